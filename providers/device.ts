@@ -1,0 +1,59 @@
+/** The port to a gateway's data plane. Snapshot, guard and confirmation are the agent's: rollback is `set(previous)`. */
+import type { ClassId, Finding, InterfaceId, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+
+/** What the box can do, read once at start; shown by `doctor`, checked before a config is accepted. */
+export interface Features {
+  readonly wireguard: 'kernel' | 'userspace' | 'none'
+  readonly nftables: boolean
+  readonly nexthops: boolean
+  readonly ipsec: 'kernel' | 'userspace' | 'none'
+}
+export interface KeyStore {
+  /** Private key (base64, X25519) of an interface's link epoch. Never leaves the box. */
+  privateKey(of: { readonly interface: InterfaceId; readonly linkEpoch: number }): Promise<string>
+}
+/** One choice of run time: the index into the group's `via`, or 'unreachable' when all are DOWN. */
+export interface Choice {
+  readonly remote: NodeId
+  readonly trafficClass: ClassId
+  readonly arrived: 'anywhere' | 'mesh'
+  readonly hop: number | 'unreachable'
+}
+/** What the kernel says of one tunnel, from `wg show all dump`. */
+export interface TunnelCounters {
+  readonly tunnel: TunnelId
+  /** Seconds since the epoch; 0 = never. */
+  readonly lastHandshake: number
+  readonly rxBytes: number
+  readonly txBytes: number
+  readonly endpoint: string
+}
+export interface DeviceDriver {
+  features(): Promise<Features>
+  /** Uplink and LAN interfaces of the OS: name, addresses, carrier, default router. Feeds A07 and the enrolment inventory. */
+  inventory(): Promise<readonly OsInterface[]>
+  /** Features, interfaces, `nft -c`: touches nothing. */
+  check(config: SiteConfig): Promise<readonly Finding[]>
+  /**
+   * Idempotent: applies only the difference between the kernel and `config`. `prune: false` keeps what the config no
+   * longer names (make before break) until the commit is confirmed. `choices` are the hops each group starts on.
+   */
+  set(config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore }): Promise<void>
+  /** The hot path of failover: one nexthop replacement each, over a persistent `ip -batch`. */
+  steer(choices: readonly Choice[]): Promise<void>
+  /** Forces a new handshake of a tunnel (peer removed and added), for NATed ends whose hub was recreated. */
+  rehandshake(tunnel: TunnelId): Promise<void>
+  counters(): Promise<readonly TunnelCounters[]>
+  /** Runs the config's route vectors by `ip route get`, reads back peers: [] when the kernel does what the model says. */
+  drift(config: SiteConfig): Promise<readonly Finding[]>
+  /** Removes everything that is ours. */
+  wipe(): Promise<void>
+  close(): Promise<void>
+}
+export interface OsInterface {
+  readonly name: string
+  readonly up: boolean
+  readonly addresses: readonly string[]
+  readonly router: string
+  readonly mtu: number
+}

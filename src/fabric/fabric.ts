@@ -1,0 +1,325 @@
+/**
+ * Every shared noun of the network model, types only. Data flows one way:
+ * Intent → Fabric (+ Allocations) → SiteConfig (+ Facts).
+ *
+ * A Fabric holds no key, cloud id, observed endpoint or file position, so it can be verified before anything has
+ * enrolled and hashed without moving for a comment. Arrays are sorted by id, nothing is optional.
+ */
+import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
+
+type Id<Kind extends string> = string & { readonly id: Kind }
+export type NetworkId = Id<'network'>
+export type SiteId = Id<'site'>
+export type RegionId = Id<'region'>
+export type NodeId = SiteId | RegionId
+/** An uplink's name, unique within its site only. */
+export type UplinkId = Id<'uplink'>
+/** `berlin.fiber--frankfurt.isp-a`: the two ends in the order of `Tunnel.ends`. */
+export type TunnelId = Id<'tunnel'>
+/** A planned tunnel interface of one site: `hub:isp-a/s0`, `edge:fiber/frankfurt.isp-a`, `mesh:isp-a/dublin.isp-b`. */
+export type InterfaceId = Id<'interface'>
+export type SegmentId = Id<'segment'>
+export type ClassId = Id<'class'>
+
+export type Role = 'edge' | 'core'
+
+export interface Fabric {
+  readonly network: Network
+  readonly sites: readonly Site[]
+  readonly tunnels: readonly Tunnel[]
+  readonly segments: readonly Segment[]
+  readonly classes: readonly TrafficClass[]
+  readonly expects: readonly Expect[]
+}
+
+export interface Network {
+  readonly id: NetworkId
+  /** The network's own ULA /48 (RFC 4193); tunnel insides and overlay loopbacks come from it. */
+  readonly ula: Prefix
+  /** One MTU for the whole overlay, bytes of the inner packet. */
+  readonly mtu: number
+  /** TCP MSS clamp at owners and transit: mtu − 40 and mtu − 60. */
+  readonly mss: { readonly v4: number; readonly v6: number }
+  /** Every declared LAN prefix, merged: what must never leak to local breakout (ip rule 210). */
+  readonly pool: readonly Prefix[]
+}
+
+export interface Segment {
+  readonly id: SegmentId
+  readonly index: number
+}
+
+/** What `verify` reads of a node, and what its kernel is made to do. */
+export interface Forwarding {
+  /** LANs this node owns. */
+  readonly lans: readonly Lan[]
+  /** Overlay prefixes of others, each to a remote; which hop is used is the group's choice. */
+  readonly routes: readonly Route[]
+  readonly groups: readonly Group[]
+  /** Allows in which this node owns an end: stateful. */
+  readonly rules: readonly Rule[]
+  /** Prefix pairs this node may carry for others: stateless, in both directions. */
+  readonly transits: readonly Transit[]
+}
+
+export interface Site extends Forwarding {
+  readonly kind: 'site'
+  readonly id: SiteId
+  readonly index: number
+  readonly role: Role
+  /** Listed in `hubs:`: terminates spokes and joins the mesh. */
+  readonly hub: boolean
+  /** In order; the first is the home. Empty at a hub. */
+  readonly hubs: readonly SiteId[]
+  /** Overlay loopback, source of ICMP packet-too-big. */
+  readonly loopback: Address
+  readonly uplinks: readonly Uplink[]
+  readonly interfaces: readonly Interface[]
+}
+
+export interface Uplink {
+  readonly id: UplinkId
+  /** 0–7 within the site, allocated: routing table, mark and the slot of hub interfaces. */
+  readonly slot: number
+  /** The OS's interface name. */
+  readonly interface: string
+  readonly transport: string
+  readonly medium: string
+  readonly metered: boolean
+  readonly tags: readonly string[]
+  /** bit/s, away from the site and towards it; 0 = not stated. */
+  readonly up: number
+  readonly down: number
+  readonly endpoint: Endpoint
+}
+
+export type Endpoint =
+  /** `public` = what others dial (own address, or forwarded); ports map base + (port − 51820) when `base` is not 51820. */
+  | { readonly kind: 'fixed'; readonly address: AddressWithLength; readonly router: Address; readonly public: Address; readonly base: number }
+  | { readonly kind: 'dynamic' }
+
+export interface Lan {
+  readonly segment: SegmentId
+  /** The OS's interface name. */
+  readonly interface: string
+  readonly prefix: Prefix
+  /** The gateway's own address on it. */
+  readonly address: AddressWithLength
+}
+
+export interface Route {
+  readonly segment: SegmentId
+  readonly to: Prefix
+  readonly remote: NodeId
+}
+
+/**
+ * The ordered hops to a remote for a class: one nexthop object. Run time may choose among `via` and nothing else, so
+ * whatever is steered was verified before. `arrived: 'mesh'` is what a hub does with packets that came in on a mesh
+ * interface: only direct tunnels (split horizon), so micro-loops are impossible.
+ */
+export interface Group {
+  readonly remote: NodeId
+  readonly trafficClass: ClassId
+  readonly arrived: 'anywhere' | 'mesh'
+  readonly via: readonly Hop[]
+}
+/**
+ * `stage`: stage n+1 is used only when every hop of stage n is DOWN (direct, then home hub, then the next, then mesh).
+ * `returnAfter`: seconds that an earlier stage must be clean before traffic goes back to it from this one.
+ * `cost`: order within a stage, from `prefer`, `avoid`, medium and metered; lower is better. `never` leaves a hop out.
+ */
+export interface Hop {
+  readonly tunnel: TunnelId
+  readonly next: NodeId
+  readonly stage: number
+  readonly cost: number
+  readonly returnAfter: number
+}
+
+/** An allow; absence is drop, so order means nothing. Replies pass by state at the owners. */
+export interface Rule {
+  readonly id: string
+  readonly from: Flow
+  readonly to: Flow
+  readonly ports: readonly PortRange[]
+  readonly trafficClass: ClassId
+}
+export interface Flow {
+  readonly segment: SegmentId
+  readonly prefixes: readonly Prefix[]
+}
+export interface Transit {
+  readonly a: Prefix
+  readonly b: Prefix
+}
+
+export interface TrafficClass {
+  readonly id: ClassId
+  /** Allocated: nft and ip-rule mark, class table. 0 is `default`. */
+  readonly index: number
+  readonly dscp: number
+  /** Per cent of the line. */
+  readonly share: number
+  readonly sla: Sla
+}
+/** Infinity is written as 0 = no limit. */
+export interface Sla {
+  /** Fraction 0–1. */
+  readonly loss: number
+  readonly latencyMs: number
+  readonly jitterMs: number
+}
+
+export interface Tunnel {
+  readonly id: TunnelId
+  readonly kind: 'wireguard'
+  /** Allocated; names the inside addresses. */
+  readonly index: number
+  /** `spoke`: ends[0] is the edge and initiates. `mesh`: ends[0] is the lower site id; it decides for both. */
+  readonly role: 'spoke' | 'mesh'
+  readonly ends: readonly [TunnelEnd, TunnelEnd]
+}
+export interface TunnelEnd {
+  readonly site: SiteId
+  readonly uplink: UplinkId
+  readonly interface: InterfaceId
+}
+
+/**
+ * hub: one per (own uplink, remote slot), a peer per remote site. edge, mesh: one tunnel, AllowedIPs 0/0.
+ * The kernel device exists once per link-epoch parity: `${stem}p${linkEpoch % 2}`, at most 15 characters.
+ */
+export interface Interface {
+  readonly id: InterfaceId
+  readonly kind: 'hub' | 'edge' | 'mesh'
+  readonly uplink: UplinkId
+  readonly stem: string
+  /** Even; parity is added. */
+  readonly port: number
+  readonly tunnels: readonly TunnelId[]
+}
+
+export interface Place {
+  readonly node: NodeId
+  readonly segment: SegmentId
+  readonly prefixes: readonly Prefix[]
+}
+export type Survives = 'uplink' | 'tunnel' | 'hub'
+export type Expect =
+  /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
+  | { readonly kind: 'reach'; readonly id: string; readonly from: readonly Place[]; readonly to: readonly Place[]; readonly ports: readonly PortRange[]; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
+  | { readonly kind: 'isolate'; readonly id: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
+export type Failure =
+  | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
+  | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }
+  | { readonly kind: 'hub'; readonly site: SiteId }
+
+// ── Allocations: we decide them, append-only and stable. `compile(intent, held) → { fabric, claims }`. ──
+export type Allocation =
+  | { readonly kind: 'ula'; readonly owner: NetworkId; readonly value: Prefix }
+  | { readonly kind: 'node'; readonly owner: NodeId; readonly value: number }
+  /** owner `site/uplink`, value 0–7, unique within the site. */
+  | { readonly kind: 'slot'; readonly owner: string; readonly value: number }
+  | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
+  /** owner `site/interface`, value an even port, unique within the site. Hub interfaces have computed ports and need none. */
+  | { readonly kind: 'port'; readonly owner: string; readonly value: number }
+  | { readonly kind: 'class'; readonly owner: ClassId; readonly value: number }
+  | { readonly kind: 'segment'; readonly owner: SegmentId; readonly value: number }
+
+// ── Facts: the world reports them; joined only by `configure`. ──
+export type Fact =
+  | { readonly kind: 'key'; readonly site: SiteId; readonly interface: InterfaceId; readonly linkEpoch: number; readonly publicKey: string }
+  | { readonly kind: 'endpoint'; readonly tunnel: TunnelId; readonly site: SiteId; readonly address: Address; readonly port: number }
+
+// ── The lowered form: one site's own part, self-contained, hashed on its own, rendered near 1:1 by providers/linux. ──
+export interface SiteConfig extends Forwarding {
+  readonly kind: 'site-config'
+  readonly network: Network
+  readonly site: SiteId
+  readonly index: number
+  readonly role: Role
+  readonly hub: boolean
+  readonly loopback: Address
+  readonly uplinks: readonly Uplink[]
+  readonly classes: readonly TrafficClass[]
+  readonly segments: readonly Segment[]
+  /** With all their link epochs; the agent makes the private keys of those it lacks. */
+  readonly interfaces: readonly ReadyInterface[]
+  /** Tunnels whose both keys are known. */
+  readonly tunnels: readonly ReadyTunnel[]
+  /** Left out for want of a fact, e.g. the other end's key. */
+  readonly waiting: readonly TunnelId[]
+  /** What `ip route get` must answer after every apply. */
+  readonly vectors: readonly RouteVector[]
+}
+export interface ReadyInterface extends Interface {
+  readonly linkEpoch: number
+  /** Kernel name, with parity. */
+  readonly device: string
+  /** With parity. */
+  readonly listenPort: number
+}
+/** One peer of one interface, seen from this site. */
+export interface ReadyTunnel {
+  readonly id: TunnelId
+  readonly role: 'spoke' | 'mesh'
+  readonly interface: InterfaceId
+  readonly linkEpoch: number
+  readonly uplink: UplinkId
+  readonly remote: SiteId
+  readonly remoteUplink: UplinkId
+  /** This end decides the path of each class, the other follows its TLV. */
+  readonly decides: boolean
+  readonly initiates: boolean
+  /** /128s of this link epoch, near and far. */
+  readonly inside: Address
+  readonly farInside: Address
+  readonly peer: {
+    readonly publicKey: string
+    readonly endpoint: { readonly address: Address; readonly port: number } | 'roams'
+    /** Hub interfaces: the site's overlay prefixes and its inside address. Others: 0/0 and ::/0. */
+    readonly allowedIps: readonly Prefix[]
+  }
+}
+export interface RouteVector {
+  /** Where the packet comes from: a LAN's segment, or a mesh interface. */
+  readonly from: { readonly kind: 'lan'; readonly segment: SegmentId } | { readonly kind: 'mesh'; readonly tunnel: TunnelId }
+  readonly source: Address
+  readonly to: Address
+  readonly trafficClass: ClassId
+  readonly expect: { readonly kind: 'remote'; readonly remote: NodeId } | { readonly kind: 'lan'; readonly segment: SegmentId } | { readonly kind: 'unreachable' }
+}
+
+/** (term, generation, revision): term rises only by `restore`, generation is the intent's, revision the facts'. */
+export interface Triple {
+  readonly term: number
+  readonly generation: number
+  readonly revision: number
+}
+
+// ── Findings: the one error type from intent to plan. ──
+export type Severity = 'error' | 'warning' | 'note'
+export interface Finding {
+  /** I intent, V verify, P plan, C controller, A agent and installer, L lab, D data plane; three digits. */
+  readonly code: string
+  readonly severity: Severity
+  /** Keys into Origins, most telling first; the first gets the caret. */
+  readonly at: readonly string[]
+  /** What is wrong, one sentence, no full stop. */
+  readonly says: string
+  /** What to write or do instead; '' if there is nothing to add. */
+  readonly instead: string
+  /** A concrete counterexample, one line each. */
+  readonly witness: readonly string[]
+}
+/** Key → where it stands. Kept beside the Fabric, never in it. */
+export interface Origin {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** Characters, for the caret. */
+  readonly length: number
+}
+export type Origins = ReadonlyMap<string, Origin>

@@ -1,0 +1,91 @@
+/**
+ * The intent after parsing and defaults: what the YAML says, nothing resolved. `compile/resolve.ts` turns selectors
+ * into places. Arrays are sorted by id, so file order and folder layout never matter.
+ *
+ * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `class/<id>[/field]`, `service/<id>[/at/<i>]`,
+ * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
+ * `site/<id>/lan/<segment>/<i>`; n counts in sorted order of the canonical text.
+ */
+import type { ClassId, NetworkId, Role, SegmentId, SiteId, Sla, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
+
+export interface Intent {
+  readonly network: NetworkId
+  readonly mtu: number
+  readonly hubs: readonly SiteId[]
+  readonly segments: readonly SegmentId[]
+  /** Names; two uplinks form a path when their transports are the same or one `reaches` the other. */
+  readonly transports: readonly { readonly id: string; readonly reaches: readonly string[] }[]
+  readonly sites: readonly IntentSite[]
+  readonly services: readonly IntentService[]
+  readonly classes: readonly IntentClass[]
+  readonly allow: readonly IntentAllow[]
+  readonly expect: readonly IntentExpect[]
+}
+export interface IntentSite {
+  readonly id: SiteId
+  readonly role: Role
+  readonly labels: readonly string[]
+  readonly place: string
+  /** In order; [] at hubs. Default: the network's `hubs`. */
+  readonly hubs: readonly SiteId[]
+  readonly uplinks: readonly IntentUplink[]
+  readonly lans: readonly IntentLan[]
+}
+export interface IntentUplink {
+  readonly id: UplinkId
+  readonly interface: string
+  readonly transport: string
+  readonly medium: string
+  readonly metered: boolean
+  readonly tags: readonly string[]
+  readonly up: number
+  readonly down: number
+  readonly address: AddressWithLength | null
+  readonly router: Address | null
+  readonly public: { readonly address: Address; readonly base: number } | null
+}
+export interface IntentLan {
+  readonly segment: SegmentId
+  readonly interface: string
+  readonly prefix: Prefix
+  readonly address: AddressWithLength
+}
+/** `[where/]what`. `any`: no where was written. `same`: the caller's own site. `site` is an exact site id. */
+export interface Selector {
+  readonly where: { readonly kind: 'any' } | { readonly kind: 'same' } | { readonly kind: 'role'; readonly role: Role } | { readonly kind: 'site'; readonly site: SiteId } | { readonly kind: 'label'; readonly label: string }
+  readonly what: { readonly kind: 'segment'; readonly segment: SegmentId } | { readonly kind: 'service'; readonly service: string }
+  /** As written, canonical. */
+  readonly text: string
+}
+export interface IntentService {
+  readonly id: string
+  /** Segment selectors only. */
+  readonly at: readonly Selector[]
+  readonly ports: readonly PortRange[]
+  readonly trafficClass: ClassId
+}
+/** Which uplinks: by medium, transport, tag, or `metered`. */
+export interface UplinkSelector {
+  readonly kind: 'medium' | 'transport' | 'tag' | 'metered'
+  readonly value: string
+}
+export interface IntentClass {
+  readonly id: ClassId
+  readonly dscp: number
+  readonly share: number
+  readonly sla: Sla
+  readonly prefer: readonly UplinkSelector[]
+  readonly avoid: readonly UplinkSelector[]
+  readonly never: readonly UplinkSelector[]
+}
+export interface IntentAllow {
+  readonly from: Selector
+  readonly to: Selector
+  /** Empty when `to` is a service: the service's ports. Else [any] unless written. */
+  readonly ports: readonly PortRange[]
+}
+export type IntentExpect =
+  | { readonly kind: 'reach'; readonly from: Selector; readonly to: Selector; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
+  | { readonly kind: 'isolate'; readonly from: Selector; readonly to: Selector }

@@ -1,0 +1,198 @@
+/**
+ * IP addresses and prefixes as branded canonical strings. Only the parsers here make them, so a value of
+ * type `Address` or `Prefix` anywhere else is known to be well formed (RFC 4291, RFC 5952 text for IPv6).
+ */
+export type Family = 4 | 6
+export type Address = string & { readonly brand: 'address' }
+/** Network/length with no host bits set, e.g. `10.1.10.0/24`, `fd00:1::/64`. */
+export type Prefix = string & { readonly brand: 'prefix' }
+/** An interface address, e.g. `192.0.2.10/28`: the host and the length of the link's prefix. */
+export type AddressWithLength = string & { readonly brand: 'address-with-length' }
+
+/** Why a text is not what was asked for, and what to write instead. */
+export interface ParseFailure {
+  readonly ok: false
+  readonly says: string
+  readonly instead: string
+}
+export type Parsed<T> = { readonly ok: true; readonly value: T } | ParseFailure
+
+interface Bits {
+  readonly family: Family
+  readonly value: bigint
+}
+interface PrefixBits extends Bits {
+  readonly length: number
+}
+
+export const width = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
+
+function parseV4(text: string): bigint | undefined {
+  const parts = text.split('.')
+  if (parts.length !== 4) return undefined
+  let value = 0n
+  for (const part of parts) {
+    // No leading zeros: some resolvers read 010 as octal 8, and a config that two tools read differently is an outage.
+    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
+    value = (value << 8n) | BigInt(part)
+  }
+  return value
+}
+
+function parseV6(text: string): bigint | undefined {
+  if (!/^[0-9a-fA-F:.]+$/.test(text)) return undefined
+  let rest = text
+  let tail: bigint | undefined
+  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text)
+  if (dotted) {
+    tail = parseV4(dotted[2]!)
+    if (tail === undefined) return undefined
+    rest = `${dotted[1]}0:0`
+  } else if (text.includes('.')) return undefined
+  const halves = rest.split('::')
+  if (halves.length > 2) return undefined
+  const groups = (half: string | undefined): number[] | undefined => {
+    if (half === undefined || half === '') return []
+    const out: number[] = []
+    for (const group of half.split(':')) {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(group)) return undefined
+      out.push(Number.parseInt(group, 16))
+    }
+    return out
+  }
+  const head = groups(halves[0])
+  const end = groups(halves[1])
+  if (!head || !end) return undefined
+  const missing = 8 - head.length - end.length
+  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined
+  let value = 0n
+  for (const group of [...head, ...Array<number>(missing).fill(0), ...end]) value = (value << 16n) | BigInt(group)
+  return tail === undefined ? value : value | tail
+}
+
+function format(family: Family, value: bigint): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.')
+  const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn))
+  // RFC 5952: the longest run of two or more zero groups, the first of equals, becomes `::`.
+  let best = { at: -1, length: 1 }
+  for (let at = 0; at < 8; at++) {
+    let length = 0
+    while (at + length < 8 && groups[at + length] === 0) length++
+    if (length > best.length) best = { at, length }
+    at += length
+  }
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(':')
+  if (best.at < 0) return hex(groups)
+  return `${hex(groups.slice(0, best.at))}::${hex(groups.slice(best.at + best.length))}`
+}
+
+function readAddress(text: string): Bits | undefined {
+  const v4 = parseV4(text)
+  if (v4 !== undefined) return { family: 4, value: v4 }
+  const v6 = text.includes(':') ? parseV6(text) : undefined
+  return v6 === undefined ? undefined : { family: 6, value: v6 }
+}
+
+const maskOf = (family: Family, length: number): bigint => {
+  const bits = width(family)
+  return ((1n << BigInt(length)) - 1n) << BigInt(bits - length)
+}
+
+export function parseAddress(text: string): Parsed<Address> {
+  const bits = readAddress(text)
+  if (!bits) return { ok: false, says: `"${text}" is not an IP address`, instead: 'write four numbers 0-255 like 192.0.2.10, or IPv6 like fd00:1::10' }
+  return { ok: true, value: format(bits.family, bits.value) as Address }
+}
+
+function readLength(text: string): { bits: Bits; length: number } | ParseFailure {
+  const [host = '', lengthText, ...more] = text.split('/')
+  const bits = readAddress(host)
+  if (!bits || more.length > 0) return { ok: false, says: `"${text}" is not a prefix`, instead: 'write network/length like 10.1.10.0/24 or fd00:1::/64' }
+  if (lengthText === undefined) return { ok: false, says: `"${text}" has no length`, instead: `write ${text}/${width(bits.family)} for this one host, or add the network's length` }
+  if (!/^(0|[1-9]\d{0,2})$/.test(lengthText) || Number(lengthText) > width(bits.family)) {
+    return { ok: false, says: `"/${lengthText}" is not a prefix length`, instead: `write a number from 0 to ${width(bits.family)}` }
+  }
+  return { bits, length: Number(lengthText) }
+}
+
+export function parsePrefix(text: string): Parsed<Prefix> {
+  const read = readLength(text)
+  if ('ok' in read) return read
+  const { bits, length } = read
+  const network = bits.value & maskOf(bits.family, length)
+  const canonical = `${format(bits.family, network)}/${length}`
+  if (network !== bits.value) {
+    const host = `${format(bits.family, bits.value)}/${width(bits.family)}`
+    return { ok: false, says: `prefix ${text} has host bits set`, instead: `write ${canonical}, or ${host} for this one host` }
+  }
+  return { ok: true, value: canonical as Prefix }
+}
+
+export function parseAddressWithLength(text: string): Parsed<AddressWithLength> {
+  const read = readLength(text)
+  if ('ok' in read) return { ...read, instead: 'write address/length like 192.0.2.10/28' }
+  return { ok: true, value: `${format(read.bits.family, read.bits.value)}/${read.length}` as AddressWithLength }
+}
+
+function must<T>(parsed: Parsed<T>): T {
+  if (!parsed.ok) throw new TypeError(parsed.says)
+  return parsed.value
+}
+/** For literals in code and tests: throws TypeError on text that isn't one. */
+export const address = (text: string): Address => must(parseAddress(text))
+export const prefix = (text: string): Prefix => must(parsePrefix(text))
+export const addressWithLength = (text: string): AddressWithLength => must(parseAddressWithLength(text))
+
+export const familyOf = (of: Address | Prefix | AddressWithLength): Family => (of.includes(':') ? 6 : 4)
+export const addressBits = (of: Address): bigint => readAddress(of)!.value
+export const addressFromBits = (family: Family, value: bigint): Address => format(family, value) as Address
+
+// Prefixes are few and looked at often (routes, rules, verification): read each text once.
+const cache = new Map<string, PrefixBits>()
+const cacheLimit = 200_000
+export function prefixBits(of: Prefix): PrefixBits {
+  let bits = cache.get(of)
+  if (!bits) {
+    const at = of.indexOf('/')
+    const host = readAddress(of.slice(0, at))!
+    bits = { family: host.family, value: host.value, length: Number(of.slice(at + 1)) }
+    if (cache.size >= cacheLimit) cache.clear()
+    cache.set(of, bits)
+  }
+  return bits
+}
+/** The prefix of `length` bits that holds `value`; host bits are cleared. */
+export const prefixFromBits = (family: Family, value: bigint, length: number): Prefix =>
+  `${format(family, value & maskOf(family, length))}/${length}` as Prefix
+
+/** First and last address as numbers, both included. */
+export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bigint; readonly high: bigint } {
+  const { family, value, length } = prefixBits(of)
+  return { family, low: value, high: value | ((1n << BigInt(width(family) - length)) - 1n) }
+}
+
+export const hostPrefix = (of: Address): Prefix => `${of}/${width(familyOf(of))}` as Prefix
+export const hostOf = (of: AddressWithLength | Prefix): Address => of.slice(0, of.indexOf('/')) as Address
+export const lengthOf = (of: AddressWithLength | Prefix): number => Number(of.slice(of.indexOf('/') + 1))
+/** The link's prefix of an interface address: `192.0.2.10/28` → `192.0.2.0/28`. */
+export const networkOf = (of: AddressWithLength): Prefix => prefixFromBits(familyOf(of), addressBits(hostOf(of)), lengthOf(of))
+export const contains = (outer: Prefix, inner: Prefix | Address): boolean => {
+  const a = rangeOf(outer)
+  const b = rangeOf(inner.includes('/') ? (inner as Prefix) : hostPrefix(inner as Address))
+  return a.family === b.family && a.low <= b.low && b.high <= a.high
+}
+export const overlaps = (a: Prefix, b: Prefix): boolean => contains(a, b) || contains(b, a)
+/** The n-th address of a prefix, 0 being the network itself; undefined past its end. */
+export function nth(of: Prefix, n: number): Address | undefined {
+  const { family, low, high } = rangeOf(of)
+  const value = low + BigInt(n)
+  return value > high ? undefined : addressFromBits(family, value)
+}
+/** IPv4 before IPv6, then by number, then the shorter length first. */
+export function comparePrefixes(a: Prefix, b: Prefix): number {
+  const x = prefixBits(a)
+  const y = prefixBits(b)
+  if (x.family !== y.family) return x.family - y.family
+  if (x.value !== y.value) return x.value < y.value ? -1 : 1
+  return x.length - y.length
+}

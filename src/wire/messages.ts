@@ -1,0 +1,135 @@
+/**
+ * What agent and controller say to each other: JSON over TLS 1.3, client certificate except for `enrol`.
+ * Unknown optional fields are ignored, so that a controller talks to agents two versions older.
+ *
+ * POST /v1/enrol    EnrolRequest  → EnrolAnswer     (server TLS only; the CA pin is in the token)
+ * POST /v1/renew    RenewRequest  → RenewAnswer
+ * POST /v1/report   Report        → ReportAnswer    (also the heartbeat)
+ * GET  /v1/bundle?term=&generation=&revision=  → Signed (payload BundlePayload)
+ * POST /v1/permit   PermitRequest → Signed (payload PermitPayload), 409 when the triple is no longer assigned
+ * GET  /v1/trust    → Signed (payload TrustPayload)
+ * GET  /v1/hints    → text/event-stream of Hint
+ * Errors: application/problem+json { type, title, status, code, detail, instead }.
+ */
+import * as z from 'zod/mini'
+
+export const Triple = z.object({ term: z.int().check(z.minimum(1)), generation: z.int().check(z.minimum(1)), revision: z.int().check(z.minimum(0)) })
+
+/** Base64url JSON bytes exactly as signed, and Ed25519 signatures over them by key id (first 16 hex of the key's SHA-256). */
+export const Signed = z.object({ payload: z.string(), signatures: z.array(z.object({ keyId: z.string(), signature: z.string() })) })
+export type Signed = z.infer<typeof Signed>
+
+export const InventoryInterface = z.object({ name: z.string(), up: z.boolean(), addresses: z.array(z.string()), router: z.string() })
+export const Inventory = z.object({
+  serial: z.string(),
+  hostname: z.string(),
+  os: z.string(),
+  kernel: z.string(),
+  agentVersion: z.string(),
+  wireguard: z.enum(['kernel', 'userspace', 'none']),
+  interfaces: z.array(InventoryInterface),
+})
+export type Inventory = z.infer<typeof Inventory>
+
+export const EnrolRequest = z.object({
+  /** base64url of the token's 16-byte secret. */
+  secret: z.string(),
+  /** PKCS#10 in PEM, key Ed25519 or P-256; its thumbprint (SHA-256 of the SPKI, hex) is the device. */
+  csr: z.string(),
+  /** Raw X25519 public key, base64. */
+  sealingKey: z.string(),
+  inventory: Inventory,
+})
+export type EnrolRequest = z.infer<typeof EnrolRequest>
+export const EnrolAnswer = z.object({
+  network: z.string(),
+  site: z.string(),
+  role: z.enum(['edge', 'core']),
+  /** `claimed`: an operator must approve (cores); ask again with the same request. */
+  state: z.enum(['claimed', 'enrolled']),
+  certificate: z.nullable(z.string()),
+  /** CA certificates in PEM. */
+  ca: z.array(z.string()),
+  trust: Signed,
+  /** Seen by the engineer and the installer alike. */
+  confirmationCode: z.string(),
+  /** RFC 3339. */
+  serverTime: z.string(),
+})
+export type EnrolAnswer = z.infer<typeof EnrolAnswer>
+
+export const RenewRequest = z.object({ csr: z.string(), previousSerial: z.string() })
+export type RenewRequest = z.infer<typeof RenewRequest>
+export const RenewAnswer = z.object({ certificate: z.string(), serverTime: z.string() })
+export type RenewAnswer = z.infer<typeof RenewAnswer>
+
+export const PathReport = z.object({
+  tunnel: z.string(),
+  state: z.enum(['INIT', 'UP', 'DEGRADED', 'DOWN']),
+  since: z.string(),
+  rttMs: z.nullable(z.number()),
+  jitterMs: z.nullable(z.number()),
+  loss: z.nullable(z.number()),
+  /** Classes whose traffic this end sends over the tunnel now. */
+  classes: z.array(z.string()),
+})
+export type PathReport = z.infer<typeof PathReport>
+export const Report = z.object({
+  /** Last confirmed and running bundle. */
+  running: z.nullable(Triple),
+  commit: z.discriminatedUnion('state', [
+    z.object({ state: z.literal('idle') }),
+    z.object({ state: z.literal('staged'), triple: Triple }),
+    z.object({ state: z.literal('pending'), triple: Triple, nonce: z.string(), deadline: z.string() }),
+    z.object({ state: z.literal('confirmed'), triple: Triple }),
+    z.object({ state: z.literal('rolled-back'), triple: Triple, code: z.string(), why: z.string() }),
+    z.object({ state: z.literal('refused'), triple: Triple, code: z.string(), why: z.string() }),
+  ]),
+  keys: z.array(z.object({ interface: z.string(), linkEpoch: z.int(), publicKey: z.string() })),
+  endpoints: z.array(z.object({ tunnel: z.string(), address: z.string(), port: z.int() })),
+  paths: z.array(PathReport),
+  findings: z.array(z.object({ code: z.string(), severity: z.enum(['error', 'warning', 'note']), says: z.string(), instead: z.string() })),
+  /** Sent at start and when it changed. */
+  inventory: z.optional(Inventory),
+  /** The agent was without its controller since then. */
+  headlessSince: z.nullable(z.string()),
+})
+export type Report = z.infer<typeof Report>
+export const ReportAnswer = z.object({ assigned: z.nullable(z.object({ triple: Triple, hash: z.string() })), trustVersion: z.int(), serverTime: z.string(), reportEverySeconds: z.number() })
+export type ReportAnswer = z.infer<typeof ReportAnswer>
+export const Hint = z.object({ assigned: z.nullable(Triple) })
+
+export const BundlePayload = z.object({
+  kind: z.literal('bundle'),
+  schema: z.literal(1),
+  network: z.string(),
+  site: z.string(),
+  device: z.string(),
+  term: z.int(),
+  generation: z.int(),
+  revision: z.int(),
+  /** SHA-256 hex of the canonical JSON of `config`. */
+  hash: z.string(),
+  /** RFC 3339: limits acceptance, never running. */
+  acceptBefore: z.string(),
+  /** A fabric SiteConfig; `hash` and the signature vouch for its form. */
+  config: z.unknown(),
+})
+export type BundlePayload = z.infer<typeof BundlePayload>
+export const PermitRequest = z.object({ triple: Triple, nonce: z.string() })
+export const PermitPayload = z.object({ kind: z.literal('permit'), network: z.string(), site: z.string(), device: z.string(), triple: Triple, nonce: z.string() })
+export type PermitPayload = z.infer<typeof PermitPayload>
+export const TrustPayload = z.object({
+  kind: z.literal('trust'),
+  network: z.string(),
+  version: z.int(),
+  /** CA certificates in PEM. */
+  ca: z.array(z.string()),
+  /** Ed25519 public keys (SPKI PEM) that may sign bundles and permits; evidence is signed by its own. */
+  bundleSigners: z.array(z.object({ keyId: z.string(), publicKey: z.string() })),
+  evidenceSigners: z.array(z.object({ keyId: z.string(), publicKey: z.string() })),
+  /** The root key that signs version + 1. */
+  root: z.object({ keyId: z.string(), publicKey: z.string() }),
+  minimumAgent: z.string(),
+})
+export type TrustPayload = z.infer<typeof TrustPayload>
