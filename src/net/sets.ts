@@ -1,0 +1,42 @@
+import { comparePrefixes, contains, type Prefix, prefixBits, prefixFromBits, width } from './address.ts'
+
+/** The two halves of a prefix, one bit longer. Not for single addresses. */
+function halves(of: Prefix): readonly [Prefix, Prefix] {
+  const { family, value, length } = prefixBits(of)
+  const upper = value | (1n << BigInt(width(family) - length - 1))
+  return [prefixFromBits(family, value, length + 1), prefixFromBits(family, upper, length + 1)]
+}
+
+/** The prefix one bit shorter whose other half is `b`; undefined when `a` and `b` are not the two halves of one. */
+function joined(a: Prefix, b: Prefix): Prefix | undefined {
+  const x = prefixBits(a)
+  const y = prefixBits(b)
+  if (x.family !== y.family || x.length !== y.length || x.length === 0) return undefined
+  const bit = 1n << BigInt(width(x.family) - x.length)
+  return (x.value ^ y.value) === bit ? prefixFromBits(x.family, x.value & ~bit, x.length - 1) : undefined
+}
+
+/** The same addresses in the fewest prefixes, sorted: contained ones dropped, halves joined (RFC 4632 aggregation). */
+export function mergePrefixes(prefixes: readonly Prefix[]): readonly Prefix[] {
+  const out: Prefix[] = []
+  for (const next of [...prefixes].sort(comparePrefixes)) {
+    const last = out.at(-1)
+    if (last !== undefined && contains(last, next)) continue
+    out.push(next)
+    // Joining may complete a larger pair to the left: 10.0.0.0/25, then /26 + /26.
+    while (out.length > 1) {
+      const whole = joined(out.at(-2)!, out.at(-1)!)
+      if (whole === undefined) break
+      out.splice(-2, 2, whole)
+    }
+  }
+  return out
+}
+
+/** What is left of `a` without `b`, in the fewest prefixes, sorted; `[a]` when they share nothing, `[]` when `b` covers `a`. */
+export function subtractPrefix(a: Prefix, b: Prefix): readonly Prefix[] {
+  if (contains(b, a)) return []
+  if (!contains(a, b)) return [a]
+  const [lower, upper] = halves(a)
+  return contains(lower, b) ? [...subtractPrefix(lower, b), upper] : [lower, ...subtractPrefix(upper, b)]
+}
