@@ -57,8 +57,9 @@ function npmPackages() {
   say('npm', 'installing the pinned packages …')
   const npm = onPath('npm')
   if (!npm) throw new Lacking('npm is not on PATH. Install Node.js 20 or newer with npm.')
-  const installed = run(npm, ['ci', '--no-audit', '--no-fund'])
-  if (!installed.ok) throw new Lacking(`npm ci failed:\n${lastLines(installed.text, 15)}`)
+  // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms, as a partial mirror gives.
+  const installed = run(npm, ['install', '--no-save', '--no-audit', '--no-fund'])
+  if (!installed.ok) throw new Lacking(`npm install failed:\n${lastLines(installed.text, 15)}`)
   if (!run(node24, ['--version']).text.startsWith('v24.')) {
     // npm versions differ in whether they run a dependency's install script; this one fetches the platform's Node 24.
     const fetched = run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules', 'node') })
