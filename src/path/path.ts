@@ -24,7 +24,7 @@ export interface HopHealth {
   readonly remoteState: PathState
   /** The far end is draining: rank last. */
   readonly remoteDraining: boolean
-  /** Since when it has been UP without a break; Infinity if it is not. */
+  /** Since when it has been UP without a break; Infinity if it is not, −Infinity if it never broke since it was first heard. */
   readonly upSince: number
 }
 export type { ClassId, NodeId, Sla, TunnelId }
