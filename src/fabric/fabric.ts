@@ -264,6 +264,8 @@ export interface ReadyInterface extends Interface {
 /** One peer of one interface, seen from this site. */
 export interface ReadyTunnel {
   readonly id: TunnelId
+  /** `Tunnel.index`: what probes call it. */
+  readonly index: number
   readonly role: 'spoke' | 'mesh'
   readonly interface: InterfaceId
   readonly linkEpoch: number
