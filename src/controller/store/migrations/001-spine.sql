@@ -6,6 +6,7 @@ create table network (
   head int not null default 0,                 -- newest generation; moved by compare-and-swap
   term int not null default 1, frozen boolean not null default false
 );
+create unique index network_one on network ((true));
 
 create table allocations (                     -- append-only; see fabric.Allocation
   kind text not null, owner text not null, value jsonb not null, scope text not null,   -- scope: value is unique within it
@@ -14,9 +15,11 @@ create table allocations (                     -- append-only; see fabric.Alloca
 create unique index allocations_value on allocations (kind, scope, value);
 
 create table plans (
-  id text primary key, base int not null, intent jsonb not null, intent_hash text not null,
-  plan jsonb not null, verdict text not null check (verdict in ('passed','refused')), findings jsonb not null,
-  created_by text not null, created_at timestamptz not null default now(), applied_by_operation text
+  id text primary key, base int not null, intent jsonb, intent_hash text not null,
+  plan jsonb, verdict text not null check (verdict in ('passed','refused')), findings jsonb not null,
+  fabric jsonb, fabric_hash text, claims jsonb not null default '[]', proof jsonb, compiler text not null,   -- apply runs exactly what was proven
+  created_by text not null, created_at timestamptz not null default now(), applied_by_operation text,
+  check (verdict = 'refused' or (intent is not null and plan is not null and fabric is not null and fabric_hash is not null and proof is not null))
 );
 create table generations (
   number int primary key, base int not null, plan_id text references plans(id),
@@ -27,7 +30,8 @@ create table generations (
 
 create table commands (                        -- one row per mutation; mutating activities re-read it
   id text primary key, kind text not null, subject text not null, args jsonb not null, operation_id text not null,
-  actor text not null, created_at timestamptz not null default now(), consumed_at timestamptz
+  actor text not null, created_at timestamptz not null default now(), consumed_at timestamptz,
+  idempotency_key text, unique (actor, idempotency_key)
 );
 create table audit (                           -- hash-chained, in the command's transaction
   seq bigint primary key generated always as identity, at timestamptz not null default now(), actor text not null, action text not null,
@@ -38,6 +42,7 @@ create table operations (
   state text not null check (state in ('running','succeeded','failed','rolled-back','cancelled')),
   started_at timestamptz not null default now(), ended_at timestamptz, result jsonb, findings jsonb not null default '[]'
 );
+create index operations_open on operations (started_at) where state = 'running';
 create table operation_steps (                 -- idempotency: result stored in the step's own transaction
   operation_id text not null references operations(id), step text not null, result jsonb not null,
   at timestamptz not null default now(), primary key (operation_id, step)
@@ -53,6 +58,7 @@ create table sites (
   state text not null check (state in ('DECLARED','INVITED','EXPIRED','CLAIMED','ENROLLED','QUARANTINED','PROVISIONING','ACTIVE','CHANGING','DRAINING','MAINTENANCE','REPLACING','REVOKED','DECOMMISSIONING','RETIRED')),
   role text not null, device text,             -- thumbprint of the enrolled key
   assigned jsonb, running jsonb, pending jsonb, confirmed jsonb,   -- Triple | null; pending {triple, nonce, deadline}
+  commit jsonb, findings jsonb not null default '[]', inventory jsonb,   -- as last reported by the agent
   finding jsonb, last_seen timestamptz, headless_since timestamptz, state_since timestamptz not null default now()
 );
 create table tokens (
@@ -60,6 +66,7 @@ create table tokens (
   hash text not null unique, expires_at timestamptz not null, created_by text not null, created_at timestamptz not null default now(),
   redeemed_at timestamptz, claim_id text, revoked_at timestamptz
 );
+create index tokens_site on tokens (site);
 create table claims (                          -- {token, key} → the same answer again
   id text primary key, token_id text not null references tokens(id), site text not null, thumbprint text not null,
   sealing_key text not null, serial text not null, inventory jsonb not null, certificate text,
@@ -71,10 +78,13 @@ create table certificates (
   not_after timestamptz not null, issued_at timestamptz not null default now(), revoked_at timestamptz
 );
 
+create index certificates_thumbprint on certificates (thumbprint);
+
 create table facts (
   kind text not null, owner text not null,     -- key: site/interface/epoch; endpoint: tunnel/site
   site text not null, fact jsonb not null, at timestamptz not null default now(), primary key (kind, owner)
 );
+create index facts_site on facts (site);
 create table bundles (
   site text not null, term int not null, generation int not null, revision int not null,
   hash text not null, config jsonb not null, signed jsonb, operation_id text, created_at timestamptz not null default now(),
@@ -86,6 +96,9 @@ create table permits (
 create table paths (                           -- last report, one row an end
   tunnel text not null, site text not null, state text not null, since timestamptz not null, rtt_ms double precision, loss double precision, jitter_ms double precision,
   active_classes jsonb not null default '[]', at timestamptz not null default now(), primary key (tunnel, site)
+);
+create table trust (                           -- signed trust.json, every version
+  version int primary key, signed jsonb not null, created_at timestamptz not null default now()
 );
 create table secrets (                         -- vault: ciphertext only
   id text not null, version int not null, wrapped_key bytea not null, ciphertext bytea not null, fingerprint text not null,
