@@ -30,6 +30,8 @@ export interface Fabric {
   readonly tunnels: readonly Tunnel[]
   readonly segments: readonly Segment[]
   readonly classes: readonly TrafficClass[]
+  /** Names for people and for `trace`; forwarding never reads them. */
+  readonly services: readonly Service[]
   readonly expects: readonly Expect[]
 }
 
@@ -206,11 +208,18 @@ export interface Place {
   readonly segment: SegmentId
   readonly prefixes: readonly Prefix[]
 }
+export interface Service {
+  readonly id: string
+  readonly places: readonly Place[]
+  readonly ports: readonly PortRange[]
+  readonly trafficClass: ClassId
+}
 export type Survives = 'uplink' | 'tunnel' | 'hub'
+/** `text` is the canonical selector pair as written, e.g. `edge/inference -> model-api`. */
 export type Expect =
   /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
-  | { readonly kind: 'reach'; readonly id: string; readonly from: readonly Place[]; readonly to: readonly Place[]; readonly ports: readonly PortRange[]; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
-  | { readonly kind: 'isolate'; readonly id: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
+  | { readonly kind: 'reach'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[]; readonly ports: readonly PortRange[]; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
+  | { readonly kind: 'isolate'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
 export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }
@@ -299,6 +308,14 @@ export interface Triple {
   readonly term: number
   readonly generation: number
   readonly revision: number
+}
+
+/** Points into the vault: plans, bundles and workflows carry this, never the secret. */
+export interface SecretRef {
+  readonly id: string
+  readonly version: number
+  /** Keyed, 16 hex digits: tells versions apart, says nothing about the secret. */
+  readonly fingerprint: string
 }
 
 // ── Findings: the one error type from intent to plan. ──
