@@ -1,0 +1,91 @@
+/**
+ * The underlay that the lab builds for an intent: a star around one namespace `internet`, each uplink one link to it.
+ * Pure: intent in, description out. Hubs keep the addresses of their YAML; edges get 100.64.N.0/24 (RFC 6598), and LTE
+ * links sit behind a NAT, as a carrier's do.
+ */
+import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Intent, IntentUplink } from '#src/intent/intent.ts'
+import { type Address, type AddressWithLength, address, addressWithLength, hostOf, lengthOf, nth, type Prefix } from '#src/net/address.ts'
+
+export interface Underlay {
+  readonly links: readonly Link[]
+  readonly lans: readonly LanHost[]
+}
+/** One uplink of one site, and the quality of its line in each direction. */
+export interface Link {
+  /** `berlin.fiber` */
+  readonly id: string
+  readonly site: SiteId
+  readonly uplink: UplinkId
+  readonly interface: string
+  readonly address: AddressWithLength
+  readonly router: Address
+  /** Address that the internet sees instead, or null without NAT. */
+  readonly nat: Address | null
+  readonly metric: number
+  readonly line: Line
+}
+export interface Line {
+  /** One way, ms. */
+  readonly delayMs: number
+  readonly jitterMs: number
+  /** Fraction 0–1. */
+  readonly loss: number
+  /** bit/s from the site and to it; 0 = as fast as the machine. */
+  readonly up: number
+  readonly down: number
+  /** Silent loss of everything, or of UDP only. */
+  readonly cut: 'no' | 'all' | 'udp'
+}
+/** A host on a site's LAN: namespace `<site>-<segment>`, `.10` of the prefix. */
+export interface LanHost {
+  readonly namespace: string
+  readonly site: SiteId
+  readonly interface: string
+  readonly prefix: Prefix
+  readonly gateway: Address
+  readonly host: AddressWithLength
+}
+
+/** Where the agents find the controller: a documentation address (RFC 5737) inside the lab. */
+export const controllerAddress = address('203.0.113.250')
+export const controllerPort = 443
+
+const lines: Readonly<Record<string, { delayMs: number; jitterMs: number }>> = {
+  lte: { delayMs: 22, jitterMs: 2 },
+  '5g': { delayMs: 12, jitterMs: 2 },
+  sat: { delayMs: 280, jitterMs: 4 },
+}
+const edgeLine = { delayMs: 6, jitterMs: 0 }
+const hubLine = { delayMs: 2, jitterMs: 0 }
+
+export function underlay(intent: Intent): Underlay {
+  let edgeLinks = 0
+  const links = intent.sites.flatMap((site) =>
+    site.uplinks.map((uplink, index): Link => {
+      const shape = lines[uplink.medium] ?? (uplink.address ? hubLine : edgeLine)
+      const line: Line = { ...shape, loss: 0, up: uplink.up, down: uplink.down, cut: 'no' }
+      const base = { id: `${site.id}.${uplink.id}`, site: site.id, uplink: uplink.id, interface: uplink.interface, metric: 100 + index, line }
+      if (uplink.address && uplink.router) return { ...base, address: uplink.address, router: uplink.router, nat: null }
+      const n = ++edgeLinks
+      return { ...base, ...dynamicAddress(uplink, n) }
+    }),
+  )
+  const lans = intent.sites.flatMap((site) =>
+    site.lans.flatMap((lan): LanHost[] => {
+      const host = nth(lan.prefix, 10)
+      if (!host) return []
+      return [{ namespace: `${site.id}-${lan.segment}`, site: site.id, interface: lan.interface, prefix: lan.prefix, gateway: hostOf(lan.address), host: addressWithLength(`${host}/${lengthOf(lan.prefix)}`) }]
+    }),
+  )
+  return { links, lans }
+}
+
+function dynamicAddress(uplink: IntentUplink, n: number) {
+  if (n > 120) throw new RangeError('the lab has addresses for 120 dynamic uplinks')
+  return {
+    address: addressWithLength(`100.64.${n}.2/24`),
+    router: address(`100.64.${n}.1`),
+    nat: uplink.medium === 'lte' ? address(`203.0.113.${128 + n}`) : null,
+  }
+}

@@ -1,0 +1,173 @@
+/** Builds the underlay in namespaces: boxes, links through the relay (or netem), LAN hosts and what answers on them. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Intent } from '#src/intent/intent.ts'
+import { hostOf, lengthOf, networkOf } from '#src/net/address.ts'
+import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
+import type { RelayLink } from './relay.ts'
+import { controllerAddress, controllerPort, type Line, type Link, underlay } from './underlay.ts'
+
+export interface World {
+  readonly boxes: ReadonlyMap<string, Box>
+  readonly links: ReadonlyMap<string, Link>
+  readonly impairment: 'netem' | 'relay'
+  line(id: string): Line
+  setLine(id: string, line: Line): Promise<void>
+  /** Undone by `setLine` of the same line. */
+  close(): Promise<void>
+}
+export interface WorldOptions {
+  /** UNIX socket of the controller's agents' listener; '' = none. */
+  readonly controllerSocket: string
+  readonly logs: string
+}
+
+const firstPort = 20_000
+
+/** The site's end carries the OS's interface name; the internet's end is named by the link's number. */
+const internetEnd = (index: number) => `u${index}`
+
+async function hasNetem(): Promise<boolean> {
+  const ran = await run(['sh', '-c', 'ip link add nm0 type veth peer name nm1 && tc qdisc add dev nm0 root netem delay 1ms; code=$?; ip link del nm0; exit $code'])
+  return ran.code === 0
+}
+
+function netemArgs(line: Line, rate: number): string {
+  if (line.cut === 'all') return 'netem loss 100%'
+  const parts = [`netem limit 20000 delay ${line.delayMs}ms ${line.jitterMs}ms`]
+  if (line.loss > 0) parts.push(`loss ${line.loss * 100}%`)
+  if (rate > 0) parts.push(`rate ${rate}bit`)
+  return parts.join(' ')
+}
+
+export async function buildWorld(intent: Intent, options: WorldOptions): Promise<World> {
+  const plan = underlay(intent)
+  const names = ['internet', ...intent.sites.map((site) => site.id), ...plan.lans.map((lan) => lan.namespace)]
+  const opened = await Promise.all(names.map((name) => openBox(name)))
+  const boxes = new Map(opened.map((box) => [box.name, box]))
+  const internet = boxes.get('internet')!
+  const children: ChildProcess[] = []
+  const impairment = (await hasNetem()) ? 'netem' : 'relay'
+  const lines = new Map(plan.links.map((link) => [link.id, link.line]))
+  const links = new Map(plan.links.map((link) => [link.id, link]))
+  const indexOf = new Map(plan.links.map((link, index) => [link.id, index]))
+
+  let relay: ChildProcess | undefined
+  if (impairment === 'relay') {
+    const carried = plan.links.map((link, index): RelayLink => {
+      const port = firstPort + index * 4
+      return { id: link.id, site: [port, port + 1], internet: [port + 2, port + 3], line: link.line }
+    })
+    relay = fork(fileURLToPath(new URL('./relay.ts', import.meta.url)), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    children.push(relay)
+    const ready = new Promise((resolve, reject) => {
+      relay!.once('message', resolve)
+      relay!.once('exit', (code) => reject(new Error(`the relay ended with ${code}`)))
+    })
+    relay.send({ links: carried })
+    await ready
+    for (const [index, link] of carried.entries()) {
+      const tap = (name: string, [near, far]: readonly [number, number]) =>
+        start(['socat', `TUN,tun-name=${name},tun-type=tap,iff-no-pi`, `UDP-DATAGRAM:127.0.0.1:${near},bind=127.0.0.1:${far},sndbuf=2097152,rcvbuf=2097152`], { log: join(options.logs, 'links.log') })
+      children.push(tap(`s${index}`, link.site), tap(internetEnd(index), link.internet))
+    }
+    const devices = carried.flatMap((_, index) => [`s${index}`, internetEnd(index)])
+    for (let tries = 0; devices.some((name) => !existsSync(`/sys/class/net/${name}`)); tries++) {
+      if (tries > 200) throw new Error(`links did not appear; see ${join(options.logs, 'links.log')}`)
+      await sleep(25)
+    }
+  } else {
+    await must(['ip', '-batch', '-'], plan.links.map((_, index) => `link add s${index} type veth peer name ${internetEnd(index)}\n`).join(''))
+  }
+  await must(
+    ['ip', '-batch', '-'],
+    plan.links.map((link, index) => `link set s${index} netns ${boxes.get(link.site)!.pid} name ${link.interface}\nlink set ${internetEnd(index)} netns ${internet.pid}\n`).join('') +
+      plan.lans.map((lan, index) => `link add l${index} type veth peer name h${index}\nlink set l${index} netns ${boxes.get(lan.site)!.pid} name ${lan.interface}\nlink set h${index} netns ${boxes.get(lan.namespace)!.pid} name eth0\n`).join(''),
+  )
+  for (const site of intent.sites) {
+    const own = plan.links.filter((link) => link.site === site.id)
+    await ipBatch(boxes.get(site.id)!, [
+      ...own.flatMap((link) => [`addr add ${link.address} dev ${link.interface}`, `link set ${link.interface} up`, `route add default via ${link.router} dev ${link.interface} metric ${link.metric}`]),
+      ...plan.lans.filter((lan) => lan.site === site.id).map((lan) => `link set ${lan.interface} up`),
+    ])
+  }
+  for (const lan of plan.lans) {
+    await ipBatch(boxes.get(lan.namespace)!, [`addr add ${lan.host} dev eth0`, 'link set eth0 up', `route add default via ${lan.gateway}`])
+  }
+  await ipBatch(internet, [
+    `addr add ${controllerAddress}/32 dev lo`,
+    ...plan.links.flatMap((link, index) => [`addr add ${link.router}/${lengthOf(link.address)} dev ${internetEnd(index)}`, `link set ${internetEnd(index)} up`]),
+  ])
+  const nats = plan.links.filter((link) => link.nat !== null)
+  await must(
+    enter(internet, ['nft', '-f', '-']),
+    `table ip carrier { chain post { type nat hook postrouting priority srcnat; ${nats.map((link) => `ip saddr ${networkOf(link.address)} snat to ${link.nat};`).join(' ')} } }\n`,
+  )
+  const netem = async (id: string) => {
+    const link = links.get(id)!
+    const line = lines.get(id)!
+    await must(enter(boxes.get(link.site)!, ['tc', 'qdisc', 'replace', 'dev', link.interface, 'root', ...netemArgs(line, line.up).split(' ')]))
+    await must(enter(internet, ['tc', 'qdisc', 'replace', 'dev', internetEnd(indexOf.get(id)!), 'root', ...netemArgs(line, line.down).split(' ')]))
+    const device = internetEnd(indexOf.get(id)!)
+    await run(enter(internet, ['nft', 'delete', 'table', 'inet', `cut_${device}`]))
+    if (line.cut === 'udp') {
+      await must(enter(internet, ['nft', '-f', '-']), `table inet cut_${device} { chain f { type filter hook forward priority 0; iifname ${device} meta l4proto udp drop; oifname ${device} meta l4proto udp drop; } }\n`)
+    }
+  }
+  if (impairment === 'netem') for (const id of links.keys()) await netem(id)
+
+  if (options.controllerSocket) {
+    children.push(
+      start(enter(internet, ['socat', `TCP-LISTEN:${controllerPort},bind=${controllerAddress},fork,reuseaddr`, `UNIX-CONNECT:${options.controllerSocket}`]), { log: join(options.logs, 'internet.log') }),
+    )
+  }
+  children.push(...answer(intent, boxes, options.logs))
+
+  return {
+    boxes,
+    links,
+    impairment,
+    line: (id) => lines.get(id)!,
+    setLine: async (id, line) => {
+      lines.set(id, line)
+      if (relay) relay.send({ set: { id, line } })
+      else await netem(id)
+    },
+    close: async () => {
+      for (const child of children) child.kill('SIGKILL')
+      for (const box of boxes.values()) process.kill(box.pid, 'SIGKILL')
+    },
+  }
+}
+
+/** Every TCP service of the intent answers HTTP on the LAN hosts of its segments, so that `berlin` can ask a model. */
+function answer(intent: Intent, boxes: ReadonlyMap<string, Box>, logs: string): ChildProcess[] {
+  const children: ChildProcess[] = []
+  for (const service of intent.services) {
+    for (const at of service.at) {
+      if (at.what.kind !== 'segment') continue
+      const { segment } = at.what
+      for (const site of intent.sites.filter((candidate) => at.where.kind === 'any' || (at.where.kind === 'role' && at.where.role === candidate.role) || (at.where.kind === 'site' && at.where.site === candidate.id))) {
+        const box = boxes.get(`${site.id}-${segment}`)
+        const lan = site.lans.find((one) => one.segment === segment)
+        if (!box || !lan) continue
+        for (const ports of service.ports.filter((range) => range.protocol === 'tcp' && range.to - range.from < 4)) {
+          const body = `${service.id} at ${site.id}`
+          // A file, because socat's own quoting of commands is a language of its own.
+          const script = join(logs, `${box.name}-${service.id}.sh`)
+          writeFileSync(script, `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\nConnection: close\\r\\n\\r\\n${body}'\n`)
+          for (let port = ports.from; port <= ports.to; port++) {
+            children.push(start(enter(box, ['socat', `TCP-LISTEN:${port},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${box.name}.log`) }))
+          }
+        }
+      }
+    }
+  }
+  return children
+}
+
+/** For messages: where a link's site end stands. */
+export const describe = (link: Link): string => `${link.id} ${hostOf(link.address)}${link.nat ? ` behind ${link.nat}` : ''}`
