@@ -60,3 +60,10 @@ export function findPinnedCa(chain: readonly Buffer[], caPin: Buffer, host: stri
 
 /** `CN=a\nO=b` → `a`; the whole name on one line when it has no common name. */
 const commonName = (name: string): string => /^CN=(.*)$/m.exec(name)?.[1] ?? name.replaceAll('\n', ', ')
+
+/** When a client certificate (PEM) is to be renewed: at two thirds of its life. */
+export function renewAt(certificate: string): Date {
+  const { validFrom, validTo } = new X509Certificate(certificate)
+  const from = Date.parse(validFrom)
+  return new Date(from + ((Date.parse(validTo) - from) * 2) / 3)
+}
