@@ -281,6 +281,8 @@ export interface ReadyTunnel {
   readonly uplink: UplinkId
   readonly remote: SiteId
   readonly remoteUplink: UplinkId
+  /** Either end's uplink is metered: as a standby it is probed rarely, and both ends must expect that. */
+  readonly metered: boolean
   /** This end decides the path of each class, the other follows its TLV. */
   readonly decides: boolean
   readonly initiates: boolean
