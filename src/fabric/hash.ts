@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Fabric } from './fabric.ts'
 
 /** JSON with sorted keys and no spaces (the idea of RFC 8785): the same value gives the same bytes on any machine. */
 export function canonicalJson(value: unknown): string {
@@ -14,3 +15,5 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 of the canonical JSON, hex. */
 export const contentHash = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex')
+/** SHA-256 of the whole Fabric, hex: what a generation is known by. */
+export const fabricHash = (fabric: Fabric): string => contentHash(fabric)

@@ -1,0 +1,211 @@
+/** Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. */
+import type { ClassId, Finding, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
+import { compareText } from '#src/fabric/ids.ts'
+import type { Intent, IntentExpect, IntentService, IntentSite, Selector } from '#src/intent/intent.ts'
+import { comparePrefixes, overlaps, type Prefix } from '#src/net/address.ts'
+import { anyPort, type PortRange } from '#src/net/ports.ts'
+
+/** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
+export interface Pairing {
+  readonly caller: SiteId | null
+  readonly from: readonly Place[]
+  readonly to: readonly Place[]
+}
+export interface ResolvedAllow {
+  /** `edge/inference -> model-api`; with ports when they were written. */
+  readonly text: string
+  readonly pairings: readonly Pairing[]
+  readonly ports: readonly PortRange[]
+  readonly trafficClass: ClassId
+}
+export interface ResolvedExpect {
+  readonly expect: IntentExpect
+  readonly pairings: readonly Pairing[]
+  readonly ports: readonly PortRange[]
+}
+export interface Resolved {
+  readonly allows: readonly ResolvedAllow[]
+  readonly expects: readonly ResolvedExpect[]
+  readonly services: readonly Service[]
+  readonly findings: readonly Finding[]
+}
+
+export function resolve(intent: Intent): Resolved {
+  const findings: Finding[] = []
+  const places = placesOf(intent.sites)
+  const services = new Map(intent.services.map((service) => [service.id, service]))
+  const find = finder(intent, places, services)
+
+  for (const service of intent.services) {
+    for (const [index, at] of service.at.entries()) {
+      if (find(at, null).length === 0) findings.push(nothing(`service/${service.id}/at/${index}`, at))
+    }
+  }
+
+  const pair = (key: string, from: Selector, to: Selector, everywhere: boolean): Pairing[] => {
+    const callers = from.where.kind === 'same' ? [] : find(from, null)
+    if (from.where.kind === 'same') {
+      findings.push({ code: 'I102', severity: 'error', at: [`${key}/from`, key], says: `"${from.text}" has no caller that it could be the same as`, instead: `write "same" only to the right of "->"`, witness: [] })
+      return []
+    }
+    if (callers.length === 0) findings.push(nothing(`${key}/from`, from))
+    if (to.where.kind !== 'same') {
+      const targets = find(to, null)
+      if (targets.length === 0) findings.push(nothing(`${key}/to`, to))
+      return callers.length > 0 && targets.length > 0 ? [{ caller: null, from: callers, to: targets }] : []
+    }
+    const bySite = Map.groupBy(callers, (place) => place.node as SiteId)
+    const pairings: Pairing[] = []
+    const without: SiteId[] = []
+    for (const [caller, own] of bySite) {
+      const targets = find(to, caller)
+      if (targets.length > 0) pairings.push({ caller, from: own, to: targets })
+      else without.push(caller)
+    }
+    // A site that calls and has nothing to be called is no mistake in an allow, but can't be reached either.
+    if (without.length > 0 && (pairings.length === 0 || everywhere)) {
+      findings.push({ code: 'I103', severity: 'error', at: [`${key}/to`, key], says: `"${to.text}" finds nothing at ${list(without)}`, instead: `add it there, or name the callers more closely than "${from.text}"`, witness: [] })
+    }
+    return pairings
+  }
+
+  const allows = intent.allow.map((allow, index): ResolvedAllow => {
+    const service = allow.to.what.kind === 'service' ? services.get(allow.to.what.service) : undefined
+    const ports = allow.ports.length > 0 ? allow.ports : (service?.ports ?? [anyPort])
+    return {
+      text: `${allow.from.text} -> ${allow.to.text}`,
+      pairings: pair(`allow/${index}`, allow.from, allow.to, false),
+      ports,
+      trafficClass: service?.trafficClass ?? ('default' as ClassId),
+    }
+  })
+  const expects = intent.expect.map((expect, index): ResolvedExpect => {
+    const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
+    return { expect, pairings: pair(`expect/${index}`, expect.from, expect.to, expect.kind === 'reach'), ports: service?.ports ?? [anyPort] }
+  })
+  findings.push(...overlapFindings(intent.sites))
+  const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
+  const named = [...services.values()].map(({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id), null), ports, trafficClass }))
+  return { allows, expects, services: named.sort((a, b) => compareText(a.id, b.id)), findings }
+}
+
+const nothing = (key: string, selector: Selector): Finding => ({
+  code: 'I101',
+  severity: 'error',
+  at: [key],
+  says: `"${selector.text}" matches no site`,
+  instead: selector.what.kind === 'segment' ? `give a site the segment "${selector.what.segment}", or select others` : `let the service "${selector.what.service}" be at a site that this selects`,
+  witness: [],
+})
+
+const list = (names: readonly string[]): string => (names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`)
+
+/** One place per (site, segment), its prefixes in order. */
+function placesOf(sites: readonly IntentSite[]): Map<SegmentId, Place[]> {
+  const places = new Map<SegmentId, Place[]>()
+  for (const site of [...sites].sort((a, b) => compareText(a.id, b.id))) {
+    for (const [segment, lans] of Map.groupBy(site.lans, (lan) => lan.segment)) {
+      const place: Place = { node: site.id, segment, prefixes: lans.map((lan) => lan.prefix).sort(comparePrefixes) }
+      const known = places.get(segment)
+      if (known) known.push(place)
+      else places.set(segment, [place])
+    }
+  }
+  return places
+}
+
+/** Answers a selector; what doesn't depend on the caller is computed once. */
+function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>, services: ReadonlyMap<string, IntentService>) {
+  const sites = new Map(intent.sites.map((site) => [site.id, site]))
+  const at = new Map([...places.values()].flat().map((place) => [`${place.node}/${place.segment}`, place]))
+  const cache = new Map<string, readonly Place[]>()
+
+  const matches = (place: Place, where: Selector['where']): boolean => {
+    const site = sites.get(place.node as SiteId)!
+    switch (where.kind) {
+      case 'any':
+        return true
+      case 'role':
+        return site.role === where.role
+      case 'site':
+        return site.id === where.site
+      case 'label':
+        return site.labels.includes(where.label)
+      case 'same':
+        return false
+      default:
+        throw new TypeError(`unknown selector ${String(where satisfies never)}`)
+    }
+  }
+  const placesOfService = (service: IntentService): readonly Place[] => {
+    const found = new Map<string, Place>()
+    for (const selector of service.at) for (const place of find(selector, null)) found.set(`${place.node}/${place.segment}`, place)
+    return [...found].sort(([a], [b]) => compareText(a, b)).map(([, place]) => place)
+  }
+  const candidates = (what: Selector['what']): readonly Place[] => {
+    if (what.kind === 'segment') return places.get(what.segment) ?? []
+    const service = services.get(what.service)
+    return service ? remember(`service ${service.id}`, () => placesOfService(service)) : []
+  }
+  const remember = (key: string, make: () => readonly Place[]): readonly Place[] => {
+    let value = cache.get(key)
+    if (!value) {
+      value = make()
+      cache.set(key, value)
+    }
+    return value
+  }
+  const find = (selector: Selector, caller: SiteId | null): readonly Place[] => {
+    const { where, what } = selector
+    if (where.kind === 'any') return candidates(what)
+    const site = where.kind === 'same' ? caller : where.kind === 'site' ? where.site : undefined
+    if (site === null) return []
+    if (site !== undefined && what.kind === 'segment') {
+      const place = at.get(`${site}/${what.segment}`)
+      return place ? [place] : []
+    }
+    if (site !== undefined) return (bySiteOf(what).get(site) ?? [])
+    return remember(JSON.stringify([where, what]), () => candidates(what).filter((place) => matches(place, where)))
+  }
+  const grouped = new Map<string, Map<SiteId, Place[]>>()
+  const bySiteOf = (what: Selector['what']): ReadonlyMap<SiteId, readonly Place[]> => {
+    const key = JSON.stringify(what)
+    let groups = grouped.get(key)
+    if (!groups) {
+      groups = Map.groupBy(candidates(what), (place) => place.node as SiteId)
+      grouped.set(key, groups)
+    }
+    return groups
+  }
+  return find
+}
+
+/** One overlay address space per network: every LAN prefix belongs to one LAN of one site. */
+function overlapFindings(sites: readonly IntentSite[]): Finding[] {
+  const all: { site: SiteId; segment: SegmentId; prefix: Prefix; key: string }[] = []
+  for (const site of sites) {
+    const counts = new Map<SegmentId, number>()
+    for (const lan of site.lans) {
+      const index = counts.get(lan.segment) ?? 0
+      counts.set(lan.segment, index + 1)
+      all.push({ site: site.id, segment: lan.segment, prefix: lan.prefix, key: `site/${site.id}/lan/${lan.segment}/${index}` })
+    }
+  }
+  all.sort((a, b) => comparePrefixes(a.prefix, b.prefix) || compareText(a.key, b.key))
+  const findings: Finding[] = []
+  // Prefixes are nested or disjoint and the wider comes first, so the last one not covered is the only one to compare with.
+  let outer: (typeof all)[number] | undefined
+  for (const one of all) {
+    if (!outer || !overlaps(outer.prefix, one.prefix)) {
+      outer = one
+      continue
+    }
+    const where = (of: typeof one) => `${of.site}/${of.segment}`
+    findings.push(
+      outer.site === one.site
+        ? { code: 'I111', severity: 'error', at: [one.key, outer.key], says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`, instead: 'give each LAN of a site its own prefix', witness: [] }
+        : { code: 'I110', severity: 'error', at: [one.key, outer.key], says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`, instead: 'renumber one of them; translation of overlapping prefixes does not work yet', witness: [] },
+    )
+  }
+  return findings
+}

@@ -1,0 +1,113 @@
+/** Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2, 3 and 22). */
+import type { Finding, Flow, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
+import { compareText } from '#src/fabric/ids.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
+import type { Pairing, Resolved, ResolvedAllow } from './resolve.ts'
+
+export interface Policy {
+  readonly rules: readonly Rule[]
+  readonly transits: readonly Transit[]
+}
+const nothing: Policy = { rules: [], transits: [] }
+
+export function rules(intent: Intent, resolved: Resolved): { readonly policyOf: (site: SiteId) => Policy; readonly findings: readonly Finding[] } {
+  const owners = new Map<SiteId, Map<string, Rule>>()
+  const hubsOf = new Map(intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs]))
+  const crossing = new Map<SiteId, Map<string, Transit>>()
+
+  const add = (site: SiteId, rule: Rule) => {
+    const own = owners.get(site) ?? new Map<string, Rule>()
+    owners.set(site, own)
+    own.set(rule.id, rule)
+  }
+  for (const allow of resolved.allows) {
+    for (const pairing of allow.pairings) {
+      for (const pair of segmentPairs(pairing)) {
+        ownerRules(allow, pair, add)
+        transitsOf(pair, hubsOf, crossing)
+      }
+    }
+  }
+  const sites = new Set<SiteId>([...owners.keys(), ...crossing.keys()])
+  const policies = new Map(
+    [...sites].map((site): [SiteId, Policy] => [
+      site,
+      {
+        rules: [...(owners.get(site)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
+        transits: [...(crossing.get(site)?.values() ?? [])].sort((x, y) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b)),
+      },
+    ]),
+  )
+  return { policyOf: (site) => policies.get(site) ?? nothing, findings: [] }
+}
+
+interface SegmentPair {
+  readonly from: { readonly segment: SegmentId; readonly places: readonly Place[] }
+  readonly to: { readonly segment: SegmentId; readonly places: readonly Place[] }
+}
+/** A flow has one segment, a service may be in several. */
+function segmentPairs({ from, to }: Pairing): SegmentPair[] {
+  const targets = [...Map.groupBy(to, (place) => place.segment)]
+  return [...Map.groupBy(from, (place) => place.segment)].flatMap(([segment, places]) =>
+    targets.map(([target, others]) => ({ from: { segment, places }, to: { segment: target, places: others } })),
+  )
+}
+
+const portsText = (ports: readonly PortRange[]): string => (ports.length === 1 && ports[0] === anyPort ? '' : ` ${[...ports].map(formatPortRange).join(',')}`)
+
+/**
+ * The id starts with the allow as written, so that a trace can name its line: `edge/inference -> model-api tcp/8443#out
+ * inference>inference`. out: this site opens; in: this site answers; local: both LANs are here.
+ */
+function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (site: SiteId, rule: Rule) => void): void {
+  const { ports, trafficClass } = allow
+  const id = (way: 'out' | 'in' | 'local') => `${allow.text}${portsText(ports)}#${way} ${from.segment}>${to.segment}`
+  const flow = (segment: SegmentId, prefixes: readonly Prefix[]): Flow => ({ segment, prefixes })
+  const callers = prefixesBySite(from.places)
+  const targets = prefixesBySite(to.places)
+  const allCallers = [...callers.values()].flat().sort(comparePrefixes)
+  const allTargets = [...targets.values()].flat().sort(comparePrefixes)
+  const without = (all: readonly Prefix[], own: readonly Prefix[] | undefined) => (own ? all.filter((prefix) => !own.includes(prefix)) : all)
+
+  for (const [site, own] of callers) {
+    const others = without(allTargets, targets.get(site))
+    if (others.length > 0) add(site, { id: id('out'), from: flow(from.segment, own), to: flow(to.segment, others), ports, trafficClass })
+    const local = targets.get(site)
+    // Hosts of one LAN talk without the gateway; several LANs of a segment do not.
+    if (local && (local.length > 1 || own.length > 1 || local[0] !== own[0])) add(site, { id: id('local'), from: flow(from.segment, own), to: flow(to.segment, local), ports, trafficClass })
+  }
+  for (const [site, own] of targets) {
+    const others = without(allCallers, callers.get(site))
+    if (others.length > 0) add(site, { id: id('in'), from: flow(from.segment, others), to: flow(to.segment, own), ports, trafficClass })
+  }
+}
+
+function prefixesBySite(places: readonly Place[]): Map<SiteId, readonly Prefix[]> {
+  const found = new Map<SiteId, readonly Prefix[]>()
+  for (const place of places) found.set(place.node as SiteId, place.prefixes)
+  return found
+}
+
+/** Whatever runs between two sites crosses the hubs of either, never an owner of an end: there the stateful rules apply. */
+function transitsOf({ from, to }: SegmentPair, hubsOf: ReadonlyMap<SiteId, readonly SiteId[]>, crossing: Map<SiteId, Map<string, Transit>>): void {
+  for (const caller of from.places) {
+    for (const target of to.places) {
+      if (caller.node === target.node) continue
+      const between = new Set([...(hubsOf.get(caller.node as SiteId) ?? []), ...(hubsOf.get(target.node as SiteId) ?? [])])
+      between.delete(caller.node as SiteId)
+      between.delete(target.node as SiteId)
+      for (const hub of between) {
+        const transits = crossing.get(hub) ?? new Map<string, Transit>()
+        crossing.set(hub, transits)
+        for (const x of caller.prefixes) {
+          for (const y of target.prefixes) {
+            const [a, b] = comparePrefixes(x, y) <= 0 ? [x, y] : [y, x]
+            transits.set(`${a} ${b}`, { a, b })
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
+import type { ClassId, Lan, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
+import type { SiteSlice } from '#src/fabric/slice.ts'
+import { type Address, address, contains, familyOf, hostOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
+
+/** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
+const exhaustive = 512
+
+export function routeVectors({ site, classes, peers }: SiteSlice): readonly RouteVector[] {
+  const remotes = firstRoutes(site.routes)
+  const classIds = classes.map((one) => one.id)
+  const combinations = site.lans.length * remotes.length * classIds.length
+  const ways = site.lans.flatMap((lan) => classIds.map((trafficClass) => ({ lan, trafficClass })))
+  const asked = remotes.flatMap((route, index) => (combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]).map((way) => ({ ...way, route })))
+  const fromLan = asked.flatMap(({ lan, trafficClass, route }): RouteVector[] => {
+    const source = neighbour(lan)
+    if (source === undefined || familyOf(source) !== familyOf(route.to)) return []
+    return [{ from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(site, route, trafficClass, 'anywhere') }]
+  })
+  return [...fromLan, ...meshVectors(site, peers, classIds), ...guardVector(site, classIds)]
+}
+
+const leads = (site: Site, route: Route, trafficClass: ClassId, arrived: 'anywhere' | 'mesh'): RouteVector['expect'] => {
+  const group = site.groups.find((one) => one.remote === route.remote && one.trafficClass === trafficClass && one.arrived === arrived)
+  return group && group.via.length > 0 ? { kind: 'remote', remote: route.remote } : { kind: 'unreachable' }
+}
+
+/** The first prefix of every remote. */
+const firstRoutes = (routes: readonly Route[]): readonly Route[] => [...new Map([...routes].reverse().map((route) => [route.remote, route])).values()].reverse()
+
+/** What comes in from the mesh may go to a LAN or to a spoke directly, never back into the mesh (rule 10). */
+function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[]): RouteVector[] {
+  const peer = peers.find((one) => one.tunnel.role === 'mesh')
+  const trafficClass = classIds[0]
+  if (!peer || trafficClass === undefined) return []
+  const other = peer.tunnel.ends[peer.end === 0 ? 1 : 0].site
+  const behind = site.routes.find((route) => route.remote === other)
+  if (!behind) return []
+  const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: aHost(behind.to), trafficClass } as const
+  const spoke = site.routes.find((route) => site.groups.some((group) => group.remote === route.remote && group.arrived === 'mesh'))
+  const own = site.lans.flatMap((lan) => {
+    const to = neighbour(lan)
+    return to === undefined ? [] : [{ ...ask, to, expect: { kind: 'lan', segment: lan.segment } } as const]
+  })
+  return [...own, ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(site, spoke, trafficClass, 'mesh') }] : []), { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } }]
+}
+
+/** An undeclared private address must not leak to local breakout (rule 16). */
+function guardVector(site: Site, classIds: readonly ClassId[]): RouteVector[] {
+  const known = [...site.lans.map((lan) => lan.prefix), ...site.routes.map((route) => route.to)]
+  const to = ['10.255.255.254', '172.31.255.254', '192.168.255.254'].map(address).find((one) => !known.some((range) => contains(range, one)))
+  const lan = site.lans.find((one) => familyOf(one.prefix) === 4)
+  const source = lan && neighbour(lan)
+  const trafficClass = classIds[0]
+  return to === undefined || lan === undefined || source === undefined || trafficClass === undefined ? [] : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
+}
+
+const aHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)
+
+/** A host on the LAN that isn't the gateway: the kernel refuses its own address as the source of a forwarded packet. */
+function neighbour(lan: Lan): Address | undefined {
+  const { family, low, high } = rangeOf(lan.prefix)
+  // The first and last address of an IPv4 link are no hosts, except on /31 (RFC 3021).
+  const last = family === 4 && high - low > 1n ? high - 1n : high
+  const first = family === 4 && high - low > 1n ? 1 : 0
+  return [first, first + 1].filter((n) => low + BigInt(n) <= last).map((n) => nth(lan.prefix, n)!).find((one) => one !== hostOf(lan.address))
+}

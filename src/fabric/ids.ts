@@ -1,0 +1,49 @@
+/**
+ * Names, ports and addresses that follow from indices alone. Everybody who has to agree on one of them (compiler,
+ * driver, lab, exports) computes it here.
+ */
+import { type Address, addressFromBits, type Prefix, prefixBits } from '#src/net/address.ts'
+import type { Endpoint, InterfaceId, SiteId, TunnelId, UplinkId } from './fabric.ts'
+
+/** By code unit: the same order on every machine, whatever its locale. */
+export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+export const tunnelId = (a: { readonly site: SiteId; readonly uplink: UplinkId }, b: { readonly site: SiteId; readonly uplink: UplinkId }): TunnelId =>
+  `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
+
+export const hubInterfaceId = (uplink: UplinkId, remoteSlot: number): InterfaceId => `hub:${uplink}/s${remoteSlot}` as InterfaceId
+export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: UplinkId): InterfaceId => `edge:${uplink}/${hub}.${hubUplink}` as InterfaceId
+export const meshInterfaceId = (uplink: UplinkId, remote: SiteId, remoteUplink: UplinkId): InterfaceId => `mesh:${uplink}/${remote}.${remoteUplink}` as InterfaceId
+
+/** Uplinks of a site: slots 0 to 7. */
+export const slots = 8
+/** WireGuard's registered port; hub interfaces take 51820 to 51947 (64 slot pairs, two parities). */
+export const firstHubPort = 51820
+export const firstMeshPort = 52000
+export const firstEdgePort = 53000
+export const portsEnd = 54000
+export const hubPort = (uplinkSlot: number, remoteSlot: number): number => firstHubPort + 2 * (uplinkSlot * slots + remoteSlot)
+
+/**
+ * Kernel names have at most 15 characters (IFNAMSIZ less its NUL), and `p<parity>` takes two. Slots are one digit, so
+ * the four characters `u<own>u<far>` end every edge and mesh stem and the index before them is read without doubt;
+ * in base 36 it has room for 36^6 nodes.
+ */
+export const hubStem = (uplinkSlot: number, remoteSlot: number): string => `cwh${uplinkSlot}s${remoteSlot}`
+export const edgeStem = (hubIndex: number, ownSlot: number, farSlot: number): string => `cwe${hubIndex.toString(36)}u${ownSlot}u${farSlot}`
+export const meshStem = (remoteIndex: number, ownSlot: number, farSlot: number): string => `cwm${remoteIndex.toString(36)}u${ownSlot}u${farSlot}`
+/** Nodes a network can hold, so that every stem fits. */
+export const nodeLimit = 36 ** 6
+
+export const parityOf = (linkEpoch: number): 0 | 1 => (linkEpoch % 2 === 0 ? 0 : 1)
+export const deviceName = (stem: string, linkEpoch: number): string => `${stem}p${parityOf(linkEpoch)}`
+export const listenPort = (port: number, linkEpoch: number): number => port + parityOf(linkEpoch)
+/** Where a listening port is dialled from outside; a port-forwarded uplink maps base + (port − 51820). */
+export const publicPort = (endpoint: Endpoint & { readonly kind: 'fixed' }, port: number): number => endpoint.base + (port - firstHubPort)
+
+/** The /64s of the network's ULA /48: 0 holds loopbacks, 1 tunnel insides. */
+const subnet = (ula: Prefix, number: bigint): bigint => prefixBits(ula).value | (number << 64n)
+export const loopbackOf = (ula: Prefix, nodeIndex: number): Address => addressFromBits(6, subnet(ula, 0n) | BigInt(nodeIndex + 1))
+/** The /128 of one end (0 or 1) of a tunnel, for a link epoch: e and e + 1 differ, so both can be probed side by side. */
+export const insideOf = (ula: Prefix, tunnelIndex: number, end: 0 | 1, linkEpoch: number): Address =>
+  addressFromBits(6, subnet(ula, 1n) | BigInt(tunnelIndex * 4 + end * 2 + parityOf(linkEpoch)))
