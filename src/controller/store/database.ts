@@ -63,7 +63,6 @@ export interface Database {
   bundles: { site: string; term: number; generation: number; revision: number; hash: string; config: Json<SiteConfig>; signed: NullableJson<Signed>; operation_id: Nullable<string>; created_at: Stamp }
   permits: { site: string; nonce: string; triple: Json<Triple>; granted_at: Stamp }
   paths: { tunnel: string; site: string; state: string; since: Date; rtt_ms: Nullable<number>; loss: Nullable<number>; jitter_ms: Nullable<number>; active_classes: DefaultJson<readonly string[]>; at: Stamp }
-  trust: { version: number; signed: Json<Signed>; created_at: Stamp }
   secrets: { id: string; version: number; wrapped_key: Buffer; ciphertext: Buffer; fingerprint: string; created_at: Stamp }
   access_tokens: { id: string; hash: string; name: string; role: AccessRole; created_at: Stamp; revoked_at: Nullable<Date> }
   migrations: { number: number; name: string; hash: string; applied_at: Stamp }

@@ -1,18 +1,26 @@
 /** The vault's rows: wrapped keys and ciphertext, never a secret. Versions are added, not rewritten. */
-import type { Db } from './database.ts'
+import type { SecretRow, SecretRows } from '../pki/vault.ts'
+import type { Database, Db } from './database.ts'
+import type { Selectable } from 'kysely'
 
-export interface SecretRow {
-  readonly id: string
-  readonly version: number
-  readonly wrapped_key: Buffer
-  readonly ciphertext: Buffer
-  readonly fingerprint: string
-}
-export const newest = (db: Db, id: string): Promise<SecretRow | undefined> => db.selectFrom('secrets').selectAll().where('id', '=', id).orderBy('version', 'desc').limit(1).executeTakeFirst()
-export const get = (db: Db, id: string, version: number): Promise<SecretRow | undefined> =>
-  db.selectFrom('secrets').selectAll().where('id', '=', id).where('version', '=', version).executeTakeFirst()
-/** False when (id, version) exists. */
-export async function insert(db: Db, row: SecretRow): Promise<boolean> {
-  const { numInsertedOrUpdatedRows } = await db.insertInto('secrets').values(row).onConflict((at) => at.doNothing()).executeTakeFirst()
-  return numInsertedOrUpdatedRows === 1n
-}
+const rowOf = ({ id, version, wrapped_key, ciphertext, fingerprint }: Selectable<Database['secrets']>): SecretRow => ({ id, version, wrappedKey: wrapped_key, ciphertext, fingerprint })
+
+export const rows = (db: Db): SecretRows => ({
+  get: async (id, version) => {
+    const row = await db.selectFrom('secrets').selectAll().where('id', '=', id).where('version', '=', version).executeTakeFirst()
+    return row && rowOf(row)
+  },
+  latest: async (id) => {
+    const row = await db.selectFrom('secrets').selectAll().where('id', '=', id).orderBy('version', 'desc').limit(1).executeTakeFirst()
+    return row && rowOf(row)
+  },
+  insert: async ({ id, version, wrappedKey, ciphertext, fingerprint }) => {
+    const { numInsertedOrUpdatedRows } = await db
+      .insertInto('secrets')
+      .values({ id, version, wrapped_key: wrappedKey, ciphertext, fingerprint })
+      .onConflict((at) => at.doNothing())
+      .executeTakeFirst()
+    return numInsertedOrUpdatedRows === 1n
+  },
+  any: async () => (await db.selectFrom('secrets').select('id').limit(1).executeTakeFirst()) !== undefined,
+})

@@ -97,9 +97,6 @@ create table paths (                           -- last report, one row an end
   tunnel text not null, site text not null, state text not null, since timestamptz not null, rtt_ms double precision, loss double precision, jitter_ms double precision,
   active_classes jsonb not null default '[]', at timestamptz not null default now(), primary key (tunnel, site)
 );
-create table trust (                           -- signed trust.json, every version
-  version int primary key, signed jsonb not null, created_at timestamptz not null default now()
-);
 create table secrets (                         -- vault: ciphertext only
   id text not null, version int not null, wrapped_key bytea not null, ciphertext bytea not null, fingerprint text not null,
   created_at timestamptz not null default now(), primary key (id, version)
