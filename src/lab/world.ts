@@ -1,6 +1,6 @@
 /** Builds the underlay in namespaces: boxes, links through the relay (or netem), LAN hosts and what answers on them. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -75,7 +75,9 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       children.push(tap(`s${index}`, link.site), tap(internetEnd(index), link.internet))
     }
     const devices = carried.flatMap((_, index) => [`s${index}`, internetEnd(index)])
-    for (let tries = 0; devices.some((name) => !existsSync(`/sys/class/net/${name}`)); tries++) {
+    // /sys shows the namespace it was mounted in; /proc/net shows this one.
+    const appeared = () => new Set(readFileSync('/proc/net/dev', 'utf8').split('\n').map((line) => line.split(':')[0]!.trim()))
+    for (let tries = 0; !new Set(devices).isSubsetOf(appeared()); tries++) {
       if (tries > 200) throw new Error(`links did not appear; see ${join(options.logs, 'links.log')}`)
       await sleep(25)
     }
@@ -104,7 +106,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   const nats = plan.links.filter((link) => link.nat !== null)
   await must(
     enter(internet, ['nft', '-f', '-']),
-    `table ip carrier { chain post { type nat hook postrouting priority srcnat; ${nats.map((link) => `ip saddr ${networkOf(link.address)} snat to ${link.nat};`).join(' ')} } }\n`,
+    `table ip carrier { chain post { type nat hook postrouting priority srcnat; ${nats.map((link) => `ip saddr ${networkOf(link.address)} snat to ${link.nat};`).join(' ')} }; }\n`,
   )
   const netem = async (id: string) => {
     const link = links.get(id)!
@@ -114,7 +116,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     const device = internetEnd(indexOf.get(id)!)
     await run(enter(internet, ['nft', 'delete', 'table', 'inet', `cut_${device}`]))
     if (line.cut === 'udp') {
-      await must(enter(internet, ['nft', '-f', '-']), `table inet cut_${device} { chain f { type filter hook forward priority 0; iifname ${device} meta l4proto udp drop; oifname ${device} meta l4proto udp drop; } }\n`)
+      await must(enter(internet, ['nft', '-f', '-']), `table inet cut_${device} { chain f { type filter hook forward priority 0; iifname ${device} meta l4proto udp drop; oifname ${device} meta l4proto udp drop; }; }\n`)
     }
   }
   if (impairment === 'netem') for (const id of links.keys()) await netem(id)
