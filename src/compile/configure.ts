@@ -1,8 +1,8 @@
 /** Fabric + Facts → one site's SiteConfig. A late join: pure, deterministic, and whatever lacks a fact is listed as `waiting`. */
 import type { Fabric, Fact, Interface, InterfaceId, ReadyInterface, ReadyTunnel, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { deviceName, insideOf, listenPort, publicPort } from '#src/fabric/ids.ts'
-import { type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
-import { hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
+import { type SiteSlice, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
+import { hostPrefix, prefix } from '#src/net/address.ts'
 import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
@@ -25,7 +25,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     }
     const used = inUse.get(near.interface) ?? new Set<number>()
     inUse.set(near.interface, used.add(linkEpoch))
-    ready.push(readyTunnel(slice.network.ula, interfaces.get(near.interface)!, peer, linkEpoch, keys.key(far.site, far.interface, linkEpoch)!))
+    ready.push(readyTunnel(slice, interfaces.get(near.interface)!, peer, linkEpoch, keys.key(far.site, far.interface, linkEpoch)!))
   }
   return {
     kind: 'site-config',
@@ -78,7 +78,7 @@ function withEpochs(one: Interface, known: readonly number[], used: ReadonlySet<
 
 const everything = [prefix('0.0.0.0/0'), prefix('::/0')] as const
 
-function readyTunnel(ula: Prefix, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyTunnel {
+function readyTunnel({ network: { ula }, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyTunnel {
   const { tunnel, end } = peer
   const other = end === 0 ? 1 : 0
   const far = tunnel.ends[other]
@@ -92,6 +92,7 @@ function readyTunnel(ula: Prefix, own: Interface, peer: SlicePeer, linkEpoch: nu
     uplink: own.uplink,
     remote: far.site,
     remoteUplink: far.uplink,
+    metered: peer.farMetered || site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
     decides: end === 0,
     initiates: end === 0,
     inside: insideOf(ula, tunnel.index, end, linkEpoch),

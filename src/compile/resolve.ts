@@ -43,11 +43,7 @@ export function resolve(intent: Intent): Resolved {
   }
 
   const pair = (key: string, from: Selector, to: Selector, everywhere: boolean): Pairing[] => {
-    const callers = from.where.kind === 'same' ? [] : find(from, null)
-    if (from.where.kind === 'same') {
-      findings.push({ code: 'I102', severity: 'error', at: [`${key}/from`, key], says: `"${from.text}" has no caller that it could be the same as`, instead: `write "same" only to the right of "->"`, witness: [] })
-      return []
-    }
+    const callers = find(from, null)
     if (callers.length === 0) findings.push(nothing(`${key}/from`, from))
     if (to.where.kind !== 'same') {
       const targets = find(to, null)
@@ -64,7 +60,7 @@ export function resolve(intent: Intent): Resolved {
     }
     // A site that calls and has nothing to be called is no mistake in an allow, but can't be reached either.
     if (without.length > 0 && (pairings.length === 0 || everywhere)) {
-      findings.push({ code: 'I103', severity: 'error', at: [`${key}/to`, key], says: `"${to.text}" finds nothing at ${list(without)}`, instead: `add it there, or name the callers more closely than "${from.text}"`, witness: [] })
+      findings.push({ code: 'I102', severity: 'error', at: [`${key}/to`, key], says: `"${to.text}" finds nothing at ${list(without)}`, instead: `add it there, or name the callers more closely than "${from.text}"`, witness: [] })
     }
     return pairings
   }
@@ -164,7 +160,7 @@ function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>
       const place = at.get(`${site}/${what.segment}`)
       return place ? [place] : []
     }
-    if (site !== undefined) return (bySiteOf(what).get(site) ?? [])
+    if (site !== undefined) return bySiteOf(what).get(site) ?? []
     return remember(JSON.stringify([where, what]), () => candidates(what).filter((place) => matches(place, where)))
   }
   const grouped = new Map<string, Map<SiteId, Place[]>>()

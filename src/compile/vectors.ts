@@ -1,5 +1,5 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
-import type { ClassId, Lan, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
+import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
 import { type Address, address, contains, familyOf, hostOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
 
@@ -7,6 +7,7 @@ import { type Address, address, contains, familyOf, hostOf, nth, type Prefix, ra
 const exhaustive = 512
 
 export function routeVectors({ site, classes, peers }: SiteSlice): readonly RouteVector[] {
+  const leads = leadsAt(site)
   const remotes = firstRoutes(site.routes)
   const classIds = classes.map((one) => one.id)
   const combinations = site.lans.length * remotes.length * classIds.length
@@ -15,21 +16,26 @@ export function routeVectors({ site, classes, peers }: SiteSlice): readonly Rout
   const fromLan = asked.flatMap(({ lan, trafficClass, route }): RouteVector[] => {
     const source = neighbour(lan)
     if (source === undefined || familyOf(source) !== familyOf(route.to)) return []
-    return [{ from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(site, route, trafficClass, 'anywhere') }]
+    return [{ from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(route, trafficClass, 'anywhere') }]
   })
-  return [...fromLan, ...meshVectors(site, peers, classIds), ...guardVector(site, classIds)]
+  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds)]
 }
 
-const leads = (site: Site, route: Route, trafficClass: ClassId, arrived: 'anywhere' | 'mesh'): RouteVector['expect'] => {
-  const group = site.groups.find((one) => one.remote === route.remote && one.trafficClass === trafficClass && one.arrived === arrived)
-  return group && group.via.length > 0 ? { kind: 'remote', remote: route.remote } : { kind: 'unreachable' }
+type Leads = (route: Route, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
+/** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
+function leadsAt(site: Site): Leads {
+  const filled = new Set(site.groups.filter((group) => group.via.length > 0).map((group) => `${group.remote} ${group.trafficClass} ${group.arrived}`))
+  return ({ remote }, trafficClass, arrived) => (filled.has(`${remote} ${trafficClass} ${arrived}`) ? { kind: 'remote', remote } : { kind: 'unreachable' })
 }
 
 /** The first prefix of every remote. */
-const firstRoutes = (routes: readonly Route[]): readonly Route[] => [...new Map([...routes].reverse().map((route) => [route.remote, route])).values()].reverse()
+function firstRoutes(routes: readonly Route[]): readonly Route[] {
+  const seen = new Set<NodeId>()
+  return routes.filter((route) => !seen.has(route.remote) && seen.add(route.remote))
+}
 
 /** What comes in from the mesh may go to a LAN or to a spoke directly, never back into the mesh (rule 10). */
-function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[]): RouteVector[] {
+function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[], leads: Leads): RouteVector[] {
   const peer = peers.find((one) => one.tunnel.role === 'mesh')
   const trafficClass = classIds[0]
   if (!peer || trafficClass === undefined) return []
@@ -37,12 +43,13 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   const behind = site.routes.find((route) => route.remote === other)
   if (!behind) return []
   const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: aHost(behind.to), trafficClass } as const
-  const spoke = site.routes.find((route) => site.groups.some((group) => group.remote === route.remote && group.arrived === 'mesh'))
+  const attached = new Set(site.groups.filter((group) => group.arrived === 'mesh').map((group) => group.remote))
+  const spoke = site.routes.find((route) => attached.has(route.remote))
   const own = site.lans.flatMap((lan) => {
     const to = neighbour(lan)
     return to === undefined ? [] : [{ ...ask, to, expect: { kind: 'lan', segment: lan.segment } } as const]
   })
-  return [...own, ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(site, spoke, trafficClass, 'mesh') }] : []), { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } }]
+  return [...own, ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []), { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } }]
 }
 
 /** An undeclared private address must not leak to local breakout (rule 16). */

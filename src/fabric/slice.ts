@@ -16,6 +16,7 @@ export interface SlicePeer {
   readonly end: 0 | 1
   readonly farPort: number
   readonly farEndpoint: Uplink['endpoint']
+  readonly farMetered: boolean
   /** The far site's overlay prefixes where this end is a hub interface; else none. */
   readonly farPrefixes: readonly Prefix[]
 }
@@ -48,11 +49,13 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
   const peers = tunnelsOf(fabric, id).map(({ tunnel, end }): SlicePeer => {
     const far = tunnel.ends[end === 0 ? 1 : 0]
     const farSite = siteOf(fabric, far.site)!
+    const farUplink = farSite.uplinks.find((one) => one.id === far.uplink)!
     return {
       tunnel,
       end,
       farPort: farSite.interfaces.find((one) => one.id === far.interface)!.port,
-      farEndpoint: farSite.uplinks.find((one) => one.id === far.uplink)!.endpoint,
+      farEndpoint: farUplink.endpoint,
+      farMetered: farUplink.metered,
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : [],
     }
   })
