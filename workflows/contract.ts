@@ -13,6 +13,39 @@ export const onboardWorkflowId = (site: string) => `onboard/${site}`
 export const rolloutWorkflowId = (operation: string) => `rollout/${operation}`
 export const decommissionWorkflowId = (site: string) => `decommission/${site}`
 
+/** How long workflows wait, in milliseconds; carried in the entities' input, so that tests can be impatient. */
+export interface Timing {
+  /** Facts that arrive within this become one revision. */
+  readonly coalesce: number
+  /** How long an online site may take from `assigned` to `confirmed` or rolled back before a rollout calls it lagging. */
+  readonly deliver: number
+  /** Added to an agent's own PENDING deadline before its silence counts. */
+  readonly margin: number
+  /** How long the paths of a new site may take to come UP. */
+  readonly paths: number
+  /** How long the canary runs before the waves follow. */
+  readonly soak: number
+  /** First pause before a failed onboarding is tried again; doubles up to 5 minutes. */
+  readonly again: number
+  /** How long a decommissioned device may take to wipe its keys. */
+  readonly wipe: number
+}
+export const defaultTiming: Timing = { coalesce: 500, deliver: 60_000, margin: 5_000, paths: 45_000, soak: 1_000, again: 2_000, wipe: 60_000 }
+
+/** Input of `network/<id>` and `site/<id>`; `carried` is what continue-as-new hands on. */
+export interface NetworkInput {
+  readonly network: string
+  readonly timing: Timing
+  readonly carried?: { readonly queue: readonly ApplyCommand[]; readonly seen: readonly string[] }
+}
+export interface SiteInput {
+  readonly site: string
+  readonly timing: Timing
+  readonly carried?: { readonly seen: readonly string[]; readonly failures: number }
+}
+/** The types of workflows, so that the client need not import their code. */
+export const workflowType = { network: 'network', site: 'site', onboard: 'onboard', rollout: 'rollout', decommission: 'decommission' } as const
+
 /** Every command is a row in `commands`, written with its audit entry before the Update is sent. */
 export interface Command {
   readonly commandId: string
@@ -43,9 +76,14 @@ export const factsSignal = defineSignal<[]>('facts')
 export const reportedSignal = defineSignal<[]>('reported')
 /** From rollout, onboard or decommission to the entity: bring the site to this generation. Answered by `siteDoneSignal`. */
 export interface AssignRequest {
+  /** Unique to the run that asks: a restarted rollout asks again and is answered again. */
   readonly commandId: string
+  readonly operationId: string
   readonly replyTo: string
-  readonly generation: number
+  /** null: the one it has, or the head if it has none; only the facts moved. */
+  readonly generation: number | null
+  /** What to do about a site that is not connected: wait `timing.deliver` for it, or call it lagging at once. */
+  readonly offline: 'wait' | 'lag'
 }
 export const assignSignal = defineSignal<[AssignRequest]>('assign')
 export interface SiteDone {

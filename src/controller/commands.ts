@@ -1,0 +1,136 @@
+/** The way from API and enrolment to the workflows: the only importer of @temporalio/client. */
+import { Client, Connection, isGrpcServiceError, WithStartWorkflowOperation, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client'
+import type { UpdateDefinition } from '@temporalio/common'
+import { ApplicationFailure } from '@temporalio/common'
+import {
+  applyUpdate, approveUpdate, claimedSignal, decommissionUpdate, defaultTiming, factsSignal, inviteUpdate, networkWorkflowId, reportedSignal, siteWorkflowId, taskQueue, workflowType,
+} from '#workflows/contract.ts'
+import type { ApplyCommand, ApproveCommand, Command, InviteCommand, NetworkInput, SiteInput, Timing } from '#workflows/contract.ts'
+import { commands as commandRows, operations, sites } from './store/index.ts'
+import type { Store } from './store/index.ts'
+
+export interface CommandsOptions {
+  /** host:port of the Temporal server. */
+  readonly address: string
+  readonly namespace: string
+  readonly network: string
+  readonly timing?: Timing
+}
+
+/** The workflows said no: nothing was changed by this command. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed'
+  readonly code: string
+  readonly instead: string
+  constructor(code: string, says: string, instead: string) {
+    super(says)
+    this.code = code
+    this.instead = instead
+  }
+}
+
+export interface Commands {
+  apply(command: ApplyCommand): Promise<{ readonly operationId: string }>
+  invite(site: string, command: InviteCommand): Promise<void>
+  approve(site: string, command: ApproveCommand): Promise<void>
+  decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
+  claimed(site: string, claimId: string): Promise<void>
+  facts(site: string): Promise<void>
+  reported(site: string): Promise<void>
+  /** At boot, for Temporal may have lost everything: an entity for every site that lives, a workflow for every open operation. */
+  reopen(store: Store): Promise<{ readonly sites: number; readonly operations: number }>
+  close(): Promise<void>
+}
+
+// An entity's tasks come back this soon when its worker is killed.
+const workflowTaskTimeout = '2s'
+
+export async function createCommands({ address, namespace, network, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
+  const connection = await Connection.connect({ address }).catch((error: unknown) => {
+    throw new CommandFailed('C440', `Temporal does not answer at ${address}`, `see whether it runs there (${String(error)})`)
+  })
+  const client = new Client({ connection, namespace })
+
+  const networkStart = () =>
+    new WithStartWorkflowOperation<(input: NetworkInput) => Promise<void>>(workflowType.network, {
+      workflowId: networkWorkflowId(network), taskQueue: taskQueue.workflows, workflowTaskTimeout, workflowIdConflictPolicy: 'USE_EXISTING', args: [{ network, timing }],
+    })
+  const siteOptions = (site: string) => ({ workflowId: siteWorkflowId(site), taskQueue: taskQueue.workflows, workflowTaskTimeout, args: [{ site, timing }] as [SiteInput] })
+  const siteStart = (site: string) =>
+    new WithStartWorkflowOperation<(input: SiteInput) => Promise<void>>(workflowType.site, { ...siteOptions(site), workflowIdConflictPolicy: 'USE_EXISTING' })
+
+  /** The command's id is the update's: a repeated request gets the first answer. */
+  const update = async <Result, Args extends Command>(definition: UpdateDefinition<Result, [Args]>, command: Args, start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart>): Promise<Result> => {
+    try {
+      return await client.workflow.executeUpdateWithStart(definition, { startWorkflowOperation: start as ReturnType<typeof siteStart>, updateId: command.commandId, args: [command] })
+    } catch (error) {
+      throw forPeople(error, address)
+    }
+  }
+  const signal = async <Args extends unknown[]>(site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: Args): Promise<void> => {
+    try {
+      await client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args })
+    } catch (error) {
+      throw forPeople(error, address)
+    }
+  }
+
+  const commands: Commands = {
+    apply: async (command) => await update(applyUpdate, command, networkStart()),
+    invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
+    approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
+    decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
+    claimed: async (site, claimId) => await signal(site, claimedSignal, [{ claimId }]),
+    facts: async (site) => await signal(site, factsSignal, []),
+    reported: async (site) => await signal(site, reportedSignal, []),
+    reopen: async (store) => {
+      const living = (await sites.list(store.db)).filter(({ state }) => state !== 'RETIRED' && state !== 'DECLARED')
+      for (const { id } of living) {
+        await commands.reported(id)
+        await commands.facts(id)
+      }
+      let reopened = 0
+      for (const operation of await operations.open(store.db)) {
+        if (operation.kind === 'onboard') continue
+        const row = await commandRows.ofOperation(store.db, operation.id)
+        if (row === undefined) continue
+        const command: Command = { commandId: row.id, operationId: operation.id }
+        const site = operation.subject.replace(/^site\//, '')
+        reopened += 1
+        // A refusal here is the operation's own end, told in its findings.
+        await reissue(commands, operation.kind, site, command, row.args).catch((error: unknown) => {
+          if (!(error instanceof CommandFailed) || error.code === 'C440') throw error
+        })
+      }
+      return { sites: living.length, operations: reopened }
+    },
+    close: async () => await connection.close(),
+  }
+  return commands
+}
+
+async function reissue(commands: Commands, kind: string, site: string, command: Command, args: unknown): Promise<void> {
+  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string }
+  if (kind === 'apply') await commands.apply({ ...command, planId: given.planId ?? '' })
+  else if (kind === 'invite') await commands.invite(site, { ...command, tokenId: given.tokenId ?? '' })
+  else if (kind === 'approve') await commands.approve(site, { ...command, fingerprint: given.fingerprint ?? '' })
+  // A decommissioning that has begun goes on by itself: its site's entity was started above.
+  else if (kind === 'decommission') await commands.decommission(site, command)
+}
+
+function forPeople(error: unknown, address: string): unknown {
+  if (error instanceof WorkflowUpdateFailedError) {
+    const cause = deepest(error.cause)
+    const [instead] = cause?.details ?? []
+    return new CommandFailed(cause?.type ?? 'C441', cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
+  }
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new CommandFailed('C442', 'the workflow did not answer in time', 'the command was recorded and goes on; follow its operation')
+  if (isGrpcServiceError(error)) return new CommandFailed('C440', `Temporal does not answer at ${address}`, `the command was recorded and goes on when it is back (${error.details})`)
+  return error
+}
+
+/** The activity's own failure, below the wrappers of update and activity. */
+function deepest(error: unknown): ApplicationFailure | null {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof ApplicationFailure) return at
+  return null
+}

@@ -1,0 +1,179 @@
+/** The network's own steps: a plan becomes a generation, a failed one is undone by a newer, an operation ends. */
+import { ApplicationFailure, heartbeat } from '@temporalio/activity'
+import { allocations, certificates, events, generations, network, once, operations, plans, sites, tokens } from '#src/controller/store/index.ts'
+import type { OperationState, Tx } from '#src/controller/store/index.ts'
+import type { GenerationRow } from '#src/controller/store/generations.ts'
+import type { PlanRow } from '#src/controller/store/plans.ts'
+import type { Fabric, Fact, Finding } from '#src/fabric/fabric.ts'
+import { contentHash } from '#src/fabric/hash.ts'
+import type { ApplyCommand, SiteDone } from '../contract.ts'
+import { isEnrolled, type SiteState } from '../lifecycle.ts'
+import type { Wave } from '../rollout.ts'
+import { wavesOf } from '../waves.ts'
+import { carryOut, type Deps, finding, further, Refused, type Model } from './context.ts'
+
+export interface Made {
+  readonly kind: 'made'
+  readonly generation: number
+  readonly waves: readonly Wave[]
+}
+
+export function generationActivities(deps: Deps) {
+  const { store, model } = deps
+
+  return {
+    /** Compiles and verifies the plan again and makes exactly it the next generation, or ends the operation as failed. */
+    async commitGeneration({ network: id, command }: NetworkCommand): Promise<Made | { readonly kind: 'refused' }> {
+      const commanded = { command, kind: 'apply', subject: `network/${id}` } as const
+      try {
+        return await carryOut(deps, commanded, async (tx, row) => {
+          const planId = (row.args as { readonly planId?: string }).planId
+          if (planId !== command.planId) throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C413')
+          const plan = await plans.get(tx, command.planId)
+          if (plan === undefined) throw new Refused(finding('C414', 'error', `there is no plan ${command.planId}`, 'make one: causeway plan'))
+          if (!(await plans.take(tx, plan.id, command.operationId))) throw new Refused(finding('C415', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'))
+          const at = await network.get(tx)
+          if (at?.frozen) throw new Refused(finding('C416', 'error', 'the network is frozen after a restore', 'compare and unfreeze it first'))
+          if ((at?.head ?? 0) !== plan.base) throw stale(plan.base, at?.head ?? 0)
+          const { fabric } = await proved(tx, plan)
+          const before = await generations.head(tx)
+          if (before !== undefined) {
+            const union = model.verifyTransition(before.fabric, fabric)
+            if (union.findings.some(isError)) throw new Refused(...union.findings.filter(isError))
+            heartbeat()
+          }
+          return await make(tx, { ...plan, fabric }, command.operationId, command.operationId)
+        })
+      } catch (error) {
+        // The operation has ended with its findings; the queue goes on.
+        if (error instanceof ApplicationFailure && error.nonRetryable) return { kind: 'refused' }
+        throw error
+      }
+    },
+
+    /** The old intent with the *current* allocations as a newer generation: re-pushing N−1 would bring back what is gone. */
+    async commitRollback({ network: id, command, generation }: NetworkCommand & { readonly generation: number }): Promise<Made> {
+      const commanded = { command, kind: 'apply', subject: `network/${id}` } as const
+      return await further(deps, commanded, 'rollback', async (tx) => {
+        const failed = await generations.get(tx, generation)
+        const good = failed === undefined ? undefined : await generations.get(tx, failed.base)
+        if (failed === undefined || good === undefined) throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C417')
+        const { fabric, claims } = model.compile(good.intent, await allocations.held(tx))
+        heartbeat()
+        if (fabric === null) throw ApplicationFailure.nonRetryable(`generation ${good.number} no longer compiles`, 'C417')
+        const { proof } = model.verify(fabric)
+        heartbeat()
+        const back = `${command.operationId}-back`
+        await plans.insert(tx, {
+          id: back, base: failed.number, intent: good.intent, intentHash: contentHash(good.intent), plan: { rollback: good.number }, verdict: 'passed', findings: [],
+          fabric, fabricHash: contentHash(fabric), claims, proof, compiler: model.compilerVersion, createdBy: failed.created_by,
+        })
+        const plan = await plans.get(tx, back)
+        return await make(tx, { ...(plan as PlanRow), fabric }, command.operationId, back)
+      })
+    },
+
+    async recordWave({ operationId, generation, number, wave, answers }: WaveRecord): Promise<void> {
+      await once(store, operationId, `wave ${generation}/${number}`, async (tx) => {
+        const told = answers.map(({ site, outcome }) => `${site} ${outcome}`).join(', ')
+        await events.emit(tx, { operationId, subject: `operation/${operationId}`, kind: 'rollout.wave', text: `${wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind}: ${told}`, data: { generation, answers } })
+        return null
+      })
+    },
+
+    /** Null while the canary is well, else what is wrong with it. */
+    async readSoak({ sites: canaries, generation }: { readonly sites: readonly string[]; readonly generation: number }): Promise<string | null> {
+      for (const id of canaries) {
+        const row = await sites.get(store.db, id)
+        if (row?.commit?.state === 'rolled-back' && row.commit.triple.generation >= generation) return `${id}: ${row.commit.why}`
+      }
+      return null
+    },
+
+    async completeOperation({ network: id, command, state, generation, lagging, why }: Completion): Promise<void> {
+      await further(deps, { command, kind: 'apply', subject: `network/${id}` }, 'complete', async (tx) => {
+        const findings: readonly Finding[] = why === '' ? [] : [finding('C418', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
+        await operations.end(tx, command.operationId, state, { result: { generation, lagging }, findings })
+        const text = state === 'succeeded' ? `generation ${generation} runs${lagging.length > 0 ? `; lagging: ${lagging.join(', ')}` : ''}` : `rolled back by generation ${generation}: ${why}`
+        await events.emit(tx, { operationId: command.operationId, subject: `operation/${command.operationId}`, kind: `rollout.${state}`, text, data: { generation, lagging } })
+        return null
+      })
+    },
+  }
+
+  async function proved(tx: Tx, plan: PlanRow): Promise<{ readonly fabric: Fabric }> {
+    if (plan.verdict !== 'passed' || plan.intent === null) throw new Refused(finding('C419', 'error', `plan ${plan.id} was refused by verification`, 'put its findings right and plan again'))
+    const { fabric, findings } = model.compile(plan.intent, await allocations.held(tx))
+    heartbeat()
+    if (fabric === null || findings.some(isError)) throw new Refused(...findings.filter(isError))
+    if (contentHash(fabric) !== plan.fabricHash) throw new Refused(finding('C420', 'error', `plan ${plan.id} no longer compiles to what was proved: the compiler or the allocations moved`, 'plan again'))
+    const checked = model.verify(fabric)
+    heartbeat()
+    if (checked.findings.some(isError)) throw new Refused(...checked.findings.filter(isError))
+    return { fabric }
+  }
+
+  async function make(tx: Tx, plan: PlanRow & { readonly fabric: Fabric }, operationId: string, key: string): Promise<Made> {
+    const hashes = siteHashes(model, plan.fabric)
+    const rows = await sites.list(tx)
+    const gone = rows.filter((row) => row.state !== 'RETIRED' && row.state !== 'DECOMMISSIONING' && hashes[row.id] === undefined)
+    const held = gone.filter((row) => row.device !== null)
+    if (held.length > 0)
+      throw new Refused(...held.map(({ id }) => finding('C421', 'error', `the plan no longer names ${id}, whose gateway is enrolled`, `decommission it first: causeway site decommission ${id}`)))
+    const number = await generations.commit(tx, plan, hashes, key).catch((error: unknown) => {
+      if (error instanceof generations.StaleBase) throw stale(error.base, error.head)
+      throw error
+    })
+    for (const { id, state } of gone) {
+      await sites.transition(tx, id, state, 'DECOMMISSIONING')
+      await sites.transition(tx, id, 'DECOMMISSIONING', 'RETIRED')
+      await tokens.revokeAll(tx, id)
+      await certificates.revokeAll(tx, id)
+    }
+    for (const site of plan.fabric.sites) await sites.declare(tx, site.id, site.role)
+    await events.emit(tx, { operationId, subject: `network/${plan.fabric.network.id}`, kind: 'generation.made', text: `generation ${number} is proved and committed`, data: { generation: number } })
+    const moved = new Set<string>()
+    const known = new Map<number, GenerationRow['site_hashes']>()
+    for (const row of rows) {
+      if (row.assigned === null || !isEnrolled(row.state as SiteState)) continue
+      const old = known.get(row.assigned.generation) ?? (await generations.get(tx, row.assigned.generation))?.site_hashes ?? {}
+      known.set(row.assigned.generation, old)
+      if (old[row.id] !== hashes[row.id]) moved.add(row.id)
+    }
+    const touched = plan.fabric.sites.filter((site) => moved.has(site.id))
+    return { kind: 'made', generation: number, waves: wavesOf(touched.filter((site) => site.hub).map((site) => site.id), touched.filter((site) => !site.hub).map((site) => site.id)) }
+  }
+}
+
+interface WaveRecord {
+  readonly operationId: string
+  readonly generation: number
+  readonly number: number
+  readonly wave: Wave
+  readonly answers: readonly SiteDone[]
+}
+interface NetworkCommand {
+  readonly network: string
+  readonly command: ApplyCommand
+}
+interface Completion extends NetworkCommand {
+  readonly state: Exclude<OperationState, 'running'>
+  readonly generation: number
+  readonly lagging: readonly string[]
+  /** Why it was rolled back; '' if it was not. */
+  readonly why: string
+}
+
+/**
+ * Each site's own part, without facts: every key is a placeholder, so that every tunnel counts and no enrolment moves a
+ * hash. Equal hashes mean that the site need not be touched.
+ */
+export function siteHashes(model: Model, fabric: Fabric): Readonly<Record<string, string>> {
+  const facts = fabric.sites.flatMap((site) =>
+    site.interfaces.map((of): Fact => ({ kind: 'key', site: site.id, interface: of.id, linkEpoch: 0, publicKey: `${site.id}/${of.id}` })),
+  )
+  return Object.fromEntries(fabric.sites.map((site) => [site.id, contentHash(model.configure(fabric, facts, site.id))]))
+}
+
+const isError = (of: Finding): boolean => of.severity === 'error'
+const stale = (base: number, head: number) => new Refused(finding('C412', 'error', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'plan again'))

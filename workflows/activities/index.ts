@@ -1,0 +1,9 @@
+import type { Deps } from './context.ts'
+import { generationActivities } from './generations.ts'
+import { provisioningActivities } from './provisioning.ts'
+import { siteActivities } from './sites.ts'
+
+/** The use cases. Each may run more than once and changes things once. */
+export const createActivities = (deps: Deps) => ({ ...generationActivities(deps), ...siteActivities(deps), ...provisioningActivities(deps) })
+export type Activities = ReturnType<typeof createActivities>
+export type { Deps, Model, Verified } from './context.ts'

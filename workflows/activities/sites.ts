@@ -1,0 +1,182 @@
+/** A site's state: commands of people, claims of boxes, and what the entity reads and moves. */
+import { sql } from 'kysely'
+import { certificates, claims, commands, events, facts, operations, paths, sites, tokens } from '#src/controller/store/index.ts'
+import type { Tx } from '#src/controller/store/index.ts'
+import type { SiteRow } from '#src/controller/store/sites.ts'
+import type { Finding, Triple } from '#src/fabric/fabric.ts'
+import type { ApproveCommand, Command, InviteCommand } from '../contract.ts'
+import { nextState, type SiteEvent, type SiteState, siteStates } from '../lifecycle.ts'
+import { carryOut, type Deps, finding, further, Refused } from './context.ts'
+
+/** What the entity needs to know of its row; times in milliseconds since the epoch. */
+export interface SiteView {
+  readonly state: SiteState
+  readonly assigned: Triple | null
+  readonly confirmed: Triple | null
+  /** The last bundle that the box rolled back or refused. */
+  readonly failed: { readonly triple: Triple; readonly outcome: 'rolled-back' | 'refused'; readonly why: string } | null
+  /** The box has armed its guard; it falls then. */
+  readonly pendingUntil: number | null
+  readonly online: boolean
+  readonly tokenEnds: number | null
+  /** A decommissioning that is under way. */
+  readonly leaving: Command | null
+}
+
+export function siteActivities(deps: Deps) {
+  const { store } = deps
+  return {
+    async readSite({ site }: Of): Promise<SiteView> {
+      const { db } = store
+      const row = await sites.get(db, site)
+      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, leaving: null }
+      const { commit } = row
+      const token = row.state === 'INVITED' ? await tokens.newest(db, site) : undefined
+      return {
+        state: row.state as SiteState,
+        assigned: row.assigned,
+        confirmed: row.confirmed,
+        failed: commit?.state === 'rolled-back' || commit?.state === 'refused' ? { triple: commit.triple, outcome: commit.state, why: `${commit.why} (${commit.code})` } : null,
+        pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
+        online: row.last_seen !== null && Date.now() - row.last_seen.getTime() < deps.offlineAfter,
+        tokenEnds: token?.expires_at.getTime() ?? null,
+        leaving: row.state === 'DECOMMISSIONING' ? await leaving(site) : null,
+      }
+    },
+
+    async moveSite({ site, event, why }: Of & { readonly event: SiteEvent; readonly why: string }): Promise<void> {
+      await store.transaction(async (tx) => {
+        const row = await sites.lock(tx, site)
+        if (row !== undefined) await move(tx, row, event, why === '' ? null : finding('C430', 'warning', why))
+      })
+    },
+
+    /** The token and its command were stored by whoever asked; here the site learns that it is invited. */
+    async inviteSite({ site, command }: Of & { readonly command: InviteCommand }): Promise<void> {
+      await carryOut(deps, { command, kind: 'invite', subject: `site/${site}` }, async (tx, { args }) => {
+        const row = await lockKnown(tx, site)
+        const token = await tokens.get(tx, command.tokenId)
+        if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId) throw new Refused(finding('C413', 'error', `token ${command.tokenId} was not made for ${site}`))
+        if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C422', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
+        for (const old of await claims.ofSite(tx, site)) if (old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
+        await move(tx, row, 'invited', null, command.operationId)
+        await operations.end(tx, command.operationId, 'succeeded')
+        return null
+      })
+    },
+
+    /** Edges are enrolled at once; a core waits for an operator; a second key for one token quarantines. */
+    async admitClaim({ site, claimId }: Of & { readonly claimId: string }): Promise<void> {
+      await store.transaction(async (tx) => {
+        const row = await sites.lock(tx, site)
+        const claim = await claims.get(tx, claimId)
+        if (row === undefined || claim === undefined || claim.site !== site || claim.state === 'superseded') return
+        if (claim.state === 'quarantined') {
+          await move(tx, row, 'doubted', finding('C423', 'error', `a second box (serial ${claim.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
+          return
+        }
+        // The endpoint judged the token in time, even if its end was noticed here first.
+        const invited = row.state === 'EXPIRED' ? await move(tx, row, 'invited', null) : row
+        const claimed = await move(tx, invited, 'claimed', null)
+        if (claimed.state === 'CLAIMED' && row.role === 'edge') await enrol(tx, claimed, claim)
+      })
+    },
+
+    async approveSite({ site, command }: Of & { readonly command: ApproveCommand }): Promise<void> {
+      await carryOut(deps, { command, kind: 'approve', subject: `site/${site}` }, async (tx) => {
+        const row = await lockKnown(tx, site)
+        const claim = await claims.waiting(tx, site, command.fingerprint)
+        if (claim === undefined || (row.state !== 'CLAIMED' && row.device !== claim.thumbprint)) {
+          const waiting = row.state === 'CLAIMED' ? (await claims.ofSite(tx, site)).find(({ state }) => state === 'claimed') : undefined
+          const instead = waiting === undefined ? `ask the installer to paste the token; causeway site status ${site} shows when a box waits` : `the box that waits shows ${waiting.thumbprint.slice(0, 16)}; compare it with the installer's screen`
+          throw new Refused(finding('C424', 'error', `no box with the fingerprint ${command.fingerprint} waits at ${site}`, instead))
+        }
+        await enrol(tx, row, claim, command.operationId)
+        await operations.end(tx, command.operationId, 'succeeded')
+        return null
+      })
+    },
+
+    async beginDecommission({ site, command }: Of & { readonly command: Command }): Promise<void> {
+      await carryOut(deps, { command, kind: 'decommission', subject: `site/${site}` }, async (tx) => {
+        const row = await lockKnown(tx, site)
+        if (row.state === 'DECOMMISSIONING' || row.state === 'RETIRED') throw new Refused(finding('C425', 'error', `${site} is ${row.state} already`))
+        await tokens.revokeAll(tx, site)
+        await move(tx, row, 'decommissioning', null, command.operationId)
+        return null
+      })
+    },
+
+    /** Nothing is assigned any more: the agent takes that as the order to wipe its keys. */
+    async releaseDevice({ site, command }: Of & { readonly command: Command }): Promise<void> {
+      await further(deps, { command, kind: 'decommission', subject: `site/${site}` }, 'release', async (tx) => {
+        await tx.updateTable('sites').set({ assigned: null }).where('id', '=', site).execute()
+        await sql`select pg_notify('assigned', ${site})`.execute(tx)
+        await events.emit(tx, { operationId: command.operationId, subject: `site/${site}`, kind: 'site.released', text: `the gateway of ${site} is told to wipe its keys` })
+        return null
+      })
+    },
+
+    async isWiped({ site }: Of): Promise<boolean> {
+      const row = await sites.get(store.db, site)
+      return row === undefined || row.device === null || row.running === null
+    },
+
+    async retireSite({ site, command, wiped, kept }: Retirement): Promise<void> {
+      await further(deps, { command, kind: 'decommission', subject: `site/${site}` }, 'retire', async (tx) => {
+        const row = await lockKnown(tx, site)
+        const findings: Finding[] = []
+        if (!wiped) findings.push(finding('C426', 'warning', `the gateway of ${site} did not say that it wiped its keys`, 'its certificate is revoked; wipe the box by hand if you can reach it'))
+        if (kept.length > 0) findings.push(finding('C427', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
+        await certificates.revokeAll(tx, site)
+        await facts.forget(tx, site)
+        await paths.forget(tx, site)
+        await sites.forget(tx, site)
+        await move(tx, row, 'retired', findings[0] ?? null, command.operationId)
+        await operations.end(tx, command.operationId, 'succeeded', { result: { wiped, kept }, findings })
+        return null
+      })
+    },
+  }
+
+  async function leaving(site: string): Promise<Command | null> {
+    for (const operation of await operations.open(store.db)) {
+      if (operation.kind !== 'decommission' || operation.subject !== `site/${site}`) continue
+      const row = await commands.ofOperation(store.db, operation.id)
+      if (row !== undefined) return { commandId: row.id, operationId: operation.id }
+    }
+    return null
+  }
+}
+
+interface Of {
+  readonly site: string
+}
+interface Retirement extends Of {
+  readonly command: Command
+  readonly wiped: boolean
+  readonly kept: readonly string[]
+}
+
+async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
+  const row = await sites.lock(tx, site)
+  if (row === undefined) throw new Refused(finding('C428', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))
+  return row
+}
+
+/** By the table of lifecycle.ts; an event that means nothing now (a repeated or late one) changes nothing. */
+export async function move(tx: Tx, row: SiteRow, event: SiteEvent, why: Finding | null, operationId?: string): Promise<SiteRow> {
+  const to = nextState(row.state as SiteState, event)
+  if (to === null) return row
+  const from = siteStates.filter((state) => nextState(state, event) === to)
+  if (!(await sites.transition(tx, row.id, from, to, why))) return row
+  const text = why === null ? `${row.id} is ${to}` : `${row.id} is ${to}: ${why.says}`
+  await events.emit(tx, { ...(operationId === undefined ? {} : { operationId }), subject: `site/${row.id}`, kind: `site.${to.toLowerCase()}`, text, data: { from: row.state } })
+  return { ...row, state: to }
+}
+
+async function enrol(tx: Tx, row: SiteRow, claim: { readonly id: string; readonly thumbprint: string }, operationId?: string): Promise<void> {
+  await claims.setState(tx, claim.id, 'enrolled')
+  await sites.setDevice(tx, row.id, claim.thumbprint)
+  await move(tx, row, 'enrolled', null, operationId)
+}

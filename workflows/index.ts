@@ -1,0 +1,6 @@
+/** What the worker registers: one export a workflow type. */
+export { decommission } from './decommission.ts'
+export { network } from './network.ts'
+export { onboard } from './onboard.ts'
+export { rollout } from './rollout.ts'
+export { site } from './site.ts'

@@ -1,0 +1,57 @@
+/** The life of a site as a table: pure, shared by the entity and by the activity that moves the row. */
+export type SiteState =
+  | 'DECLARED'
+  | 'INVITED'
+  | 'EXPIRED'
+  | 'CLAIMED'
+  | 'ENROLLED'
+  | 'QUARANTINED'
+  | 'PROVISIONING'
+  | 'ACTIVE'
+  | 'CHANGING'
+  | 'DECOMMISSIONING'
+  | 'RETIRED'
+
+export type SiteEvent =
+  /** A generation names the site. */
+  | 'declared'
+  | 'invited'
+  | 'expired'
+  | 'claimed'
+  /** An edge's claim was accepted by itself, or a core's by an operator. */
+  | 'enrolled'
+  /** A second key for the token, or another serial. */
+  | 'doubted'
+  | 'provisioning'
+  /** CONFIRMED, and the paths whose other end has confirmed are UP. */
+  | 'provisioned'
+  | 'unprovisioned'
+  /** A newer generation was assigned. */
+  | 'changing'
+  | 'changed'
+  /** The box rolled back: it stays where it was, with a finding. */
+  | 'held'
+  | 'decommissioning'
+  | 'retired'
+
+const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteState>>>>> = {
+  DECLARED: { invited: 'INVITED', decommissioning: 'DECOMMISSIONING' },
+  INVITED: { invited: 'INVITED', expired: 'EXPIRED', claimed: 'CLAIMED', decommissioning: 'DECOMMISSIONING' },
+  EXPIRED: { invited: 'INVITED', decommissioning: 'DECOMMISSIONING' },
+  CLAIMED: { invited: 'INVITED', enrolled: 'ENROLLED', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  QUARANTINED: { invited: 'INVITED', decommissioning: 'DECOMMISSIONING' },
+  ENROLLED: { provisioning: 'PROVISIONING', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  PROVISIONING: { provisioned: 'ACTIVE', unprovisioned: 'ENROLLED', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  ACTIVE: { changing: 'CHANGING', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  CHANGING: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  DECOMMISSIONING: { retired: 'RETIRED' },
+  RETIRED: { declared: 'DECLARED' },
+}
+
+/** The state after an event, or null where the event means nothing. */
+export const nextState = (state: SiteState, event: SiteEvent): SiteState | null => table[state][event] ?? null
+
+/** A device holds this site's identity: it counts as a peer, and its facts are believed. */
+export const isEnrolled = (state: SiteState): boolean => state === 'ENROLLED' || state === 'PROVISIONING' || state === 'ACTIVE' || state === 'CHANGING'
+
+export const siteStates = Object.keys(table) as readonly SiteState[]

@@ -1,0 +1,62 @@
+/** `network/<id>`: the only writer of generations. Applies one plan at a time; a failed rollout is undone by a newer generation. */
+import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, executeChild, log, ParentClosePolicy, setHandler, workflowInfo } from '@temporalio/workflow'
+import { applyUpdate, rolloutWorkflowId } from './contract.ts'
+import type { ApplyCommand, NetworkInput } from './contract.ts'
+import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
+import { remember } from './seen.ts'
+import type { rollout as Rollout, RolloutResult } from './rollout.ts'
+
+const queueLimit = 50
+
+export async function network(input: NetworkInput): Promise<void> {
+  const queue: ApplyCommand[] = [...(input.carried?.queue ?? [])]
+  const seen = remember(input.carried?.seen ?? [])
+
+  setHandler(
+    applyUpdate,
+    (command) => {
+      if (seen.add(command.commandId)) queue.push(command)
+      return { operationId: command.operationId }
+    },
+    {
+      validator: (command) => {
+        if (!command.commandId || !command.operationId || !command.planId) throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C410')
+        if (queue.length >= queueLimit && !seen.has(command.commandId)) throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C411')
+      },
+    },
+  )
+
+  for (;;) {
+    await condition(() => queue.length > 0 || workflowInfo().continueAsNewSuggested)
+    const command = queue[0]
+    if (command !== undefined) {
+      // What nobody commanded is refused by its activities; the queue goes on.
+      await apply(command, input).catch((error: unknown) => log.warn('the change was not carried out', { ...command, error: String(error) }))
+      queue.shift()
+    }
+    if (workflowInfo().continueAsNewSuggested) {
+      await condition(allHandlersFinished)
+      await continueAsNew<typeof network>({ ...input, carried: { queue, seen: seen.all() } })
+    }
+  }
+}
+
+async function apply(command: ApplyCommand, { network, timing }: NetworkInput): Promise<void> {
+  const made = await compiling.commitGeneration({ network, command })
+  if (made.kind === 'refused') return
+  const roll = async (generation: number, waves: typeof made.waves, suffix: string): Promise<RolloutResult> =>
+    await executeChild<typeof Rollout>('rollout', {
+      workflowId: `${rolloutWorkflowId(command.operationId)}${suffix}`,
+      workflowTaskTimeout,
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      args: [{ operationId: command.operationId, generation, waves, timing }],
+    })
+  const forward = await roll(made.generation, made.waves, '')
+  if (forward.outcome === 'done') {
+    await rows.completeOperation({ network, command, state: 'succeeded', generation: made.generation, lagging: forward.lagging, why: '' })
+    return
+  }
+  const back = await compiling.commitRollback({ network, command, generation: made.generation })
+  const undone = await roll(back.generation, back.waves, '/back')
+  await rows.completeOperation({ network, command, state: 'rolled-back', generation: back.generation, lagging: undone.lagging, why: forward.why })
+}

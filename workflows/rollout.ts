@@ -1,0 +1,44 @@
+/** `rollout/<operation>`: hubs one after another, then a canary edge, then the other edges in waves. The first failure halts it. */
+import { sleep } from '@temporalio/workflow'
+import type { SiteDone, Timing } from './contract.ts'
+import { assigner } from './assign.ts'
+import { rows } from './proxies.ts'
+
+export interface RolloutInput {
+  readonly operationId: string
+  readonly generation: number
+  /** In order; the sites of one wave move together. Only sites whose config moved and which are enrolled. */
+  readonly waves: readonly Wave[]
+  readonly timing: Timing
+}
+export interface Wave {
+  readonly kind: 'hub' | 'canary' | 'edges'
+  readonly sites: readonly string[]
+}
+export interface RolloutResult {
+  readonly outcome: 'done' | 'halted'
+  readonly lagging: readonly string[]
+  /** Site and reason of the failure; '' if there was none. */
+  readonly why: string
+}
+
+export async function rollout({ operationId, generation, waves, timing }: RolloutInput): Promise<RolloutResult> {
+  const assign = assigner(operationId)
+  const lagging: string[] = []
+  for (const [number, wave] of waves.entries()) {
+    const answers = await assign(wave.sites, { generation, offline: 'lag' })
+    await rows.recordWave({ operationId, generation, number, wave, answers })
+    lagging.push(...answers.filter((answer) => answer.outcome === 'lagging').map((answer) => answer.site))
+    const failed = answers.find(isFailure)
+    if (failed !== undefined) return { outcome: 'halted', lagging, why: `${failed.site}: ${failed.why}` }
+    if (wave.kind === 'canary' && answers.some((answer) => answer.outcome === 'confirmed') && number + 1 < waves.length) {
+      await sleep(timing.soak)
+      const worse = await rows.readSoak({ sites: wave.sites, generation })
+      if (worse !== null) return { outcome: 'halted', lagging, why: worse }
+    }
+  }
+  return { outcome: 'done', lagging, why: '' }
+}
+
+/** A box that is away is no failure: it lags and takes the newest bundle when it comes back. */
+const isFailure = (answer: SiteDone): boolean => answer.outcome === 'rolled-back' || answer.outcome === 'refused'
