@@ -43,7 +43,10 @@ export interface Network {
   readonly mtu: number
   /** TCP MSS clamp at owners and transit: mtu − 40 and mtu − 60. */
   readonly mss: { readonly v4: number; readonly v6: number }
-  /** Every declared LAN prefix, merged: what must never leak to local breakout (ip rule 210). */
+  /**
+   * What must never leak to local breakout (ip rule 210): RFC 1918, fc00::/7 and every declared LAN prefix, merged. So
+   * a new site with private prefixes changes nobody else's.
+   */
   readonly pool: readonly Prefix[]
 }
 

@@ -1,28 +1,71 @@
-/** Before and after → what changes, in which order, how risky and how long. The plan's id and base are the controller's. */
+/** Before and after → what changes, in which order, how risky and how long. A plan's id and base are the controller's. */
 import type { Fabric, SiteId } from '#src/fabric/fabric.ts'
+import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
+import { diffReachability, type ReachabilityDifference } from './reachability.ts'
 
-export type ChangeClass = 'additive' | 'neutral' | 'disruptive'
-export interface SiteChange {
-  readonly kind: 'add' | 'change' | 'remove'
-  readonly site: SiteId
-  /** `8 tunnels, 2 segments`. */
-  readonly text: string
-  readonly class: ChangeClass
-}
+export type { ChangeClass, SiteChange } from './changes.ts'
+export type Risk = 'none' | 'low' | 'medium' | 'high'
 export interface PlanStep {
-  /** From 1; steps of the same number may run side by side. */
+  /** From 1; steps of one number may run side by side, the next number waits for them. */
   readonly order: number
   readonly action: 'configure' | 'remove'
   readonly site: SiteId
 }
 export interface Plan {
+  /** Sorted by site. */
   readonly changes: readonly SiteChange[]
   readonly class: ChangeClass
   readonly steps: readonly PlanStep[]
+  /** Sites whose configuration moves, of all that exist before or after. */
   readonly blastRadius: { readonly sites: readonly SiteId[]; readonly of: number }
-  /** US dollars an hour; 0 while only own gateways are planned. */
+  readonly reachability: ReachabilityDifference
+  /** US dollars an hour. Own gateways cost nothing; clouds will. */
   readonly costPerHour: number
   readonly expectedSeconds: number
-  readonly risk: 'none' | 'low' | 'high'
+  readonly risk: Risk
 }
-export type { Fabric }
+
+/** One confirmed commit: apply, probes UP, a fresh TLS connection, the permit. */
+const secondsPerStep = 6
+
+export function plan(before: Fabric | null, after: Fabric): Plan {
+  const changes = siteChanges(before, after)
+  const steps = stepsOf(changes)
+  const all = new Set([...(before?.sites ?? []), ...after.sites].map((site) => site.id))
+  return {
+    changes,
+    class: worst(changes),
+    steps,
+    blastRadius: { sites: changes.map((change) => change.site), of: all.size },
+    reachability: diffReachability(before, after),
+    costPerHour: 0,
+    expectedSeconds: secondsPerStep * (steps.at(-1)?.order ?? 0),
+    risk: riskOf(changes, all.size),
+  }
+}
+
+/** Responders first: hubs one after the other, then all edges, then what leaves, edges before hubs. */
+function stepsOf(changes: readonly SiteChange[]): readonly PlanStep[] {
+  const stays = changes.filter((change) => change.kind !== 'remove')
+  const leaves = changes.filter((change) => change.kind === 'remove')
+  const waves: readonly { readonly action: PlanStep['action']; readonly sites: readonly SiteChange[] }[] = [
+    ...stays.filter((change) => change.hub).map((change) => ({ action: 'configure' as const, sites: [change] })),
+    { action: 'configure', sites: stays.filter((change) => !change.hub) },
+    { action: 'remove', sites: leaves.filter((change) => !change.hub) },
+    ...leaves.filter((change) => change.hub).map((change) => ({ action: 'remove' as const, sites: [change] })),
+  ]
+  return waves.filter((wave) => wave.sites.length > 0).flatMap(({ action, sites }, index) => sites.map(({ site }): PlanStep => ({ order: index + 1, action, site })))
+}
+
+function worst(changes: readonly SiteChange[]): ChangeClass {
+  if (changes.some((change) => change.class === 'disruptive')) return 'disruptive'
+  return changes.length > 0 && changes.every((change) => change.class === 'additive') ? 'additive' : 'neutral'
+}
+
+/** high: running traffic is interrupted at a hub or at half of the network. */
+function riskOf(changes: readonly SiteChange[], of: number): Risk {
+  if (changes.length === 0) return 'none'
+  const felt = changes.filter((change) => change.class === 'disruptive')
+  if (felt.length === 0) return 'low'
+  return felt.some((change) => change.hub) || felt.length * 2 >= of ? 'high' : 'medium'
+}

@@ -1,0 +1,56 @@
+/** What a change opens and closes, read from the owners' rules. */
+import type { Fabric, NodeId, Rule, SegmentId, Site } from '#src/fabric/fabric.ts'
+import { compareText } from '#src/fabric/ids.ts'
+import { siteOf } from '#src/fabric/slice.ts'
+import type { Prefix } from '#src/net/address.ts'
+import { formatPortRange, type PortRange } from '#src/net/ports.ts'
+
+export interface AllowedEnd {
+  readonly node: NodeId
+  readonly segment: SegmentId
+  readonly prefix: Prefix
+}
+/** `from` may open connections to `to` on these ports. */
+export interface Allowed {
+  readonly from: AllowedEnd
+  readonly to: AllowedEnd
+  readonly ports: PortRange
+}
+export interface ReachabilityDifference {
+  readonly opened: readonly Allowed[]
+  readonly closed: readonly Allowed[]
+}
+
+/**
+ * Exact for allows: (from prefix, to prefix, ports) that some rule permits in one of the two and none in the other. The
+ * same ports written as one range or as two count as different.
+ */
+export function diffReachability(before: Fabric | null, after: Fabric): ReachabilityDifference {
+  const was = before ? allowedIn(before, after) : new Map<string, Allowed>()
+  const is = allowedIn(after, before)
+  const only = (these: ReadonlyMap<string, Allowed>, those: ReadonlyMap<string, Allowed>) =>
+    [...these].filter(([key]) => !those.has(key)).sort(([a], [b]) => compareText(a, b)).map(([, allowed]) => allowed)
+  return { opened: only(is, was), closed: only(was, is) }
+}
+
+/** Sites with equal rules in both have nothing to tell: what they allow, the other Fabric's same site allows too. */
+function allowedIn(fabric: Fabric, other: Fabric | null): Map<string, Allowed> {
+  const owners = new Map<Prefix, AllowedEnd>(fabric.sites.flatMap((site) => site.lans.map(({ prefix, segment }) => [prefix, { node: site.id, segment, prefix }] as const)))
+  const found = new Map<string, Allowed>()
+  for (const site of fabric.sites) {
+    const twin = other && siteOf(other, site.id)
+    if (twin && sameRules(site, twin)) continue
+    for (const rule of site.rules) each(rule, owners, found)
+  }
+  return found
+}
+
+const sameRules = (a: Site, b: Site): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
+
+function each(rule: Rule, owners: ReadonlyMap<Prefix, AllowedEnd>, found: Map<string, Allowed>): void {
+  for (const from of rule.from.prefixes) {
+    for (const to of rule.to.prefixes) {
+      for (const ports of rule.ports) found.set(`${from} ${to} ${formatPortRange(ports)}`, { from: owners.get(from)!, to: owners.get(to)!, ports })
+    }
+  }
+}

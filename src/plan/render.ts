@@ -1,0 +1,36 @@
+/** A plan as people read it. Its id and how to run it are added by who knows them. */
+import { formatPortRange } from '#src/net/ports.ts'
+import type { Plan, SiteChange } from './plan.ts'
+import type { Allowed, AllowedEnd } from './reachability.ts'
+
+/** What `verify` says of the Fabric that the plan leads to. */
+export interface Proof {
+  readonly expects: number
+  readonly held: number
+  readonly failures: number
+}
+
+const sign = { add: '+', change: '~', remove: '-' } as const
+const rating = (change: SiteChange): string => (change.kind === 'add' ? 'new' : change.kind === 'remove' ? 'ends' : change.class === 'disruptive' ? 'interrupts' : 'low')
+/** More differences than fit a screen are counted. */
+const shown = 8
+
+export function renderPlan(plan: Plan, proof: Proof): string {
+  if (plan.changes.length === 0) return `nothing to change: the network is as it is written\n${provedLine(proof)}\n`
+  const name = Math.max(...plan.changes.map((change) => change.site.length))
+  const text = Math.max(...plan.changes.map((change) => change.text.length))
+  const rows = plan.changes.map((change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}`)
+  const fresh = plan.changes.every((change) => change.kind === 'add')
+  const differences = fresh ? [] : [...lines('opens ', plan.reachability.opened), ...lines('closes', plan.reachability.closed)]
+  const { sites, of } = plan.blastRadius
+  return `${[...rows, ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+}
+
+const provedLine = ({ expects, held, failures }: Proof): string =>
+  `${held === expects ? 'proved' : 'refused'}: ${held} of ${expects} ${expects === 1 ? 'expectation' : 'expectations'} under ${failures} single failures`
+
+function lines(word: string, all: readonly Allowed[]): string[] {
+  const told = all.slice(0, shown).map(({ from, to, ports }) => `  ${word} ${place(from)} -> ${place(to)} ${formatPortRange(ports)}`)
+  return all.length > shown ? [...told, `  ${word} ${all.length - shown} more`] : told
+}
+const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${prefix})`
