@@ -20,8 +20,8 @@ export async function network(input: NetworkInput): Promise<void> {
     },
     {
       validator: (command) => {
-        if (!command.commandId || !command.operationId || !command.planId) throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C410')
-        if (queue.length >= queueLimit && !seen.has(command.commandId)) throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C411')
+        if (!command.commandId || !command.operationId || !command.planId) throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C080')
+        if (queue.length >= queueLimit && !seen.has(command.commandId)) throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C081')
       },
     },
   )

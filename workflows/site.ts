@@ -137,7 +137,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     if (child !== 'none') await nudge()
     await settle()
     if (view.state === 'INVITED' && view.tokenEnds !== null && view.tokenEnds <= Date.now()) {
-      await rows.moveSite({ site, event: 'expired', why: 'its token ended unused' })
+      await rows.moveSite({ site, event: 'expired', why: '' })
       look = true
     }
     if (view.state === 'CHANGING' && waiting === null && assigns.length === 0 && view.assigned !== null) {
@@ -200,7 +200,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
 }
 
 const checkCommand = ({ commandId, operationId }: Command) => {
-  if (!commandId || !operationId) throw ApplicationFailure.nonRetryable('a command needs an id and an operation', 'C410')
+  if (!commandId || !operationId) throw ApplicationFailure.nonRetryable('a command needs an id and an operation', 'C080')
 }
 
 /** The agent has armed its guard: `assigned` must not move until it reports, or its deadline and a margin have passed. */

@@ -47,7 +47,7 @@ const workflowTaskTimeout = '2s'
 
 export async function createCommands({ address, namespace, network, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
   const connection = await Connection.connect({ address }).catch((error: unknown) => {
-    throw new CommandFailed('C440', `Temporal does not answer at ${address}`, `see whether it runs there (${String(error)})`)
+    throw new CommandFailed('C011', `Temporal does not answer at ${address}`, `see whether it runs there (${String(error)})`)
   })
   const client = new Client({ connection, namespace })
 
@@ -99,7 +99,7 @@ export async function createCommands({ address, namespace, network, timing = def
         reopened += 1
         // A refusal here is the operation's own end, told in its findings.
         await reissue(commands, operation.kind, site, command, row.args).catch((error: unknown) => {
-          if (!(error instanceof CommandFailed) || error.code === 'C440') throw error
+          if (!(error instanceof CommandFailed) || error.code === 'C011') throw error
         })
       }
       return { sites: living.length, operations: reopened }
@@ -122,10 +122,10 @@ function forPeople(error: unknown, address: string): unknown {
   if (error instanceof WorkflowUpdateFailedError) {
     const cause = deepest(error.cause)
     const [instead] = cause?.details ?? []
-    return new CommandFailed(cause?.type ?? 'C441', cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
+    return new CommandFailed(cause?.type ?? 'C009', cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
   }
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new CommandFailed('C442', 'the workflow did not answer in time', 'the command was recorded and goes on; follow its operation')
-  if (isGrpcServiceError(error)) return new CommandFailed('C440', `Temporal does not answer at ${address}`, `the command was recorded and goes on when it is back (${error.details})`)
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new CommandFailed('C011', 'the workflow did not answer in time', 'the command was recorded and goes on; follow its operation')
+  if (isGrpcServiceError(error)) return new CommandFailed('C011', `Temporal does not answer at ${address}`, `the command was recorded and goes on when it is back (${error.details})`)
   return error
 }
 

@@ -53,10 +53,10 @@ export async function carryOut<T>({ store }: Deps, { command, kind, subject }: C
   try {
     return await once(store, command.operationId, kind, async (tx) => fn(tx, await commands.consume(tx, { ...command, kind, subject })))
   } catch (error) {
-    if (error instanceof commands.CommandRefused) throw ApplicationFailure.nonRetryable(error.message, 'C413')
+    if (error instanceof commands.CommandRefused) throw ApplicationFailure.nonRetryable(error.message, 'C082')
     if (!(error instanceof Refused)) throw error
     await store.transaction((tx) => operations.end(tx, command.operationId, 'failed', { findings: error.findings }))
-    throw ApplicationFailure.nonRetryable(error.message, error.findings[0]?.code ?? 'C413', error.findings[0]?.instead ?? '')
+    throw ApplicationFailure.nonRetryable(error.message, error.findings[0]?.code ?? 'C082', error.findings[0]?.instead ?? '')
   }
 }
 
@@ -66,7 +66,7 @@ export async function further<T>({ store }: Deps, { command, kind, subject }: Co
     const row = await commands.get(tx, command.commandId)
     const operation = await operations.get(tx, command.operationId)
     if (row === undefined || row.kind !== kind || row.subject !== subject || row.operation_id !== command.operationId || operation?.state !== 'running')
-      throw ApplicationFailure.nonRetryable(`nobody commanded ${step} of ${subject} in operation ${command.operationId}`, 'C413')
+      throw ApplicationFailure.nonRetryable(`nobody commanded ${step} of ${subject} in operation ${command.operationId}`, 'C082')
     return await fn(tx, row)
   })
 }

@@ -4,13 +4,14 @@ import { allocations, certificates, events, generations, network, once, operatio
 import type { OperationState, Tx } from '#src/controller/store/index.ts'
 import type { GenerationRow } from '#src/controller/store/generations.ts'
 import type { PlanRow } from '#src/controller/store/plans.ts'
-import type { Fabric, Fact, Finding } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { siteHash } from '#src/fabric/slice.ts'
 import type { ApplyCommand, SiteDone } from '../contract.ts'
 import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { Wave } from '../rollout.ts'
 import { wavesOf } from '../waves.ts'
-import { carryOut, type Deps, finding, further, Refused, type Model } from './context.ts'
+import { carryOut, type Deps, finding, further, Refused } from './context.ts'
 
 export interface Made {
   readonly kind: 'made'
@@ -28,12 +29,12 @@ export function generationActivities(deps: Deps) {
       try {
         return await carryOut(deps, commanded, async (tx, row) => {
           const planId = (row.args as { readonly planId?: string }).planId
-          if (planId !== command.planId) throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C413')
+          if (planId !== command.planId) throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C082')
           const plan = await plans.get(tx, command.planId)
-          if (plan === undefined) throw new Refused(finding('C414', 'error', `there is no plan ${command.planId}`, 'make one: causeway plan'))
-          if (!(await plans.take(tx, plan.id, command.operationId))) throw new Refused(finding('C415', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'))
+          if (plan === undefined) throw new Refused(finding('C007', 'error', `there is no plan ${command.planId}`, 'make one: causeway plan'))
+          if (!(await plans.take(tx, plan.id, command.operationId))) throw new Refused(finding('C022', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'))
           const at = await network.get(tx)
-          if (at?.frozen) throw new Refused(finding('C416', 'error', 'the network is frozen after a restore', 'compare and unfreeze it first'))
+          if (at?.frozen) throw new Refused(finding('C025', 'error', 'the network is frozen after a restore', 'compare and unfreeze it first'))
           if ((at?.head ?? 0) !== plan.base) throw stale(plan.base, at?.head ?? 0)
           const { fabric } = await proved(tx, plan)
           const before = await generations.head(tx)
@@ -57,10 +58,10 @@ export function generationActivities(deps: Deps) {
       return await further(deps, commanded, 'rollback', async (tx) => {
         const failed = await generations.get(tx, generation)
         const good = failed === undefined ? undefined : await generations.get(tx, failed.base)
-        if (failed === undefined || good === undefined) throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C417')
+        if (failed === undefined || good === undefined) throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C083')
         const { fabric, claims } = model.compile(good.intent, await allocations.held(tx))
         heartbeat()
-        if (fabric === null) throw ApplicationFailure.nonRetryable(`generation ${good.number} no longer compiles`, 'C417')
+        if (fabric === null) throw ApplicationFailure.nonRetryable(`generation ${good.number} no longer compiles`, 'C083')
         const { proof } = model.verify(fabric)
         heartbeat()
         const back = `${command.operationId}-back`
@@ -92,7 +93,7 @@ export function generationActivities(deps: Deps) {
 
     async completeOperation({ network: id, command, state, generation, lagging, why }: Completion): Promise<void> {
       await further(deps, { command, kind: 'apply', subject: `network/${id}` }, 'complete', async (tx) => {
-        const findings: readonly Finding[] = why === '' ? [] : [finding('C418', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
+        const findings: readonly Finding[] = why === '' ? [] : [finding('C084', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
         await operations.end(tx, command.operationId, state, { result: { generation, lagging }, findings })
         const text = state === 'succeeded' ? `generation ${generation} runs${lagging.length > 0 ? `; lagging: ${lagging.join(', ')}` : ''}` : `rolled back by generation ${generation}: ${why}`
         await events.emit(tx, { operationId: command.operationId, subject: `operation/${command.operationId}`, kind: `rollout.${state}`, text, data: { generation, lagging } })
@@ -102,11 +103,11 @@ export function generationActivities(deps: Deps) {
   }
 
   async function proved(tx: Tx, plan: PlanRow): Promise<{ readonly fabric: Fabric }> {
-    if (plan.verdict !== 'passed' || plan.intent === null) throw new Refused(finding('C419', 'error', `plan ${plan.id} was refused by verification`, 'put its findings right and plan again'))
+    if (plan.verdict !== 'passed' || plan.intent === null) throw new Refused(finding('C021', 'error', `plan ${plan.id} was refused by verification`, 'put its findings right and plan again'))
     const { fabric, findings } = model.compile(plan.intent, await allocations.held(tx))
     heartbeat()
     if (fabric === null || findings.some(isError)) throw new Refused(...findings.filter(isError))
-    if (contentHash(fabric) !== plan.fabricHash) throw new Refused(finding('C420', 'error', `plan ${plan.id} no longer compiles to what was proved: the compiler or the allocations moved`, 'plan again'))
+    if (contentHash(fabric) !== plan.fabricHash) throw new Refused(finding('C020', 'error', `plan ${plan.id} no longer compiles to what was proved: the compiler or the allocations moved`, 'plan again'))
     const checked = model.verify(fabric)
     heartbeat()
     if (checked.findings.some(isError)) throw new Refused(...checked.findings.filter(isError))
@@ -114,12 +115,12 @@ export function generationActivities(deps: Deps) {
   }
 
   async function make(tx: Tx, plan: PlanRow & { readonly fabric: Fabric }, operationId: string, key: string): Promise<Made> {
-    const hashes = siteHashes(model, plan.fabric)
+    const hashes: Readonly<Record<string, string>> = Object.fromEntries(plan.fabric.sites.map(({ id }) => [id, siteHash(plan.fabric, id)]))
     const rows = await sites.list(tx)
     const gone = rows.filter((row) => row.state !== 'RETIRED' && row.state !== 'DECOMMISSIONING' && hashes[row.id] === undefined)
     const held = gone.filter((row) => row.device !== null)
     if (held.length > 0)
-      throw new Refused(...held.map(({ id }) => finding('C421', 'error', `the plan no longer names ${id}, whose gateway is enrolled`, `decommission it first: causeway site decommission ${id}`)))
+      throw new Refused(...held.map(({ id }) => finding('C085', 'error', `the plan no longer names ${id}, whose gateway is enrolled`, `decommission it first: causeway site decommission ${id}`)))
     const number = await generations.commit(tx, plan, hashes, key).catch((error: unknown) => {
       if (error instanceof generations.StaleBase) throw stale(error.base, error.head)
       throw error
@@ -164,16 +165,5 @@ interface Completion extends NetworkCommand {
   readonly why: string
 }
 
-/**
- * Each site's own part, without facts: every key is a placeholder, so that every tunnel counts and no enrolment moves a
- * hash. Equal hashes mean that the site need not be touched.
- */
-export function siteHashes(model: Model, fabric: Fabric): Readonly<Record<string, string>> {
-  const facts = fabric.sites.flatMap((site) =>
-    site.interfaces.map((of): Fact => ({ kind: 'key', site: site.id, interface: of.id, linkEpoch: 0, publicKey: `${site.id}/${of.id}` })),
-  )
-  return Object.fromEntries(fabric.sites.map((site) => [site.id, contentHash(model.configure(fabric, facts, site.id))]))
-}
-
 const isError = (of: Finding): boolean => of.severity === 'error'
-const stale = (base: number, head: number) => new Refused(finding('C412', 'error', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'plan again'))
+const stale = (base: number, head: number) => new Refused(finding('C020', 'error', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'plan again'))

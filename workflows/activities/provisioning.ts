@@ -86,7 +86,7 @@ export function provisioningActivities({ store, model }: Deps) {
     async beginOnboarding({ site }: { readonly site: string }): Promise<string> {
       return await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
-        if (row === undefined || row.device === null) throw ApplicationFailure.nonRetryable(`${site} has no enrolled gateway`, 'C429')
+        if (row === undefined || row.device === null) throw ApplicationFailure.nonRetryable(`${site} has no enrolled gateway`, 'C082')
         const operationId = operationOf(row)
         await tx.insertInto('operations').values({ id: operationId, kind: 'onboard', subject: `site/${site}`, state: 'running' }).onConflict((at) => at.doNothing()).execute()
         await move(tx, row, 'provisioning', null, operationId)
@@ -101,10 +101,10 @@ export function provisioningActivities({ store, model }: Deps) {
         if (row === undefined) return
         const operationId = operationOf(row)
         if (result.outcome === 'failed') {
-          await move(tx, row, 'unprovisioned', finding('C431', 'error', result.why, 'it is tried again by itself; causeway site log shows each try'), operationId)
+          await move(tx, row, 'unprovisioned', finding('C090', 'error', result.why, 'it is tried again by itself; causeway site log shows each try'), operationId)
           return
         }
-        await move(tx, row, 'provisioned', result.outcome === 'green' ? null : finding('C432', 'warning', result.why, 'traffic runs, but without that standby'), operationId)
+        await move(tx, row, 'provisioned', result.outcome === 'green' ? null : finding('C091', 'warning', result.why, 'traffic runs, but without that standby'), operationId)
         await operations.end(tx, operationId, 'succeeded', { result: { outcome: result.outcome } })
       })
     },

@@ -47,7 +47,7 @@ export function siteActivities(deps: Deps) {
     async moveSite({ site, event, why }: Of & { readonly event: SiteEvent; readonly why: string }): Promise<void> {
       await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
-        if (row !== undefined) await move(tx, row, event, why === '' ? null : finding('C430', 'warning', why))
+        if (row !== undefined) await move(tx, row, event, why === '' ? null : finding('C089', 'warning', why))
       })
     },
 
@@ -56,8 +56,8 @@ export function siteActivities(deps: Deps) {
       await carryOut(deps, { command, kind: 'invite', subject: `site/${site}` }, async (tx, { args }) => {
         const row = await lockKnown(tx, site)
         const token = await tokens.get(tx, command.tokenId)
-        if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId) throw new Refused(finding('C413', 'error', `token ${command.tokenId} was not made for ${site}`))
-        if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C422', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
+        if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId) throw new Refused(finding('C082', 'error', `token ${command.tokenId} was not made for ${site}`))
+        if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
         for (const old of await claims.ofSite(tx, site)) if (old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
         await move(tx, row, 'invited', null, command.operationId)
         await operations.end(tx, command.operationId, 'succeeded')
@@ -72,7 +72,7 @@ export function siteActivities(deps: Deps) {
         const claim = await claims.get(tx, claimId)
         if (row === undefined || claim === undefined || claim.site !== site || claim.state === 'superseded') return
         if (claim.state === 'quarantined') {
-          await move(tx, row, 'doubted', finding('C423', 'error', `a second box (serial ${claim.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
+          await move(tx, row, 'doubted', finding('C086', 'error', `a second box (serial ${claim.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
           return
         }
         // The endpoint judged the token in time, even if its end was noticed here first.
@@ -89,7 +89,7 @@ export function siteActivities(deps: Deps) {
         if (claim === undefined || (row.state !== 'CLAIMED' && row.device !== claim.thumbprint)) {
           const waiting = row.state === 'CLAIMED' ? (await claims.ofSite(tx, site)).find(({ state }) => state === 'claimed') : undefined
           const instead = waiting === undefined ? `ask the installer to paste the token; causeway site status ${site} shows when a box waits` : `the box that waits shows ${waiting.thumbprint.slice(0, 16)}; compare it with the installer's screen`
-          throw new Refused(finding('C424', 'error', `no box with the fingerprint ${command.fingerprint} waits at ${site}`, instead))
+          throw new Refused(finding('C031', 'error', `no box with the fingerprint ${command.fingerprint} waits at ${site}`, instead))
         }
         await enrol(tx, row, claim, command.operationId)
         await operations.end(tx, command.operationId, 'succeeded')
@@ -100,7 +100,7 @@ export function siteActivities(deps: Deps) {
     async beginDecommission({ site, command }: Of & { readonly command: Command }): Promise<void> {
       await carryOut(deps, { command, kind: 'decommission', subject: `site/${site}` }, async (tx) => {
         const row = await lockKnown(tx, site)
-        if (row.state === 'DECOMMISSIONING' || row.state === 'RETIRED') throw new Refused(finding('C425', 'error', `${site} is ${row.state} already`))
+        if (row.state === 'DECOMMISSIONING' || row.state === 'RETIRED') throw new Refused(finding('C032', 'error', `${site} is ${row.state} already`))
         await tokens.revokeAll(tx, site)
         await move(tx, row, 'decommissioning', null, command.operationId)
         return null
@@ -126,8 +126,8 @@ export function siteActivities(deps: Deps) {
       await further(deps, { command, kind: 'decommission', subject: `site/${site}` }, 'retire', async (tx) => {
         const row = await lockKnown(tx, site)
         const findings: Finding[] = []
-        if (!wiped) findings.push(finding('C426', 'warning', `the gateway of ${site} did not say that it wiped its keys`, 'its certificate is revoked; wipe the box by hand if you can reach it'))
-        if (kept.length > 0) findings.push(finding('C427', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
+        if (!wiped) findings.push(finding('C087', 'warning', `the gateway of ${site} did not say that it wiped its keys`, 'its certificate is revoked; wipe the box by hand if you can reach it'))
+        if (kept.length > 0) findings.push(finding('C088', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
         await certificates.revokeAll(tx, site)
         await facts.forget(tx, site)
         await paths.forget(tx, site)
@@ -160,7 +160,7 @@ interface Retirement extends Of {
 
 async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
   const row = await sites.lock(tx, site)
-  if (row === undefined) throw new Refused(finding('C428', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))
+  if (row === undefined) throw new Refused(finding('C007', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))
   return row
 }
 
