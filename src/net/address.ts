@@ -12,6 +12,8 @@ export type AddressWithLength = string & { readonly brand: 'address-with-length'
 /** Why a text is not what was asked for, and what to write instead. */
 export interface ParseFailure {
   readonly ok: false
+  /** Set where the caller may want to treat one failure apart. */
+  readonly reason?: 'host-bits'
   readonly says: string
   readonly instead: string
 }
@@ -123,7 +125,7 @@ export function parsePrefix(text: string): Parsed<Prefix> {
   const canonical = `${format(bits.family, network)}/${length}`
   if (network !== bits.value) {
     const host = `${format(bits.family, bits.value)}/${width(bits.family)}`
-    return { ok: false, says: `prefix ${text} has host bits set`, instead: `write ${canonical}, or ${host} for this one host` }
+    return { ok: false, reason: 'host-bits', says: `prefix ${text} has host bits set`, instead: `write ${canonical}, or ${host} for this one host` }
   }
   return { ok: true, value: canonical as Prefix }
 }

@@ -1,0 +1,81 @@
+/** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
+import type { SiteId } from '#src/fabric/fabric.ts'
+import { type Address, contains, hostOf, prefix, type Prefix, rangeOf } from '#src/net/address.ts'
+import { defaultTransport } from './defaults.ts'
+import type { Intent, IntentSite, IntentUplink } from './intent.ts'
+import type { Report } from './report.ts'
+
+/** RFC 1918, and RFC 6598 that carriers put between their NAT and the customer: nobody on the internet can dial these. */
+const unreachable: readonly { readonly range: Prefix; readonly name: string }[] = [
+  { range: prefix('100.64.0.0/10'), name: "behind the provider's NAT (CGNAT)" },
+  { range: prefix('10.0.0.0/8'), name: 'private' },
+  { range: prefix('172.16.0.0/12'), name: 'private' },
+  { range: prefix('192.168.0.0/16'), name: 'private' },
+]
+const nameOf = (address: Address): string | undefined => unreachable.find(({ range }) => contains(range, address))?.name
+
+/** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
+export function checkHubs(sites: readonly IntentSite[], hubs: readonly SiteId[], transports: Intent['transports'], unread: ReadonlySet<string>, report: Report): void {
+  const meetsInternet = (transport: string): boolean => transport === defaultTransport || (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false)
+  const dialled = new Map<string, string>()
+  for (const site of sites.filter((each) => hubs.includes(each.id))) {
+    for (const uplink of site.uplinks) {
+      const key = `site/${site.id}/uplink/${uplink.id}`
+      if (unread.has(key)) continue
+      if (uplink.address === null) {
+        report.error('I037', key, `uplink "${uplink.id}" of hub ${site.id} has no address`, 'add address: and router:, for the others dial it; behind a router that forwards ports, public: too')
+        continue
+      }
+      const own = hostOf(uplink.address)
+      const dial = uplink.public ?? { address: own, base: 51820 }
+      const name = meetsInternet(uplink.transport) ? nameOf(dial.address) : undefined
+      if (name !== undefined) {
+        const instead = uplink.public ? 'write the address that others see' : 'add public: with the address, or address:port, that a router in front forwards; a hub behind CGNAT can be nobody’s hub'
+        report.error('I038', uplink.public ? `${key}/public` : `${key}/address`, `${dial.address} of hub ${site.id} is ${name}, nobody can dial it`, instead)
+        continue
+      }
+      const endpoint = `${uplink.transport} ${dial.address} ${dial.base}`
+      const other = dialled.get(endpoint)
+      if (other) report.error('I055', [uplink.public ? `${key}/public` : `${key}/address`, other], `two uplinks of hubs have the public address ${dial.address}`, 'write the address of each, or another port: behind one router')
+      else dialled.set(endpoint, `${key}/${uplink.public ? 'public' : 'address'}`)
+    }
+  }
+}
+
+/** Each spoke needs one path to each of its hubs. */
+export function checkPaths(sites: readonly IntentSite[], transports: Intent['transports'], report: Report): void {
+  const reaches = new Map(transports.map((each) => [each.id, each.reaches]))
+  const joined = (a: IntentUplink, b: IntentUplink): boolean => a.transport === b.transport || (reaches.get(a.transport)?.includes(b.transport) ?? false) || (reaches.get(b.transport)?.includes(a.transport) ?? false)
+  for (const site of sites) {
+    for (const id of site.hubs) {
+      const hub = sites.find((each) => each.id === id)
+      if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
+      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine, theirs)))) continue
+      const list = (of: IntentSite) => [...new Set(of.uplinks.map((uplink) => uplink.transport))].join(', ')
+      report.error('I063', `site/${site.id}`, `site "${site.id}" has no path to hub "${id}": its transports are ${list(site)}, the hub's ${list(hub)}`, 'add an uplink of a common transport, or let one transport reach the other (`reaches:`)')
+    }
+  }
+}
+
+/** One address space: a prefix has one owner. */
+export function checkOverlaps(sites: readonly IntentSite[], report: Report): void {
+  const counts = new Map<string, number>()
+  const all = sites.flatMap((site) =>
+    site.lans.map((lan) => {
+      const base = `site/${site.id}/lan/${lan.segment}`
+      const i = counts.get(base) ?? 0
+      counts.set(base, i + 1)
+      return { site: site.id, prefix: lan.prefix, key: `${base}/${i}`, ...rangeOf(lan.prefix) }
+    }),
+  )
+  all.sort((a, b) => a.family - b.family || (a.low < b.low ? -1 : a.low > b.low ? 1 : a.high > b.high ? -1 : a.high < b.high ? 1 : 0))
+  let widest = all[0]
+  for (const each of all.slice(1)) {
+    const over = widest && widest.family === each.family && each.low <= widest.high ? widest : undefined
+    if (over && over.site !== each.site) {
+      const same = over.prefix === each.prefix
+      report.error('I034', [each.key, over.key], same ? `${each.prefix} is at ${over.site} and at ${each.site}` : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`, 'give one of them another network; translating overlaps is not supported yet')
+    }
+    if (!widest || widest.family !== each.family || each.high > widest.high) widest = each
+  }
+}

@@ -1,0 +1,24 @@
+/** What holds where the files say nothing. */
+import type { Sla } from '#src/fabric/fabric.ts'
+
+export const defaultMtu = 1360
+export const defaultTransport = 'internet'
+export const defaultRole = 'edge'
+export const defaultClass = 'default'
+
+export interface ClassDefaults {
+  readonly dscp: number
+  readonly share: number
+  readonly sla: Sla
+}
+const noLimit: Sla = { loss: 0, latencyMs: 0, jitterMs: 0 }
+/**
+ * Marks by RFC 4594 and RFC 8622; realtime's limits are those of a good conversation (ITU-T G.114), business's those of
+ * an application that people wait for. `default` takes the share that the others leave.
+ */
+export const classDefaults: Readonly<Record<'realtime' | 'business' | 'bulk' | 'default', ClassDefaults>> = {
+  realtime: { dscp: 46, share: 30, sla: { loss: 0.01, latencyMs: 150, jitterMs: 30 } },
+  business: { dscp: 18, share: 40, sla: { loss: 0.02, latencyMs: 300, jitterMs: 0 } },
+  bulk: { dscp: 10, share: 10, sla: noLimit },
+  default: { dscp: 0, share: 20, sla: noLimit },
+}

@@ -1,0 +1,111 @@
+/** Every name that the files declare, and that no two of them clash. */
+import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
+import { defaultTransport } from './defaults.ts'
+import type { Intent, UplinkSelector } from './intent.ts'
+import type { Raw } from './raw.ts'
+import type { Report } from './report.ts'
+import { type Names, reservedWords } from './selector.ts'
+import type { Located } from './spec.ts'
+import { didYouMean, oneOf } from './suggest.ts'
+import { media } from './values.ts'
+
+type Kind = 'segment' | 'service' | 'site' | 'label'
+
+export function readNames(raw: Raw, report: Report): Names {
+  const fields = raw.network?.fields
+  const held = new Map<string, { readonly kind: Kind; readonly name: Located<string> }>()
+  const declare = (kind: Kind, name: Located<string>): void => {
+    if (reservedWords.some((word) => word === name.value)) {
+      report.error('I011', name.at, `"${name.value}" is a word of the language and can't name a ${kind}`, 'write another name')
+      return
+    }
+    const other = held.get(name.value)
+    if (!other) held.set(name.value, { kind, name })
+    else if (other.kind !== kind) report.error('I011', [name.at, other.name.at], `${kind} "${name.value}" has the name of a ${other.kind}`, 'rename one: segments, services, sites and labels share one set of names')
+    else if (kind !== 'label') report.error('I009', [name.at, other.name.at], `${kind} "${name.value}" is declared twice`, 'keep one')
+  }
+  for (const segment of fields?.segments ?? []) declare('segment', segment)
+  for (const service of fields?.services ?? []) declare('service', service.key)
+  for (const site of raw.sites) declare('site', site.name)
+  for (const site of raw.sites) for (const label of site.fields.labels ?? []) declare('label', label)
+  const all = (kind: Kind): ReadonlySet<string> => new Set([...held].filter(([, entry]) => entry.kind === kind).map(([name]) => name))
+  for (const segment of fields?.segments ?? []) report.origins.set(`segment/${segment.value}`, segment.at)
+  return {
+    sites: all('site'),
+    labels: all('label'),
+    segments: all('segment'),
+    services: all('service'),
+    regions: raw.regions,
+    partial: raw.partial || fields?.segments === undefined,
+  }
+}
+
+export const segmentsOf = (names: Names): readonly SegmentId[] => ([...names.segments] as SegmentId[]).sort()
+
+/** The network's hubs in the order written; each must be a core site that exists. */
+export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteId[] {
+  const out: SiteId[] = []
+  const network = raw.network
+  for (const hub of network?.fields.hubs ?? []) {
+    const id = hub.value as SiteId
+    report.origins.set(`hubs/${out.length}`, hub.at)
+    const site = raw.sites.find((each) => each.name.value === id)
+    if (out.includes(id)) report.error('I060', hub.at, `hub "${id}" stands twice`, 'remove one')
+    else if (site) {
+      out.push(id)
+      const { role } = site.fields
+      if (role ? role.value === 'edge' : !site.roleWritten) report.error('I061', [hub.at, role?.at ?? site.name.at], `hub "${id}" is an edge`, `write role: core in the file of ${id}, or take it out of the hubs`)
+    } else if (!raw.partial) {
+      const meant = didYouMean(id, names.sites)
+      report.error('I012', hub.at, `hub "${id}" is not a site${meant}`, meant === '' ? (names.sites.size > 0 ? `write one of ${oneOf(names.sites)}` : 'add a file that declares it') : '')
+    }
+  }
+  const spokes = raw.sites.filter((site) => !out.includes(site.name.value as SiteId))
+  if (network && !raw.partial && !(network.fields.hubs?.length ?? 0) && !(network.wrote.has('hubs') && network.fields.hubs === undefined) && raw.sites.length > 1) {
+    const cores = spokes.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
+    report.error('I062', network.fields.network?.at ?? network.at, 'the network has no hubs, so its sites are not joined', `add hubs: [${cores.join(', ') || 'the sites that end the tunnels'}]`)
+  }
+  return out
+}
+
+/** `internet` always exists. */
+export function readTransports(raw: Raw, report: Report): Intent['transports'] {
+  const entries = raw.network?.fields.transports ?? []
+  const known = new Set([defaultTransport, ...entries.map((entry) => entry.key.value)])
+  const out = new Map<string, readonly string[]>([[defaultTransport, []]])
+  for (const { key, value } of entries) {
+    report.origins.set(`transport/${key.value}`, key.at)
+    const reaches: string[] = []
+    for (const other of value?.fields.reaches ?? []) {
+      const meant = didYouMean(other.value, known)
+      if (!known.has(other.value)) report.error('I053', other.at, `transport "${other.value}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
+      else if (other.value !== key.value) reaches.push(other.value)
+    }
+    out.set(key.value, [...new Set(reaches)].sort())
+  }
+  return [...out].map(([id, reaches]) => ({ id, reaches })).sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+export type UplinkWords = ReadonlyMap<string, UplinkSelector['kind']>
+
+/** What `prefer`, `avoid` and `never` may say: media, transports, tags and `metered`, each word one thing only. */
+export function readUplinkWords(raw: Raw, transports: Intent['transports'], report: Report): UplinkWords {
+  const words = new Map<string, UplinkSelector['kind']>(media.map((medium) => [medium, 'medium']))
+  words.set('metered', 'metered')
+  const clash = (name: Located<string>, kind: 'transport' | 'tag'): void => {
+    const other = words.get(name.value)
+    if (other === undefined || other === kind) return
+    report.error('I011', name.at, `${kind} "${name.value}" has the name of ${other === 'metered' ? 'a word of the language' : `a ${other}`}`, 'rename it: `avoid` and `never` could mean either')
+  }
+  for (const entry of raw.network?.fields.transports ?? []) clash(entry.key, 'transport')
+  for (const transport of transports) if (!words.has(transport.id)) words.set(transport.id, 'transport')
+  for (const site of raw.sites) {
+    for (const uplink of site.fields.uplinks ?? []) {
+      for (const tag of uplink.value?.fields.tags ?? []) {
+        clash(tag, 'tag')
+        if (!words.has(tag.value)) words.set(tag.value, 'tag')
+      }
+    }
+  }
+  return words
+}

@@ -1,0 +1,66 @@
+/** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
+import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
+import { checkHubs, checkOverlaps, checkPaths } from './check.ts'
+import { defaultMtu } from './defaults.ts'
+import type { Intent } from './intent.ts'
+import { readHubs, readNames, readTransports, readUplinkWords, segmentsOf } from './names.ts'
+import { type Raw, readFiles } from './raw.ts'
+import { readClasses } from './read-classes.ts'
+import { noteFields, readSite } from './read-site.ts'
+import { checkPlaces, readAllows, readExpects, readServices } from './read-traffic.ts'
+import { createReport } from './report.ts'
+import { sortFindings } from './render.ts'
+import type { SourceFile } from './yaml.ts'
+
+export interface ParseResult {
+  /** null: there is an error among the findings. */
+  readonly intent: Intent | null
+  readonly origins: Origins
+  /** Sorted by file, line and column. */
+  readonly findings: readonly Finding[]
+}
+
+/** `path` is how people should see the file; `text` its content, decoded as UTF-8 by the caller. */
+export function parseIntent(files: readonly SourceFile[]): ParseResult {
+  const report = createReport()
+  const raw = readFiles(files, report)
+  const names = readNames(raw, report)
+  const hubs = readHubs(raw, names, report)
+  const transports = readTransports(raw, report)
+  const words = readUplinkWords(raw, transports, report)
+  const transportIds = new Set(transports.map((each) => each.id))
+  const sites = raw.sites.map((site) => readSite(site, raw, names, transportIds, hubs, report))
+  const classes = readClasses(raw, words, report)
+  const services = readServices(raw, names, classes, report)
+  const allow = readAllows(raw, names, report)
+  const expect = readExpects(raw, names, report)
+  const network = raw.network?.fields
+  if (network?.network) report.origins.set('network', network.network.at)
+  if (network) noteFields('network', { mtu: network.mtu }, report.origins)
+
+  checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
+  checkOverlaps(sites, report)
+  // Paths and places are judged only when all that they are made of could be read: else they would say what others said.
+  const sound = !report.findings.some((finding) => finding.severity === 'error')
+  if (sound) {
+    checkPaths(sites, transports, report)
+    checkPlaces({ sites, services }, allow, expect, report)
+  }
+  const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
+  const intent: Intent | null = intact
+    ? { network: network.network!.value as NetworkId, mtu: network.mtu?.value ?? defaultMtu, hubs, segments: segmentsOf(names), transports, sites, services, classes, allow, expect }
+    : null
+  return { intent, origins: report.origins, findings: sortFindings(report.findings, report.origins) }
+}
+
+/** Uplinks whose address or endpoint was written and refused: what they lack was said already. */
+function unreadUplinks(raw: Raw): ReadonlySet<string> {
+  const out = new Set<string>()
+  for (const site of raw.sites) {
+    for (const { key, value } of site.fields.uplinks ?? []) {
+      const unread = !value || (['address', 'router', 'public'] as const).some((field) => value.wrote.has(field) && !value.fields[field])
+      if (unread || (value?.fields.router && !value.fields.address)) out.add(`site/${site.name.value}/uplink/${key.value}`)
+    }
+  }
+  return out
+}

@@ -1,0 +1,221 @@
+/** One site: what its keys mean together, with defaults. Nothing of other sites but their names. */
+import type { Origin, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import {
+  type Address,
+  type AddressWithLength,
+  addressBits,
+  comparePrefixes,
+  contains,
+  familyOf,
+  hostOf,
+  lengthOf,
+  networkOf,
+  nth,
+  overlaps,
+  prefix,
+  type Prefix,
+  rangeOf,
+  width,
+} from '#src/net/address.ts'
+import { defaultRole, defaultTransport } from './defaults.ts'
+import type { IntentLan, IntentSite, IntentUplink } from './intent.ts'
+import type { NamedSite, Raw } from './raw.ts'
+import type { Report } from './report.ts'
+import type { LanAddress, RawLan, RawUplink } from './schema.ts'
+import type { Names } from './selector.ts'
+import type { Entry, Located } from './spec.ts'
+import { didYouMean, oneOf } from './suggest.ts'
+import { mediumOfName, meteredByDefault } from './values.ts'
+
+const maxUplinks = 8
+/** Not for hosts: this network, loopback, link-local, multicast and reserved (RFC 6890). */
+const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map(prefix)
+
+const isHostOf = (link: Prefix, host: Address): boolean => {
+  const { family, low, high } = rangeOf(link)
+  const bits = addressBits(host)
+  // RFC 3021: both addresses of a /31 are hosts.
+  return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && bits !== high))
+}
+
+/** Origins of every key that was written: `base/key`. */
+export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Map<string, Origin>): void {
+  for (const [key, value] of Object.entries(fields)) {
+    const first = Array.isArray(value) ? value[0] : value
+    const at = (first as Partial<Located<unknown>> | undefined)?.at
+    if (at) origins.set(`${base}/${key}`, at)
+  }
+}
+
+export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, transports: ReadonlySet<string>, networkHubs: readonly SiteId[], report: Report): IntentSite {
+  const id = name.value as SiteId
+  const base = `site/${id}`
+  report.origins.set(base, name.at)
+  noteFields(base, { role: fields.role, place: fields.place, labels: fields.labels, hubs: fields.hubs }, report.origins)
+  const hub = networkHubs.includes(id)
+  const claimed = new Map<string, Located<string>>()
+  const uplinks = readUplinks(base, fields.uplinks, claimed, transports, name, report)
+  const lans = readLans(base, fields.segments, claimed, names, uplinks, report)
+  return {
+    id,
+    role: fields.role?.value ?? defaultRole,
+    labels: [...new Set((fields.labels ?? []).map((label) => label.value))].sort(),
+    place: fields.place?.value ?? '',
+    hubs: hub ? hubsOfHub(fields.hubs, report) : readHubs(fields.hubs, networkHubs, names, report),
+    uplinks,
+    lans,
+  }
+
+  function hubsOfHub(own: readonly Located<string>[] | undefined, to: Report): readonly SiteId[] {
+    if (own?.[0]) to.error('I061', own[0].at, `${id} is a hub and has no hubs of its own`, 'remove `hubs:` here; hubs are meshed with one another')
+    return []
+  }
+  function readHubs(own: readonly Located<string>[] | undefined, all: readonly SiteId[], known: Names, to: Report): readonly SiteId[] {
+    if (!own) return all
+    const out: SiteId[] = []
+    for (const [i, hubName] of own.entries()) {
+      const hubId = hubName.value as SiteId
+      to.origins.set(`${base}/hubs/${i}`, hubName.at)
+      if (out.includes(hubId)) to.error('I060', hubName.at, `hub "${hubId}" stands twice`, 'remove one')
+      else if (all.includes(hubId)) out.push(hubId)
+      else if (known.sites.has(hubId)) to.error('I061', hubName.at, `site "${hubId}" is not a hub`, all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs")
+      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${didYouMean(hubId, all)}`)
+    }
+    return out
+  }
+}
+
+function claim(name: Located<string>, claimed: Map<string, Located<string>>, report: Report): void {
+  const held = claimed.get(name.value)
+  if (held) report.error('I041', [name.at, held.at], `interface ${name.value} is used twice in this site`, 'give each uplink and LAN an interface of its own, e.g. a VLAN like eth1.20')
+  else claimed.set(name.value, name)
+}
+
+function readUplinks(base: string, entries: readonly Entry<RawUplink>[] | undefined, claimed: Map<string, Located<string>>, transports: ReadonlySet<string>, site: Located<string>, report: Report): readonly IntentUplink[] {
+  if (!entries) return []
+  if (entries.length === 0) report.error('I042', site.at, `site "${site.value}" has no uplink`, 'write at least one, better two that fail apart: fiber: { interface: eth0 }')
+  const extra = entries[maxUplinks]
+  if (extra) report.error('I042', extra.key.at, `site "${site.value}" has ${entries.length} uplinks`, `write at most ${maxUplinks}`)
+  const out: IntentUplink[] = []
+  for (const { key, value } of entries) {
+    const uplinkBase = `${base}/uplink/${key.value}`
+    report.origins.set(uplinkBase, key.at)
+    if (!value) continue
+    const { fields } = value
+    noteFields(uplinkBase, fields, report.origins)
+    if (fields.interface) claim(fields.interface, claimed, report)
+    const transport = fields.transport?.value ?? defaultTransport
+    if (!transports.has(transport)) {
+      const meant = didYouMean(transport, transports)
+      report.error('I053', fields.transport!.at, `transport "${transport}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(transports)}, or declare it under \`transports:\` of the network` : '')
+    }
+    checkAddress(key.value, value, report)
+    const medium = fields.medium?.value ?? mediumOfName(key.value)
+    out.push({
+      id: key.value as UplinkId,
+      interface: fields.interface?.value ?? '',
+      transport,
+      medium,
+      metered: fields.metered?.value ?? meteredByDefault(medium),
+      tags: [...new Set((fields.tags ?? []).map((tag) => tag.value))].sort(),
+      up: fields.rate?.value.up ?? 0,
+      down: fields.rate?.value.down ?? 0,
+      address: fields.address?.value ?? null,
+      router: fields.router?.value ?? null,
+      public: fields.public?.value ?? null,
+    })
+  }
+  return out.sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report): void {
+  const { address, router } = fields
+  for (const field of [address, router]) {
+    if (field && familyOf(field.value) === 6) {
+      report.error('I008', field.at, 'IPv6 uplinks are not supported yet', 'write the IPv4 address')
+      return
+    }
+  }
+  if (address && !wrote.has('router')) report.error('I006', address.at, `uplink "${id}" has an address but no router`, `add router: ${nth(networkOf(address.value), 1) ?? hostOf(address.value)}, or what the provider says`)
+  if (router && !wrote.has('address')) report.error('I006', router.at, `uplink "${id}" has a router but no address`, 'add address: with the length of the link, like 192.0.2.10/28, or remove the router')
+  if (fields.public && !wrote.has('address')) report.error('I006', fields.public.at, `uplink "${id}" has a public endpoint but no address of its own`, 'add address: and router: of the link behind the router that forwards')
+  if (!address) return
+  const link = networkOf(address.value)
+  const host = hostOf(address.value)
+  if (!isHostOf(link, host) || special.some((range) => contains(range, host))) {
+    report.error('I035', address.at, `${host} can't be the address of a host${isHostOf(link, host) ? '' : ` in ${link}`}`, isHostOf(link, host) ? "write the uplink's own address" : `write one between ${nth(link, 1)} and the last but one`)
+    return
+  }
+  if (!router) return
+  if (router.value === host) report.error('I036', router.at, `the router has the address of the uplink itself, ${host}`, "write the provider's end of the link")
+  // Clouds hand out /32s whose router is off-link.
+  else if (lengthOf(address.value) < width(4) && !isHostOf(link, router.value)) report.error('I036', router.at, `router ${router.value} is not a host of the uplink's network ${link}`, `write a host of ${link}, or correct the length of ${address.value}`)
+}
+
+interface PlacedPrefix {
+  readonly prefix: Prefix
+  readonly at: Origin
+}
+
+function readLans(base: string, entries: readonly Entry<RawLan>[] | undefined, claimed: Map<string, Located<string>>, names: Names, uplinks: readonly IntentUplink[], report: Report): readonly IntentLan[] {
+  const out: IntentLan[] = []
+  const held: PlacedPrefix[] = []
+  for (const { key, value } of entries ?? []) {
+    const segment = key.value as SegmentId
+    if (!names.segments.has(segment) && !names.partial) {
+      const meant = didYouMean(segment, names.segments)
+      report.error('I013', key.at, `"${segment}" is no segment of the network${meant}`, meant === '' ? `write one of ${oneOf(names.segments)}, or add it to \`segments:\` of the network` : '')
+    }
+    const lanBase = `${base}/lan/${segment}`
+    report.origins.set(lanBase, key.at)
+    if (!value) continue
+    const { fields } = value
+    if (fields.interface) claim(fields.interface, claimed, report)
+    noteFields(lanBase, { interface: fields.interface, address: fields.address }, report.origins)
+    const own = (fields.prefixes ?? []).filter((each) => usable(each, held, uplinks, report))
+    own.sort((a, b) => comparePrefixes(a.value, b.value))
+    const addresses = readLanAddresses(own, fields.address ?? [], report)
+    for (const [i, { value: network, at }] of own.entries()) {
+      report.origins.set(`${lanBase}/${i}`, at)
+      const address = addresses.get(network) ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
+      out.push({ segment, interface: fields.interface?.value ?? '', prefix: network, address })
+    }
+  }
+  return out.sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1))
+}
+
+function usable({ value, at }: Located<Prefix>, held: PlacedPrefix[], uplinks: readonly IntentUplink[], report: Report): boolean {
+  if (familyOf(value) === 6) {
+    report.error('I008', at, 'IPv6 LANs are not supported yet', 'write IPv4 prefixes')
+    return false
+  }
+  if (lengthOf(value) < 8 || special.some((range) => overlaps(range, value))) {
+    report.error('I032', at, `${value} can't be a LAN`, lengthOf(value) < 8 ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 10.0.0.0/8')
+    return false
+  }
+  const twin = held.find((each) => overlaps(each.prefix, value))
+  if (twin) {
+    report.error('I033', [at, twin.at], twin.prefix === value ? `${value} stands twice in this site` : `${value} and ${twin.prefix} overlap in this site`, 'give every LAN of a site a network of its own')
+    return false
+  }
+  held.push({ prefix: value, at })
+  const uplink = uplinks.find((each) => each.address !== null && overlaps(networkOf(each.address), value))
+  if (uplink) report.error('I039', at, `LAN ${value} overlaps the network of uplink "${uplink.id}", ${networkOf(uplink.address!)}`, 'change one of the two: the gateway must know on which side a host is')
+  return true
+}
+
+function readLanAddresses(prefixes: readonly Located<Prefix>[], addresses: readonly Located<LanAddress>[], report: Report): ReadonlyMap<Prefix, AddressWithLength> {
+  const out = new Map<Prefix, AddressWithLength>()
+  for (const { value: written, at, text } of addresses) {
+    const host = written.kind === 'plain' ? written.address : hostOf(written.address)
+    const of = prefixes.find((each) => contains(each.value, host))?.value
+    // With no readable prefix there is nothing to compare with, and that was said already.
+    if (prefixes.length === 0) continue
+    if (!of) report.error('I035', at, `${host} is outside the LAN's ${prefixes.map((each) => each.value).join(', ')}`, `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`)
+    else if (written.kind === 'with-length' && lengthOf(written.address) !== lengthOf(of)) report.error('I035', at, `${text} has another length than the LAN's ${of}`, `write ${host}`)
+    else if (!isHostOf(of, host)) report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${nth(of, 1)}`)
+    else if (out.has(of)) report.error('I035', at, `${of} has two addresses of the gateway`, 'keep one')
+    else out.set(of, `${host}/${lengthOf(of)}` as AddressWithLength)
+  }
+  return out
+}

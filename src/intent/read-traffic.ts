@@ -1,0 +1,181 @@
+/** Services, allows and expectations: selectors read, canonical, sorted, and each meaning at least one place. */
+import type { ClassId, Origin, SegmentId, SiteId, Survives } from '#src/fabric/fabric.ts'
+import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
+import { defaultClass } from './defaults.ts'
+import type { IntentAllow, IntentClass, IntentExpect, IntentService, IntentSite, Selector } from './intent.ts'
+import type { Raw } from './raw.ts'
+import { noteFields } from './read-site.ts'
+import type { Report } from './report.ts'
+import type { RawExpect } from './schema.ts'
+import { type Arrow, type Names, type PlacedSelector, readArrow, readSelector } from './selector.ts'
+import { didYouMean, oneOf } from './suggest.ts'
+
+const uniquePorts = (ports: readonly PortRange[]): readonly PortRange[] => {
+  const byText = new Map(ports.map((each) => [formatPortRange(each), each]))
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each)
+}
+
+export function readServices(raw: Raw, names: Names, classes: readonly IntentClass[], report: Report): readonly IntentService[] {
+  const out: IntentService[] = []
+  for (const { key, value } of raw.network?.fields.services ?? []) {
+    const base = `service/${key.value}`
+    report.origins.set(base, key.at)
+    if (!value) continue
+    const { fields } = value
+    noteFields(base, { ports: fields.ports, class: fields.class }, report.origins)
+    const places = (fields.at ?? []).map((text) => readSelector(text, { text: text.value, offset: 0 }, names, { same: false, services: false }, report))
+    const at = distinct(places.filter((place) => place !== undefined))
+    for (const [i, place] of at.entries()) report.origins.set(`${base}/at/${i}`, place.at)
+    const id = fields.class?.value ?? defaultClass
+    if (!classes.some((each) => each.id === id)) {
+      const ids = classes.map((each) => each.id)
+      const meant = didYouMean(id, ids)
+      report.error('I015', fields.class!.at, `class "${id}" does not exist${meant}`, meant === '' ? `write one of ${oneOf(ids)}, or add it to \`classes:\`` : '')
+    }
+    out.push({ id: key.value, at: at.map((place) => place.selector), ports: uniquePorts((fields.ports ?? []).map((port) => port.value)), trafficClass: id as ClassId })
+  }
+  return out.sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+function distinct(places: readonly PlacedSelector[]): readonly PlacedSelector[] {
+  const byText = new Map(places.map((place) => [place.selector.text, place]))
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, place]) => place)
+}
+
+interface Placed<T> {
+  readonly value: T
+  readonly arrow: Arrow
+  /** Canonical; the sort key. */
+  readonly text: string
+  readonly at: Origin
+}
+
+/** Sorted by canonical text, the same line once. */
+function inOrder<T>(kind: 'allow' | 'expect', placed: readonly Placed<T>[], report: Report): readonly T[] {
+  const out: Placed<T>[] = []
+  for (const each of [...placed].sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))) {
+    const last = out.at(-1)
+    if (last?.text === each.text) {
+      report.warning('I072', [each.at, last.at], `"${each.text}" stands twice`, 'remove one')
+      continue
+    }
+    const base = `${kind}/${out.length}`
+    report.origins.set(base, each.at)
+    report.origins.set(`${base}/from`, each.arrow.from.at)
+    report.origins.set(`${base}/to`, each.arrow.to.at)
+    out.push(each)
+  }
+  return out.map((each) => each.value)
+}
+
+export function readAllows(raw: Raw, names: Names, report: Report): readonly IntentAllow[] {
+  const placed: Placed<IntentAllow>[] = []
+  for (const line of raw.network?.fields.allow ?? []) {
+    const arrow = readArrow(line, names, true, report)
+    if (!arrow) continue
+    const ports = arrow.to.selector.what.kind === 'service' ? [] : arrow.ports.length > 0 ? uniquePorts(arrow.ports) : [anyPort]
+    placed.push({ value: { from: arrow.from.selector, to: arrow.to.selector, ports }, arrow, text: arrow.text, at: line.at })
+  }
+  return inOrder('allow', placed, report)
+}
+
+const order: readonly Survives[] = ['uplink', 'tunnel', 'hub']
+
+export function readExpects(raw: Raw, names: Names, report: Report): readonly IntentExpect[] {
+  const placed: Placed<IntentExpect>[] = []
+  for (const expect of raw.network?.fields.expect ?? []) {
+    const read = readExpect(expect, names, report)
+    if (read) placed.push(read)
+  }
+  return inOrder('expect', placed, report)
+}
+
+function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Report): Placed<IntentExpect> | undefined {
+  const kinds = (['reach', 'reach-all', 'isolate'] as const).filter((kind) => wrote.has(kind))
+  const [kind, second] = kinds
+  if (kind === undefined || second !== undefined) {
+    report.error('I070', second === undefined ? at : (fields[second]?.at ?? at), second === undefined ? 'the expectation says neither reach nor isolate' : `the expectation says ${kinds.join(' and ')}`, second === undefined ? 'write reach: from -> to, reach-all: from -> to, or isolate: from -> to' : 'write one a list item')
+    return undefined
+  }
+  const line = fields[kind]
+  const arrow = line && readArrow(line, names, false, report)
+  if (kind === 'isolate') {
+    if (wrote.has('survives')) {
+      report.error('I070', fields.survives?.[0]?.at ?? at, 'isolate holds under every failure anyway', 'remove survives')
+      return undefined
+    }
+    return arrow && line && { value: { kind, from: arrow.from.selector, to: arrow.to.selector }, arrow, text: `isolate ${arrow.text}`, at: line.at }
+  }
+  if (!arrow || !line) return undefined
+  const written = new Set(fields.survives?.map((each) => each.value))
+  const survives = order.filter((each) => written.has(each))
+  const text = `${kind} ${arrow.text}${survives.length > 0 ? ` survives ${survives.join(', ')}` : ''}`
+  return { value: { kind: 'reach', from: arrow.from.selector, to: arrow.to.selector, mode: kind === 'reach' ? 'any' : 'all', survives }, arrow, text, at: line.at }
+}
+
+/** What selectors select, by site and segment. */
+export interface World {
+  readonly sites: readonly IntentSite[]
+  readonly services: readonly IntentService[]
+}
+const has = (site: IntentSite, segment: SegmentId): boolean => site.lans.some((lan) => lan.segment === segment)
+const isWhere = (where: Selector['where'], site: IntentSite): boolean => {
+  switch (where.kind) {
+    case 'any':
+    case 'same':
+      return true
+    case 'role':
+      return where.role === site.role
+    case 'site':
+      return where.site === site.id
+    case 'label':
+      return site.labels.includes(where.label)
+    default:
+      return where satisfies never
+  }
+}
+function sitesOf({ where, what }: Selector, { sites, services }: World): ReadonlySet<SiteId> {
+  const here = sites.filter((site) => isWhere(where, site))
+  if (what.kind === 'segment') return new Set(here.filter((site) => has(site, what.segment)).map((site) => site.id))
+  const service = services.find((each) => each.id === what.service)
+  const places = (service?.at ?? []).map((at) => sitesOf(at, { sites, services }))
+  return new Set(here.filter((site) => places.some((ids) => ids.has(site.id))).map((site) => site.id))
+}
+
+/**
+ * Selectors that select nothing. In an expectation, or with a site's own name, that is a mistake (a promise about nothing
+ * always holds); in an allow by role or segment it may be meant for a site to come.
+ */
+export function checkPlaces(world: World, allow: readonly IntentAllow[], expect: readonly IntentExpect[], report: Report): void {
+  const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
+    if (sitesOf(selector, world).size > 0) return false
+    const says = selector.what.kind === 'service' ? `service "${selector.text}" is nowhere` : `no site has a LAN that "${selector.text}" selects`
+    const instead = selector.where.kind === 'site' ? `add the segment to site ${selector.where.site}, or select another` : 'add the segment to a site, or select another'
+    if (mistake || selector.where.kind === 'site') report.error('I019', key, says, instead)
+    else report.warning('I019', key, says, instead)
+    return true
+  }
+  const lists = [
+    { kind: 'allow', lines: allow },
+    { kind: 'expect', lines: expect },
+  ] as const
+  for (const service of world.services) for (const [i, at] of service.at.entries()) empty(`service/${service.id}/at/${i}`, at, false)
+  for (const { kind, lines } of lists) {
+    for (const [n, { from, to }] of lines.entries()) {
+      const mistake = kind === 'expect'
+      const nowhere = empty(`${kind}/${n}/from`, from, mistake) || (to.what.kind === 'segment' && empty(`${kind}/${n}/to`, to, mistake))
+      if (nowhere) continue
+      // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
+      if (to.what.kind === 'service' && sitesOf(to, world).size === 0) {
+        if (mistake || to.where.kind !== 'any') empty(`${kind}/${n}/to`, to, mistake)
+        continue
+      }
+      const callers = sitesOf(from, world)
+      if (to.where.kind === 'same' && ![...sitesOf(to, world)].some((id) => callers.has(id))) {
+        const says = `no site has both ends of "${from.text} -> ${to.text}"`
+        if (mistake) report.error('I019', `${kind}/${n}/to`, says, 'select another place than same')
+        else report.warning('I019', `${kind}/${n}/to`, says, 'select another place than same')
+      }
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * What a file may contain, as values: each spec reads YAML nodes into located values, reports what doesn't fit, and
+ * carries the zod schema of the same shape, from which the editors' JSON Schema is made. Reading goes on after an error,
+ * so that every mistake is reported at once.
+ */
+import type { Node, Pair } from 'yaml'
+import * as z from 'zod'
+import type { Origin } from '#src/fabric/fabric.ts'
+import type { Parsed, ParseFailure } from '#src/net/address.ts'
+import type { Report } from './report.ts'
+import { didYouMean, oneOf, suggest } from './suggest.ts'
+import { isMap, isScalar, isSeq, type Source } from './yaml.ts'
+
+/** A value and where it was written. */
+export interface Located<T> {
+  readonly value: T
+  readonly at: Origin
+  /** As written. */
+  readonly text: string
+  /** A part of the text, for errors inside a string. */
+  within(offset: number, length: number): Origin
+}
+export interface Entry<T> {
+  readonly key: Located<string>
+  /** undefined: reported already. */
+  readonly value: T | undefined
+}
+/** The keys that were written and read well. `wrote` has also those that were not. */
+export interface Fields<F> {
+  readonly at: Origin
+  readonly wrote: ReadonlySet<string>
+  readonly fields: { readonly [K in keyof F]?: F[K] extends Spec<infer T> ? T : never }
+}
+interface Reading {
+  readonly source: Source
+  readonly report: Report
+}
+/** Where a value is expected and how people call it, e.g. `uplinks`. */
+interface Slot {
+  readonly at: Origin
+  readonly name: string
+}
+export interface Spec<T> {
+  readonly schema: z.ZodType
+  /** What to write, for messages. */
+  readonly example: string
+  read(node: Node | null, slot: Slot, reading: Reading): T | undefined
+}
+export type ReadOf<S> = S extends Spec<infer T> ? T : never
+
+const kindOf = (node: Node | null): string => (isMap(node) ? 'a map' : isSeq(node) ? 'a list' : node === null || (isScalar(node) && node.value === null) ? 'nothing' : 'a text')
+
+function wrongKind(wants: string, node: Node | null, slot: Slot, example: string, { source, report }: Reading): undefined {
+  const found = kindOf(node)
+  const at = node === null || found === 'nothing' ? slot.at : source.at(node)
+  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, `write ${example}`)
+  return undefined
+}
+
+/** A zod issue that carries what a Finding needs. */
+interface Refusal {
+  readonly code: string
+  readonly says: string
+  readonly instead: string
+}
+
+/** A string that a parser of ours judges; `code` is the finding's when it refuses. */
+export function parsedText<T>(code: string | ((failure: ParseFailure) => string), parse: (text: string) => Parsed<T>, meta: { readonly description: string; readonly examples: readonly (string | number)[] }): Spec<Located<T>> {
+  const written = meta.examples.every((example) => typeof example === 'string') ? z.string() : z.union([z.string(), z.number()])
+  const schema = written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
+    const parsed = parse(String(input))
+    if (parsed.ok) return parsed.value
+    const refusal: Refusal = { code: typeof code === 'string' ? code : code(parsed), says: parsed.says, instead: parsed.instead }
+    context.addIssue({ code: 'custom', message: parsed.says, params: { ...refusal } })
+    return z.NEVER
+  })
+  return scalar(schema, String(meta.examples[0]), () => undefined)
+}
+
+/** One of a few words. */
+export function word<const W extends readonly [string, ...string[]]>(code: string, noun: string, words: W, description: string): Spec<Located<W[number]>> {
+  const schema = z.enum(words).meta({ description })
+  return scalar(schema, words[0], (text) => {
+    const meant = didYouMean(text, words)
+    return { code, says: `${noun} "${text}" does not exist${meant}`, instead: meant === '' ? `write ${oneOf(words)}` : '' }
+  })
+}
+
+export function integer(code: string, low: number, high: number, description: string): Spec<Located<number>> {
+  const schema = z.int().min(low).max(high).meta({ description })
+  return scalar(schema, String(low), (text, name) => ({ code, says: `"${name}" is ${text}`, instead: `write a whole number from ${low} to ${high}` }), true)
+}
+export const flag = (description: string): Spec<Located<boolean>> =>
+  scalar(z.boolean().meta({ description }), 'true', (text, name) => ({ code: 'I007', says: `"${name}" is "${text}"`, instead: 'write true or false' }), true)
+
+function scalar<T>(schema: z.ZodType<T>, example: string, refuse: (text: string, name: string) => Refusal | undefined, native = false): Spec<Located<T>> {
+  return {
+    schema,
+    example,
+    read(node, slot, reading) {
+      const { source, report } = reading
+      const text = source.textOf(node)
+      if (node === null || !isScalar(node) || text === undefined) return wrongKind('a single value', node, slot, example, reading)
+      const result = schema.safeParse(native ? node.value : text)
+      if (result.success) return { value: result.data, at: source.at(node), text, within: (offset, length) => source.within(node, offset, length) }
+      const [issue] = result.error.issues
+      const own = issue?.code === 'custom' ? (issue.params as Refusal | undefined) : undefined
+      const { code, says, instead } = own ?? refuse(text, slot.name) ?? { code: 'I007', says: `"${slot.name}" is "${text}"`, instead: `write ${example}` }
+      report.error(code, source.at(node), says, instead)
+      return undefined
+    },
+  }
+}
+
+/** A list; one item alone may stand without brackets. Items that don't fit are reported and left out. */
+export function list<T>(item: Spec<T>): Spec<readonly T[]> {
+  return {
+    schema: z.union([z.array(item.schema), item.schema]),
+    example: item.example,
+    read(node, slot, reading) {
+      if (!isSeq(node)) {
+        const only = item.read(node, slot, reading)
+        return only === undefined ? undefined : [only]
+      }
+      const out: T[] = []
+      for (const member of node.items) {
+        const inner = reading.source.follow(member as Node | null)
+        const value = item.read(inner, { at: inner ? reading.source.at(inner) : slot.at, name: slot.name }, reading)
+        if (value !== undefined) out.push(value)
+      }
+      return out
+    },
+  }
+}
+
+/** `name: value` for names that the author makes. */
+export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: string): Spec<readonly Entry<T>[]> {
+  return {
+    schema: z.record(z.string(), value.schema),
+    example,
+    read(node, slot, reading) {
+      if (!isMap(node)) return wrongKind('a map', node, slot, example, reading)
+      const out: Entry<T>[] = []
+      for (const pair of node.items as Pair<Node, Node | null>[]) {
+        const keyNode = reading.source.follow(pair.key)
+        const key = name.read(keyNode, slot, reading)
+        // Also under a bad name: what stands below has its own mistakes.
+        const under: Slot = { at: keyNode ? reading.source.at(keyNode) : slot.at, name: reading.source.textOf(keyNode) ?? slot.name }
+        const read = value.read(reading.source.follow(pair.value), under, reading)
+        if (key) out.push({ key, value: read })
+      }
+      return out
+    },
+  }
+}
+
+interface ObjectOptions {
+  readonly required?: readonly string[]
+  /** Keys of the language that this version refuses. */
+  readonly later?: readonly string[]
+  readonly example: string
+}
+/** A map of known keys. */
+export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(fields: F, { required = [], later = [], example }: ObjectOptions): Spec<Fields<F>> {
+  const shape = Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, required.includes(key) ? spec.schema : spec.schema.optional()]))
+  const known = Object.keys(fields)
+  return {
+    schema: z.strictObject(shape),
+    example,
+    read(node, slot, reading) {
+      const { source, report } = reading
+      if (!isMap(node)) return wrongKind('a map', node, slot, example, reading)
+      const wrote = new Set<string>()
+      const out: Record<string, unknown> = {}
+      const pairs = node.items as Pair<Node, Node | null>[]
+      const written = new Set(pairs.map((pair) => source.textOf(source.follow(pair.key))))
+      for (const pair of pairs) {
+        const keyNode = source.follow(pair.key)
+        const text = source.textOf(keyNode)
+        const at = keyNode ? source.at(keyNode) : source.at(node)
+        if (text === undefined) {
+          report.error('I007', at, 'a key is missing before the colon', `write one of ${oneOf(known)}`)
+          continue
+        }
+        if (!known.includes(text) && later.includes(text)) {
+          report.error('I008', at, `"${text}" is not supported yet`, 'remove it; this version does not read it')
+          continue
+        }
+        const meant = known.includes(text) ? text : suggest(text, [...known, ...later])
+        if (meant !== text) {
+          report.error('I005', at, `"${text}" is not a key here${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `write one of ${oneOf(known)}` : '')
+          // A slip of the pen is read as what was meant, or each use of what stands below would be an error too.
+          if (meant === undefined || written.has(meant) || wrote.has(meant) || !known.includes(meant)) continue
+        }
+        wrote.add(meant)
+        const value = fields[meant]!.read(source.follow(pair.value), { at, name: meant }, reading)
+        if (value !== undefined) out[meant] = value
+      }
+      for (const key of required) {
+        if (!wrote.has(key)) report.error('I006', slot.at, `"${slot.name}" has no "${key}"`, `add ${key}: ${fields[key]!.example}`)
+      }
+      return { at: source.at(node), wrote, fields: out as Fields<F>['fields'] }
+    },
+  }
+}

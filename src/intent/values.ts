@@ -1,0 +1,113 @@
+/** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
+import { type Address, type Parsed, parseAddress } from '#src/net/address.ts'
+
+const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
+const scale: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
+
+export interface Rate {
+  /** bit/s. */
+  readonly down: number
+  readonly up: number
+}
+
+function parseBits(text: string): number | undefined {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)([KMGT]?)$/.exec(text)
+  if (!match) return undefined
+  const bits = Math.round(Number(match[1]) * scale[match[2]!]!)
+  return bits >= 1000 && bits <= 100e12 ? bits : undefined
+}
+
+/** `500M/100M` = down/up, `300M` both ways; K, M, G, T are powers of 1000; bit/s from 1K to 100T. */
+export function parseRate(text: string): Parsed<Rate> {
+  const parts = text.split('/')
+  const [down, up = down] = parts.map(parseBits)
+  if (parts.length > 2 || down === undefined || up === undefined) {
+    return refuse(`"${text}" is not a rate`, 'write bits per second as down/up like 500M/100M, or once for both like 1G')
+  }
+  return { ok: true, value: { down, up } }
+}
+
+/** `120ms`, `1.5s`; milliseconds, from 1 ms to 60 s. `none` is 0: no limit. */
+export function parseDuration(text: string): Parsed<number> {
+  if (text === 'none') return { ok: true, value: 0 }
+  const match = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s)$/.exec(text)
+  const ms = match ? Number(match[1]) * (match[2] === 's' ? 1000 : 1) : Number.NaN
+  if (ms >= 1 && ms <= 60_000) return { ok: true, value: ms }
+  const unitless = /^\d{1,6}$/.test(text)
+  return refuse(`"${text}" is not a time${unitless ? ', its unit is missing' : ''}`, unitless ? `write ${text}ms, or ${text}s` : 'write a time from 1ms to 60s like 120ms, or none')
+}
+
+/** `2%`, `0.5%` as a fraction 0–1; more than 0, less than 100. `none` is 0: no limit. */
+export function parsePercent(text: string): Parsed<number> {
+  if (text === 'none') return { ok: true, value: 0 }
+  const match = /^(\d{1,2}(?:\.\d{1,4})?)%$/.exec(text)
+  // Scaled by text, not by division: 0.07 % must be 0.0007 on every machine and in every hash.
+  const fraction = match ? Number(`${match[1]}e-2`) : 0
+  if (fraction > 0) return { ok: true, value: fraction }
+  const unitless = /^\d{1,2}(\.\d+)?$/.test(text)
+  return refuse(`"${text}" is not a percentage`, unitless && Number(text) > 0 ? `write ${text}%` : 'write more than 0% and less than 100%, like 2%, or none')
+}
+
+/** A share of the line: `30` or `30%`, whole numbers from 1 to 100. */
+export function parseShare(text: string): Parsed<number> {
+  const match = /^(\d{1,3})%?$/.exec(text)
+  const share = match ? Number(match[1]) : 0
+  if (share >= 1 && share <= 100) return { ok: true, value: share }
+  return refuse(`"${text}" is not a share`, 'write a whole percentage from 1 to 100, like 30%')
+}
+
+/** Names by RFC 2474 (CS), RFC 2597 (AF), RFC 3246 (EF), RFC 5865 (VA), RFC 8622 (LE). */
+const codePoints: ReadonlyMap<string, number> = new Map([
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => [`CS${n}`, n * 8] as const),
+  ...[1, 2, 3, 4].flatMap((n) => [1, 2, 3].map((drop) => [`AF${n}${drop}`, n * 8 + drop * 2] as const)),
+  ['EF', 46],
+  ['VA', 44],
+  ['LE', 1],
+])
+export function parseDscp(text: string): Parsed<number> {
+  const named = codePoints.get(text.toUpperCase())
+  if (named !== undefined) return { ok: true, value: named }
+  if (/^\d{1,2}$/.test(text) && Number(text) <= 63) return { ok: true, value: Number(text) }
+  return refuse(`"${text}" is not a DSCP`, 'write a name like EF, AF21, CS1 or LE, or a number from 0 to 63')
+}
+
+export interface PublicEndpoint {
+  readonly address: Address
+  /** The outside port that is forwarded to 51820; others follow by the same distance. */
+  readonly base: number
+}
+/** `203.0.113.7`, `203.0.113.7:40000`, `[2001:db8::7]:40000`. */
+export function parsePublic(text: string): Parsed<PublicEndpoint> {
+  const match = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text) ?? /^([^:]*):(\d{1,5})$/.exec(text) ?? [text, text, undefined]
+  const address = parseAddress(match[1] ?? '')
+  const instead = 'write the address that others dial, like 203.0.113.7, or with its first forwarded port, like 203.0.113.7:40000'
+  if (!address.ok) return refuse(`"${text}" is not a public endpoint`, instead)
+  const base = match[2] === undefined ? 51820 : Number(match[2])
+  // 8 uplinks × 8 slots × 2 parities of hub ports, then the mesh ports from 52000 follow the same shift.
+  if (base < 1024 || base > 65000) return refuse(`port ${base} of "${text}" is out of range`, 'write a port from 1024 to 65000')
+  return { ok: true, value: { address: address.value, base } }
+}
+
+/** Kinds of last mile that an uplink can be. Its name says it when it begins with one: `lte`, `fiber-2`. */
+export const media = ['ethernet', 'fiber', 'cable', 'dsl', 'radio', 'lte', '5g', 'sat'] as const
+export type Medium = (typeof media)[number]
+export const mediumOfName = (name: string): Medium => media.find((medium) => name === medium || name.startsWith(`${medium}-`)) ?? 'ethernet'
+export const meteredByDefault = (medium: string): boolean => medium === 'lte' || medium === '5g' || medium === 'sat'
+
+/** What names look like. One hyphen at a time: tunnel ids join two ends by `--`. */
+export const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
+export const nameLimit = 40
+export function parseName(text: string): Parsed<string> {
+  if (namePattern.test(text) && text.length <= nameLimit) return { ok: true, value: text }
+  if (text.length > nameLimit) return refuse(`the name "${text.slice(0, 16)}…" has ${text.length} characters`, `write at most ${nameLimit}`)
+  const fixed = text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^[-0-9]+|-+$/g, '')
+  return refuse(`"${text}" is not a name`, fixed === '' || fixed === text ? 'write lower-case letters, digits and single hyphens, a letter first' : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`)
+}
+
+/** Linux: IFNAMSIZ is 16 with the closing zero. */
+export function parseInterface(text: string): Parsed<string> {
+  if (text.length > 15) return refuse(`interface name "${text}" has ${text.length} characters`, 'write at most 15, as Linux does')
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(text)) return refuse(`"${text}" is not an interface name`, 'write it as `ip link` shows it, like eth0 or bond0.10')
+  if (text === 'lo' || /^cw[hem]\d/.test(text)) return refuse(`interface "${text}" is not for traffic of a site`, text === 'lo' ? 'write a real interface like eth0' : 'names like this one are made by Causeway for its tunnels; rename the interface')
+  return { ok: true, value: text }
+}

@@ -1,0 +1,144 @@
+/** YAML 1.2 text → nodes with positions. Merge keys are off, aliases few, nesting shallow: no text can cost much. */
+import { Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser, type ParsedNode, type YAMLMap, type YAMLParseError } from 'yaml'
+import type { Origin } from '#src/fabric/fabric.ts'
+import type { Report } from './report.ts'
+
+/** One file of a network, its path as people should see it. */
+export interface SourceFile {
+  readonly path: string
+  readonly text: string
+}
+
+/** UTF-16 code units. A site is about 500; a network of 10,000 sites has a file for each. */
+export const sizeLimit = 1_000_000
+export const depthLimit = 24
+export const aliasLimit = 32
+
+/** A parsed file: nodes, and where each stands. */
+export interface Source {
+  readonly path: string
+  readonly root: YAMLMap<Node, Node | null>
+  /** An alias's target, any other node itself. */
+  follow(node: Node | null | undefined): Node | null
+  at(node: Node): Origin
+  /** `length` characters from `offset` inside a scalar's value; the whole scalar when escapes or folding moved them. */
+  within(node: Node, offset: number, length: number): Origin
+  /** A scalar as it was written (`010` stays `010`, not 10); undefined for null and for collections. */
+  textOf(node: Node | null): string | undefined
+}
+
+interface Excess {
+  readonly offset: number
+  readonly says: string
+  readonly instead: string
+}
+/** Too deep, or too many aliases. Walks with its own stack, as the composer's recursion is what must be protected. */
+function excessOf(tokens: readonly CST.Token[]): Excess | undefined {
+  let aliases = 0
+  const stack: { readonly token: CST.Token; readonly depth: number }[] = tokens.map((token) => ({ token, depth: 0 }))
+  for (let next = stack.pop(); next; next = stack.pop()) {
+    const { token, depth } = next
+    if (token.type === 'document') {
+      if (token.value) stack.push({ token: token.value, depth })
+      continue
+    }
+    if (token.type === 'alias' && ++aliases > aliasLimit) {
+      return { offset: token.offset, says: `more than ${aliasLimit} aliases in a file`, instead: 'write the values out' }
+    }
+    if (!('items' in token)) continue
+    if (depth >= depthLimit) return { offset: token.offset, says: `nested more than ${depthLimit} deep`, instead: 'nothing in the language is; look for a bracket or dash too many' }
+    for (const item of token.items) {
+      if (item.key) stack.push({ token: item.key, depth: depth + 1 })
+      if (item.value) stack.push({ token: item.value, depth: depth + 1 })
+    }
+  }
+  return undefined
+}
+
+const hints: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'indent with spaces',
+  BAD_INDENT: 'indent with spaces, the same number for all keys of a map',
+  MISSING_CHAR: 'close what was opened, or put quotes around the text',
+  UNEXPECTED_TOKEN: 'remove it, or put quotes around the text',
+  BLOCK_AS_IMPLICIT_KEY: 'a nested map starts on its own line, two spaces further in; or put quotes around the text',
+  MULTILINE_IMPLICIT_KEY: 'is a colon missing after the key?',
+  KEY_OVER_1024_CHARS: 'is a line break missing?',
+}
+
+function syntaxFinding(error: YAMLParseError, at: (offset: number, end: number) => Origin, report: Report): void {
+  const place = at(error.pos[0], error.pos[1])
+  const [first = ''] = error.message.split('\n')
+  const message = first.replace(/ at line \d+, column \d+:?$/, '').replace(/[.:]$/, '')
+  if (error.code === 'DUPLICATE_KEY') report.error('I009', place, 'the same key stands twice in one map', 'join the two, or remove one')
+  else if (error.code === 'MULTIPLE_DOCS') report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
+  else report.error('I001', place, `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`, hints[error.code] ?? 'see yaml.org, or start from a file of sites/demo')
+}
+
+/** The file's top-level map, or nothing after reporting why there is none. */
+export function readYaml(file: SourceFile, report: Report): Source | undefined {
+  const { path, text } = file
+  const lines = new LineCounter()
+  lines.addNewLine(0)
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1)
+  const place = (offset: number, end: number): Origin => {
+    const { line, col } = lines.linePos(offset)
+    const stop = text.slice(offset, end).search(/[\r\n]/)
+    return { file: path, line, column: col, length: Math.max(1, stop < 0 ? Math.min(end, text.length) - offset : stop) }
+  }
+  if (text.length > sizeLimit) {
+    report.error('I002', place(0, 1), `the file has ${text.length} characters`, `write at most ${sizeLimit}: one file a site is usual`)
+    return undefined
+  }
+  const tokens = [...new Parser().parse(text)]
+  const excess = excessOf(tokens)
+  if (excess) {
+    report.error('I002', place(excess.offset, excess.offset + 1), excess.says, excess.instead)
+    return undefined
+  }
+  const [document, second] = [...new Composer({ merge: false, uniqueKeys: true, schema: 'core' }).compose(tokens, true, text.length)]
+  const errors = [...(document?.errors ?? [])]
+  if (!document || errors.length > 0) {
+    // One broken spot makes the parser stumble on: the first error is the cause, the rest mostly its consequences. Keys written twice are causes of their own.
+    const causes = errors.filter((error, index) => index === 0 || error.code === 'DUPLICATE_KEY')
+    for (const error of causes) syntaxFinding(error, place, report)
+    return undefined
+  }
+  if (second) {
+    const start = second.contents?.range[0] ?? second.range[0]
+    report.error('I004', place(start, start + 1), 'a second document starts here', 'write one document a file: move this one to a file of its own')
+    return undefined
+  }
+  for (const warning of document.warnings) {
+    report.error('I001', place(warning.pos[0], warning.pos[1]), `not plain YAML: ${(warning.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '')}`, 'write the value without a tag')
+  }
+  const follow = (node: Node | null | undefined): Node | null => (isAlias(node) ? (node.resolve(document) ?? null) : (node ?? null))
+  const rangeOf = (node: Node): readonly [number, number] => {
+    const range = (node as ParsedNode).range
+    return [range[0], range[1]]
+  }
+  const root = follow(document.contents)
+  if (!isMap(root)) {
+    const says = root === null || (isScalar(root) && root.value === null) ? 'the file is empty' : 'the file is not a map of keys'
+    report.error('I004', root === null ? place(0, 1) : place(...rangeOf(root)), says, 'begin with `network: name` or `site: name`')
+    return undefined
+  }
+  return {
+    path,
+    root: root as YAMLMap<Node, Node | null>,
+    follow,
+    at: (node) => place(...rangeOf(node)),
+    within(node, offset, length) {
+      const [start, end] = rangeOf(node)
+      if (!isScalar(node) || typeof node.value !== 'string') return place(start, end)
+      const first = start + (node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE' ? 1 : 0)
+      const part = node.value.slice(offset, offset + length)
+      const same = text.slice(first, first + offset + length) === node.value.slice(0, offset + length)
+      return same && part !== '' ? place(first + offset, first + offset + length) : place(start, end)
+    },
+    textOf(node) {
+      if (!isScalar(node) || node.value === null) return undefined
+      return typeof node.value === 'string' ? node.value : (node.source ?? String(node.value))
+    },
+  }
+}
+export { isMap, isScalar, isSeq }
