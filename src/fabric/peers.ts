@@ -1,0 +1,41 @@
+/** A tunnel seen from one of its ends, for a link epoch: what its WireGuard peer is told. */
+import type { Fact, Interface, InterfaceId, ReadyTunnel, SiteId } from './fabric.ts'
+import { insideOf, listenPort, publicPort } from './ids.ts'
+import type { SlicePeer } from './slice.ts'
+import { hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
+
+const everything = [prefix('0.0.0.0/0'), prefix('::/0')] as const
+
+/** Hub interfaces serve many sites, so each peer may only use its own addresses; the others have one peer (routing rules 6 and 7). */
+export function peerOf(ula: Prefix, own: Interface['kind'], { tunnel, end, farEndpoint, farPort, farPrefixes }: SlicePeer, linkEpoch: number): Pick<ReadyTunnel, 'inside' | 'farInside'> & Omit<ReadyTunnel['peer'], 'publicKey'> {
+  const farInside = insideOf(ula, tunnel.index, end === 0 ? 1 : 0, linkEpoch)
+  return {
+    inside: insideOf(ula, tunnel.index, end, linkEpoch),
+    farInside,
+    endpoint: farEndpoint.kind === 'fixed' ? { address: farEndpoint.public, port: publicPort(farEndpoint, listenPort(farPort, linkEpoch)) } : 'roams',
+    allowedIps: own === 'hub' ? [...farPrefixes, hostPrefix(farInside)] : everything,
+  }
+}
+
+export interface Keyring {
+  /** Link epochs whose public key is known, rising. */
+  epochs(site: SiteId, of: InterfaceId): readonly number[]
+  publicKey(site: SiteId, of: InterfaceId, linkEpoch: number): string | undefined
+}
+/** The public keys among facts, of the sites asked for. */
+export function keyring(facts: readonly Fact[], sites: ReadonlySet<SiteId>): Keyring {
+  const keys = new Map<string, Map<number, string>>()
+  for (const fact of facts) {
+    if (fact.kind !== 'key' || !sites.has(fact.site)) continue
+    const owner = `${fact.site}/${fact.interface}`
+    const epochs = keys.get(owner) ?? new Map<number, string>()
+    keys.set(owner, epochs.set(fact.linkEpoch, fact.publicKey))
+  }
+  return {
+    epochs: (site, of) => [...(keys.get(`${site}/${of}`)?.keys() ?? [])].sort((a, b) => a - b),
+    publicKey: (site, of, linkEpoch) => keys.get(`${site}/${of}`)?.get(linkEpoch),
+  }
+}
+
+/** The newest link epoch that both ends have a key for. */
+export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined => near.filter((linkEpoch) => far.includes(linkEpoch)).at(-1)
