@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Ran } from './box.ts'
@@ -74,6 +74,20 @@ export function labPid(state: string): number {
   return Number(readFileSync(`/proc/${unshare}/task/${unshare}/children`, 'utf8').trim().split(' ')[0])
 }
 
+/** Ends a detached lab by its own id. */
+export async function endLab(state: string): Promise<void> {
+  const pid = Number(readFileSync(join(state, 'pid'), 'utf8'))
+  const control = readFileSync(join(state, 'control'), 'utf8')
+  // The id may have been given to another process since: only an `unshare` that is ours is ended.
+  if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('unshare\0-Urnmpf')) process.kill(pid, 'SIGKILL')
+  forget(state, control)
+}
+function forget(state: string, control: string): void {
+  rmSync(dirname(control), { recursive: true, force: true })
+  rmSync(join(state, 'control'), { force: true })
+  rmSync(join(state, 'pid'), { force: true })
+}
+
 export interface LabOptions {
   readonly sites: string
   /** UNIX socket of the controller's agents' listener; '' = none. */
@@ -116,9 +130,7 @@ export async function startLab(options: LabOptions): Promise<{ readonly lab: Lab
       child.kill('SIGKILL')
       await ended
     }
-    rmSync(short, { recursive: true, force: true })
-    rmSync(join(options.state, 'control'), { force: true })
-    rmSync(join(options.state, 'pid'), { force: true })
+    forget(options.state, control)
   }
   if (options.detached) {
     child.stdout!.destroy()

@@ -1,0 +1,52 @@
+import { watch } from 'node:fs'
+import type { Command } from 'commander'
+import { findFolder } from '../folder.ts'
+import { loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
+import { type Output, Stop } from '../output.ts'
+import { command } from '../program.ts'
+
+function checkOnce(folder: string | undefined, output: Output): void {
+  const loaded = loadFabric(folder, output, 'Check')
+  const { findings, proof } = prove(loaded.fabric)
+  refuseOnErrors(loaded, findings, output, 'Check')
+  const { fabric } = loaded
+  if (output.json) {
+    output.document('Check', { ok: true, folder: loaded.folder, sites: fabric.sites.length, tunnels: fabric.tunnels.length, proof }, locate([...loaded.findings, ...findings], loaded.origins))
+    return
+  }
+  output.line(`${fabric.network.id}: ${fabric.sites.length} sites, ${fabric.tunnels.length} tunnels, ${fabric.segments.length} segments`)
+  output.line(output.style('green', `proved: ${proof.held} of ${proof.expects} expectations, each under all of the ${proof.failures} single failures that it must survive`))
+  output.line(output.style('dim', `${numberedBy(loaded.head)}. Next: causeway plan`))
+}
+
+/** Errors are shown and waited over; only Ctrl-C ends it. */
+async function checkForever(folder: string | undefined, output: Output): Promise<void> {
+  const once = () => {
+    try {
+      checkOnce(folder, output)
+    } catch (error) {
+      if (!(error instanceof Stop)) throw error
+      if (!error.printed) output.line(error.message)
+    }
+  }
+  once()
+  let timer: NodeJS.Timeout | undefined
+  const watcher = watch(findFolder(folder), () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      output.line(`\n${new Date().toLocaleTimeString()}  changed`)
+      once()
+    }, 100)
+  })
+  await new Promise((resolve) => process.once('SIGINT', resolve))
+  watcher.close()
+}
+
+export function check(program: Command): void {
+  command(program, 'check [folder]', 'parse, compile and prove the network, every single failure included; offline, touches nothing')
+    .option('--watch', 'again at every change of the folder')
+    .action(async ({ output, args: [folder], options }) => {
+      if (options['watch']) await checkForever(folder, output)
+      else checkOnce(folder, output)
+    })
+}

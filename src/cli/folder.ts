@@ -1,0 +1,70 @@
+/** The folder of YAML a command works on, and what `.causeway/` remembers of the controller's last word on it. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import type { Allocation } from '#src/fabric/fabric.ts'
+import { exit, Stop } from './output.ts'
+
+export interface SourceFile {
+  readonly path: string
+  readonly text: string
+}
+
+/** The folder given, else the working folder, else the only network under ./sites. */
+export function findFolder(given: string | undefined): string {
+  const isNetwork = (folder: string) => existsSync(join(folder, 'network.yaml'))
+  if (given !== undefined) {
+    if (!existsSync(given)) throw new Stop(exit.usage, `there is no folder ${given}`, 'name the folder that holds network.yaml')
+    if (!statSync(given).isDirectory()) throw new Stop(exit.usage, `${given} is a file`, `name its folder: ${relative('.', dirname(resolve(given))) || '.'}`)
+    if (!isNetwork(given)) throw new Stop(exit.usage, `${given} holds no network.yaml`, `write one: causeway init ${given}`)
+    return given
+  }
+  if (isNetwork('.')) return '.'
+  const sites = existsSync('sites') ? readdirSync('sites').filter((name) => isNetwork(join('sites', name))) : []
+  if (sites.length === 1) return join('sites', sites[0]!)
+  if (sites.length > 1) throw new Stop(exit.usage, 'there are several networks here', `name one: ${sites.map((name) => `sites/${name}`).join(', ')}`)
+  throw new Stop(exit.usage, 'there is no network.yaml here', 'go to its folder, name it, or start one: causeway init')
+}
+
+export function readFolder(folder: string): readonly SourceFile[] {
+  const names = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name)).sort()
+  return names.map((name) => {
+    const path = join(folder, name)
+    const bytes = readFileSync(path)
+    try {
+      return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
+    } catch {
+      throw new Stop(exit.refused, `${path} is not UTF-8 text`, 'save it as UTF-8')
+    }
+  })
+}
+
+/** Head and allocations as of the last contact with the controller: what `check` and `plan` number by when offline. */
+export interface Head {
+  readonly network: string
+  readonly generation: number
+  readonly allocations: readonly Allocation[]
+  readonly at: string
+}
+const headFile = (state: string, network: string) => join(state, 'heads', `${network.replaceAll(/[^\w.-]/g, '_')}.json`)
+
+export function readHead(state: string, network: string): Head | null {
+  try {
+    return JSON.parse(readFileSync(headFile(state, network), 'utf8')) as Head
+  } catch {
+    return null
+  }
+}
+/** Best effort: a read-only folder only means that the next offline run knows less. */
+export function writeHead(state: string, head: Head): void {
+  const file = headFile(state, head.network)
+  try {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(`${file}.new`, JSON.stringify(head))
+    renameSync(`${file}.new`, file)
+  } catch {
+    // nothing to remember it in
+  }
+}
+
+/** State of this checkout or installation: `.causeway` beside the work, or CAUSEWAY_STATE. */
+export const stateFolder = (): string => process.env['CAUSEWAY_STATE'] ?? resolve('.causeway')

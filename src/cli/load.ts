@@ -1,0 +1,61 @@
+/** Folder → Intent → Fabric → proof, offline: what `check`, `plan`, `explain`, `trace` and `export` share. */
+import { compile } from '#src/compile/compile.ts'
+import type { Allocation, Fabric, Finding, Origins } from '#src/fabric/fabric.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { renderFindings } from '#src/intent/render.ts'
+import { verify } from '#src/verify/verify.ts'
+import { findFolder, type Head, readFolder, readHead, type SourceFile, stateFolder } from './folder.ts'
+import { exit, type Output, Stop } from './output.ts'
+
+export interface Loaded {
+  readonly folder: string
+  readonly files: readonly SourceFile[]
+  readonly intent: Intent | null
+  readonly origins: Origins
+  readonly fabric: Fabric | null
+  readonly claims: readonly Allocation[]
+  readonly head: Head | null
+  readonly findings: readonly Finding[]
+}
+
+export function load(given: string | undefined): Loaded {
+  const folder = findFolder(given)
+  const files = readFolder(folder)
+  const { intent, origins, findings } = parseIntent(files)
+  if (!intent) return { folder, files, intent, origins, fabric: null, claims: [], head: null, findings }
+  const head = readHead(stateFolder(), intent.network)
+  const compiled = compile(intent, head?.allocations ?? [])
+  return { folder, files, intent, origins, fabric: compiled.fabric, claims: compiled.claims, head, findings: [...findings, ...compiled.findings] }
+}
+
+export const errors = (findings: readonly Finding[]): number => findings.filter((finding) => finding.severity === 'error').length
+
+/** Prints findings as a compiler does, or hands them to --json; ends with exit 3 when one is an error. */
+export function refuseOnErrors(loaded: Loaded, findings: readonly Finding[], output: Output, kind: string): void {
+  if (findings.length > 0 && !output.json) output.line(renderFindings(findings, loaded.origins, loaded.files, { colour: output.colour }))
+  if (errors(findings) === 0) return
+  if (output.json) output.document(kind, { ok: false, folder: loaded.folder, proof: null }, locate(findings, loaded.origins))
+  throw new Stop(exit.refused, 'refused', '', { printed: true, findings })
+}
+
+/** Loads, and ends with the findings when there is no Fabric. */
+export function loadFabric(given: string | undefined, output: Output, kind: string): Loaded & { readonly fabric: Fabric; readonly intent: Intent } {
+  const loaded = load(given)
+  refuseOnErrors(loaded, loaded.findings, output, kind)
+  if (!loaded.fabric || !loaded.intent) throw new Stop(exit.refused, 'the network could not be compiled', 'this is a defect of causeway: please report it with the files')
+  return { ...loaded, fabric: loaded.fabric, intent: loaded.intent }
+}
+
+export const prove = (fabric: Fabric) => verify(fabric)
+
+/** Findings with the place of their first key, for editors and CI. */
+export const locate = (findings: readonly Finding[], origins: Origins): readonly (Finding & { readonly file?: string; readonly line?: number; readonly column?: number })[] =>
+  findings.map((finding) => {
+    const origin = finding.at.map((key) => origins.get(key)).find((found) => found !== undefined)
+    return origin ? { ...finding, file: origin.file, line: origin.line, column: origin.column } : finding
+  })
+
+/** By what the allocations of an offline run were numbered, in one line. */
+export const numberedBy = (head: Head | null): string =>
+  head ? `numbered as of generation ${head.generation}, seen ${head.at}` : 'no controller was seen yet: addresses and ports are placeholders'
