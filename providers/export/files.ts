@@ -24,7 +24,10 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
     return [
       { path: `${folder}/README.md`, text: siteReadme(slice) },
       { path: `${folder}/policy.nft`, text: policy(site) },
-      ...site.interfaces.map((one) => ({ path: `${folder}/wireguard/${deviceName(one.stem, epochOf(keys, site, one))}.conf`, text: wireguard(slice, one, keys) })),
+      ...site.interfaces.map((one) => ({
+        path: `${folder}/wireguard/${deviceName(one.stem, epochOf(keys, site, one))}.conf`,
+        text: wireguard(slice, one, keys),
+      })),
     ]
   })
   return [{ path: 'README.md', text: networkReadme(fabric) }, ...files].sort((a, b) => (a.path < b.path ? -1 : 1))
@@ -35,7 +38,9 @@ const epochOf = (keys: Keyring, site: Site, one: Interface): number => keys.epoc
 function wireguard(slice: SiteSlice, own: Interface, keys: Keyring): string {
   const { site, network } = slice
   const linkEpoch = epochOf(keys, site, own)
-  const peers = slice.peers.filter(({ tunnel, end }) => tunnel.ends[end].interface === own.id).map((peer) => ({ peer, ...peerOf(network.ula, own.kind, peer, linkEpoch) }))
+  const peers = slice.peers
+    .filter(({ tunnel, end }) => tunnel.ends[end].interface === own.id)
+    .map((peer) => ({ peer, ...peerOf(network.ula, own.kind, peer, linkEpoch) }))
   const interfaceLines = [
     `# ${site.id} ${own.id}`,
     '[Interface]',
@@ -69,7 +74,10 @@ function publicKey(peer: SlicePeer, keys: Keyring, site: Site, own: Interface): 
 function policy(site: Site): string {
   const rules = site.rules.flatMap((rule) => [`    # ${rule.id}`, ...ruleLines(rule).map((line) => `    ${line}`)])
   const both = site.transits.flatMap(({ a, b }) => [pair(a, b), pair(b, a)])
-  const transit = site.transits.length === 0 ? [] : ['  chain transit {', '    type filter hook prerouting priority raw; policy accept;', ...both.map((line) => `    ${line} notrack`), '  }']
+  const transit =
+    site.transits.length === 0
+      ? []
+      : ['  chain transit {', '    type filter hook prerouting priority raw; policy accept;', ...both.map((line) => `    ${line} notrack`), '  }']
   return `${[
     `# ${site.id}: what is not allowed here is dropped`,
     'table inet causeway {',
@@ -89,7 +97,9 @@ const pair = (from: Prefix, to: Prefix): string => `${word(familyOf(from))} sadd
 function ruleLines({ from, to, ports }: Rule): string[] {
   return ([4, 6] as const).flatMap((family) => {
     const [source, target] = [set(from, family), set(to, family)]
-    return source === '' || target === '' ? [] : ports.map((range) => `${word(family)} saddr ${source} ${word(family)} daddr ${target}${match(range, family)} accept`)
+    return source === '' || target === ''
+      ? []
+      : ports.map((range) => `${word(family)} saddr ${source} ${word(family)} daddr ${target}${match(range, family)} accept`)
   })
 }
 const set = (flow: Flow, family: Family): string => {
@@ -110,11 +120,22 @@ function match({ protocol, from, to }: PortRange, family: Family): string {
   }
 }
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...rows.map((row) => `| ${row.join(' | ')} |`)]
-const section = (title: string, head: readonly string[], rows: readonly (readonly string[])[]): string[] => (rows.length === 0 ? [] : ['', `## ${title}`, '', ...table(head, rows)])
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
+  `| ${head.join(' | ')} |`,
+  `|${head.map(() => '---').join('|')}|`,
+  ...rows.map((row) => `| ${row.join(' | ')} |`),
+]
+const section = (title: string, head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  rows.length === 0 ? [] : ['', `## ${title}`, '', ...table(head, rows)]
 
 function siteReadme({ site, network }: SiteSlice): string {
-  const uplinks = site.uplinks.map((one) => [one.id, one.interface, one.transport, one.metered ? `${one.medium}, metered` : one.medium, one.endpoint.kind === 'fixed' ? one.endpoint.address : 'from the provider'])
+  const uplinks = site.uplinks.map((one) => [
+    one.id,
+    one.interface,
+    one.transport,
+    one.metered ? `${one.medium}, metered` : one.medium,
+    one.endpoint.kind === 'fixed' ? one.endpoint.address : 'from the provider',
+  ])
   const lans = site.lans.map((lan) => [lan.segment, lan.interface, lan.prefix, lan.address])
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [group.remote, group.trafficClass, stages(group.via)])
@@ -125,10 +146,18 @@ function siteReadme({ site, network }: SiteSlice): string {
     `Overlay MTU ${network.mtu}, TCP MSS ${network.mss.v4} (IPv4) and ${network.mss.v6} (IPv6).`,
     ...section('Uplinks', ['uplink', 'interface', 'transport', 'medium', 'address'], uplinks),
     ...section('LANs', ['segment', 'interface', 'prefix', 'gateway'], lans),
-    ...section('Interfaces', ['device', 'port', 'kind', 'tunnels'], site.interfaces.map((one) => [deviceName(one.stem, 0), String(one.port), one.kind, one.tunnels.join('<br>')])),
+    ...section(
+      'Interfaces',
+      ['device', 'port', 'kind', 'tunnels'],
+      site.interfaces.map((one) => [deviceName(one.stem, 0), String(one.port), one.kind, one.tunnels.join('<br>')]),
+    ),
     ...section('Routes', ['to', 'at'], routes),
     ...section('Paths, best first', ['remote', 'class', 'tunnels; a semicolon is where the next stage begins'], groups),
-    ...section('Carried for others', ['between', 'and'], site.transits.map(({ a, b }: Transit) => [a, b])),
+    ...section(
+      'Carried for others',
+      ['between', 'and'],
+      site.transits.map(({ a, b }: Transit) => [a, b]),
+    ),
   ].join('\n')}\n`
 }
 function stages(via: Site['groups'][number]['via']): string {
@@ -142,6 +171,18 @@ const networkReadme = (fabric: Fabric): string =>
     '',
     `${fabric.sites.length} sites, ${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
     '',
-    ...table(['site', 'role', 'tunnels', 'LANs'], fabric.sites.map((site) => [`[${site.id}](sites/${site.id}/README.md)`, site.hub ? 'hub' : site.role, String(tunnelsOf(fabric, site.id).length), site.lans.map((lan) => lan.prefix).join(', ')])),
-    ...section('Classes', ['class', 'DSCP', 'share'], fabric.classes.map((one) => [one.id, String(one.dscp), `${one.share} %`])),
+    ...table(
+      ['site', 'role', 'tunnels', 'LANs'],
+      fabric.sites.map((site) => [
+        `[${site.id}](sites/${site.id}/README.md)`,
+        site.hub ? 'hub' : site.role,
+        String(tunnelsOf(fabric, site.id).length),
+        site.lans.map((lan) => lan.prefix).join(', '),
+      ]),
+    ),
+    ...section(
+      'Classes',
+      ['class', 'DSCP', 'share'],
+      fabric.classes.map((one) => [one.id, String(one.dscp), `${one.share} %`]),
+    ),
   ].join('\n')}\n`

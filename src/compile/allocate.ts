@@ -28,38 +28,85 @@ export function ulaOf(network: string): Prefix {
   return prefixFromBits(6, (0xfdn << 120n) | (global << 80n), 48)
 }
 
-export function allocate(intent: Intent, paths: readonly Path[], held: readonly Allocation[]): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
+export function allocate(
+  intent: Intent,
+  paths: readonly Path[],
+  held: readonly Allocation[],
+): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
   const ledger = openLedger(held)
   const findings: Finding[] = []
   const uplinks = intent.sites.flatMap((site) => site.uplinks.map((uplink) => ({ site: site.id, owner: `${site.id}/${uplink.id}` })))
   const ports = interfacePorts(paths)
 
   const ula = held.find((one) => one.kind === 'ula' && one.owner === intent.network)?.value ?? ulaOf(intent.network)
-  if (!held.some((one) => one.kind === 'ula' && one.owner === intent.network)) ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula as Prefix })
-  const node = ledger.number('node', intent.sites.map((site) => ({ owner: site.id })), { first: 0, step: 1, end: nodeLimit })
-  const slot = ledger.number('slot', uplinks.map(({ site, owner }) => ({ owner, scope: site })), { first: 0, step: 1, end: slots })
-  const tunnel = ledger.number('tunnel', paths.map((path) => ({ owner: path.id })), { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
+  if (!held.some((one) => one.kind === 'ula' && one.owner === intent.network))
+    ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula as Prefix })
+  const node = ledger.number(
+    'node',
+    intent.sites.map((site) => ({ owner: site.id })),
+    { first: 0, step: 1, end: nodeLimit },
+  )
+  const slot = ledger.number(
+    'slot',
+    uplinks.map(({ site, owner }) => ({ owner, scope: site })),
+    { first: 0, step: 1, end: slots },
+  )
+  const tunnel = ledger.number(
+    'tunnel',
+    paths.map((path) => ({ owner: path.id })),
+    { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 },
+  )
   const mesh = ledger.number('port', ports.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
   const edge = ledger.number('port', ports.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   const defaultClass = 'default' as ClassId
   if (!held.some((one) => one.kind === 'class' && one.owner === defaultClass)) ledger.claim('class', defaultClass, 0)
-  const trafficClass = ledger.number('class', intent.classes.map((one) => ({ owner: one.id })), { first: 1, step: 1, end: 64 })
-  const segment = ledger.number('segment', intent.segments.map((id) => ({ owner: id })), { first: 0, step: 1, end: 4096 })
+  const trafficClass = ledger.number(
+    'class',
+    intent.classes.map((one) => ({ owner: one.id })),
+    { first: 1, step: 1, end: 64 },
+  )
+  const segment = ledger.number(
+    'segment',
+    intent.segments.map((id) => ({ owner: id })),
+    { first: 0, step: 1, end: 4096 },
+  )
 
   const full = (owners: readonly string[], finding: (owner: string) => Omit<Finding, 'severity' | 'witness'>) => {
     for (const owner of owners) findings.push({ ...finding(owner), severity: 'error', witness: [] })
   }
-  full(slot.refused, (owner) => ({ code: 'I130', at: [`site/${owner.replace('/', '/uplink/')}`], says: `${owner} is the ninth uplink of its site`, instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released` }))
-  full([...mesh.refused, ...edge.refused], (owner) => ({ code: 'I131', at: [`site/${owner.slice(0, owner.indexOf('/'))}`], says: `${owner} finds no free port: ${owner.slice(0, owner.indexOf('/'))} has more tunnels than ports`, instead: 'give it fewer uplinks or hubs' }))
-  full(trafficClass.refused, (owner) => ({ code: 'I132', at: [`class/${owner}`], says: `class "${owner}" is one too many`, instead: 'a network has at most 64 classes' }))
-  full(segment.refused, (owner) => ({ code: 'I133', at: [`segment/${owner}`], says: `segment "${owner}" is one too many`, instead: 'a network has at most 4096 segments' }))
+  full(slot.refused, (owner) => ({
+    code: 'I130',
+    at: [`site/${owner.replace('/', '/uplink/')}`],
+    says: `${owner} is the ninth uplink of its site`,
+    instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
+  }))
+  full([...mesh.refused, ...edge.refused], (owner) => ({
+    code: 'I131',
+    at: [`site/${owner.slice(0, owner.indexOf('/'))}`],
+    says: `${owner} finds no free port: ${owner.slice(0, owner.indexOf('/'))} has more tunnels than ports`,
+    instead: 'give it fewer uplinks or hubs',
+  }))
+  full(trafficClass.refused, (owner) => ({
+    code: 'I132',
+    at: [`class/${owner}`],
+    says: `class "${owner}" is one too many`,
+    instead: 'a network has at most 64 classes',
+  }))
+  full(segment.refused, (owner) => ({
+    code: 'I133',
+    at: [`segment/${owner}`],
+    says: `segment "${owner}" is one too many`,
+    instead: 'a network has at most 4096 segments',
+  }))
 
-  const of = (numbers: ReadonlyMap<string, number>, what: string) => (owner: string): number => {
-    const number = numbers.get(owner)
-    if (number === undefined) throw new TypeError(`${what} ${owner} has no number`)
-    return number
-  }
+  const of =
+    (numbers: ReadonlyMap<string, number>, what: string) =>
+    (owner: string): number => {
+      const number = numbers.get(owner)
+      if (number === undefined) throw new TypeError(`${what} ${owner} has no number`)
+      return number
+    }
   const slotOf = of(slot.numbers, 'uplink')
   const portOf = of(new Map([...mesh.numbers, ...edge.numbers]), 'interface')
   const numbers: Numbers = {
@@ -78,7 +125,10 @@ export function allocate(intent: Intent, paths: readonly Path[], held: readonly 
 function interfacePorts(paths: readonly Path[]): Record<'edge' | 'mesh', { owner: string; scope: string }[]> {
   const edge: { owner: string; scope: string }[] = []
   const mesh: { owner: string; scope: string }[] = []
-  for (const { role, ends: [a, b] } of paths) {
+  for (const {
+    role,
+    ends: [a, b],
+  } of paths) {
     if (role === 'spoke') edge.push({ owner: `${a.site.id}/${edgeInterfaceId(a.uplink.id, b.site.id, b.uplink.id)}`, scope: a.site.id })
     else {
       mesh.push({ owner: `${a.site.id}/${meshInterfaceId(a.uplink.id, b.site.id, b.uplink.id)}`, scope: a.site.id })
@@ -116,7 +166,11 @@ function openLedger(held: readonly Allocation[]) {
     claims.push({ kind, owner, value } as Allocation)
   }
   /** In the order of owners' names, so that the order of the input means nothing. */
-  const number = (kind: NumberKind, wanted: readonly { readonly owner: string; readonly scope?: string }[], range: { readonly first: number; readonly step: number; readonly end: number }) => {
+  const number = (
+    kind: NumberKind,
+    wanted: readonly { readonly owner: string; readonly scope?: string }[],
+    range: { readonly first: number; readonly step: number; readonly end: number },
+  ) => {
     const numbers = new Map<string, number>()
     const refused: string[] = []
     // Where the search for a free value goes on: values below are taken, and none is given back.

@@ -32,12 +32,22 @@ export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
   if (wrong(built)) return stop(resolved, reach, allocated, built)
 
   const queues = classes(intent, allocated.numbers)
-  const policy = rules(intent, resolved)
-  const reachability = routes(intent, built.tunnels, built.uplinks, policy.policyOf)
+  const policyOf = rules(intent, resolved)
+  const reachability = routes(intent, built.tunnels, built.uplinks, policyOf)
   const sizes = mtu(intent)
   const promised = expects(resolved)
-  const fabric = seal({ intent, numbers: allocated.numbers, tunnels: built, sizes, classes: queues, policyOf: policy.policyOf, reachability, services: resolved.services, expects: promised })
-  return { fabric, claims: allocated.claims, findings: [resolved, reach, allocated, built, policy].flatMap((pass) => pass.findings) }
+  const fabric = seal({
+    intent,
+    numbers: allocated.numbers,
+    tunnels: built,
+    sizes,
+    classes: queues,
+    policyOf,
+    reachability: reachability.at,
+    services: resolved.services,
+    expects: promised,
+  })
+  return { fabric, claims: allocated.claims, findings: [resolved, reach, allocated, built, reachability].flatMap((pass) => pass.findings) }
 }
 
 interface Reporting {

@@ -60,7 +60,9 @@ const displaced = (linkEpoch: number, newest: number): boolean => linkEpoch !== 
  * interface starts with: the agent makes its key when it sees it here.
  */
 const withEpochs = (one: Interface, newest: number, used: ReadonlySet<number>): ReadyInterface[] =>
-  [...new Set([...used, newest])].sort((a, b) => a - b).map((linkEpoch) => ({ ...one, linkEpoch, device: deviceName(one.stem, linkEpoch), listenPort: listenPort(one.port, linkEpoch) }))
+  [...new Set([...used, newest])]
+    .sort((a, b) => a - b)
+    .map((linkEpoch) => ({ ...one, linkEpoch, device: deviceName(one.stem, linkEpoch), listenPort: listenPort(one.port, linkEpoch) }))
 
 function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyTunnel {
   const { tunnel, end } = peer

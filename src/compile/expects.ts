@@ -10,7 +10,18 @@ export const expects = (resolved: Resolved): readonly Expect[] =>
       pairings.map(({ caller, from, to }): Expect => {
         const text = `${expect.from.text} -> ${expect.to.text}`
         const id = `${expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind} ${text}${caller === null ? '' : ` @${caller}`}`
-        return expect.kind === 'reach' ? { kind: 'reach', id, text: `${expect.from.text} -> ${expect.to.text}`, from, to, ports, mode: expect.mode, survives: [...new Set(expect.survives)].sort(compareText) } : { kind: 'isolate', id, text: `${expect.from.text} -> ${expect.to.text}`, from, to }
+        return expect.kind === 'reach'
+          ? {
+              kind: 'reach',
+              id,
+              text: `${expect.from.text} -> ${expect.to.text}`,
+              from,
+              to,
+              ports,
+              mode: expect.mode,
+              survives: [...new Set(expect.survives)].sort(compareText),
+            }
+          : { kind: 'isolate', id, text: `${expect.from.text} -> ${expect.to.text}`, from, to }
       }),
     )
     .sort((a, b) => compareText(a.id, b.id))

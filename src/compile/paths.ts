@@ -1,8 +1,8 @@
 /** Who can reach whom: every pair of uplinks that becomes a tunnel (routing rules 5 and 7). Needs no number yet. */
 import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { compareText, tunnelId } from '#src/fabric/ids.ts'
+import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { contains, prefix } from '#src/net/address.ts'
+import { type Address, contains, hostOf, prefix } from '#src/net/address.ts'
 
 export interface PathEnd {
   readonly site: IntentSite
@@ -28,7 +28,10 @@ export function paths(intent: Intent): { readonly paths: readonly Path[]; readon
     for (const own of a.uplinks) {
       for (const far of b.uplinks) {
         if (!meets(own.transport, far.transport)) continue
-        const ends = [{ site: a, uplink: own }, { site: b, uplink: far }] as const
+        const ends = [
+          { site: a, uplink: own },
+          { site: b, uplink: far },
+        ] as const
         found.push({ id: tunnelId({ site: a.id, uplink: own.id }, { site: b.id, uplink: far.id }), role, ends })
         count++
       }
@@ -37,6 +40,7 @@ export function paths(intent: Intent): { readonly paths: readonly Path[]; readon
   }
 
   for (const hub of hubs) findings.push(...unreachableUplinks(hub))
+  findings.push(...sharedPorts(hubs))
   for (const [index, low] of hubs.entries()) {
     for (const high of hubs.slice(index + 1)) {
       if (between('mesh', low, high) === 0) findings.push(noPath(low, high, `site/${high.id}`))
@@ -45,15 +49,30 @@ export function paths(intent: Intent): { readonly paths: readonly Path[]; readon
   for (const site of intent.sites) {
     if (hubIds.has(site.id)) continue
     if (site.hubs.length === 0 && intent.sites.length > 1) {
-      findings.push({ code: 'I121', severity: 'error', at: [`site/${site.id}/hubs`, `site/${site.id}`, 'network'], says: `${site.id} has no hub, so no tunnel`, instead: 'list a core under `hubs:` in network.yaml', witness: [] })
+      findings.push({
+        code: 'I121',
+        severity: 'error',
+        at: [`site/${site.id}/hubs`, `site/${site.id}`, 'network'],
+        says: `${site.id} has no hub, so no tunnel`,
+        instead: 'list a core under `hubs:` in network.yaml',
+        witness: [],
+      })
     }
     for (const id of site.hubs) {
       const hub = sites.get(id)
       if (!hub || !hubIds.has(id)) {
-        findings.push({ code: 'I122', severity: 'error', at: [`site/${site.id}/hubs`, `site/${site.id}`], says: `${site.id} names "${id}" as a hub, which is not listed in the network's hubs`, instead: `write one of ${[...hubIds].sort(compareText).join(', ')}`, witness: [] })
+        findings.push({
+          code: 'I122',
+          severity: 'error',
+          at: [`site/${site.id}/hubs`, `site/${site.id}`],
+          says: `${site.id} names "${id}" as a hub, which is not listed in the network's hubs`,
+          instead: `write one of ${[...hubIds].sort(compareText).join(', ')}`,
+          witness: [],
+        })
       } else if (between('spoke', site, hub) === 0) findings.push(noPath(site, hub, `site/${site.id}`))
     }
   }
+  findings.push(...idleUplinks(intent, found))
   return { paths: found.sort((a, b) => compareText(a.id, b.id)), findings }
 }
 
@@ -80,10 +99,94 @@ function unreachableUplinks(hub: IntentSite): Finding[] {
     const at = [`site/${hub.id}/uplink/${uplink.id}`]
     const told = { code: 'I123', severity: 'error', witness: [] } as const
     if (uplink.address === null || uplink.router === null) {
-      return [{ ...told, at, says: `hub uplink ${hub.id}.${uplink.id} has no fixed address, so edges can't dial it`, instead: 'write its `address:` and `router:`, and `public:` when ports are forwarded to it' }]
+      return [
+        {
+          ...told,
+          at,
+          says: `hub uplink ${hub.id}.${uplink.id} has no fixed address, so edges can't dial it`,
+          instead: 'write its `address:` and `router:`, and `public:` when ports are forwarded to it',
+        },
+      ]
     }
-    const dialled = uplink.public?.address ?? uplink.address.slice(0, uplink.address.indexOf('/'))
-    const inside = unroutable.find((range) => uplink.transport === 'internet' && contains(range, dialled as never))
-    return inside ? [{ ...told, at: [`${at[0]}/${uplink.public ? 'public' : 'address'}`, ...at], says: `hub uplink ${hub.id}.${uplink.id} is ${dialled}, inside ${inside}, which can't be dialled over the internet`, instead: 'write the address that others dial as `public:`, or name the transport that it is on' }] : []
+    const { address } = dialled(uplink)
+    const inside = unroutable.find((range) => uplink.transport === 'internet' && contains(range, address))
+    return inside
+      ? [
+          {
+            ...told,
+            at: [`${at[0]}/${uplink.public ? 'public' : 'address'}`, ...at],
+            says: `hub uplink ${hub.id}.${uplink.id} is ${address}, inside ${inside}, which can't be dialled over the internet`,
+            instead: 'write the address that others dial as `public:`, or name the transport that it is on',
+          },
+        ]
+      : []
   })
+}
+
+const dialled = (uplink: IntentUplink): { readonly address: Address; readonly base: number } =>
+  uplink.public ?? { address: hostOf(uplink.address!), base: firstHubPort }
+
+/** A hub listens on 51820 and up, for spokes and mesh; forwarded ports are as many from `base`. */
+const hubPorts = firstEdgePort - firstHubPort
+
+function sharedPorts(hubs: readonly IntentSite[]): Finding[] {
+  const findings: Finding[] = []
+  const all = hubs
+    .flatMap((hub) =>
+      hub.uplinks
+        .filter((uplink) => uplink.address !== null || uplink.public !== null)
+        .map((uplink) => ({
+          name: `${hub.id}.${uplink.id}`,
+          key: `site/${hub.id}/uplink/${uplink.id}`,
+          transport: uplink.transport,
+          ...dialled(uplink),
+        })),
+    )
+    .sort((a, b) => compareText(`${a.transport} ${a.address}`, `${b.transport} ${b.address}`) || a.base - b.base || compareText(a.name, b.name))
+  for (const [index, one] of all.entries()) {
+    const at = [`${one.key}/public`, one.key]
+    if (one.base + hubPorts > 65536)
+      findings.push({
+        code: 'I125',
+        severity: 'error',
+        at,
+        says: `hub uplink ${one.name} forwards from port ${one.base}, which leaves too few ports above it`,
+        instead: `forward ${hubPorts} ports from ${65536 - hubPorts} or lower`,
+        witness: [],
+      })
+    const previous = all[index - 1]
+    if (previous && previous.transport === one.transport && previous.address === one.address && one.base - previous.base < hubPorts) {
+      findings.push({
+        code: 'I124',
+        severity: 'error',
+        at: [...at, previous.key],
+        says: `${previous.name} and ${one.name} are both dialled at ${one.address} on the same ports`,
+        instead: `forward to each from a base of its own, ${hubPorts} apart`,
+        witness: [],
+      })
+    }
+  }
+  return findings
+}
+
+/** An uplink without a tunnel is paid for and protects nothing. */
+function idleUplinks(intent: Intent, found: readonly Path[]): Finding[] {
+  if (intent.sites.length < 2) return []
+  const used = new Set(found.flatMap((path) => path.ends.map((end) => `${end.site.id}/${end.uplink.id}`)))
+  const idle = (site: IntentSite) => site.uplinks.filter((uplink) => !used.has(`${site.id}/${uplink.id}`))
+  return intent.sites.flatMap((site) =>
+    // A site without any path has been told so.
+    idle(site).length === site.uplinks.length
+      ? []
+      : idle(site).map(
+          (uplink): Finding => ({
+            code: 'I126',
+            severity: 'warning',
+            at: [`site/${site.id}/uplink/${uplink.id}/transport`, `site/${site.id}/uplink/${uplink.id}`],
+            says: `uplink ${site.id}.${uplink.id} carries no tunnel: nothing it could reach is on transport "${uplink.transport}"`,
+            instead: 'name a transport that the hubs are on, or join the two by `reaches:`',
+            witness: [],
+          }),
+        ),
+  )
 }

@@ -60,7 +60,14 @@ export function resolve(intent: Intent): Resolved {
     }
     // A site that calls and has nothing to be called is no mistake in an allow, but can't be reached either.
     if (without.length > 0 && (pairings.length === 0 || everywhere)) {
-      findings.push({ code: 'I102', severity: 'error', at: [`${key}/to`, key], says: `"${to.text}" finds nothing at ${list(without)}`, instead: `add it there, or name the callers more closely than "${from.text}"`, witness: [] })
+      findings.push({
+        code: 'I102',
+        severity: 'error',
+        at: [`${key}/to`, key],
+        says: `"${to.text}" finds nothing at ${list(without)}`,
+        instead: `add it there, or name the callers more closely than "${from.text}"`,
+        witness: [],
+      })
     }
     return pairings
   }
@@ -81,7 +88,9 @@ export function resolve(intent: Intent): Resolved {
   })
   findings.push(...overlapFindings(intent.sites))
   const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
-  const named = [...services.values()].map(({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id), null), ports, trafficClass }))
+  const named = [...services.values()].map(
+    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id), null), ports, trafficClass }),
+  )
   return { allows, expects, services: named.sort((a, b) => compareText(a.id, b.id)), findings }
 }
 
@@ -90,11 +99,15 @@ const nothing = (key: string, selector: Selector): Finding => ({
   severity: 'error',
   at: [key],
   says: `"${selector.text}" matches no site`,
-  instead: selector.what.kind === 'segment' ? `give a site the segment "${selector.what.segment}", or select others` : `let the service "${selector.what.service}" be at a site that this selects`,
+  instead:
+    selector.what.kind === 'segment'
+      ? `give a site the segment "${selector.what.segment}", or select others`
+      : `let the service "${selector.what.service}" be at a site that this selects`,
   witness: [],
 })
 
-const list = (names: readonly string[]): string => (names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`)
+const list = (names: readonly string[]): string =>
+  names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
 
 /** One place per (site, segment), its prefixes in order. */
 function placesOf(sites: readonly IntentSite[]): Map<SegmentId, Place[]> {
@@ -199,8 +212,22 @@ function overlapFindings(sites: readonly IntentSite[]): Finding[] {
     const where = (of: typeof one) => `${of.site}/${of.segment}`
     findings.push(
       outer.site === one.site
-        ? { code: 'I111', severity: 'error', at: [one.key, outer.key], says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`, instead: 'give each LAN of a site its own prefix', witness: [] }
-        : { code: 'I110', severity: 'error', at: [one.key, outer.key], says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`, instead: 'renumber one of them; translation of overlapping prefixes does not work yet', witness: [] },
+        ? {
+            code: 'I111',
+            severity: 'error',
+            at: [one.key, outer.key],
+            says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`,
+            instead: 'give each LAN of a site its own prefix',
+            witness: [],
+          }
+        : {
+            code: 'I110',
+            severity: 'error',
+            at: [one.key, outer.key],
+            says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`,
+            instead: 'renumber one of them; translation of overlapping prefixes does not work yet',
+            witness: [],
+          },
     )
   }
   return findings

@@ -2,7 +2,7 @@
  * Routes and their groups (routing rules 8 to 12). A hub knows every prefix; a spoke knows those that one of its rules
  * names, so its tables don't grow with sites it never talks to.
  */
-import type { ClassId, Group, Hop, Route, SiteId, Tunnel, Uplink } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, Group, Hop, Route, SiteId, Tunnel, Uplink } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
@@ -15,7 +15,12 @@ export interface Reachability {
 /** Seconds of a clean home before an edge returns to it (rule 8). */
 const homeReturn = 300
 
-export function routes(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>, policyOf: (site: SiteId) => Policy): ReadonlyMap<SiteId, Reachability> {
+export function routes(
+  intent: Intent,
+  tunnels: readonly Tunnel[],
+  uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>,
+  policyOf: (site: SiteId) => Policy,
+): { readonly at: ReadonlyMap<SiteId, Reachability>; readonly findings: readonly Finding[] } {
   const sites = [...intent.sites].sort((a, b) => compareText(a.id, b.id))
   const hubs = new Set<SiteId>(intent.hubs)
   const everything: Route[] = sites
@@ -26,7 +31,7 @@ export function routes(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: Re
   const hopsTo = directHops(intent, tunnels, uplinksOf)
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
 
-  return new Map(
+  const at = new Map(
     sites.map((site): [SiteId, Reachability] => {
       const isHub = hubs.has(site.id)
       const known = isHub ? everything.filter((route) => route.remote !== site.id) : namedBy(policyOf(site.id), site.id, owner)
@@ -37,7 +42,9 @@ export function routes(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: Re
           const stages = stagesTo(site, byId.get(remote)!, hubs)
           // Spokes behind the same hubs have the same hops: kept once.
           const key = `${trafficClass} ${stages.map((stage) => stage.next).join(' ')}`
-          const via = shared.get(key) ?? stages.flatMap(({ next, returnAfter }, stage) => hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...hop, stage, returnAfter })))
+          const via =
+            shared.get(key) ??
+            stages.flatMap(({ next, returnAfter }, stage) => hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...hop, stage, returnAfter })))
           shared.set(key, via)
           const group: Group = { remote, trafficClass, arrived: 'anywhere', via }
           const attached = isHub && !hubs.has(remote) && stages[0]?.next === remote
@@ -47,6 +54,28 @@ export function routes(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: Re
       return [site.id, { routes: known, groups }]
     }),
   )
+  return { at, findings: emptyClasses(intent, uplinksOf) }
+}
+
+/** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
+function emptyClasses(intent: Intent, uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>): Finding[] {
+  return intent.classes.flatMap((trafficClass): Finding[] => {
+    const without = intent.sites
+      .map((site) => site.id)
+      .filter((site) => (uplinksOf.get(site) ?? []).every((uplink) => costOf(uplink, trafficClass) === 'never'))
+    if (trafficClass.never.length === 0 || without.length === 0) return []
+    const more = without.length > 3 ? ` and ${without.length - 3} more` : ''
+    return [
+      {
+        code: 'I150',
+        severity: 'warning',
+        at: [`class/${trafficClass.id}/never`, `class/${trafficClass.id}`],
+        says: `class "${trafficClass.id}" may use no uplink of ${without.sort(compareText).slice(0, 3).join(', ')}${more}: its traffic is unreachable there`,
+        instead: 'use `avoid:`, which takes such an uplink when nothing else is left',
+        witness: [],
+      },
+    ]
+  })
 }
 
 function namedBy(policy: Policy, site: SiteId, owner: ReadonlyMap<Prefix, Route>): Route[] {
@@ -58,7 +87,11 @@ function namedBy(policy: Policy, site: SiteId, owner: ReadonlyMap<Prefix, Route>
 }
 
 /** Whose tunnels are tried, one stage after the other. */
-function stagesTo(site: IntentSite, remote: IntentSite, hubs: ReadonlySet<SiteId>): readonly { readonly next: SiteId; readonly returnAfter: number }[] {
+function stagesTo(
+  site: IntentSite,
+  remote: IntentSite,
+  hubs: ReadonlySet<SiteId>,
+): readonly { readonly next: SiteId; readonly returnAfter: number }[] {
   const at = (returnAfter: number) => (next: SiteId, index: number) => ({ next, returnAfter: index === 0 ? 0 : returnAfter })
   if (hubs.has(site.id)) {
     if (hubs.has(remote.id)) return [remote.id].map(at(0))
@@ -71,7 +104,11 @@ function stagesTo(site: IntentSite, remote: IntentSite, hubs: ReadonlySet<SiteId
 
 type DirectHop = Pick<Hop, 'tunnel' | 'next' | 'cost'>
 /** The tunnels from a site to a neighbour for a class, best first. */
-function directHops(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>): (site: SiteId, next: SiteId, trafficClass: ClassId) => readonly DirectHop[] {
+function directHops(
+  intent: Intent,
+  tunnels: readonly Tunnel[],
+  uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>,
+): (site: SiteId, next: SiteId, trafficClass: ClassId) => readonly DirectHop[] {
   const uplinks = new Map([...uplinksOf].flatMap(([site, own]) => own.map((uplink) => [`${site}/${uplink.id}`, uplink] as const)))
   const between = new Map<string, Tunnel[]>()
   for (const tunnel of tunnels) {
@@ -82,14 +119,16 @@ function directHops(intent: Intent, tunnels: readonly Tunnel[], uplinksOf: Reado
       else between.set(key, [tunnel])
     }
   }
-  const ranked = new Map<string, readonly (Omit<DirectHop, 'next'>)[]>()
+  const ranked = new Map<string, readonly Omit<DirectHop, 'next'>[]>()
   const rank = (trafficClass: IntentClass, all: readonly Tunnel[]) =>
     all
       .flatMap((tunnel) => {
         const ends = tunnel.ends.map((end) => uplinks.get(`${end.site}/${end.uplink}`)!)
         const costs = ends.map((uplink) => costOf(uplink, trafficClass))
         // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
-        return costs.includes('never') ? [] : [{ tunnel: tunnel.id, cost: Math.max(...(costs as number[])), order: ends[0]!.slot * 8 + ends[1]!.slot }]
+        return costs.includes('never')
+          ? []
+          : [{ tunnel: tunnel.id, cost: Math.max(...(costs as number[])), order: ends[0]!.slot * 8 + ends[1]!.slot }]
       })
       .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
       .map(({ tunnel, cost }) => ({ tunnel, cost }))
@@ -119,7 +158,12 @@ export function costOf(uplink: Uplink, trafficClass: Pick<IntentClass, 'prefer' 
   if (trafficClass.never.some(selected)) return 'never'
   const preferred = trafficClass.prefer.findIndex(selected)
   const rank = preferred < 0 ? trafficClass.prefer.length : preferred
-  return (mediumCost[uplink.medium] ?? unknownMediumCost) + (uplink.metered ? meteredCost : 0) + rank * preferStep + (trafficClass.avoid.some(selected) ? avoidTier : 0)
+  return (
+    (mediumCost[uplink.medium] ?? unknownMediumCost) +
+    (uplink.metered ? meteredCost : 0) +
+    rank * preferStep +
+    (trafficClass.avoid.some(selected) ? avoidTier : 0)
+  )
 }
 
 function selects({ kind, value }: UplinkSelector, uplink: Uplink): boolean {
@@ -136,4 +180,3 @@ function selects({ kind, value }: UplinkSelector, uplink: Uplink): boolean {
       throw new TypeError(`unknown uplink selector ${String(kind satisfies never)}`)
   }
 }
-

@@ -1,5 +1,5 @@
 /** Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2, 3 and 22). */
-import type { Finding, Flow, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
+import type { Flow, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
@@ -12,7 +12,7 @@ export interface Policy {
 }
 const nothing: Policy = { rules: [], transits: [] }
 
-export function rules(intent: Intent, resolved: Resolved): { readonly policyOf: (site: SiteId) => Policy; readonly findings: readonly Finding[] } {
+export function rules(intent: Intent, resolved: Resolved): (site: SiteId) => Policy {
   const owners = new Map<SiteId, Map<string, Rule>>()
   const hubsOf = new Map(intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs]))
   const crossing = new Map<SiteId, Map<string, Transit>>()
@@ -40,7 +40,7 @@ export function rules(intent: Intent, resolved: Resolved): { readonly policyOf: 
       },
     ]),
   )
-  return { policyOf: (site) => policies.get(site) ?? nothing, findings: [] }
+  return (site) => policies.get(site) ?? nothing
 }
 
 interface SegmentPair {
@@ -55,7 +55,8 @@ function segmentPairs({ from, to }: Pairing): SegmentPair[] {
   )
 }
 
-const portsText = (ports: readonly PortRange[]): string => (ports.length === 1 && ports[0] === anyPort ? '' : ` ${[...ports].map(formatPortRange).join(',')}`)
+const portsText = (ports: readonly PortRange[]): string =>
+  ports.length === 1 && ports[0] === anyPort ? '' : ` ${[...ports].map(formatPortRange).join(',')}`
 
 /**
  * The id starts with the allow as written, so that a trace can name its line: `edge/inference -> model-api tcp/8443#out
@@ -76,7 +77,8 @@ function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (site:
     if (others.length > 0) add(site, { id: id('out'), from: flow(from.segment, own), to: flow(to.segment, others), ports, trafficClass })
     const local = targets.get(site)
     // Hosts of one LAN talk without the gateway; several LANs of a segment do not.
-    if (local && (local.length > 1 || own.length > 1 || local[0] !== own[0])) add(site, { id: id('local'), from: flow(from.segment, own), to: flow(to.segment, local), ports, trafficClass })
+    if (local && (local.length > 1 || own.length > 1 || local[0] !== own[0]))
+      add(site, { id: id('local'), from: flow(from.segment, own), to: flow(to.segment, local), ports, trafficClass })
   }
   for (const [site, own] of targets) {
     const others = without(allCallers, callers.get(site))

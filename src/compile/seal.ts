@@ -37,14 +37,21 @@ export function seal({ intent, numbers, tunnels, sizes, classes, policyOf, reach
       loopback: loopbackOf(numbers.ula, numbers.node(site.id)),
       uplinks: tunnels.uplinks.get(site.id) ?? [],
       interfaces: tunnels.interfaces.get(site.id) ?? [],
-      lans: site.lans.map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address })).sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+      lans: site.lans
+        .map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address }))
+        .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
       ...(reachability.get(site.id) ?? { routes: [], groups: [] }),
       ...policyOf(site.id),
     }
   })
   const segments = intent.segments.map((id): Segment => ({ id, index: numbers.segment(id) }))
   return {
-    network: { id: intent.network, ula: numbers.ula, ...sizes, pool: mergePrefixes([...privateSpace, ...sites.flatMap((site) => site.lans.map((lan) => lan.prefix))]) },
+    network: {
+      id: intent.network,
+      ula: numbers.ula,
+      ...sizes,
+      pool: mergePrefixes([...privateSpace, ...sites.flatMap((site) => site.lans.map((lan) => lan.prefix))]),
+    },
     sites: sites.sort((a, b) => compareText(a.id, b.id)),
     tunnels: tunnels.tunnels,
     segments: segments.sort((a, b) => compareText(a.id, b.id)),

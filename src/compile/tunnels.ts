@@ -1,6 +1,17 @@
 /** Paths and numbers → tunnels, interfaces and uplinks (routing rules 6 and 7), and the proof that no two peers overlap. */
 import type { Endpoint, Finding, Interface, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink } from '#src/fabric/fabric.ts'
-import { compareText, edgeInterfaceId, edgeStem, firstHubPort, hubInterfaceId, hubPort, hubStem, insideOf, meshInterfaceId, meshStem } from '#src/fabric/ids.ts'
+import {
+  compareText,
+  edgeInterfaceId,
+  edgeStem,
+  firstHubPort,
+  hubInterfaceId,
+  hubPort,
+  hubStem,
+  insideOf,
+  meshInterfaceId,
+  meshStem,
+} from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
@@ -42,7 +53,8 @@ function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 
   const own = numbers.slot(end.site.id, end.uplink.id)
   const theirs = numbers.slot(far.site.id, far.uplink.id)
   const uplink = end.uplink.id
-  if (role === 'spoke' && index === 1) return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
+  if (role === 'spoke' && index === 1)
+    return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
   const id = role === 'spoke' ? edgeInterfaceId(uplink, far.site.id, far.uplink.id) : meshInterfaceId(uplink, far.site.id, far.uplink.id)
   const stem = (role === 'spoke' ? edgeStem : meshStem)(numbers.node(far.site.id), own, theirs)
   return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem, port: numbers.port(`${end.site.id}/${id}`) }
@@ -50,18 +62,20 @@ function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 
 
 const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>
   site.uplinks
-    .map(({ id, interface: device, transport, medium, metered, tags, up, down, ...rest }): Uplink => ({
-      id,
-      slot: numbers.slot(site.id, id),
-      interface: device,
-      transport,
-      medium,
-      metered,
-      tags: [...tags].sort(compareText),
-      up,
-      down,
-      endpoint: endpointOf(rest),
-    }))
+    .map(
+      ({ id, interface: device, transport, medium, metered, tags, up, down, ...rest }): Uplink => ({
+        id,
+        slot: numbers.slot(site.id, id),
+        interface: device,
+        transport,
+        medium,
+        metered,
+        tags: [...tags].sort(compareText),
+        up,
+        down,
+        endpoint: endpointOf(rest),
+      }),
+    )
     .sort((a, b) => compareText(a.id, b.id))
 
 function endpointOf({ address, router, public: dialled }: Pick<IntentUplink, 'address' | 'router' | 'public'>): Endpoint {
@@ -82,7 +96,17 @@ export interface Peer {
 function hubPeers(intent: Intent, tunnels: readonly Tunnel[], ula: Prefix): Peer[] {
   const lans = new Map(intent.sites.map((site) => [site.id, site.lans.map((lan) => lan.prefix)]))
   return tunnels.flatMap(({ id, role, index, ends: [edge, hub] }): Peer[] =>
-    role === 'mesh' ? [] : [{ site: hub.site, interface: hub.interface, tunnel: id, remote: edge.site, allowedIps: [...(lans.get(edge.site) ?? []), ...([0, 1] as const).map((parity) => hostPrefix(insideOf(ula, index, 0, parity)))] }],
+    role === 'mesh'
+      ? []
+      : [
+          {
+            site: hub.site,
+            interface: hub.interface,
+            tunnel: id,
+            remote: edge.site,
+            allowedIps: [...(lans.get(edge.site) ?? []), ...([0, 1] as const).map((parity) => hostPrefix(insideOf(ula, index, 0, parity)))],
+          },
+        ],
   )
 }
 

@@ -12,11 +12,15 @@ export function routeVectors({ site, classes, peers }: SiteSlice): readonly Rout
   const classIds = classes.map((one) => one.id)
   const combinations = site.lans.length * remotes.length * classIds.length
   const ways = site.lans.flatMap((lan) => classIds.map((trafficClass) => ({ lan, trafficClass })))
-  const asked = remotes.flatMap((route, index) => (combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]).map((way) => ({ ...way, route })))
+  const asked = remotes.flatMap((route, index) =>
+    (combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]).map((way) => ({ ...way, route })),
+  )
   const fromLan = asked.flatMap(({ lan, trafficClass, route }): RouteVector[] => {
     const source = neighbour(lan)
     if (source === undefined || familyOf(source) !== familyOf(route.to)) return []
-    return [{ from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(route, trafficClass, 'anywhere') }]
+    return [
+      { from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(route, trafficClass, 'anywhere') },
+    ]
   })
   return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds)]
 }
@@ -25,7 +29,8 @@ type Leads = (route: Route, trafficClass: ClassId, arrived: Group['arrived']) =>
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
 function leadsAt(site: Site): Leads {
   const filled = new Set(site.groups.filter((group) => group.via.length > 0).map((group) => `${group.remote} ${group.trafficClass} ${group.arrived}`))
-  return ({ remote }, trafficClass, arrived) => (filled.has(`${remote} ${trafficClass} ${arrived}`) ? { kind: 'remote', remote } : { kind: 'unreachable' })
+  return ({ remote }, trafficClass, arrived) =>
+    filled.has(`${remote} ${trafficClass} ${arrived}`) ? { kind: 'remote', remote } : { kind: 'unreachable' }
 }
 
 /** The first prefix of every remote. */
@@ -49,7 +54,11 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
     const to = neighbour(lan)
     return to === undefined ? [] : [{ ...ask, to, expect: { kind: 'lan', segment: lan.segment } } as const]
   })
-  return [...own, ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []), { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } }]
+  return [
+    ...own,
+    ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []),
+    { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } },
+  ]
 }
 
 /** An undeclared private address must not leak to local breakout (rule 16). */
@@ -59,7 +68,9 @@ function guardVector(site: Site, classIds: readonly ClassId[]): RouteVector[] {
   const lan = site.lans.find((one) => familyOf(one.prefix) === 4)
   const source = lan && neighbour(lan)
   const trafficClass = classIds[0]
-  return to === undefined || lan === undefined || source === undefined || trafficClass === undefined ? [] : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
+  return to === undefined || lan === undefined || source === undefined || trafficClass === undefined
+    ? []
+    : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
 }
 
 const aHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)
@@ -70,5 +81,8 @@ function neighbour(lan: Lan): Address | undefined {
   // The first and last address of an IPv4 link are no hosts, except on /31 (RFC 3021).
   const last = family === 4 && high - low > 1n ? high - 1n : high
   const first = family === 4 && high - low > 1n ? 1 : 0
-  return [first, first + 1].filter((n) => low + BigInt(n) <= last).map((n) => nth(lan.prefix, n)!).find((one) => one !== hostOf(lan.address))
+  return [first, first + 1]
+    .filter((n) => low + BigInt(n) <= last)
+    .map((n) => nth(lan.prefix, n)!)
+    .find((one) => one !== hostOf(lan.address))
 }

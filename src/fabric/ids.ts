@@ -8,12 +8,16 @@ import type { Endpoint, InterfaceId, SiteId, TunnelId, UplinkId } from './fabric
 /** By code unit: the same order on every machine, whatever its locale. */
 export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-export const tunnelId = (a: { readonly site: SiteId; readonly uplink: UplinkId }, b: { readonly site: SiteId; readonly uplink: UplinkId }): TunnelId =>
-  `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
+export const tunnelId = (
+  a: { readonly site: SiteId; readonly uplink: UplinkId },
+  b: { readonly site: SiteId; readonly uplink: UplinkId },
+): TunnelId => `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
 
 export const hubInterfaceId = (uplink: UplinkId, remoteSlot: number): InterfaceId => `hub:${uplink}/s${remoteSlot}` as InterfaceId
-export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: UplinkId): InterfaceId => `edge:${uplink}/${hub}.${hubUplink}` as InterfaceId
-export const meshInterfaceId = (uplink: UplinkId, remote: SiteId, remoteUplink: UplinkId): InterfaceId => `mesh:${uplink}/${remote}.${remoteUplink}` as InterfaceId
+export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: UplinkId): InterfaceId =>
+  `edge:${uplink}/${hub}.${hubUplink}` as InterfaceId
+export const meshInterfaceId = (uplink: UplinkId, remote: SiteId, remoteUplink: UplinkId): InterfaceId =>
+  `mesh:${uplink}/${remote}.${remoteUplink}` as InterfaceId
 
 /** Uplinks of a site: slots 0 to 7. */
 export const slots = 8

@@ -7,7 +7,12 @@ import { hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
 const everything = [prefix('0.0.0.0/0'), prefix('::/0')] as const
 
 /** Hub interfaces serve many sites, so each peer may only use its own addresses; the others have one peer (routing rules 6 and 7). */
-export function peerOf(ula: Prefix, own: Interface['kind'], { tunnel, end, farEndpoint, farPort, farPrefixes }: SlicePeer, linkEpoch: number): Pick<ReadyTunnel, 'inside' | 'farInside'> & Omit<ReadyTunnel['peer'], 'publicKey'> {
+export function peerOf(
+  ula: Prefix,
+  own: Interface['kind'],
+  { tunnel, end, farEndpoint, farPort, farPrefixes }: SlicePeer,
+  linkEpoch: number,
+): Pick<ReadyTunnel, 'inside' | 'farInside'> & Omit<ReadyTunnel['peer'], 'publicKey'> {
   const farInside = insideOf(ula, tunnel.index, end === 0 ? 1 : 0, linkEpoch)
   return {
     inside: insideOf(ula, tunnel.index, end, linkEpoch),
@@ -38,4 +43,5 @@ export function keyring(facts: readonly Fact[], sites: ReadonlySet<SiteId>): Key
 }
 
 /** The newest link epoch that both ends have a key for. */
-export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined => near.filter((linkEpoch) => far.includes(linkEpoch)).at(-1)
+export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined =>
+  near.filter((linkEpoch) => far.includes(linkEpoch)).at(-1)

@@ -40,7 +40,8 @@ function indexOf(fabric: Fabric): Index {
 
 export const siteOf = (fabric: Fabric, id: SiteId): Site | undefined => indexOf(fabric).sites.get(id)
 /** The tunnels that end at a site, in the Fabric's order. */
-export const tunnelsOf = (fabric: Fabric, id: SiteId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] => indexOf(fabric).tunnels.get(id) ?? []
+export const tunnelsOf = (fabric: Fabric, id: SiteId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
+  indexOf(fabric).tunnels.get(id) ?? []
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {

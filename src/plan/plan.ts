@@ -54,7 +54,9 @@ function stepsOf(changes: readonly SiteChange[]): readonly PlanStep[] {
     { action: 'remove', sites: leaves.filter((change) => !change.hub) },
     ...leaves.filter((change) => change.hub).map((change) => ({ action: 'remove' as const, sites: [change] })),
   ]
-  return waves.filter((wave) => wave.sites.length > 0).flatMap(({ action, sites }, index) => sites.map(({ site }): PlanStep => ({ order: index + 1, action, site })))
+  return waves
+    .filter((wave) => wave.sites.length > 0)
+    .flatMap(({ action, sites }, index) => sites.map(({ site }): PlanStep => ({ order: index + 1, action, site })))
 }
 
 function worst(changes: readonly SiteChange[]): ChangeClass {

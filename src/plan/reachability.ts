@@ -29,13 +29,18 @@ export function diffReachability(before: Fabric | null, after: Fabric): Reachabi
   const was = before ? allowedIn(before, after) : new Map<string, Allowed>()
   const is = allowedIn(after, before)
   const only = (these: ReadonlyMap<string, Allowed>, those: ReadonlyMap<string, Allowed>) =>
-    [...these].filter(([key]) => !those.has(key)).sort(([a], [b]) => compareText(a, b)).map(([, allowed]) => allowed)
+    [...these]
+      .filter(([key]) => !those.has(key))
+      .sort(([a], [b]) => compareText(a, b))
+      .map(([, allowed]) => allowed)
   return { opened: only(is, was), closed: only(was, is) }
 }
 
 /** Sites with equal rules in both have nothing to tell: what they allow, the other Fabric's same site allows too. */
 function allowedIn(fabric: Fabric, other: Fabric | null): Map<string, Allowed> {
-  const owners = new Map<Prefix, AllowedEnd>(fabric.sites.flatMap((site) => site.lans.map(({ prefix, segment }) => [prefix, { node: site.id, segment, prefix }] as const)))
+  const owners = new Map<Prefix, AllowedEnd>(
+    fabric.sites.flatMap((site) => site.lans.map(({ prefix, segment }) => [prefix, { node: site.id, segment, prefix }] as const)),
+  )
   const found = new Map<string, Allowed>()
   for (const site of fabric.sites) {
     const twin = other && siteOf(other, site.id)

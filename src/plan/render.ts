@@ -11,7 +11,8 @@ export interface Proof {
 }
 
 const sign = { add: '+', change: '~', remove: '-' } as const
-const rating = (change: SiteChange): string => (change.kind === 'add' ? 'new' : change.kind === 'remove' ? 'ends' : change.class === 'disruptive' ? 'interrupts' : 'low')
+const rating = (change: SiteChange): string =>
+  change.kind === 'add' ? 'new' : change.kind === 'remove' ? 'ends' : change.class === 'disruptive' ? 'interrupts' : 'low'
 /** More differences than fit a screen are counted. */
 const shown = 8
 

@@ -38,7 +38,12 @@ export const allow = (text: string, ...on: readonly string[]): IntentAllow => {
   const { from, to } = arrow(text)
   return { from, to, ports: on.length > 0 ? ports(...on) : to.what.kind === 'service' ? [] : ports('any') }
 }
-export const reach = (text: string, mode: 'any' | 'all' = 'any'): IntentExpect => ({ kind: 'reach', ...arrow(text), mode, survives: ['uplink', 'tunnel', 'hub'] })
+export const reach = (text: string, mode: 'any' | 'all' = 'any'): IntentExpect => ({
+  kind: 'reach',
+  ...arrow(text),
+  mode,
+  survives: ['uplink', 'tunnel', 'hub'],
+})
 export const isolate = (text: string): IntentExpect => ({ kind: 'isolate', ...arrow(text) })
 
 export const uplink = (id: string, more: Partial<IntentUplink> = {}): IntentUplink => ({
@@ -56,9 +61,20 @@ export const uplink = (id: string, more: Partial<IntentUplink> = {}): IntentUpli
   ...more,
 })
 export const fixed = (id: string, own: string, router: string, more: Partial<IntentUplink> = {}): IntentUplink =>
-  uplink(id, { address: addressWithLength(own), router: address(router), public: { address: own.slice(0, own.indexOf('/')) as never, base: 51820 }, ...more })
+  uplink(id, {
+    address: addressWithLength(own),
+    router: address(router),
+    public: { address: own.slice(0, own.indexOf('/')) as never, base: 51820 },
+    ...more,
+  })
 
-export function site(id: string, role: Role, uplinks: readonly IntentUplink[], lans: Readonly<Record<string, readonly string[]>>, more: Partial<IntentSite> = {}): IntentSite {
+export function site(
+  id: string,
+  role: Role,
+  uplinks: readonly IntentUplink[],
+  lans: Readonly<Record<string, readonly string[]>>,
+  more: Partial<IntentSite> = {},
+): IntentSite {
   return {
     id: siteId(id),
     role,
@@ -69,7 +85,12 @@ export function site(id: string, role: Role, uplinks: readonly IntentUplink[], l
     lans: Object.entries(lans).flatMap(([segment, prefixes]) =>
       prefixes.map((text) => {
         const lan = prefix(text)
-        return { segment: segmentId(segment), interface: `lan-${segment}`, prefix: lan, address: `${nth(lan, 1) ?? nth(lan, 0)}/${lengthOf(lan)}` as AddressWithLength }
+        return {
+          segment: segmentId(segment),
+          interface: `lan-${segment}`,
+          prefix: lan,
+          address: `${nth(lan, 1) ?? nth(lan, 0)}/${lengthOf(lan)}` as AddressWithLength,
+        }
       }),
     ),
     ...more,
@@ -77,7 +98,16 @@ export function site(id: string, role: Role, uplinks: readonly IntentUplink[], l
 }
 const medium = (value: string): UplinkSelector => ({ kind: 'medium', value })
 const noLimit = { loss: 0, latencyMs: 0, jitterMs: 0 }
-export const trafficClass = (id: string, more: Partial<IntentClass> = {}): IntentClass => ({ id: classId(id), dscp: 0, share: 25, sla: noLimit, prefer: [], avoid: [], never: [], ...more })
+export const trafficClass = (id: string, more: Partial<IntentClass> = {}): IntentClass => ({
+  id: classId(id),
+  dscp: 0,
+  share: 25,
+  sla: noLimit,
+  prefer: [],
+  avoid: [],
+  never: [],
+  ...more,
+})
 
 export const fourClasses: readonly IntentClass[] = [
   trafficClass('realtime', { dscp: 46, sla: { loss: 0.01, latencyMs: 100, jitterMs: 20 } }),
@@ -86,10 +116,18 @@ export const fourClasses: readonly IntentClass[] = [
   trafficClass('default'),
 ]
 
-export const frankfurt = site('frankfurt', 'core', [fixed('isp-a', '192.0.2.10/28', '192.0.2.1'), fixed('isp-b', '198.51.100.10/28', '198.51.100.1')], { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] })
-export const dublin = site('dublin', 'core', [fixed('isp-a', '192.0.2.26/28', '192.0.2.17'), fixed('isp-b', '198.51.100.26/28', '198.51.100.17')], { inference: ['10.11.0.0/16'] })
+export const frankfurt = site(
+  'frankfurt',
+  'core',
+  [fixed('isp-a', '192.0.2.10/28', '192.0.2.1'), fixed('isp-b', '198.51.100.10/28', '198.51.100.1')],
+  { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] },
+)
+export const dublin = site('dublin', 'core', [fixed('isp-a', '192.0.2.26/28', '192.0.2.17'), fixed('isp-b', '198.51.100.26/28', '198.51.100.17')], {
+  inference: ['10.11.0.0/16'],
+})
 export const hubOrder = { hubs: [siteId('frankfurt'), siteId('dublin')] }
-export const edge = (id: string, lans: Readonly<Record<string, readonly string[]>>, more: Partial<IntentSite> = {}): IntentSite => site(id, 'edge', [uplink('fiber'), uplink('lte')], lans, { ...hubOrder, ...more })
+export const edge = (id: string, lans: Readonly<Record<string, readonly string[]>>, more: Partial<IntentSite> = {}): IntentSite =>
+  site(id, 'edge', [uplink('fiber'), uplink('lte')], lans, { ...hubOrder, ...more })
 export const berlin = edge('berlin', { inference: ['10.1.10.0/24'], cameras: ['192.168.1.0/24'] })
 export const madrid = edge('madrid', { inference: ['10.1.11.0/24'] })
 export const oslo = edge('oslo', { inference: ['10.1.12.0/24'] })
@@ -109,7 +147,12 @@ export function network(more: Partial<Intent> = {}): Intent {
       { id: 'stream', at: [selector('core/inference')], ports: ports('udp/7000'), trafficClass: classId('realtime') },
     ],
     classes: fourClasses,
-    allow: [allow('cameras -> same/camera-rtp'), allow('edge/inference -> model-api'), allow('edge/inference -> stream'), allow('inference -> registry')],
+    allow: [
+      allow('cameras -> same/camera-rtp'),
+      allow('edge/inference -> model-api'),
+      allow('edge/inference -> stream'),
+      allow('inference -> registry'),
+    ],
     expect: [isolate('cameras -> training'), reach('edge/inference -> model-api'), reach('edge/inference -> stream')],
     ...more,
   }
