@@ -37,12 +37,15 @@ export async function record(tx: Tx, command: NewCommand): Promise<void> {
 }
 
 export type Repeated = { readonly kind: 'new' } | { readonly kind: 'same'; readonly command: CommandRow } | { readonly kind: 'other'; readonly command: CommandRow }
-/** What an Idempotency-Key was used for before by this actor. Holds a lock on it until the transaction ends. */
-export async function repeated(tx: Tx, actor: string, key: string, now: { readonly kind: CommandKind; readonly subject: string; readonly args: unknown }): Promise<Repeated> {
+/**
+ * What an Idempotency-Key was used for before by this actor; `args` may be a part of the stored ones. Holds a lock on the
+ * key until the transaction ends.
+ */
+export async function repeated(tx: Tx, actor: string, key: string, now: { readonly kind: CommandKind; readonly subject: string; readonly args: object }): Promise<Repeated> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`${actor} ${key}`}, 1))`.execute(tx)
   const command = await tx.selectFrom('commands').selectAll().where('actor', '=', actor).where('idempotency_key', '=', key).executeTakeFirst()
   if (!command) return { kind: 'new' }
-  const same = command.kind === now.kind && command.subject === now.subject && canonicalJson(command.args) === canonicalJson(now.args)
+  const same = command.kind === now.kind && command.subject === now.subject && Object.entries(now.args).every(([name, value]) => canonicalJson((command.args as Record<string, unknown>)[name] ?? null) === canonicalJson(value))
   return { kind: same ? 'same' : 'other', command }
 }
 

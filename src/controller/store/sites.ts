@@ -27,6 +27,10 @@ export const list = (db: Db): Promise<readonly SiteRow[]> => db.selectFrom('site
 /** Locks the row until the transaction ends. */
 export const lock = (tx: Tx, id: string): Promise<SiteRow | undefined> => tx.selectFrom('sites').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
 
+/** Three missed reports (every 5 s) and the site counts as offline. */
+export const offlineAfterSeconds = 15
+export const isOnline = ({ last_seen }: Pick<SiteRow, 'last_seen'>, now: Date): boolean => last_seen !== null && now.getTime() - last_seen.getTime() < offlineAfterSeconds * 1000
+
 /** A generation names the site. One that is known keeps its state; RETIRED starts over. */
 export async function declare(tx: Tx, id: string, role: 'edge' | 'core'): Promise<void> {
   await tx

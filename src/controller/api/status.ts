@@ -1,0 +1,75 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { generations, network, operations, paths, sites } from '../store/index.ts'
+import { type ApiDeps, etag, json, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
+
+const Status = z
+  .object({
+    network: z.string().nullable(),
+    generation: z.int(),
+    term: z.int(),
+    frozen: z.boolean(),
+    version: z.string(),
+    verdict: z.enum(['empty', 'green', 'degraded', 'changing']),
+    sites: z.object({ total: z.int(), active: z.int(), online: z.int() }),
+    tunnels: z.object({ total: z.int(), up: z.int() }),
+    proof: ProofShape.nullable(),
+    /** What is red or amber, most urgent first, with the next command. */
+    problems: z.array(z.object({ subject: z.string(), says: z.string(), since: Time, next: z.string() })),
+    operations: z.array(z.object({ id: z.string(), kind: z.string(), subject: z.string(), since: Time })),
+    time: Time,
+  })
+  .openapi('Status')
+
+const route = createRoute({
+  method: 'get',
+  path: '/status',
+  operationId: 'getStatus',
+  tags: ['status'],
+  summary: 'What is wrong, where, since when, and the next command',
+  security,
+  middleware: [need('read')] as const,
+  responses: { 200: json(Status, 'The network on one screen'), ...problems },
+})
+
+export const statusApi = (deps: ApiDeps) =>
+  resource().openapi(route, async (c) => {
+    const { db } = deps.store
+    const now = deps.now()
+    const [named, head, rows, reported, open] = await Promise.all([network.get(db), generations.head(db), sites.list(db), paths.all(db), operations.open(db)])
+    const present = rows.filter(({ state }) => state !== 'RETIRED')
+    const online = new Set(present.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
+    const tunnels = head?.fabric.tunnels ?? []
+    // A tunnel is up when both ends say so and can still say it.
+    const up = tunnels.filter(({ id, ends }) => ends.every(({ site }) => online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED'))))
+    const wrong = [
+      ...present.flatMap((row) => {
+        if (row.state === 'QUARANTINED') return [{ subject: `site/${row.id}`, says: row.finding?.says ?? 'quarantined', since: row.state_since, next: `causeway site status ${row.id}` }]
+        if (row.device !== null && row.state === 'ACTIVE' && !online.has(row.id)) return [{ subject: `site/${row.id}`, says: 'does not report', since: row.last_seen ?? row.state_since, next: `causeway site status ${row.id}` }]
+        if (row.finding) return [{ subject: `site/${row.id}`, says: row.finding.says, since: row.state_since, next: `causeway site status ${row.id}` }]
+        return []
+      }),
+      ...reported
+        .filter(({ site, state }) => online.has(site) && state === 'DOWN')
+        .map(({ tunnel, site, since }) => ({ subject: `path/${tunnel}`, says: `down, says ${site}`, since, next: `causeway path list ${site}` })),
+    ]
+    const active = present.filter(({ state }) => state === 'ACTIVE').length
+    const green = wrong.length === 0 && active === present.length && up.length === tunnels.length
+    return c.json(
+      {
+        network: named?.id ?? null,
+        generation: head?.number ?? 0,
+        term: named?.term ?? 1,
+        frozen: named?.frozen ?? false,
+        version: deps.version,
+        verdict: present.length === 0 ? ('empty' as const) : green ? ('green' as const) : open.length > 0 && wrong.length === 0 ? ('changing' as const) : ('degraded' as const),
+        sites: { total: present.length, active, online: online.size },
+        tunnels: { total: tunnels.length, up: up.length },
+        proof: head?.proof ?? null,
+        problems: wrong.map((of) => ({ ...of, since: time(of.since) })),
+        operations: open.map(({ id, kind, subject, started_at }) => ({ id, kind, subject, since: time(started_at) })),
+        time: time(now),
+      },
+      200,
+      etag(head?.number ?? 0),
+    )
+  })
