@@ -88,7 +88,7 @@ function checkMarks(classes: readonly IntentClass[], written: Written, report: R
   for (const [i, one] of stated.entries()) {
     const twin = stated.slice(0, i).find((other) => other.dscp === one.dscp)
     const at = written.get(one.id)?.value?.fields.dscp?.at ?? (twin && written.get(twin.id)?.value?.fields.dscp?.at)
-    if (twin && at) report.error('I047', at, `classes "${twin.id}" and "${one.id}" have the same DSCP ${one.dscp}`, 'write another: hubs tell classes apart by it')
+    if (twin && at) report.error('I056', at, `classes "${twin.id}" and "${one.id}" have the same DSCP ${one.dscp}`, 'write another: hubs tell classes apart by it')
   }
 }
 

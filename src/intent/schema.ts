@@ -94,7 +94,7 @@ const sla = object(
 const trafficClass = object(
   {
     sla,
-    share: parsedText('I046', parseShare, { description: 'Per cent of a line under load. All classes make 100; `default` takes what the others leave.', examples: ['30%', 30] }),
+    share: parsedText('I045', parseShare, { description: 'Per cent of a line under load. All classes make 100; `default` takes what the others leave.', examples: ['30%', 30] }),
     dscp: parsedText('I046', parseDscp, { description: 'Mark of its packets.', examples: ['EF', 'AF21', 46] }),
     prefer: uplinkWords,
     avoid: uplinkWords,

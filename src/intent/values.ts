@@ -111,3 +111,18 @@ export function parseInterface(text: string): Parsed<string> {
   if (text === 'lo' || /^cw[hem]\d/.test(text)) return refuse(`interface "${text}" is not for traffic of a site`, text === 'lo' ? 'write a real interface like eth0' : 'names like this one are made by Causeway for its tunnels; rename the interface')
   return { ok: true, value: text }
 }
+
+const trimmed = (n: number): string => String(Number(n.toFixed(4)))
+function formatBits(bits: number): string {
+  for (const unit of ['T', 'G', 'M', 'K'] as const) {
+    const scaled = bits / scale[unit]!
+    if (scaled >= 1 && Number(scaled.toFixed(3)) === scaled) return `${scaled}${unit}`
+  }
+  return String(bits)
+}
+/** The inverse of `parseRate`. */
+export const formatRate = ({ down, up }: Rate): string => (down === up ? formatBits(down) : `${formatBits(down)}/${formatBits(up)}`)
+/** The inverse of `parseDuration`. */
+export const formatDuration = (ms: number): string => (ms === 0 ? 'none' : `${trimmed(ms)}ms`)
+/** The inverse of `parsePercent`. */
+export const formatPercent = (fraction: number): string => (fraction === 0 ? 'none' : `${trimmed(fraction * 100)}%`)

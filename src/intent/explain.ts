@@ -1,0 +1,138 @@
+/** `causeway explain PATH`: what holds, and the line that says so. */
+import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import { formatPortRange } from '#src/net/ports.ts'
+import { classDefaults } from './defaults.ts'
+import type { Intent, IntentClass, IntentSite, IntentUplink, Selector } from './intent.ts'
+import { didYouMean } from './suggest.ts'
+import { formatDuration, formatPercent, formatRate } from './values.ts'
+
+export interface Explained {
+  /** Keys as in the files, joined by dots: `sites.berlin.uplinks.lte.metered`. */
+  readonly path: string
+  /** As one would write it. */
+  readonly value: string
+  /** null: nothing was written. */
+  readonly at: Origin | null
+  /** Where it comes from, when not from this very key: `default`, `default of medium lte`, `hubs of the network`. */
+  readonly why: string
+}
+export type Explanation =
+  | { readonly ok: true; readonly entries: readonly Explained[] }
+  /** `says` ends in the nearest path, if there is one. */
+  | { readonly ok: false; readonly says: string }
+
+interface Fact {
+  readonly path: readonly string[]
+  readonly value: string
+  /** Key into Origins. */
+  readonly key: string
+  readonly otherwise: string
+  /** Where the value stands when not at `key`. */
+  readonly elsewhere?: string
+}
+
+const many = (items: readonly string[]): string => (items.length === 1 ? items[0]! : `[${items.join(', ')}]`)
+
+function* classFacts({ id, dscp, share, sla, prefer, avoid, never }: IntentClass): Generator<Fact> {
+  const own = Object.hasOwn(classDefaults, id)
+  const fact = (keys: readonly string[], value: string, otherwise = own ? 'default' : 'nothing said'): Fact => ({ path: ['classes', id, ...keys], value, key: ['class', id, ...keys].join('/'), otherwise })
+  yield fact(['sla', 'latency'], formatDuration(sla.latencyMs))
+  yield fact(['sla', 'jitter'], formatDuration(sla.jitterMs))
+  yield fact(['sla', 'loss'], formatPercent(sla.loss))
+  yield fact(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : 'default')
+  yield fact(['dscp'], String(dscp))
+  for (const [verb, words] of [['prefer', prefer], ['avoid', avoid], ['never', never]] as const) yield fact([verb], many(words.map((word) => word.value)), 'default')
+}
+
+function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
+  const fact = (key: string, value: string, otherwise = 'default'): Fact => ({ path: ['sites', site, 'uplinks', uplink.id, key], value, key: `site/${site}/uplink/${uplink.id}/${key}`, otherwise })
+  yield fact('interface', uplink.interface)
+  yield fact('rate', uplink.down === 0 ? 'not stated' : formatRate(uplink), 'default: not shaped')
+  yield fact('address', uplink.address ?? 'what the provider gives')
+  yield fact('router', uplink.router ?? 'what the provider gives')
+  yield fact('public', uplink.public ? `${uplink.public.address}:${uplink.public.base}` : uplink.address ? 'its own address' : 'none')
+  yield fact('transport', uplink.transport)
+  yield fact('medium', uplink.medium, uplink.medium === 'ethernet' && !uplink.id.startsWith('ethernet') ? 'default' : 'from the name of the uplink')
+  yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)
+  yield fact('tags', many(uplink.tags))
+}
+
+function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
+  const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path: ['sites', site.id, ...keys], value, key: `site/${site.id}/${key}`, otherwise })
+  yield fact(['role'], site.role, 'role')
+  yield fact(['place'], site.place, 'place')
+  yield fact(['labels'], many(site.labels), 'labels')
+  if (intent.hubs.includes(site.id)) yield { ...fact(['hubs'], 'none', 'hubs', 'it is a hub of the network'), elsewhere: `hubs/${intent.hubs.indexOf(site.id)}` }
+  else yield { ...fact(['hubs'], many(site.hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
+  for (const uplink of site.uplinks) yield* uplinkFacts(site.id, uplink)
+  const seen = new Map<string, number>()
+  for (const lan of site.lans) {
+    const i = seen.get(lan.segment) ?? 0
+    seen.set(lan.segment, i + 1)
+    if (i === 0) yield fact(['segments', lan.segment, 'interface'], lan.interface, `lan/${lan.segment}/interface`)
+    yield fact(['segments', lan.segment, 'prefixes', String(i)], lan.prefix, `lan/${lan.segment}/${i}`)
+    yield fact(['segments', lan.segment, 'address', String(i)], lan.address, `lan/${lan.segment}/address`, 'default: the first host of the prefix')
+  }
+}
+
+const texts = (selectors: readonly Selector[]): string => many(selectors.map((selector) => selector.text))
+
+/** Everything that the intent says, in the order of the files' keys. */
+function* facts(intent: Intent): Generator<Fact> {
+  const plain = (path: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path, value, key, otherwise })
+  yield plain(['network'], intent.network, 'network')
+  yield plain(['mtu'], String(intent.mtu), 'network/mtu')
+  yield plain(['hubs'], many(intent.hubs), 'hubs/0')
+  for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
+  for (const { id, reaches } of intent.transports) yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
+  for (const { id, at, ports, trafficClass } of intent.services) {
+    yield plain(['services', id, 'at'], texts(at), `service/${id}/at/0`)
+    yield plain(['services', id, 'ports'], many(ports.map(formatPortRange)), `service/${id}/ports`)
+    yield plain(['services', id, 'class'], trafficClass, `service/${id}/class`)
+  }
+  for (const [n, { from, to, ports }] of intent.allow.entries()) yield plain(['allow', String(n)], [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' '), `allow/${n}`)
+  for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
+  for (const [n, expect] of intent.expect.entries()) {
+    const survives = expect.kind === 'reach' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
+    const verb = expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
+    yield plain(['expect', String(n)], `${verb} ${expect.from.text} -> ${expect.to.text}${survives}`, `expect/${n}`)
+  }
+  for (const site of intent.sites) yield* siteFacts(site, intent)
+}
+
+/** The words that a path may leave out: names are in one set, so `berlin.uplinks` and `model-api.at` say enough. */
+function full(path: readonly string[], intent: Intent): readonly string[] {
+  const [first = ''] = path
+  if (intent.sites.some((site) => site.id === first)) return ['sites', ...path]
+  if (intent.services.some((service) => service.id === first)) return ['services', ...path]
+  if (intent.classes.some((each) => each.id === first)) return ['classes', ...path]
+  return path
+}
+
+/** Everything at or below `path`: `berlin.uplinks.lte`, `classes.business.sla.latency`, `hubs`; dots or slashes. */
+export function explain(intent: Intent, origins: Origins, path: string): Explanation {
+  const wanted = full(
+    path.split(/[./]/).filter((part) => part !== ''),
+    intent,
+  )
+  const all = [...facts(intent)]
+  const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
+  if (wanted.length > 0 && found.length > 0) {
+    return {
+      ok: true,
+      entries: found.map(({ path: keys, value, key, otherwise, elsewhere }) => {
+        const own = origins.get(key)
+        if (own) return { path: keys.join('.'), value, at: own, why: '' }
+        return { path: keys.join('.'), value, at: (elsewhere === undefined ? undefined : origins.get(elsewhere)) ?? null, why: otherwise }
+      }),
+    }
+  }
+  const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))
+  const stem = wanted.slice(0, Math.max(0, depth))
+  const next = new Set(all.filter((fact) => stem.every((part, i) => fact.path[i] === part)).map((fact) => fact.path[stem.length]).filter((part) => part !== undefined))
+  const names = stem.length === 0 ? [...next, ...intent.sites.map((site) => site.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)] : [...next]
+  const wrong = wanted[stem.length] ?? ''
+  const meant = didYouMean(wrong, names)
+  const under = stem.length === 0 ? '' : ` under ${stem.join('.')}`
+  return { ok: false, says: wrong === '' ? 'an empty path explains nothing; write one like berlin.uplinks' : `there is no "${wrong}"${under}${meant === '' ? (next.size > 0 ? `; there are ${[...next].slice(0, 12).join(', ')}` : '') : meant}` }
+}
