@@ -76,25 +76,25 @@ export function allocate(
     for (const owner of owners) findings.push({ ...finding(owner), severity: 'error', witness: [] })
   }
   full(slot.refused, (owner) => ({
-    code: 'I130',
+    code: 'I120',
     at: [`site/${owner.replace('/', '/uplink/')}`],
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
   full([...mesh.refused, ...edge.refused], (owner) => ({
-    code: 'I131',
+    code: 'I121',
     at: [`site/${owner.slice(0, owner.indexOf('/'))}`],
     says: `${owner} finds no free port: ${owner.slice(0, owner.indexOf('/'))} has more tunnels than ports`,
     instead: 'give it fewer uplinks or hubs',
   }))
   full(trafficClass.refused, (owner) => ({
-    code: 'I132',
+    code: 'I122',
     at: [`class/${owner}`],
     says: `class "${owner}" is one too many`,
     instead: 'a network has at most 64 classes',
   }))
   full(segment.refused, (owner) => ({
-    code: 'I133',
+    code: 'I123',
     at: [`segment/${owner}`],
     says: `segment "${owner}" is one too many`,
     instead: 'a network has at most 4096 segments',

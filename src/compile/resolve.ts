@@ -1,8 +1,11 @@
-/** Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. */
+/**
+ * Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. That names exist and
+ * selectors select something is the intent's to check; here a selector that finds nothing allows nothing.
+ */
 import type { ClassId, Finding, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent, IntentExpect, IntentService, IntentSite, Selector } from '#src/intent/intent.ts'
-import { comparePrefixes, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
@@ -36,75 +39,55 @@ export function resolve(intent: Intent): Resolved {
   const services = new Map(intent.services.map((service) => [service.id, service]))
   const find = finder(intent, places, services)
 
-  for (const service of intent.services) {
-    for (const [index, at] of service.at.entries()) {
-      if (find(at, null).length === 0) findings.push(nothing(`service/${service.id}/at/${index}`, at))
-    }
-  }
-
-  const pair = (key: string, from: Selector, to: Selector, everywhere: boolean): Pairing[] => {
+  const pair = (from: Selector, to: Selector, unmet: (callers: readonly SiteId[]) => void): Pairing[] => {
     const callers = find(from, null)
-    if (callers.length === 0) findings.push(nothing(`${key}/from`, from))
     if (to.where.kind !== 'same') {
       const targets = find(to, null)
-      if (targets.length === 0) findings.push(nothing(`${key}/to`, to))
       return callers.length > 0 && targets.length > 0 ? [{ caller: null, from: callers, to: targets }] : []
     }
-    const bySite = Map.groupBy(callers, (place) => place.node as SiteId)
     const pairings: Pairing[] = []
     const without: SiteId[] = []
-    for (const [caller, own] of bySite) {
+    for (const [caller, own] of Map.groupBy(callers, (place) => place.node as SiteId)) {
       const targets = find(to, caller)
       if (targets.length > 0) pairings.push({ caller, from: own, to: targets })
       else without.push(caller)
     }
-    // A site that calls and has nothing to be called is no mistake in an allow, but can't be reached either.
-    if (without.length > 0 && (pairings.length === 0 || everywhere)) {
-      findings.push({
-        code: 'I102',
-        severity: 'error',
-        at: [`${key}/to`, key],
-        says: `"${to.text}" finds nothing at ${list(without)}`,
-        instead: `add it there, or name the callers more closely than "${from.text}"`,
-        witness: [],
-      })
-    }
+    if (without.length > 0) unmet(without)
     return pairings
   }
+  // A site that calls and has nothing to be called is no mistake in an allow, but can't keep a promise.
+  const unmetPromise = (index: number, expect: IntentExpect) => (sites: readonly SiteId[]) => {
+    if (expect.kind === 'isolate') return
+    findings.push({
+      code: 'I101',
+      severity: 'error',
+      at: [`expect/${index}/to`, `expect/${index}`],
+      says: `"${expect.to.text}" is expected at ${list(sites)}, which ${sites.length === 1 ? 'has' : 'have'} none`,
+      instead: `add it there, or name the callers more closely than "${expect.from.text}"`,
+      witness: [],
+    })
+  }
 
-  const allows = intent.allow.map((allow, index): ResolvedAllow => {
+  const allows = intent.allow.map((allow): ResolvedAllow => {
     const service = allow.to.what.kind === 'service' ? services.get(allow.to.what.service) : undefined
     const ports = allow.ports.length > 0 ? allow.ports : (service?.ports ?? [anyPort])
     return {
       text: `${allow.from.text} -> ${allow.to.text}`,
-      pairings: pair(`allow/${index}`, allow.from, allow.to, false),
+      pairings: pair(allow.from, allow.to, () => {}),
       ports,
       trafficClass: service?.trafficClass ?? ('default' as ClassId),
     }
   })
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
     const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
-    return { expect, pairings: pair(`expect/${index}`, expect.from, expect.to, expect.kind === 'reach'), ports: service?.ports ?? [anyPort] }
+    return { expect, pairings: pair(expect.from, expect.to, unmetPromise(index, expect)), ports: service?.ports ?? [anyPort] }
   })
-  findings.push(...overlapFindings(intent.sites))
   const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
   const named = [...services.values()].map(
     ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id), null), ports, trafficClass }),
   )
   return { allows, expects, services: named.sort((a, b) => compareText(a.id, b.id)), findings }
 }
-
-const nothing = (key: string, selector: Selector): Finding => ({
-  code: 'I101',
-  severity: 'error',
-  at: [key],
-  says: `"${selector.text}" matches no site`,
-  instead:
-    selector.what.kind === 'segment'
-      ? `give a site the segment "${selector.what.segment}", or select others`
-      : `let the service "${selector.what.service}" be at a site that this selects`,
-  witness: [],
-})
 
 const list = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
@@ -187,48 +170,4 @@ function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>
     return groups
   }
   return find
-}
-
-/** One overlay address space per network: every LAN prefix belongs to one LAN of one site. */
-function overlapFindings(sites: readonly IntentSite[]): Finding[] {
-  const all: { site: SiteId; segment: SegmentId; prefix: Prefix; key: string }[] = []
-  for (const site of sites) {
-    const counts = new Map<SegmentId, number>()
-    for (const lan of site.lans) {
-      const index = counts.get(lan.segment) ?? 0
-      counts.set(lan.segment, index + 1)
-      all.push({ site: site.id, segment: lan.segment, prefix: lan.prefix, key: `site/${site.id}/lan/${lan.segment}/${index}` })
-    }
-  }
-  all.sort((a, b) => comparePrefixes(a.prefix, b.prefix) || compareText(a.key, b.key))
-  const findings: Finding[] = []
-  // Prefixes are nested or disjoint and the wider comes first, so the last one not covered is the only one to compare with.
-  let outer: (typeof all)[number] | undefined
-  for (const one of all) {
-    if (!outer || !overlaps(outer.prefix, one.prefix)) {
-      outer = one
-      continue
-    }
-    const where = (of: typeof one) => `${of.site}/${of.segment}`
-    findings.push(
-      outer.site === one.site
-        ? {
-            code: 'I111',
-            severity: 'error',
-            at: [one.key, outer.key],
-            says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`,
-            instead: 'give each LAN of a site its own prefix',
-            witness: [],
-          }
-        : {
-            code: 'I110',
-            severity: 'error',
-            at: [one.key, outer.key],
-            says: `${one.prefix} of ${where(one)} overlaps ${outer.prefix} of ${where(outer)}`,
-            instead: 'renumber one of them; translation of overlapping prefixes does not work yet',
-            witness: [],
-          },
-    )
-  }
-  return findings
 }

@@ -67,7 +67,7 @@ function emptyClasses(intent: Intent, uplinksOf: ReadonlyMap<SiteId, readonly Up
     const more = without.length > 3 ? ` and ${without.length - 3} more` : ''
     return [
       {
-        code: 'I150',
+        code: 'I140',
         severity: 'warning',
         at: [`class/${trafficClass.id}/never`, `class/${trafficClass.id}`],
         says: `class "${trafficClass.id}" may use no uplink of ${without.sort(compareText).slice(0, 3).join(', ')}${more}: its traffic is unreachable there`,

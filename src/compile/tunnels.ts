@@ -124,7 +124,7 @@ export function overlappingPeers(peers: readonly Peer[]): Finding[] {
       if (!outer || !overlaps(outer.prefix, one.prefix)) outer = one
       else if (outer.peer !== one.peer) {
         findings.push({
-          code: 'I140',
+          code: 'I130',
           severity: 'error',
           at: [`site/${one.peer.remote}`, `site/${outer.peer.remote}`],
           says: `two peers of ${where} would both own ${one.prefix}: ${outer.peer.tunnel} and ${one.peer.tunnel}`,
