@@ -1,0 +1,99 @@
+/** Makes changes, in their order, with as few processes as the kernel's interfaces allow. */
+import { join } from 'node:path'
+import type { Change } from './difference.ts'
+import { DeviceError, finding } from './errors.ts'
+import { replacement } from './nft.ts'
+import { firstLine, type Runner, type Started } from './run.ts'
+import { nftTable } from './scheme.ts'
+import { configure, remove, startUserspace, type WireguardKind } from './wireguard.ts'
+
+export interface Means {
+  readonly runner: Runner
+  readonly stateDir: string
+  readonly wireguard: WireguardKind
+  readonly privateKeys: ReadonlyMap<string, string>
+  /** wireguard-go processes by device: read, and written when one is started or ended. */
+  readonly daemons: Map<string, Started>
+  /** Keeps a ruleset where an operator can read it; returns the path. */
+  readonly keep: (name: string, text: string) => Promise<string>
+}
+
+type IpChange = Change & { readonly kind: 'ip' }
+/** Things that go in one round: all of a kind, and `ip` lines up to where links must be up before routes. */
+const roundOf = (change: Change): string => (change.kind === 'ip' ? (change.object === 'link' || change.object === 'addr' ? 'ip links' : 'ip routes') : change.kind)
+
+export async function batch(runner: Runner, changes: readonly IpChange[], tolerant: boolean): Promise<void> {
+  await Promise.all(
+    ([4, 6] as const).map(async (family) => {
+      const lines = changes.filter((change) => change.family === family).map((change) => change.line)
+      if (lines.length === 0) return
+      const command = ['ip', `-${family}`, ...(tolerant ? ['-force'] : []), '-batch', '-']
+      const output = await runner.change(command, { input: `${lines.join('\n')}\n`, show: lines.map((line) => `ip -${family} ${line}`) })
+      if (output.code === 0) return
+      // What is already gone (a route whose device vanished) is as good as deleted.
+      const problems = output.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Command failed'))
+      if (tolerant && problems.every((line) => /No such process|No such file|Cannot assign requested address|Cannot find device/.test(line))) return
+      const failed = Number(/Command failed -:(\d+)/.exec(output.stderr)?.[1] ?? 1)
+      throw new DeviceError(finding('D030', [], `"ip -${family} ${lines[failed - 1] ?? ''}" failed: ${firstLine(output)}`, 'run the agent as root; if it is, another program may hold the same object: look with ip monitor'))
+    }),
+  )
+}
+
+export async function checkRuleset(runner: Runner, text: string): Promise<string> {
+  const output = await runner.read(['nft', '-c', '-f', '-'], { input: replacement(text) })
+  return output.code === 0 ? '' : firstLine(output)
+}
+
+async function load(means: Means, text: string): Promise<void> {
+  const path = await means.keep('causeway.nft', replacement(text))
+  const output = await means.runner.change(['nft', '-f', path], means.runner.dryRun ? { show: ['nft -f - <<EOF', ...replacement(text).split('\n'), 'EOF'] } : {})
+  if (output.code !== 0) throw new DeviceError(finding('D007', [nftTable], `nft refuses the ruleset, nothing of it was loaded: ${firstLine(output)}`, `look at ${path}; the previous table still stands`))
+}
+
+export async function apply(means: Means, changes: readonly Change[], { tolerant }: { readonly tolerant: boolean }): Promise<void> {
+  const rounds: Change[][] = []
+  for (const change of changes) {
+    const last = rounds.at(-1)
+    if (last && roundOf(last[0]!) === roundOf(change)) last.push(change)
+    else rounds.push([change])
+  }
+  for (const round of rounds) {
+    const lines = round.filter((change) => change.kind === 'ip')
+    if (lines.length > 0) {
+      await batch(means.runner, lines, tolerant)
+      continue
+    }
+    const creates = round.filter((change) => change.kind === 'create')
+    if (creates.length > 0 && means.wireguard === 'kernel') {
+      await batch(means.runner, creates.map((change) => ({ kind: 'ip', object: 'link', family: 6, line: `link add dev ${change.device} type wireguard` })), false)
+      continue
+    }
+    const results = await Promise.allSettled(round.map((change) => one(means, change)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+}
+
+async function one(means: Means, change: Change): Promise<void> {
+  switch (change.kind) {
+    case 'create': {
+      const daemon = await startUserspace(means.runner, change.device, means.stateDir)
+      if (daemon) means.daemons.set(change.device, daemon)
+      return
+    }
+    case 'wireguard':
+      return configure(means.runner, change.link, means.privateKeys.get(change.link.name)!)
+    case 'sysctl':
+      return means.runner.writeFile(join('/proc/sys', change.key), change.value)
+    case 'nft':
+      return load(means, change.text)
+    case 'remove':
+      await remove(means.runner, change.device, means.daemons.get(change.device))
+      means.daemons.delete(change.device)
+      return
+    case 'ip':
+      return batch(means.runner, [change], false)
+    default:
+      change satisfies never
+  }
+}

@@ -1,0 +1,237 @@
+/** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
+import type { Choice } from '../device.ts'
+import type { Group, ReadyInterface, ReadyTunnel, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
+import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
+import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
+import { cover, ruleset } from './nft.ts'
+import type { Observed } from './observe.ts'
+import { classMask, classTable, guardTable, lastResortMetric, meshTable, nexthopIds, nexthopKey, outerMark, outerMask, priority, uplinkTable } from './scheme.ts'
+
+export interface Desired extends Kernel {
+  readonly links: readonly Link[]
+  readonly sysctls: readonly Sysctl[]
+  /** `table inet causeway { … }`. */
+  readonly nft: string
+}
+export interface Situation {
+  readonly interfaces: Observed['interfaces']
+  readonly defaults: Observed['defaults']
+  /** Device name → public key of the private key that the box holds for it. */
+  readonly publicKeys: ReadonlyMap<string, string>
+  /** A group that isn't named starts on its first hop that is ready. */
+  readonly choices: readonly Choice[]
+  /** Ports of tunnels that the config no longer names but that stay until the commit is confirmed. */
+  readonly keptPorts: readonly number[]
+}
+
+const families: readonly Family[] = [4, 6]
+const any: Record<Family, Prefix> = { 4: prefix('0.0.0.0/0'), 6: prefix('::/0') }
+/** RFC 1918, RFC 4193. */
+const privateSpace: readonly Prefix[] = [prefix('10.0.0.0/8'), prefix('172.16.0.0/12'), prefix('192.168.0.0/16'), prefix('fc00::/7')]
+
+export const endpointText = (of: { readonly address: Address; readonly port: number }): string => (familyOf(of.address) === 6 ? `[${of.address}]:${of.port}` : `${of.address}:${of.port}`)
+
+/** The device of a tunnel. While two link epochs stand side by side, the older one carries: it is the one already proven. */
+export function deviceOf(config: SiteConfig, tunnel: string): string | undefined {
+  const ready = config.tunnels.filter((one) => one.id === tunnel).sort((a, b) => a.linkEpoch - b.linkEpoch)[0]
+  return ready && interfaceOf(config, ready)?.device
+}
+export const interfaceOf = (config: SiteConfig, tunnel: ReadyTunnel): ReadyInterface | undefined =>
+  config.interfaces.find((one) => one.id === tunnel.interface && one.linkEpoch === tunnel.linkEpoch)
+
+/** What a group's nexthop points to: a device, or '' when unreachable. */
+export function chosenDevice(config: SiteConfig, group: Group, choices: readonly Choice[]): string {
+  const choice = choices.find((one) => one.remote === group.remote && one.trafficClass === group.trafficClass && one.arrived === group.arrived)
+  if (choice === undefined) {
+    for (const hop of group.via) {
+      const device = deviceOf(config, hop.tunnel)
+      if (device !== undefined) return device
+    }
+    return ''
+  }
+  if (choice.hop === 'unreachable') return ''
+  const hop = group.via[choice.hop]
+  return (hop && deviceOf(config, hop.tunnel)) ?? ''
+}
+
+/** Families in which a group is used: those of the routes to its remote. */
+export const familiesOf = (config: SiteConfig, remote: string): readonly Family[] => families.filter((family) => config.routes.some((route) => route.remote === remote && familyOf(route.to) === family))
+
+export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group, family: Family) => number } {
+  const ids = nexthopIds(config.groups.flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
+  return { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
+}
+
+function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {
+  return config.interfaces.map((one): Link => {
+    const uplink = config.uplinks.find((each) => each.id === one.uplink)
+    const peers = config.tunnels
+      .filter((tunnel) => tunnel.interface === one.id && tunnel.linkEpoch === one.linkEpoch)
+      .map((tunnel) => ({
+        publicKey: tunnel.peer.publicKey,
+        endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
+        allowedIps: [...tunnel.peer.allowedIps].sort(),
+        keepalive: tunnel.initiates && uplink !== undefined && behindNat(uplink) ? 15 : 0,
+      }))
+      .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1))
+    return {
+      name: one.device,
+      up: true,
+      mtu: config.network.mtu,
+      publicKey: publicKeys.get(one.device) ?? '',
+      listenPort: one.listenPort,
+      fwmark: uplink === undefined ? 0 : outerMark(uplink.slot),
+      peers,
+    }
+  })
+}
+/** A dynamic uplink may be behind NAT, and a forwarded one is: only there does an idle mapping have to be kept open. */
+const behindNat = (uplink: Uplink): boolean => uplink.endpoint.kind === 'dynamic' || uplink.endpoint.public !== hostOf(uplink.endpoint.address)
+
+function addresses(config: SiteConfig): readonly DeviceAddress[] {
+  return [
+    { device: 'lo', address: `${config.loopback}/${familyOf(config.loopback) === 6 ? 128 : 32}` },
+    ...config.lans.map((lan) => ({ device: lan.interface, address: lan.address })),
+    ...config.tunnels.flatMap((tunnel) => {
+      const device = interfaceOf(config, tunnel)?.device
+      return device === undefined ? [] : [{ device, address: `${tunnel.inside}/128` }]
+    }),
+  ]
+}
+
+function uplinkRoutes(config: SiteConfig, { interfaces, defaults }: Situation): { readonly routes: readonly Route[]; readonly rules: readonly PolicyRule[] } {
+  const routes: Route[] = []
+  const rules: PolicyRule[] = []
+  for (const uplink of config.uplinks) {
+    const table = uplinkTable(uplink.slot)
+    const os = interfaces.find((one) => one.name === uplink.interface)
+    const own = (os?.addresses ?? []).map(addressWithLength)
+    for (const address of own) {
+      const family = familyOf(address)
+      routes.push({ family, table, to: networkOf(address), metric: 0, target: { kind: 'device', device: uplink.interface, router: '' }, source: '' })
+      rules.push({ family, priority: priority.uplinkSource, fwmark: 0, mask: 0, from: hostOf(address), iif: '', action: { kind: 'lookup', table, withoutDefault: false } })
+    }
+    for (const family of families) {
+      const stated = uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.router) === family ? { device: uplink.interface, router: uplink.endpoint.router } : undefined
+      const found = stated ?? defaults.find((route) => route.family === family && route.device === uplink.interface)
+      if (found && os?.up === true && own.some((address) => familyOf(address) === family)) {
+        routes.push({ family, table, to: any[family], metric: 0, target: { kind: 'device', device: uplink.interface, router: found.router }, source: '' })
+      }
+      // Without it a tunnel whose uplink is gone would leave by another uplink, and its probes would lie.
+      routes.push({ family, table, to: any[family], metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
+      rules.push({ family, priority: priority.outer, fwmark: outerMark(uplink.slot), mask: outerMask, from: '', iif: '', action: { kind: 'lookup', table, withoutDefault: false } })
+    }
+  }
+  return { routes, rules }
+}
+
+/** Where packets of the gateway itself (an ICMP error above all) come from, so that the other end's policy knows them. */
+function sourceFor(config: SiteConfig, segment: string, family: Family): string {
+  const lans = config.lans.filter((lan) => familyOf(lan.prefix) === family)
+  const lan = lans.find((one) => one.segment === segment) ?? lans[0]
+  return lan ? hostOf(lan.address) : family === familyOf(config.loopback) ? config.loopback : ''
+}
+
+function overlay(config: SiteConfig, choices: readonly Choice[]): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
+  const { idOf } = nexthopPlan(config)
+  const meshDevices = config.interfaces.filter((one) => one.kind === 'mesh').map((one) => one.device)
+  const nexthops: Nexthop[] = []
+  const routes: Route[] = []
+  const rules: PolicyRule[] = []
+  const unreachable = (family: Family, to: string, table: number): Route => ({ family, table, to, metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
+  const lookup = (family: Family, at: number, table: number | 'main', more: { readonly fwmark?: number; readonly iif?: string; readonly withoutDefault?: boolean } = {}): PolicyRule => ({
+    family,
+    priority: at,
+    fwmark: more.fwmark ?? 0,
+    mask: more.fwmark === undefined ? 0 : classMask,
+    from: '',
+    iif: more.iif ?? '',
+    action: { kind: 'lookup', table, withoutDefault: more.withoutDefault ?? false },
+  })
+
+  for (const group of config.groups) {
+    const device = chosenDevice(config, group, choices)
+    for (const family of familiesOf(config, group.remote)) nexthops.push({ id: idOf(group, family), family, device })
+  }
+  const classes = config.classes.some((one) => one.index === 0) ? config.classes : [{ id: 'default', index: 0 }, ...config.classes]
+  for (const one of classes) {
+    for (const arrived of meshDevices.length > 0 ? (['anywhere', 'mesh'] as const) : (['anywhere'] as const)) {
+      const table = arrived === 'mesh' ? meshTable(one.index) : classTable(one.index)
+      for (const route of config.routes) {
+        const family = familyOf(route.to)
+        const group = config.groups.find((each) => each.remote === route.remote && each.trafficClass === one.id && each.arrived === arrived)
+        if (group) routes.push({ family, table, to: route.to, metric: 0, target: { kind: 'nexthop', id: idOf(group, family) }, source: sourceFor(config, route.segment, family) })
+        if (arrived === 'anywhere') routes.push(unreachable(family, route.to, table))
+      }
+      if (arrived === 'mesh') {
+        for (const lan of config.lans) routes.push({ family: familyOf(lan.prefix), table, to: lan.prefix, metric: 0, target: { kind: 'device', device: lan.interface, router: '' }, source: '' })
+        for (const family of families) routes.push(unreachable(family, any[family], table))
+      }
+    }
+  }
+  for (const family of families) {
+    for (const device of meshDevices) {
+      for (const one of classes) rules.push(lookup(family, priority.mesh + (one.index === 0 ? 1 : 0), meshTable(one.index), { iif: device, ...(one.index === 0 ? {} : { fwmark: one.index }) }))
+    }
+    rules.push(lookup(family, priority.connected, 'main', { withoutDefault: true }))
+    for (const one of classes) {
+      if (one.index === 0) rules.push(lookup(family, priority.defaultClass, classTable(0)))
+      else rules.push(lookup(family, priority.trafficClass(one.index), classTable(one.index), { fwmark: one.index }))
+    }
+    rules.push(lookup(family, priority.guard, guardTable))
+    for (const lan of new Map(config.lans.map((each) => [`${each.interface} ${each.segment}`, each])).values()) {
+      const segment = config.segments.find((each) => each.id === lan.segment)
+      rules.push({ family, priority: priority.lan(segment?.index ?? 0), fwmark: 0, mask: 0, from: '', iif: lan.interface, action: { kind: 'unreachable' } })
+    }
+  }
+  const guarded = cover([...privateSpace, ...config.network.pool, ...config.routes.map((route) => route.to), ...config.lans.map((lan) => lan.prefix)])
+  for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
+  for (const tunnel of config.tunnels) {
+    const device = interfaceOf(config, tunnel)?.device
+    if (device !== undefined) routes.push({ family: 6, table: 'main', to: `${tunnel.farInside}/128`, metric: 0, target: { kind: 'device', device, router: '' }, source: tunnel.inside })
+  }
+  return { nexthops, routes, rules }
+}
+
+function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
+  const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
+  const all: readonly (readonly [string, number])[] = [
+    // A switch costs the same at one route and at ten thousand: routes are not announced again when a nexthop moves.
+    ['net/ipv4/nexthop_compat_mode', 0],
+    // The kernel takes the stricter of `all` and the device; asymmetric paths are legal, and nft guards sources.
+    ['net/ipv4/conf/all/rp_filter', 0],
+    ['net/ipv4/conf/all/src_valid_mark', 1],
+    ['net/ipv4/conf/all/send_redirects', 0],
+    ...present.flatMap((uplink) => [
+      [`net/ipv4/conf/${uplink.interface}/rp_filter`, 0] as const,
+      // 2: keep listening to router advertisements although we forward.
+      [`net/ipv6/conf/${uplink.interface}/accept_ra`, 2] as const,
+    ]),
+    ...config.interfaces.flatMap((one) => [[`net/ipv4/conf/${one.device}/rp_filter`, 0] as const, [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const]),
+    // Last: by now the policy stands.
+    ['net/ipv6/conf/all/forwarding', 1],
+    ['net/ipv4/ip_forward', 1],
+  ]
+  return all.map(([key, value]) => ({ key, value: String(value) }))
+}
+
+/** What a box can't have now because the interface isn't there: a LAN that is gone must not keep the rest from working. */
+function withoutMissing(config: SiteConfig, { interfaces }: Situation): SiteConfig {
+  return { ...config, lans: config.lans.filter((lan) => interfaces.some((one) => one.name === lan.interface)) }
+}
+
+export function desired(whole: SiteConfig, situation: Situation): Desired {
+  const config = withoutMissing(whole, situation)
+  const outer = uplinkRoutes(config, situation)
+  const inner = overlay(config, situation.choices)
+  const unique = <T>(all: readonly T[]): readonly T[] => [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
+  return {
+    sysctls: sysctls(config, situation),
+    links: links(config, situation.publicKeys),
+    addresses: unique(addresses(config)),
+    nexthops: inner.nexthops,
+    routes: unique([...outer.routes, ...inner.routes]),
+    rules: unique([...outer.rules, ...inner.rules]),
+    nft: ruleset(whole, [...config.interfaces.map((one) => one.listenPort), ...situation.keptPorts]),
+  }
+}

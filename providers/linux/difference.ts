@@ -1,0 +1,132 @@
+/** What separates two kernel states, as the smallest list of changes. Pure. */
+import type { Desired } from './desired.ts'
+import { type DeviceAddress, type Link, nexthopArguments, type Peer, routeArguments, routeIdentity, routeKey, ruleArguments } from './kernel.ts'
+import type { Observed } from './observe.ts'
+import { isOurs } from './scheme.ts'
+import { type Family, contains, type Prefix } from '#src/net/address.ts'
+
+export type Change =
+  | { readonly kind: 'create'; readonly device: string }
+  | { readonly kind: 'wireguard'; readonly link: Link; readonly why: string }
+  /** A line for `ip -FAMILY -batch -`. */
+  | { readonly kind: 'ip'; readonly object: 'link' | 'addr' | 'nexthop' | 'route' | 'rule'; readonly family: Family; readonly line: string }
+  | { readonly kind: 'sysctl'; readonly key: string; readonly value: string; readonly was: string }
+  | { readonly kind: 'nft'; readonly text: string }
+  | { readonly kind: 'remove'; readonly device: string }
+
+export interface Difference {
+  /** In the order in which they are made. */
+  readonly make: readonly Change[]
+  /** What the kernel has of ours and the config doesn't name, last used first. */
+  readonly prune: readonly Change[]
+}
+/** What the driver remembers between runs, because a kernel can't tell it. */
+export interface Memory {
+  /** Networks whose addresses on `lo` are ours. */
+  readonly ulas: readonly string[]
+  /** LAN addresses that the OS didn't have. */
+  readonly addedAddresses: readonly DeviceAddress[]
+  /** The ruleset that was loaded last, and how the kernel listed it then. */
+  readonly nft: { readonly text: string; readonly listing: string }
+}
+export interface Sysctls {
+  readonly [key: string]: string | undefined
+}
+
+const peerText = (peer: Peer): string => `${peer.publicKey} ${peer.allowedIps.join(',')} ${peer.keepalive}`
+
+/** Why a device's WireGuard settings have to be written again, or ''. */
+export function wireguardDiffers(want: Link, have: Link | undefined): string {
+  if (!have) return 'new'
+  if (want.publicKey !== have.publicKey) return 'another key'
+  if (want.listenPort !== have.listenPort) return `listens on ${have.listenPort} instead of ${want.listenPort}`
+  if (want.fwmark !== have.fwmark) return 'another mark'
+  for (const peer of want.peers) {
+    const found = have.peers.find((one) => one.publicKey === peer.publicKey)
+    if (!found) return `peer ${peer.publicKey} is missing`
+    if (peerText(found) !== peerText(peer)) return `peer ${peer.publicKey} has other allowed IPs or keepalive`
+    // A peer that roams has no endpoint of ours; what WireGuard learned stays.
+    if (peer.endpoint !== '' && peer.endpoint !== found.endpoint) return `peer ${peer.publicKey} is at ${found.endpoint || 'no endpoint'} instead of ${peer.endpoint}`
+  }
+  const foreign = have.peers.find((peer) => !want.peers.some((one) => one.publicKey === peer.publicKey))
+  return foreign ? `peer ${foreign.publicKey} does not belong there` : ''
+}
+
+export function difference(want: Desired, have: Observed, sysctls: Sysctls, memory: Memory): Difference {
+  const make: Change[] = []
+  const prune: Change[] = []
+  const ip = (to: Change[], object: (Change & { kind: 'ip' })['object'], family: Family, line: string): void => void to.push({ kind: 'ip', object, family, line })
+  const addressKey = (at: DeviceAddress): string => `${at.address} dev ${at.device}`
+  const familyOfText = (text: string): Family => (text.includes(':') ? 6 : 4)
+
+  for (const link of want.links) if (!have.links.some((one) => one.name === link.name)) make.push({ kind: 'create', device: link.name })
+  for (const link of want.links) {
+    const why = wireguardDiffers(link, have.links.find((one) => one.name === link.name))
+    if (why !== '') make.push({ kind: 'wireguard', link, why })
+  }
+  for (const link of want.links) {
+    const found = have.links.find((one) => one.name === link.name)
+    if (found?.mtu !== link.mtu || !found.up) ip(make, 'link', 6, `link set dev ${link.name} addrgenmode none mtu ${link.mtu} up`)
+  }
+  for (const device of new Set(want.addresses.map((at) => at.device))) {
+    if (!isOurs(device) && have.off.includes(device)) ip(make, 'link', 6, `link set dev ${device} up`)
+  }
+  const present = new Set(have.addresses.map(addressKey))
+  for (const at of want.addresses) {
+    if (!present.has(addressKey(at))) ip(make, 'addr', familyOfText(at.address), `addr add ${addressKey(at)}${familyOfText(at.address) === 6 ? ' nodad' : ''}`)
+  }
+  const [late, early] = [want.sysctls.filter((one) => /forward/.test(one.key)), want.sysctls.filter((one) => !/forward/.test(one.key))]
+  const sysctl = (one: Desired['sysctls'][number]): void => {
+    const was = sysctls[one.key]
+    if (was !== one.value) make.push({ kind: 'sysctl', ...one, was: was ?? '' })
+  }
+  early.forEach(sysctl)
+
+  const hops = new Map(have.nexthops.map((hop) => [hop.id, nexthopArguments(hop)]))
+  for (const hop of want.nexthops) if (hops.get(hop.id) !== nexthopArguments(hop)) ip(make, 'nexthop', hop.family, `nexthop replace ${nexthopArguments(hop)}`)
+  const routes = new Map(have.routes.map((route) => [routeKey(route), routeArguments(route)]))
+  for (const route of want.routes) if (routes.get(routeKey(route)) !== routeArguments(route)) ip(make, 'route', route.family, `route replace ${routeArguments(route)}`)
+  const ruleKey = (rule: Desired['rules'][number]): string => `-${rule.family} ${ruleArguments(rule)}`
+  const rules = new Set(have.rules.map(ruleKey))
+  for (const rule of want.rules) if (!rules.has(ruleKey(rule))) ip(make, 'rule', rule.family, `rule add ${ruleArguments(rule)}`)
+  if (have.nft === '' || memory.nft.text !== want.nft || memory.nft.listing !== have.nft) make.push({ kind: 'nft', text: want.nft })
+  late.forEach(sysctl)
+
+  const wantedRules = new Set(want.rules.map(ruleKey))
+  for (const rule of have.rules) if (!wantedRules.has(ruleKey(rule))) ip(prune, 'rule', rule.family, `rule del ${ruleArguments(rule)}`)
+  const wantedRoutes = new Set(want.routes.map(routeKey))
+  for (const route of have.routes) if (!wantedRoutes.has(routeKey(route))) ip(prune, 'route', route.family, `route del ${routeIdentity(route)}`)
+  const wantedHops = new Set(want.nexthops.map((hop) => hop.id))
+  for (const hop of have.nexthops) if (!wantedHops.has(hop.id)) ip(prune, 'nexthop', hop.family, `nexthop del id ${hop.id}`)
+  const wantedAddresses = new Set(want.addresses.map(addressKey))
+  const wantedLinks = new Set(want.links.map((link) => link.name))
+  for (const at of have.addresses) {
+    const ours =
+      (wantedLinks.has(at.device) && isOurs(at.device)) ||
+      (at.device === 'lo' && memory.ulas.some((ula) => contains(ula as Prefix, at.address.slice(0, at.address.indexOf('/')) as Prefix))) ||
+      memory.addedAddresses.some((one) => addressKey(one) === addressKey(at))
+    if (ours && !wantedAddresses.has(addressKey(at))) ip(prune, 'addr', familyOfText(at.address), `addr del ${addressKey(at)}`)
+  }
+  for (const link of have.links) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
+  return { make, prune }
+}
+
+/** One change in words, for findings and test failures. */
+export function say(change: Change): string {
+  switch (change.kind) {
+    case 'create':
+      return `interface ${change.device} is missing`
+    case 'wireguard':
+      return `${change.link.name}: ${change.why}`
+    case 'ip':
+      return `ip -${change.family} ${change.line}`
+    case 'sysctl':
+      return `${change.key} is ${change.was === '' ? 'missing' : change.was} instead of ${change.value}`
+    case 'nft':
+      return 'table inet causeway is not the one that was loaded'
+    case 'remove':
+      return `interface ${change.device} is left over`
+    default:
+      return change satisfies never
+  }
+}

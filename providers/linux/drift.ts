@@ -1,0 +1,73 @@
+/** Is the kernel what the model says? By comparison, and by asking the kernel itself where packets would go. */
+import type { Choice } from '../device.ts'
+import type { Finding, RouteVector, SiteConfig } from '#src/fabric/fabric.ts'
+import { familyOf } from '#src/net/address.ts'
+import { chosenDevice, deviceOf } from './desired.ts'
+import { type Change, type Difference, say } from './difference.ts'
+import { finding } from './errors.ts'
+import type { Runner } from './run.ts'
+
+const pageOf: Record<Change['kind'], string> = { create: 'D020', remove: 'D020', wireguard: 'D021', ip: 'D022', nft: 'D023', sysctl: 'D025' }
+
+export function drifted({ make, prune }: Difference): readonly Finding[] {
+  const inWords = (change: Change, extra: boolean): string => (change.kind === 'ip' ? `${extra ? 'left over, to be undone by' : 'missing'}: ${say(change)}` : say(change))
+  return [...make.map((change) => ({ change, extra: false })), ...prune.map((change) => ({ change, extra: true }))].map(({ change, extra }) =>
+    finding(pageOf[change.kind], [], inWords(change, extra), 'the agent puts it right; who changed it stands in the system log'),
+  )
+}
+
+interface Question {
+  readonly vector: RouteVector
+  readonly line: string
+  /** Devices of which any is right; [] = unreachable. */
+  readonly devices: readonly string[]
+}
+
+function questions(config: SiteConfig, choices: readonly Choice[]): readonly Question[] {
+  return config.vectors.flatMap((vector): readonly Question[] => {
+    const { from, expect } = vector
+    const mark = config.classes.find((one) => one.id === vector.trafficClass)?.index ?? 0
+    const iif = from.kind === 'lan' ? config.lans.find((lan) => lan.segment === from.segment)?.interface : deviceOf(config, from.tunnel)
+    // A mesh tunnel that waits for the other end's key has no interface to ask about.
+    if (iif === undefined) return []
+    let devices: readonly string[]
+    switch (expect.kind) {
+      case 'lan':
+        devices = config.lans.filter((lan) => lan.segment === expect.segment).map((lan) => lan.interface)
+        break
+      case 'remote': {
+        const group = config.groups.find((one) => one.remote === expect.remote && one.trafficClass === vector.trafficClass && one.arrived === (from.kind === 'mesh' ? 'mesh' : 'anywhere'))
+        const device = group ? chosenDevice(config, group, choices) : ''
+        devices = device === '' ? [] : [device]
+        break
+      }
+      case 'unreachable':
+        devices = []
+        break
+      default:
+        return expect satisfies never
+    }
+    return [{ vector, devices, line: `route get ${vector.to} from ${vector.source} iif ${iif} mark ${mark}` }]
+  })
+}
+
+export async function vectorFindings(runner: Runner, config: SiteConfig, choices: readonly Choice[]): Promise<readonly Finding[]> {
+  const all = questions(config, choices)
+  const found = await Promise.all(
+    ([4, 6] as const).map(async (family) => {
+      const asked = all.filter((one) => familyOf(one.vector.to) === family)
+      if (asked.length === 0) return []
+      const output = await runner.read(['ip', `-${family}`, '-j', '-force', '-batch', '-'], { input: `${asked.map((one) => one.line).join('\n')}\n` })
+      const failed = new Set([...output.stderr.matchAll(/Command failed -:(\d+)/g)].map((match) => Number(match[1]) - 1))
+      const answers = [...output.stdout.matchAll(/"dev":"([^"]+)"/g)].map((match) => match[1]!)
+      return asked.flatMap((one, index): readonly Finding[] => {
+        const device = failed.has(index) ? '' : (answers.shift() ?? '')
+        if (device === '' ? one.devices.length === 0 : one.devices.includes(device)) return []
+        return [
+          finding('D024', [], `${one.vector.source} to ${one.vector.to} in class ${one.vector.trafficClass} goes to ${device || 'nowhere'} instead of ${one.devices.join(' or ') || 'nowhere'}`, 'look for a foreign route or rule: ip rule', { witness: [`ip -${family} ${one.line}`] }),
+        ]
+      })
+    }),
+  )
+  return found.flat()
+}

@@ -1,0 +1,261 @@
+/** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
+import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '../device.ts'
+import type { Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { apply, batch, checkRuleset, type Means } from './apply.ts'
+import { missingFeatures, misfits } from './check.ts'
+import { chosenDevice, type Desired, desired, deviceOf, familiesOf, interfaceOf, nexthopPlan } from './desired.ts'
+import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
+import { drifted, vectorFindings } from './drift.ts'
+import { DeviceError, finding } from './errors.ts'
+import { follow, type Follower } from './follow.ts'
+import { forget, keep, remember, store, type Stored } from './memory.ts'
+import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
+import { createSwitch } from './routes.ts'
+import { createRunner, type Runner } from './run.ts'
+import { isOurs, meshTable, nftTable, priority, uplinkTable } from './scheme.ts'
+import { publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
+
+export { DeviceError } from './errors.ts'
+
+export interface LinuxDriverOptions {
+  /** 0700; holds device.json, the loaded ruleset and the logs of wireguard-go. */
+  readonly stateDir: string
+  /** Prints what would be done and does nothing. */
+  readonly dryRun?: boolean
+  /** Where `[#] …` lines go; default standard error. */
+  readonly echo?: (line: string) => void
+  /** Another kernel, for tests. */
+  readonly run?: Runner
+  /** Follow address and router changes of uplinks by `ip monitor`. Default true. */
+  readonly follow?: boolean
+}
+export interface LinuxDriver extends DeviceDriver {
+  /** Fills the uplinks' tables again from what the OS has now; the follower calls it. */
+  refresh(): Promise<void>
+}
+
+const groupKey = (of: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+
+export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
+  const { stateDir } = options
+  const echo = options.echo ?? ((line: string) => void process.stderr.write(`${line}\n`))
+  const runner = options.run ?? createRunner({ echo, dryRun: options.dryRun ?? false })
+  const hotPath = createSwitch(runner, echo)
+  const chosen = new Map<string, Choice>()
+  let applied: SiteConfig | undefined
+  let follower: Follower | undefined
+  let known: Promise<Features> | undefined
+  let last: Promise<unknown> = Promise.resolve()
+
+  /** One at a time, or two would compute their differences from the same kernel. Steering does not wait for it. */
+  function serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = last.then(work, work)
+    last = result.catch(() => {})
+    return result
+  }
+
+  async function readFeatures(): Promise<Features> {
+    const [wireguard, nft, nexthops, charon] = await Promise.all([
+      wireguardKind(runner),
+      runner.read(['nft', 'list', 'tables']),
+      runner.read(['ip', 'nexthop', 'show']),
+      runner.read(['swanctl', '--version']),
+    ])
+    return { wireguard, nftables: nft.code === 0, nexthops: nexthops.code === 0, ipsec: charon.code === 0 ? 'userspace' : 'none' }
+  }
+  const features = (): Promise<Features> => (known ??= readFeatures())
+
+  async function readSysctls(want: Desired['sysctls']): Promise<Sysctls> {
+    const entries = await Promise.all(want.map(async ({ key }) => [key, (await runner.readFile(`/proc/sys/${key}`))?.trim()] as const))
+    return Object.fromEntries(entries)
+  }
+
+  /** What was asked for last; else what the kernel does, if a config still has it; else the first hop that is ready. */
+  function choicesNow(config: SiteConfig, kernel: Observed): readonly Choice[] {
+    const { idOf } = nexthopPlan(config)
+    return config.groups.flatMap((group): readonly Choice[] => {
+      const asked = chosen.get(groupKey(group))
+      if (asked && (asked.hop === 'unreachable' || asked.hop < group.via.length)) return [asked]
+      const ids = familiesOf(config, group.remote).map((family) => idOf(group, family))
+      const device = kernel.nexthops.find((hop) => ids.includes(hop.id))?.device ?? ''
+      const hop = device === '' ? -1 : group.via.findIndex((one) => deviceOf(config, one.tunnel) === device)
+      return hop < 0 ? [] : [{ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop }]
+    })
+  }
+
+  async function readKeys(config: SiteConfig, keys: KeyStore): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
+    const privateKeys = new Map(await Promise.all(config.interfaces.map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const)))
+    return { privateKeys, publicKeys: new Map([...privateKeys].map(([device, key]) => [device, publicKeyOf(key)])) }
+  }
+
+  interface Comparison extends Difference {
+    readonly kernel: Observed
+    readonly memory: Stored
+    readonly choices: readonly Choice[]
+  }
+  async function compare(config: SiteConfig, publicKeys: ReadonlyMap<string, string> | undefined, prune: boolean): Promise<Comparison> {
+    const [kernel, stored] = await Promise.all([observe(runner), remember(stateDir)])
+    const choices = choicesNow(config, kernel)
+    const want = desired(config, {
+      interfaces: kernel.interfaces,
+      defaults: kernel.defaults,
+      // Who has no keys at hand (drift, refresh) compares peers, and takes each device's own key for granted.
+      publicKeys: publicKeys ?? new Map(kernel.links.map((link) => [link.name, link.publicKey])),
+      choices,
+      keptPorts: prune ? [] : kernel.links.filter((link) => !config.interfaces.some((one) => one.device === link.name)).map((link) => link.listenPort),
+    })
+    const memory: Stored = { ...stored, ulas: [...new Set([...stored.ulas, config.network.ula])] }
+    return { ...difference(want, kernel, await readSysctls(want.sysctls), memory), kernel, memory, choices }
+  }
+
+  async function make({ make: changes, prune: leftovers, kernel, memory }: Comparison, config: SiteConfig, prune: boolean, privateKeys: ReadonlyMap<string, string>): Promise<void> {
+    const all = [...changes, ...(prune ? leftovers : [])]
+    if (all.length === 0) return
+    const { wireguard } = await features()
+    const daemons = new Map(Object.entries(memory.daemons))
+    const means: Means = { runner, stateDir, wireguard, privateKeys, daemons, keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)) }
+    const loads = changes.find((change) => change.kind === 'nft')
+    const refused = loads ? await checkRuleset(runner, loads.text) : ''
+    if (refused !== '') throw new DeviceError(finding('D007', [nftTable], `nft refuses the ruleset, nothing was changed: ${refused}`, 'this is a fault in the bundle or an old nft; report it'))
+    // Before the first change: a crash in the middle must not lose what the box was like.
+    const originals = Object.fromEntries(changes.filter((change) => change.kind === 'sysctl' && !isOurs(change.key.split('/')[3] ?? '')).map((change) => (change.kind === 'sysctl' ? [change.key, change.was] : [])))
+    const lanDevices = new Set(config.lans.map((lan) => lan.interface))
+    const added = changes.flatMap((change) => {
+      const match = change.kind === 'ip' && change.object === 'addr' ? /^addr add (\S+) dev (\S+)/.exec(change.line) : null
+      return match && lanDevices.has(match[2]!) ? [{ address: match[1]!, device: match[2]! }] : []
+    })
+    let next: Stored = { ...memory, sysctls: { ...originals, ...memory.sysctls }, addedAddresses: [...memory.addedAddresses, ...added] }
+    const save = async (): Promise<void> => {
+      next = { ...next, daemons: Object.fromEntries(daemons) }
+      if (!runner.dryRun) await store(stateDir, next)
+    }
+    await save()
+    try {
+      await apply(means, changes, { tolerant: false })
+      if (prune) await apply(means, leftovers, { tolerant: true })
+      if (loads) next = { ...next, nft: { text: loads.text, listing: (await observe(runner)).nft } }
+      if (prune) next = { ...next, ulas: [config.network.ula], addedAddresses: next.addedAddresses.filter((one) => config.lans.some((lan) => lan.interface === one.device && lan.address === one.address)) }
+    } finally {
+      for (const link of kernel.links) if (prune && !config.interfaces.some((one) => one.device === link.name)) daemons.delete(link.name)
+      await save()
+    }
+  }
+
+  async function set(config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore }): Promise<void> {
+    const blocking = missingFeatures(await features(), (await runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')) !== undefined)
+    if (blocking[0]) throw new DeviceError(blocking[0])
+    for (const choice of how.choices) chosen.set(groupKey(choice), choice)
+    const { privateKeys, publicKeys } = await readKeys(config, how.keys)
+    const before = new Map(chosen)
+    const comparison = await compare(config, publicKeys, how.prune)
+    await make(comparison, config, how.prune, privateKeys)
+    applied = config
+    // Whoever was steered meanwhile was perhaps overwritten by what was compared before.
+    const moved = [...chosen.values()].filter((choice) => before.get(groupKey(choice)) !== choice)
+    if (moved.length > 0) await steer(moved)
+    if (options.follow !== false) follower ??= follow(runner, refresh)
+  }
+
+  /** Uplink tables, their rules, and routes that vanish with a device; nothing that the config decides. */
+  async function refresh(): Promise<void> {
+    await serially(async () => {
+      const config = applied
+      if (config === undefined) return
+      const comparison = await compare(config, undefined, false)
+      const tables = [...config.uplinks.map((uplink) => uplinkTable(uplink.slot)), ...config.classes.map((one) => meshTable(one.index)), meshTable(0)]
+      const follows = (change: Change): boolean =>
+        change.kind === 'ip' &&
+        ((change.object === 'route' && tables.some((table) => change.line.includes(`table ${table} `))) || (change.object === 'rule' && change.line.includes(`priority ${priority.uplinkSource} `)))
+      const made = comparison.make.filter(follows)
+      const gone = comparison.prune.filter((change) => follows(change))
+      await batch(runner, [...made, ...gone].filter((change) => change.kind === 'ip'), true)
+    })
+  }
+
+  function findGroup(config: SiteConfig, choice: Choice): Group {
+    const group = config.groups.find((one) => groupKey(one) === groupKey(choice))
+    const hop = choice.hop === 'unreachable' ? undefined : group?.via[choice.hop]
+    if (group && (choice.hop === 'unreachable' || (hop && deviceOf(config, hop.tunnel) !== undefined))) return group
+    throw new DeviceError(
+      finding(
+        'D036',
+        [choice.remote],
+        group ? `the way to ${choice.remote} for class ${choice.trafficClass} has no hop ${choice.hop} that is ready` : `there is no way to ${choice.remote} for class ${choice.trafficClass} (${choice.arrived}) in this configuration`,
+        'choose a hop of the configuration that was applied last',
+      ),
+    )
+  }
+  async function steer(choices: readonly Choice[]): Promise<void> {
+    const config = applied
+    if (config === undefined) throw new DeviceError(finding('D037', [], 'nothing was applied yet, so there is nothing to steer', 'call set() first'))
+    const { idOf } = nexthopPlan(config)
+    const hops = choices.flatMap((choice) => {
+      const group = findGroup(config, choice)
+      return familiesOf(config, group.remote).map((family) => ({ id: idOf(group, family), family, device: chosenDevice(config, group, [choice]) }))
+    })
+    for (const choice of choices) chosen.set(groupKey(choice), choice)
+    await hotPath.replace(hops)
+  }
+
+  return {
+    features,
+    inventory: async () => (await readInterfaces(runner)).interfaces,
+    async check(config) {
+      const [found, kernel, ipv6] = await Promise.all([features(), readInterfaces(runner), runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')])
+      const findings = [...missingFeatures(found, ipv6 !== undefined), ...misfits(config, kernel)]
+      if (found.nftables) {
+        const want = desired(config, { interfaces: kernel.interfaces, defaults: kernel.defaults, publicKeys: new Map(), choices: [], keptPorts: [] })
+        const refused = await checkRuleset(runner, want.nft)
+        if (refused !== '') findings.push(finding('D007', [nftTable], `nft refuses the ruleset: ${refused}`, 'this is a fault in the bundle or an old nft; report it'))
+      }
+      return findings
+    },
+    set: (config, how) => serially(() => set(config, how)),
+    steer,
+    refresh,
+    async rehandshake(tunnel: TunnelId) {
+      const ready = applied?.tunnels.filter((one) => one.id === tunnel) ?? []
+      if (applied === undefined || ready.length === 0) throw new DeviceError(finding('D038', [tunnel], `tunnel ${tunnel} is not in the configuration that was applied last`, 'name one of its tunnels'))
+      const { interfaces, defaults } = await readInterfaces(runner)
+      const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: [], keptPorts: [] })
+      for (const one of ready) {
+        const device = interfaceOf(applied, one)?.device
+        const peer = want.links.find((link) => link.name === device)?.peers.find((each) => each.publicKey === one.peer.publicKey)
+        if (device !== undefined && peer) await renew(runner, device, peer)
+      }
+    },
+    async counters() {
+      const config = applied
+      if (config === undefined) return []
+      const links = await readWireguard(runner)
+      return config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
+        const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => one.publicKey === tunnel.peer.publicKey)
+        return peer ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }] : []
+      })
+    },
+    drift: (config) =>
+      serially(async () => {
+        const comparison = await compare(config, undefined, true)
+        return [...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices))]
+      }),
+    wipe: () =>
+      serially(async () => {
+        const [kernel, memory] = await Promise.all([observe(runner), remember(stateDir)])
+        const wireguard: WireguardKind = (await features()).wireguard
+        const none: Desired = { sysctls: [], links: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
+        const { prune } = difference(none, kernel, {}, memory)
+        const means: Means = { runner, stateDir, wireguard, privateKeys: new Map(), daemons: new Map(Object.entries(memory.daemons)), keep: () => Promise.resolve('') }
+        await apply(means, prune, { tolerant: true })
+        if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
+        for (const [key, value] of Object.entries(memory.sysctls)) if (value !== '') await runner.writeFile(`/proc/sys/${key}`, value)
+        if (!runner.dryRun) await forget(stateDir, [...kernel.links.map((link) => link.name), ...Object.keys(memory.daemons)])
+        applied = undefined
+        chosen.clear()
+      }),
+    async close() {
+      follower?.close()
+      await last
+      hotPath.close()
+    },
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The one nft table, as text: classification, policy, anti-spoofing, MSS. Replaced whole in one transaction, so there is
+ * no moment with half a policy. See README.md for the chains.
+ */
+import type { Rule, SiteConfig, Transit } from '#src/fabric/fabric.ts'
+import { comparePrefixes, contains, type Family, familyOf, hostPrefix, type Prefix } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
+import { hex, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
+
+const families = [4, 6] as const
+const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
+const tunnels = `"${tunnelPrefix}*"`
+const icmpErrors = ['icmp type { destination-unreachable, time-exceeded, parameter-problem } accept', 'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept']
+
+/** Sorted, without what another member already holds: nft refuses overlapping intervals. */
+export function cover(prefixes: readonly Prefix[]): readonly Prefix[] {
+  const kept: Prefix[] = []
+  for (const prefix of [...new Set(prefixes)].sort(comparePrefixes)) {
+    const last = kept.at(-1)
+    if (last === undefined || !contains(last, prefix)) kept.push(prefix)
+  }
+  return kept
+}
+const ofFamily = (prefixes: readonly Prefix[], family: Family): readonly Prefix[] => cover(prefixes.filter((prefix) => familyOf(prefix) === family))
+const oneOf = (members: readonly (string | number)[]): string => (members.length === 1 ? String(members[0]) : `{ ${members.join(', ')} }`)
+const names = (devices: readonly string[]): string => oneOf([...new Set(devices)].sort().map((name) => `"${name}"`))
+
+/** What a list of ports matches; [] matches nothing, so its rule is left out. `port` is the nft expression of the service's end. */
+function portMatches(ports: readonly PortRange[], family: Family, port: (protocol: 'tcp' | 'udp') => string): readonly string[] {
+  if (ports.some((range) => range.protocol === 'any')) return ['']
+  const matches: string[] = []
+  if (ports.some((range) => range.protocol === 'icmp')) matches.push(`meta l4proto ${family === 4 ? 'icmp' : 'ipv6-icmp'} `)
+  for (const protocol of ['tcp', 'udp'] as const) {
+    const ranges = ports.filter((range) => range.protocol === protocol).sort((a, b) => a.from - b.from)
+    if (ranges.length === 0) continue
+    const all = ranges.some((range) => range.from === 0 && range.to === 65535)
+    const merged: { from: number; to: number }[] = []
+    for (const { from, to } of ranges) {
+      const last = merged.at(-1)
+      if (last && from <= last.to + 1) last.to = Math.max(last.to, to)
+      else merged.push({ from, to })
+    }
+    matches.push(all ? `meta l4proto ${protocol} ` : `meta l4proto ${protocol} ${port(protocol)} ${oneOf(merged.map(({ from, to }) => (from === to ? from : `${from}-${to}`)))} `)
+  }
+  return matches
+}
+
+/** A rule narrowed to the pairs in which this site owns an end. */
+function ownedPairs(rule: Rule, own: readonly Prefix[], family: Family): readonly { readonly from: readonly Prefix[]; readonly to: readonly Prefix[]; readonly owns: 'from' | 'to' }[] {
+  const isOwn = (prefix: Prefix): boolean => own.some((lan) => contains(lan, prefix))
+  const from = ofFamily(rule.from.prefixes, family)
+  const to = ofFamily(rule.to.prefixes, family)
+  const pairs = [
+    { from: from.filter(isOwn), to, owns: 'from' as const },
+    { from, to: to.filter(isOwn), owns: 'to' as const },
+  ]
+  return pairs.filter((pair) => pair.from.length > 0 && pair.to.length > 0)
+}
+
+/** Both directions. Pairs that overlap without one holding the other can't stand in one interval set: they become rules. */
+function transitPairs(transits: readonly Transit[], family: Family): { readonly set: readonly string[]; readonly single: readonly string[] } {
+  const both = transits.filter(({ a }) => familyOf(a) === family).flatMap(({ a, b }) => [{ a, b }, { a: b, b: a }])
+  const distinct = [...new Map(both.map((pair) => [`${pair.a} . ${pair.b}`, pair])).entries()].sort(([, x], [, y]) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b))
+  const holds = (x: Transit, y: Transit): boolean => x !== y && contains(x.a, y.a) && contains(x.b, y.b)
+  const outer = distinct.filter(([, pair]) => !distinct.some(([, other]) => holds(other, pair)))
+  const meets = (x: Prefix, y: Prefix): boolean => contains(x, y) || contains(y, x)
+  const set: [string, Transit][] = []
+  const single: string[] = []
+  for (const [text, pair] of outer) {
+    if (set.some(([, other]) => meets(other.a, pair.a) && meets(other.b, pair.b))) single.push(`${word(family)} saddr ${pair.a} ${word(family)} daddr ${pair.b}`)
+    else set.push([text, pair])
+  }
+  return { set: set.map(([text]) => text), single }
+}
+
+const block = (head: string, lines: readonly string[]): string => `\t${head} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`
+const named = (name: string, type: string, elements: readonly string[]): string =>
+  block(`set ${name}`, [`type ${type}`, 'flags interval', ...(elements.length > 0 ? [`elements = { ${elements.join(', ')} }`] : [])])
+
+/** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
+export function ruleset(config: SiteConfig, listenPorts: readonly number[]): string {
+  const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
+  const own = cover(config.lans.map((lan) => lan.prefix))
+  const others = cover(config.routes.map((route) => route.to))
+  const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
+  const classes = [...config.classes].sort((a, b) => a.index - b.index)
+  const blocks: string[] = []
+  const transits = new Map(families.map((family) => [family, transitPairs(config.transits, family)]))
+
+  for (const family of families) {
+    const type = `ipv${family}_addr`
+    blocks.push(named(`own${family}`, type, ofFamily(own, family)))
+    blocks.push(named(`others${family}`, type, ofFamily(others, family)))
+    blocks.push(named(`transit${family}`, `${type} . ${type}`, transits.get(family)!.set))
+  }
+  const transitMatches = families.flatMap((family) => [`${word(family)} saddr . ${word(family)} daddr @transit${family}`, ...transits.get(family)!.single])
+
+  blocks.push(
+    block('chain ingress', [
+      'type filter hook prerouting priority raw; policy accept;',
+      ...lanDevices.map((device, index) => `iifname "${device}" goto lan${index}`),
+      `iifname ${tunnels} goto tunnel`,
+      ...(uplinks === undefined ? [] : families.flatMap((family) => ['own', 'others'].map((set) => `iifname ${uplinks} ${word(family)} saddr @${set}${family} counter drop`))),
+    ]),
+  )
+  lanDevices.forEach((device, index) => {
+    const prefixes = config.lans.filter((lan) => lan.interface === device).map((lan) => lan.prefix)
+    blocks.push(
+      block(`chain lan${index}`, [
+        ...families.flatMap((family) => {
+          const members = ofFamily(prefixes, family)
+          return members.length === 0 ? [] : [`${word(family)} saddr ${oneOf(members)} accept`]
+        }),
+        'ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept',
+        'ip6 saddr { ::, fe80::/10 } accept',
+        'counter drop',
+      ]),
+    )
+  })
+  blocks.push(
+    block('chain tunnel', [
+      ...icmpErrors,
+      ...families.map((family) => `${word(family)} saddr @own${family} counter drop`),
+      ...transitMatches.map((match) => `${match} notrack accept`),
+      ...families.map((family) => `${word(family)} saddr @others${family} accept`),
+      `ip6 saddr ${config.network.ula} accept`,
+      'counter drop',
+    ]),
+  )
+
+  const dscps = [...new Map([...classes].reverse().map((one) => [one.dscp, one])).values()].sort((a, b) => a.dscp - b.dscp)
+  blocks.push(
+    block('chain classify', [
+      'type filter hook prerouting priority mangle; policy accept;',
+      ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
+      ...families.map((family) => `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`),
+    ]),
+  )
+  blocks.push(
+    block('chain classify_lan', [
+      ...icmpErrors.map((match) => match.replace(/accept$/, 'meta mark set ct mark accept')),
+      ...config.rules.flatMap((rule) => {
+        const index = classes.find((one) => one.id === rule.trafficClass)?.index ?? 0
+        return families.flatMap((family) =>
+          ownedPairs(rule, own, family).flatMap(({ from, to, owns }) => {
+            const ip = word(family)
+            // Both directions by the service's port and never by connection tracking: what this end can't have seen
+            // start (a restart, a moved path) is classified all the same.
+            return owns === 'from'
+              ? portMatches(rule.ports, family, () => 'th dport').map((match) => `${ip} saddr ${oneOf(from)} ${ip} daddr ${oneOf(to)} ${match}goto class${index}`)
+              : portMatches(rule.ports, family, () => 'th sport').map((match) => `${ip} saddr ${oneOf(to)} ${ip} daddr ${oneOf(from)} ${match}goto class${index}`)
+          }),
+        )
+      }),
+      'goto class0',
+    ]),
+  )
+  for (const one of classes.some((each) => each.index === 0) ? classes : [{ index: 0, dscp: 0 }, ...classes]) {
+    blocks.push(block(`chain class${one.index}`, [`meta mark set ${hex(one.index)}`, 'ct mark set meta mark', `ip dscp set ${one.dscp}`, `ip6 dscp set ${one.dscp}`]))
+  }
+
+  blocks.push(
+    block('chain mss', [
+      'type filter hook forward priority mangle; policy accept;',
+      ...(['iifname', 'oifname'] as const).flatMap((side) =>
+        families.map((family) => `${side} ${tunnels} meta nfproto ipv${family} tcp flags syn tcp option maxseg size set ${family === 4 ? config.network.mss.v4 : config.network.mss.v6}`),
+      ),
+    ]),
+  )
+  blocks.push(
+    block('chain forward', [
+      'type filter hook forward priority filter; policy drop;',
+      ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
+      ...icmpErrors,
+      ...transitMatches.map((match) => `iifname ${tunnels} oifname ${tunnels} ${match} accept`),
+      'ct state { new, established, related } jump owner',
+      'counter',
+    ]),
+  )
+  blocks.push(
+    block(
+      'chain owner',
+      // On the connection's original direction: a reply passes because its request may, and an allow that is taken
+      // back ends the flows that it had let in, at once.
+      config.rules.flatMap((rule) =>
+        families.flatMap((family) =>
+          ownedPairs(rule, own, family).flatMap(({ from, to }) =>
+            portMatches(rule.ports, family, () => 'ct original proto-dst').map(
+              (match) => `ct original ${word(family)} saddr ${oneOf(from)} ct original ${word(family)} daddr ${oneOf(to)} ${match}accept`,
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
+  const ports = [...new Set(listenPorts)].sort((a, b) => a - b)
+  const insides = config.tunnels.map((tunnel) => hostPrefix(tunnel.inside)).sort(comparePrefixes)
+  blocks.push(
+    block('chain input', [
+      'type filter hook input priority filter; policy drop;',
+      'iifname "lo" accept',
+      'ct state { established, related } accept',
+      ...icmpErrors,
+      'icmp type echo-request limit rate 100/second accept',
+      'icmpv6 type echo-request limit rate 100/second accept',
+      'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept',
+      ...(insides.length > 0 ? [`iifname ${tunnels} ip6 daddr ${oneOf(insides.map((prefix) => prefix.slice(0, -4)))} udp dport ${stampPort} accept`] : []),
+      ...(uplinks === undefined ? [] : [...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []), `iifname ${uplinks} udp sport 67 udp dport 68 accept`, `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`]),
+      ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`, `iifname ${names(lanDevices)} udp dport 67 accept`] : []),
+      'counter',
+    ]),
+  )
+  return `table inet ${nftTable} {\n${blocks.join('\n')}}\n`
+}
+
+/** One transaction: `add` first so that `delete` never fails. */
+export const replacement = (text: string): string => `add table inet ${nftTable}\ndelete table inet ${nftTable}\n${text}`

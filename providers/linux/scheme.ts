@@ -1,0 +1,62 @@
+/** Every number and name that Causeway puts into a kernel, in one place; README.md explains them. */
+import { createHash } from 'node:crypto'
+import type { ClassId, NodeId } from '#src/fabric/fabric.ts'
+import type { Family } from '#src/net/address.ts'
+
+/** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
+export const protocol = 67
+export const nftTable = 'causeway'
+/** All tunnel devices begin so (`cwh…`, `cwe…`, `cwm…`), which lets one nft wildcard name them, old link epochs too. */
+export const tunnelPrefix = 'cw'
+export const meshPrefix = 'cwm'
+export const isOurs = (device: string): boolean => /^cw[hem][0-9a-z]*p[01]$/.test(device) && device.length <= 15
+
+export const uplinkTable = (slot: number): number => 7700 + slot
+export const guardTable = 7710
+/** What a packet that arrived on a mesh interface may use: own LANs and direct tunnels. */
+export const meshTable = (classIndex: number): number => 7800 + classIndex
+export const classTable = (classIndex: number): number => 7900 + classIndex
+/** Priorities 100 + c end where the default class begins. */
+export const highestClass = 99
+
+export const classMask = 0xff
+export const outerMask = 0xff0000
+/** fwmark of the encrypted packets of an uplink. 0 means "no uplink", so slots count from one here. */
+export const outerMark = (slot: number): number => (slot + 1) << 16
+
+export const priority = {
+  outer: 10,
+  uplinkSource: 15,
+  mesh: 20,
+  connected: 30,
+  trafficClass: (index: number): number => 100 + index,
+  defaultClass: 200,
+  guard: 210,
+  lan: (segmentIndex: number): number => 300 + segmentIndex,
+} as const
+
+/** Behind every overlay route, so that a vanished nexthop ends in an ICMP error and never in local breakout. */
+export const lastResortMetric = 4096
+/** RFC 8762. */
+export const stampPort = 862
+
+export const hex = (mark: number): string => `0x${mark.toString(16)}`
+
+/**
+ * Ids of nexthop objects depend on the group's name alone, so a site that is added renumbers nobody else's. Two names
+ * that hash alike are told apart by probing in sorted order.
+ */
+export function nexthopIds(groups: readonly { readonly remote: NodeId; readonly trafficClass: ClassId; readonly arrived: string; readonly family: Family }[]): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>()
+  const taken = new Set<number>()
+  for (const key of groups.map(nexthopKey).sort()) {
+    if (ids.has(key)) continue
+    let id = (createHash('sha256').update(key).digest().readUInt32BE(0) & 0x3fffffff) | 0x40000000
+    while (taken.has(id)) id = id === 0x7fffffff ? 0x40000000 : id + 1
+    taken.add(id)
+    ids.set(key, id)
+  }
+  return ids
+}
+export const nexthopKey = (of: { readonly remote: NodeId; readonly trafficClass: ClassId; readonly arrived: string; readonly family: Family }): string =>
+  `${of.remote} ${of.trafficClass} ${of.arrived} ${of.family}`

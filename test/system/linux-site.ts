@@ -1,0 +1,35 @@
+/**
+ * A gateway as a process inside its namespace: a real driver behind lines of JSON, `{id, method, args}` →
+ * `{id, value | error}`; each command that it prints comes as `{echo}`. Used by the system tests.
+ */
+import { createInterface } from 'node:readline'
+import type { SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { Choice, KeyStore } from '#providers/device.ts'
+import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
+
+const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
+const driver = createLinuxDriver({ stateDir: process.argv[2]!, echo: (echo) => say({ echo }) })
+const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({ privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!) })
+
+const methods = {
+  features: () => driver.features(),
+  inventory: () => driver.inventory(),
+  check: (config: SiteConfig) => driver.check(config),
+  set: (config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly privateKeys: Readonly<Record<string, string>> }) =>
+    driver.set(config, { prune: how.prune, choices: how.choices, keys: keysOf(how.privateKeys) }),
+  steer: (choices: readonly Choice[]) => driver.steer(choices),
+  rehandshake: (tunnel: TunnelId) => driver.rehandshake(tunnel),
+  counters: () => driver.counters(),
+  drift: (config: SiteConfig) => driver.drift(config),
+  wipe: () => driver.wipe(),
+}
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const { id, method, args } = JSON.parse(line) as { readonly id: number; readonly method: keyof typeof methods; readonly args: readonly never[] }
+    const call = methods[method] as (...given: readonly unknown[]) => Promise<unknown>
+    call(...args).then(
+      (value) => say({ id, value: value ?? null }),
+      (error: unknown) => say({ id, error: error instanceof DeviceError ? error.finding : { code: 'crash', says: String((error as Error).stack) } }),
+    )
+  })
+  .on('close', () => process.exit(0))
