@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const node24 = join(root, 'node_modules', 'node', 'bin', 'node')
+export const node24 = join(root, 'node_modules', 'node', 'bin', 'node')
 
 function newestChange(folders) {
   let newest = 0
@@ -28,7 +28,7 @@ function newestChange(folders) {
 }
 
 /** Path of what to run: the cached bundle, or the source itself where no cache can be written. */
-async function bundle({ name, entry, folders, external }) {
+export async function bundle({ name, entry, folders, external }) {
   const source = join(root, entry)
   const cache = join(root, '.causeway', 'cache')
   const file = join(cache, `${name}.mjs`)

@@ -1,0 +1,96 @@
+/** What this box is and has, and whether a bundle fits it. */
+import { readFileSync } from 'node:fs'
+import { hostname, release } from 'node:os'
+import type { Features, OsInterface } from '#providers/device.ts'
+import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
+import { contains, parseAddress } from '#src/net/address.ts'
+import type { Inventory } from '#src/wire/messages.ts'
+import type { Way } from './controller.ts'
+import { AgentError } from './trouble.ts'
+import { agentVersion } from './version.ts'
+
+function firstOf(...paths: readonly string[]): string {
+  for (const path of paths) {
+    try {
+      const text = readFileSync(path, 'utf8').trim()
+      if (text !== '' && !/^(none|not specified|to be filled by o\.e\.m\.|default string|0+)$/i.test(text)) return text
+    } catch {
+      // Not every box has every file, nor lets everybody read it.
+    }
+  }
+  return ''
+}
+
+/** @param serial what the maker or the operator calls the box; '' = read it. */
+export function inventoryOf(features: Features, interfaces: readonly OsInterface[], serial: string): Inventory {
+  const os = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(firstOf('/etc/os-release', '/usr/lib/os-release'))?.[1] ?? 'Linux'
+  return {
+    serial: serial || firstOf('/sys/class/dmi/id/product_serial', '/sys/firmware/devicetree/base/serial-number', '/etc/machine-id').replaceAll('\0', '') || hostname(),
+    hostname: hostname(),
+    os,
+    kernel: release(),
+    agentVersion,
+    wireguard: features.wireguard,
+    interfaces: interfaces.map(({ name, up, addresses, router }) => ({ name, up, addresses: [...addresses], router })),
+  }
+}
+
+/** A10, before anything else needs the right. */
+export function checkRights(features: Features): void {
+  if (features.wireguard === 'none') {
+    throw new AgentError('A10', 'Can\'t create network interfaces: no WireGuard in the kernel, and no wireguard-go with /dev/net/tun, or no right to use them (CAP_NET_ADMIN)', 'Run as root on the host, install wireguard-go, or add --cap-add NET_ADMIN --device /dev/net/tun to the container')
+  }
+  if (!features.nftables) throw new AgentError('A10', 'Can\'t set the firewall: nft is missing or not permitted', 'Run as root and install nftables')
+  if (!features.nexthops) throw new AgentError('A10', 'Can\'t set routes: the kernel has no nexthop objects (Linux 5.3 or newer)', 'Install a newer kernel')
+}
+
+const bare = (address: string): string => address.split('/')[0]!
+
+/** Ways out of this box: every interface that has an address and a router. */
+export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null): readonly Way[] {
+  return interfaces.flatMap(({ name, addresses, router }) => {
+    const address = addresses.map(bare).find((one) => !one.startsWith('fe80'))
+    if (address === undefined || router === '') return []
+    const uplink = config?.uplinks.find((one) => one.interface === name)
+    return [{ name: uplink ? `${uplink.id} (${name})` : name, localAddress: address }]
+  })
+}
+
+const describe = (of: OsInterface): string => {
+  const facts = [of.up ? 'cable in' : 'no cable', ...of.addresses.map(bare).filter((one) => !one.startsWith('fe80'))]
+  return `${of.name} (${facts.join(', ')})`
+}
+const list = (names: readonly string[]): string => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`)
+
+/** A07 and A08: whether the plan's interfaces are on this box, and its addresses don't clash with the LANs. */
+export function checkInterfaces(config: SiteConfig, interfaces: readonly OsInterface[]): readonly Finding[] {
+  const findings: Finding[] = []
+  const wanted = [...new Set([...config.uplinks.map((one) => one.interface), ...config.lans.map((one) => one.interface)])]
+  const has = new Set(interfaces.map((one) => one.name))
+  if (wanted.some((name) => !has.has(name))) {
+    findings.push({
+      code: 'A07',
+      severity: 'error',
+      at: [],
+      says: `The plan says ${list(wanted)}; this box has ${interfaces.map(describe).join(', ') || 'no interface'}`,
+      instead: 'Reported to the engineer, who can change the plan; leave the cables as they are',
+      witness: wanted.filter((name) => !has.has(name)).map((name) => `there is no ${name}`),
+    })
+  }
+  for (const uplink of config.uplinks) {
+    for (const text of interfaces.find((one) => one.name === uplink.interface)?.addresses ?? []) {
+      const address = parseAddress(bare(text))
+      const lan = address.ok ? config.lans.find((one) => contains(one.prefix, address.value)) : undefined
+      if (!lan) continue
+      findings.push({
+        code: 'A08',
+        severity: 'error',
+        at: [],
+        says: `The provider's router gives this box ${bare(text)} on ${uplink.interface}, and the ${lan.segment} network is ${lan.prefix} too`,
+        instead: 'Change the network of the router, or tell the engineer (A08)',
+        witness: [],
+      })
+    }
+  }
+  return findings
+}

@@ -1,0 +1,406 @@
+/**
+ * Keeps the box at what the controller assigns: reports, hears hints, fetches, verifies, stages, commits. None of it is
+ * needed to carry traffic: with the controller away the last confirmed bundle runs, failover included.
+ */
+import { X509Certificate } from 'node:crypto'
+import type { DeviceDriver, OsInterface } from '#providers/device.ts'
+import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import { canonicalJson } from '#src/fabric/hash.ts'
+import { openBundle, openPermit, openTrust, tripleText } from '#src/wire/bundle.ts'
+import { createCsr } from '#src/wire/csr.ts'
+import { RenewAnswer, Report, ReportAnswer, Signed, type TrustPayload } from '#src/wire/messages.ts'
+import { checkInterfaces, inventoryOf, waysOf } from './box.ts'
+import { backoff, type Clock, instant, pause } from './clock.ts'
+import { type Bundle, commit, type PermitAnswer, restore } from './commit.ts'
+import type { Controller, Target } from './controller.ts'
+import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
+import { type Identity, trustOf } from './enrol.ts'
+import type { Files } from './files.ts'
+import type { Guard } from './guard.ts'
+import { deviceKey, type WireguardKeys } from './keys.ts'
+import type { Log } from './log.ts'
+import type { Prober } from './probe.ts'
+import { judge, type Status, uplinkCounts } from './status.ts'
+import { AgentError, line, type Trouble, troubleOf } from './trouble.ts'
+import { bundleSchema } from './version.ts'
+
+export interface FollowOptions {
+  readonly files: Files
+  readonly disk: Disk
+  readonly keys: WireguardKeys
+  readonly identity: Identity
+  readonly driver: DeviceDriver
+  readonly prober: Prober
+  readonly controller: Controller
+  readonly clock: Clock
+  readonly log: Log
+  readonly serial: string
+  readonly arm: (nonce: string, deadlineBoot: number) => Guard
+  readonly deadlineSeconds: number
+  readonly onStatus: (status: Status) => void
+  readonly signal: AbortSignal
+}
+export interface Follower {
+  /** Something changed: report soon. */
+  wake(): void
+  /** Runs until the signal; the data plane stays as it is. */
+  run(): Promise<void>
+  /** Brings back the last confirmed bundle, from disk alone. */
+  boot(): Promise<void>
+}
+
+const lookEveryMs = 5_000
+const coalesceMs = 50
+
+/** A bundle from the box's own disk: it was accepted before, so only its signature and address count now. */
+export async function storedBundle(disk: Disk, identity: Identity, triple: Triple | null): Promise<Bundle | null> {
+  const signed = triple === null ? null : await disk.bundle(triple)
+  if (triple === null || signed === null) return null
+  const opened = openBundle(signed, trustOf(identity), { network: identity.network, site: identity.site, device: identity.device, running: null, now: null, schema: bundleSchema })
+  if (!opened.ok) throw new AgentError(opened.code, opened.says, opened.instead)
+  return { triple, config: opened.bundle.config as SiteConfig }
+}
+
+export const targetOf = (identity: Identity, trust: TrustPayload, privateKey: string): Target => ({
+  host: identity.host,
+  port: identity.port,
+  ca: trust.ca,
+  network: identity.network,
+  credentials: { certificate: identity.certificate, privateKey },
+})
+
+export function createFollower(of: FollowOptions): Follower {
+  const { disk, keys, driver, prober, controller, clock, log, signal } = of
+  let identity = of.identity
+  let trust = trustOf(identity)
+  let running: Bundle | null = null
+  let interfaces: readonly OsInterface[] = []
+  let inventorySent = ''
+  let headlessSince: string | null = null
+  let assigned: Triple | null = null
+  let retryAt = 0
+  let busy = false
+  let reportEveryMs = 5_000
+  let drift: readonly Trouble[] = []
+  let headlessSaid = ''
+  let wakeUp = () => {}
+  let woken = false
+
+  const wake = () => {
+    woken = true
+    wakeUp()
+  }
+  const sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      if (woken || signal.aborted) return resolve()
+      const done = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        wakeUp = () => {}
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal.addEventListener('abort', done, { once: true })
+      wakeUp = done
+    })
+
+  function findings(): readonly Trouble[] {
+    const { commit: last } = disk.state()
+    const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
+    const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
+    return [...own, ...wrong, ...drift]
+  }
+
+  function status(): void {
+    const paths = prober.paths()
+    const all = findings()
+    of.onStatus({
+      v: 1,
+      at: instant(clock.now()),
+      pid: process.pid,
+      network: identity.network,
+      site: identity.site,
+      confirmationCode: identity.confirmationCode,
+      ...judge(running?.config ?? null, paths, headlessSince !== null, all),
+      state: disk.state(),
+      headlessSince,
+      uplinks: running ? uplinkCounts(running.config, paths) : [],
+      paths,
+      waiting: running?.config.waiting ?? [],
+      findings: all,
+    })
+  }
+
+  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. */
+  async function endpoints(): Promise<Report['endpoints']> {
+    const roaming = new Set(running?.config.tunnels.filter((one) => one.peer.endpoint === 'roams').map((one) => one.id))
+    if (roaming.size === 0) return []
+    return (await driver.counters()).flatMap(({ tunnel, endpoint }) => {
+      const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)
+      return match && roaming.has(tunnel) ? [{ tunnel, address: match[1]!, port: Number(match[2]) }] : []
+    })
+  }
+
+  async function report(): Promise<void> {
+    const inventory = inventoryOf(await driver.features(), interfaces, of.serial)
+    const inventoryText = JSON.stringify(inventory)
+    const { commit: state, confirmed } = disk.state()
+    const shown: Report['commit'] = state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
+    const body: Report = {
+      running: confirmed,
+      commit: shown,
+      keys: keys.publicKeys().map((one) => ({ ...one })),
+      endpoints: await endpoints(),
+      paths: [...prober.paths()],
+      findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
+      headlessSince,
+      ...(inventoryText === inventorySent ? {} : { inventory }),
+    }
+    const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
+    if (problem) throw new AgentError(problem.code || (code === 401 || code === 403 ? 'A17' : 'A16'), problem.detail, problem.instead, true)
+    const answer = ReportAnswer.safeParse(said)
+    if (!answer.success) throw new AgentError('A16', 'The controller\'s answer to a report is not understood', 'Upgrade the agent, or the controller', true)
+    inventorySent = inventoryText
+    clock.atLeast(Date.parse(answer.data.serverTime))
+    reportEveryMs = Math.max(500, answer.data.reportEverySeconds * 1000)
+    if (!sameTriple(assigned, answer.data.assigned?.triple)) retryAt = 0
+    assigned = answer.data.assigned?.triple ?? null
+    if (headlessSince !== null) log('controller', `back after ${Math.round((clock.now() - Date.parse(headlessSince)) / 1000)} s`)
+    headlessSince = null
+    headlessSaid = ''
+    if (answer.data.trustVersion > trust.version) await renewTrust()
+    await renewCertificate()
+  }
+
+  function lost(error: unknown): void {
+    const trouble = troubleOf(error)
+    headlessSince ??= instant(clock.now())
+    if (trouble.says !== headlessSaid) log('controller', `${line(trouble)}${running ? '; traffic goes on' : ''}`, { code: trouble.code })
+    headlessSaid = trouble.says
+  }
+
+  async function saveIdentity(next: Identity): Promise<void> {
+    await of.files.write('identity.json', JSON.stringify(next))
+    identity = next
+    const pem = (await deviceKey(of.files)).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    controller.retarget(targetOf(identity, trust, pem))
+  }
+
+  async function renewTrust(): Promise<void> {
+    const { body, problem } = await controller.call({ method: 'GET', path: '/v1/trust', signal })
+    const signed = Signed.safeParse(body)
+    if (problem || !signed.success) return
+    const opened = openTrust(signed.data, { current: trust })
+    if (!opened.ok) {
+      log('trust', line(opened), { code: opened.code })
+      return
+    }
+    trust = opened.trust
+    await saveIdentity({ ...identity, trust: signed.data })
+    log('trust', `version ${trust.version} accepted`)
+  }
+
+  /** At two thirds of its life. */
+  async function renewCertificate(): Promise<void> {
+    const certificate = new X509Certificate(identity.certificate)
+    const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)]
+    if (clock.now() < from + ((to - from) * 2) / 3) return
+    const csr = createCsr(identity.device.slice(0, 16), await deviceKey(of.files))
+    const { body, problem } = await controller.call({ method: 'POST', path: '/v1/renew', body: { csr, previousSerial: certificate.serialNumber }, signal })
+    const answer = RenewAnswer.safeParse(body)
+    if (problem || !answer.success) {
+      log('renew', problem ? line({ code: problem.code || 'A17', says: problem.detail, instead: problem.instead }) : 'the answer is not understood')
+      return
+    }
+    await saveIdentity({ ...identity, certificate: answer.data.certificate })
+    log('renew', `certificate good until ${new X509Certificate(answer.data.certificate).validTo}`)
+  }
+
+  async function permit(triple: Triple, nonce: string, within: AbortSignal): Promise<PermitAnswer> {
+    try {
+      const { status: code, body, problem } = await controller.call({ method: 'POST', path: '/v1/permit', body: { triple, nonce }, fresh: true, signal: within })
+      if (code === 409) return { kind: 'withdrawn', says: problem?.detail || 'Something else is assigned now' }
+      const signed = Signed.safeParse(body)
+      if (problem || !signed.success) return { kind: 'unreachable', trouble: { code: problem?.code || 'A16', says: problem?.detail ?? 'the answer is not a permit', instead: '' } }
+      const opened = openPermit(signed.data, trust, { network: identity.network, site: identity.site, device: identity.device, triple, nonce })
+      return opened.ok ? { kind: 'granted' } : { kind: 'wrong', trouble: opened }
+    } catch (error) {
+      return { kind: 'unreachable', trouble: troubleOf(error) }
+    }
+  }
+
+  /** Whether what is assigned should be tried now. */
+  function isWanted(triple: Triple | null): triple is Triple {
+    if (triple === null || busy || clock.tick() < retryAt) return false
+    const { commit: last, confirmed, attempts } = disk.state()
+    if (sameTriple(triple, confirmed)) return false
+    return !(last.state === 'rolled-back' && sameTriple(last.triple, triple) && attempts >= mostAttempts)
+  }
+
+  async function advance(triple: Triple): Promise<void> {
+    const { body, problem } = await controller.call({ method: 'GET', path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}`, signal })
+    const signed = Signed.safeParse(body)
+    if (problem || !signed.success) {
+      log('bundle', `${tripleText(triple)} can't be fetched: ${problem?.detail ?? 'the answer is not a bundle'}`)
+      retryAt = clock.tick() + 2_000
+      return
+    }
+    const context = { network: identity.network, site: identity.site, device: identity.device, running: disk.state().confirmed, now: new Date(clock.now()), schema: bundleSchema }
+    const opened = openBundle(signed.data, trust, context)
+    if (!opened.ok) {
+      await refuse(triple, opened)
+      return
+    }
+    const { config, ...named } = opened.bundle
+    const next: Bundle = { triple: { term: named.term, generation: named.generation, revision: named.revision }, config: config as SiteConfig }
+    if (!sameTriple(next.triple, triple)) {
+      await refuse(triple, { code: 'A26', says: `${tripleText(triple)} was asked for, and ${tripleText(next.triple)} came`, instead: '' })
+      return
+    }
+    await disk.staged(next.triple, signed.data)
+    log('bundle', `${tripleText(next.triple)} staged: ${next.config.tunnels.length} tunnels, ${next.config.waiting.length} waiting`)
+    // The far ends wait for these keys: told at once, while this box goes on.
+    if (await keys.ensure(next.config.interfaces.map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))) wake()
+    const outcome = await commit({ disk, driver, keys, prober, clock, arm: of.arm, permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds }, next, running)
+    switch (outcome.kind) {
+      case 'confirmed':
+        running = next
+        controller.setWays(waysOf(interfaces, next.config))
+        await keys.keepOnly([...next.config.interfaces, ...((await storedBundle(disk, identity, disk.state().previous))?.config.interfaces ?? [])].map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))
+        await verifyKernel()
+        break
+      case 'refused':
+        retryAt = clock.tick() + 15_000
+        break
+      case 'rolled-back':
+        retryAt = clock.tick() + 5_000 * 2 ** disk.state().attempts
+        await blame(outcome.trouble)
+        break
+      default:
+        throw new TypeError(`no such outcome: ${outcome satisfies never}`)
+    }
+  }
+
+  /** A change that cut the box off is not tried again; one that met a controller that was away is, when that is back. */
+  async function blame(trouble: Trouble): Promise<void> {
+    if (trouble.code === 'A34' || trouble.code === 'A35') return
+    if (trouble.code === 'A32') {
+      try {
+        await report()
+      } catch {
+        return
+      }
+    }
+    await disk.giveUp()
+  }
+
+  async function refuse(triple: Triple, trouble: Trouble): Promise<void> {
+    log('bundle', `${tripleText(triple)} refused: ${line(trouble)}`, { code: trouble.code })
+    const last = disk.state().commit
+    if (last.state !== 'refused' || last.code !== trouble.code || !sameTriple(last.triple, triple)) await disk.refused(triple, trouble.code, trouble.says)
+    retryAt = clock.tick() + 15_000
+    wake()
+  }
+
+  async function verifyKernel(): Promise<void> {
+    if (!running) return
+    const found = await driver.drift(running.config)
+    drift = found.map(({ code, says, instead }) => ({ code, says, instead }))
+    for (const one of drift) log('drift', line(one), { code: one.code })
+  }
+
+  /** What the operating system does to uplinks (DHCP, cables): the driver follows by itself, reports and ways out have to. */
+  async function look(): Promise<void> {
+    const now = await driver.inventory()
+    if (canonicalJson(now) === canonicalJson(interfaces)) return
+    interfaces = now
+    controller.setWays(waysOf(interfaces, running?.config ?? null))
+    log('uplinks', (running?.config.uplinks.map((uplink) => uplink.interface) ?? now.map((one) => one.name)).map((name) => `${name} ${now.find((one) => one.name === name)?.addresses[0] ?? 'has no address'}`).join(', '))
+    wake()
+  }
+
+  /** One change at a time. */
+  async function exclusively(work: () => Promise<void>): Promise<void> {
+    if (busy) return
+    busy = true
+    try {
+      await work()
+    } catch (error) {
+      const trouble = troubleOf(error)
+      if (!signal.aborted) log('error', line(trouble), { code: trouble.code })
+      retryAt = clock.tick() + 2_000
+    } finally {
+      busy = false
+    }
+  }
+
+  async function reporting(): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      woken = false
+      const unknown = headlessSince !== null
+      try {
+        await report()
+        failures = 0
+      } catch (error) {
+        if (signal.aborted) return
+        lost(error)
+        failures++
+      }
+      if (unknown !== (headlessSince !== null)) status()
+      if (isWanted(assigned) && headlessSince === null) {
+        const triple = assigned
+        void exclusively(() => advance(triple)).then(wake)
+      }
+      status()
+      if (failures > 0) {
+        // A waiting change is no reason to hammer a controller that is coming back.
+        woken = false
+        await pause(backoff(failures, Math.random, 250, 30_000), signal)
+        continue
+      }
+      await sleep(Math.min(reportEveryMs, retryAt > clock.tick() ? Math.max(50, retryAt - clock.tick()) : reportEveryMs))
+      if (woken) await pause(coalesceMs, signal)
+    }
+  }
+
+  async function hints(): Promise<void> {
+    let attempt = 0
+    while (!signal.aborted) {
+      try {
+        await controller.stream('/v1/hints', () => {
+          attempt = 0
+          wake()
+        }, signal)
+      } catch {
+        // The report loop says that the controller is away; two voices would say it twice.
+      }
+      await pause(backoff(attempt++), signal)
+    }
+  }
+
+  async function looking(): Promise<void> {
+    while (!signal.aborted) {
+      await pause(lookEveryMs, signal)
+      if (!signal.aborted) await look().catch((error: unknown) => log('uplinks', line(troubleOf(error))))
+    }
+  }
+
+  return {
+    wake,
+    async boot() {
+      await settle(disk)
+      interfaces = await driver.inventory()
+      running = await storedBundle(disk, identity, disk.state().confirmed)
+      controller.setWays(waysOf(interfaces, running?.config ?? null))
+      if (running) {
+        log('boot', `runs ${tripleText(running.triple)}, the last confirmed bundle`)
+        await restore({ driver, prober, keys }, running)
+      }
+      status()
+    },
+    async run() {
+      await Promise.all([reporting(), hints(), looking()])
+    },
+  }
+}

@@ -1,0 +1,85 @@
+/** One probed path: a tunnel of one link epoch, its state machine, and what its far end last said. */
+import type { ReadyTunnel, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { createPath, type Path } from '#src/path/machine.ts'
+import type { PathRole, ProbeTiming } from '#src/path/path.ts'
+import { timingFor } from '#src/path/timing.ts'
+import type { ProbeSocket } from './sockets.ts'
+
+const sentRing = 1024
+
+export interface ProbedPath {
+  tunnel: ReadyTunnel
+  path: Path
+  socket: ProbeSocket | null
+  /** Tick at which a socket that broke is opened again. */
+  reopenAt: number
+  role: PathRole
+  /** The next probe, tick in ms. */
+  nextAt: number
+  sequence: number
+  readonly session: number
+  readonly sentAt: Float64Array
+  /** Of the far end's probes. */
+  farSession: number
+  received: number
+  highest: number
+  reflected: number
+  /** Keeps the active interval for a moment, so that the far end learns of the change before it counts silence. */
+  activeUntil: number
+  rehandshakeAt: number
+  rehandshakes: number
+}
+
+export const keyOf = (of: Pick<ReadyTunnel, 'id' | 'linkEpoch'>): string => `${of.linkEpoch} ${of.id}`
+const searching: ProbeTiming = { intervalMs: 200, multiplier: 3 }
+
+export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number, random: () => number): ProbedPath {
+  return {
+    tunnel,
+    path: newPath(tunnel, config, at),
+    socket: null,
+    reopenAt: at,
+    role: standbyRole(tunnel),
+    nextAt: at,
+    sequence: 0,
+    session: 1 + Math.floor(random() * 65_534),
+    sentAt: new Float64Array(sentRing),
+    farSession: 0,
+    received: 0,
+    highest: 0,
+    reflected: 0,
+    activeUntil: Number.NEGATIVE_INFINITY,
+    rehandshakeAt: Number.POSITIVE_INFINITY,
+    rehandshakes: 0,
+  }
+}
+export const newPath = (tunnel: ReadyTunnel, config: SiteConfig, at: number): Path =>
+  createPath({ at, timing: searching, slas: config.classes.map((one) => one.sla), follows: !tunnel.decides })
+
+export const standbyRole = (tunnel: ReadyTunnel): PathRole => (tunnel.metered ? 'metered-standby' : 'standby')
+
+export const remember = (of: ProbedPath, sequence: number, at: number): void => {
+  of.sentAt[sequence % sentRing] = at
+}
+/** When the probe of this number left, or undefined when that is too long ago to be known. */
+export const sentTick = (of: ProbedPath, sequence: number): number | undefined =>
+  sequence < of.sequence && of.sequence - sequence <= sentRing ? of.sentAt[sequence % sentRing] : undefined
+
+/** A probe the sender would send now; the follower counts silence by the same rule. */
+export function timingOf(of: ProbedPath, at: number, silentMs: number, primaryDegraded: boolean): ProbeTiming {
+  // As long as the far end isn't sure of the path, it needs probes as fast as we did.
+  const unsure = of.path.alive === 'UP' && of.tunnel.decides && of.path.remoteState !== 'UP' && of.path.remoteState !== 'DEGRADED'
+  const active = of.role === 'active' || at < of.activeUntil
+  return timingFor({ state: unsure ? 'INIT' : of.path.alive, role: active ? 'active' : of.role, silentMs, primaryDegraded })
+}
+
+/** The record that stands for a tunnel: while link epochs overlap, the newest that is up. */
+export function standsFor(records: Iterable<ProbedPath>): ReadonlyMap<TunnelId, ProbedPath> {
+  const chosen = new Map<TunnelId, ProbedPath>()
+  for (const one of records) {
+    const held = chosen.get(one.tunnel.id)
+    const better = !held || (one.path.alive === 'UP') !== (held.path.alive === 'UP') ? !held || one.path.alive === 'UP' : one.tunnel.linkEpoch > held.tunnel.linkEpoch
+    if (better) chosen.set(one.tunnel.id, one)
+  }
+  return chosen
+}
