@@ -8,7 +8,7 @@ import type { Activities } from './activities/index.ts'
 const retry = { initialInterval: '100ms', backoffCoefficient: 1.5, maximumInterval: '5s' } as const
 
 /** Reads and writes of a few rows. */
-export const rows = proxyActivities<Activities>({ startToCloseTimeout: '3s', retry })
+export const rows = proxyActivities<Activities>({ startToCloseTimeout: '2s', retry })
 
 /** Compile and verify a whole network; heartbeats between the steps. */
 export const compiling = proxyActivities<Activities>({ startToCloseTimeout: '5m', heartbeatTimeout: '5s', retry })

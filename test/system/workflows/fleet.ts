@@ -1,0 +1,180 @@
+/**
+ * Fake gateways: they redeem, make keys, arm a guard, ask for the permit and confirm, as agents do, by the store's own
+ * functions. Two ends of a tunnel see it UP when both run a bundle that has it.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Fact, SiteConfig, SiteId, Triple } from '#src/fabric/fabric.ts'
+import type { Commands } from '#src/controller/commands.ts'
+import { bundles, certificates, claims, facts, paths, permits, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import type { Report } from '#src/wire/messages.ts'
+
+export interface Gateway {
+  readonly site: string
+  /** Every triple that it was told to run, in order, and what became of it. */
+  readonly tried: readonly { readonly triple: Triple; readonly outcome: 'confirmed' | 'rolled-back' }[]
+  running(): { readonly triple: Triple; readonly config: SiteConfig } | null
+  /** Says why a bundle can't be confirmed, or null. */
+  reject(judge: (config: SiteConfig, triple: Triple) => string | null): void
+  plugIn(): void
+  unplug(): void
+}
+
+export interface Fleet {
+  /** A box that has the token of `site` starts here. */
+  gateway(site: string, tokenId: string): Promise<Gateway>
+  readonly gateways: ReadonlyMap<string, Gateway>
+  /** What must never be seen outside a box. */
+  readonly privateKeys: readonly string[]
+  stop(): Promise<void>
+}
+
+/** How long a commit stays PENDING, milliseconds. */
+const pendingFor = 20
+const everyMs = 25
+
+export function startFleet(store: Store, commands: () => Commands): Fleet {
+  const gateways = new Map<string, Gateway & { tick(): Promise<void> }>()
+  const privateKeys: string[] = []
+  let stopped = false
+  const signalled = (work: Promise<void>) => work.catch(() => {})
+
+  const loop = (async () => {
+    while (!stopped) {
+      for (const gateway of gateways.values()) await gateway.tick()
+      await new Promise((resolve) => setTimeout(resolve, everyMs))
+    }
+  })()
+
+  return {
+    gateways,
+    privateKeys,
+    gateway: async (site, tokenId) => {
+      const made = await box(site, tokenId)
+      gateways.set(site, made)
+      return made
+    },
+    stop: async () => {
+      stopped = true
+      await loop
+    },
+  }
+
+  async function box(site: string, tokenId: string) {
+    const thumbprint = randomBytes(32).toString('hex')
+    const claimId = `claim-${randomUUID()}`
+    const inventory = { serial: `XJ-${site}`, hostname: site, os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] } as const
+    await store.transaction(async (tx) => {
+      await claims.insert(tx, { id: claimId, tokenId, site, thumbprint, sealingKey: randomBytes(32).toString('base64'), serial: inventory.serial, inventory: { ...inventory, interfaces: [] }, state: 'claimed' })
+      await tokens.redeem(tx, tokenId, claimId)
+    })
+    let told = false
+    let certified = false
+    let plugged = true
+    let judge: (config: SiteConfig, triple: Triple) => string | null = () => null
+    let running: { triple: Triple; config: SiteConfig } | null = null
+    let failed: Triple | null = null
+    let commit: Report['commit'] = { state: 'idle' }
+    let reportedPaths = ''
+    let lastReport = 0
+    const keys = new Map<string, string>()
+    const tried: { triple: Triple; outcome: 'confirmed' | 'rolled-back' }[] = []
+
+    const report = async (kick: boolean) => {
+      lastReport = Date.now()
+      await sites.reported(store.db, { site, running: running?.triple ?? null, commit, findings: [], inventory: null, headlessSince: null, at: new Date() })
+      if (kick) await signalled(commands().reported(site))
+    }
+    const makeKeys = async (config: SiteConfig) => {
+      const fresh: Fact[] = []
+      for (const { id, linkEpoch } of config.interfaces) {
+        const name = `${id}/${linkEpoch}`
+        if (keys.has(name)) continue
+        const secret = randomBytes(32).toString('base64')
+        privateKeys.push(secret)
+        keys.set(name, secret)
+        fresh.push({ kind: 'key', site: site as SiteId, interface: id, linkEpoch, publicKey: randomBytes(32).toString('base64') })
+      }
+      if (fresh.length === 0) return
+      await store.transaction((tx) => facts.put(tx, fresh))
+      const peers = new Set(config.waiting.flatMap((tunnel) => tunnel.split('--').map((end) => end.split('.')[0] as string)))
+      for (const touched of new Set([site, ...peers])) if (gateways.has(touched)) await signalled(commands().facts(touched))
+    }
+    const take = async (triple: Triple) => {
+      const bundle = await bundles.get(store.db, site, triple)
+      if (bundle === undefined) return
+      await makeKeys(bundle.config)
+      const nonce = randomUUID()
+      commit = { state: 'pending', triple, nonce, deadline: new Date(Date.now() + 10_000).toISOString() }
+      await report(true)
+      await new Promise((resolve) => setTimeout(resolve, pendingFor))
+      const why = judge(bundle.config, triple)
+      const row = await sites.get(store.db, site)
+      const granted = row !== undefined && sites.sameTriple(row.assigned, triple) && (await permits.grant(store.db, site, nonce, triple))
+      if (why === null && granted) {
+        running = { triple, config: bundle.config }
+        commit = { state: 'confirmed', triple }
+        tried.push({ triple, outcome: 'confirmed' })
+      } else {
+        failed = triple
+        commit = { state: 'rolled-back', triple, code: 'A40', why: why ?? 'it is not assigned any more' }
+        tried.push({ triple, outcome: 'rolled-back' })
+      }
+      await report(true)
+    }
+    const lookAtPaths = async () => {
+      const up = (running?.config.tunnels ?? []).filter(({ id, remote }) => gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true)
+      const now = up.map(({ id }) => id).join()
+      if (now === reportedPaths) return
+      reportedPaths = now
+      const since = new Date().toISOString()
+      await paths.replace(store.db, [{ site, at: new Date(), paths: up.map(({ id }) => ({ tunnel: id, state: 'UP', since, rttMs: 10, jitterMs: 1, loss: 0, classes: [] })) }])
+      await report(true)
+    }
+
+    return {
+      site,
+      tried,
+      running: () => running,
+      reject: (next: typeof judge) => {
+        judge = next
+      },
+      plugIn: () => {
+        plugged = true
+      },
+      unplug: () => {
+        plugged = false
+      },
+      tick: async () => {
+        if (!plugged) return
+        if (!told) {
+          await commands().claimed(site, claimId).then(() => { told = true }, () => {})
+          return
+        }
+        const row = await sites.get(store.db, site)
+        if (row?.device !== thumbprint) {
+          if (row?.state === 'RETIRED') running = null
+          return
+        }
+        if (!certified) {
+          const claim = await claims.get(store.db, claimId)
+          if (claim?.state !== 'enrolled') return
+          await certificates.insert(store.db, { serial: randomUUID(), site, thumbprint, previous: null, pem: 'a certificate', notAfter: new Date(Date.now() + 86_400_000) })
+          certified = true
+          await report(true)
+        }
+        if (row.assigned === null) {
+          if (row.state === 'DECOMMISSIONING' && running !== null) {
+            running = null
+            keys.clear()
+            commit = { state: 'idle' }
+            await report(true)
+          }
+          return
+        }
+        if (!sites.sameTriple(row.assigned, running?.triple ?? null) && !sites.sameTriple(row.assigned, failed)) await take(row.assigned)
+        await lookAtPaths()
+        if (Date.now() - lastReport > 500) await report(false)
+      },
+    }
+  }
+}

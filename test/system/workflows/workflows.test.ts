@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CommandFailed } from '#src/controller/commands.ts'
+import { claims, facts, generations, operations, sites, tokens } from '#src/controller/store/index.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { berlin, dublin, edge, fourClasses, frankfurt, madrid, network, oslo } from '#test/unit/compile/networks.ts'
+import { startWorker, type RunningWorker } from '#workflows/worker.ts'
+import { model, startWorld, type World } from './world.ts'
+
+// One network lives through all of these, in order.
+let world: World
+let worker: RunningWorker
+beforeAll(async () => {
+  world = await startWorld()
+  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
+})
+afterAll(async () => {
+  await worker?.close()
+  await world?.stop()
+})
+
+const four = network({ sites: [berlin, dublin, frankfurt, madrid] })
+/** Another limit of a class moves every site's config. */
+const slower = (intent: Intent, latencyMs: number): Intent => ({ ...intent, classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)) })
+const row = async (site: string) => {
+  const found = await sites.get(world.store.db, site)
+  if (found === undefined) throw new Error(`no site ${site}`)
+  return found
+}
+const gateway = (site: string) => {
+  const found = world.fleet.gateways.get(site)
+  if (found === undefined) throw new Error(`no gateway at ${site}`)
+  return found
+}
+const head = async () => (await generations.head(world.store.db))?.number ?? 0
+const settled = async (ids: readonly string[], generation: number) =>
+  await world.until(`${ids.join(', ')} at generation ${generation}`, async () => {
+    const rows = await Promise.all(ids.map(row))
+    return rows.every((of) => of.state === 'ACTIVE' && of.confirmed?.generation === generation && sites.sameTriple(of.assigned, of.confirmed))
+  })
+
+test('the first plan declares its sites and touches nobody', async () => {
+  const applied = await world.ended(await world.apply(four))
+  expect(applied).toMatchObject({ state: 'succeeded', result: { generation: 1, lagging: [] } })
+  expect((await sites.list(world.store.db)).map(({ id, state }) => `${id} ${state}`)).toEqual(['berlin DECLARED', 'dublin DECLARED', 'frankfurt DECLARED', 'madrid DECLARED'])
+})
+
+test('edges enrol by themselves, cores wait for an operator, and all come up', async () => {
+  for (const core of ['frankfurt', 'dublin']) await world.onboard(core)
+  for (const edge of ['berlin', 'madrid']) await world.onboard(edge)
+  await world.until('berlin is past its claim', async () => (await row('berlin')).device !== null)
+  expect((await row('frankfurt')).device).toBeNull()
+  for (const core of ['frankfurt', 'dublin']) await world.approve(core)
+  await world.isActive('frankfurt', 'dublin', 'berlin', 'madrid')
+  expect(gateway('berlin').running()?.config.tunnels).toHaveLength(8)
+  expect((await operations.list(world.store.db)).filter(({ kind }) => kind === 'onboard').map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded'])
+})
+
+test('a fingerprint that nobody has is refused by name', async () => {
+  const refused = await approveWith('feedfacefeedface').catch((error: unknown) => error)
+  expect(refused).toBeInstanceOf(CommandFailed)
+  expect(refused).toMatchObject({ code: 'C031', message: 'no box with the fingerprint feedfacefeedface waits at frankfurt' })
+})
+
+test('a site that has a gateway takes no token', async () => {
+  const refused = await world.onboard('berlin').catch((error: unknown) => error)
+  expect(refused).toMatchObject({ code: 'C030', message: 'berlin is ACTIVE and has a gateway already' })
+  expect((await row('berlin')).state).toBe('ACTIVE')
+})
+
+test('a command that nobody recorded changes nothing', async () => {
+  const forged = { commandId: `c-${randomUUID()}`, operationId: `o-${randomUUID()}` }
+  await expect(world.commands().decommission('berlin', forged)).rejects.toMatchObject({ code: 'C082' })
+  expect((await row('berlin')).state).toBe('ACTIVE')
+})
+
+test('a change rolls hubs first, one after another, then the canary, then the rest', async () => {
+  const before = new Map([...world.fleet.gateways].map(([site, { tried }]) => [site, tried.length]))
+  const order: string[] = []
+  for (const [site, of] of world.fleet.gateways) of.reject(() => (order.push(site), null))
+  const applied = await world.ended(await world.apply(slower(four, 90)))
+  expect(applied.state).toBe('succeeded')
+  await settled(['berlin', 'dublin', 'frankfurt', 'madrid'], 2)
+  expect(order).toEqual(['dublin', 'frankfurt', 'berlin', 'madrid'])
+  for (const [site, { tried }] of world.fleet.gateways) expect(tried.slice(before.get(site)), site).toEqual([{ triple: { term: 1, generation: 2, revision: 0 }, outcome: 'confirmed' }])
+})
+
+test('a plan on an older generation is refused and the queue goes on', async () => {
+  const stale = await world.apply(slower(four, 80))
+  const second = await world.apply(slower(four, 70))
+  expect((await world.ended(stale)).state).toBe('succeeded')
+  expect(await world.ended(second)).toMatchObject({ state: 'failed', findings: [{ code: 'C020' }] })
+  await settled(['berlin', 'madrid'], 3)
+})
+
+test('a canary that rolls back halts the rollout, and a newer generation undoes it', async () => {
+  gateway('berlin').reject((_, { generation }) => (generation === 4 ? 'no fresh connection to the controller' : null))
+  const applied = await world.ended(await world.apply(slower(four, 60)))
+  expect(applied).toMatchObject({ state: 'rolled-back', result: { generation: 5 }, findings: [{ code: 'C084', says: 'berlin: no fresh connection to the controller (A40)' }] })
+  await settled(['berlin', 'dublin', 'frankfurt'], 5)
+  // Madrid was never touched; what it runs is what generation 5 says.
+  expect((await row('madrid')).assigned).toMatchObject({ generation: 3 })
+  const [three, five] = [await generations.get(world.store.db, 3), await generations.get(world.store.db, 5)]
+  expect(five?.fabric_hash).toBe(three?.fabric_hash)
+})
+
+test('a site that is away lags, and takes the newest when it comes back', async () => {
+  gateway('madrid').unplug()
+  await world.until('madrid is offline', async () => Date.now() - ((await row('madrid')).last_seen?.getTime() ?? 0) > 2_500)
+  const applied = await world.ended(await world.apply(slower(four, 50)))
+  expect(applied).toMatchObject({ state: 'succeeded', result: { generation: 6, lagging: ['madrid'] } })
+  expect(await row('madrid')).toMatchObject({ state: 'CHANGING', assigned: { generation: 6 }, confirmed: { generation: 3 } })
+  gateway('madrid').plugIn()
+  await settled(['madrid'], 6)
+})
+
+test('facts that arrive together become one revision at each peer', async () => {
+  await world.ended(await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo] }), 50)))
+  const before = (await row('frankfurt')).assigned
+  await world.onboard('oslo')
+  await world.isActive('oslo', 'frankfurt', 'dublin')
+  const after = (await row('frankfurt')).assigned
+  expect(after).toEqual({ term: 1, generation: before?.generation, revision: (before?.revision ?? 0) + 1 })
+  // The hubs knew oslo's keys before oslo dialled them.
+  expect(gateway('oslo').running()?.config.tunnels).toHaveLength(8)
+})
+
+test('while a site is PENDING its assignment does not move', async () => {
+  const pendings: string[] = []
+  gateway('berlin').reject(() => null)
+  const watch = setInterval(() => {
+    void sites.get(world.store.db, 'berlin').then((of) => {
+      if (of?.pending && !sites.sameTriple(of.pending.triple, of.assigned)) pendings.push(JSON.stringify(of))
+    })
+  }, 5)
+  await world.ended(await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo] }), 40)))
+  for (let times = 0; times < 5; times += 1) await world.commands().facts('berlin')
+  await settled(['berlin'], await head())
+  clearInterval(watch)
+  expect(pendings).toEqual([])
+})
+
+test('a plan that leaves out an enrolled site is refused', async () => {
+  const refused = await world.ended(await world.apply(network({ sites: [berlin, dublin, frankfurt, madrid] })))
+  expect(refused).toMatchObject({ state: 'failed', findings: [{ code: 'C085', says: 'the plan no longer names oslo, whose gateway is enrolled' }] })
+})
+
+test('a decommissioned site is let go by its peers first, wiped last, and is gone', async () => {
+  const ended = await world.ended(await world.decommission('oslo'))
+  expect(ended).toMatchObject({ state: 'succeeded', result: { wiped: true, kept: [] } })
+  expect(await row('oslo')).toMatchObject({ state: 'RETIRED', device: null, assigned: null })
+  expect(gateway('frankfurt').running()?.config.tunnels.filter(({ remote }) => remote === 'oslo')).toEqual([])
+  expect((await facts.all(world.store.db)).filter(({ site }) => site === 'oslo')).toEqual([])
+  const certified = await world.store.db.selectFrom('certificates').select('revoked_at').where('site', '=', 'oslo').execute()
+  expect(certified.every(({ revoked_at }) => revoked_at !== null)).toBe(true)
+  await expect(world.decommission('oslo')).rejects.toMatchObject({ code: 'C032' })
+})
+
+test('a second box with the same token puts its site into quarantine', async () => {
+  await world.ended(await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo] }), 30)))
+  await world.onboard('oslo')
+  await world.isActive('oslo')
+  const token = await tokens.newest(world.store.db, 'oslo')
+  const second = { id: `claim-${randomUUID()}`, tokenId: token?.id ?? '', site: 'oslo', thumbprint: 'f'.repeat(64), sealingKey: '', serial: 'XJ-1190' }
+  await world.store.transaction(async (tx) => {
+    const inventory = { serial: 'XJ-1190', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
+    await claims.insert(tx, { ...second, inventory, state: 'quarantined' })
+  })
+  await world.commands().claimed('oslo', second.id)
+  await world.until('oslo is in quarantine', async () => (await row('oslo')).state === 'QUARANTINED')
+  expect((await row('oslo')).finding).toMatchObject({ code: 'C086', says: 'a second box (serial XJ-1190) used the token of oslo' })
+})
+
+test('a token that ends unused makes the site EXPIRED; a new one invites it again', async () => {
+  await world.ended(await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo, edge('tokyo', { inference: ['10.1.13.0/24'] })] }), 30)))
+  const tokenId = await world.invite('tokyo', 300)
+  await world.until('tokyo is EXPIRED', async () => (await row('tokyo')).state === 'EXPIRED')
+  expect((await tokens.get(world.store.db, tokenId))?.redeemed_at).toBeNull()
+  await world.invite('tokyo', 3_600_000)
+  expect((await row('tokyo')).state).toBe('INVITED')
+})
+
+async function approveWith(fingerprint: string) {
+  const command = await world.record('approve', 'site/frankfurt', { fingerprint })
+  await world.commands().approve('frankfurt', { ...command, fingerprint })
+}

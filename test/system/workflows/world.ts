@@ -1,0 +1,137 @@
+/** A controller without its API: real PostgreSQL, real Temporal, the worker in this process or as a child that can be killed. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { compile } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import { compilerVersion } from '#src/compile/version.ts'
+import { createCommands, type Commands } from '#src/controller/commands.ts'
+import { allocations, commands as rows, events, network, operations, plans, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import type { OperationRow } from '#src/controller/store/operations.ts'
+import { contentHash } from '#src/fabric/hash.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { startTestDatabase } from '#test/contract/store/fixture.ts'
+import type { Model } from '#workflows/activities/index.ts'
+import { defaultTiming, type Timing } from '#workflows/contract.ts'
+import { startFleet, type Fleet, type Gateway } from './fleet.ts'
+import { startTemporal, type TestTemporal } from './server.ts'
+
+const held = { findings: [], proof: { expects: 1, held: 1, failures: 1, checks: 1 } } as const
+export const model: Model = { compile, configure, verify: () => held, verifyTransition: () => held, compilerVersion }
+
+export const impatient: Timing = { ...defaultTiming, coalesce: 100, deliver: 10_000, margin: 500, paths: 20_000, soak: 50, again: 200, wipe: 5_000 }
+
+export interface World {
+  readonly store: Store
+  readonly temporal: TestTemporal
+  readonly fleet: Fleet
+  commands(): Commands
+  /** Plans and applies; answers the operation's id. */
+  apply(intent: Intent): Promise<string>
+  /** A command's row, as the API writes it. */
+  record(kind: 'apply' | 'invite' | 'approve' | 'decommission', subject: string, args: unknown): Promise<{ readonly commandId: string; readonly operationId: string }>
+  /** Answers the token's id. */
+  invite(site: string, livesMs: number): Promise<string>
+  /** Invites, and a box pastes the token. */
+  onboard(site: string): Promise<Gateway>
+  approve(site: string): Promise<void>
+  decommission(site: string): Promise<string>
+  ended(operationId: string): Promise<OperationRow>
+  until(what: string, holds: () => Promise<boolean>): Promise<void>
+  isActive(...ids: readonly string[]): Promise<void>
+  /** The bootstrap tokens' secrets that were made. */
+  readonly secrets: readonly string[]
+  /** After Temporal was lost: what `serve` does at boot. */
+  reopen(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startWorld(timing: Timing = impatient): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'cw-workflows-'))
+  const [database, temporal] = await Promise.all([startTestDatabase(), startTemporal(folder)])
+  const store = await database.store()
+  const connect = () => createCommands({ address: temporal.address, namespace: 'default', network: 'demo', timing })
+  let commands = await connect()
+  const fleet = startFleet(store, () => commands)
+  const secrets: string[] = []
+  const record = async (kind: 'apply' | 'invite' | 'approve' | 'decommission', subject: string, args: unknown) => {
+    const command = { commandId: `c-${randomUUID()}`, operationId: `o-${randomUUID()}` }
+    await store.transaction((tx) => rows.record(tx, { id: command.commandId, operationId: command.operationId, kind, subject, args, actor: 'test' }))
+    return command
+  }
+
+  const world: World = {
+    store,
+    temporal,
+    fleet,
+    secrets,
+    commands: () => commands,
+    apply: async (intent) => {
+      const compiled = compile(intent, await allocations.held(store.db))
+      if (compiled.fabric === null) throw new Error(compiled.findings.map(({ says }) => says).join('; '))
+      const planId = `p-${randomUUID()}`
+      await plans.insert(store.db, {
+        id: planId, base: (await network.get(store.db))?.head ?? 0, intent, intentHash: contentHash(intent), plan: {}, verdict: 'passed', findings: [],
+        fabric: compiled.fabric, fabricHash: contentHash(compiled.fabric), claims: compiled.claims, proof: held.proof, compiler: compilerVersion, createdBy: 'test',
+      })
+      const command = await record('apply', `network/${intent.network}`, { planId })
+      await commands.apply({ ...command, planId })
+      return command.operationId
+    },
+    record,
+    invite: async (site, livesMs) => {
+      const secret = randomBytes(16).toString('base64url')
+      secrets.push(secret)
+      const tokenId = `t-${randomUUID()}`
+      await store.transaction((tx) => tokens.issue(tx, { id: tokenId, site, purpose: 'enrol', hash: contentHash(secret), expiresAt: new Date(Date.now() + livesMs), createdBy: 'test' }))
+      await commands.invite(site, { ...(await record('invite', `site/${site}`, { tokenId })), tokenId })
+      return tokenId
+    },
+    onboard: async (site) => await fleet.gateway(site, await world.invite(site, 3_600_000)),
+    approve: async (site) => {
+      await world.until(`${site} waits for approval`, async () => (await sites.get(store.db, site))?.state === 'CLAIMED')
+      const claim = await store.db.selectFrom('claims').select('thumbprint').where('site', '=', site).where('state', '=', 'claimed').executeTakeFirstOrThrow()
+      const fingerprint = claim.thumbprint.slice(0, 16)
+      await commands.approve(site, { ...(await record('approve', `site/${site}`, { fingerprint })), fingerprint })
+    },
+    decommission: async (site) => {
+      const command = await record('decommission', `site/${site}`, {})
+      await commands.decommission(site, command)
+      return command.operationId
+    },
+    ended: async (operationId) => {
+      await world.until(`operation ${operationId} ends`, async () => (await operations.get(store.db, operationId))?.state !== 'running')
+      return (await operations.get(store.db, operationId)) as OperationRow
+    },
+    until: async (what, holds) => {
+      const give = Date.now() + 90_000
+      while (!(await holds())) {
+        if (Date.now() > give) {
+          const said = (await events.after(store.db, 0, { limit: 1_000 })).map(({ text }) => text).join('\n')
+          const states = (await sites.list(store.db)).map((row) => JSON.stringify({ id: row.id, state: row.state, assigned: row.assigned, confirmed: row.confirmed, finding: row.finding?.says })).join('\n')
+          throw new Error(`waited in vain until ${what}\n${said}\n${states}`)
+        }
+        await new Promise((resolve) => setTimeout(resolve, 25))
+      }
+    },
+    isActive: async (...ids) =>
+      await world.until(`${ids.join(', ')} ACTIVE`, async () => {
+        const states = new Map((await sites.list(store.db)).map((row) => [row.id, row.state]))
+        return ids.every((id) => states.get(id) === 'ACTIVE')
+      }),
+    reopen: async () => {
+      await commands.close()
+      commands = await connect()
+      await commands.reopen(store)
+    },
+    stop: async () => {
+      await fleet.stop()
+      await commands.close()
+      await temporal.stop()
+      await database.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  return world
+}
