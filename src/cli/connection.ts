@@ -95,7 +95,11 @@ export async function request<T>(path: string, call: Call = {}, to: Connection =
 }
 
 /** Server-sent events (HTML living standard, section 9.2), resumed after a lost connection by Last-Event-ID. */
-export async function* follow(path: string, signal: AbortSignal, to: Connection = connection()): AsyncGenerator<Readonly<Record<string, unknown>>> {
+export interface ServerEvent {
+  readonly event: string
+  readonly data: unknown
+}
+export async function* follow(path: string, signal: AbortSignal, to: Connection = connection()): AsyncGenerator<ServerEvent> {
   let lastId = ''
   for (let tries = 0; tries < 600 && !signal.aborted; ) {
     try {
@@ -111,7 +115,7 @@ export async function* follow(path: string, signal: AbortSignal, to: Connection 
           const fields = block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()] as const)
           lastId = fields.find(([name]) => name === 'id')?.[1] ?? lastId
           const data = fields.filter(([name]) => name === 'data').map(([, value]) => value).join('\n')
-          if (data) yield JSON.parse(data) as Readonly<Record<string, unknown>>
+          if (data) yield { event: fields.find(([name]) => name === 'event')?.[1] ?? 'message', data: JSON.parse(data) as unknown }
         }
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 /** The folder of YAML a command works on, and what `.causeway/` remembers of the controller's last word on it. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import type { Allocation } from '#src/fabric/fabric.ts'
+import type { Allocation, Fabric } from '#src/fabric/fabric.ts'
 import { exit, Stop } from './output.ts'
 
 export interface SourceFile {
@@ -42,6 +42,7 @@ export function readFolder(folder: string): readonly SourceFile[] {
 export interface Head {
   readonly network: string
   readonly generation: number
+  readonly fabric: Fabric
   readonly allocations: readonly Allocation[]
   readonly at: string
 }

@@ -58,4 +58,4 @@ export const locate = (findings: readonly Finding[], origins: Origins): readonly
 
 /** By what the allocations of an offline run were numbered, in one line. */
 export const numberedBy = (head: Head | null): string =>
-  head ? `numbered as of generation ${head.generation}, seen ${head.at}` : 'no controller was seen yet: addresses and ports are placeholders'
+  head ? `generation ${head.generation} as seen on ${head.at.slice(0, 16).replace('T', ' ')}` : 'no controller was seen yet: addresses and ports are placeholders'

@@ -1,0 +1,28 @@
+import type { Command } from 'commander'
+import { request } from '../connection.ts'
+import type { Output } from '../output.ts'
+import { command } from '../program.ts'
+import type { PathView } from '../shapes.ts'
+import { ago, columns } from '../table.ts'
+
+const colours: Readonly<Record<string, 'green' | 'yellow' | 'red' | 'dim'>> = { UP: 'green', DEGRADED: 'yellow', INIT: 'yellow', DOWN: 'red' }
+const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
+
+function rows(paths: readonly PathView[], site: string | undefined, output: Output): string[][] {
+  return paths.map((path) => {
+    const near = path.ends.find((end) => end.site === site) ?? path.ends[0]!
+    const states = path.ends.map((end) => end.state)
+    const shown = states[0] === states[1] ? near.state : states.join('/')
+    return [path.tunnel, output.style(colours[near.state] ?? 'dim', shown), near.since ? `for ${ago(near.since)}` : '', ms(near.rttMs), near.loss === null ? '-' : `${(near.loss * 100).toFixed(1)} % lost`, near.classes.length > 0 ? `carries ${near.classes.join(', ')}` : 'standby']
+  })
+}
+
+export function path(program: Command): void {
+  const group = program.command('path').description('tunnels as their two ends see them')
+  command(group, 'list [site]', 'state, round trip, loss, and which classes each path carries').action(async ({ output, args: [site] }) => {
+    const { paths } = await request<{ paths: PathView[] }>(`/v1/paths${site === undefined ? '' : `?site=${encodeURIComponent(site)}`}`)
+    if (output.json) return output.document('Paths', paths)
+    if (paths.length === 0) return output.line(site === undefined ? 'no tunnel yet. Next: causeway apply' : `no tunnel ends at ${site}. Sites: causeway site list`)
+    output.line(columns(rows(paths, site, output)))
+  })
+}

@@ -1,0 +1,68 @@
+/** The parts of the API's answers that the CLI shows; the whole is in /v1/openapi.json. */
+import type { Finding, Triple } from '#src/fabric/fabric.ts'
+import type { Plan } from '#src/plan/plan.ts'
+
+export interface SiteView {
+  readonly id: string
+  readonly role: string
+  readonly state: string
+  readonly stateSince: string
+  readonly online: boolean
+  readonly lastSeen: string | null
+  readonly headlessSince: string | null
+  readonly device: string | null
+  readonly assigned: Triple | null
+  readonly running: Triple | null
+  readonly tunnels: { readonly total: number; readonly up: number }
+  readonly finding: { readonly code: string; readonly says: string; readonly instead: string } | null
+}
+export interface SiteDetailView extends SiteView {
+  readonly claims: readonly { readonly fingerprint: string; readonly serial: string; readonly state: string; readonly confirmationCode: string; readonly since: string; readonly hostname: string; readonly os: string }[]
+  readonly token: { readonly id: string; readonly expiresAt: string; readonly usedAt: string | null; readonly replaced: boolean } | null
+  readonly reported: readonly { readonly code: string; readonly severity: string; readonly says: string; readonly instead: string }[]
+  readonly commit: { readonly state: string; readonly why: string } | null
+}
+export interface PathView {
+  readonly tunnel: string
+  readonly role: string
+  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly state: string; readonly since: string | null; readonly rttMs: number | null; readonly jitterMs: number | null; readonly loss: number | null; readonly classes: readonly string[] }[]
+}
+export interface StatusView {
+  readonly network: string | null
+  readonly generation: number
+  readonly term: number
+  readonly frozen: boolean
+  readonly version: string
+  readonly verdict: 'empty' | 'green' | 'degraded' | 'changing'
+  readonly sites: { readonly total: number; readonly active: number; readonly online: number }
+  readonly tunnels: { readonly total: number; readonly up: number }
+  readonly proof: { readonly expects: number; readonly held: number; readonly failures: number } | null
+  readonly problems: readonly { readonly subject: string; readonly says: string; readonly since: string; readonly next: string }[]
+  readonly operations: readonly { readonly id: string; readonly kind: string; readonly subject: string; readonly since: string }[]
+}
+export interface ProposedView {
+  readonly id: string
+  readonly base: number
+  readonly network: string | null
+  readonly verdict: 'passed' | 'refused'
+  readonly findings: readonly (Finding & { readonly where: { readonly file: string; readonly line: number; readonly column: number } | null })[]
+  readonly plan: Plan | null
+  readonly proof: { readonly expects: number; readonly held: number; readonly failures: number; readonly checks: number } | null
+}
+export interface OperationView {
+  readonly id: string
+  readonly kind: string
+  readonly subject: string
+  readonly state: 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
+  readonly startedAt: string
+  readonly endedAt: string | null
+  readonly findings: readonly Finding[]
+}
+export interface EventView {
+  readonly seq: number
+  readonly at: string
+  readonly operation: string | null
+  readonly subject: string
+  readonly kind: string
+  readonly text: string
+}
