@@ -1,0 +1,65 @@
+/** `causeway explain V003`: what verification refuses, and what to do. */
+import type { CodePage } from '#src/fabric/codes.ts'
+
+const page = (code: string, title: string, text: string, wrong = '', right = ''): CodePage => ({ code, title, text, wrong, right })
+
+export const verifyCodes: readonly CodePage[] = [
+  page(
+    'V001',
+    'expected to reach, but not allowed',
+    'An expectation wants a connection that no line under `allow` opens, for at least one address or port. Everything that is not allowed is dropped at the gateway of its source. Add the allow, or take back the expectation.',
+    'allow: []\nexpect:\n  - reach: edge/inference -> model-api',
+    'allow:\n  - edge/inference -> model-api\nexpect:\n  - reach: edge/inference -> model-api',
+  ),
+  page(
+    'V002',
+    'expected to reach, but there is no way',
+    'The connection is allowed, but its packets or the replies stop on the way although nothing has failed: mostly because a class says `never` to every uplink that could carry them. The witness names the node where they stop and what is up there but forbidden.',
+    'classes:\n  bulk: { never: [fiber, lte] }',
+    'classes:\n  bulk: { never: metered }',
+  ),
+  page(
+    'V003',
+    'lost when one thing fails',
+    'An expectation must survive the failure of any single uplink, tunnel or hub that `survives` lists, and there is one that it does not survive. The witness names it, and where packets stop then. Give the site a second uplink, the network a second hub, the service a second place, or take that kind out of `survives`.',
+    'hubs: [frankfurt]\nexpect:\n  - { reach: edge/inference -> model-api, survives: hub }',
+    'hubs: [frankfurt, dublin]\nexpect:\n  - { reach: edge/inference -> model-api, survives: hub }',
+  ),
+  page(
+    'V004',
+    'can be lost while traffic waits to return',
+    'After a failure traffic goes back to its first choice only when that was clean for some minutes. This expectation holds once traffic has settled, but while it waits on the fallback path one more failure would interrupt it until the wait ends. A second path on the fallback removes the warning.',
+  ),
+  page(
+    'V011',
+    'can reach what it must not',
+    'An `isolate` expectation says that no connection may be opened, and an `allow` opens one. Every packet was considered, over every path that could be chosen after any failure. One of the two lines is wrong: take one back.',
+    'allow:\n  - cameras -> training\nexpect:\n  - isolate: cameras -> training',
+    'expect:\n  - isolate: cameras -> training',
+  ),
+  page('V012', 'a shared LAN can not be kept apart', 'Hosts in one LAN reach each other without their gateway, so nothing that it does keeps them apart. Give each group its own segment, with its own interface and prefix.'),
+  page(
+    'V013',
+    'isolated one way only',
+    'An arrow is the direction in which connections are opened. This side can open none, but the other can, and is answered. When no packet at all may pass, expect isolation in both directions.',
+    'allow:\n  - training -> cameras\nexpect:\n  - isolate: cameras -> training',
+    'expect:\n  - isolate: cameras -> training\n  - isolate: training -> cameras',
+  ),
+  page('V020', 'packets can go round', 'Some choice of hops sends packets back to a node where they were. Split horizon between hubs makes that impossible, so the compiler did something wrong: report it.'),
+  page('V021', 'a route to a stranger', 'A route leads to a node that does not own the prefix. The compiler did something wrong: report it.'),
+  page('V022', 'a route that a class can not use', 'Each (remote, class) has a group of hops that its routes refer to, and here one is missing. The compiler did something wrong: report it.'),
+  page(
+    'V023',
+    'a class without any path',
+    'Every path from the site to the remote is one that the class never uses, so its traffic is unreachable there even when everything is up. `never` is hard, `avoid` is soft: an avoided uplink is used when no other is left.',
+    'classes:\n  bulk: { never: metered } # at a site that has only lte',
+    'classes:\n  bulk: { avoid: metered }',
+  ),
+  page('V024', 'one address, two owners', 'Two LANs overlap, so an address in both would have two owners. Every overlay address belongs to one LAN of one site: renumber one of them.'),
+  page('V025', 'one prefix behind two peers', 'Two peers of one WireGuard interface would claim the same prefix, and WireGuard silently gives it to the last one. The compiler did something wrong: report it.'),
+  page('V026', 'the MTU does not fit', 'A tunnel over a line of 1500 bytes carries 1440 inside IPv4 and 1420 inside IPv6, and IPv6 in it needs 1280. One MTU holds for the whole overlay, so that a failover never loses large packets.', 'mtu: 1500', 'mtu: 1360'),
+  page('V027', 'a tunnel that does not join its ends', 'A hop goes over a tunnel that does not lead there, or an end has no interface for it. The compiler did something wrong: report it.'),
+  page('V028', 'two interfaces in one place', 'Two tunnel interfaces of a site have the same kernel name or port. The compiler did something wrong: report it.'),
+  page('V041', 'can reach what it must not, during the change', 'Before and after the change the isolation holds, but while some sites run the old and some the new generation, packets could pass. Make the change in two steps: first remove, then add.'),
+  page('V042', 'lost between the waves', 'Hubs are changed before edges. With the hubs new and the edges old, the expectation would not hold. Make the change in two steps: first add the new way, then remove the old one.'),
+]

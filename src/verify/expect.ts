@@ -1,0 +1,317 @@
+/**
+ * Proves the expectations of a Fabric over exact packet sets.
+ *
+ * Cost. A pair of places is followed once, over every hop of every group, into a graph of a few nodes (edge, its hubs,
+ * the far end); a failure is then a question to that graph, asked only of the failures of tunnels that are in it. A site
+ * has some ten of its own and shares some ten of its hubs', so 10,000 sites × 2 places are about 400,000 questions of a
+ * microsecond each, and never sites² × failures. `any` follows a second place only for failures that the first does not
+ * survive. Isolation looks only at rules that touch both sides and needs no failures at all: they only take hops away.
+ */
+import type { ClassId, Expect, Finding, Place, Rule, TunnelId } from '#src/fabric/fabric.ts'
+import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
+import { anyPort } from '#src/net/ports.ts'
+import { type Break, type Breaks, nameOf } from './failures.ts'
+import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
+import { lookup, match, type Model, type Node } from './model.ts'
+import { cut, type Entry, everything, formatPacket, overlay, type Packets, packetsBetween, reversed, sample, subtractAll } from './packets.ts'
+import { halves, pathText, placeName, stopText } from './words.ts'
+
+export type Reach = Extract<Expect, { kind: 'reach' }>
+export type Isolate = Extract<Expect, { kind: 'isolate' }>
+export interface Verdict {
+  readonly findings: readonly Finding[]
+  /** Questions answered: one (place, target, failure) each, or one piece of traffic for isolation. */
+  readonly checks: number
+}
+
+/** Traffic of one rule's class that is treated alike both ways. */
+interface Flow {
+  readonly packets: Packets
+  readonly trafficClass: ClassId
+  readonly rule: Rule
+  readonly there: Vertex
+  readonly back: Vertex
+}
+interface Pair {
+  readonly from: Place
+  readonly to: Place
+  readonly flows: readonly Flow[]
+  /** Traffic that no rule at the source's owner admits. */
+  readonly refused: Packets | null
+  readonly tunnels: ReadonlySet<TunnelId>
+}
+type Loss =
+  | { readonly kind: 'refused'; readonly packets: Packets }
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'stopped'; readonly flow: Flow; readonly stop: Stop; readonly way: 'there' | 'back' }
+interface Case {
+  readonly from: Place
+  readonly broken: Break | null
+  readonly losses: readonly { readonly to: Place; readonly loss: Loss }[]
+}
+
+const nothing: Down = () => false
+
+export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict {
+  const errors: Case[] = []
+  const warnings: Case[] = []
+  let checks = 0
+  for (const from of expect.from) {
+    const pairs = new Map<Place, Pair>()
+    const pairTo = (to: Place): Pair => {
+      const known = pairs.get(to)
+      if (known) return known
+      const made = pairOf(model, from, to, expect)
+      pairs.set(to, made)
+      return made
+    }
+    for (const targets of expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])) {
+      const probe = (broken: Break | null, patience: Patience): { readonly answers: Place | null; readonly losses: Case['losses'] } => {
+        const losses: { to: Place; loss: Loss }[] = []
+        for (const to of targets) {
+          const loss = lossOf(pairTo(to), broken, patience)
+          if (!loss) return { answers: to, losses }
+          losses.push({ to, loss })
+        }
+        return { answers: null, losses }
+      }
+      /** The place that answers; undefined when none does, and then it is noted. */
+      const judge = (broken: Break | null): Place | undefined => {
+        checks++
+        const held = probe(broken, 'held')
+        if (held.answers) return held.answers
+        const settled = probe(broken, 'settled')
+        ;(settled.answers ? warnings : errors).push({ from, broken, losses: settled.answers ? held.losses : settled.losses })
+        return settled.answers ?? undefined
+      }
+      const answers = judge(null)
+      if (!answers) continue
+      for (const broken of relevant(breaks, pairTo(answers), expect)) {
+        if (broken.dead === from.node) continue
+        // In reach-all what is gone with the failed hub is left out: nothing could make it answer.
+        if (expect.mode === 'all' && broken.dead === targets[0]!.node) continue
+        judge(broken)
+      }
+    }
+  }
+  return { findings: [...reachFindings(model, expect, errors, 'error'), ...reachFindings(model, expect, warnings, 'warning')], checks }
+}
+
+function relevant(breaks: Breaks, pair: Pair, expect: Reach): ReadonlySet<Break> {
+  const out = new Set<Break>()
+  for (const tunnel of pair.tunnels) for (const broken of breaks.of(tunnel)) if (expect.survives.includes(broken.kind)) out.add(broken)
+  return out
+}
+
+function pairOf(model: Model, from: Place, to: Place, expect: Reach): Pair {
+  const flows: Flow[] = []
+  const tunnels = new Set<TunnelId>()
+  let refused: Packets | null = null
+  const near = model.node(from.node)
+  const far = model.node(to.node)
+  for (const wanted of packetsBetween(from.prefixes, to.prefixes, expect.ports.length > 0 ? expect.ports : [anyPort])) {
+    if (!near || !far) {
+      refused ??= wanted
+      continue
+    }
+    const { admitted, denied } = admit(near, wanted)
+    // A segment has no ports of its own: reach to it asks for whatever `allow` opens to it, so that at least one is.
+    const anyWillDo = wanted.application.low === everything.low && wanted.application.high === everything.high
+    const opened = admitted.map(({ packets }) => ({ ...packets, application: everything }))
+    refused ??= (anyWillDo ? denied.flatMap((piece) => subtractAll(piece, opened)) : denied)[0] ?? null
+    for (const { packets, rule } of admitted) {
+      for (const there of courses(model, near, packets, rule.trafficClass, 'request')) {
+        for (const back of courses(model, far, reversed(there.packets), rule.trafficClass, 'reply')) {
+          flows.push({ packets: reversed(back.packets), trafficClass: rule.trafficClass, rule, there: there.entry, back: back.entry })
+          tunnelsOf(there.entry, tunnels)
+          tunnelsOf(back.entry, tunnels)
+        }
+      }
+    }
+  }
+  return { from, to, flows, refused, tunnels }
+}
+
+/** What the source's owner lets out, by rule; one entry for each class that the rules give. Within one LAN nobody is asked. */
+function admit(node: Node, wanted: Packets): { readonly admitted: readonly { readonly packets: Packets; readonly rule: Rule }[]; readonly denied: readonly Packets[] } {
+  const admitted: { packets: Packets; rule: Rule }[] = []
+  const denied: Packets[] = []
+  const todo = [wanted]
+  for (let packets = todo.pop(); packets; packets = todo.pop()) {
+    const source = lookup(node.lans, packets, 'source')
+    const destination = lookup(node.lans, packets, 'destination')
+    if (source.kind === 'split' || destination.kind === 'split') {
+      todo.push(...(source.kind === 'split' ? source.pieces : destination.kind === 'split' ? destination.pieces : []))
+      continue
+    }
+    if (source.value !== undefined && source.value === destination.value) continue
+    const rules = match(node.rules, packets)
+    if (rules.kind === 'split') {
+      todo.push(...rules.pieces)
+      continue
+    }
+    if (rules.value.length === 0) denied.push(packets)
+    for (const rule of new Map([...rules.value].reverse().map((rule) => [rule.trafficClass, rule])).values()) admitted.push({ packets, rule })
+  }
+  return { admitted, denied }
+}
+
+function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
+  if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
+  if (pair.refused) return { kind: 'refused', packets: pair.refused }
+  const down: Down = broken === null ? nothing : (tunnel) => broken.tunnels.has(tunnel)
+  for (const flow of pair.flows) {
+    const there = firstStop(flow.there, down, patience)
+    if (there) return { kind: 'stopped', flow, stop: there, way: 'there' }
+    const back = firstStop(flow.back, down, patience)
+    if (back) return { kind: 'stopped', flow, stop: back, way: 'back' }
+  }
+  return null
+}
+
+function reachFindings(model: Model, expect: Reach, cases: readonly Case[], severity: 'error' | 'warning'): readonly Finding[] {
+  return [cases.filter((one) => one.broken === null), cases.filter((one) => one.broken !== null)].flatMap((group): Finding[] => {
+    const worst = group[0]
+    if (!worst) return []
+    const { from: fromText, to: toText } = halves(expect.text)
+    const target = toText === '' ? worst.losses.map(({ to }) => placeName(to)).join(' or ') : toText
+    const refused = worst.broken === null && worst.losses.some(({ loss }) => loss.kind === 'refused')
+    const name = worst.broken === null ? '' : nameOf(worst.broken.failure)
+    const others = new Set(group.slice(1).map((one) => one.from.node).filter((site) => site !== worst.from.node))
+    const rules = worst.losses.flatMap(({ loss }) => (loss.kind === 'stopped' ? [loss.flow.rule.id] : []))
+    const witness = worst.losses.slice(0, 4).flatMap(({ to, loss }) => lossText(model, worst, to, loss))
+    const more = [
+      ...(worst.losses.length > 4 ? [`and ${worst.losses.length - 4} more places of ${target}`] : []),
+      ...(group.length > 1 ? [`the same in ${group.length - 1} more case${group.length === 2 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`] : []),
+    ]
+    const finding = { at: [...new Set([expect.id, ...rules])], witness: [...witness, ...more], severity }
+    if (severity === 'warning') {
+      return [{ ...finding, code: 'V004', says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name} fails`} while traffic waits to return from a fallback path`, instead: 'give the fallback a second path' }]
+    }
+    if (refused) return [{ ...finding, code: 'V001', says: `${worst.from.node} can't reach ${target}: no \`allow\` covers it`, instead: `add to allow: ${fromText} -> ${target}` }]
+    if (worst.broken === null) return [{ ...finding, code: 'V002', says: `${worst.from.node} can't reach ${target}`, instead: 'give it a path that its class may use, or change the expectation' }]
+    return [{ ...finding, code: 'V003', says: `${worst.from.node} loses ${target} if ${name} fails`, instead: `give it a second way, or take ${worst.broken.kind} out of \`survives\`` }]
+  })
+}
+
+function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly string[] {
+  const start = `${of.broken === null ? 'with everything up' : `if ${nameOf(of.broken.failure)} fails`}: ${placeName(of.from)} → ${placeName(to)}`
+  switch (loss.kind) {
+    case 'dead':
+      return [`${start} is gone with ${to.node}`]
+    case 'refused':
+      return [`${start}, for example ${formatPacket(sample(loss.packets))}, stops at ${of.from.node}: no \`allow\` there covers it`]
+    case 'stopped': {
+      const { flow, stop, way } = loss
+      const packet = way === 'there' ? sample(flow.packets) : reply(flow.packets)
+      const entry = way === 'there' ? of.from.node : to.node
+      const down: Down = of.broken === null ? nothing : (tunnel) => of.broken!.tunnels.has(tunnel)
+      return [
+        `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${flow.trafficClass}`,
+        `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, flow.trafficClass, down)}`,
+      ]
+    }
+    default:
+      throw new TypeError(`no such loss: ${loss satisfies never}`)
+  }
+}
+function reply(packets: Packets) {
+  const packet = sample(packets)
+  return { ...packet, source: packet.destination, destination: packet.source }
+}
+
+/** No connection from any of `from` to any of `to`, whatever fails. With two models: at no moment of a change either. */
+export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict {
+  const findings: Finding[] = []
+  let checks = 0
+  const { from: fromText, to: toText } = halves(expect.text)
+  const leaks = (from: readonly Place[], to: readonly Place[]): readonly Leak[] => {
+    const found: Leak[] = []
+    const targets = targetsOf(to)
+    for (const place of from) {
+      for (const model of models) {
+        const node = model.node(place.node)
+        if (!node) continue
+        for (const { packets, rule } of trafficBetween(node, place, targets)) {
+          checks++
+          const delivery = rule === null ? { packets, path: [], at: place.node } : anyDelivery(models, place.node, packets, rule.trafficClass)
+          if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, model })
+        }
+        checks++
+      }
+    }
+    return found
+  }
+  const [worst, ...others] = leaks(expect.from, expect.to)
+  if (worst) {
+    const where = `${placeName(worst.place)} → ${targetName(expect.to, worst.packets)}, for example ${formatPacket(sample(worst.packets))}`
+    const rules = new Set([worst, ...others].flatMap((leak) => (leak.rule ? [leak.rule.id] : [])))
+    const more = others.length > 0 ? [`and ${others.length} more piece${others.length === 1 ? '' : 's'} of traffic`] : []
+    findings.push(
+      worst.rule === null
+        ? { code: 'V012', severity: 'error', at: [expect.id], says: `${fromText} and ${toText} share a LAN, where no gateway can keep them apart`, instead: 'give each its own segment', witness: [where, ...more] }
+        : {
+            code: models.length > 1 ? 'V041' : 'V011',
+            severity: 'error',
+            at: [expect.id, ...rules],
+            says: `${fromText} can reach ${toText}, and this line expects that it can't${models.length > 1 ? ', while the change is under way' : ''}`,
+            instead: 'take back the allow, or the expectation',
+            witness: [where, `  ${pathText(worst.model, worst.place.node, worst.path)}: delivered`, ...more],
+          },
+    )
+    return { findings, checks }
+  }
+  if (models.length > 1) return { findings, checks }
+  const [answered] = leaks(expect.to, expect.from)
+  if (answered?.rule) {
+    findings.push({
+      code: 'V013',
+      severity: 'warning',
+      at: [expect.id, answered.rule.id],
+      says: `${fromText} can't open a connection to ${toText}, but answers those that ${toText} opens`,
+      instead: `if that must not be either, expect it: isolate: ${toText} -> ${fromText}`,
+      witness: [`${placeName(answered.place)} → ${targetName(expect.from, answered.packets)}, for example ${formatPacket(sample(answered.packets))}, and its replies`],
+    })
+  }
+  return { findings, checks }
+}
+
+interface Leak {
+  readonly place: Place
+  readonly packets: Packets
+  /** null: within one LAN. */
+  readonly rule: Rule | null
+  readonly path: Parameters<typeof pathText>[2]
+  readonly model: Model
+}
+type Targets = Readonly<Record<Family, readonly Entry<readonly Place[]>[]>>
+function targetsOf(places: readonly Place[]): Targets {
+  const ranges = places.flatMap((value) => value.prefixes.map((prefix) => ({ ...rangeOf(prefix), value })))
+  const of = (family: Family) => overlay(ranges.filter((range) => range.family === family))
+  return { 4: of(4), 6: of(6) }
+}
+
+/** Traffic from the place to the targets that the node's rules let out, and what stays within one LAN. A place is not kept apart from itself. */
+function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<{ readonly packets: Packets; readonly rule: Rule | null }> {
+  const other = (to: Place): boolean => to.node !== place.node || to.segment !== place.segment
+  const wanted = (packets: Packets): readonly Packets[] =>
+    cut(targets[packets.family], packets.destination).flatMap((piece) => (piece.value?.some(other) ? [{ ...packets, destination: { low: piece.low, high: piece.high } }] : []))
+  const mine = (prefixes: readonly Prefix[]): readonly Prefix[] =>
+    prefixes.flatMap((prefix) => place.prefixes.flatMap((own) => (contains(prefix, own) ? [own] : contains(own, prefix) ? [prefix] : [])))
+  for (const lan of node.site.lans) {
+    for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort])) for (const packets of wanted(inside)) yield { packets, rule: null }
+  }
+  for (const rule of node.site.rules) {
+    const sources = mine(rule.from.prefixes)
+    if (sources.length === 0) continue
+    for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports)) for (const packets of wanted(allowed)) yield { packets, rule }
+  }
+}
+
+const targetName = (places: readonly Place[], packets: Packets): string => {
+  const hit = places.find((place) => place.prefixes.some((prefix) => {
+    const range = rangeOf(prefix)
+    return range.family === packets.family && range.low <= packets.destination.low && packets.destination.low <= range.high
+  }))
+  return hit ? placeName(hit) : 'there'
+}

@@ -1,0 +1,87 @@
+/** Every single thing that can break, and what goes down with it. */
+import type { Fabric, Failure, NodeId, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import type { Down } from './forward.ts'
+
+export interface Break {
+  readonly failure: Failure
+  readonly kind: Survives
+  readonly tunnels: ReadonlySet<TunnelId>
+  /** The node that is gone, with its LANs. */
+  readonly dead: NodeId | null
+}
+export interface Breaks {
+  readonly all: readonly Break[]
+  /** Those that take a tunnel down: a proof looks only at the failures of the tunnels that it uses. */
+  readonly of: (tunnel: TunnelId) => readonly Break[]
+}
+
+/** Each uplink, tunnel and hub, alone. */
+export function breaksOf(fabric: Fabric): Breaks {
+  const byEnd = new Map<string, Set<TunnelId>>()
+  const add = (key: string, tunnel: TunnelId): void => {
+    const known = byEnd.get(key)
+    if (known) known.add(tunnel)
+    else byEnd.set(key, new Set([tunnel]))
+  }
+  for (const tunnel of fabric.tunnels) {
+    for (const end of tunnel.ends) {
+      add(`${end.site}/${end.uplink}`, tunnel.id)
+      add(end.site, tunnel.id)
+    }
+  }
+  const none: ReadonlySet<TunnelId> = new Set()
+  const all: Break[] = [
+    ...fabric.sites.flatMap((site) =>
+      site.uplinks.map((uplink): Break => ({ failure: { kind: 'uplink', site: site.id, uplink: uplink.id }, kind: 'uplink', tunnels: byEnd.get(`${site.id}/${uplink.id}`) ?? none, dead: null })),
+    ),
+    ...fabric.tunnels.map((tunnel): Break => ({ failure: { kind: 'tunnel', tunnel: tunnel.id }, kind: 'tunnel', tunnels: new Set([tunnel.id]), dead: null })),
+    ...fabric.sites.filter((site) => site.hub).map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
+  ]
+  const index = new Map<TunnelId, Break[]>()
+  for (const one of all) {
+    for (const tunnel of one.tunnels) {
+      const known = index.get(tunnel)
+      if (known) known.push(one)
+      else index.set(tunnel, [one])
+    }
+  }
+  return { all, of: (tunnel) => index.get(tunnel) ?? [] }
+}
+
+export const nothingDown: Down = () => false
+/** What is down when all of `failures` happen at once. */
+export function downWith(fabric: Fabric, failures: readonly Failure[]): { readonly down: Down; readonly dead: ReadonlySet<NodeId> } {
+  const tunnels = new Set<TunnelId>()
+  const dead = new Set<NodeId>()
+  for (const failure of failures) {
+    switch (failure.kind) {
+      case 'tunnel':
+        tunnels.add(failure.tunnel)
+        break
+      case 'uplink':
+        for (const { id, ends } of fabric.tunnels) if (ends.some((end) => end.site === failure.site && end.uplink === failure.uplink)) tunnels.add(id)
+        break
+      case 'hub':
+        dead.add(failure.site)
+        for (const { id, ends } of fabric.tunnels) if (ends.some((end) => end.site === failure.site)) tunnels.add(id)
+        break
+      default:
+        throw new TypeError(`no such failure: ${failure satisfies never}`)
+    }
+  }
+  return { down: (tunnel) => tunnels.has(tunnel), dead }
+}
+
+/** `frankfurt`, `berlin.fiber`, `berlin.fiber--frankfurt.isp-a`: the names that `trace --without` and `lab break` take. */
+export function nameOf(failure: Failure): string {
+  switch (failure.kind) {
+    case 'tunnel':
+      return failure.tunnel
+    case 'uplink':
+      return `${failure.site}.${failure.uplink}`
+    case 'hub':
+      return failure.site
+    default:
+      throw new TypeError(`no such failure: ${failure satisfies never}`)
+  }
+}

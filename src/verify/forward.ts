@@ -1,0 +1,362 @@
+/**
+ * What happens to packets at each node, hop by hop: the one place where the meaning of a Fabric is written down. The
+ * proof follows whole sets through it, `walk` a single packet, so both can't disagree.
+ *
+ * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
+ * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → owner:
+ * stateful allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
+ */
+import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
+import { type Packet, type Packets, packetsOfOne } from './packets.ts'
+
+/** How packets come to a node. `from` is the previous node. */
+export type Arrival = { readonly kind: 'lan' } | { readonly kind: 'tunnel'; readonly tunnel: Tunnel; readonly from: NodeId }
+export type Direction =
+  /** Opens a connection: owners ask their rules. */
+  | 'request'
+  /** Belongs to an open one: owners pass it by state. */
+  | 'reply'
+export type Drop =
+  /** No allow at the owner of the source, or of the destination. */
+  | 'policy'
+  /** The source isn't behind the LAN or peer that it came from. */
+  | 'spoofed'
+  | 'no-route'
+  /** No prefix pair at a node that only carries. */
+  | 'transit'
+  /** No group for the class: its table has no route. */
+  | 'no-group'
+  /** The group has no hop at all: every path is one that the class never uses. */
+  | 'no-hop'
+  /** Every hop of the group is down. */
+  | 'all-down'
+  /** The peer would not accept the destination (WireGuard's AllowedIPs on the sending side). */
+  | 'peer'
+  /** The node itself has failed. */
+  | 'dead'
+  | 'loop'
+export type Decision =
+  | { readonly kind: 'deliver'; readonly lan: Lan; readonly rule: Rule | null }
+  | { readonly kind: 'forward'; readonly group: Group }
+  | { readonly kind: 'drop'; readonly why: Drop }
+
+const drop = (why: Drop): Answer<Decision> => one({ kind: 'drop', why })
+
+/** What `node` does with all of `packets`, or the pieces that it treats differently. `admitted`: the caller asked the source's rules. */
+export function decide(model: Model, node: Node, arrival: Arrival, packets: Packets, trafficClass: ClassId, direction: Direction, admitted: boolean): Answer<Decision> {
+  const claimed = arrival.kind === 'lan' ? node : sourceGuard(model, node, arrival)
+  if (claimed) {
+    const source = lookup(claimed.lans, packets, 'source')
+    if (source.kind === 'split') return source
+    if (source.value === undefined) return drop('spoofed')
+  }
+  const lan = lookup(node.lans, packets, 'destination')
+  if (lan.kind === 'split') return lan
+  const ask = direction === 'request' && !admitted && (arrival.kind === 'lan' || lan.value !== undefined)
+  let rule: Rule | null = null
+  if (ask) {
+    const rules = match(node.rules, packets)
+    if (rules.kind === 'split') return rules
+    if (rules.value.length === 0) return drop('policy')
+    rule = rules.value[0]!
+  }
+  if (lan.value !== undefined) return one({ kind: 'deliver', lan: lan.value, rule })
+
+  const route = lookup(node.routes, packets, 'destination')
+  if (route.kind === 'split') return route
+  if (route.value === undefined) return drop('no-route')
+  if (arrival.kind === 'tunnel') {
+    const transits = match(node.transits, packets)
+    if (transits.kind === 'split') return transits
+    if (transits.value.length === 0) return drop('transit')
+  }
+  const group = node.group(route.value.remote, trafficClass, arrival.kind === 'tunnel' && arrival.tunnel.role === 'mesh' ? 'mesh' : 'anywhere')
+  if (!group) return drop('no-group')
+  return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
+}
+
+/** A hub's peer for an edge accepts that edge's own LANs only; single-peer tunnels accept all. */
+function sourceGuard(model: Model, node: Node, arrival: Extract<Arrival, { kind: 'tunnel' }>): Node | undefined {
+  const { tunnel } = arrival
+  return tunnel.role === 'spoke' && tunnel.ends[1].site === node.id ? model.node(arrival.from) : undefined
+}
+/** Sending over a hub's multi-peer interface, the destination picks the peer: it must be behind that edge. */
+function destinationGuard(model: Model, node: Node, tunnel: Tunnel): Node | undefined {
+  return tunnel.role === 'spoke' && tunnel.ends[1].site === node.id ? model.node(tunnel.ends[0].site) : undefined
+}
+
+export type Next = { readonly kind: 'to'; readonly node: Node; readonly arrival: Arrival } | { readonly kind: 'drop'; readonly why: Drop }
+/** Where `hop` takes the packets. A tunnel that one end doesn't have is down. */
+export function follow(model: Model, node: Node, hop: Hop, packets: Packets): Answer<Next> {
+  const tunnel = model.tunnel(hop.tunnel)
+  const next = model.node(hop.next)
+  if (!tunnel || !next || !joins(tunnel, node.id, next.id)) return one({ kind: 'drop', why: 'all-down' })
+  const guard = destinationGuard(model, node, tunnel)
+  if (guard) {
+    const behind = lookup(guard.lans, packets, 'destination')
+    if (behind.kind === 'split') return behind
+    if (behind.value === undefined) return one({ kind: 'drop', why: 'peer' })
+  }
+  return one({ kind: 'to', node: next, arrival: { kind: 'tunnel', tunnel, from: node.id } })
+}
+const joins = ({ ends }: Tunnel, a: NodeId, b: NodeId): boolean => (ends[0].site === a && ends[1].site === b) || (ends[0].site === b && ends[1].site === a)
+
+// ── Sets: a graph of everything that can happen, then asked under each failure ──
+
+/** A node in the way of packets that are treated alike everywhere; edges are all hops that run time could choose. */
+export interface Vertex {
+  readonly node: NodeId
+  readonly arrival: Arrival
+  readonly decision: Decision
+  readonly edges: readonly Edge[]
+}
+export interface Edge {
+  readonly hop: Hop
+  readonly to: Vertex | { readonly why: Drop }
+}
+export interface Course {
+  readonly packets: Packets
+  readonly entry: Vertex
+}
+
+/**
+ * Follows `packets` from the LAN at `from` through every hop of every group, and cuts them into the fewest pieces that
+ * are treated alike all the way. Exact: the pieces are disjoint and together are `packets`.
+ */
+export function courses(model: Model, from: Node, packets: Packets, trafficClass: ClassId, direction: Direction): readonly Course[] {
+  const done: Course[] = []
+  const todo = [packets]
+  for (let piece = todo.pop(); piece; piece = todo.pop()) {
+    const entry = explore(model, from, { kind: 'lan' }, piece, trafficClass, direction, direction === 'request', new Map())
+    if (entry.kind === 'split') todo.push(...[...entry.pieces].reverse())
+    else done.push({ packets: piece, entry: entry.value })
+  }
+  return done
+}
+
+function explore(model: Model, node: Node, arrival: Arrival, packets: Packets, trafficClass: ClassId, direction: Direction, admitted: boolean, known: Map<string, Vertex>): Answer<Vertex> {
+  const key = arrival.kind === 'lan' ? node.id : `${node.id} ${arrival.tunnel.role} ${arrival.from}`
+  const seen = known.get(key)
+  if (seen) return one(seen)
+  const decision = decide(model, node, arrival, packets, trafficClass, direction, admitted)
+  if (decision.kind === 'split') return decision
+  const edges: Edge[] = []
+  const vertex: Vertex = { node: node.id, arrival, decision: decision.value, edges }
+  known.set(key, vertex)
+  if (decision.value.kind !== 'forward') return one(vertex)
+  for (const hop of decision.value.group.via) {
+    const next = follow(model, node, hop, packets)
+    if (next.kind === 'split') return next
+    if (next.value.kind === 'drop') {
+      edges.push({ hop, to: { why: next.value.why } })
+      continue
+    }
+    const to = explore(model, next.value.node, next.value.arrival, packets, trafficClass, direction, false, known)
+    if (to.kind === 'split') return to
+    edges.push({ hop, to: to.value })
+  }
+  return one(vertex)
+}
+
+export type Down = (tunnel: TunnelId) => boolean
+/** `settled`: traffic has moved to the first stage that works. `held`: it may still wait out `returnAfter` on a later one. */
+export type Patience = 'settled' | 'held'
+
+/** The edges that run time may choose when the tunnels of `down` are down. */
+export function choices(vertex: Vertex, down: Down, patience: Patience): readonly Edge[] {
+  const alive = vertex.edges.filter((edge) => !down(edge.hop.tunnel) && !missing(edge))
+  let first = Number.POSITIVE_INFINITY
+  for (const { hop } of alive) first = Math.min(first, hop.stage)
+  return alive.filter(({ hop }) => hop.stage === first || (patience === 'held' && hop.returnAfter > 0))
+}
+const missing = (edge: Edge): boolean => 'why' in edge.to && edge.to.why === 'all-down'
+
+/** Where packets stop, and the hops that brought them there. */
+export interface Stop {
+  readonly node: NodeId
+  readonly why: Drop
+  readonly path: readonly Hop[]
+  readonly vertex: Vertex
+}
+/** Delivered whatever run time chooses? null, or the first choice that loses them. */
+export function firstStop(entry: Vertex, down: Down, patience: Patience): Stop | null {
+  const path: Hop[] = []
+  const open = new Set<Vertex>()
+  const good = new Set<Vertex>()
+  const stop = (vertex: Vertex, why: Drop): Stop => ({ node: vertex.node, why, path: [...path], vertex })
+  const visit = (vertex: Vertex): Stop | null => {
+    if (good.has(vertex)) return null
+    if (open.has(vertex)) return stop(vertex, 'loop')
+    if (vertex.decision.kind === 'drop') return stop(vertex, vertex.decision.why)
+    if (vertex.decision.kind === 'deliver') return null
+    const next = choices(vertex, down, patience)
+    if (next.length === 0) return stop(vertex, 'all-down')
+    open.add(vertex)
+    for (const edge of next) {
+      if ('why' in edge.to) return stop(vertex, edge.to.why)
+      path.push(edge.hop)
+      const lost = visit(edge.to)
+      if (lost) return lost
+      path.pop()
+    }
+    open.delete(vertex)
+    good.add(vertex)
+    return null
+  }
+  return visit(entry)
+}
+
+export interface Delivery {
+  readonly packets: Packets
+  readonly path: readonly Hop[]
+  readonly at: NodeId
+}
+/**
+ * A way on which some of `packets`, admitted at `from`, are delivered over any hops in any state; null if there is none.
+ * No failure has to be tried: what fails only takes hops away. With several models each node may run any of them, which
+ * is every moment of a change.
+ */
+export function anyDelivery(models: readonly Model[], from: NodeId, packets: Packets, trafficClass: ClassId): Delivery | null {
+  const visit = (id: NodeId, arrivalIn: (model: Model) => Arrival | undefined, piece: Packets, path: readonly Hop[], passed: ReadonlySet<string>): Delivery | null => {
+    const key = `${id} ${path.at(-1) === undefined ? '' : `${path.at(-1)!.tunnel}`}`
+    if (passed.has(key)) return null
+    const open = new Set(passed).add(key)
+    for (const model of models) {
+      const node = model.node(id)
+      const arrival = arrivalIn(model)
+      if (!node || !arrival) continue
+      const again = (pieces: readonly Packets[]): Delivery | null => first(pieces, (part) => visit(id, arrivalIn, part, path, passed))
+      const decision = decide(model, node, arrival, piece, trafficClass, 'request', arrival.kind === 'lan')
+      if (decision.kind === 'split') return again(decision.pieces)
+      if (decision.value.kind === 'deliver') return { packets: piece, path, at: id }
+      if (decision.value.kind === 'drop') continue
+      for (const hop of representatives(model, decision.value.group)) {
+        const next = follow(model, node, hop, piece)
+        if (next.kind === 'split') return again(next.pieces)
+        if (next.value.kind === 'drop') continue
+        const delivered = visit(hop.next, (there) => arrivalOver(there, hop, id), piece, [...path, hop], open)
+        if (delivered) return delivered
+      }
+    }
+    return null
+  }
+  return visit(from, () => ({ kind: 'lan' }), packets, [], new Set())
+}
+const arrivalOver = (model: Model, hop: Hop, from: NodeId): Arrival | undefined => {
+  const tunnel = model.tunnel(hop.tunnel)
+  return tunnel && { kind: 'tunnel', tunnel, from }
+}
+/** All tunnels of one role to one node lead to the same place. */
+const representatives = (model: Model, group: Group): readonly Hop[] => [...new Map([...group.via].reverse().map((hop) => [`${hop.next} ${model.tunnel(hop.tunnel)?.role ?? ''}`, hop])).values()]
+function first<T, R>(of: readonly T[], find: (one: T) => R | null): R | null {
+  for (const each of of) {
+    const found = find(each)
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** Every tunnel that some choice could use. */
+export function tunnelsOf(entry: Vertex, into: Set<TunnelId>): void {
+  const seen = new Set<Vertex>()
+  const visit = (vertex: Vertex): void => {
+    if (seen.has(vertex)) return
+    seen.add(vertex)
+    for (const edge of vertex.edges) {
+      into.add(edge.hop.tunnel)
+      if (!('why' in edge.to)) visit(edge.to)
+    }
+  }
+  visit(entry)
+}
+
+// ── One packet ──
+
+export interface WalkHop {
+  readonly node: NodeId
+  readonly hop: Hop
+  readonly next: NodeId
+}
+export interface Walk {
+  readonly hops: readonly WalkHop[]
+  readonly outcome:
+    | { readonly kind: 'delivered'; readonly at: NodeId; readonly lan: Lan; readonly trafficClass: ClassId; readonly rules: readonly string[] }
+    /** `at` is null when the source belongs to no LAN. */
+    | { readonly kind: 'dropped'; readonly at: NodeId | null; readonly why: Drop; readonly trafficClass: ClassId | null }
+}
+export interface WalkOptions {
+  /** The node at whose LAN the packet enters; default: the owner of its source. */
+  readonly from?: NodeId
+  readonly direction?: Direction
+  /** Default: the class of the first rule at the source's owner that allows it. A reply needs it. */
+  readonly trafficClass?: ClassId
+  /** Which hop a group uses; default: the cheapest that is not down in the first stage that has one. */
+  readonly choose?: (node: NodeId, group: Group, down: Down) => number | 'unreachable'
+}
+
+export function cheapestUp(_node: NodeId, group: Group, down: Down): number | 'unreachable' {
+  let best: number | undefined
+  for (const [i, hop] of group.via.entries()) {
+    if (down(hop.tunnel)) continue
+    const than = best === undefined ? undefined : group.via[best]!
+    if (!than || hop.stage < than.stage || (hop.stage === than.stage && hop.cost < than.cost)) best = i
+  }
+  return best ?? 'unreachable'
+}
+
+/** Follows one packet. `down` says which tunnels are down now. */
+export function walk(model: Model, packet: Packet, down: Down, options: WalkOptions = {}): Walk {
+  const packets = packetsOfOne(packet)
+  const direction = options.direction ?? 'request'
+  const choose = options.choose ?? cheapestUp
+  const hops: WalkHop[] = []
+  const from = options.from ?? ownerOf(model, packets)
+  const start = from === undefined ? undefined : model.node(from)
+  if (!start) return { hops, outcome: { kind: 'dropped', at: from ?? null, why: 'spoofed', trafficClass: null } }
+  let node: Node = start
+
+  const rules: string[] = []
+  let trafficClass = options.trafficClass
+  if (direction === 'request') {
+    const admitted = ask(match(node.rules, packets))
+    if (ask(lookup(node.lans, packets, 'source')) === undefined) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
+    const first = admitted[0]
+    if (!first) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'policy', trafficClass: null } }
+    rules.push(first.id)
+    trafficClass ??= first.trafficClass
+  }
+  const used = trafficClass ?? ('default' as ClassId)
+  let arrival: Arrival = { kind: 'lan' }
+  const visited = new Set<string>()
+  for (;;) {
+    const dropped = (why: Drop): Walk => ({ hops, outcome: { kind: 'dropped', at: node.id, why, trafficClass: used } })
+    const key = `${node.id} ${arrival.kind === 'lan' ? '' : `${arrival.tunnel.role} ${arrival.from}`}`
+    if (visited.has(key)) return dropped('loop')
+    visited.add(key)
+    const decision: Decision = ask(decide(model, node, arrival, packets, used, direction, arrival.kind === 'lan' && direction === 'request'))
+    if (decision.kind === 'drop') return dropped(decision.why)
+    if (decision.kind === 'deliver') {
+      if (decision.rule) rules.push(decision.rule.id)
+      return { hops, outcome: { kind: 'delivered', at: node.id, lan: decision.lan, trafficClass: used, rules } }
+    }
+    const index = choose(node.id, decision.group, down)
+    const hop: Hop | undefined = index === 'unreachable' ? undefined : decision.group.via[index]
+    if (!hop || down(hop.tunnel)) return dropped('all-down')
+    const next: Next = ask(follow(model, node, hop, packets))
+    if (next.kind === 'drop') return dropped(next.why)
+    hops.push({ node: node.id, hop, next: next.node.id })
+    node = next.node
+    arrival = next.arrival
+  }
+}
+
+/** The node whose LAN holds the source of all of `packets`. */
+export const ownerOf = (model: Model, packets: Packets): NodeId | undefined =>
+  model.fabric.sites.find((site) => ask(lookup(model.node(site.id)!.lans, packets, 'source')) !== undefined)?.id
+
+/** A single packet is never split. */
+function ask<T>(answer: Answer<T>): T {
+  if (answer.kind === 'split') throw new Error('one packet was cut in two')
+  return answer.value
+}

@@ -1,0 +1,120 @@
+/** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
+import type { ClassId, Fabric, Group, Lan, NodeId, Route, Rule, Site, Transit, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
+import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
+
+export type ByFamily<T> = Readonly<Record<Family, T>>
+/** Destinations and applications that one source may use. */
+export interface Clause<T> {
+  readonly destinations: readonly Entry<true>[]
+  readonly applications: readonly Span[]
+  readonly value: T
+}
+/** Source → what it may do: a look-up, not a walk over all pairs, so that a hub with ten thousand spokes stays cheap. */
+export type Table<T> = ByFamily<readonly Entry<readonly Clause<T>[]>[]>
+
+export interface Node {
+  readonly id: NodeId
+  readonly site: Site
+  readonly lans: ByFamily<readonly Entry<Lan>[]>
+  readonly routes: ByFamily<readonly Entry<Route>[]>
+  readonly rules: Table<Rule>
+  /** Pairs in both directions. */
+  readonly transits: Table<Transit>
+  readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
+}
+export interface Model {
+  readonly fabric: Fabric
+  readonly node: (id: NodeId) => Node | undefined
+  readonly tunnel: (id: TunnelId) => Tunnel | undefined
+}
+
+/** Nodes are indexed when they are first asked for: a trace through three sites of ten thousand reads three. */
+export function modelOf(fabric: Fabric): Model {
+  const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
+  const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
+  const nodes = new Map<NodeId, Node>()
+  return {
+    fabric,
+    tunnel: (id) => tunnels.get(id),
+    node: (id) => {
+      const known = nodes.get(id)
+      const site = sites.get(id)
+      if (known || !site) return known
+      const made = nodeOf(site)
+      nodes.set(id, made)
+      return made
+    },
+  }
+}
+
+function nodeOf(site: Site): Node {
+  const groups = new Map(site.groups.map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
+  const ruleEntries = site.rules.flatMap((rule) => {
+    const applications = rule.ports.map(applicationOf)
+    const clauses = perFamily((family) => ({ destinations: spansOf(rule.to.prefixes, family), applications, value: rule }))
+    return rule.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
+  })
+  const transitEntries = site.transits.flatMap((transit) => {
+    const one = (from: Prefix, to: Prefix) => ({ prefix: from, value: { destinations: spansOf([to], familyOf(from)), applications: [everything], value: transit } })
+    return [one(transit.a, transit.b), one(transit.b, transit.a)]
+  })
+  return {
+    id: site.id,
+    site,
+    lans: perFamily((family) => longest(entries(site.lans, (lan) => lan.prefix, family))),
+    routes: perFamily((family) => longest(entries(site.routes, (route) => route.to, family))),
+    rules: perFamily((family) => tableOf(ruleEntries, family)),
+    transits: perFamily((family) => tableOf(transitEntries, family)),
+    group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),
+  }
+}
+
+const groupKey = (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']): string => `${remote} ${trafficClass} ${arrived}`
+const perFamily = <T>(of: (family: Family) => T): ByFamily<T> => ({ 4: of(4), 6: of(6) })
+const entries = <T>(of: readonly T[], prefixOf: (one: T) => Prefix, family: Family): readonly Entry<T>[] =>
+  of.flatMap((value) => {
+    const range = rangeOf(prefixOf(value))
+    return range.family === family ? [{ low: range.low, high: range.high, value }] : []
+  })
+const spansOf = (prefixes: readonly Prefix[], family: Family): readonly Entry<true>[] => longest(entries(prefixes, (prefix) => prefix, family).map((entry) => ({ ...entry, value: true })))
+const tableOf = <T>(of: readonly { readonly prefix: Prefix; readonly value: Clause<T> }[], family: Family): Table<T>[Family] =>
+  overlay(entries(of, (one) => one.prefix, family).map((entry) => ({ ...entry, value: entry.value.value })))
+
+/** Either the set is of one mind, or here are its pieces: ask again with each. */
+export type Answer<T> = { readonly kind: 'one'; readonly value: T } | { readonly kind: 'split'; readonly pieces: readonly Packets[] }
+export const one = <T>(value: T): Answer<T> => ({ kind: 'one', value })
+const splitBy = (packets: Packets, axis: 'source' | 'destination' | 'application', spans: readonly Span[]): Answer<never> => ({
+  kind: 'split',
+  pieces: spans.map(({ low, high }) => ({ ...packets, [axis]: { low, high } })),
+})
+
+/** What stands in a table of prefixes for the packets' source or destination. */
+export function lookup<T>(table: ByFamily<readonly Entry<T>[]>, packets: Packets, axis: 'source' | 'destination'): Answer<T | undefined> {
+  const pieces = cut(table[packets.family], packets[axis])
+  return pieces.length > 1 ? splitBy(packets, axis, pieces) : one(pieces[0]!.value)
+}
+
+/** Everything in the table that lets the packets pass. */
+export function match<T>(table: Table<T>, packets: Packets): Answer<readonly T[]> {
+  const clauses = lookup(table, packets, 'source')
+  if (clauses.kind === 'split') return clauses
+  const matched: T[] = []
+  for (const clause of clauses.value ?? []) {
+    const applications = clause.applications.flatMap((span) => cutSpan(span, packets.application) ?? [])
+    if (applications.length === 0) continue
+    const destinations = cut(clause.destinations, packets.destination)
+    if (destinations.every((piece) => piece.value === undefined)) continue
+    if (destinations.length > 1) return splitBy(packets, 'destination', destinations)
+    const whole = applications.some((span) => span.low === packets.application.low && span.high === packets.application.high)
+    if (!whole) return splitBy(packets, 'application', slices(packets.application, applications))
+    matched.push(clause.value)
+  }
+  return one(matched)
+}
+
+/** `whole` cut at both ends of each of the `parts`. */
+function slices(whole: Span, parts: readonly Span[]): readonly Span[] {
+  const starts = [...new Set([whole.low, ...parts.flatMap((part) => [part.low, part.high + 1n])])].filter((at) => at <= whole.high).sort((a, b) => (a < b ? -1 : 1))
+  return starts.map((low, i) => ({ low, high: (starts[i + 1] ?? whole.high + 1n) - 1n }))
+}

@@ -1,0 +1,198 @@
+/** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
+import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import { type Address, contains, familyOf, hostPrefix, parseAddress } from '#src/net/address.ts'
+import { formatPortRange, type PortRange } from '#src/net/ports.ts'
+import { downWith, nameOf } from './failures.ts'
+import { type Drop, walk, type Walk } from './forward.ts'
+import { type Model, modelOf } from './model.ts'
+import { formatPacket, packetsBetween, type Packet, sample } from './packets.ts'
+import { neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
+
+export interface Question {
+  /** `berlin/cameras`, `edge/inference`, `cameras`, `berlin`, an address; `to` also a service. */
+  readonly from: string
+  readonly to: string
+  /** null: the service's, else what an allow opens, else any. */
+  readonly port: PortRange | null
+  /** null: the class that the allow gives. */
+  readonly trafficClass: ClassId | null
+  readonly without: readonly Failure[]
+}
+/** One pair of places. */
+export interface TraceLine {
+  readonly from: string
+  readonly to: string
+  readonly packet: Packet
+  readonly outcome: 'passes' | 'blocked'
+  /** Where it is delivered, or where it stops. */
+  readonly at: NodeId | null
+  readonly why: Drop | null
+  /** It stops on its way there, or the reply does. */
+  readonly way: 'there' | 'back'
+  readonly trafficClass: ClassId | null
+  /** Keys into Origins: the allow that lets it pass, or the expectation that wants it blocked. */
+  readonly decidedBy: readonly string[]
+  readonly there: Walk
+  readonly back: Walk | null
+  /** `berlin ─fiber/isp-a→ frankfurt`. */
+  readonly thereText: string
+  readonly backText: string
+  readonly whyText: string
+}
+export interface Trace {
+  readonly question: Question
+  /** blocked: no pair passes. */
+  readonly outcome: 'passes' | 'blocked' | 'partly' | 'unknown'
+  readonly lines: readonly TraceLine[]
+  /** When a name is unknown. */
+  readonly says: string
+  readonly instead: string
+}
+
+export function trace(fabric: Fabric, question: Question): Trace {
+  const from = resolveEnd(fabric, question.from, false)
+  const to = resolveEnd(fabric, question.to, true)
+  const wrong = [from, to].find((end) => 'says' in end)
+  if (wrong && 'says' in wrong) return { question, outcome: 'unknown', lines: [], ...wrong }
+  if ('says' in from || 'says' in to) throw new TypeError('unreachable')
+  const model = modelOf(fabric)
+  const lines = from.places.flatMap((source) => to.places.filter((target) => source !== target).flatMap((target) => lineOf(model, question, source, target, to.ports)))
+  const passing = lines.filter((line) => line.outcome === 'passes').length
+  return { question, outcome: lines.length > 0 && passing === lines.length ? 'passes' : passing > 0 ? 'partly' : 'blocked', lines, says: '', instead: '' }
+}
+
+interface End {
+  readonly places: readonly Place[]
+  readonly ports: readonly PortRange[]
+}
+interface Unknown {
+  readonly says: string
+  readonly instead: string
+}
+/** `where/what`, `what`, a site, or an address; a service only where something can be served. */
+export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
+  const parsed = parseAddress(text)
+  if (parsed.ok) return addressEnd(fabric, parsed.value)
+  const [first = '', second] = text.split('/')
+  const where = second === undefined ? null : first
+  const what = second ?? first
+  const places = placesOf(fabric)
+  const service = services ? fabric.services.find((one) => one.id === what) : undefined
+  const candidates = service ? service.places : where === null && fabric.sites.some((site) => site.id === what) ? places.filter((place) => place.node === what) : places.filter((place) => place.segment === what)
+  const chosen = candidates.filter((place) => where === null || place.node === where || fabric.sites.some((site) => site.id === place.node && site.role === where))
+  if (chosen.length > 0) return { places: chosen, ports: service?.ports ?? [] }
+  const names = [...fabric.segments.map((segment) => String(segment.id)), ...(services ? fabric.services.map((one) => one.id) : [])]
+  return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
+}
+function addressEnd(fabric: Fabric, address: Address): End | Unknown {
+  for (const site of fabric.sites) {
+    for (const lan of site.lans) if (contains(lan.prefix, address)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(address)] }], ports: [] }
+  }
+  return { says: `${address} is in no LAN of this network`, instead: `write an address inside one of ${fabric.sites.flatMap((site) => site.lans.map((lan) => lan.prefix)).filter((one) => familyOf(one) === familyOf(address)).slice(0, 6).join(', ')}` }
+}
+function placesOf(fabric: Fabric): readonly Place[] {
+  return fabric.sites.flatMap((site) => [...Map.groupBy(site.lans, (lan) => lan.segment)].map(([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) })))
+}
+
+function lineOf(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
+  const wanted = question.port ?? servicePorts[0] ?? openedPort(model, source, target)
+  const packets = packetsBetween(source.prefixes.slice(0, 1), target.prefixes, [wanted])[0]
+  if (!packets) return []
+  const packet = sample(packets)
+  const { down, dead } = downWith(model.fabric, question.without)
+  const names = { from: named(source), to: named(target), packet }
+  const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
+  const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
+  const there = walk(model, packet, down, { from: source.node, ...forced })
+  const stopped = (at: NodeId | null, why: Drop, way: 'there' | 'back', back: Walk | null): TraceLine => ({
+    ...names,
+    outcome: 'blocked',
+    at,
+    why,
+    way,
+    trafficClass: there.outcome.trafficClass,
+    decidedBy: why === 'policy' ? expectedBy(model.fabric, source, target) : [],
+    there,
+    back,
+    thereText: pathText(model, source.node, there.hops.map((hop) => hop.hop)),
+    backText: back ? pathText(model, target.node, back.hops.map((hop) => hop.hop)) : '',
+    whyText: gone === undefined ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, down) : `${gone} has failed, and its LANs with it`,
+  })
+  if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
+  if (there.outcome.kind === 'dropped') return [stopped(there.outcome.at, there.outcome.why, 'there', null)]
+  const answer: Packet = { ...packet, source: packet.destination, destination: packet.source }
+  const back = walk(model, answer, down, { from: target.node, direction: 'reply', trafficClass: there.outcome.trafficClass })
+  if (back.outcome.kind === 'dropped') return [stopped(back.outcome.at, back.outcome.why, 'back', back)]
+  return [
+    {
+      ...names,
+      outcome: 'passes',
+      at: there.outcome.at,
+      why: null,
+      way: 'there',
+      trafficClass: there.outcome.trafficClass,
+      decidedBy: [...new Set(there.outcome.rules)],
+      there,
+      back,
+      thereText: pathText(model, source.node, there.hops.map((hop) => hop.hop)),
+      backText: pathText(model, target.node, back.hops.map((hop) => hop.hop)),
+      whyText: '',
+    },
+  ]
+}
+
+const named = (place: Place): string => (place.prefixes.length === 1 && /\/(32|128)$/.test(place.prefixes[0]!) ? `${placeName(place)} (${place.prefixes[0]!.replace(/\/\d+$/, '')})` : placeName(place))
+
+/** The port that some allow opens between the places, so that a question without one is about something real. */
+function openedPort(model: Model, source: Place, target: Place): PortRange {
+  const meets = (rule: Rule): boolean => packetsBetween(source.prefixes, target.prefixes, rule.ports).some((packets) => rule.from.prefixes.some((from) => source.prefixes.some((own) => contains(from, own))) && rule.to.prefixes.some((to) => target.prefixes.some((own) => contains(to, own))) && packets.family > 0)
+  return model.node(source.node)?.site.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
+}
+
+const expectedBy = (fabric: Fabric, source: Place, target: Place): readonly string[] => {
+  const has = (places: readonly Place[], one: Place): boolean => places.some((place) => place.node === one.node && place.segment === one.segment)
+  return fabric.expects.filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target)).map((expect) => expect.id)
+}
+
+function reason(model: Model, at: NodeId | null, why: Drop, trafficClass: ClassId | null, towards: NodeId, down: (tunnel: never) => boolean): string {
+  if (at === null) return 'the source is in no LAN'
+  const text = whyText(why, at, trafficClass ?? ('default' as ClassId))
+  const group = trafficClass === null ? undefined : model.node(at)?.group(towards, trafficClass, 'anywhere')
+  const forbidden = group && (why === 'all-down' || why === 'no-hop') ? neverUsed(model.fabric, at, group).filter((tunnel) => !down(tunnel.id as never)) : []
+  return forbidden.length === 0 ? text : `${text}; ${uplinksText(forbidden, at)} is up, but class ${trafficClass} never uses it`
+}
+
+/** As `causeway trace` prints it. Origins turn keys into `network.yaml:22`. */
+export function renderTrace(of: Trace, origins: Origins): string {
+  if (of.outcome === 'unknown') return `${of.says}\n  ${of.instead}\n`
+  if (of.lines.length === 0) return `${of.question.from} and ${of.question.to} are the same LAN: no gateway is between them\n`
+  const without = of.question.without.length > 0 ? ` without ${of.question.without.map(nameOf).join(', ')}` : ''
+  return of.lines.map((line) => renderLine(of, line, origins, without, of.lines.length > 1)).join('')
+}
+
+function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, several: boolean): string {
+  const places = line.decidedBy.flatMap((key) => {
+    const origin = origins.get(key)
+    return origin ? [`${origin.file}:${origin.line}`] : []
+  })
+  const title = several ? `${line.from} → ${line.to}: ` : ''
+  const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
+  if (line.outcome === 'passes') {
+    const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`]
+    if (line.there.hops.length > 0) rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
+    else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
+    return `${rows.join('\n')}\n`
+  }
+  if (line.why === 'policy' && line.way === 'there') {
+    const side = line.there.hops.length === 0 ? ', before encryption' : ''
+    const expected = line.decidedBy.length > 0 ? `, and ${places.join(' and ') || line.decidedBy.join(' and ')} expects exactly that` : ''
+    const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
+    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`
+  }
+  const rows = [`${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`, `  ${line.whyText}`, `  ${packet}`]
+  if (line.there.hops.length > 0) rows.push(`  there  ${line.thereText}`)
+  if (line.way === 'back') rows.push(`  back   ${line.backText}`)
+  return `${rows.join('\n')}\n`
+}
+const shortName = (text: string): string => text.split('/').at(-1) ?? text
+

@@ -1,0 +1,43 @@
+/** What must hold while sites change one after the other: hubs first, then edges. */
+import type { Expect, Fabric, Place, Site, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
+import { breaksOf } from './failures.ts'
+import { modelOf } from './model.ts'
+
+export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] {
+  const models = [modelOf(before), modelOf(after)]
+  const boundary = hubsFirst(before, after)
+  const boundaryModel = modelOf(boundary)
+  const breaks = breaksOf(boundary)
+  const known = new Map(before.expects.map((expect) => [expect.id, expect]))
+  return after.expects.flatMap((expect): Verdict[] => {
+    if (expect.kind === 'isolate') return [proveIsolate(models, expect)]
+    const old = known.get(expect.id)
+    const both = old?.kind === 'reach' ? inBoth(old, expect) : undefined
+    if (!both) return []
+    const verdict = proveReach(boundaryModel, breaks, both)
+    return [{ ...verdict, findings: verdict.findings.filter((finding) => finding.severity === 'error').map((finding) => ({ ...finding, code: 'V042', says: `${finding.says} between the waves, when hubs are changed and edges are not yet`, instead: 'make the change in two steps: first add, then remove' })) }]
+  })
+}
+
+/** What is asked before and after the change, with no further failure: who is new has nothing to lose yet. */
+function inBoth(old: Reach, next: Reach): Reach | undefined {
+  const key = (place: Place): string => JSON.stringify(place)
+  const from = new Set(old.from.map(key))
+  const to = new Set(old.to.map(key))
+  const both = { ...next, from: next.from.filter((place) => from.has(key(place))), to: next.to.filter((place) => to.has(key(place))), survives: [] }
+  return both.from.length > 0 && both.to.length > 0 ? both : undefined
+}
+
+/** The network after the first wave. Hubs of either side are new, the rest old; a tunnel is up when both ends have it. */
+export function hubsFirst(before: Fabric, after: Fabric): Fabric {
+  const hubs = new Set<SiteId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
+  const next = new Map(after.sites.map((site) => [site.id, site]))
+  const sites = before.sites.map((site) => (hubs.has(site.id) ? (next.get(site.id) ?? site) : site))
+  const added = after.sites.filter((site) => hubs.has(site.id) && !before.sites.some((old) => old.id === site.id))
+  const all: readonly Site[] = [...sites, ...added].sort((a, b) => (a.id < b.id ? -1 : 1))
+  const has = new Map(all.map((site) => [site.id, new Set<TunnelId>(site.interfaces.flatMap((one) => one.tunnels))]))
+  const tunnels = new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel]))
+  const expects: readonly Expect[] = []
+  return { ...after, sites: all, expects, tunnels: [...tunnels.values()].filter((tunnel) => tunnel.ends.every((end) => has.get(end.site)?.has(tunnel.id))) }
+}

@@ -1,0 +1,74 @@
+/** How a witness names things: the words of the YAML and the CLI. */
+import type { ClassId, Fabric, Group, Hop, NodeId, Place, Tunnel } from '#src/fabric/fabric.ts'
+import type { Drop, Stop, Vertex } from './forward.ts'
+import type { Model } from './model.ts'
+
+export const placeName = (place: Place): string => `${place.node}/${place.segment}`
+/** `edge/inference -> model-api` → both halves. */
+export function halves(text: string): { readonly from: string; readonly to: string } {
+  const [from = '', to = ''] = text.split('->')
+  return { from: from.trim(), to: to.trim() }
+}
+
+/** `berlin ─fiber→ isp-a.frankfurt`: each hop by the uplinks that it uses. */
+export function pathText(model: Model, from: NodeId, path: readonly Hop[]): string {
+  let text: string = from
+  let at = from
+  for (const hop of path) {
+    const tunnel = model.tunnel(hop.tunnel)
+    const near = tunnel?.ends.find((end) => end.site === at)
+    const far = tunnel?.ends.find((end) => end.site !== at)
+    text += near && far ? ` ─${near.uplink}/${far.uplink}→ ${hop.next}` : ` ─${hop.tunnel}→ ${hop.next}`
+    at = hop.next
+  }
+  return text
+}
+
+/** Tunnels between two nodes that no hop of the group uses: those that its class never takes. */
+export function neverUsed(fabric: Fabric, at: NodeId, group: Group): readonly Tunnel[] {
+  const nexts = new Set<NodeId>([...group.via.map((hop) => hop.next), group.remote])
+  const used = new Set(group.via.map((hop) => hop.tunnel))
+  return fabric.tunnels.filter(({ id, ends }) => !used.has(id) && ends.some((end) => end.site === at) && ends.some((end) => end.site !== at && nexts.has(end.site)))
+}
+/** `lte`, or `lte and sat`: the near uplinks of these tunnels. */
+export function uplinksText(tunnels: readonly Tunnel[], at: NodeId): string {
+  const names = [...new Set(tunnels.flatMap((tunnel) => tunnel.ends.filter((end) => end.site === at).map((end) => String(end.uplink))))].sort()
+  return names.length < 2 ? (names[0] ?? 'nothing') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+}
+
+/** Why packets stop, one clause without a full stop. */
+export function whyText(why: Drop, at: NodeId, trafficClass: ClassId): string {
+  switch (why) {
+    case 'policy':
+      return `no \`allow\` at ${at} covers it`
+    case 'spoofed':
+      return `${at} does not accept that source from where it came`
+    case 'no-route':
+      return `${at} has no route to it`
+    case 'transit':
+      return `${at} may not carry this pair of prefixes for others`
+    case 'no-group':
+      return `${at} has no path for class ${trafficClass} to it from where it came`
+    case 'no-hop':
+      return `class ${trafficClass} never uses any path that ${at} has`
+    case 'all-down':
+      return `every path that class ${trafficClass} may use at ${at} is down`
+    case 'peer':
+      return `the peer that ${at} would send it to does not accept that destination`
+    case 'dead':
+      return `${at} itself has failed`
+    case 'loop':
+      return `it comes back to ${at}`
+    default:
+      throw new TypeError(`no such reason: ${why satisfies never}`)
+  }
+}
+
+/** Where and why it stops, and the paths that are up but forbidden to its class. */
+export function stopText(model: Model, stop: Stop, trafficClass: ClassId, isDown: (tunnel: Tunnel['id']) => boolean): string {
+  const text = `stops at ${stop.node}: ${whyText(stop.why, stop.node, trafficClass)}`
+  const forbidden = stop.why === 'all-down' || stop.why === 'no-hop' || stop.why === 'no-group' ? forbiddenAt(model, stop.vertex, isDown) : []
+  return forbidden.length === 0 ? text : `${text}; ${uplinksText(forbidden, stop.node)} is up, but class ${trafficClass} never uses it`
+}
+const forbiddenAt = (model: Model, vertex: Vertex, isDown: (tunnel: Tunnel['id']) => boolean): readonly Tunnel[] =>
+  vertex.decision.kind === 'forward' ? neverUsed(model.fabric, vertex.node, vertex.decision.group).filter((tunnel) => !isDown(tunnel.id)) : []
