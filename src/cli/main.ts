@@ -1,0 +1,28 @@
+/** `causeway <noun> <verb> [name]`; no noun means the network. */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { check } from './commands/check.ts'
+import { doctor } from './commands/doctor.ts'
+import { explain } from './commands/explain.ts'
+import { exportCommand } from './commands/export.ts'
+import { history } from './commands/history.ts'
+import { init } from './commands/init.ts'
+import { lab } from './commands/lab.ts'
+import { login } from './commands/login.ts'
+import { path } from './commands/path.ts'
+import { planCommands } from './commands/plan.ts'
+import { serve } from './commands/serve.ts'
+import { site } from './commands/site.ts'
+import { status } from './commands/status.ts'
+import { trace } from './commands/trace.ts'
+import { runProgram } from './program.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('causeway')
+  .description('Sites, clouds and the tunnels between them: proven before they are pushed, proven while they run.')
+  .version(version, '--version')
+  .helpCommand(false)
+for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, path, history, lab]) register(program)
+
+await runProgram(program, process.argv)
