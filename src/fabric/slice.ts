@@ -24,6 +24,7 @@ export interface SlicePeer {
 interface Index {
   readonly sites: ReadonlyMap<SiteId, Site>
   readonly tunnels: ReadonlyMap<SiteId, readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[]>
+  readonly hashes: Map<SiteId, string>
 }
 // A Fabric never changes, and slicing all its sites must not look at all tunnels for each.
 const indices = new WeakMap<Fabric, Index>()
@@ -32,7 +33,7 @@ function indexOf(fabric: Fabric): Index {
   if (!index) {
     const tunnels = new Map<SiteId, { tunnel: Tunnel; end: 0 | 1 }[]>(fabric.sites.map((site) => [site.id, []]))
     for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(tunnel.ends[end].site)!.push({ tunnel, end })
-    index = { sites: new Map(fabric.sites.map((site) => [site.id, site])), tunnels }
+    index = { sites: new Map(fabric.sites.map((site) => [site.id, site])), tunnels, hashes: new Map() }
     indices.set(fabric, index)
   }
   return index
@@ -64,4 +65,9 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
 }
 
 /** SHA-256, hex, of the site's slice. */
-export const siteHash = (fabric: Fabric, id: SiteId): string => contentHash(siteSlice(fabric, id))
+export function siteHash(fabric: Fabric, id: SiteId): string {
+  const { hashes } = indexOf(fabric)
+  const hash = hashes.get(id) ?? contentHash(siteSlice(fabric, id))
+  hashes.set(id, hash)
+  return hash
+}

@@ -1,5 +1,5 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Fabric, Rule, Site, SiteId } from '#src/fabric/fabric.ts'
+import type { Fabric, Rule, Site, SiteId, Uplink } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
@@ -16,12 +16,13 @@ export interface SiteChange {
 }
 
 export function siteChanges(before: Fabric | null, after: Fabric): readonly SiteChange[] {
-  const gone = before ? goneBetween(before, after) : nobody
+  const gone = before ? onlyIn(before, after) : nobody
+  const arrived = before ? onlyIn(after, before) : nobody
   const changes = after.sites.flatMap((site): SiteChange[] => {
     const was = before ? siteOf(before, site.id) : undefined
     if (!before || !was) return [{ kind: 'add', site: site.id, hub: site.hub, text: sizeOf(after, site), class: 'additive' }]
     if (siteHash(before, site.id) === siteHash(after, site.id)) return []
-    return [{ kind: 'change', site: site.id, hub: site.hub, ...changeOf(before, was, after, site, gone) }]
+    return [{ kind: 'change', site: site.id, hub: site.hub, ...changeOf(before, was, after, site, gone, arrived) }]
   })
   const removed = [...gone.sites].map((id): SiteChange => {
     const site = siteOf(before!, id)!
@@ -34,14 +35,14 @@ const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' :
 const sizeOf = (fabric: Fabric, site: Site): string =>
   `${count(tunnelsOf(fabric, site.id).length, 'tunnel')}, ${count(new Set(site.lans.map((lan) => lan.segment)).size, 'segment')}`
 
-/** What leaves with its site interrupts nobody else. */
-interface Gone {
+/** Sites that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
+interface Moved {
   readonly sites: ReadonlySet<SiteId>
   readonly prefixes: ReadonlySet<Prefix>
 }
-const nobody: Gone = { sites: new Set(), prefixes: new Set() }
-function goneBetween(before: Fabric, after: Fabric): Gone {
-  const sites = before.sites.filter((site) => !siteOf(after, site.id))
+const nobody: Moved = { sites: new Set(), prefixes: new Set() }
+function onlyIn(fabric: Fabric, other: Fabric): Moved {
+  const sites = fabric.sites.filter((site) => !siteOf(other, site.id))
   return { sites: new Set(sites.map((site) => site.id)), prefixes: new Set(sites.flatMap((site) => site.lans.map((lan) => lan.prefix))) }
 }
 
@@ -54,83 +55,59 @@ interface Delta {
   readonly interrupts: boolean
 }
 
-function changeOf(before: Fabric, was: Site, after: Fabric, site: Site, gone: Gone): { readonly text: string; readonly class: ChangeClass } {
+function changeOf(
+  before: Fabric,
+  was: Site,
+  after: Fabric,
+  site: Site,
+  gone: Moved,
+  arrived: Moved,
+): { readonly text: string; readonly class: ChangeClass } {
   const far = (id: SiteId, fabric: Fabric) => tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: tunnel.ends[end === 0 ? 1 : 0].site }))
+  const stays = ({ far: other }: { readonly far: SiteId }) => !gone.sites.has(other)
+  const known = (...prefixes: readonly Prefix[]) => !prefixes.some((one) => gone.prefixes.has(one))
   const deltas = [
-    delta(
-      site.hub ? 'peer' : 'tunnel',
-      far(was.id, before),
-      far(site.id, after),
-      ({ tunnel }) => tunnel.id,
-      ({ far: other }) => !gone.sites.has(other),
-    ),
-    delta(
-      'uplink',
-      was.uplinks,
-      site.uplinks,
-      (uplink) => uplink.id,
-      () => true,
-    ),
-    delta(
-      'LAN',
-      was.lans,
-      site.lans,
-      (lan) => lan.prefix,
-      () => true,
-    ),
-    delta(
-      'interface',
-      was.interfaces.map(device),
-      site.interfaces.map(device),
-      (one) => one.id,
-      () => false,
-    ),
-    rulesDelta(was.rules, site.rules, gone),
+    delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),
+    delta('uplink', was.uplinks.map(wire), site.uplinks.map(wire), byId, always),
+    delta('uplink property', inBoth(was.uplinks, site.uplinks), inBoth(site.uplinks, was.uplinks), byId, never),
+    delta('LAN', was.lans, site.lans, (lan) => lan.prefix, always),
+    delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
+    rulesDelta(was.rules, site.rules, gone, arrived),
     delta(
       'route',
       was.routes,
       site.routes,
-      (route) => route.to,
-      (route) => !gone.prefixes.has(route.to),
+      ({ to }) => to,
+      ({ to }) => known(to),
     ),
     delta(
       'transit',
       was.transits,
       site.transits,
       ({ a, b }) => `${a} ${b}`,
-      ({ a, b }) => !gone.prefixes.has(a) && !gone.prefixes.has(b),
+      ({ a, b }) => known(a, b),
     ),
-    delta(
-      'class',
-      before.classes,
-      after.classes,
-      (one) => one.id,
-      () => false,
-    ),
-    delta(
-      'path order',
-      was.groups,
-      site.groups,
-      (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`,
-      () => false,
-    ),
-    delta(
-      'network setting',
-      [settings(before, was)],
-      [settings(after, site)],
-      () => '',
-      () => true,
-    ),
+    delta('class', before.classes, after.classes, byId, never),
+    delta('path order', was.groups, site.groups, (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
+    delta('network setting', [settings(before, was)], [settings(after, site)], () => '', always),
   ]
   const felt = deltas.some((one) => one.interrupts)
-  // Interfaces and path orders follow from tunnels and sites; they speak only when nothing else does.
   const moved = deltas.filter((one) => one.added + one.removed + one.changed > 0)
-  const told = moved.filter((one) => !['interface', 'path order', 'route', 'transit'].includes(one.noun))
+  const told = moved.filter((one) => !quiet.has(one.noun))
   const text = (told.length > 0 ? told : moved).map(say).join(', ') || 'far ends moved'
   const grown = moved.length > 0 && moved.every((one) => one.removed === 0 && (one.changed === 0 || one.noun === 'path order'))
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
 }
 
+/** They follow from tunnels, sites and rules, and speak only when nothing else does. */
+const quiet: ReadonlySet<string> = new Set(['interface', 'path order', 'route', 'transit'])
+const always = () => true
+const never = () => false
+const byId = ({ id }: { readonly id: string }) => id
+/** What of an uplink tunnels stand on, and what only ranks them. */
+const wire = ({ id, slot, interface: name, endpoint }: Site['uplinks'][number]) => ({ id, slot, interface: name, endpoint })
+const quality = ({ id, transport, medium, metered, tags, up, down }: Site['uplinks'][number]) => ({ id, transport, medium, metered, tags, up, down })
+const inBoth = (these: readonly Uplink[], those: readonly Uplink[]) => these.filter((one) => those.some((other) => other.id === one.id)).map(quality)
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })
 /** What the whole box has once; a change restarts its overlay. */
@@ -157,35 +134,43 @@ function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: 
   }
 }
 
-/** A rule that only gains prefixes interrupts nobody; one that loses some does, unless they left with their site. */
-function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Gone): Delta {
+/**
+ * Prefixes that come or leave with their site are told by that site's line; what is left is a change of policy. A rule
+ * that gets wider interrupts nobody.
+ */
+function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Moved, arrived: Moved): Delta {
+  const old = without(was, gone)
+  const now = new Map(without(is, arrived).map((rule) => [rule.id, rule]))
   const plain = delta(
     'rule',
-    was,
-    is,
+    old,
+    [...now.values()],
     (rule) => rule.id,
-    () => false,
+    () => true,
   )
-  const now = new Map(is.map((rule) => [rule.id, rule]))
-  const lost = (these: readonly Prefix[], those: readonly Prefix[]) => {
-    const kept = new Set(those)
-    return these.some((prefix) => !kept.has(prefix) && !gone.prefixes.has(prefix))
-  }
-  const left = ({ prefixes }: Rule['from']) => prefixes.every((prefix) => gone.prefixes.has(prefix))
-  const narrowed = was.some((rule) => {
+  const narrower = (rule: Rule, next: Rule) =>
+    lost(rule.from.prefixes, next.from.prefixes) ||
+    lost(rule.to.prefixes, next.to.prefixes) ||
+    canonicalJson(rule.ports) !== canonicalJson(next.ports)
+  const interrupts = old.some((rule) => {
     const next = now.get(rule.id)
-    if (!next) return !left(rule.from) && !left(rule.to)
-    return (
-      lost(rule.from.prefixes, next.from.prefixes) ||
-      lost(rule.to.prefixes, next.to.prefixes) ||
-      canonicalJson(rule.ports) !== canonicalJson(next.ports)
-    )
+    return !next || narrower(rule, next)
   })
-  return { ...plain, interrupts: narrowed }
+  return { ...plain, interrupts }
+}
+function lost(these: readonly Prefix[], those: readonly Prefix[]): boolean {
+  const kept = new Set(those)
+  return these.some((prefix) => !kept.has(prefix))
+}
+function without(rules: readonly Rule[], { prefixes }: Moved): Rule[] {
+  const rest = (flow: Rule['from']) => ({ ...flow, prefixes: flow.prefixes.filter((prefix) => !prefixes.has(prefix)) })
+  return rules
+    .map((rule) => ({ ...rule, from: rest(rule.from), to: rest(rule.to) }))
+    .filter((rule) => rule.from.prefixes.length > 0 && rule.to.prefixes.length > 0)
 }
 
 function say({ noun, added, removed, changed }: Delta): string {
-  const plural = (n: number) => (n === 1 ? noun : noun === 'class' ? 'classes' : `${noun}s`)
+  const plural = (n: number) => (n === 1 ? noun : noun === 'class' ? 'classes' : noun === 'uplink property' ? 'uplink properties' : `${noun}s`)
   const parts = [
     added > 0 && removed > 0
       ? `+${added} −${removed} ${plural(Math.max(added, removed))}`
