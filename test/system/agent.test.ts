@@ -1,0 +1,88 @@
+/** Two real agents in the lab, real WireGuard between them, and a small controller on the host that is taken away. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Status } from '#src/agent/status.ts'
+import { startLab } from '#src/lab/client.ts'
+import { createTestController, type TestController } from '../unit/agent/controller.ts'
+import { files, smallFabric } from '../unit/agent/networks.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'cwa-'))
+const stateOf = (site: string) => join(folder, site)
+const node = resolve('node_modules/node/bin/node')
+const agent = (...args: string[]) => [node, resolve('bin/causeway-agent.js'), ...args]
+const status = (site: string) => JSON.parse(readFileSync(join(stateOf(site), 'status.json'), 'utf8')) as Status
+const logOf = (name: string) => readFileSync(join(folder, 'lab', 'logs', `${name}.log`), 'utf8')
+
+/** Waits for something to become true; what it was last is in the error. */
+async function until(what: string, seconds: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    try {
+      if (await isSo()) return
+    } catch {
+      // Not yet there.
+    }
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
+    await sleep(100)
+  }
+}
+
+describe('two agents in the lab', () => {
+  let controller: TestController
+  let running: Awaited<ReturnType<typeof startLab>>
+  const up = async (site: string) => running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--token-file', join(folder, `${site}.token`)))
+  const usedFor = (site: string, trafficClass: string) => status(site).paths.find((path) => path.classes.includes(trafficClass))?.tunnel ?? ''
+
+  beforeAll(async () => {
+    mkdirSync(join(folder, 'sites'))
+    for (const { path, text } of files) writeFileSync(join(folder, 'sites', path), text)
+    const socket = join(folder, 'agents.sock')
+    controller = await createTestController('small', { socket, host: '203.0.113.250:443' })
+    running = await startLab({ sites: join(folder, 'sites'), controllerSocket: socket, state: join(folder, 'lab'), detached: false })
+    controller.follow(smallFabric(), 1)
+    for (const site of ['frankfurt', 'berlin']) {
+      writeFileSync(join(folder, `${site}.token`), controller.token(site), { mode: 0o600 })
+      await up(site)
+    }
+  })
+  afterAll(async () => {
+    await running?.stop()
+    await controller?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('enrol, make their keys, and bring every path up by confirmed commits', async () => {
+    await until('both green', 60, () => ['frankfurt', 'berlin'].every((site) => status(site).light === 'GREEN' && status(site).paths.length === 4))
+    expect(controller.permits.length).toBeGreaterThanOrEqual(4)
+    for (const site of ['frankfurt', 'berlin']) {
+      expect(status(site).state).toMatchObject({ commit: { state: 'confirmed' }, confirmed: controller.assigned.get(site)!.triple })
+      expect(logOf(`agent-${site}`)).toContain('keys made here, never leave this box')
+    }
+    const answer = await running.lab.exec('berlin-inference', ['ping', '-c', '1', '-W', '2', '10.10.0.10'])
+    expect(answer.code, 'a ping is not in `allow`').not.toBe(0)
+  })
+
+  it('move traffic off a cut uplink, and the hub follows', async () => {
+    expect(usedFor('berlin', 'business')).toContain('berlin.fiber')
+    await running.lab.line('berlin.fiber', { cut: 'all' })
+    await until('business moved to lte at both ends', 15, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
+    expect(status('berlin').light).toBe('YELLOW')
+    await running.lab.heal('berlin.fiber')
+    await until('business is back', 60, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.fiber')))
+  })
+
+  it('do the same with the controller away, also after a restart', async () => {
+    await controller.stop()
+    await running.lab.stop('agent-berlin', 'SIGKILL')
+    await up('berlin')
+    await until('berlin runs from its own disk', 30, () => status('berlin').headlessSince !== null && status('berlin').paths.every((path) => path.state === 'UP'))
+    await running.lab.line('berlin.fiber', { cut: 'all' })
+    await until('business moved', 15, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
+    await running.lab.heal('all')
+    await controller.start()
+    await until('berlin is back', 60, () => status('berlin').headlessSince === null && status('berlin').light === 'GREEN')
+  })
+})
