@@ -1,6 +1,7 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
 import { checkHubs, checkOverlaps, checkPaths } from './check.ts'
+import { placeTexts } from './canonical.ts'
 import { defaultMtu } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, segmentsOf } from './names.ts'
@@ -50,6 +51,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const intent: Intent | null = intact
     ? { network: network.network!.value as NetworkId, mtu: network.mtu?.value ?? defaultMtu, hubs, segments: segmentsOf(names), transports, sites, services, classes, allow, expect }
     : null
+  if (intent) placeTexts(intent, report.origins)
   return { intent, origins: report.origins, findings: sortFindings(report.findings, report.origins) }
 }
 

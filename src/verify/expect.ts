@@ -14,7 +14,7 @@ import { type Break, type Breaks, nameOf } from './failures.ts'
 import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
 import { lookup, match, type Model, type Node } from './model.ts'
 import { cut, type Entry, everything, formatPacket, overlay, type Packets, packetsBetween, reversed, sample, subtractAll } from './packets.ts'
-import { halves, pathText, placeName, stopText } from './words.ts'
+import { halves, lineOf, pathText, placeName, stopText } from './words.ts'
 
 export type Reach = Extract<Expect, { kind: 'reach' }>
 export type Isolate = Extract<Expect, { kind: 'isolate' }>
@@ -184,7 +184,7 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], seve
       ...(worst.losses.length > 4 ? [`and ${worst.losses.length - 4} more places of ${target}`] : []),
       ...(group.length > 1 ? [`the same in ${group.length - 1} more case${group.length === 2 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`] : []),
     ]
-    const finding = { at: [...new Set([expect.id, ...rules])], witness: [...witness, ...more], severity }
+    const finding = { at: [...new Set([expect.id, ...rules].map(lineOf))], witness: [...witness, ...more], severity }
     if (severity === 'warning') {
       return [{ ...finding, code: 'V004', says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name} fails`} while traffic waits to return from a fallback path`, instead: 'give the fallback a second path' }]
     }
@@ -249,11 +249,11 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
     const more = others.length > 0 ? [`and ${others.length} more piece${others.length === 1 ? '' : 's'} of traffic`] : []
     findings.push(
       worst.rule === null
-        ? { code: 'V012', severity: 'error', at: [expect.id], says: `${fromText} and ${toText} share a LAN, where no gateway can keep them apart`, instead: 'give each its own segment', witness: [where, ...more] }
+        ? { code: 'V012', severity: 'error', at: [lineOf(expect.id)], says: `${fromText} and ${toText} share a LAN, where no gateway can keep them apart`, instead: 'give each its own segment', witness: [where, ...more] }
         : {
             code: models.length > 1 ? 'V041' : 'V011',
             severity: 'error',
-            at: [expect.id, ...rules],
+            at: [...new Set([expect.id, ...rules].map(lineOf))],
             says: `${fromText} can reach ${toText}, and this line expects that it can't${models.length > 1 ? ', while the change is under way' : ''}`,
             instead: 'take back the allow, or the expectation',
             witness: [where, `  ${pathText(worst.model, worst.place.node, worst.path)}: delivered`, ...more],
@@ -267,7 +267,7 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
     findings.push({
       code: 'V013',
       severity: 'warning',
-      at: [expect.id, answered.rule.id],
+      at: [lineOf(expect.id), lineOf(answered.rule.id)],
       says: `${fromText} can't open a connection to ${toText}, but answers those that ${toText} opens`,
       instead: `if that must not be either, expect it: isolate: ${toText} -> ${fromText}`,
       witness: [`${placeName(answered.place)} → ${targetName(expect.from, answered.packets)}, for example ${formatPacket(sample(answered.packets))}, and its replies`],

@@ -247,8 +247,14 @@ const arrivalOver = (model: Model, hop: Hop, from: NodeId): Arrival | undefined 
   const tunnel = model.tunnel(hop.tunnel)
   return tunnel && { kind: 'tunnel', tunnel, from }
 }
-/** All tunnels of one role to one node lead to the same place. */
-const representatives = (model: Model, group: Group): readonly Hop[] => [...new Map([...group.via].reverse().map((hop) => [`${hop.next} ${model.tunnel(hop.tunnel)?.role ?? ''}`, hop])).values()]
+/** All tunnels of one role to one node lead to the same place: the first of each. */
+function representatives(model: Model, group: Group): readonly Hop[] {
+  const seen = new Set<string>()
+  return group.via.filter((hop) => {
+    const key = `${hop.next} ${model.tunnel(hop.tunnel)?.role ?? ''}`
+    return seen.has(key) ? false : seen.add(key)
+  })
+}
 function first<T, R>(of: readonly T[], find: (one: T) => R | null): R | null {
   for (const each of of) {
     const found = find(each)

@@ -75,21 +75,28 @@ function routes(fabric: Fabric): Structure {
         checks++
         const group = groups.get(`${remote} ${id}`)
         if (!group) findings.push(error('V022', [`site/${site.id}`, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault))
-        else if (group.via.length === 0) findings.push(empty(fabric, site.id, group))
       }
+    }
+    for (const { id } of fabric.classes) {
+      const own = [...groups.values()].filter((group) => group.trafficClass === id)
+      const none = own.filter((group) => group.via.length === 0)
+      // A class that may use no uplink of the site at all is said by the compiler, once and with its line.
+      if (none.length > 0 && none.length < own.length) findings.push(empty(fabric, site.id, none))
     }
   }
   return { findings, checks }
 }
 
-function empty(fabric: Fabric, at: SiteId, group: Group): Finding {
-  const forbidden = neverUsed(fabric, at, group)
-  const only = forbidden.length > 0 ? `only ${uplinksText(forbidden, at)} joins them, which the class never uses` : 'no tunnel joins them'
+function empty(fabric: Fabric, at: SiteId, groups: readonly Group[]): Finding {
+  const { trafficClass } = groups[0]!
+  const remotes = groups.map((group) => group.remote).sort()
+  const forbidden = groups.flatMap((group) => neverUsed(fabric, at, group))
+  const only = forbidden.length > 0 ? `what joins them is ${uplinksText(forbidden, at)}, which the class never uses` : 'no tunnel joins them'
   return {
     code: 'V023',
     severity: 'warning',
-    at: [`class/${group.trafficClass}/never`, `class/${group.trafficClass}`, `site/${at}`],
-    says: `class ${group.trafficClass} is unreachable from ${at} to ${group.remote}: ${only}`,
+    at: [`class/${trafficClass}/never`, `class/${trafficClass}`, `site/${at}`],
+    says: `class ${trafficClass} is unreachable from ${at} to ${remotes.slice(0, 3).join(', ')}${remotes.length > 3 ? ` and ${remotes.length - 3} more` : ''}: ${only}`,
     instead: 'give the site another uplink, or write `avoid` instead of `never`',
     witness: [],
   }

@@ -6,7 +6,7 @@ import { downWith, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
 import { formatPacket, packetsBetween, type Packet, sample } from './packets.ts'
-import { neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
+import { lineOf, neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
 
 export interface Question {
   /** `berlin/cameras`, `edge/inference`, `cameras`, `berlin`, an address; `to` also a service. */
@@ -56,7 +56,7 @@ export function trace(fabric: Fabric, question: Question): Trace {
   if (wrong && 'says' in wrong) return { question, outcome: 'unknown', lines: [], ...wrong }
   if ('says' in from || 'says' in to) throw new TypeError('unreachable')
   const model = modelOf(fabric)
-  const lines = from.places.flatMap((source) => to.places.filter((target) => source !== target).flatMap((target) => lineOf(model, question, source, target, to.ports)))
+  const lines = from.places.flatMap((source) => to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)))
   const passing = lines.filter((line) => line.outcome === 'passes').length
   return { question, outcome: lines.length > 0 && passing === lines.length ? 'passes' : passing > 0 ? 'partly' : 'blocked', lines, says: '', instead: '' }
 }
@@ -94,7 +94,7 @@ function placesOf(fabric: Fabric): readonly Place[] {
   return fabric.sites.flatMap((site) => [...Map.groupBy(site.lans, (lan) => lan.segment)].map(([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) })))
 }
 
-function lineOf(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
+function traced(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
   const wanted = question.port ?? servicePorts[0] ?? openedPort(model, source, target)
   const packets = packetsBetween(source.prefixes.slice(0, 1), target.prefixes, [wanted])[0]
   if (!packets) return []
@@ -131,7 +131,7 @@ function lineOf(model: Model, question: Question, source: Place, target: Place, 
       why: null,
       way: 'there',
       trafficClass: there.outcome.trafficClass,
-      decidedBy: [...new Set(there.outcome.rules)],
+      decidedBy: [...new Set(there.outcome.rules.map(lineOf))],
       there,
       back,
       thereText: pathText(model, source.node, there.hops.map((hop) => hop.hop)),
@@ -151,7 +151,7 @@ function openedPort(model: Model, source: Place, target: Place): PortRange {
 
 const expectedBy = (fabric: Fabric, source: Place, target: Place): readonly string[] => {
   const has = (places: readonly Place[], one: Place): boolean => places.some((place) => place.node === one.node && place.segment === one.segment)
-  return fabric.expects.filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target)).map((expect) => expect.id)
+  return fabric.expects.filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target)).map((expect) => lineOf(expect.id))
 }
 
 function reason(model: Model, at: NodeId | null, why: Drop, trafficClass: ClassId | null, towards: NodeId, down: (tunnel: never) => boolean): string {
@@ -179,7 +179,7 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
   const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
   if (line.outcome === 'passes') {
     const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`]
-    if (line.there.hops.length > 0) rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
+    if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
     else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
     return `${rows.join('\n')}\n`
   }
@@ -187,10 +187,10 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
     const side = line.there.hops.length === 0 ? ', before encryption' : ''
     const expected = line.decidedBy.length > 0 ? `, and ${places.join(' and ') || line.decidedBy.join(' and ')} expects exactly that` : ''
     const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
-    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`
+    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`
   }
   const rows = [`${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`, `  ${line.whyText}`, `  ${packet}`]
-  if (line.there.hops.length > 0) rows.push(`  there  ${line.thereText}`)
+  if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`)
   if (line.way === 'back') rows.push(`  back   ${line.backText}`)
   return `${rows.join('\n')}\n`
 }
