@@ -18,7 +18,7 @@ const nameOf = (address: Address): string | undefined => unreachable.find(({ ran
 export function checkHubs(sites: readonly IntentSite[], hubs: readonly SiteId[], transports: Intent['transports'], unread: ReadonlySet<string>, report: Report): void {
   const meetsInternet = (transport: string): boolean => transport === defaultTransport || (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false)
   const dialled = new Map<string, string>()
-  for (const site of sites.filter((each) => hubs.includes(each.id))) {
+  for (const site of sites.filter((each) => hubs.includes(each.id) && each.role === 'core')) {
     for (const uplink of site.uplinks) {
       const key = `site/${site.id}/uplink/${uplink.id}`
       if (unread.has(key)) continue

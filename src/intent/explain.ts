@@ -109,6 +109,15 @@ function full(path: readonly string[], intent: Intent): readonly string[] {
   return path
 }
 
+function placed({ path, value, key, otherwise, elsewhere }: Fact, origins: Origins): Explained {
+  const own = origins.get(key)
+  if (own) return { path: path.join('.'), value, at: own, why: '' }
+  return { path: path.join('.'), value, at: (elsewhere === undefined ? undefined : origins.get(elsewhere)) ?? null, why: otherwise }
+}
+
+/** The whole intent, defaults included. */
+export const explainAll = (intent: Intent, origins: Origins): readonly Explained[] => [...facts(intent)].map((fact) => placed(fact, origins))
+
 /** Everything at or below `path`: `berlin.uplinks.lte`, `classes.business.sla.latency`, `hubs`; dots or slashes. */
 export function explain(intent: Intent, origins: Origins, path: string): Explanation {
   const wanted = full(
@@ -117,16 +126,7 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
   )
   const all = [...facts(intent)]
   const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
-  if (wanted.length > 0 && found.length > 0) {
-    return {
-      ok: true,
-      entries: found.map(({ path: keys, value, key, otherwise, elsewhere }) => {
-        const own = origins.get(key)
-        if (own) return { path: keys.join('.'), value, at: own, why: '' }
-        return { path: keys.join('.'), value, at: (elsewhere === undefined ? undefined : origins.get(elsewhere)) ?? null, why: otherwise }
-      }),
-    }
-  }
+  if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))
   const stem = wanted.slice(0, Math.max(0, depth))
   const next = new Set(all.filter((fact) => stem.every((part, i) => fact.path[i] === part)).map((fact) => fact.path[stem.length]).filter((part) => part !== undefined))

@@ -95,7 +95,7 @@ export function readUplinkWords(raw: Raw, transports: Intent['transports'], repo
   const clash = (name: Located<string>, kind: 'transport' | 'tag'): void => {
     const other = words.get(name.value)
     if (other === undefined || other === kind) return
-    report.error('I011', name.at, `${kind} "${name.value}" has the name of ${other === 'metered' ? 'a word of the language' : `a ${other}`}`, 'rename it: `avoid` and `never` could mean either')
+    report.error('I011', name.at, other === 'metered' ? `"metered" is a word of the language and can't name a ${kind}` : `${kind} "${name.value}" has the name of a ${other}`, 'rename it: `avoid` and `never` could mean either')
   }
   for (const entry of raw.network?.fields.transports ?? []) clash(entry.key, 'transport')
   for (const transport of transports) if (!words.has(transport.id)) words.set(transport.id, 'transport')

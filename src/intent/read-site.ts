@@ -79,7 +79,7 @@ export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, tr
       if (out.includes(hubId)) to.error('I060', hubName.at, `hub "${hubId}" stands twice`, 'remove one')
       else if (all.includes(hubId)) out.push(hubId)
       else if (known.sites.has(hubId)) to.error('I061', hubName.at, `site "${hubId}" is not a hub`, all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs")
-      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${didYouMean(hubId, all)}`)
+      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${didYouMean(hubId, all.length > 0 ? all : known.sites)}`)
     }
     return out
   }

@@ -1,4 +1,5 @@
 import type { Finding, Origin, Severity } from '#src/fabric/fabric.ts'
+import type { IntentCode } from './codes.ts'
 
 /** Where a text stands, or a key that is (or will be) in the Origins. */
 export type Place = Origin | string
@@ -7,8 +8,8 @@ export type Place = Origin | string
 export interface Report {
   readonly origins: Map<string, Origin>
   readonly findings: readonly Finding[]
-  error(code: string, at: Place | readonly Place[], says: string, instead?: string, witness?: readonly string[]): void
-  warning(code: string, at: Place | readonly Place[], says: string, instead?: string): void
+  error(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string, witness?: readonly string[]): void
+  warning(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string): void
 }
 
 export function createReport(): Report {
@@ -23,7 +24,7 @@ export function createReport(): Report {
     if (!held || place.length < held.length) origins.set(key, place)
     return key
   }
-  const add = (severity: Severity, code: string, at: Place | readonly Place[], says: string, instead: string, witness: readonly string[]): void => {
+  const add = (severity: Severity, code: IntentCode, at: Place | readonly Place[], says: string, instead: string, witness: readonly string[]): void => {
     const keys = (Array.isArray(at) ? (at as readonly Place[]) : [at as Place]).map(keyOf)
     const cause = JSON.stringify([code, keys[0], says])
     if (seen.has(cause)) return

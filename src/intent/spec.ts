@@ -7,6 +7,7 @@ import type { Node, Pair } from 'yaml'
 import * as z from 'zod'
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Parsed, ParseFailure } from '#src/net/address.ts'
+import type { IntentCode } from './codes.ts'
 import type { Report } from './report.ts'
 import { didYouMean, oneOf, suggest } from './suggest.ts'
 import { isMap, isScalar, isSeq, type Source } from './yaml.ts'
@@ -44,28 +45,30 @@ export interface Spec<T> {
   readonly schema: z.ZodType
   /** What to write, for messages. */
   readonly example: string
+  /** `a map`, `a single value`. */
+  readonly wants: string
   read(node: Node | null, slot: Slot, reading: Reading): T | undefined
 }
 export type ReadOf<S> = S extends Spec<infer T> ? T : never
 
 const kindOf = (node: Node | null): string => (isMap(node) ? 'a map' : isSeq(node) ? 'a list' : node === null || (isScalar(node) && node.value === null) ? 'nothing' : 'a text')
 
-function wrongKind(wants: string, node: Node | null, slot: Slot, example: string, { source, report }: Reading): undefined {
+function wrongKind({ wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>, node: Node | null, slot: Slot, { source, report }: Reading): undefined {
   const found = kindOf(node)
   const at = node === null || found === 'nothing' ? slot.at : source.at(node)
-  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, `write ${example}`)
+  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, found === 'nothing' ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`)
   return undefined
 }
 
 /** A zod issue that carries what a Finding needs. */
 interface Refusal {
-  readonly code: string
+  readonly code: IntentCode
   readonly says: string
   readonly instead: string
 }
 
 /** A string that a parser of ours judges; `code` is the finding's when it refuses. */
-export function parsedText<T>(code: string | ((failure: ParseFailure) => string), parse: (text: string) => Parsed<T>, meta: { readonly description: string; readonly examples: readonly (string | number)[] }): Spec<Located<T>> {
+export function parsedText<T>(code: IntentCode | ((failure: ParseFailure) => IntentCode), parse: (text: string) => Parsed<T>, meta: { readonly description: string; readonly examples: readonly (string | number)[] }): Spec<Located<T>> {
   const written = meta.examples.every((example) => typeof example === 'string') ? z.string() : z.union([z.string(), z.number()])
   const schema = written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
     const parsed = parse(String(input))
@@ -78,7 +81,7 @@ export function parsedText<T>(code: string | ((failure: ParseFailure) => string)
 }
 
 /** One of a few words. */
-export function word<const W extends readonly [string, ...string[]]>(code: string, noun: string, words: W, description: string): Spec<Located<W[number]>> {
+export function word<const W extends readonly [string, ...string[]]>(code: IntentCode, noun: string, words: W, description: string): Spec<Located<W[number]>> {
   const schema = z.enum(words).meta({ description })
   return scalar(schema, words[0], (text) => {
     const meant = didYouMean(text, words)
@@ -86,7 +89,7 @@ export function word<const W extends readonly [string, ...string[]]>(code: strin
   })
 }
 
-export function integer(code: string, low: number, high: number, description: string): Spec<Located<number>> {
+export function integer(code: IntentCode, low: number, high: number, description: string): Spec<Located<number>> {
   const schema = z.int().min(low).max(high).meta({ description })
   return scalar(schema, String(low), (text, name) => ({ code, says: `"${name}" is ${text}`, instead: `write a whole number from ${low} to ${high}` }), true)
 }
@@ -94,13 +97,15 @@ export const flag = (description: string): Spec<Located<boolean>> =>
   scalar(z.boolean().meta({ description }), 'true', (text, name) => ({ code: 'I007', says: `"${name}" is "${text}"`, instead: 'write true or false' }), true)
 
 function scalar<T>(schema: z.ZodType<T>, example: string, refuse: (text: string, name: string) => Refusal | undefined, native = false): Spec<Located<T>> {
+  const wants = 'a single value'
   return {
     schema,
     example,
+    wants,
     read(node, slot, reading) {
       const { source, report } = reading
       const text = source.textOf(node)
-      if (node === null || !isScalar(node) || text === undefined) return wrongKind('a single value', node, slot, example, reading)
+      if (node === null || !isScalar(node) || text === undefined) return wrongKind({ wants, example }, node, slot, reading)
       const result = schema.safeParse(native ? node.value : text)
       if (result.success) return { value: result.data, at: source.at(node), text, within: (offset, length) => source.within(node, offset, length) }
       const [issue] = result.error.issues
@@ -117,8 +122,10 @@ export function list<T>(item: Spec<T>): Spec<readonly T[]> {
   return {
     schema: z.union([z.array(item.schema), item.schema]),
     example: item.example,
+    wants: `${item.wants} or a list`,
     read(node, slot, reading) {
       if (!isSeq(node)) {
+        if (isMap(node) && item.wants !== 'a map') return wrongKind({ wants: `${item.wants} or a list`, example: item.example }, node, slot, reading)
         const only = item.read(node, slot, reading)
         return only === undefined ? undefined : [only]
       }
@@ -138,8 +145,9 @@ export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: str
   return {
     schema: z.record(z.string(), value.schema),
     example,
+    wants: 'a map',
     read(node, slot, reading) {
-      if (!isMap(node)) return wrongKind('a map', node, slot, example, reading)
+      if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const out: Entry<T>[] = []
       for (const pair of node.items as Pair<Node, Node | null>[]) {
         const keyNode = reading.source.follow(pair.key)
@@ -167,9 +175,10 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
   return {
     schema: z.strictObject(shape),
     example,
+    wants: 'a map',
     read(node, slot, reading) {
       const { source, report } = reading
-      if (!isMap(node)) return wrongKind('a map', node, slot, example, reading)
+      if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const wrote = new Set<string>()
       const out: Record<string, unknown> = {}
       const pairs = node.items as Pair<Node, Node | null>[]

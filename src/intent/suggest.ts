@@ -37,10 +37,10 @@ export function didYouMean(wrong: string, known: Iterable<string>): string {
   return word === undefined ? '' : `; did you mean "${word}"?`
 }
 
-/** `a, b or c`, at most eight and then `…`. */
+/** `a, b or c`, at most twelve and then `…`. */
 export function oneOf(words: Iterable<string>): string {
   const all = [...words]
-  const shown = all.length > 8 ? [...all.slice(0, 8), '…'] : all
-  if (shown.length < 2 || all.length > 8) return shown.join(', ')
+  const shown = all.length > 12 ? [...all.slice(0, 12), '…'] : all
+  if (shown.length < 2 || all.length > 12) return shown.join(', ')
   return `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`
 }

@@ -45,7 +45,7 @@ export function parsePercent(text: string): Parsed<number> {
   const fraction = match ? Number(`${match[1]}e-2`) : 0
   if (fraction > 0) return { ok: true, value: fraction }
   const unitless = /^\d{1,2}(\.\d+)?$/.test(text)
-  return refuse(`"${text}" is not a percentage`, unitless && Number(text) > 0 ? `write ${text}%` : 'write more than 0% and less than 100%, like 2%, or none')
+  return refuse(`"${text}" is not a percentage`, unitless && Number(text) > 0 ? (Number(text) < 1 ? `write ${trimmed(Number(text) * 100)}%, or ${text}%` : `write ${text}%`) : 'write more than 0% and less than 100%, like 2%, or none')
 }
 
 /** A share of the line: `30` or `30%`, whole numbers from 1 to 100. */
@@ -83,8 +83,7 @@ export function parsePublic(text: string): Parsed<PublicEndpoint> {
   const instead = 'write the address that others dial, like 203.0.113.7, or with its first forwarded port, like 203.0.113.7:40000'
   if (!address.ok) return refuse(`"${text}" is not a public endpoint`, instead)
   const base = match[2] === undefined ? 51820 : Number(match[2])
-  // 8 uplinks × 8 slots × 2 parities of hub ports, then the mesh ports from 52000 follow the same shift.
-  if (base < 1024 || base > 65000) return refuse(`port ${base} of "${text}" is out of range`, 'write a port from 1024 to 65000')
+  if (base < 1024 || base > 65535) return refuse(`port ${base} of "${text}" is out of range`, 'write a port from 1024 to 65535')
   return { ok: true, value: { address: address.value, base } }
 }
 

@@ -55,23 +55,31 @@ function excessOf(tokens: readonly CST.Token[]): Excess | undefined {
   return undefined
 }
 
-const hints: Readonly<Record<string, string>> = {
-  TAB_AS_INDENT: 'indent with spaces',
-  BAD_INDENT: 'indent with spaces, the same number for all keys of a map',
-  MISSING_CHAR: 'close what was opened, or put quotes around the text',
-  UNEXPECTED_TOKEN: 'remove it, or put quotes around the text',
-  BLOCK_AS_IMPLICIT_KEY: 'a nested map starts on its own line, two spaces further in; or put quotes around the text',
-  MULTILINE_IMPLICIT_KEY: 'is a colon missing after the key?',
-  KEY_OVER_1024_CHARS: 'is a line break missing?',
+/** The parser's words for the commonest slips, in those of somebody who made one. Empty: the parser says it well. */
+const slips: Readonly<Record<string, { readonly says: string; readonly instead: string }>> = {
+  TAB_AS_INDENT: { says: 'a tab is used as indentation', instead: 'indent with spaces' },
+  BAD_INDENT: { says: 'the indentation does not fit the lines above', instead: 'indent with spaces, the same number for all keys of a map' },
+  MISSING_CHAR: { says: '', instead: 'close what was opened, or put quotes around the text' },
+  UNEXPECTED_TOKEN: { says: '', instead: 'remove it, or put quotes around the text' },
+  BLOCK_AS_IMPLICIT_KEY: { says: 'a second colon in one value', instead: 'put quotes around the text; a nested map starts on its own line' },
+  MULTILINE_IMPLICIT_KEY: { says: 'a key has no colon on its own line', instead: 'write key: value' },
+  BAD_ALIAS: { says: '', instead: 'write the value out; a text that begins with * or & needs quotes' },
 }
+const openFlow = { says: 'a { or [ is not closed before this line', instead: 'close it; if it is, indent what stands inside and the closing bracket' }
+
+const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
+/** `message at line 3, column 1:` and an excerpt → the message. */
+const plainMessage = (text: string): string => (text.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '').replace(/[.:]$/, '')
 
 function syntaxFinding(error: YAMLParseError, at: (offset: number, end: number) => Origin, report: Report): void {
   const place = at(error.pos[0], error.pos[1])
-  const [first = ''] = error.message.split('\n')
-  const message = first.replace(/ at line \d+, column \d+:?$/, '').replace(/[.:]$/, '')
+  const message = plainMessage(error.message)
   if (error.code === 'DUPLICATE_KEY') report.error('I009', place, 'the same key stands twice in one map', 'join the two, or remove one')
   else if (error.code === 'MULTIPLE_DOCS') report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
-  else report.error('I001', place, `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`, hints[error.code] ?? 'see yaml.org, or start from a file of sites/demo')
+  else {
+    const slip = error.code === 'BAD_INDENT' && message.startsWith('Flow') ? openFlow : slips[error.code]
+    report.error('I001', place, `not YAML: ${slip?.says || lowerFirst(message)}`, slip?.instead ?? 'see yaml.org, or start from a file of sites/demo')
+  }
 }
 
 /** The file's top-level map, or nothing after reporting why there is none. */
@@ -109,7 +117,7 @@ export function readYaml(file: SourceFile, report: Report): Source | undefined {
     return undefined
   }
   for (const warning of document.warnings) {
-    report.error('I001', place(warning.pos[0], warning.pos[1]), `not plain YAML: ${(warning.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '')}`, 'write the value without a tag')
+    report.error('I001', place(warning.pos[0], warning.pos[1]), `not plain YAML: ${lowerFirst(plainMessage(warning.message))}`, 'write the value without a tag')
   }
   const follow = (node: Node | null | undefined): Node | null => (isAlias(node) ? (node.resolve(document) ?? null) : (node ?? null))
   const rangeOf = (node: Node): readonly [number, number] => {
