@@ -2,8 +2,9 @@
 import type { Desired } from './desired.ts'
 import { type DeviceAddress, type Link, nexthopArguments, type Peer, routeArguments, routeIdentity, routeKey, ruleArguments } from './kernel.ts'
 import type { Observed } from './observe.ts'
-import { isOurs } from './scheme.ts'
-import { type Family, contains, type Prefix } from '#src/net/address.ts'
+import { isOurs, priority, uplinkTable } from './scheme.ts'
+import { slots } from '#src/fabric/ids.ts'
+import { contains, type Family, type Prefix } from '#src/net/address.ts'
 
 export type Change =
   | { readonly kind: 'create'; readonly device: string }
@@ -33,6 +34,10 @@ export interface Sysctls {
   readonly [key: string]: string | undefined
 }
 
+/** net/ipv4/conf/DEVICE/… */
+const deviceOfKey = (key: string): string => key.split('/')[3] ?? ''
+const outerTables: ReadonlySet<number | 'main'> = new Set(Array.from({ length: slots }, (_, slot) => uplinkTable(slot)))
+const isOuterRoute = (route: Desired['routes'][number]): boolean => outerTables.has(route.table)
 const peerText = (peer: Peer): string => `${peer.publicKey} ${peer.allowedIps.join(',')} ${peer.keepalive}`
 
 /** Why a device's WireGuard settings have to be written again, or ''. */
@@ -59,6 +64,26 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const addressKey = (at: DeviceAddress): string => `${at.address} dev ${at.device}`
   const familyOfText = (text: string): Family => (text.includes(':') ? 6 : 4)
 
+  // Uplinks first: a tunnel that comes up before its mark leads anywhere would shake hands over the wrong uplink, and
+  // wireguard-go keeps the source address that it used then.
+  const [late, early] = [want.sysctls.filter((one) => /forward/.test(one.key)), want.sysctls.filter((one) => !/forward/.test(one.key))]
+  const sysctl = (one: Desired['sysctls'][number]): void => {
+    const was = sysctls[one.key]
+    if (was !== one.value) make.push({ kind: 'sysctl', ...one, was: was ?? '' })
+  }
+  early.filter((one) => !isOurs(deviceOfKey(one.key))).forEach(sysctl)
+  const routes = new Map(have.routes.map((route) => [routeKey(route), routeArguments(route)]))
+  const replaceRoutes = (some: Desired['routes']): void => {
+    for (const route of some) if (routes.get(routeKey(route)) !== routeArguments(route)) ip(make, 'route', route.family, `route replace ${routeArguments(route)}`)
+  }
+  const ruleKey = (rule: Desired['rules'][number]): string => `-${rule.family} ${ruleArguments(rule)}`
+  const rules = new Set(have.rules.map(ruleKey))
+  const addRules = (some: Desired['rules']): void => {
+    for (const rule of some) if (!rules.has(ruleKey(rule))) ip(make, 'rule', rule.family, `rule add ${ruleArguments(rule)}`)
+  }
+  replaceRoutes(want.routes.filter(isOuterRoute))
+  addRules(want.rules.filter((rule) => rule.priority < priority.mesh))
+
   for (const link of want.links) if (!have.links.some((one) => one.name === link.name)) make.push({ kind: 'create', device: link.name })
   for (const link of want.links) {
     const why = wireguardDiffers(link, have.links.find((one) => one.name === link.name))
@@ -75,20 +100,12 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   for (const at of want.addresses) {
     if (!present.has(addressKey(at))) ip(make, 'addr', familyOfText(at.address), `addr add ${addressKey(at)}${familyOfText(at.address) === 6 ? ' nodad' : ''}`)
   }
-  const [late, early] = [want.sysctls.filter((one) => /forward/.test(one.key)), want.sysctls.filter((one) => !/forward/.test(one.key))]
-  const sysctl = (one: Desired['sysctls'][number]): void => {
-    const was = sysctls[one.key]
-    if (was !== one.value) make.push({ kind: 'sysctl', ...one, was: was ?? '' })
-  }
-  early.forEach(sysctl)
+  early.filter((one) => isOurs(deviceOfKey(one.key))).forEach(sysctl)
 
   const hops = new Map(have.nexthops.map((hop) => [hop.id, nexthopArguments(hop)]))
   for (const hop of want.nexthops) if (hops.get(hop.id) !== nexthopArguments(hop)) ip(make, 'nexthop', hop.family, `nexthop replace ${nexthopArguments(hop)}`)
-  const routes = new Map(have.routes.map((route) => [routeKey(route), routeArguments(route)]))
-  for (const route of want.routes) if (routes.get(routeKey(route)) !== routeArguments(route)) ip(make, 'route', route.family, `route replace ${routeArguments(route)}`)
-  const ruleKey = (rule: Desired['rules'][number]): string => `-${rule.family} ${ruleArguments(rule)}`
-  const rules = new Set(have.rules.map(ruleKey))
-  for (const rule of want.rules) if (!rules.has(ruleKey(rule))) ip(make, 'rule', rule.family, `rule add ${ruleArguments(rule)}`)
+  replaceRoutes(want.routes.filter((route) => !isOuterRoute(route)))
+  addRules(want.rules.filter((rule) => rule.priority >= priority.mesh))
   if (have.nft === '' || memory.nft.text !== want.nft || memory.nft.listing !== have.nft) make.push({ kind: 'nft', text: want.nft })
   late.forEach(sysctl)
 

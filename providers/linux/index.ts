@@ -248,7 +248,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
         for (const [key, value] of Object.entries(memory.sysctls)) if (value !== '') await runner.writeFile(`/proc/sys/${key}`, value)
-        if (!runner.dryRun) await forget(stateDir, [...kernel.links.map((link) => link.name), ...Object.keys(memory.daemons)])
+        if (!runner.dryRun) await forget(stateDir)
         applied = undefined
         chosen.clear()
       }),

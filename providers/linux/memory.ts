@@ -1,5 +1,5 @@
 /** What must be known across restarts and can't be read from a kernel: original sysctls, processes, what was loaded. */
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Memory } from './difference.ts'
 import type { Started } from './run.ts'
@@ -34,7 +34,9 @@ export async function keep(stateDir: string, name: string, text: string): Promis
   await rename(`${path}.new`, path)
   return path
 }
-export async function forget(stateDir: string, devices: readonly string[]): Promise<void> {
-  const names = ['device.json', 'causeway.nft', ...devices.map((device) => `${device}.log`)]
-  await Promise.all(names.map((name) => rm(join(stateDir, name), { force: true })))
+/** Only what is ours: the folder may be shared. */
+export async function forget(stateDir: string): Promise<void> {
+  const names = await readdir(stateDir).catch(() => [])
+  const ours = names.filter((name) => name === 'device.json' || name === 'causeway.nft' || /^cw[hem]\w*p[01]\.log$/.test(name))
+  await Promise.all(ours.map((name) => rm(join(stateDir, name), { force: true })))
 }

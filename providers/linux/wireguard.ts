@@ -75,16 +75,17 @@ export async function startUserspace(runner: Runner, device: string, stateDir: s
   throw new DeviceError(finding('D033', [device], `wireguard-go for ${device} did not come up${said === '' ? '' : `: ${said}`}`, 'look whether /dev/net/tun exists and the agent may use it (CAP_NET_ADMIN)'))
 }
 
-/** Deleting the device ends its wireguard-go; one that hangs gets SIGTERM. */
+/** Ends its wireguard-go, and the device with it; the kernel's own, or one whose process is unknown, is deleted. */
 export async function remove(runner: Runner, device: string, daemon: Started | undefined): Promise<void> {
+  if (daemon !== undefined) {
+    await runner.end(daemon)
+    for (let waited = 0; waited < 2000 && !runner.dryRun; waited += 20) {
+      if ((await runner.startTime(daemon.pid)) !== daemon.startTime && !(await devicePresent(runner, device))) return
+      await pause(20)
+    }
+  }
   const output = await runner.change(['ip', 'link', 'del', 'dev', device])
   if (output.code !== 0 && (await devicePresent(runner, device))) throw new DeviceError(finding('D030', [device], `"ip link del dev ${device}" failed: ${firstLine(output)}`, 'run the agent as root'))
-  if (daemon === undefined || runner.dryRun) return
-  for (let waited = 0; waited < 1000; waited += 20) {
-    if ((await runner.startTime(daemon.pid)) !== daemon.startTime) return
-    await pause(20)
-  }
-  await runner.end(daemon)
 }
 
 /** Takes the peer away and brings it back: its next packet starts a new handshake at once. */
