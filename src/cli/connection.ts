@@ -18,6 +18,9 @@ export interface Problem {
   readonly findings?: readonly Finding[]
 }
 
+/** Where `causeway serve` and the demo keep their state. */
+const localData = () => [join(stateFolder(), 'data'), join(stateFolder(), 'demo', 'data')]
+
 const loginFile = () => join(stateFolder(), 'login.json')
 
 export function connection(): Connection {
@@ -32,10 +35,11 @@ export function connection(): Connection {
   }
   const login = read(loginFile())
   if (login) return JSON.parse(login) as Connection
-  const data = process.env['CAUSEWAY_DATA'] ?? join(stateFolder(), 'data')
-  const running = read(join(data, 'run.json'))
-  const admin = read(join(data, 'admin.token'))
-  if (running && admin) return { url: (JSON.parse(running) as { url: string }).url, token: admin.trim() }
+  for (const data of process.env['CAUSEWAY_DATA'] ? [process.env['CAUSEWAY_DATA']] : localData()) {
+    const running = read(join(data, 'run.json'))
+    const admin = read(join(data, 'admin.token'))
+    if (running && admin) return { url: (JSON.parse(running) as { url: string }).url, token: admin.trim() }
+  }
   throw new Stop(exit.unreachable, 'no controller is known here', 'start one: causeway serve, or name one: causeway login https://…')
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Line } from '#src/lab/underlay.ts'
@@ -10,14 +10,10 @@ import { command } from '../program.ts'
 // The lab runs from source and only on Linux with namespaces: it is loaded when it is used.
 const client = () => import('#src/lab/client.ts')
 
-/** The lab of the demo when that is up, else the one of `lab up`. */
-const labState = () => process.env['CAUSEWAY_LAB'] ?? readPointer() ?? join(stateFolder(), 'lab')
-function readPointer(): string | undefined {
-  try {
-    return readFileSync(join(stateFolder(), 'lab.current'), 'utf8').trim() || undefined
-  } catch {
-    return undefined
-  }
+/** The lab of `lab up`, else the demo's. */
+const labState = (): string => {
+  const places = [join(stateFolder(), 'lab'), join(stateFolder(), 'demo', 'lab')]
+  return process.env['CAUSEWAY_LAB'] ?? places.find((place) => existsSync(join(place, 'control'))) ?? places[0]!
 }
 
 /** `8%`, `0.08` → 0.08. */
