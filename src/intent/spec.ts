@@ -40,6 +40,7 @@ interface Reading {
 interface Slot {
   readonly at: Origin
   readonly name: string
+  readonly required?: boolean
 }
 export interface Spec<T> {
   readonly schema: z.ZodType
@@ -56,7 +57,7 @@ const kindOf = (node: Node | null): string => (isMap(node) ? 'a map' : isSeq(nod
 function wrongKind({ wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>, node: Node | null, slot: Slot, { source, report }: Reading): undefined {
   const found = kindOf(node)
   const at = node === null || found === 'nothing' ? slot.at : source.at(node)
-  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, found === 'nothing' ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`)
+  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, found === 'nothing' && !slot.required ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`)
   return undefined
 }
 
@@ -202,7 +203,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
           if (meant === undefined || written.has(meant) || wrote.has(meant) || !known.includes(meant)) continue
         }
         wrote.add(meant)
-        const value = fields[meant]!.read(source.follow(pair.value), { at, name: meant }, reading)
+        const value = fields[meant]!.read(source.follow(pair.value), { at, name: meant, required: required.includes(meant) }, reading)
         if (value !== undefined) out[meant] = value
       }
       for (const key of required) {

@@ -1,0 +1,70 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { comparePrefixes, contains, type Family, overlaps, type Prefix, prefix } from '#src/net/address.ts'
+import { mergePrefixes, subtractPrefix } from '#src/net/sets.ts'
+import { anyFamily, anyPrefix, smallAddresses, smallPrefix } from './arbitrary.ts'
+
+const members = (family: Family, prefixes: readonly Prefix[]) => smallAddresses(family).filter((host) => prefixes.some((each) => contains(each, host)))
+
+describe('merging', () => {
+  it.each([
+    [[], []],
+    [['10.1.0.0/24', '10.1.0.0/24'], ['10.1.0.0/24']],
+    [['10.1.0.0/16', '10.1.7.0/24'], ['10.1.0.0/16']],
+    [['10.1.1.0/24', '10.1.0.0/24'], ['10.1.0.0/23']],
+    // Neighbours, but not the two halves of one prefix.
+    [['10.1.1.0/24', '10.1.2.0/24'], ['10.1.1.0/24', '10.1.2.0/24']],
+    [['10.0.0.0/25', '10.0.0.192/26', '10.0.0.128/26'], ['10.0.0.0/24']],
+    [['128.0.0.0/1', '0.0.0.0/1', '::/1', '8000::/1'], ['0.0.0.0/0', '::/0']],
+  ])('%j is %j', (from, to) => {
+    expect(mergePrefixes(from.map(prefix))).toEqual(to)
+  })
+  it('keeps every address, adds none, and can be merged no further', () => {
+    const worlds = anyFamily.chain((family) => fc.tuple(fc.constant(family), fc.array(smallPrefix(family), { maxLength: 24 })))
+    fc.assert(
+      fc.property(worlds, ([family, prefixes]) => {
+        const merged = mergePrefixes(prefixes)
+        expect(members(family, merged)).toEqual(members(family, prefixes))
+        expect([...merged].sort(comparePrefixes)).toEqual(merged)
+        for (const [i, a] of merged.entries()) {
+          for (const b of merged.slice(i + 1)) {
+            expect(overlaps(a, b)).toBe(false)
+            expect(mergePrefixes([a, b])).toHaveLength(2)
+          }
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
+describe('subtracting', () => {
+  it.each([
+    ['10.0.0.0/24', '10.1.0.0/24', ['10.0.0.0/24']],
+    ['10.0.0.0/24', '10.0.0.0/16', []],
+    ['10.0.0.0/24', '10.0.0.0/24', []],
+    ['10.0.0.0/24', '10.0.0.128/26', ['10.0.0.0/25', '10.0.0.192/26']],
+    ['10.0.0.0/30', '10.0.0.2/32', ['10.0.0.0/31', '10.0.0.3/32']],
+    ['::/0', '10.0.0.0/8', ['::/0']],
+  ])('%s without %s', (a, b, left) => {
+    expect(subtractPrefix(prefix(a), prefix(b))).toEqual(left)
+  })
+  it('leaves exactly the addresses that are not in the other', () => {
+    const pairs = anyFamily.chain((family) => fc.tuple(fc.constant(family), smallPrefix(family), smallPrefix(family)))
+    fc.assert(
+      fc.property(pairs, ([family, a, b]) => {
+        const left = subtractPrefix(a, b)
+        expect(members(family, left)).toEqual(members(family, [a]).filter((host) => !contains(b, host)))
+        expect(mergePrefixes(left)).toEqual(left)
+      }),
+      { numRuns: 300 },
+    )
+  })
+  it('and what was taken make the whole again', () => {
+    fc.assert(
+      fc.property(anyPrefix, anyPrefix, (a, b) => {
+        if (contains(a, b)) expect(mergePrefixes([...subtractPrefix(a, b), b])).toEqual([a])
+      }),
+    )
+  })
+})
