@@ -18,6 +18,6 @@ export function trace(program: Command): void {
       if (traced.outcome === 'unknown') throw new Stop(exit.usage, traced.says, traced.instead)
       if (output.json) output.document('Trace', traced)
       else output.line(renderTrace(traced, origins).trimEnd())
-      return traced.outcome === 'passes' ? exit.done : exit.failed
+      return traced.outcome === 'blocked' ? exit.failed : exit.done
     })
 }
