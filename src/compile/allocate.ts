@@ -81,12 +81,14 @@ export function allocate(
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
-  full([...mesh.refused, ...edge.refused], (owner) => ({
-    code: 'I121',
-    at: [`site/${owner.slice(0, owner.indexOf('/'))}`],
-    says: `${owner} finds no free port: ${owner.slice(0, owner.indexOf('/'))} has more tunnels than ports`,
-    instead: 'give it fewer uplinks or hubs',
-  }))
+  for (const [site, owners] of Map.groupBy([...mesh.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
+    full([site], () => ({
+      code: 'I121',
+      at: [`site/${site}`],
+      says: `${site} has ${owners.length} ${owners.length === 1 ? 'tunnel' : 'tunnels'} more than ports`,
+      instead: 'give it fewer uplinks or hubs',
+    }))
+  }
   full(trafficClass.refused, (owner) => ({
     code: 'I122',
     at: [`class/${owner}`],

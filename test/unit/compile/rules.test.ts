@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest'
+import { compile } from '#src/compile/compile.ts'
+import type { Fabric } from '#src/fabric/fabric.ts'
+import { formatPortRange } from '#src/net/ports.ts'
+import { allow, berlin, dublin, edge, frankfurt, madrid, network, reach, site, siteId, fixed } from './networks.ts'
+
+const fabricOf = (more: Parameters<typeof network>[0]): Fabric => {
+  const { fabric, findings } = compile(network({ expect: [], ...more }), [])
+  expect(findings).toEqual([])
+  return fabric!
+}
+const at = (fabric: Fabric, id: string) => fabric.sites.find((one) => one.id === id)!
+/** `from -> to ports class`, one line a rule. */
+const rules = (fabric: Fabric, id: string) =>
+  at(fabric, id).rules.map(
+    (rule) => `${rule.from.prefixes.join(' ')} -> ${rule.to.prefixes.join(' ')} ${rule.ports.map(formatPortRange).join(',')} ${rule.trafficClass}`,
+  )
+const transits = (fabric: Fabric, id: string) => at(fabric, id).transits.map(({ a, b }) => `${a} ${b}`)
+
+describe('an allow becomes a rule at both owners, limited to what each owns', () => {
+  const fabric = fabricOf({ sites: [berlin, dublin, frankfurt, madrid], allow: [allow('edge/inference -> model-api')] })
+  test('at the caller', () => expect(rules(fabric, 'berlin')).toEqual(['10.1.10.0/24 -> 10.10.0.0/16 10.11.0.0/16 tcp/8443 business']))
+  test('at the service', () => expect(rules(fabric, 'dublin')).toEqual(['10.1.10.0/24 10.1.11.0/24 -> 10.11.0.0/16 tcp/8443 business']))
+  test('the id says which line it came from', () =>
+    expect(at(fabric, 'dublin').rules[0]!.id).toBe('edge/inference -> model-api tcp/8443#in inference>inference'))
+  test('hubs carry it for others, statelessly, but nothing that they own an end of', () => {
+    expect(transits(fabric, 'dublin')).toEqual(['10.1.10.0/24 10.10.0.0/16', '10.1.11.0/24 10.10.0.0/16'])
+    expect(transits(fabric, 'frankfurt')).toEqual(['10.1.10.0/24 10.11.0.0/16', '10.1.11.0/24 10.11.0.0/16'])
+    expect(transits(fabric, 'berlin')).toEqual([])
+  })
+})
+
+test('ports of an allow to a segment are its own, the class is default; several ports stay one rule', () => {
+  const fabric = fabricOf({ sites: [berlin, dublin, frankfurt], allow: [allow('berlin/cameras -> frankfurt/training', 'udp/5004-5010', 'tcp/443')] })
+  expect(rules(fabric, 'frankfurt')).toEqual(['192.168.1.0/24 -> 10.20.0.0/16 udp/5004-5010,tcp/443 default'])
+  expect(rules(fabric, 'dublin')).toEqual([])
+})
+
+test('`same` stays within each site: local rules, no route, no transit', () => {
+  const oslo = edge('oslo', { inference: ['10.1.12.0/24'], cameras: ['192.168.2.0/24'] })
+  const fabric = fabricOf({ sites: [berlin, dublin, frankfurt, madrid, oslo], allow: [allow('cameras -> same/camera-rtp')] })
+  expect(rules(fabric, 'berlin')).toEqual(['192.168.1.0/24 -> 10.1.10.0/24 udp/5004-5010 realtime'])
+  expect(rules(fabric, 'oslo')).toEqual(['192.168.2.0/24 -> 10.1.12.0/24 udp/5004-5010 realtime'])
+  expect(rules(fabric, 'madrid')).toEqual([])
+  expect(at(fabric, 'berlin').routes).toEqual([])
+  expect(transits(fabric, 'frankfurt')).toEqual([])
+})
+
+test('edge to edge crosses the hubs of both', () => {
+  const south = edge('south', { inference: ['10.1.20.0/24'] }, { hubs: [siteId('dublin')] })
+  const fabric = fabricOf({ sites: [berlin, dublin, frankfurt, south], allow: [allow('berlin/inference -> south/inference')] })
+  expect([transits(fabric, 'frankfurt'), transits(fabric, 'dublin')]).toEqual([['10.1.10.0/24 10.1.20.0/24'], ['10.1.10.0/24 10.1.20.0/24']])
+})
+
+test('several LANs of one segment at a site may talk through the gateway, a LAN alone needs no rule', () => {
+  const two = site('dublin', 'core', [fixed('isp-a', '192.0.2.26/28', '192.0.2.17')], { inference: ['10.11.0.0/24', '10.11.1.0/24'] })
+  const fabric = fabricOf({ sites: [two, frankfurt], allow: [allow('inference -> inference')] })
+  expect(rules(fabric, 'dublin')).toEqual([
+    '10.10.0.0/16 -> 10.11.0.0/24 10.11.1.0/24 any default',
+    '10.11.0.0/24 10.11.1.0/24 -> 10.11.0.0/24 10.11.1.0/24 any default',
+    '10.11.0.0/24 10.11.1.0/24 -> 10.10.0.0/16 any default',
+  ])
+  expect(rules(fabric, 'frankfurt')).toEqual([
+    '10.11.0.0/24 10.11.1.0/24 -> 10.10.0.0/16 any default',
+    '10.10.0.0/16 -> 10.11.0.0/24 10.11.1.0/24 any default',
+  ])
+})
+
+test('an allow that selects nobody allows nothing', () => {
+  expect(fabricOf({ sites: [dublin, frankfurt], allow: [allow('edge/inference -> model-api')] }).sites.flatMap((one) => one.rules)).toEqual([])
+})
+
+test('labels select', () => {
+  const north = edge('oslo', { inference: ['10.1.12.0/24'] }, { labels: ['north'] })
+  expect(
+    rules(fabricOf({ sites: [berlin, dublin, frankfurt, north], allow: [allow('label:north/inference -> frankfurt/model-api')] }), 'frankfurt'),
+  ).toEqual(['10.1.12.0/24 -> 10.10.0.0/16 tcp/8443 business'])
+})
+
+describe('expectations', () => {
+  test('have places and the ports of the service', () => {
+    const [first] = compile(network({ expect: [reach('edge/inference -> model-api', 'all')] }), []).fabric!.expects
+    expect(first).toMatchObject({
+      id: 'reach-all edge/inference -> model-api',
+      text: 'edge/inference -> model-api',
+      mode: 'all',
+      survives: ['hub', 'tunnel', 'uplink'],
+    })
+    expect(first!.from.map((place) => place.node)).toEqual(['berlin', 'madrid', 'oslo'])
+    expect(first!.to).toEqual([
+      { node: 'dublin', segment: 'inference', prefixes: ['10.11.0.0/16'] },
+      { node: 'frankfurt', segment: 'inference', prefixes: ['10.10.0.0/16'] },
+    ])
+  })
+  test('`same` is one for each caller', () => {
+    expect(
+      compile(network({ expect: [reach('cameras -> same/camera-rtp')] }), []).fabric!.expects.map(({ id, from, to }) => [
+        id,
+        from[0]!.node,
+        to[0]!.node,
+      ]),
+    ).toEqual([['reach cameras -> same/camera-rtp @berlin', 'berlin', 'berlin']])
+  })
+  test('I101: `same` at a site that has none', () => {
+    const oslo = edge('oslo', { cameras: ['192.168.2.0/24'] })
+    const { fabric, findings } = compile(network({ sites: [berlin, dublin, frankfurt, oslo], expect: [reach('cameras -> same/camera-rtp')] }), [])
+    expect(fabric).toBeNull()
+    expect(findings).toMatchObject([
+      {
+        code: 'I101',
+        at: ['expect/0/to', 'expect/0'],
+        says: '"same/camera-rtp" is expected at oslo, which has none',
+        instead: 'add it there, or name the callers more closely than "cameras"',
+      },
+    ])
+  })
+})
