@@ -21,9 +21,10 @@ export const rolesFor = (permission: Permission): readonly AccessRole[] => allow
 
 const hashOf = (token: string): string => createHash('sha256').update('causeway access 1').update(token).digest('hex')
 
-/** Makes a token, shown once. */
-export async function grant(db: Db, name: string, role: AccessRole): Promise<{ readonly id: string; readonly token: string }> {
-  const token = `cwa_${randomBytes(24).toString('base64url')}`
+export const newAccessToken = (): string => `cwa_${randomBytes(24).toString('base64url')}`
+
+/** Stores a token's hash; the token itself is shown once. */
+export async function grant(db: Db, name: string, role: AccessRole, token = newAccessToken()): Promise<{ readonly id: string; readonly token: string }> {
   const id = `a-${randomBytes(6).toString('hex')}`
   await access.insert(db, { id, hash: hashOf(token), name, role })
   return { id, token }

@@ -1,6 +1,6 @@
 /** Servers that run as our children: leftovers of a killed run are removed first, a child that dies is started again. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface ChildOptions {
@@ -18,6 +18,8 @@ export interface ChildOptions {
   readonly stopSignal: NodeJS.Signals
   /** Told when the child died by itself and is being started again. */
   readonly died?: (how: string) => void
+  /** Told when it answers again. */
+  readonly restarted?: () => void
 }
 export interface Child {
   readonly pid: () => number | undefined
@@ -72,6 +74,12 @@ const lastLines = (file: string): string => {
   }
 }
 
+const longestLog = 16 << 20
+/** One old file is kept. */
+function rotate(file: string): void {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > longestLog) renameSync(file, `${file}.1`)
+}
+
 const firstRestartMs = 100
 const lastRestartMs = 10_000
 /** Longer than this it is counted as healthy, and the next restart is quick again. */
@@ -86,6 +94,7 @@ export async function supervise(options: ChildOptions): Promise<Child> {
 
   const start = async (): Promise<void> => {
     await removeLeftover(options.pidFile)
+    rotate(options.logFile)
     const log = openSync(options.logFile, 'a', 0o600)
     // setpriv sets the parent-death signal in the child itself: it can't outlive us, whatever kills us.
     const [file, ...args] = ['setpriv', '--pdeathsig', 'KILL', ...options.command]
@@ -122,7 +131,10 @@ export async function supervise(options: ChildOptions): Promise<Child> {
       delay = Math.min(delay * 2, lastRestartMs)
       if (stopping) return
       const now = Date.now()
-      await start().catch((error: unknown) => options.died?.(error instanceof Error ? error.message : String(error)))
+      await start().then(
+        () => options.restarted?.(),
+        (error: unknown) => options.died?.(error instanceof Error ? error.message : String(error)),
+      )
       watch(now)
     })
   }

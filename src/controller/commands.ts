@@ -6,6 +6,8 @@ import {
   applyUpdate, approveUpdate, claimedSignal, decommissionUpdate, defaultTiming, factsSignal, inviteUpdate, networkWorkflowId, reportedSignal, siteWorkflowId, taskQueue, workflowType,
 } from '#workflows/contract.ts'
 import type { ApplyCommand, ApproveCommand, Command, InviteCommand, NetworkInput, SiteInput, Timing } from '#workflows/contract.ts'
+import type { ControllerCode } from './codes.ts'
+import { Problem } from './problem.ts'
 import { commands as commandRows, operations, sites } from './store/index.ts'
 import type { Store } from './store/index.ts'
 
@@ -13,24 +15,17 @@ export interface CommandsOptions {
   /** host:port of the Temporal server. */
   readonly address: string
   readonly namespace: string
-  readonly network: string
   readonly timing?: Timing
 }
 
-/** The workflows said no: nothing was changed by this command. */
-export class CommandFailed extends Error {
-  override readonly name = 'CommandFailed'
-  readonly code: string
-  readonly instead: string
-  constructor(code: string, says: string, instead: string) {
-    super(says)
-    this.code = code
-    this.instead = instead
-  }
+/** Temporal or its workers are away. The command's row is stored: `reopen` sends it again. */
+export class WorkflowsAway extends Error {
+  override readonly name = 'WorkflowsAway'
 }
 
+/** Refusals of the workflows are Problems; everything else that is thrown is worth another try. */
 export interface Commands {
-  apply(command: ApplyCommand): Promise<{ readonly operationId: string }>
+  apply(network: string, command: ApplyCommand): Promise<{ readonly operationId: string }>
   invite(site: string, command: InviteCommand): Promise<void>
   approve(site: string, command: ApproveCommand): Promise<void>
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
@@ -45,13 +40,13 @@ export interface Commands {
 // An entity's tasks come back this soon when its worker is killed.
 const workflowTaskTimeout = '2s'
 
-export async function createCommands({ address, namespace, network, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
+export async function createCommands({ address, namespace, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
   const connection = await Connection.connect({ address }).catch((error: unknown) => {
-    throw new CommandFailed('C011', `Temporal does not answer at ${address}`, `see whether it runs there (${String(error)})`)
+    throw new WorkflowsAway(`Temporal does not answer at ${address} (${String(error)})`)
   })
   const client = new Client({ connection, namespace })
 
-  const networkStart = () =>
+  const networkStart = (network: string) =>
     new WithStartWorkflowOperation<(input: NetworkInput) => Promise<void>>(workflowType.network, {
       workflowId: networkWorkflowId(network), taskQueue: taskQueue.workflows, workflowTaskTimeout, workflowIdConflictPolicy: 'USE_EXISTING', args: [{ network, timing }],
     })
@@ -76,7 +71,7 @@ export async function createCommands({ address, namespace, network, timing = def
   }
 
   const commands: Commands = {
-    apply: async (command) => await update(applyUpdate, command, networkStart()),
+    apply: async (network, command) => await update(applyUpdate, command, networkStart(network)),
     invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
     approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
@@ -95,11 +90,11 @@ export async function createCommands({ address, namespace, network, timing = def
         const row = await commandRows.ofOperation(store.db, operation.id)
         if (row === undefined) continue
         const command: Command = { commandId: row.id, operationId: operation.id }
-        const site = operation.subject.replace(/^site\//, '')
+        const subject = operation.subject.replace(/^(site|network)\//, '')
         reopened += 1
         // A refusal here is the operation's own end, told in its findings.
-        await reissue(commands, operation.kind, site, command, row.args).catch((error: unknown) => {
-          if (!(error instanceof CommandFailed) || error.code === 'C011') throw error
+        await reissue(commands, operation.kind, subject, command, row.args).catch((error: unknown) => {
+          if (!(error instanceof Problem)) throw error
         })
       }
       return { sites: living.length, operations: reopened }
@@ -109,23 +104,23 @@ export async function createCommands({ address, namespace, network, timing = def
   return commands
 }
 
-async function reissue(commands: Commands, kind: string, site: string, command: Command, args: unknown): Promise<void> {
+async function reissue(commands: Commands, kind: string, subject: string, command: Command, args: unknown): Promise<void> {
   const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string }
-  if (kind === 'apply') await commands.apply({ ...command, planId: given.planId ?? '' })
-  else if (kind === 'invite') await commands.invite(site, { ...command, tokenId: given.tokenId ?? '' })
-  else if (kind === 'approve') await commands.approve(site, { ...command, fingerprint: given.fingerprint ?? '' })
+  if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
+  else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
+  else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
   // A decommissioning that has begun goes on by itself: its site's entity was started above.
-  else if (kind === 'decommission') await commands.decommission(site, command)
+  else if (kind === 'decommission') await commands.decommission(subject, command)
 }
 
 function forPeople(error: unknown, address: string): unknown {
   if (error instanceof WorkflowUpdateFailedError) {
     const cause = deepest(error.cause)
     const [instead] = cause?.details ?? []
-    return new CommandFailed(cause?.type ?? 'C009', cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
+    return new Problem(409, (cause?.type ?? 'C009') as ControllerCode, cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
   }
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new CommandFailed('C011', 'the workflow did not answer in time', 'the command was recorded and goes on; follow its operation')
-  if (isGrpcServiceError(error)) return new CommandFailed('C011', `Temporal does not answer at ${address}`, `the command was recorded and goes on when it is back (${error.details})`)
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new WorkflowsAway('no worker answered in time')
+  if (isGrpcServiceError(error)) return new WorkflowsAway(`Temporal does not answer at ${address} (${error.details})`)
   return error
 }
 

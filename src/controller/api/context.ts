@@ -2,7 +2,7 @@
 import { type Hook, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import type { Fabric, Finding } from '#src/fabric/fabric.ts'
+import type { Finding } from '#src/fabric/fabric.ts'
 import type { ApplyCommand, ApproveCommand, Command, InviteCommand } from '#workflows/contract.ts'
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
 import type { Planner } from '../generations.ts'
@@ -17,19 +17,11 @@ export interface ApiCommands {
   approve(site: string, command: ApproveCommand): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>
 }
-export interface Question {
-  readonly from: string
-  readonly to: string
-  readonly port: string | null
-  readonly without: readonly string[]
-}
 export interface ApiDeps {
   readonly store: Store
   readonly commands: ApiCommands
   readonly planner: Planner
   readonly notifications: Notifications
-  /** `trace` over a fabric; throws with a sentence when the question names what is not there. */
-  readonly trace: (fabric: Fabric, question: Question) => unknown
   /** What bootstrap tokens carry; null until a network is named. */
   readonly tokens: () => { readonly caPin: Buffer; readonly host: string } | null
   /** The first applied plan named the network: the agents' listener can start. */

@@ -51,7 +51,9 @@ export const generationsApi = (deps: ApiDeps) => {
     .openapi(showRoute, async (c) => {
       const row = await found(c.req.valid('param').number)
       const held = await allocations.held(db)
-      return c.json({ ...generationOf(row), intent: { ...row.intent }, fabric: { ...row.fabric }, allocations: held.map((of) => ({ ...of })) }, 200, etag(row.number))
+      // Spelt out: the answer's type would otherwise spell out the whole fabric for every client.
+      const detail: z.infer<typeof GenerationDetail> = { ...generationOf(row), intent: { ...row.intent }, fabric: { ...row.fabric }, allocations: held.map((of) => ({ ...of })) }
+      return c.json(detail, 200, etag(row.number))
     })
     .openapi(exportRoute, async (c) => {
       const row = await found(c.req.valid('param').number)

@@ -45,7 +45,7 @@ export async function mutate<Args extends object>(c: Context<Env>, deps: ApiDeps
   return done
 }
 
-/** Workflows refused it (a sentence for the sender), or are away: then it is stored and will be sent again. */
+/** Workflows refused it, in a sentence for the sender; or they are away: it is stored and will be sent again. */
 function refusedOrLater(deps: ApiDeps, error: unknown): void {
   if (error instanceof Problem) throw error
   deps.log(error)

@@ -8,15 +8,17 @@ import { mutate } from './mutate.ts'
 import { Accepted, accepted } from './operations.ts'
 
 const Where = z.object({ file: z.string(), line: z.int(), column: z.int(), length: z.int() })
+/** `Plan` of src/plan/plan.ts; what clients need not know is passed through. */
 const Changes = z
-  .object({
-    changes: z.array(z.object({ kind: z.enum(['add', 'change', 'remove']), site: z.string(), text: z.string(), class: z.enum(['additive', 'neutral', 'disruptive']) })),
+  .looseObject({
+    changes: z.array(z.looseObject({ kind: z.enum(['add', 'change', 'remove']), site: z.string(), text: z.string(), class: z.enum(['additive', 'neutral', 'disruptive']) })),
     class: z.enum(['additive', 'neutral', 'disruptive']),
     steps: z.array(z.object({ order: z.int(), action: z.enum(['configure', 'remove']), site: z.string() })),
     blastRadius: z.object({ sites: z.array(z.string()), of: z.int() }),
+    reachability: z.looseObject({}),
     costPerHour: z.number(),
     expectedSeconds: z.number(),
-    risk: z.enum(['none', 'low', 'high']),
+    risk: z.enum(['none', 'low', 'medium', 'high']),
   })
   .openapi('Changes')
 const Plan = z

@@ -134,7 +134,7 @@ export const sitesApi = (deps: ApiDeps) => {
         identity: { hours },
         within: async (tx) => {
           const now = await sites.lock(tx, row.id)
-          if (!now || !invitable.includes(now.state)) throw new Problem(409, 'C030', `${row.id} is ${now?.state ?? 'gone'} and takes no token`, now?.device ? `to exchange its box: causeway site replace ${row.id}` : `causeway site status ${row.id}`)
+          if (!now || !invitable.includes(now.state)) throw new Problem(409, 'C030', `${row.id} is ${now?.state ?? 'gone'} and takes no token`, now?.device ? `to enrol another box, decommission it first: causeway site decommission ${row.id}` : `causeway site status ${row.id}`)
           await tokens.issue(tx, { id: token.id, site: row.id, purpose: 'enrol', hash: token.hash, expiresAt: token.expiresAt, createdBy: c.get('actor').id })
         },
         send: (ids, { tokenId }) => deps.commands.invite(row.id, { ...ids, tokenId }),

@@ -1,5 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { readQuestion } from '#src/verify/question.ts'
+import { trace } from '#src/verify/trace.ts'
 import { Problem } from '../problem.ts'
 import { generations } from '../store/index.ts'
 import { type ApiDeps, body, FindingShape, json, missing, need, plain, problems, ProofShape, resource, security } from './context.ts'
@@ -33,11 +35,11 @@ export const traceApi = (deps: ApiDeps) => {
     .openapi(traceRoute, async (c) => {
       const question = c.req.valid('json')
       const { number, fabric } = await head()
-      try {
-        return c.json({ generation: number, trace: { ...(deps.trace(fabric, question) as object) } }, 200)
-      } catch (error) {
-        throw new Problem(400, 'C034', error instanceof Error ? error.message : 'the question can\'t be traced', 'name both ends as site/segment, service or address')
-      }
+      const read = readQuestion(fabric, question)
+      if (!read.ok) throw new Problem(400, 'C034', read.says, read.instead)
+      const traced = trace(fabric, read.question)
+      if (traced.outcome === 'unknown') throw new Problem(400, 'C034', traced.says, traced.instead)
+      return c.json({ generation: number, trace: { ...traced } as Record<string, unknown> }, 200)
     })
     .openapi(verifyRoute, async (c) => {
       const { number, fabric } = await head()

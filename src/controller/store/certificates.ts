@@ -11,6 +11,7 @@ export interface CertificateRow {
   readonly not_after: Date
   readonly issued_at: Date
   readonly revoked_at: Date | null
+  readonly seen_at: Date | null
 }
 export interface NewCertificate {
   readonly serial: string
@@ -29,6 +30,10 @@ export const successor = (db: Db, serial: string): Promise<CertificateRow | unde
 /** Locks every certificate of the key, so that two renewals of one key are served one after the other. */
 export const lockOfKey = (tx: Tx, thumbprint: string): Promise<readonly CertificateRow[]> =>
   tx.selectFrom('certificates').selectAll().where('thumbprint', '=', thumbprint).orderBy('issued_at', 'desc').forUpdate().execute()
+/** The device used it: whoever renews its predecessor now is somebody else. */
+export const seen = async (db: Db, serial: string): Promise<void> => {
+  await db.updateTable('certificates').set({ seen_at: sql<Date>`now()` }).where('serial', '=', serial).where('seen_at', 'is', null).execute()
+}
 export const revokeAll = async (tx: Db, site: string): Promise<void> => {
   await tx.updateTable('certificates').set({ revoked_at: sql<Date>`now()` }).where('site', '=', site).where('revoked_at', 'is', null).execute()
 }

@@ -58,7 +58,7 @@ export interface Database {
   }
   tokens: { id: string; site: string; purpose: Purpose; hash: string; expires_at: Date; created_by: string; created_at: Stamp; redeemed_at: Nullable<Date>; claim_id: Nullable<string>; revoked_at: Nullable<Date> }
   claims: { id: string; token_id: string; site: string; thumbprint: string; sealing_key: string; serial: string; inventory: Json<Inventory>; certificate: Nullable<string>; state: ClaimState; created_at: Stamp }
-  certificates: { serial: string; site: string; thumbprint: string; previous: Nullable<string>; pem: string; not_after: Date; issued_at: Stamp; revoked_at: Nullable<Date> }
+  certificates: { serial: string; site: string; thumbprint: string; previous: Nullable<string>; pem: string; not_after: Date; issued_at: Stamp; revoked_at: Nullable<Date>; seen_at: Nullable<Date> }
   facts: { kind: Fact['kind']; owner: string; site: string; fact: Json<Fact>; at: Stamp }
   bundles: { site: string; term: number; generation: number; revision: number; hash: string; config: Json<SiteConfig>; signed: NullableJson<Signed>; operation_id: Nullable<string>; created_at: Stamp }
   permits: { site: string; nonce: string; triple: Json<Triple>; granted_at: Stamp }

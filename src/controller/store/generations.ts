@@ -2,7 +2,7 @@
 import type { Fabric } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import * as allocations from './allocations.ts'
-import { type Db, json, type Proof, type Tx } from './database.ts'
+import { type Db, json, type Proof, type Tx, type Verdict } from './database.ts'
 import * as network from './network.ts'
 import type { PlanRow } from './plans.ts'
 
@@ -28,6 +28,7 @@ export const get = (db: Db, number: number): Promise<GenerationRow | undefined> 
   db.selectFrom('generations').select([...summary, 'intent', 'fabric']).where('number', '=', number).executeTakeFirst()
 export const head = (db: Db): Promise<GenerationRow | undefined> =>
   db.selectFrom('generations').select([...summary, 'intent', 'fabric']).orderBy('number', 'desc').limit(1).executeTakeFirst()
+export const verdict = async (db: Db, number: number): Promise<Verdict | undefined> => (await db.selectFrom('generations').select('verdict').where('number', '=', number).executeTakeFirst())?.verdict
 export const list = (db: Db, limit = 100): Promise<readonly GenerationHead[]> => db.selectFrom('generations').select(summary).orderBy('number', 'desc').limit(limit).execute()
 
 /** The plan's base is no longer the head. */

@@ -75,7 +75,8 @@ create table claims (                          -- {token, key} → the same answ
 );
 create table certificates (
   serial text primary key, site text not null, thumbprint text not null, previous text, pem text not null,
-  not_after timestamptz not null, issued_at timestamptz not null default now(), revoked_at timestamptz
+  not_after timestamptz not null, issued_at timestamptz not null default now(), revoked_at timestamptz,
+  seen_at timestamptz                          -- first used: a renewal whose answer was lost has a successor that never was
 );
 
 create index certificates_thumbprint on certificates (thumbprint);

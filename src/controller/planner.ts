@@ -1,0 +1,9 @@
+/** The libraries as the API and the worker use them. */
+import { compile } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import { compilerVersion } from '#src/compile/version.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { plan } from '#src/plan/plan.ts'
+import { verify, verifyTransition } from '#src/verify/verify.ts'
+
+export const planner = { parseIntent, compile, configure, verify, verifyTransition, plan, compilerVersion } as const

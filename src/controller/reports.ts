@@ -1,0 +1,163 @@
+/**
+ * Agents' reports on their way to the store: coalesced per site, written in batches, and turned into signals only where
+ * an entity waits for what moved.
+ */
+import type { Fabric, Fact, InterfaceId, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { parseAddress } from '#src/net/address.ts'
+import type { Report } from '#src/wire/messages.ts'
+import { facts, generations, network, paths, type SiteState, sites, type Store, type Tx } from './store/index.ts'
+import type { PathRow } from './store/paths.ts'
+import type { SiteRow } from './store/sites.ts'
+
+export interface ReportsDeps {
+  readonly store: Store
+  readonly signals: {
+    facts(site: string): Promise<void>
+    reported(site: string): Promise<void>
+  }
+  readonly now: () => Date
+  readonly log: (error: unknown) => void
+  /** How long reports are collected, milliseconds. */
+  readonly collect?: number
+}
+export interface Reports {
+  /** Resolves when the report is stored; a newer one of the same site takes its place before that. */
+  accept(site: string, report: Report): Promise<void>
+  /** Writes what is collected. */
+  close(): Promise<void>
+}
+
+interface Arrived {
+  readonly site: string
+  readonly report: Report
+  readonly at: Date
+}
+/** Whom to wake after the commit. */
+export interface Wakes {
+  readonly facts: ReadonlySet<string>
+  readonly reported: ReadonlySet<string>
+}
+
+/** Nobody waits for the paths of a site in these states. */
+const settled: readonly SiteState[] = ['ACTIVE', 'MAINTENANCE', 'RETIRED', 'QUARANTINED', 'REVOKED']
+
+export function createReports({ store, signals, now, log, collect = 50 }: ReportsDeps): Reports {
+  let waiting = new Map<string, { arrived: Arrived; readonly stored: (() => void)[]; readonly lost: ((error: unknown) => void)[] }>()
+  let timer: NodeJS.Timeout | undefined
+  let writing: Promise<void> = Promise.resolve()
+  const fabrics = fabricCache(store)
+
+  const flush = (): Promise<void> => {
+    timer = undefined
+    const batch = waiting
+    waiting = new Map()
+    if (batch.size === 0) return writing
+    // One batch at a time: two could write the same site in the wrong order.
+    writing = writing.then(async () => {
+      try {
+        const wakes = await write(store, fabrics, [...batch.values()].map(({ arrived }) => arrived))
+        for (const { stored } of batch.values()) for (const done of stored) done()
+        await Promise.all([...[...wakes.facts].map((site) => signals.facts(site)), ...[...wakes.reported].map((site) => signals.reported(site))]).catch(log)
+      } catch (error) {
+        for (const { lost } of batch.values()) for (const failed of lost) failed(error)
+      }
+    })
+    return writing
+  }
+
+  return {
+    accept: (site, report) =>
+      new Promise((resolve, reject) => {
+        const arrived = { site, report, at: now() }
+        const before = waiting.get(site)
+        if (before) {
+          // The inventory comes only when it changed: a later report without it must not lose it.
+          before.arrived = { ...arrived, report: { ...report, inventory: report.inventory ?? before.arrived.report.inventory } }
+          before.stored.push(resolve)
+          before.lost.push(reject)
+        } else waiting.set(site, { arrived, stored: [resolve], lost: [reject] })
+        timer ??= setTimeout(() => void flush(), collect)
+      }),
+    close: async () => {
+      clearTimeout(timer)
+      await flush()
+    },
+  }
+}
+
+/** The newest generation's fabric, read again only when the head moved. */
+function fabricCache(store: Store): (tx: Tx) => Promise<Fabric | null> {
+  let cached: { readonly number: number; readonly fabric: Fabric } | undefined
+  return async (tx) => {
+    const head = (await network.get(tx))?.head ?? 0
+    if (head === 0) return null
+    if (cached?.number !== head) {
+      const row = await generations.get(tx, head)
+      cached = row && { number: head, fabric: row.fabric }
+    }
+    return cached?.fabric ?? null
+  }
+}
+
+/** One transaction for the whole batch. */
+async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>, batch: readonly Arrived[]): Promise<Wakes> {
+  return store.transaction(async (tx) => {
+    const fabric = await fabricOf(tx)
+    const wake = { facts: new Set<string>(), reported: new Set<string>() }
+    // In one order everywhere, so that two controllers' batches can't wait for each other.
+    const sorted = [...batch].sort((a, b) => (a.site < b.site ? -1 : 1))
+    for (const { site, report, at } of sorted) {
+      const before = await sites.lock(tx, site)
+      if (!before) continue
+      const pathsBefore = settled.includes(before.state) ? [] : await paths.ofSite(tx, site)
+      await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), at })
+      const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
+      if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
+      if (moved(before, report) || (!settled.includes(before.state) && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)
+    }
+    await paths.replace(tx, sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })))
+    return wake
+  })
+}
+
+/** What a report may say about the world: its own interfaces' keys, and where its own tunnels' far ends are seen. */
+export function factsOf(fabric: Fabric, site: string, report: Report): readonly Fact[] {
+  const own = fabric.sites.find(({ id }) => id === site)
+  if (!own) return []
+  const interfaces = new Set<string>(own.interfaces.map(({ id }) => id))
+  const tunnels = new Map<string, (typeof fabric.tunnels)[number]>(fabric.tunnels.filter(({ ends }) => ends.some((end) => end.site === site)).map((tunnel) => [tunnel.id, tunnel]))
+  const keys = report.keys
+    .filter((key) => interfaces.has(key.interface) && key.linkEpoch >= 0 && isPublicKey(key.publicKey))
+    .map((key): Fact => ({ kind: 'key', site: site as SiteId, interface: key.interface as InterfaceId, linkEpoch: key.linkEpoch, publicKey: key.publicKey }))
+  const endpoints = report.endpoints.flatMap(({ tunnel, address, port }): readonly Fact[] => {
+    const far = tunnels.get(tunnel)?.ends.find((end) => end.site !== site)
+    const parsed = parseAddress(address)
+    return far && parsed.ok && port >= 1 && port <= 65_535 ? [{ kind: 'endpoint', tunnel: tunnel as TunnelId, site: far.site, address: parsed.value, port }] : []
+  })
+  return [...keys, ...endpoints]
+}
+/** 32 bytes, base64 as WireGuard writes it. */
+const isPublicKey = (text: string): boolean => /^[A-Za-z0-9+/]{43}=$/.test(text)
+
+/** The sites whose configuration `configure` would make differently: both ends of every tunnel on a key's interface. */
+export function touches(fabric: Fabric, fact: Fact): ReadonlySet<string> {
+  switch (fact.kind) {
+    case 'key':
+      return new Set(fabric.tunnels.filter(({ ends }) => ends.some((end) => end.site === fact.site && end.interface === fact.interface)).flatMap(({ ends }) => ends.map(({ site }) => site)))
+    case 'endpoint':
+      // Far ends roam: WireGuard follows them by itself, and no configuration names them.
+      return new Set()
+    default:
+      return fact satisfies never
+  }
+}
+
+function moved(before: SiteRow, report: Report): boolean {
+  const commitBefore = before.commit
+  const sameCommit = commitBefore !== null && commitBefore.state === report.commit.state && ('triple' in commitBefore && 'triple' in report.commit ? sites.sameTriple(commitBefore.triple, report.commit.triple) : true)
+  return !sites.sameTriple(before.running, report.running) || !sameCommit
+}
+function pathsMoved(before: readonly PathRow[], report: Report): boolean {
+  const states = new Map(before.map(({ tunnel, state }) => [tunnel, state]))
+  return report.paths.length !== states.size || report.paths.some(({ tunnel, state }) => states.get(tunnel) !== state)
+}

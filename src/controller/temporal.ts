@@ -1,0 +1,89 @@
+/** The embedded Temporal: the CLI's development server as a supervised child, its file on disk, on loopback only. */
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs'
+import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ChildFailed, removeLeftover, supervise } from './children.ts'
+
+export const namespace = 'default'
+
+export interface EmbeddedTemporal {
+  readonly address: string
+  readonly pid: () => number | undefined
+  stop(): Promise<void>
+}
+
+/** Where set-up puts the pinned server (`src/setup.mjs`). */
+const cached = fileURLToPath(new URL('../../.causeway/cache/temporal-1.9.1/temporal', import.meta.url))
+
+/** `temporal` on PATH, else the project's cache; undefined when there is none. */
+export function temporalBinary(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const onPath = (env['PATH'] ?? '')
+    .split(delimiter)
+    .filter(Boolean)
+    .map((folder) => join(folder, 'temporal'))
+  return [...onPath, cached].find((file) => {
+    try {
+      accessSync(file, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const connection = createConnection(port, '127.0.0.1')
+    const done = (is: boolean) => {
+      connection.destroy()
+      resolve(is)
+    }
+    connection.once('connect', () => done(true))
+    connection.once('error', () => done(false))
+  })
+
+export const temporalPointer = (folder: string): string => join(folder, 'temporal.address')
+
+export interface TemporalOptions {
+  /** Holds `temporal.db`, `temporal.pid`, `temporal.log` and `temporal.address`. */
+  readonly folder: string
+  readonly binary?: string
+  readonly died?: (how: string) => void
+  readonly restarted?: () => void
+}
+
+export async function startTemporal({ folder, binary = temporalBinary(), died, restarted }: TemporalOptions): Promise<EmbeddedTemporal> {
+  if (binary === undefined || !existsSync(binary)) throw new ChildFailed('the Temporal server is not installed')
+  const pidFile = join(folder, 'temporal.pid')
+  await removeLeftover(pidFile)
+  const port = await freePort()
+  const address = `127.0.0.1:${port}`
+  const child = await supervise({
+    name: 'Temporal',
+    command: [
+      binary, 'server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--namespace', namespace, '--log-level', 'warn',
+      '--db-filename', join(folder, 'temporal.db'), '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL',
+    ],
+    pidFile,
+    logFile: join(folder, 'temporal.log'),
+    ready: () => answers(port),
+    readyWithinMs: 60_000,
+    stopSignal: 'SIGTERM',
+    ...(died ? { died } : {}),
+    ...(restarted ? { restarted } : {}),
+  })
+  writeFileSync(temporalPointer(folder), `${address}\n`, { mode: 0o600 })
+  return { address, pid: child.pid, stop: child.stop }
+}
