@@ -134,7 +134,7 @@ async function prove(of: CommitDeps, next: Bundle, nonce: string, giveUp: number
     await pause(50)
   }
   for (let wait = 100; ; wait = Math.min(1_000, wait * 2)) {
-    const answer = await of.permit(next.triple, nonce, AbortSignal.timeout(Math.max(1_000, left())))
+    const answer = await of.permit(next.triple, nonce, AbortSignal.timeout(Math.max(1_000, Math.round(left()))))
     switch (answer.kind) {
       case 'granted':
         return null

@@ -51,7 +51,7 @@ describe('two agents in the lab', () => {
   afterAll(async () => {
     await running?.stop()
     await controller?.stop()
-    rmSync(folder, { recursive: true, force: true })
+    if (!process.env["KEEP"]) rmSync(folder, { recursive: true, force: true })
   })
 
   it('enrol, make their keys, and bring every path up by confirmed commits', async () => {
