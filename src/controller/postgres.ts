@@ -3,10 +3,10 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import { ChildFailed, removeLeftover, supervise } from './children.ts'
 
 const run = promisify(execFile)
@@ -55,20 +55,19 @@ async function initialise(bin: string, data: string): Promise<void> {
   writeFileSync(join(data, 'causeway.initialised'), '')
 }
 
-const answers = (socket: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const connection = createConnection(socket)
-    // SSLRequest: a server that accepts connections answers with one byte; one that only listens does not yet.
-    connection.once('connect', () => connection.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])))
-    const done = (is: boolean) => {
-      connection.destroy()
-      resolve(is)
-    }
-    connection.once('data', () => done(true))
-    connection.once('error', () => done(false))
-    connection.once('close', () => done(false))
-    connection.setTimeout(1_000, () => done(false))
-  })
+/** A session, not only a socket: after a crash the server listens at once and refuses sessions until its log is replayed. */
+async function answers(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return true
+  } catch {
+    return false
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
 
 export const socketPointer = (folder: string): string => join(folder, 'postgres.socket')
 
@@ -107,7 +106,7 @@ export async function startPostgres({ folder, died, fsync = true }: EmbeddedOpti
     command: [...unprivileged(), join(bin, 'postgres'), '-D', data, ...settings.flatMap((setting) => ['-c', setting])] as [string, ...string[]],
     pidFile,
     logFile: join(folder, 'postgres.log'),
-    ready: () => answers(join(sockets, '.s.PGSQL.5432')),
+    ready: () => answers(urlOf(sockets)),
     readyWithinMs: 60_000,
     stopSignal: 'SIGINT',
     ...(died ? { died } : {}),
