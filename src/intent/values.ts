@@ -20,7 +20,8 @@ function parseBits(text: string): number | undefined {
 /** `500M/100M` = down/up, `300M` both ways; K, M, G, T are powers of 1000; bit/s from 1K to 100T. */
 export function parseRate(text: string): Parsed<Rate> {
   const parts = text.split('/')
-  const [down, up = down] = parts.map(parseBits)
+  const down = parseBits(parts[0]!)
+  const up = parts.length === 1 ? down : parseBits(parts[1]!)
   if (parts.length > 2 || down === undefined || up === undefined) {
     return refuse(`"${text}" is not a rate`, 'write bits per second as down/up like 500M/100M, or once for both like 1G')
   }

@@ -1,0 +1,130 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { canonicalJson } from '#src/fabric/hash.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { check, demo, network, small } from './files.ts'
+
+describe('an intent', () => {
+  it('of the demo has hubs, spokes and defaults', () => {
+    const { intent, findings } = parseIntent(demo)
+    expect(findings).toEqual([])
+    expect(intent!.hubs).toEqual(['frankfurt', 'dublin'])
+    expect(intent!.sites.map(({ id, role, hubs }) => [id, role, hubs])).toEqual([
+      ['berlin', 'edge', ['frankfurt', 'dublin']],
+      ['dublin', 'core', []],
+      ['frankfurt', 'core', []],
+      ['madrid', 'edge', ['frankfurt', 'dublin']],
+      ['oslo', 'edge', ['frankfurt', 'dublin']],
+    ])
+    const berlin = intent!.sites[0]!
+    expect(berlin.uplinks.map(({ id, medium, metered, down, up }) => [id, medium, metered, down, up])).toEqual([
+      ['fiber', 'fiber', false, 500e6, 100e6],
+      ['lte', 'lte', true, 50e6, 10e6],
+    ])
+    expect(berlin.lans.map(({ segment, prefix, address }) => [segment, prefix, address])).toEqual([
+      ['cameras', '192.168.1.0/24', '192.168.1.1/24'],
+      ['inference', '10.1.10.0/24', '10.1.10.1/24'],
+    ])
+    expect(intent!.classes.reduce((sum, each) => sum + each.share, 0)).toBe(100)
+  })
+
+  it('does not depend on the order of files, keys or list items that mean a set', () => {
+    const whole = canonicalJson(parseIntent(demo).intent)
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...demo], { minLength: demo.length }), (files) => {
+        expect(canonicalJson(parseIntent(files).intent)).toBe(whole)
+      }),
+    )
+    const one = parseIntent(small(network('services:\n  a: { at: [core/inference, berlin/inference], ports: [tcp/1, udp/2] }\n  b: { at: inference, ports: icmp }\nallow:\n  - inference -> a\n  - inference -> b\n'))).intent
+    const other = parseIntent(small({ path: 'network.yaml', text: 'allow: [inference -> b, inference  ->  a]\nservices:\n  b: { ports: [icmp], at: [inference] }\n  a: { ports: [udp/2, tcp/1], at: [berlin/inference, core/inference] }\nsegments: [cameras, inference]\nhubs: [frankfurt]\nnetwork: acme\n' })).intent
+    expect(one).not.toBeNull()
+    expect(other).toEqual(one)
+  })
+  it('does not move for a comment, and its positions do', () => {
+    const commented = demo.map(({ path, text }) => ({ path, text: `# a comment\n\n${text}` }))
+    const [before, after] = [parseIntent(demo), parseIntent(commented)]
+    expect(after.intent).toEqual(before.intent)
+    expect([...after.origins.keys()].sort()).toEqual([...before.origins.keys()].sort())
+    for (const [key, origin] of before.origins) expect(after.origins.get(key)).toEqual({ ...origin, line: origin.line + 2 })
+  })
+
+  it('has a place for every key that the compiler may name', () => {
+    const { intent, origins } = parseIntent(demo)
+    const lines = (key: string): string => {
+      const origin = origins.get(key)
+      const file = demo.find((each) => each.path === origin?.file)
+      return origin ? (file!.text.split('\n')[origin.line - 1]!.slice(origin.column - 1, origin.column - 1 + origin.length)) : `no ${key}`
+    }
+    expect(lines('network')).toBe('demo')
+    expect(lines('hubs/1')).toBe('dublin')
+    expect(lines('segment/training')).toBe('training')
+    expect(lines('class/bulk/never')).toBe('metered')
+    expect(lines('service/model-api/at/0')).toBe('core/inference')
+    expect(lines('site/berlin')).toBe('berlin')
+    expect(lines('site/frankfurt/role')).toBe('core')
+    expect(lines('site/dublin/uplink/isp-b/address')).toBe('198.51.100.26/28')
+    expect(lines('site/berlin/lan/cameras/0')).toBe('192.168.1.0/24')
+    for (const [n, allow] of intent!.allow.entries()) {
+      expect(lines(`allow/${n}/from`)).toBe(allow.from.text)
+      expect(lines(`allow/${n}/to`)).toBe(allow.to.text)
+      expect(lines(`allow/${n}`)).toBe(`${allow.from.text} -> ${allow.to.text}`)
+    }
+    for (const [n, expected] of intent!.expect.entries()) expect(lines(`expect/${n}`)).toBe(`${expected.from.text} -> ${expected.to.text}`)
+  })
+})
+
+describe('places inside a line', () => {
+  it.each([
+    ['allow: inference -> nothing', '4:21'],
+    ['allow: "inference -> nothing"', '4:22'],
+    ["allow: 'inference -> nothing'", '4:22'],
+    ['allow:\n  - inference   ->   nothing', '5:22'],
+    // Escapes and folding move letters about: then it is the whole text.
+    ['allow: "\\x69nference -> nothing"', '4:8'],
+    ['allow: >-\n  inference -> nothing', '4:8'],
+  ])('%s', (line, at) => {
+    expect(check(small(network(line)))).toContain(`error[I013] network.yaml:${at}  "nothing" is no segment or service`)
+  })
+  it('are counted in characters also behind others than ASCII, and in CRLF files', () => {
+    const files = small({ path: 'berlin.yaml', text: 'site: berlin\r\nplace: Zürich 🚠\r\nuplinks: { fiber: { interface: eth0, note: "🚠", rate: fast } }\r\n' })
+    expect(check(files)).toContain('error[I043] berlin.yaml:3:56  "fast" is not a rate')
+  })
+})
+
+describe('one cause, one finding', () => {
+  it('a name misspelt where it is declared does not accuse its uses', () => {
+    expect(check(small(network('servces:\n  api: { at: core/inference, ports: tcp/1 }\nallow: inference -> api\n')))).toBe('error[I005] network.yaml:4:1  "servces" is not a key here; did you mean "services"?\n1 error, nothing verified\n')
+  })
+  it('a file that can’t be read does not make its site unknown', () => {
+    expect(check(small({ path: 'frankfurt.yaml', text: 'site: frankfurt\nuplinks: {\n' })).match(/error\[/g)).toHaveLength(1)
+  })
+  it('an address that can’t be read is not missing as well', () => {
+    const text = 'site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10.1/28, router: 192.0.2.1 }\n'
+    expect(check(small({ path: 'frankfurt.yaml', text })).match(/error\[/g)).toHaveLength(1)
+  })
+  it('a share that can’t be read does not spoil the sum', () => {
+    expect(check(small(network('classes:\n  realtime: { share: most }\n  business: { share: 90 }\n'))).match(/error\[/g)).toHaveLength(1)
+  })
+  it('segments that can’t be read do not make each use unknown', () => {
+    expect(check(small({ path: 'network.yaml', text: 'network: acme\nhubs: frankfurt\nsegments: { inference: {} }\nallow: inference -> inference\n' })).match(/error\[/g)).toHaveLength(1)
+  })
+})
+
+describe('all findings at once', () => {
+  it('in every file and of every kind, sorted', () => {
+    const files = small(
+      network('mtu: 9\nallow: inference -> nothing\nclasses: { bulk: { dscp: 99 } }\n'),
+      { path: 'berlin.yaml', text: 'site: berlin\ncolour: red\nuplinks: { fiber: { interface: eth0, rate: fast } }\nsegments:\n  inference: { interface: eth0, prefixes: 10.1.10.4/24 }\n' },
+      { path: 'broken.yaml', text: 'site: [\n' },
+    )
+    expect(check(files).match(/^error.*:\d+:\d+/gm)).toEqual([
+      'error[I005] berlin.yaml:2:1',
+      'error[I043] berlin.yaml:3:44',
+      'error[I041] berlin.yaml:5:27',
+      'error[I031] berlin.yaml:5:43',
+      'error[I001] broken.yaml:2:1',
+      'error[I049] network.yaml:4:6',
+      'error[I046] network.yaml:6:26',
+    ])
+  })
+})
