@@ -1,0 +1,147 @@
+/** Small Fabrics by hand: hubs in a mesh, edges with a tunnel from each uplink to each hub uplink. Tests then break them. */
+import type { ClassId, Expect, Fabric, Group, Hop, InterfaceId, NetworkId, NodeId, Place, Route, Rule, SegmentId, Site, SiteId, Survives, Transit, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import { address, addressWithLength, nth, prefix, type Prefix } from '#src/net/address.ts'
+import { parsePortRange, type PortRange } from '#src/net/ports.ts'
+
+export const site = (id: string): SiteId => id as SiteId
+export const segment = (id: string): SegmentId => id as SegmentId
+export const trafficClass = (id: string): ClassId => id as ClassId
+export const tunnelId = (id: string): TunnelId => id as TunnelId
+export const ports = (text: string): PortRange => {
+  const parsed = parsePortRange(text)
+  if (!parsed.ok) throw new TypeError(parsed.says)
+  return parsed.value
+}
+
+export interface SiteSketch {
+  readonly id: string
+  readonly hub?: boolean
+  readonly uplinks: readonly string[]
+  readonly lans: Readonly<Record<string, string>>
+}
+export interface AllowSketch {
+  /** `site/segment`, several by commas. */
+  readonly from: string
+  readonly to: string
+  readonly ports: string
+  readonly class: string
+}
+export interface Sketch {
+  readonly sites: readonly SiteSketch[]
+  readonly allow: readonly AllowSketch[]
+  readonly expect: readonly (
+    | { readonly reach: string; readonly to: string; readonly ports: string; readonly mode?: 'any' | 'all'; readonly survives?: readonly Survives[] }
+    | { readonly isolate: string; readonly to: string }
+  )[]
+  /** Uplinks that a class never uses. */
+  readonly never?: Readonly<Record<string, readonly string[]>>
+  readonly classes?: readonly string[]
+}
+
+export function build(sketch: Sketch): Fabric {
+  const classes = sketch.classes ?? ['default']
+  const hubs = sketch.sites.filter((one) => one.hub).map((one) => one.id)
+  const tunnels: Tunnel[] = []
+  const join = (role: 'spoke' | 'mesh', a: SiteSketch, b: SiteSketch): void => {
+    for (const near of a.uplinks) {
+      for (const far of b.uplinks) {
+        const end = (of: SiteSketch, own: string, other: SiteSketch, otherUplink: string) => ({
+          site: site(of.id),
+          uplink: own as UplinkId,
+          interface: (role === 'mesh' ? `mesh:${own}/${other.id}.${otherUplink}` : of.hub ? `hub:${own}/s${other.uplinks.indexOf(otherUplink)}` : `edge:${own}/${other.id}.${otherUplink}`) as InterfaceId,
+        })
+        tunnels.push({ id: tunnelId(`${a.id}.${near}--${b.id}.${far}`), kind: 'wireguard', index: tunnels.length + 1, role, ends: [end(a, near, b, far), end(b, far, a, near)] })
+      }
+    }
+  }
+  for (const [i, one] of sketch.sites.entries()) {
+    for (const other of sketch.sites.slice(i + 1)) {
+      if (one.hub && other.hub) join('mesh', ...([one, other].sort((a, b) => (a.id < b.id ? -1 : 1)) as [SiteSketch, SiteSketch]))
+      else if (other.hub) join('spoke', one, other)
+      else if (one.hub) join('spoke', other, one)
+    }
+  }
+  const place = (text: string): Place => {
+    const [where = '', what = ''] = text.trim().split('/')
+    return { node: site(where), segment: segment(what), prefixes: [prefix(sketch.sites.find((one) => one.id === where)!.lans[what]!)] }
+  }
+  const places = (text: string): readonly Place[] => text.split(',').map(place)
+  const via = (from: string, next: string, stage: number, of: string, returnAfter = 0): readonly Hop[] =>
+    tunnels
+      .filter((one) => one.ends.some((end) => end.site === from) && one.ends.some((end) => end.site === next))
+      .filter((one) => !one.ends.some((end) => sketch.never?.[of]?.includes(end.uplink)))
+      .map((one, i) => ({ tunnel: one.id, next: site(next), stage, cost: 10 + i, returnAfter }))
+  const groupsOf = (from: SiteSketch): readonly Group[] =>
+    sketch.sites
+      .filter((one) => one.id !== from.id)
+      .flatMap((remote) =>
+        classes.flatMap((of): Group[] => {
+          const group = (arrived: Group['arrived'], hops: readonly Hop[]): Group => ({ remote: site(remote.id), trafficClass: trafficClass(of), arrived, via: hops })
+          const others = hubs.filter((hub) => hub !== remote.id && hub !== from.id)
+          if (!from.hub) {
+            const stages = remote.hub ? [remote.id, ...others] : others
+            return [group('anywhere', stages.flatMap((hub, i) => via(from.id, hub, i, of, !remote.hub && i > 0 ? 300 : 0)))]
+          }
+          if (remote.hub) return [group('anywhere', via(from.id, remote.id, 0, of))]
+          const direct = via(from.id, remote.id, 0, of)
+          return [group('anywhere', [...direct, ...others.flatMap((hub, i) => via(from.id, hub, i + 1, of))]), group('mesh', direct)]
+        }),
+      )
+  const rules: readonly Rule[] = sketch.allow.map((allow) => ({
+    id: `${allow.from} -> ${allow.to} ${allow.ports}#out x>y`,
+    from: { segment: places(allow.from)[0]!.segment, prefixes: places(allow.from).flatMap((one) => one.prefixes) },
+    to: { segment: places(allow.to)[0]!.segment, prefixes: places(allow.to).flatMap((one) => one.prefixes) },
+    ports: [ports(allow.ports)],
+    trafficClass: trafficClass(allow.class),
+  }))
+  const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean => prefixes.some((each) => Object.values(one.lans).includes(each))
+  const made = sketch.sites.map((one, index): Site => {
+    const lans = Object.entries(one.lans).map(([id, text], i) => ({ segment: segment(id), interface: `lan${i}`, prefix: prefix(text), address: addressWithLength(`${nth(prefix(text), 1)}/${text.split('/')[1]}`) }))
+    const routes: readonly Route[] = sketch.sites.filter((other) => other.id !== one.id).flatMap((other) => Object.entries(other.lans).map(([id, text]) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
+    const transits: readonly Transit[] = one.hub
+      ? rules.flatMap((rule) => rule.from.prefixes.flatMap((a) => rule.to.prefixes.map((b): Transit => ({ a, b }))).filter(({ a, b }) => !owns(one, [a]) && !owns(one, [b])))
+      : []
+    const own = tunnels.filter((tunnel) => tunnel.ends.some((end) => end.site === one.id))
+    const interfaces = [...Map.groupBy(own, (tunnel) => tunnel.ends.find((end) => end.site === one.id)!.interface)].map(([id, list], i) => ({
+      id,
+      kind: id.split(':')[0] as 'hub' | 'edge' | 'mesh',
+      uplink: list[0]!.ends.find((end) => end.site === one.id)!.uplink,
+      stem: `cw${i}`,
+      port: 52_000 + 2 * i,
+      tunnels: list.map((tunnel) => tunnel.id),
+    }))
+    return {
+      kind: 'site',
+      id: site(one.id),
+      index: index + 1,
+      role: one.hub ? 'core' : 'edge',
+      hub: one.hub ?? false,
+      hubs: one.hub ? [] : hubs.map(site),
+      loopback: address(`fd00::${index + 1}`),
+      uplinks: one.uplinks.map((id, slot) => ({ id: id as UplinkId, slot, interface: `eth${slot}`, transport: 'internet', medium: id, metered: false, tags: [], up: 0, down: 0, endpoint: { kind: 'dynamic' } })),
+      interfaces,
+      lans,
+      routes,
+      groups: groupsOf(one),
+      rules: rules.filter((rule) => owns(one, rule.from.prefixes) || owns(one, rule.to.prefixes)),
+      transits,
+    }
+  })
+  const expects = sketch.expect.map((expect): Expect =>
+    'reach' in expect
+      ? { kind: 'reach', id: `reach ${expect.reach} -> ${expect.to}`, text: `${expect.reach} -> ${expect.to}`, from: places(expect.reach), to: places(expect.to), ports: [ports(expect.ports)], mode: expect.mode ?? 'any', survives: expect.survives ?? [] }
+      : { kind: 'isolate', id: `isolate ${expect.isolate} -> ${expect.to}`, text: `${expect.isolate} -> ${expect.to}`, from: places(expect.isolate), to: places(expect.to) },
+  )
+  return {
+    network: { id: 'test' as NetworkId, ula: prefix('fd00::/48'), mtu: 1360, mss: { v4: 1320, v6: 1300 }, pool: [prefix('10.0.0.0/8')] },
+    sites: made,
+    tunnels,
+    segments: [...new Set(sketch.sites.flatMap((one) => Object.keys(one.lans)))].sort().map((id, index) => ({ id: segment(id), index })),
+    classes: classes.map((id, index) => ({ id: trafficClass(id), index, dscp: 0, share: 100 / classes.length, sla: { loss: 0, latencyMs: 0, jitterMs: 0 } })),
+    services: [],
+    expects,
+  }
+}
+/** The same Fabric with one site changed. */
+export const change = (fabric: Fabric, id: string, edit: (of: Site) => Partial<Site>): Fabric => ({ ...fabric, sites: fabric.sites.map((one) => (one.id === id ? { ...one, ...edit(one) } : one)) })
+export type { NodeId }

@@ -1,0 +1,115 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Fabric, Group, Hop, Rule, Site, Survives } from '#src/fabric/fabric.ts'
+import { prefix } from '#src/net/address.ts'
+import { verify } from '#src/verify/verify.ts'
+import { build, change, ports, type Sketch, trafficClass } from './build.ts'
+import { oracle } from './oracle.ts'
+
+/** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
+function reader(tape: readonly number[]) {
+  let at = 0
+  const below = (n: number): number => (tape[at++ % tape.length] ?? 0) % n
+  return { below, pick: <T>(of: readonly T[]): T => of[below(of.length)]!, chance: (percent: number): boolean => below(100) >= 100 - percent }
+}
+type Reader = ReturnType<typeof reader>
+
+const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub']
+
+/** A network that could be compiled, its first sites hubs, with LANs of four addresses. */
+function sound(of: Reader): Sketch {
+  const hubs = 1 + of.below(2)
+  const count = hubs + 1 + of.below(2)
+  const sites = Array.from({ length: count }, (_, i) => ({
+    id: `s${i}`,
+    hub: i < hubs,
+    uplinks: of.chance(50) ? ['a'] : ['a', 'b'],
+    lans: { red: `10.0.${i}.0/30`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<string, string>,
+  }))
+  const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
+  const some = () => [...new Set([of.pick(all), ...(of.chance(40) ? [of.pick(all)] : [])])].join(',')
+  const classes = ['default', 'bulk']
+  const allow = Array.from({ length: 1 + of.below(3) }, () => ({ from: some(), to: some(), ports: of.pick(['tcp/1', 'tcp', 'tcp/1-2', 'udp/1', 'icmp', 'any']), class: of.pick(classes) }))
+  const asked = allow.flatMap((one) => (of.chance(70) ? [one] : []))
+  return {
+    sites,
+    classes,
+    never: of.chance(30) ? { bulk: ['b'] } : {},
+    allow,
+    expect: [
+      ...asked.map((one) => ({ reach: one.from, to: one.to, ports: one.ports, mode: of.pick(['any', 'all'] as const), survives: kinds.filter(() => of.chance(50)) })),
+      { reach: some(), to: some(), ports: 'tcp/1', mode: 'any' as const, survives: [] },
+      { isolate: some(), to: some() },
+      { isolate: some(), to: some() },
+    ],
+  }
+}
+
+/** Every fallback is kept for a while after the first choice is back. */
+const patient = (one: Site): Site => ({ ...one, groups: one.groups.map((group) => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })) })
+
+/** One mistake, as a faulty compiler could make it. */
+function damage(of: Reader, fabric: Fabric): Fabric {
+  const victim = of.pick(fabric.sites)
+  const without = <T>(list: readonly T[]): readonly T[] => {
+    const i = of.below(Math.max(1, list.length))
+    return list.filter((_, at) => at !== i)
+  }
+  const oneOf = <T>(list: readonly T[], edit: (one: T) => T): readonly T[] => {
+    const i = of.below(Math.max(1, list.length))
+    return list.map((one, at) => (at === i ? edit(one) : one))
+  }
+  const narrow = (text: string): string => (text.endsWith('/30') ? `${text.slice(0, -3)}/31` : text)
+  const hop = (edit: (one: Hop) => Hop) => (site: Site) => ({ groups: oneOf(site.groups, (group): Group => ({ ...group, via: oneOf(group.via, edit) })) })
+  const edits: readonly ((site: Site) => Partial<Site>)[] = [
+    (site) => ({ routes: without(site.routes) }),
+    (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: prefix(narrow(route.to)) })) }),
+    (site) => ({ routes: [...site.routes, { segment: site.lans[0]!.segment, to: prefix(narrow(of.pick(fabric.sites).lans[0]!.prefix)), remote: of.pick(fabric.sites.filter((one) => one.id !== site.id)).id }] }),
+    (site) => ({ transits: without(site.transits) }),
+    (site) => ({ transits: oneOf(site.transits, (pair) => ({ a: prefix(narrow(pair.a)), b: pair.b })) }),
+    (site) => ({ rules: without(site.rules) }),
+    (site) => ({ rules: oneOf(site.rules, (rule): Rule => ({ ...rule, to: { ...rule.to, prefixes: rule.to.prefixes.map((one) => prefix(narrow(one))) } })) }),
+    (site) => ({ rules: oneOf(site.rules, (rule): Rule => ({ ...rule, ports: [ports(of.pick(['tcp/2', 'udp', 'any']))], trafficClass: trafficClass(of.pick(['default', 'bulk'])) })) }),
+    (site) => ({ groups: without(site.groups) }),
+    (site) => ({ groups: oneOf(site.groups, (group): Group => ({ ...group, via: without(group.via) })) }),
+    hop((one) => ({ ...one, stage: of.below(3) })),
+    hop((one) => ({ ...one, next: of.pick(fabric.sites).id })),
+  ]
+  return change(fabric, victim.id, of.pick(edits))
+}
+
+const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
+  const of = reader(tape)
+  let fabric = build(sound(of))
+  if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)
+  return fabric
+})
+const seen = { held: 0, lost: 0, waiting: 0, isolated: 0, leaking: 0 }
+
+test('verify and brute force agree on every expectation of thousands of small networks, sound and damaged', () => {
+  fc.assert(
+    fc.property(network, (fabric) => {
+      const truth = oracle(fabric)
+      for (const one of fabric.expects) {
+        const { findings } = verify({ ...fabric, expects: [one] })
+        const own = findings.filter((finding) => finding.at.includes(one.id))
+        const refused = own.some((finding) => finding.severity === 'error')
+        if (one.kind === 'isolate') {
+          const isolated = truth.isolates(one)
+          seen[isolated ? 'isolated' : 'leaking']++
+          expect(refused, one.id).toBe(!isolated)
+          continue
+        }
+        const held = truth.reaches(one, false)
+        const always = truth.reaches(one, true)
+        seen[held ? (always ? 'held' : 'waiting') : 'lost']++
+        expect(refused, one.id).toBe(!held)
+        if (held) expect(own.some((finding) => finding.code === 'V004'), one.id).toBe(!always)
+      }
+    }),
+    { numRuns: 2_000, seed: 7 },
+  )
+  // The property means something only if all verdicts occur.
+  for (const count of Object.values(seen)) expect(count, JSON.stringify(seen)).toBeGreaterThan(10)
+}, 120_000)
