@@ -48,6 +48,8 @@ function onlyIn(fabric: Fabric, other: Fabric): Moved {
 
 interface Delta {
   readonly noun: string
+  /** In place of counts. */
+  readonly text?: string
   readonly added: number
   readonly removed: number
   readonly changed: number
@@ -89,13 +91,13 @@ function changeOf(
     ),
     delta('class', before.classes, after.classes, byId, never),
     delta('path order', was.groups, site.groups, (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
-    delta('network setting', [settings(before, was)], [settings(after, site)], () => '', always),
+    ...settings(before, was, after, site),
   ]
   const felt = deltas.some((one) => one.interrupts)
   const moved = deltas.filter((one) => one.added + one.removed + one.changed > 0)
   const told = moved.filter((one) => !quiet.has(one.noun))
   const text = (told.length > 0 ? told : moved).map(say).join(', ') || 'far ends moved'
-  const grown = moved.length > 0 && moved.every((one) => one.removed === 0 && (one.changed === 0 || one.noun === 'path order'))
+  const grown = moved.some((one) => one.added > 0) && moved.every((one) => one.removed === 0 && (one.changed === 0 || one.noun === 'path order'))
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
 }
 
@@ -111,14 +113,17 @@ const inBoth = (these: readonly Uplink[], those: readonly Uplink[]) => these.fil
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })
 /** What the whole box has once; a change restarts its overlay. */
-const settings = (fabric: Fabric, { role, hub, index, loopback }: Site) => ({
-  ula: fabric.network.ula,
-  mtu: fabric.network.mtu,
-  role,
-  hub,
-  index,
-  loopback,
-})
+function settings(before: Fabric, was: Site, after: Fabric, site: Site): Delta[] {
+  const { network: old } = before
+  const { network: now } = after
+  const texts = [
+    old.mtu === now.mtu ? '' : `MTU ${old.mtu} → ${now.mtu}`,
+    was.hub === site.hub ? '' : site.hub ? 'becomes a hub' : 'is a hub no more',
+    was.role === site.role ? '' : `${was.role} → ${site.role}`,
+    was.loopback === site.loopback ? '' : `node address ${was.loopback} → ${site.loopback}`,
+  ]
+  return texts.filter((text) => text !== '').map((text) => ({ noun: 'setting', text, added: 0, removed: 0, changed: 1, interrupts: true }))
+}
 
 function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string, carries: (one: T) => boolean): Delta {
   const old = new Map(was.map((one) => [key(one), one]))
@@ -169,7 +174,8 @@ function without(rules: readonly Rule[], { prefixes }: Moved): Rule[] {
     .filter((rule) => rule.from.prefixes.length > 0 && rule.to.prefixes.length > 0)
 }
 
-function say({ noun, added, removed, changed }: Delta): string {
+function say({ noun, text, added, removed, changed }: Delta): string {
+  if (text !== undefined) return text
   const plural = (n: number) => (n === 1 ? noun : noun === 'class' ? 'classes' : noun === 'uplink property' ? 'uplink properties' : `${noun}s`)
   const parts = [
     added > 0 && removed > 0

@@ -11,8 +11,8 @@ export interface Proof {
 }
 
 const sign = { add: '+', change: '~', remove: '-' } as const
-const rating = (change: SiteChange): string =>
-  change.kind === 'add' ? 'new' : change.kind === 'remove' ? 'ends' : change.class === 'disruptive' ? 'interrupts' : 'low'
+const rating = ({ kind, hub, ...change }: SiteChange): string =>
+  kind === 'add' ? 'new' : kind === 'remove' ? 'ends' : change.class !== 'disruptive' ? 'low' : hub ? 'high' : 'medium'
 /** More differences than fit a screen are counted. */
 const shown = 8
 
@@ -21,8 +21,10 @@ export function renderPlan(plan: Plan, proof: Proof): string {
   const name = Math.max(...plan.changes.map((change) => change.site.length))
   const text = Math.max(...plan.changes.map((change) => change.text.length))
   const rows = plan.changes.map((change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}`)
-  const fresh = plan.changes.every((change) => change.kind === 'add')
-  const differences = fresh ? [] : [...lines('opens ', plan.reachability.opened), ...lines('closes', plan.reachability.closed)]
+  // What a new site opens and a leaving one closes goes without saying.
+  const moved = new Set<string>(plan.changes.filter((change) => change.kind !== 'change').map((change) => change.site))
+  const policy = (all: readonly Allowed[]) => all.filter(({ from, to }) => !moved.has(from.node) && !moved.has(to.node))
+  const differences = [...lines('opens ', policy(plan.reachability.opened)), ...lines('closes', policy(plan.reachability.closed))]
   const { sites, of } = plan.blastRadius
   return `${[...rows, ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }

@@ -1,0 +1,211 @@
+import { describe, expect, test } from 'vitest'
+import { compile } from '#src/compile/compile.ts'
+import type { Fabric } from '#src/fabric/fabric.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { plan } from '#src/plan/plan.ts'
+import { diffReachability } from '#src/plan/reachability.ts'
+import { renderPlan } from '#src/plan/render.ts'
+import {
+  allow,
+  berlin,
+  dublin,
+  edge,
+  fixed,
+  fourClasses,
+  frankfurt,
+  madrid,
+  network,
+  oslo,
+  site,
+  siteId,
+  trafficClass,
+  uplink,
+} from '../compile/networks.ts'
+
+const held = compile(network(), []).claims
+const fabricOf = (more: Partial<Intent> = {}): Fabric => compile(network({ expect: [], ...more }), held).fabric!
+const base = fabricOf()
+const proof = { expects: 3, held: 3, failures: 40 }
+const text = (before: Fabric | null, after: Fabric) => renderPlan(plan(before, after), proof).split('\n').slice(0, -1)
+const others = [dublin, frankfurt, madrid, oslo]
+const withoutBerlin = fabricOf({ sites: others })
+
+describe('a plan, as people read it', () => {
+  test('a new network', () =>
+    expect(text(null, base)).toEqual([
+      '+ site  berlin     8 tunnels, 2 segments   new',
+      '+ site  dublin     16 tunnels, 1 segment   new',
+      '+ site  frankfurt  16 tunnels, 2 segments  new',
+      '+ site  madrid     8 tunnels, 1 segment    new',
+      '+ site  oslo       8 tunnels, 1 segment    new',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 5 of 5 sites · about 18 s',
+    ]))
+  test('nothing', () =>
+    expect(text(base, fabricOf())).toEqual([
+      'nothing to change: the network is as it is written',
+      'proved: 3 of 3 expectations under 40 single failures',
+    ]))
+  test('a site joins', () =>
+    expect(text(withoutBerlin, base)).toEqual([
+      '+ site  berlin     8 tunnels, 2 segments      new',
+      '~ site  dublin     +4 peers, no interruption  low',
+      '~ site  frankfurt  +4 peers, no interruption  low',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 3 of 5 sites · about 18 s',
+    ]))
+  test('a site leaves: nobody else is interrupted', () =>
+    expect(text(base, withoutBerlin).slice(0, 3)).toEqual([
+      '- site  berlin     8 tunnels, 2 segments      ends',
+      '~ site  dublin     −4 peers, no interruption  low',
+      '~ site  frankfurt  −4 peers, no interruption  low',
+    ]))
+  test('an allow more, and one less', () => {
+    const open = fabricOf({ allow: [...network().allow, allow('cameras -> training', 'udp/5004')] })
+    expect(text(base, open)).toEqual([
+      '~ site  berlin     +1 rule, no interruption     low',
+      '~ site  dublin     +1 transit, no interruption  low',
+      '~ site  frankfurt  +1 rule, no interruption     low',
+      '  opens  berlin/cameras (192.168.1.0/24) -> frankfurt/training (10.20.0.0/16) udp/5004',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 3 of 5 sites · about 18 s',
+    ])
+    expect(text(open, base).slice(0, 4)).toEqual([
+      '~ site  berlin     −1 rule, interrupts traffic     medium',
+      '~ site  dublin     −1 transit, interrupts traffic  high',
+      '~ site  frankfurt  −1 rule, interrupts traffic     high',
+      '  closes berlin/cameras (192.168.1.0/24) -> frankfurt/training (10.20.0.0/16) udp/5004',
+    ])
+  })
+  test('more differences than fit are counted', () => {
+    const open = fabricOf({ allow: [...network().allow, allow('inference -> inference')] })
+    expect(
+      text(base, open)
+        .filter((line) => line.includes('opens'))
+        .at(-1),
+    ).toBe('  opens  12 more')
+  })
+  test('a refused one says how many expectations hold', () =>
+    expect(renderPlan(plan(base, base), { ...proof, held: 2 })).toContain('refused: 2 of 3 expectations'))
+})
+
+describe('a line says what moves at a site, and whether traffic feels it', () => {
+  const berlinLine = (more: Partial<Intent>) => {
+    const change = plan(base, fabricOf(more)).changes.find((one) => one.site === 'berlin')
+    return change && `${change.text}: ${change.class}`
+  }
+  const berlinIs = (one: typeof berlin) => ({ sites: [one, ...others] })
+  test.each<[string, Partial<Intent>, string | undefined]>([
+    ['an uplink more', berlinIs({ ...berlin, uplinks: [...berlin.uplinks, uplink('fiber-2')] }), '+4 tunnels, +1 uplink, no interruption: additive'],
+    ['an uplink less', berlinIs({ ...berlin, uplinks: berlin.uplinks.slice(0, 1) }), '−4 tunnels, −1 uplink, interrupts traffic: disruptive'],
+    [
+      'another cable',
+      berlinIs({ ...berlin, uplinks: [uplink('fiber', { interface: 'eth9' }), uplink('lte')] }),
+      '1 uplink changed, interrupts traffic: disruptive',
+    ],
+    [
+      'another rate',
+      berlinIs({ ...berlin, uplinks: [uplink('fiber', { down: 1e9 }), uplink('lte')] }),
+      '1 uplink property changed, no interruption: neutral',
+    ],
+    [
+      'an unmetered line ranks higher',
+      berlinIs({ ...berlin, uplinks: [uplink('fiber'), uplink('lte', { metered: false })] }),
+      '1 uplink property changed, no interruption: neutral',
+    ],
+    [
+      'a LAN more, that nobody may reach',
+      berlinIs(edge('berlin', { inference: ['10.1.10.0/24'], cameras: ['192.168.1.0/24'], training: ['10.1.99.0/24'] })),
+      '+1 LAN, no interruption: additive',
+    ],
+    ['the MTU', { mtu: 1400 }, 'MTU 1360 → 1400, interrupts traffic: disruptive'],
+    ['a share', { classes: [...fourClasses.slice(0, 3), trafficClass('default', { share: 10 })] }, '1 class changed, no interruption: neutral'],
+    [
+      'a preference',
+      { classes: [...fourClasses.slice(0, 3), trafficClass('default', { prefer: [{ kind: 'medium', value: 'lte' }] })] },
+      '2 path orders changed, no interruption: neutral',
+    ],
+    ['a label, a place: nothing that a gateway sees', berlinIs({ ...berlin, labels: ['north'], place: 'elsewhere' }), undefined],
+    ['something at madrid', { sites: [berlin, dublin, frankfurt, { ...madrid, uplinks: [uplink('fiber')] }, oslo] }, undefined],
+  ])('%s', (_, more, line) => expect(berlinLine(more)).toBe(line))
+
+  test('a hub whose address moves is felt there and dialled anew by everybody', () => {
+    const moved = site('dublin', 'core', [fixed('isp-a', '192.0.2.27/28', '192.0.2.17'), dublin.uplinks[1]!], { inference: ['10.11.0.0/16'] })
+    const changes = plan(base, fabricOf({ sites: [berlin, moved, frankfurt, madrid, oslo] })).changes
+    expect(changes.map((change) => `${change.site}: ${change.text}`)).toEqual([
+      'berlin: far ends moved, no interruption',
+      'dublin: 1 uplink changed, interrupts traffic',
+      'frankfurt: far ends moved, no interruption',
+      'madrid: far ends moved, no interruption',
+      'oslo: far ends moved, no interruption',
+    ])
+  })
+  test('a hub that becomes a spoke', () => {
+    const home = { hubs: [siteId('frankfurt')] }
+    const after = fabricOf({
+      ...home,
+      sites: [berlin, dublin, frankfurt, madrid, oslo].map((one) => (one.id === 'frankfurt' ? one : { ...one, ...home })),
+    })
+    expect(plan(base, after).changes.find((one) => one.site === 'dublin')!.text).toBe(
+      '−12 tunnels, 4 tunnels changed, is a hub no more, interrupts traffic',
+    )
+  })
+})
+
+describe('order, radius, risk', () => {
+  const summary = (before: Fabric | null, after: Fabric) => {
+    const { class: kind, risk, steps, expectedSeconds, blastRadius, costPerHour } = plan(before, after)
+    return {
+      kind,
+      risk,
+      steps: steps.map((step) => `${step.order} ${step.action} ${step.site}`),
+      expectedSeconds,
+      radius: `${blastRadius.sites.length}/${blastRadius.of}`,
+      costPerHour,
+    }
+  }
+  test('hubs first and one by one, then the edges together', () =>
+    expect(summary(null, base)).toEqual({
+      kind: 'additive',
+      risk: 'low',
+      steps: ['1 configure dublin', '2 configure frankfurt', '3 configure berlin', '3 configure madrid', '3 configure oslo'],
+      expectedSeconds: 18,
+      radius: '5/5',
+      costPerHour: 0,
+    }))
+  test('what leaves goes last', () => {
+    expect(summary(base, withoutBerlin)).toMatchObject({
+      kind: 'disruptive',
+      risk: 'medium',
+      steps: ['1 configure dublin', '2 configure frankfurt', '3 remove berlin'],
+      radius: '3/5',
+    })
+    const noHub = fabricOf({ hubs: [siteId('frankfurt')], sites: [frankfurt, { ...madrid, hubs: [siteId('frankfurt')] }] })
+    expect(summary(base, noHub).steps.slice(-3)).toEqual(['3 remove berlin', '3 remove oslo', '4 remove dublin'])
+  })
+  test('nothing to do has no risk', () =>
+    expect(summary(base, base)).toEqual({ kind: 'neutral', risk: 'none', steps: [], expectedSeconds: 0, radius: '0/5', costPerHour: 0 }))
+  test('an interruption at a hub, or of half of the network, is a high risk', () =>
+    expect(summary(base, fabricOf({ mtu: 1400 }))).toMatchObject({ kind: 'disruptive', risk: 'high' }))
+})
+
+describe('diffReachability', () => {
+  const lines = (all: ReturnType<typeof diffReachability>['opened']) =>
+    all.map(
+      ({ from, to, ports }) => `${from.node}/${from.segment} ${from.prefix} > ${to.node}/${to.segment} ${to.prefix} ${ports.protocol}/${ports.from}`,
+    )
+  test('of equal fabrics is empty, of the first is everything', () => {
+    expect(diffReachability(base, fabricOf())).toEqual({ opened: [], closed: [] })
+    // Four inference LANs to two data centres less each to itself, one port each; three edges on two more services.
+    expect(diffReachability(null, fabricOf({ allow: [allow('inference -> registry')] })).opened).toHaveLength(8)
+  })
+  test('a rule that is only written differently opens nothing', () => {
+    const same = fabricOf({ allow: [allow('edge/inference -> core/inference', 'tcp/8443')] })
+    const named = fabricOf({ allow: [allow('edge/inference -> model-api')] })
+    expect(diffReachability(named, same)).toEqual({ opened: [], closed: [] })
+  })
+  test('another port opens one and closes the other', () => {
+    const was = fabricOf({ allow: [allow('berlin/inference -> dublin/inference', 'tcp/1')] })
+    const is = fabricOf({ allow: [allow('berlin/inference -> dublin/inference', 'tcp/2')] })
+    const { opened, closed } = diffReachability(was, is)
+    expect(lines(opened)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/2'])
+    expect(lines(closed)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/1'])
+  })
+})
