@@ -12,8 +12,8 @@ import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
-import { isOurs, meshTable, nftTable, priority, uplinkTable } from './scheme.ts'
-import { publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
+import { isOurs, meshTable, nftTable, uplinkTable } from './scheme.ts'
+import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 export { DeviceError } from './errors.ts'
 
@@ -91,6 +91,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   interface Comparison extends Difference {
     readonly kernel: Observed
     readonly memory: Stored
+    readonly want: Desired
     readonly choices: readonly Choice[]
   }
   async function compare(config: SiteConfig, publicKeys: ReadonlyMap<string, string> | undefined, prune: boolean): Promise<Comparison> {
@@ -105,7 +106,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       keptPorts: prune ? [] : kernel.links.filter((link) => !config.interfaces.some((one) => one.device === link.name)).map((link) => link.listenPort),
     })
     const memory: Stored = { ...stored, ulas: [...new Set([...stored.ulas, config.network.ula])] }
-    return { ...difference(want, kernel, await readSysctls(want.sysctls), memory), kernel, memory, choices }
+    return { ...difference(want, kernel, await readSysctls(want.sysctls), memory), kernel, memory, want, choices }
   }
 
   async function make({ make: changes, prune: leftovers, kernel, memory }: Comparison, config: SiteConfig, prune: boolean, privateKeys: ReadonlyMap<string, string>): Promise<void> {
@@ -162,13 +163,17 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const config = applied
       if (config === undefined) return
       const comparison = await compare(config, undefined, false)
-      const tables = [...config.uplinks.map((uplink) => uplinkTable(uplink.slot)), ...config.classes.map((one) => meshTable(one.index)), meshTable(0)]
-      const follows = (change: Change): boolean =>
-        change.kind === 'ip' &&
-        ((change.object === 'route' && tables.some((table) => change.line.includes(`table ${table} `))) || (change.object === 'rule' && change.line.includes(`priority ${priority.uplinkSource} `)))
-      const made = comparison.make.filter(follows)
-      const gone = comparison.prune.filter((change) => follows(change))
-      await batch(runner, [...made, ...gone].filter((change) => change.kind === 'ip'), true)
+      const meshTables = [...config.classes.map((one) => meshTable(one.index)), meshTable(0)]
+      const isOf = (change: Change, tables: readonly number[]): change is Change & { readonly kind: 'ip' } =>
+        change.kind === 'ip' && (change.object === 'route' || change.object === 'rule') && tables.some((table) => change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
+      const moved = config.uplinks.map((uplink) => ({ uplink, changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, [uplinkTable(uplink.slot)])) })).filter(({ changes }) => changes.length > 0)
+      const lost = comparison.make.filter((change) => isOf(change, meshTables) && change.object === 'route')
+      await batch(runner, [...moved.flatMap(({ changes }) => changes), ...lost].filter((change) => change.kind === 'ip'), true)
+      for (const { uplink } of moved) {
+        for (const link of comparison.want.links.filter((one) => config.interfaces.some((each) => each.device === one.name && each.uplink === uplink.id))) {
+          for (const peer of link.peers) if (peer.endpoint !== '') await forgetSource(runner, link.name, peer)
+        }
+      }
     })
   }
 

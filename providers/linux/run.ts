@@ -91,7 +91,9 @@ export function createRunner({ dryRun = false, echo = (line) => void process.std
   async function startTime(pid: number): Promise<string | undefined> {
     const stat = await readOrNothing(`/proc/${pid}/stat`)
     // The name, in parentheses, may hold spaces: count from behind it. Field 3 (state) comes first there.
-    return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie has ended; whoever inherited it hasn't looked yet.
+    return fields?.[0] === 'Z' ? undefined : fields?.[19]
   }
 
   return {

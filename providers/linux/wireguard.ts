@@ -97,3 +97,11 @@ export async function renew(runner: Runner, device: string, peer: Link['peers'][
     if (output.code !== 0) throw new DeviceError(finding('D030', [device], `"${command.slice(0, 3).join(' ')}" failed: ${firstLine(output)}`, 'look whether the interface still exists: ip link'))
   }
 }
+
+/**
+ * Writes a peer's endpoint once more. wireguard-go keeps the source address that it last used for an endpoint, even when
+ * the interface has lost it, and is deaf until its handshake timer ends (15 s, tried); a new endpoint begins without one.
+ */
+export async function forgetSource(runner: Runner, device: string, peer: Link['peers'][number]): Promise<void> {
+  await runner.change(['wg', 'set', device, 'peer', peer.publicKey, 'endpoint', peer.endpoint])
+}

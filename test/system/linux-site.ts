@@ -6,9 +6,13 @@ import { createInterface } from 'node:readline'
 import type { SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import type { Choice, KeyStore } from '#providers/device.ts'
 import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
+import { describe } from '#providers/linux/kernel.ts'
+import { observe } from '#providers/linux/observe.ts'
+import { createRunner } from '#providers/linux/run.ts'
 
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
 const driver = createLinuxDriver({ stateDir: process.argv[2]!, echo: (echo) => say({ echo }) })
+const runner = createRunner()
 const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({ privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!) })
 
 const methods = {
@@ -22,6 +26,8 @@ const methods = {
   counters: () => driver.counters(),
   drift: (config: SiteConfig) => driver.drift(config),
   wipe: () => driver.wipe(),
+  /** The kernel as the driver sees it, as text. */
+  state: async () => describe(await observe(runner)),
 }
 createInterface({ input: process.stdin })
   .on('line', (line) => {

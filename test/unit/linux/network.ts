@@ -119,7 +119,7 @@ export function configOf(site: Name, { epochs = [0], withRules = rules }: { read
       const initiates = link.role === 'mesh' || site === 'berlin'
       const farInside = insideOf(ula, link.index, end === 0 ? 1 : 0, linkEpoch)
       return {
-        id: idOf(link), role: link.role, interface: interfaceFor(link, own, far).id, linkEpoch, uplink: own.uplink as UplinkId, remote: id(far.site), remoteUplink: far.uplink as UplinkId,
+        id: idOf(link), index: link.index, role: link.role, metered: uplinkOf(link.ends[0].site, link.ends[0].uplink).metered, interface: interfaceFor(link, own, far).id, linkEpoch, uplink: own.uplink as UplinkId, remote: id(far.site), remoteUplink: far.uplink as UplinkId,
         decides: link.role === 'mesh' ? end === 0 : site === 'berlin',
         initiates,
         inside: insideOf(ula, link.index, end, linkEpoch), farInside,

@@ -1,0 +1,203 @@
+/**
+ * IPsec where the kernel has no ESP: one charon per tunnel with kernel-libipsec, because one charon puts all its tunnels
+ * on a single TUN and traffic into the last of them. Selectors are 0/0; which tunnel a packet takes is an ordinary route.
+ */
+import { mkdir, readlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Address, AddressWithLength } from '#src/net/address.ts'
+import { DeviceError, finding } from './errors.ts'
+import { firstLine, type Runner, type Started } from './run.ts'
+import { hex, outerMask } from './scheme.ts'
+import { connectVici, type Vici, type ViciAnswer, type ViciMessage } from './vici.ts'
+
+export interface IpsecTunnel {
+  /** Kernel name of the TUN, at most 15 characters; also the connection's. */
+  readonly device: string
+  /** fwmark of the uplink's encrypted packets (`outerMark`). */
+  readonly mark: number
+  /** Two UDP ports of this charon's own: IKE, and IKE with ESP in UDP (RFC 3948). */
+  readonly local: { readonly address: Address; readonly id: string; readonly ports: { readonly ike: number; readonly nat: number } }
+  readonly remote: { readonly address: Address; readonly id: string; readonly port: number }
+  readonly inside: AddressWithLength
+  readonly initiates: boolean
+  /** strongSwan's notation, e.g. `aes256gcm16-prfsha384-ecp384`. */
+  readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
+  readonly mtu: number
+  /** Distinct per charon: the table of the 0/0 route that libipsec insists on and nothing may use. */
+  readonly table: number
+}
+export interface RunningTunnel {
+  readonly device: string
+  readonly pid: number
+  /** What charon says of the tunnel now. */
+  state(): Promise<{ readonly ike: string; readonly child: string; readonly rxBytes: number; readonly txBytes: number }>
+  /** Ends the security associations, the process and with it the TUN. */
+  stop(): Promise<void>
+}
+
+/** Behind `main` and `default`: whoever gets there has no route, and must not find libipsec's. */
+const strayPriority = 40_001
+export const dropPriority = 40_000
+const plugins = 'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-libipsec kernel-netlink socket-default vici updown'
+
+/** strongswan.conf of one tunnel's charon. Without marks and a late rule IKE would capture its own packets under 0/0. */
+export function settings(tunnel: IpsecTunnel, folder: string): string {
+  const mark = `${hex(tunnel.mark)}/${hex(outerMask)}`
+  return `charon-systemd {
+  load_modular = no
+  load = ${plugins}
+  port = ${tunnel.local.ports.ike}
+  port_nat_t = ${tunnel.local.ports.nat}
+  routing_table = ${tunnel.table}
+  routing_table_prio = ${strayPriority}
+  replay_window = 1024
+  # A dead peer is known after about 7 s (1 + 1.4 + 2 + 2.7), and not after 165.
+  retransmit_timeout = 1
+  retransmit_base = 1.4
+  retransmit_tries = 3
+  plugins {
+    kernel-libipsec { allow_peer_ts = yes }
+    kernel-netlink { fwmark = !${mark} }
+    socket-default { fwmark = ${hex(tunnel.mark)} }
+    vici { socket = unix://${socketOf(folder)} }
+  }
+  journal { default = -1 }
+  filelog { stderr { default = 1 } }
+}
+`
+}
+const socketOf = (folder: string): string => join(folder, 'vici')
+
+/** `load-conn`: no secret in it. */
+export function connection(tunnel: IpsecTunnel): ViciMessage {
+  return {
+    [tunnel.device]: {
+      version: '2',
+      local_addrs: [tunnel.local.address],
+      remote_addrs: [tunnel.remote.address],
+      local_port: String(tunnel.local.ports.nat),
+      remote_port: String(tunnel.remote.port),
+      // libipsec knows ESP only in UDP.
+      encap: 'yes',
+      mobike: 'no',
+      proposals: tunnel.proposals.ike,
+      dpd_delay: '2s',
+      local: { auth: 'psk', id: tunnel.local.id },
+      remote: { auth: 'psk', id: tunnel.remote.id },
+      children: {
+        [tunnel.device]: {
+          local_ts: ['0.0.0.0/0'],
+          remote_ts: ['0.0.0.0/0'],
+          esp_proposals: tunnel.proposals.esp,
+          dpd_action: tunnel.initiates ? 'restart' : 'clear',
+          close_action: tunnel.initiates ? 'start' : 'none',
+          start_action: 'none',
+        },
+      },
+    },
+  }
+}
+/** `load-shared`: the secret goes through the socket only, never into a file or argv. */
+export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => ({ id: tunnel.device, type: 'IKE', data: secret, owners: [tunnel.local.id, tunnel.remote.id] })
+
+/**
+ * Starts a tunnel: charon, its TUN found by the process that holds it and renamed, connection and secret over VICI. Call
+ * it for one tunnel after another. `folder` is the tunnel's own, mode 0700; its path is short (sockets end at 107 bytes).
+ * Throws DeviceError D040–D044.
+ */
+export async function startTunnel(tunnel: IpsecTunnel, secret: Uint8Array, { run, folder }: { readonly run: Runner; readonly folder: string }): Promise<RunningTunnel> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const config = join(folder, 'strongswan.conf')
+  await writeFile(config, settings(tunnel, folder), { mode: 0o600 })
+  const pid = await run.daemon(['charon-systemd'], { env: { STRONGSWAN_CONF: config }, log: join(folder, 'log') })
+  const charon: Started = { pid, startTime: (await run.startTime(pid)) ?? '' }
+  try {
+    const vici = await patiently(tunnel, folder, run, charon, async () => {
+      if ((await run.list(folder)).includes('vici')) return connectVici(socketOf(folder)).catch(() => undefined)
+      return undefined
+    })
+    const made = await patiently(tunnel, folder, run, charon, () => tunOf(pid, run))
+    await ip(run, tunnel, [
+      ['link', 'set', 'dev', made, 'down'],
+      ['link', 'set', 'dev', made, 'name', tunnel.device],
+      ['link', 'set', 'dev', tunnel.device, 'mtu', String(tunnel.mtu), 'up'],
+      ['address', 'replace', tunnel.inside, 'dev', tunnel.device],
+      // charon knows its TUN by the old name for ever, and without a device of that name it can't install its 0/0 route
+      // and fails the SA, also when DPD brings it up again. So an empty TUN takes the name; what is routed there is lost.
+      ['tuntap', 'add', 'dev', made, 'mode', 'tun'],
+      ['link', 'set', 'dev', made, 'up'],
+    ])
+    await vici.request('load-shared', shared(tunnel, secret))
+    await vici.request('load-conn', connection(tunnel))
+    if (tunnel.initiates) await initiate(vici, tunnel, folder)
+    return running(tunnel, made, vici, charon, run)
+  } catch (error) {
+    await run.end(charon)
+    throw error
+  }
+}
+
+async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promise<void> {
+  try {
+    await vici.request('initiate', { child: tunnel.device, ike: tunnel.device, timeout: '10000', 'init-limits': 'no' })
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error
+    throw new DeviceError(finding('D044', [tunnel.device], `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} does not come up`, `compare pre-shared key, ids and proposals of both ends; the reason is in ${join(folder, 'log')}`, { witness: [error.finding.says] }))
+  }
+}
+
+function running(tunnel: IpsecTunnel, placeholder: string, vici: Vici, charon: Started, run: Runner): RunningTunnel {
+  return {
+    device: tunnel.device,
+    pid: charon.pid,
+    async state() {
+      const [sa] = await vici.stream('list-sas', 'list-sa', { ike: tunnel.device })
+      const ike = section(sa, tunnel.device)
+      const child = Object.values(section(ike, 'child-sas') ?? {})[0] as ViciAnswer | undefined
+      return { ike: text(ike, 'state'), child: text(child, 'state'), rxBytes: Number(text(child, 'bytes-in') || 0), txBytes: Number(text(child, 'bytes-out') || 0) }
+    },
+    async stop() {
+      await vici.request('terminate', { ike: tunnel.device, timeout: '2000' }).catch(() => {})
+      vici.close()
+      await run.end(charon)
+      for (let tries = 0; tries < 100 && (await run.startTime(charon.pid)) === charon.startTime; tries++) await pause(50)
+      await ip(run, tunnel, [['link', 'delete', 'dev', placeholder]])
+    },
+  }
+}
+async function ip(run: Runner, tunnel: IpsecTunnel, commands: readonly (readonly string[])[]): Promise<void> {
+  for (const words of commands) {
+    const done = await run.change(['ip', ...words])
+    if (done.code !== 0) throw new DeviceError(finding('D043', [tunnel.device], `"ip ${words.join(' ')}" failed: ${firstLine(done)}`, 'look for another device of that name'))
+  }
+}
+const section = (of: ViciAnswer | undefined, name: string): ViciAnswer | undefined => {
+  const value = of?.[name]
+  return value !== undefined && typeof value === 'object' && !Array.isArray(value) ? (value as ViciAnswer) : undefined
+}
+const text = (of: ViciAnswer | undefined, name: string): string => {
+  const value = of?.[name]
+  return typeof value === 'string' ? value : ''
+}
+
+/** The TUN that this process holds: the kernel names it in the descriptor's fdinfo, so no other charon's can be meant. */
+async function tunOf(pid: number, run: Runner): Promise<string | undefined> {
+  for (const fd of await run.list(`/proc/${pid}/fd`)) {
+    if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) !== '/dev/net/tun') continue
+    const name = /^iff:\s*(\S+)$/m.exec((await run.readFile(`/proc/${pid}/fdinfo/${fd}`)) ?? '')?.[1]
+    if (name !== undefined) return name
+  }
+  return undefined
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+/** Asks every 20 ms for 10 s, as long as charon lives. */
+async function patiently<T>(tunnel: IpsecTunnel, folder: string, run: Runner, charon: Started, ask: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 500; tries++) {
+    const answer = await ask()
+    if (answer !== undefined) return answer
+    if ((await run.startTime(charon.pid)) !== charon.startTime) break
+    await pause(20)
+  }
+  throw new DeviceError(finding('D042', [tunnel.device], `charon did not start for the IPsec tunnel ${tunnel.device}`, `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`))
+}

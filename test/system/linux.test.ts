@@ -1,0 +1,196 @@
+/** Real gateways in namespaces: real WireGuard (wireguard-go where the kernel has none), real nft, real routes. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Choice, TunnelCounters } from '#providers/device.ts'
+import { configOf, keysOf, type Name, realtime, tunnel } from '#test/unit/linux/network.ts'
+import { startWorld, type World } from './linux-world.ts'
+
+const names = ['dublin', 'frankfurt', 'berlin'] as const
+let world: World
+
+async function set(site: Name, config: SiteConfig, how: { readonly prune?: boolean; readonly choices?: readonly Choice[] } = {}): Promise<void> {
+  const keys = await Promise.all(config.interfaces.map(async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(site).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const))
+  await world.call(site, 'set', config, { prune: how.prune ?? true, choices: how.choices ?? [], privateKeys: Object.fromEntries(keys) })
+}
+/** Packets that came back of five. */
+async function ping(from: string, to: string): Promise<number> {
+  const { stdout } = await world.run(from, `ping -c 5 -i 0.1 -W 1 ${to}`)
+  return Number(/(\d+) received/.exec(stdout)?.[1])
+}
+/** Asks until it holds: handshakes and neighbour discovery take their time. */
+async function eventually(question: () => Promise<boolean>): Promise<boolean> {
+  for (let tries = 0; tries < 50; tries++) {
+    if (await question()) return true
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return false
+}
+const received = async (site: Name, of: string): Promise<number> => (await world.call<readonly TunnelCounters[]>(site, 'counters')).find((one) => one.tunnel === of)!.rxBytes
+const choice = (remote: Name, hop: Choice['hop'], trafficClass = realtime): Choice => ({ remote: remote as never, trafficClass, arrived: 'anywhere', hop })
+
+beforeAll(async () => {
+  world = await startWorld()
+  for (const site of names) await set(site, configOf(site))
+  expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5 && (await ping('b0', '10.2.10.10')) === 5)).toBe(true)
+})
+afterAll(() => world.stop())
+
+describe('traffic', () => {
+  it('passes where an allow says so, and nowhere else', async () => {
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    expect(await ping('f0', '10.2.10.10')).toBe(5)
+    expect(await ping('b1', '10.3.10.10')).toBe(0)
+    expect(await ping('f0', '10.1.10.10')).toBe(0)
+    expect(await ping('b0', '10.1.20.10')).toBe(0)
+  })
+
+  it('carries TCP to the allowed port only, with its segments clamped', async () => {
+    await world.run('f0', `(socat -T5 TCP-LISTEN:8443,fork,reuseaddr SYSTEM:'head -c 100000 /dev/zero' & socat TCP-LISTEN:8444,fork,reuseaddr SYSTEM:'echo no' &) >/dev/null 2>&1 </dev/null`)
+    const answer = await world.run('b0', 'timeout 5 socat -u TCP:10.3.10.10:8443 - | wc -c')
+    expect(answer.stdout.trim()).toBe('100000')
+    expect((await world.run('b0', 'timeout 1 socat -u TCP:10.3.10.10:8444 - | wc -c')).stdout.trim()).toBe('0')
+  })
+
+  it('with a forged source never enters', async () => {
+    await world.run('b0', 'ip addr add 10.3.10.99/32 dev lo')
+    expect((await world.run('b0', 'ping -c 2 -W 1 -I 10.3.10.99 10.2.10.10')).stdout).toContain(' 0 received')
+    const { stdout } = await world.run('berlin', 'nft list chain inet causeway lan0')
+    expect(stdout).toMatch(/counter packets [1-9]\d* bytes \d+ drop/)
+    await world.run('b0', 'ip addr del 10.3.10.99/32 dev lo')
+  })
+
+  it('to an undeclared private address ends in an ICMP error at the owner, not at the provider', async () => {
+    expect((await world.run('b0', 'ping -c 2 -W 1 10.99.0.1')).stdout).toContain('From 10.1.10.1')
+  })
+})
+
+describe('steering', () => {
+  it('moves a class to the other uplink and leaves the other classes where they are', async () => {
+    const lte = tunnel('berlin.lte', 'frankfurt.isp-a')
+    await world.call('berlin', 'steer', [choice('frankfurt', 1)])
+    await world.call('frankfurt', 'steer', [choice('berlin', 1)])
+    const before = await received('berlin', lte)
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    expect((await received('berlin', lte)) - before).toBeGreaterThanOrEqual(5 * 84)
+    const { stdout } = await world.run('berlin', 'ip -4 route get 10.3.10.10 from 10.1.10.10 iif lan0 mark 0')
+    expect(stdout).toContain('dev cwe2u0u0p0')
+  })
+
+  it('over the mesh reaches an edge through the other hub', async () => {
+    await world.call('berlin', 'steer', [choice('frankfurt', 2)])
+    await world.call('frankfurt', 'steer', [choice('berlin', 2)])
+    const mesh = tunnel('dublin.isp-a', 'frankfurt.isp-a')
+    const before = await received('dublin', mesh)
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    expect((await received('dublin', mesh)) - before).toBeGreaterThanOrEqual(5 * 84)
+  })
+
+  it('unreachable drops, and coming back restores', async () => {
+    await world.call('berlin', 'steer', [choice('frankfurt', 'unreachable')])
+    expect(await ping('b0', '10.3.10.10')).toBe(0)
+    await world.call('berlin', 'steer', [choice('frankfurt', 0)])
+    await world.call('frankfurt', 'steer', [choice('berlin', 0)])
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+  })
+
+  it('refuses a hop that the configuration does not have', async () => {
+    await expect(world.call('berlin', 'steer', [choice('frankfurt', 9)])).rejects.toMatchObject({ code: 'D036' })
+  })
+})
+
+describe('applying', () => {
+  it('a second time changes nothing', async () => {
+    for (const site of names) world.echoes(site)
+    for (const site of names) await set(site, configOf(site))
+    expect(names.flatMap((site) => world.echoes(site))).toEqual([])
+  })
+
+  it('answers every route vector as the model does', async () => {
+    for (const site of names) expect(await world.call<readonly Finding[]>(site, 'drift', configOf(site))).toEqual([])
+  })
+
+  it('a taken-back allow ends flows that it had let in', async () => {
+    await world.run('b0', '(ping -i 0.1 -c 40 -W 1 10.3.10.10 > /run/flow 2>&1 &) </dev/null')
+    expect(await eventually(async () => /icmp_seq=5/.test((await world.run('b0', 'cat /run/flow')).stdout))).toBe(true)
+    await set('berlin', configOf('berlin', { withRules: [] }))
+    expect(await eventually(async () => /40 packets transmitted/.test((await world.run('b0', 'cat /run/flow')).stdout))).toBe(true)
+    expect(Number(/(\d+) received/.exec((await world.run('b0', 'cat /run/flow')).stdout)?.[1])).toBeLessThan(40)
+    await set('berlin', configOf('berlin'))
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+  })
+
+  it('rotates a key beside the old one and loses no packet', async () => {
+    await world.run('b0', '(ping -i 0.05 -c 60 -W 1 10.3.10.10 > /run/rotation 2>&1 &) </dev/null')
+    for (const site of ['frankfurt', 'berlin'] as const) await set(site, configOf(site, { epochs: [0, 1] }), { prune: false })
+    expect((await world.run('berlin', 'ip -o link')).stdout).toContain('cwe2u0u0p1')
+    // What the agent's probes do: the new tunnel has answered before traffic moves to it.
+    expect(await eventually(async () => (await world.run('berlin', 'ping -6 -c 1 -W 1 fd42:cafe:1:1::7')).code === 0)).toBe(true)
+    for (const site of ['frankfurt', 'berlin'] as const) await set(site, configOf(site, { epochs: [1] }), { prune: false })
+    expect(await eventually(async () => /60 packets transmitted/.test((await world.run('b0', 'cat /run/rotation')).stdout))).toBe(true)
+    expect((await world.run('b0', 'cat /run/rotation')).stdout).toContain('60 received')
+    expect((await world.run('berlin', 'ip -o link')).stdout).toContain('cwe2u0u0p0')
+    for (const site of ['frankfurt', 'berlin'] as const) await set(site, configOf(site, { epochs: [1] }))
+    expect((await world.run('berlin', 'ip -o link')).stdout).not.toContain('cwe2u0u0p0')
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    for (const prune of [false, true]) for (const site of ['frankfurt', 'berlin'] as const) await set(site, configOf(site), { prune })
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+  })
+})
+
+describe('trouble', () => {
+  it('an agent that is killed takes no tunnel with it, and a new one finds everything in place', async () => {
+    await world.restart('berlin')
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    world.echoes('berlin')
+    await set('berlin', configOf('berlin'))
+    expect(world.echoes('berlin')).toEqual([])
+  })
+
+  it('a wireguard-go that is killed is noticed and replaced', async () => {
+    await world.run('berlin', 'pkill -KILL -f "^wireguard-go cwe2u0u0p0"')
+    expect(await eventually(async () => (await world.run('berlin', 'ip link show dev cwe2u0u0p0')).code !== 0)).toBe(true)
+    const findings = await world.call<readonly Finding[]>('berlin', 'drift', configOf('berlin'))
+    expect(findings.map((one) => one.code)).toContain('D020')
+    expect(findings.map((one) => one.code)).toContain('D024')
+    await set('berlin', configOf('berlin'))
+    expect(await world.call('berlin', 'drift', configOf('berlin'))).toEqual([])
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+  })
+
+  it('an uplink with a new address and router keeps its tunnels', async () => {
+    await world.run('internet', 'ip addr add 100.64.7.1/24 dev b-fiber')
+    await world.run('berlin', 'ip addr flush dev wan0; ip addr add 100.64.7.2/24 dev wan0; ip route add default via 100.64.7.1 dev wan0 metric 100')
+    expect(await eventually(async () => (await world.run('berlin', 'ip route show table 7700')).stdout.includes('via 100.64.7.1'))).toBe(true)
+    expect((await world.run('berlin', 'ip rule')).stdout).not.toContain('100.64.1.2')
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+  })
+
+  it('a tunnel whose uplink is gone does not leave by the other one', async () => {
+    await world.run('berlin', 'ip link set wan0 down')
+    expect((await world.run('berlin', 'ip route get 192.0.2.10 mark 0x10000')).code).not.toBe(0)
+    await world.run('berlin', 'ip link set wan0 up; ip route add default via 100.64.7.1 dev wan0 metric 100')
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+  })
+
+  it('rehandshake brings a tunnel back to a hub that was recreated', async () => {
+    const fiber = tunnel('berlin.fiber', 'frankfurt.isp-a')
+    const last = async (): Promise<number> => (await world.call<readonly TunnelCounters[]>('berlin', 'counters')).find((one) => one.tunnel === fiber)!.lastHandshake
+    await world.run('frankfurt', 'ip link del cwh0s0p0')
+    await set('frankfurt', configOf('frankfurt'))
+    await world.call('berlin', 'rehandshake', fiber)
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+    expect(await last()).toBeGreaterThan(0)
+  })
+})
+
+describe('wiping', () => {
+  it('leaves nothing of ours: no interface, route, rule, nexthop, table, address, process or sysctl', async () => {
+    await world.call('berlin', 'wipe')
+    expect(await world.call('berlin', 'state')).toMatch(/^(address 100\.64\.\d\.2\/24 dev wan\d\n)+$/)
+    expect((await world.run('berlin', 'nft list tables')).stdout).toBe('')
+    expect((await world.run('berlin', 'ip rule | wc -l; ip -6 rule | wc -l')).stdout).toBe('3\n2\n')
+    expect((await world.run('berlin', 'sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.nexthop_compat_mode')).stdout).toBe('0\n0\n1\n')
+    expect((await world.run('berlin', 'ls /run/wg-berlin; ls /run/state-berlin')).stdout).toBe('')
+    expect((await world.run('berlin', 'pgrep -f "^wireguard-go cwe"')).stdout).toBe('')
+  })
+})
