@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Features, OsInterface } from '#providers/device.ts'
-import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Finding, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, parseAddress } from '#src/net/address.ts'
 import type { Inventory } from '#src/wire/messages.ts'
 import type { Way } from './controller.ts'
@@ -47,12 +47,14 @@ export function checkRights(features: Features): void {
 const bare = (address: string): string => address.split('/')[0]!
 
 /** Ways out of this box: every interface that has an address and a router. */
-export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null): readonly Way[] {
+export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null, isUp: (tunnel: TunnelId) => boolean = () => false): readonly Way[] {
+  const anyUp = config?.tunnels.some((one) => isUp(one.id)) ?? false
   return interfaces.flatMap(({ name, addresses, router }) => {
     const address = addresses.map(bare).find((one) => !one.startsWith('fe80'))
     if (address === undefined || router === '') return []
     const uplink = config?.uplinks.find((one) => one.interface === name)
-    return [{ name: uplink ? `${uplink.id} (${name})` : name, localAddress: address }]
+    const own = config?.tunnels.filter((one) => one.uplink === uplink?.id) ?? []
+    return [{ name: uplink ? `${uplink.id} (${name})` : name, localAddress: address, doubtful: anyUp && own.length > 0 && !own.some((one) => isUp(one.id)) }]
   })
 }
 

@@ -14,8 +14,10 @@ export interface Way {
   /** For people, e.g. `fiber (eth0)`. */
   readonly name: string
   readonly localAddress: string | undefined
+  /** No path over this uplink is up: tried last. */
+  readonly doubtful: boolean
 }
-export const anyWay: Way = { name: 'this box', localAddress: undefined }
+export const anyWay: Way = { name: 'this box', localAddress: undefined, doubtful: false }
 
 export interface Credentials {
   readonly certificate: string
@@ -122,6 +124,8 @@ export function createController(initial: Target): Controller {
   let target = initial
   let ways: readonly Way[] = [anyWay]
   let good: Way = anyWay
+  /** The local address of the last answer. */
+  let goodAddress = ''
   let kept: { way: Way; agent: Agent } | null = null
 
   const agentFor = (way: Way, fresh: boolean): Agent => {
@@ -132,12 +136,13 @@ export function createController(initial: Target): Controller {
     }
     return kept.agent
   }
+  const isDoubtful = (address: string): boolean => ways.some((way) => way.doubtful && way.localAddress === address)
   const drop = () => {
     kept?.agent.destroy()
     kept = null
   }
 
-  function open(call: Call, way: Way, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
+  function open(call: Call, way: Way, onSocket: (socket: TLSSocket) => void, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       let socket: TLSSocket | null = null
       const body = call.body === undefined ? undefined : JSON.stringify(call.body)
@@ -158,6 +163,7 @@ export function createController(initial: Target): Controller {
       }
       request.on('socket', (of) => {
         socket = of as TLSSocket
+        onSocket(socket)
         if (request.reusedSocket) patience(connectTimeoutMs)
         else of.once('secureConnect', () => patience(answerTimeoutMs))
       })
@@ -175,12 +181,17 @@ export function createController(initial: Target): Controller {
 
   /** The way that worked last first; each of the others once. */
   async function overAnyWay(call: Call, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
-    const order = [good, ...[anyWay, ...ways].filter((way) => way !== good)]
+    const sure = [anyWay, ...ways].filter((way) => !way.doubtful)
+    const order = [...new Set([good, ...(isDoubtful(goodAddress) ? sure.toReversed() : sure), ...ways])]
     const reasons: string[] = []
     for (const way of order) {
       try {
-        await open(call, way, onResponse)
-        good = way
+        let socket: TLSSocket | null = null
+        await open(call, way, (used) => (socket = used), (response) => {
+          good = way
+          goodAddress = socket?.localAddress ?? ''
+          return onResponse(response)
+        })
         return
       } catch (error) {
         if (error instanceof AgentError || call.signal?.aborted) throw error
@@ -246,6 +257,10 @@ export function createController(initial: Target): Controller {
     setWays(next) {
       ways = next
       if (good !== anyWay) good = next.find((way) => way.localAddress === good.localAddress) ?? anyWay
+      if (!isDoubtful(goodAddress)) return
+      // What waits for an answer over a dead line asks again over another one at once.
+      drop()
+      good = next.find((way) => !way.doubtful) ?? good
     },
     close: drop,
   }

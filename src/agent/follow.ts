@@ -86,9 +86,17 @@ export function createFollower(of: FollowOptions): Follower {
   let wakeUp = () => {}
   let woken = false
 
+  const setWays = () => controller.setWays(waysOf(interfaces, running?.config ?? null, (tunnel) => prober.isUp(tunnel)))
+  let statusTimer: NodeJS.Timeout | null = null
   const wake = () => {
     woken = true
     wakeUp()
+    statusTimer ??= setTimeout(() => {
+      statusTimer = null
+      if (signal.aborted) return
+      setWays()
+      status()
+    }, coalesceMs)
   }
   const sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => {
@@ -265,7 +273,7 @@ export function createFollower(of: FollowOptions): Follower {
     switch (outcome.kind) {
       case 'confirmed':
         running = next
-        controller.setWays(waysOf(interfaces, next.config))
+        setWays()
         await keys.keepOnly([...next.config.interfaces, ...((await storedBundle(disk, identity, disk.state().previous))?.config.interfaces ?? [])].map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))
         await verifyKernel()
         break
@@ -283,7 +291,6 @@ export function createFollower(of: FollowOptions): Follower {
 
   /** A change that cut the box off is not tried again; one that met a controller that was away is, when that is back. */
   async function blame(trouble: Trouble): Promise<void> {
-    if (trouble.code === 'A34' || trouble.code === 'A35') return
     if (trouble.code === 'A32') {
       try {
         await report()
@@ -291,7 +298,9 @@ export function createFollower(of: FollowOptions): Follower {
         return
       }
     }
-    await disk.giveUp()
+    if (trouble.code === 'A32' || trouble.code === 'A33') await disk.giveUp()
+    // Something else is assigned by now: at once.
+    if (trouble.code === 'A36') retryAt = 0
   }
 
   async function refuse(triple: Triple, trouble: Trouble): Promise<void> {
@@ -314,7 +323,7 @@ export function createFollower(of: FollowOptions): Follower {
     const now = await driver.inventory()
     if (canonicalJson(now) === canonicalJson(interfaces)) return
     interfaces = now
-    controller.setWays(waysOf(interfaces, running?.config ?? null))
+    setWays()
     log('uplinks', (running?.config.uplinks.map((uplink) => uplink.interface) ?? now.map((one) => one.name)).map((name) => `${name} ${now.find((one) => one.name === name)?.addresses[0] ?? 'has no address'}`).join(', '))
     wake()
   }
@@ -392,7 +401,7 @@ export function createFollower(of: FollowOptions): Follower {
       await settle(disk)
       interfaces = await driver.inventory()
       running = await storedBundle(disk, identity, disk.state().confirmed)
-      controller.setWays(waysOf(interfaces, running?.config ?? null))
+      setWays()
       if (running) {
         log('boot', `runs ${tripleText(running.triple)}, the last confirmed bundle`)
         await restore({ driver, prober, keys }, running)

@@ -1,5 +1,6 @@
 /** causeway-agent: wires the parts to this system. Exit codes as in the CLI: 0, 1 failed, 2 usage, 10 the box lacks something. */
 import { existsSync, readFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { DeviceDriver } from '#providers/device.ts'
@@ -77,6 +78,12 @@ async function joinAndRun(args: Arguments): Promise<number> {
   if (args.command === 'enrol') return 0
   if (args.dryRun) return dryRun({ files, identity, driver: await linux(state, true), out })
   const lock = await takeLockSoon(state, signal)
+  // Probes are answered within milliseconds or taken for lost: before other work of the box, where that is permitted.
+  try {
+    setPriority(-10)
+  } catch {
+    // Not permitted.
+  }
   try {
     await run({
       state,
@@ -112,12 +119,12 @@ async function takeLockSoon(state: string, signal: AbortSignal) {
 function sayWhenGreen(identity: Identity): (status: Status) => void {
   let said = ''
   return (status) => {
-    if (said === 'GREEN' || status.light === said || status.paths.length === 0) return
+    if (said === 'GREEN' || status.light === said || status.paths.length === 0 || status.paths.some((one) => one.state === 'INIT')) return
     said = status.light
     out(`[5/6] tunnels      ${status.uplinks.map(({ uplink, up, of }) => `${uplink} ${up}/${of}`).join(' · ')}\n`)
     const proven = status.paths.filter((one) => one.rttMs !== null).map((one) => `${one.tunnel.split('--')[1]?.split('.')[0] ?? one.tunnel} answers in ${one.rttMs!.toFixed(0)} ms over ${one.tunnel.split('--')[0]?.split('.')[1] ?? ''}`)
     if (proven.length > 0) out(`[6/6] proven       ${proven.join(', ')}\n`)
-    const leave = { GREEN: 'You can leave.', YELLOW: `It ${status.says}.`, RED: `${status.says}.` }[status.light]
+    const leave = status.light === 'GREEN' ? 'You can leave.' : `${status.says[0]!.toUpperCase()}${status.says.slice(1)}.`
     out(`${status.light}. ${leave} Confirmation code ${identity.confirmationCode} (the engineer sees the same).\n`)
   }
 }

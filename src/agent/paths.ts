@@ -28,7 +28,13 @@ export interface ProbedPath {
   activeUntil: number
   rehandshakeAt: number
   rehandshakes: number
+  /** Its uplink may be dead: not chosen until it answers. */
+  suspect: boolean
+  suspectSince: number
 }
+
+/** A handshake whose first packet was lost is tried again by WireGuard only after 5 s. */
+export const rehandshakeFirstMs = 1_000
 
 export const keyOf = (of: Pick<ReadyTunnel, 'id' | 'linkEpoch'>): string => `${of.linkEpoch} ${of.id}`
 const searching: ProbeTiming = { intervalMs: 200, multiplier: 3 }
@@ -49,8 +55,10 @@ export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number
     highest: 0,
     reflected: 0,
     activeUntil: Number.NEGATIVE_INFINITY,
-    rehandshakeAt: Number.POSITIVE_INFINITY,
+    rehandshakeAt: tunnel.initiates ? at + rehandshakeFirstMs : Number.POSITIVE_INFINITY,
     rehandshakes: 0,
+    suspect: false,
+    suspectSince: at,
   }
 }
 export const newPath = (tunnel: ReadyTunnel, config: SiteConfig, at: number): Path =>
@@ -69,7 +77,7 @@ export const sentTick = (of: ProbedPath, sequence: number): number | undefined =
 export function timingOf(of: ProbedPath, at: number, silentMs: number, primaryDegraded: boolean): ProbeTiming {
   // As long as the far end isn't sure of the path, it needs probes as fast as we did.
   const unsure = of.path.alive === 'UP' && of.tunnel.decides && of.path.remoteState !== 'UP' && of.path.remoteState !== 'DEGRADED'
-  const active = of.role === 'active' || at < of.activeUntil
+  const active = of.role === 'active' || at < of.activeUntil || (of.suspect && of.tunnel.decides)
   return timingFor({ state: unsure ? 'INIT' : of.path.alive, role: active ? 'active' : of.role, silentMs, primaryDegraded })
 }
 

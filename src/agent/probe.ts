@@ -12,7 +12,8 @@ import { nextProbeAt } from '#src/path/timing.ts'
 import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, noTunnel, type Probe, type Reply } from '#src/wire/stamp.ts'
 import type { Choice } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
-import { createProbed, keyOf, newPath, type ProbedPath, remember, sentTick, standbyRole, standsFor, timingOf } from './paths.ts'
+import { createAlarm } from './alarm.ts'
+import { createProbed, keyOf, newPath, type ProbedPath, rehandshakeFirstMs, remember, sentTick, standbyRole, standsFor, timingOf } from './paths.ts'
 import type { OpenSocket } from './sockets.ts'
 import { why } from './trouble.ts'
 
@@ -46,8 +47,15 @@ export interface Prober {
 }
 
 const demotionMs = 250
+const clockStepMs = 10_000
+/** A path is suspected when it has been silent for so many of its intervals; it is DOWN after three. */
+const suspectAfter = 1.5
+/**
+ * With no way left the last one is kept for a while: an agent that is restarted at the far end answers no probe, and
+ * its data plane goes on.
+ */
+const lastChoiceMs = 5_000
 const reopenMs = 1_000
-const rehandshakeFirstMs = 1_000
 const rehandshakeMostMs = 60_000
 const groupKey = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
 
@@ -62,20 +70,24 @@ export function createProber(options: ProberOptions): Prober {
   let current = new Map<string, Selection['hop']>()
   /** The far site's latest word: class index → tunnel index. */
   const announced = new Map<SiteId, readonly number[]>()
+  /** When that was said, by the far end's clock: words over a slow path arrive after newer ones over a fast one. */
+  const announcedAt = new Map<SiteId, number>()
   let views = new Map<SiteId, number[]>()
+  /** Groups whose ways are all DOWN: since when. */
+  const lostAt = new Map<string, number>()
   let held = false
   let lag = noHold
-  let timer: NodeJS.Timeout | null = null
-  let wakeAt = Number.POSITIVE_INFINITY
   let dirty = false
   let nextSecond = 0
 
   const classIndex = (of: SiteConfig, id: string): number => of.classes.findIndex((one) => one.id === id)
   const healthFor =
-    (position: number) =>
+    (position: number, now: number, trusting: boolean) =>
     (tunnel: TunnelId): HopHealth | undefined => {
       const record = byTunnel.get(tunnel)
-      return record && position >= 0 ? health(record.path, position) : undefined
+      if (!record || position < 0) return undefined
+      const of = health(record.path, position)
+      return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
     }
 
   function choose(of: SiteConfig, group: Group, now: number): Selection {
@@ -84,12 +96,23 @@ export function createProber(options: ProberOptions): Prober {
     const before = current.get(groupKey(group)) ?? 'unreachable'
     if (!trafficClass) return { hop: 'unreachable', reason: 'all-down' }
     const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)
-    if (direct && !direct.tunnel.decides) {
-      const index = announced.get(direct.tunnel.remote)?.[trafficClass.index]
-      const tunnel = index === undefined || index === noTunnel ? undefined : tunnelByIndex.get(index)
-      return follow(group, healthFor(position), trafficClass.sla, before, now, tunnel)
+    const index = direct && !direct.tunnel.decides ? announced.get(direct.tunnel.remote)?.[trafficClass.index] : undefined
+    const followed = index === undefined || index === noTunnel ? undefined : tunnelByIndex.get(index)
+    const choice = follow(group, healthFor(position, now, false), trafficClass.sla, before, now, followed)
+    if (choice.hop !== 'unreachable') return choice
+    // Better a doubtful way than none.
+    return select(group, healthFor(position, now, true), trafficClass.sla, before, now)
+  }
+
+  /** Whether a group that lost its last way still keeps it. */
+  function lingers(key: string, before: Selection['hop'] | undefined, hop: Selection['hop'], now: number): boolean {
+    if (hop !== 'unreachable' || before === undefined || before === 'unreachable') {
+      lostAt.delete(key)
+      return false
     }
-    return select(group, healthFor(position), trafficClass.sla, before, now)
+    const since = lostAt.get(key) ?? now
+    lostAt.set(key, since)
+    return now - since < lastChoiceMs
   }
 
   /** Chooses for every group, and moves those whose choice changed, in one batch. */
@@ -97,19 +120,25 @@ export function createProber(options: ProberOptions): Prober {
     dirty = false
     if (!config || held || isHeld(lag, now)) return
     const moved: Choice[] = []
+    const moves = new Map<string, { readonly remote: string; readonly move: string; readonly classes: string[]; readonly to: string }>()
     for (const group of config.groups) {
       const { hop, reason } = choose(config, group, now)
       const key = groupKey(group)
       const before = current.get(key)
-      if (before === hop) continue
+      if (lingers(key, before, hop, now) || before === hop) continue
       current.set(key, hop)
       moved.push({ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop })
       const name = (of: Selection['hop'] | undefined) => (of === undefined || of === 'unreachable' ? 'unreachable' : (group.via[of]?.tunnel ?? 'unreachable'))
-      if (group.arrived === 'anywhere') options.event('steer', `${group.remote} ${group.trafficClass}: ${name(before)} → ${name(hop)} (${reason})`, { remote: group.remote, class: group.trafficClass, to: name(hop), reason })
+      if (group.arrived !== 'anywhere') continue
+      const move = `${name(before)} → ${name(hop)} (${reason})`
+      const told = moves.get(`${group.remote} ${move}`)
+      if (told) told.classes.push(group.trafficClass)
+      else moves.set(`${group.remote} ${move}`, { remote: group.remote, move, classes: [group.trafficClass], to: name(hop) })
     }
     if (moved.length === 0) return
     options.steer(moved).catch((error: unknown) => options.event('steer', `could not move traffic: ${why(error)}`))
     announce(now)
+    for (const { remote, move, classes, to } of moves.values()) options.event('steer', `${remote} ${classes.join(', ')}: ${move}`, { remote, classes, to })
     options.changed()
   }
 
@@ -131,8 +160,9 @@ export function createProber(options: ProberOptions): Prober {
     }
     for (const record of records.values()) {
       const theirs = announced.get(record.tunnel.remote)?.includes(record.tunnel.index) ?? false
-      const role = inUse.has(record.tunnel.id) || theirs ? 'active' : standbyRole(record.tunnel)
-      if (record.role === 'active' && role !== 'active') record.activeUntil = now + demotionMs
+      // How often probes come is the deciding end's choice, so the other end goes by its word and not by its own choice.
+      const role = theirs || (record.tunnel.decides && inUse.has(record.tunnel.id)) ? 'active' : standbyRole(record.tunnel)
+      if (record.role === 'active' && role !== 'active' && record.tunnel.decides) record.activeUntil = now + demotionMs
       record.role = role
       const view = views.get(record.tunnel.remote)!
       const said = before.get(record.tunnel.remote)
@@ -171,10 +201,14 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   /** What the far end says, whether in a probe or in a reply. */
-  function hear(record: ProbedPath, said: EndView): void {
+  function hear(record: ProbedPath, said: EndView, sentAt: number): void {
     const { path } = record
     if (path.remoteState !== said.state || path.remoteDraining !== said.draining) dirty = true
     hearRemote(path, said.state, said.draining)
+    const behind = (announcedAt.get(record.tunnel.remote) ?? Number.NEGATIVE_INFINITY) - sentAt
+    // Much older is no late word: its clock was set back.
+    if (behind > 0 && behind < clockStepMs) return
+    announcedAt.set(record.tunnel.remote, sentAt)
     const before = announced.get(record.tunnel.remote)
     if (before?.length === said.view.length && before.every((one, i) => one === said.view[i])) return
     announced.set(record.tunnel.remote, said.view)
@@ -193,8 +227,9 @@ export function createProber(options: ProberOptions): Prober {
     const stale = record.received > 0 && probe.sequence < record.highest
     record.received++
     record.highest = Math.max(record.highest, probe.sequence)
-    if (!stale) hear(record, probe)
+    if (!stale) hear(record, probe, probe.sentAt)
     if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
+    if (record.suspect && record.path.follows) clear(record)
     const wall = options.wall()
     const length = encodeReply(packet, { ...endView(record), sequence: record.reflected++ >>> 0, session: probe.session, sentAt: wall, receivedAt: wall, probeSequence: probe.sequence, probeSentAt: probe.sentAt, probeTtl: 255 })
     record.socket?.send(packet, length, record.tunnel.farInside)
@@ -204,7 +239,8 @@ export function createProber(options: ProberOptions): Prober {
     if (reply.session !== record.session) return
     const sent = sentTick(record, reply.probeSequence)
     if (sent === undefined) return
-    if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply)
+    if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt)
+    if (record.suspect) clear(record)
     probeAnswered(record.path, now, reply.probeSequence, now - sent)
   }
 
@@ -233,10 +269,52 @@ export function createProber(options: ProberOptions): Prober {
       record.rehandshakes = 0
       record.rehandshakeAt = now + rehandshakeFirstMs
     } else if (after !== 'DOWN') record.rehandshakeAt = Number.POSITIVE_INFINITY
+    if (after === 'DOWN' && record.path.follows && record.role === 'active') doubtUnheard(record)
     byTunnel = standsFor(records.values())
     retimeRecord(record, now)
     options.changed()
   }
+
+  /** A standby that shares a line with `record`, at this end or at the other. */
+  const isSibling = (record: ProbedPath, other: ProbedPath): boolean =>
+    other !== record &&
+    other.role !== 'active' &&
+    other.path.alive === 'UP' &&
+    (other.tunnel.uplink === record.tunnel.uplink || (other.tunnel.remote === record.tunnel.remote && other.tunnel.remoteUplink === record.tunnel.remoteUplink))
+
+  /** The end that follows hears the other's questions: a sibling that wasn't asked since then is on the dead line, too. */
+  function doubtUnheard(record: ProbedPath): void {
+    for (const other of records.values()) {
+      if (other.suspect || other.tunnel.decides || !isSibling(record, other) || other.path.lastReplyAt > record.path.quietFrom) continue
+      other.suspect = true
+      other.suspectSince = record.path.quietFrom
+    }
+  }
+
+  /**
+   * A silent active path throws doubt on all that share a line with it: they are probed at once, so that when it is declared
+   * DOWN it is known which of them answer, and traffic isn't moved from one dead path to the next.
+   */
+  function suspectSiblings(now: number): void {
+    for (const record of records.values()) {
+      const { path, tunnel } = record
+      if (record.role !== 'active' || path.alive !== 'UP' || !tunnel.decides || record.suspect) continue
+      if (now - path.quietFrom < suspectAfter * path.timing.intervalMs + path.jitterMs) continue
+      for (const other of records.values()) {
+        if (other.suspect || !other.tunnel.decides || !isSibling(record, other)) continue
+        other.suspect = true
+        other.nextAt = now
+        other.suspectSince = now
+        retimeRecord(other, now)
+      }
+    }
+  }
+  function clear(record: ProbedPath): void {
+    record.suspect = false
+    dirty = true
+  }
+  /** Suspected, asked, and silent for longer than an answer takes. */
+  const isMute = (record: ProbedPath, now: number): boolean => record.suspect && now - record.suspectSince > Math.max(record.path.rttMs * 1.25 + 4 * record.path.jitterMs, 20)
 
   function openSocket(record: ProbedPath): void {
     record.socket = options.open(
@@ -256,10 +334,9 @@ export function createProber(options: ProberOptions): Prober {
 
   /** The one timer: silence first, then probes, so that the probes already carry the new choice. */
   function run(): void {
-    timer = null
     const now = options.tick()
-    const late = now - wakeAt
-    wakeAt = Number.POSITIVE_INFINITY
+    const late = now - alarm.at
+    alarm.clear()
     const wereUp = [...records.values()].filter((one) => one.path.alive === 'UP')
     const everySecond = now >= nextSecond
     for (const record of records.values()) {
@@ -275,6 +352,7 @@ export function createProber(options: ProberOptions): Prober {
       // `returnAfter` runs out with time alone.
       dirty = true
     }
+    suspectSiblings(now)
     const fell = wereUp.filter((one) => one.path.alive !== 'UP').length
     const windowMs = Math.min(...[...records.values()].map((one) => one.path.timing.intervalMs * one.path.timing.multiplier), 600)
     lag = holdThroughLag(lag, { now, lagMs: late, windowMs, fell, wereUp: wereUp.length })
@@ -287,18 +365,25 @@ export function createProber(options: ProberOptions): Prober {
     arm(now)
   }
 
+  const suspicionAt = (record: ProbedPath): number =>
+    record.role === 'active' && record.tunnel.decides && record.path.alive === 'UP' && hasUnsuspectedSibling(record) ? record.path.quietFrom + suspectAfter * record.path.timing.intervalMs + record.path.jitterMs + 1 : Number.POSITIVE_INFINITY
+  function hasUnsuspectedSibling(record: ProbedPath): boolean {
+    for (const other of records.values()) {
+      if (!other.suspect && other.tunnel.decides && isSibling(record, other)) return true
+    }
+    return false
+  }
+
   function arm(now: number): void {
     if (records.size === 0) return
     let at = Math.min(nextSecond, isHeld(lag, now) ? lag.until : Number.POSITIVE_INFINITY)
     for (const record of records.values()) {
-      at = Math.min(at, deadline(record.path), record.rehandshakeAt, record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY, record.socket ? Number.POSITIVE_INFINITY : record.reopenAt)
+      at = Math.min(at, suspicionAt(record), deadline(record.path), record.rehandshakeAt, record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY, record.socket ? Number.POSITIVE_INFINITY : record.reopenAt)
     }
-    if (timer !== null && wakeAt <= at) return
-    if (timer !== null) clearTimeout(timer)
-    wakeAt = at
-    timer = setTimeout(run, Math.max(0, Math.ceil(at - now)))
+    alarm.set(at)
   }
 
+  const alarm = createAlarm(options.tick, run)
   function forget(record: ProbedPath): void {
     record.socket?.close()
     records.delete(keyOf(record.tunnel))
@@ -344,8 +429,7 @@ export function createProber(options: ProberOptions): Prober {
       tunnelByIndex = new Map(next.tunnels.map((tunnel) => [tunnel.index, tunnel.id]))
       current = new Map(choices.map((choice) => [groupKey(choice), choice.hop]))
       dirty = true
-      if (timer !== null) clearTimeout(timer)
-      timer = null
+      alarm.clear()
       views = new Map()
       announce(now)
       run()
@@ -382,8 +466,7 @@ export function createProber(options: ProberOptions): Prober {
     },
     isUp: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'UP',
     close() {
-      if (timer !== null) clearTimeout(timer)
-      timer = null
+      alarm.clear()
       for (const record of [...records.values()]) forget(record)
       config = null
     },

@@ -51,12 +51,12 @@ describe('two agents in the lab', () => {
   afterAll(async () => {
     await running?.stop()
     await controller?.stop()
-    if (!process.env["KEEP"]) rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   })
 
   it('enrol, make their keys, and bring every path up by confirmed commits', async () => {
     await until('both green', 60, () => ['frankfurt', 'berlin'].every((site) => status(site).light === 'GREEN' && status(site).paths.length === 4))
-    expect(controller.permits.length).toBeGreaterThanOrEqual(4)
+    expect(controller.permits.length).toBeGreaterThanOrEqual(2)
     for (const site of ['frankfurt', 'berlin']) {
       expect(status(site).state).toMatchObject({ commit: { state: 'confirmed' }, confirmed: controller.assigned.get(site)!.triple })
       expect(logOf(`agent-${site}`)).toContain('keys made here, never leave this box')
