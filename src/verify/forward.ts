@@ -231,7 +231,7 @@ export function anyDelivery(models: readonly Model[], from: NodeId, packets: Pac
       if (decision.kind === 'split') return again(decision.pieces)
       if (decision.value.kind === 'deliver') return { packets: piece, path, at: id }
       if (decision.value.kind === 'drop') continue
-      for (const hop of representatives(model, decision.value.group)) {
+      for (const hop of representatives(model, id, decision.value.group)) {
         const next = follow(model, node, hop, piece)
         if (next.kind === 'split') return again(next.pieces)
         if (next.value.kind === 'drop') continue
@@ -247,12 +247,13 @@ const arrivalOver = (model: Model, hop: Hop, from: NodeId): Arrival | undefined 
   const tunnel = model.tunnel(hop.tunnel)
   return tunnel && { kind: 'tunnel', tunnel, from }
 }
-/** All tunnels of one role to one node lead to the same place: the first of each. */
-function representatives(model: Model, group: Group): readonly Hop[] {
+/** All tunnels of one role to one node lead to the same place: the first of each that joins the two. */
+function representatives(model: Model, at: NodeId, group: Group): readonly Hop[] {
   const seen = new Set<string>()
   return group.via.filter((hop) => {
-    const key = `${hop.next} ${model.tunnel(hop.tunnel)?.role ?? ''}`
-    return seen.has(key) ? false : seen.add(key)
+    const tunnel = model.tunnel(hop.tunnel)
+    const key = `${hop.next} ${tunnel?.role ?? ''}`
+    return tunnel && joins(tunnel, at, hop.next) && !seen.has(key) ? seen.add(key) : false
   })
 }
 function first<T, R>(of: readonly T[], find: (one: T) => R | null): R | null {

@@ -48,6 +48,16 @@ function sound(of: Reader): Sketch {
 /** Every fallback is kept for a while after the first choice is back. */
 const patient = (one: Site): Site => ({ ...one, groups: one.groups.map((group) => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })) })
 
+/** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */
+function careless(of: Reader, fabric: Fabric): Fabric {
+  const everything = [{ a: prefix('10.0.0.0/16'), b: prefix('10.0.0.0/16') }]
+  const astray = (site: Site, group: Group): Group => {
+    const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => end.site === site.id)))
+    return { ...group, via: [...group.via, { tunnel: tunnel.id, next: tunnel.ends.find((end) => end.site !== site.id)!.site, stage: group.via[0]?.stage ?? 0, cost: 1, returnAfter: 0 }] }
+  }
+  return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, transits: everything, groups: site.groups.map((group) => (of.chance(30) ? astray(site, group) : group)) })) }
+}
+
 /** One mistake, as a faulty compiler could make it. */
 function damage(of: Reader, fabric: Fabric): Fabric {
   const victim = of.pick(fabric.sites)
@@ -59,7 +69,11 @@ function damage(of: Reader, fabric: Fabric): Fabric {
     const i = of.below(Math.max(1, list.length))
     return list.map((one, at) => (at === i ? edit(one) : one))
   }
-  const narrow = (text: string): string => (text.endsWith('/30') ? `${text.slice(0, -3)}/31` : text)
+  /** Half of it, or one address. */
+  const narrow = (text: string): string => {
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(text) ?? []
+    return net === '' ? text : of.pick([`${net}${last}/31`, `${net}${Number(last) + 2}/31`, `${net}${Number(last) + of.below(4)}/32`])
+  }
   const hop = (edit: (one: Hop) => Hop) => (site: Site) => ({ groups: oneOf(site.groups, (group): Group => ({ ...group, via: oneOf(group.via, edit) })) })
   const edits: readonly ((site: Site) => Partial<Site>)[] = [
     (site) => ({ routes: without(site.routes) }),
@@ -82,12 +96,13 @@ const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((t
   const of = reader(tape)
   let fabric = build(sound(of))
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)
   return fabric
 })
 const seen = { held: 0, lost: 0, waiting: 0, isolated: 0, leaking: 0 }
 
-test('verify and brute force agree on every expectation of thousands of small networks, sound and damaged', () => {
+test('verify and brute force agree on every expectation of a thousand small networks, sound and damaged', () => {
   fc.assert(
     fc.property(network, (fabric) => {
       const truth = oracle(fabric)
@@ -108,7 +123,7 @@ test('verify and brute force agree on every expectation of thousands of small ne
         if (held) expect(own.some((finding) => finding.code === 'V004'), one.id).toBe(!always)
       }
     }),
-    { numRuns: 2_000, seed: 7 },
+    { numRuns: 1_200, seed: 7 },
   )
   // The property means something only if all verdicts occur.
   for (const count of Object.values(seen)) expect(count, JSON.stringify(seen)).toBeGreaterThan(10)
