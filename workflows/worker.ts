@@ -30,17 +30,9 @@ export interface RunningWorker {
 export async function startWorker({ address, namespace, deps, cache, interceptors = [], log = () => {} }: WorkerOptions): Promise<RunningWorker> {
   install(log)
   const [codePath, connection] = await Promise.all([workflowBundle(cache), NativeConnection.connect({ address })])
-  const worker = await Worker.create({
-    connection,
-    namespace,
-    taskQueue: taskQueue.workflows,
-    workflowBundle: { codePath },
-    activities: createActivities(deps),
-    maxCachedWorkflows: 500,
-    // After a SIGKILL the server offers tasks to the dead worker's own queue for this long first.
-    stickyQueueScheduleToStartTimeout: '1s',
-    shutdownGraceTime: '5s',
-    interceptors: { activity: [...interceptors] },
+  const worker = await create().catch(async (error: unknown) => {
+    await connection.close()
+    throw error
   })
   const done = worker.run().finally(() => connection.close())
   return {
@@ -49,6 +41,21 @@ export async function startWorker({ address, namespace, deps, cache, interceptor
       if (worker.getState() === 'RUNNING') worker.shutdown()
       await done
     },
+  }
+
+  function create(): Promise<Worker> {
+    return Worker.create({
+      connection,
+      namespace,
+      taskQueue: taskQueue.workflows,
+      workflowBundle: { codePath },
+      activities: createActivities(deps),
+      maxCachedWorkflows: 500,
+      // After a SIGKILL the server offers tasks to the dead worker's own queue for this long first.
+      stickyQueueScheduleToStartTimeout: '1s',
+      shutdownGraceTime: '5s',
+      interceptors: { activity: [...interceptors] },
+    })
   }
 }
 

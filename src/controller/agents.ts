@@ -109,6 +109,8 @@ export function agentsApp({ store, authority, enrolment, reports, notifications,
       trustVersion: authority.trustPayload.version,
       serverTime: now().toISOString(),
       reportEverySeconds,
+      // Its peers have let go of it; until then a leaving site keeps what is assigned.
+      ...(row?.state === 'DECOMMISSIONING' && row.assigned === null ? { wipe: true } : {}),
     }
     return c.json(answer)
   })

@@ -95,7 +95,14 @@ export const Report = z.object({
   headlessSince: z.nullable(z.string()),
 })
 export type Report = z.infer<typeof Report>
-export const ReportAnswer = z.object({ assigned: z.nullable(z.object({ triple: Triple, hash: z.string() })), trustVersion: z.int(), serverTime: z.string(), reportEverySeconds: z.number() })
+export const ReportAnswer = z.object({
+  assigned: z.nullable(z.object({ triple: Triple, hash: z.string() })),
+  trustVersion: z.int(),
+  serverTime: z.string(),
+  reportEverySeconds: z.number(),
+  /** The site is decommissioned and its peers have let go: remove everything, report `running: null` once more, then destroy the keys. */
+  wipe: z.optional(z.boolean()),
+})
 export type ReportAnswer = z.infer<typeof ReportAnswer>
 export const Hint = z.object({ assigned: z.nullable(Triple) })
 

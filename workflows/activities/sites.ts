@@ -57,9 +57,13 @@ export function siteActivities(deps: Deps) {
         const row = await lockKnown(tx, site)
         const token = await tokens.get(tx, command.tokenId)
         if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId) throw new Refused(finding('C082', 'error', `token ${command.tokenId} was not made for ${site}`))
-        if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
-        for (const old of await claims.ofSite(tx, site)) if (old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
-        await move(tx, row, 'invited', null, command.operationId)
+        // Told late: the box was quicker, and its claim has made the site INVITED already.
+        const late = token.redeemed_at !== null && row.state !== 'DECLARED'
+        if (!late) {
+          if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
+          await supersede(tx, site, token.id)
+          await move(tx, row, 'invited', null, command.operationId)
+        }
         await operations.end(tx, command.operationId, 'succeeded')
         return null
       })
@@ -71,13 +75,17 @@ export function siteActivities(deps: Deps) {
         const row = await sites.lock(tx, site)
         const claim = await claims.get(tx, claimId)
         if (row === undefined || claim === undefined || claim.site !== site || claim.state === 'superseded') return
-        if (claim.state === 'quarantined') {
-          await move(tx, row, 'doubted', finding('C086', 'error', `a second box (serial ${claim.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
+        const known = (await claims.ofSite(tx, site)).filter(({ token_id, state }) => token_id === claim.token_id && state === 'quarantined')
+        if (known.length > 0) {
+          // Only a site that nobody has enrolled yet: what a stranger does with a spent token harms nobody else.
+          if (row.state !== 'CLAIMED') return
+          await move(tx, row, 'doubted', finding('C086', 'error', `a second box (serial ${known[0]?.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
           return
         }
-        // The endpoint judged the token in time, even if its end was noticed here first.
-        const invited = row.state === 'EXPIRED' ? await move(tx, row, 'invited', null) : row
-        const claimed = await move(tx, invited, 'claimed', null)
+        if (row.device === claim.thumbprint) return
+        // The endpoint judged the token in time, even if its end, or its very making, is noticed here only now.
+        const ready = row.state === 'INVITED' ? row : await invitedBy(tx, row, claim.token_id)
+        const claimed = await move(tx, ready, 'claimed', null)
         if (claimed.state === 'CLAIMED' && row.role === 'edge') await enrol(tx, claimed, claim)
       })
     },
@@ -173,6 +181,19 @@ export async function move(tx: Tx, row: SiteRow, event: SiteEvent, why: Finding 
   const text = why === null ? `${row.id} is ${to}` : `${row.id} is ${to}: ${why.says}`
   await events.emit(tx, { ...(operationId === undefined ? {} : { operationId }), subject: `site/${row.id}`, kind: `site.${to.toLowerCase()}`, text, data: { from: row.state } })
   return { ...row, state: to }
+}
+
+/** A newer token than the one that the site's claims came with starts over. */
+async function invitedBy(tx: Tx, row: SiteRow, tokenId: string): Promise<SiteRow> {
+  const newest = await tokens.newest(tx, row.id)
+  const first = (await claims.ofSite(tx, row.id)).every(({ token_id, state }) => token_id === tokenId || state === 'superseded')
+  if (newest?.id !== tokenId || (row.state === 'CLAIMED' && first)) return row
+  await supersede(tx, row.id, tokenId)
+  return await move(tx, row, 'invited', null)
+}
+
+async function supersede(tx: Tx, site: string, tokenId: string): Promise<void> {
+  for (const old of await claims.ofSite(tx, site)) if (old.token_id !== tokenId && old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
 }
 
 async function enrol(tx: Tx, row: SiteRow, claim: { readonly id: string; readonly thumbprint: string }, operationId?: string): Promise<void> {

@@ -64,7 +64,8 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     const claimId = `claim-${randomUUID()}`
     const inventory = { serial: `XJ-${site}`, hostname: site, os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] } as const
     await store.transaction(async (tx) => {
-      await claims.insert(tx, { id: claimId, tokenId, site, thumbprint, sealingKey: randomBytes(32).toString('base64'), serial: inventory.serial, inventory: { ...inventory, interfaces: [] }, state: 'claimed' })
+      const role = (await sites.get(tx, site))?.role
+      await claims.insert(tx, { id: claimId, tokenId, site, thumbprint, sealingKey: randomBytes(32).toString('base64'), serial: inventory.serial, inventory: { ...inventory, interfaces: [] }, state: role === 'edge' ? 'enrolled' : 'claimed' })
       await tokens.redeem(tx, tokenId, claimId)
     })
     let told = false

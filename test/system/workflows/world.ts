@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compile } from '#src/compile/compile.ts'
-import { configure } from '#src/compile/configure.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { createCommands, type Commands } from '#src/controller/commands.ts'
 import { allocations, commands as rows, events, network, operations, plans, sites, type Store, tokens } from '#src/controller/store/index.ts'
@@ -12,13 +11,10 @@ import type { OperationRow } from '#src/controller/store/operations.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { startTestDatabase } from '#test/contract/store/fixture.ts'
-import type { Model } from '#workflows/activities/index.ts'
 import { defaultTiming, type Timing } from '#workflows/contract.ts'
 import { startFleet, type Fleet, type Gateway } from './fleet.ts'
+import { model } from './model.ts'
 import { startTemporal, type TestTemporal } from './server.ts'
-
-const held = { findings: [], proof: { expects: 1, held: 1, failures: 1, checks: 1 } } as const
-export const model: Model = { compile, configure, verify: () => held, verifyTransition: () => held, compilerVersion }
 
 export const impatient: Timing = { ...defaultTiming, coalesce: 100, deliver: 10_000, margin: 500, paths: 20_000, soak: 50, again: 200, wipe: 5_000 }
 
@@ -51,7 +47,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'cw-workflows-'))
   const [database, temporal] = await Promise.all([startTestDatabase(), startTemporal(folder)])
   const store = await database.store()
-  const connect = () => createCommands({ address: temporal.address, namespace: 'default', network: 'demo', timing })
+  const connect = () => createCommands({ address: temporal.address, namespace: 'default', timing })
   let commands = await connect()
   const fleet = startFleet(store, () => commands)
   const secrets: string[] = []
@@ -73,10 +69,10 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       const planId = `p-${randomUUID()}`
       await plans.insert(store.db, {
         id: planId, base: (await network.get(store.db))?.head ?? 0, intent, intentHash: contentHash(intent), plan: {}, verdict: 'passed', findings: [],
-        fabric: compiled.fabric, fabricHash: contentHash(compiled.fabric), claims: compiled.claims, proof: held.proof, compiler: compilerVersion, createdBy: 'test',
+        fabric: compiled.fabric, fabricHash: contentHash(compiled.fabric), claims: compiled.claims, proof: model.verify(compiled.fabric).proof, compiler: compilerVersion, createdBy: 'test',
       })
       const command = await record('apply', `network/${intent.network}`, { planId })
-      await commands.apply({ ...command, planId })
+      await commands.apply(intent.network, { ...command, planId })
       return command.operationId
     },
     record,

@@ -1,0 +1,149 @@
+/**
+ * A worker is killed by SIGKILL at every boundary of every activity, once before and once after; a controller loses its
+ * Temporal database in the middle of a rollout. Nothing is done twice, nothing is left undone.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { operations, sites } from '#src/controller/store/index.ts'
+import { recorded } from '#test/replay/histories.ts'
+import { createActivities } from '#workflows/activities/index.ts'
+import { activitiesOf, fetchHistories, leaks } from './histories.ts'
+import { liveThrough, onboardAll, small } from './life.ts'
+import { model } from './model.ts'
+import { startWorld, type World } from './world.ts'
+
+/** `onboard readProvisioning`, once each, from the recorded histories. */
+const scheduled = [...new Set(recorded().flatMap(activitiesOf))].sort()
+
+test('the recorded histories use every activity that there is', () => {
+  const known = Object.keys(createActivities({ store: {} as never, model, offlineAfter: 0 })).sort()
+  expect([...new Set(scheduled.map((of) => of.split(' ')[1]))].sort()).toEqual(known)
+})
+
+let world: World | undefined
+let worker: Worker | undefined
+async function start(how: { readonly boundaries?: boolean }) {
+  world = await startWorld()
+  worker = keepWorking(world, how)
+  return { world, worker }
+}
+afterEach(async () => {
+  await worker?.stop()
+  worker = undefined
+  await world?.stop()
+  world = undefined
+})
+
+test('killed at every boundary, everything happens exactly once', async () => {
+  const { world, worker } = await start({ boundaries: true })
+  await liveThrough(world)
+
+  expect(worker.crossed().sort()).toEqual(scheduled.flatMap((of) => [`${of} after`, `${of} before`]).sort())
+  await world.until('the last one was replaced as well', async () => worker.starts() === worker.crossed().length + 1)
+  await happenedOnce(world)
+  const { db } = world.store
+  expect((await operations.list(db)).map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
+    'apply rolled-back', 'apply succeeded', 'apply succeeded', 'approve succeeded', 'decommission succeeded', 'invite succeeded', 'invite succeeded', 'invite succeeded',
+    'onboard succeeded', 'onboard succeeded', 'onboard succeeded',
+  ])
+  expect((await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`)).toEqual(['0→1', '1→2', '2→3', '3→4'])
+
+  const histories = await fetchHistories(world.temporal.address)
+  const secrets = [...world.secrets, ...world.fleet.privateKeys]
+  expect(secrets.length).toBeGreaterThan(10)
+  expect(leaks([histories, worker.log()], secrets)).toEqual([])
+  // The search finds what is there: an id that the histories do hold, in payloads only.
+  const token = await db.selectFrom('tokens').select('id').executeTakeFirstOrThrow()
+  expect(leaks([histories], [token.id])).toEqual([token.id])
+}, 400_000)
+
+test('Temporal loses its database in the middle of a rollout, which still ends', async () => {
+  const { world, worker } = await start({})
+  await onboardAll(world)
+  let lost: Promise<void> | null = null
+  const berlin = world.fleet.gateways.get('berlin')
+  berlin?.reject((_, { generation }) => {
+    if (generation === 2) lost ??= world.temporal.loseEverything().then(() => worker.kill()).then(() => world.reopen())
+    return null
+  })
+  const operation = await world.apply(small(90))
+  await world.until('Temporal is lost', async () => lost !== null)
+  await lost
+  expect(await world.ended(operation)).toMatchObject({ state: 'succeeded', result: { generation: 2, lagging: [] } })
+  await world.isActive('frankfurt', 'berlin', 'oslo')
+  await happenedOnce(world)
+  expect((await sites.list(world.store.db)).map(({ id, confirmed }) => `${id} ${confirmed?.generation}`)).toEqual(['berlin 2', 'frankfurt 2', 'oslo 2'])
+})
+
+/** One generation an apply, one bundle a triple and none without a reason, one certificate a box; nobody tried a bundle twice. */
+async function happenedOnce(world: World): Promise<void> {
+  const { db } = world.store
+  const certificates = await db.selectFrom('certificates').select(['site', 'serial']).execute()
+  expect(certificates.map(({ site }) => site).sort()).toEqual(['berlin', 'frankfurt', 'oslo'])
+  for (const [site, { tried }] of world.fleet.gateways) {
+    const triples = tried.map(({ triple }) => `${triple.term}/${triple.generation}/${triple.revision}`)
+    expect(new Set(triples).size, `${site} tried ${triples.join(' ')}`).toBe(triples.length)
+  }
+  const rows = await db.selectFrom('bundles').select(['site', 'generation', 'revision', 'hash']).orderBy('site').orderBy('generation').orderBy('revision').execute()
+  for (const [index, row] of rows.entries()) {
+    const before = rows[index - 1]
+    // Revisions count up without a gap, and each says something else than the one before.
+    if (before !== undefined && before.site === row.site && before.generation === row.generation) {
+      expect(row.revision).toBe(before.revision + 1)
+      expect(row.hash).not.toBe(before.hash)
+    } else expect(row.revision).toBe(0)
+  }
+  const allocated = await db.selectFrom('allocations').select(['kind', 'owner']).execute()
+  expect(new Set(allocated.map(({ kind, owner }) => `${kind} ${owner}`)).size).toBe(allocated.length)
+}
+
+interface Worker {
+  crossed(): string[]
+  starts(): number
+  log(): string
+  /** SIGKILL; it is started again. */
+  kill(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** What `serve` does for its worker: starts it again whenever it ends. */
+function keepWorking({ store, temporal }: World, { boundaries = false }): Worker {
+  const file = join(tmpdir(), `cw-boundaries-${process.pid}-${Date.now()}`)
+  const logFile = `${file}.log`
+  const log = openSync(logFile, 'a')
+  let stopped = false
+  let starts = 0
+  let child: ChildProcess
+  const start = () => {
+    starts += 1
+    child = spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, DATABASE_URL: store.url, TEMPORAL_ADDRESS: temporal.address, ...(boundaries ? { BOUNDARIES: file } : {}) },
+    })
+    child.once('exit', () => {
+      if (!stopped) start()
+    })
+  }
+  start()
+  const kill = async () => {
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+  return {
+    crossed: () => readFileSync(file, 'utf8').split('\n').filter((line) => line !== ''),
+    starts: () => starts,
+    log: () => readFileSync(logFile, 'utf8'),
+    kill,
+    stop: async () => {
+      stopped = true
+      await kill()
+      closeSync(log)
+      rmSync(file, { force: true })
+      rmSync(logFile, { force: true })
+    },
+  }
+}

@@ -1,0 +1,32 @@
+/** A small network's whole life: one hub, two edges, a change, a change that is undone, a farewell. Uses every activity. */
+import { edge, fourClasses, frankfurt, hubOrder, isolate, network } from '#test/unit/compile/networks.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import type { World } from './world.ts'
+
+const hubs = { hubs: hubOrder.hubs.slice(0, 1) }
+const berlin = edge('berlin', { inference: ['10.1.10.0/24'] }, hubs)
+const oslo = edge('oslo', { inference: ['10.1.12.0/24'] }, hubs)
+
+/** Another limit of a class moves every site's config. */
+export const small = (latencyMs: number): Intent =>
+  network({ sites: [berlin, frankfurt, oslo], hubs: hubs.hubs, expect: [isolate('cameras -> training')], classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)) })
+
+export async function onboardAll(world: World): Promise<void> {
+  const first = await world.ended(await world.apply(small(100)))
+  if (first.state !== 'succeeded') throw new Error(`the first plan: ${JSON.stringify(first)}`)
+  await world.onboard('frankfurt')
+  await world.approve('frankfurt')
+  await world.onboard('berlin')
+  await world.onboard('oslo')
+  await world.isActive('frankfurt', 'berlin', 'oslo')
+}
+
+export async function liveThrough(world: World): Promise<void> {
+  await onboardAll(world)
+  await world.ended(await world.apply(small(90)))
+  const canary = world.fleet.gateways.get('berlin')
+  canary?.reject((_, { generation }) => (generation === 3 ? 'no fresh connection to the controller' : null))
+  await world.ended(await world.apply(small(80)))
+  canary?.reject(() => null)
+  await world.ended(await world.decommission('oslo'))
+}

@@ -1,0 +1,7 @@
+import { compile } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import { compilerVersion } from '#src/compile/version.ts'
+import { verify, verifyTransition } from '#src/verify/verify.ts'
+import type { Model } from '#workflows/activities/index.ts'
+
+export const model: Model = { compile, configure, verify, verifyTransition, compilerVersion }
