@@ -102,9 +102,9 @@ const isUsable = (of: HopHealth): boolean => (of.state === 'UP' || of.state === 
 
 function inStage(via: readonly Hop[], health: HealthOf, sla: Sla, current: number | 'unreachable', now: number, usable: readonly number[]): Selection {
   const here = current !== 'unreachable' && usable.includes(current) ? current : undefined
-  const stage = here === undefined ? firstStage(via, usable) : returnStage(via, health, now, usable, here)
+  const stage = current === 'unreachable' ? firstStage(via, usable) : returnStage(via, health, now, usable, current)
   const candidates = stage.filter((i) => health(via[i]!.tunnel)!.state === 'UP')
-  const held = here !== undefined && stage.includes(here) && usable.some((i) => via[i]!.stage < via[here]!.stage)
+  const held = current !== 'unreachable' && via[stage[0]!]!.stage === via[current]!.stage && usable.some((i) => via[i]!.stage < via[current]!.stage)
   if (candidates.length > 0) {
     const best = cheapest(via, candidates)
     if (here === undefined || here === best || !candidates.includes(here)) return { hop: best, reason: held ? 'held' : 'best' }
@@ -117,11 +117,16 @@ function inStage(via: readonly Hop[], health: HealthOf, sla: Sla, current: numbe
   return { hop: stays ? here : best, reason: 'best-of-worst' }
 }
 
-/** The earliest stage that traffic may move to from the hop `here`, which works: an earlier one must be clean for long enough. */
-function returnStage(via: readonly Hop[], health: HealthOf, now: number, usable: readonly number[], here: number): readonly number[] {
-  const { stage, returnAfter } = via[here]!
+/**
+ * The earliest stage that traffic may move to from that of the hop `last`: an earlier one must be clean for long enough,
+ * as long as anything of the present one works.
+ */
+function returnStage(via: readonly Hop[], health: HealthOf, now: number, usable: readonly number[], last: number): readonly number[] {
+  const { stage, returnAfter } = via[last]!
+  const here = usable.filter((i) => via[i]!.stage === stage)
+  if (here.length === 0) return firstStage(via, usable)
   const back = usable.filter((i) => via[i]!.stage < stage && now - health(via[i]!.tunnel)!.upSince >= returnAfter * 1000)
-  return back.length > 0 ? firstStage(via, back) : usable.filter((i) => via[i]!.stage === stage)
+  return back.length > 0 ? firstStage(via, back) : here
 }
 
 function firstStage(via: readonly Hop[], of: readonly number[]): readonly number[] {
