@@ -48,7 +48,7 @@ export function createController(options: { readonly data: string; readonly agen
     start: async () => {
       const log = openSync(options.log, 'a')
       const args = ['serve', '--data', options.data, '--agents-socket', options.agentsSocket, '--agents-public', options.agentsPublic]
-      child = spawn(process.execPath, [join(root, 'src', 'cli', 'main.ts'), ...args], { cwd: root, stdio: ['ignore', log, log] })
+      child = spawn(process.execPath, [join(root, 'bin', 'causeway.js'), ...args], { cwd: root, stdio: ['ignore', log, log] })
       const started = child
       for (let tries = 0; tries < 600; tries++) {
         if (started.exitCode !== null) throw new Error(`the controller ended with ${started.exitCode}; read ${options.log}`)

@@ -53,7 +53,7 @@ function check(story: Story, name: string, change: (text: string) => string, fil
   const after = change(before)
   if (after === before) throw new Error(`the demo's mistake "${name}" changed nothing in ${file}`)
   writeFileSync(join(folder, file), after)
-  const ran = spawnSync(process.execPath, [program('src/cli/main.ts'), 'check', folder, '--json'], { encoding: 'utf8' })
+  const ran = spawnSync(process.execPath, [program('bin/causeway.js'), 'check', folder, '--json'], { encoding: 'utf8' })
   return { exit: ran.status ?? 1, document: JSON.parse(ran.stdout) as CheckDocument }
 }
 

@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parseIntent } from '#src/intent/parse.ts'
+import { underlay } from '#src/lab/underlay.ts'
+
+const files = readdirSync('sites/demo').filter((name) => name.endsWith('.yaml')).map((path) => ({ path, text: readFileSync(`sites/demo/${path}`, 'utf8') }))
+const { intent } = parseIntent(files)
+
+describe('the underlay of an intent', () => {
+  const { links, lans } = underlay(intent!)
+
+  it('keeps the addresses that the YAML gives, and numbers the others', () => {
+    expect(links.map(({ id, address, router }) => `${id} ${address} via ${router}`)).toEqual([
+      'berlin.fiber 100.64.1.2/24 via 100.64.1.1',
+      'berlin.lte 100.64.2.2/24 via 100.64.2.1',
+      'dublin.isp-a 192.0.2.26/28 via 192.0.2.17',
+      'dublin.isp-b 198.51.100.26/28 via 198.51.100.17',
+      'frankfurt.isp-a 192.0.2.10/28 via 192.0.2.1',
+      'frankfurt.isp-b 198.51.100.10/28 via 198.51.100.1',
+      'madrid.fiber 100.64.3.2/24 via 100.64.3.1',
+      'madrid.lte 100.64.4.2/24 via 100.64.4.1',
+      'oslo.fiber 100.64.5.2/24 via 100.64.5.1',
+      'oslo.lte 100.64.6.2/24 via 100.64.6.1',
+    ])
+  })
+  it('puts LTE behind a NAT and nothing else', () => {
+    expect(links.filter((link) => link.nat !== null).map((link) => link.id)).toEqual(['berlin.lte', 'madrid.lte', 'oslo.lte'])
+  })
+  it('has a host .10 on every LAN', () => {
+    expect(lans.map(({ namespace, host, gateway }) => `${namespace} ${host} via ${gateway}`)).toContain('berlin-cameras 192.168.1.10/24 via 192.168.1.1')
+    expect(new Set(lans.map((lan) => lan.namespace)).size).toBe(lans.length)
+  })
+  it('says when it runs out of addresses', () => {
+    const site = intent!.sites.find((one) => one.id === 'berlin')!
+    const many = Array.from({ length: 61 }, (_, n) => ({ ...site, id: `edge-${n}` as typeof site.id }))
+    expect(() => underlay({ ...intent!, sites: many })).toThrow('the lab has addresses for 120 dynamic uplinks')
+  })
+})
