@@ -35,9 +35,8 @@ export interface RunningTunnel {
   stop(): Promise<void>
 }
 
-/** Behind `main` and `default`: whoever gets there has no route, and must not find libipsec's. */
+/** Behind `main` and `default`, where charon's 0/0 route can only catch what has no route at all. */
 const strayPriority = 40_001
-export const dropPriority = 40_000
 const plugins = 'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-libipsec kernel-netlink socket-default vici updown'
 
 /** strongswan.conf of one tunnel's charon. Without marks and a late rule IKE would capture its own packets under 0/0. */
@@ -80,6 +79,8 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
       // libipsec knows ESP only in UDP.
       encap: 'yes',
       mobike: 'no',
+      // For ever: a cloud's endpoint may be replaced for minutes.
+      keyingtries: '0',
       proposals: tunnel.proposals.ike,
       dpd_delay: '2s',
       local: { auth: 'psk', id: tunnel.local.id },
@@ -111,6 +112,7 @@ export async function startTunnel(tunnel: IpsecTunnel, secret: Uint8Array, { run
   await writeFile(config, settings(tunnel, folder), { mode: 0o600 })
   const pid = await run.daemon(['charon-systemd'], { env: { STRONGSWAN_CONF: config }, log: join(folder, 'log') })
   const charon: Started = { pid, startTime: (await run.startTime(pid)) ?? '' }
+  let placeholder = ''
   try {
     const vici = await patiently(tunnel, folder, run, charon, async () => {
       if ((await run.list(folder)).includes('vici')) return connectVici(socketOf(folder)).catch(() => undefined)
@@ -122,20 +124,32 @@ export async function startTunnel(tunnel: IpsecTunnel, secret: Uint8Array, { run
       ['link', 'set', 'dev', made, 'name', tunnel.device],
       ['link', 'set', 'dev', tunnel.device, 'mtu', String(tunnel.mtu), 'up'],
       ['address', 'replace', tunnel.inside, 'dev', tunnel.device],
+    ])
+    await ip(run, tunnel, [
       // charon knows its TUN by the old name for ever, and without a device of that name it can't install its 0/0 route
       // and fails the SA, also when DPD brings it up again. So an empty TUN takes the name; what is routed there is lost.
       ['tuntap', 'add', 'dev', made, 'mode', 'tun'],
       ['link', 'set', 'dev', made, 'up'],
     ])
+    placeholder = made
     await vici.request('load-shared', shared(tunnel, secret))
     await vici.request('load-conn', connection(tunnel))
     if (tunnel.initiates) await initiate(vici, tunnel, folder)
     return running(tunnel, made, vici, charon, run)
   } catch (error) {
-    await run.end(charon)
+    await remove(tunnel, charon, placeholder, run)
     throw error
   }
 }
+
+/** Ends charon, with which its TUN goes, and then what took the TUN's first name. */
+async function remove(tunnel: IpsecTunnel, charon: Started, placeholder: string, run: Runner): Promise<void> {
+  await run.end(charon)
+  for (let tries = 0; tries < 100 && (await isAlive(charon, run)); tries++) await pause(50)
+  if (placeholder !== '') await ip(run, tunnel, [['link', 'delete', 'dev', placeholder]])
+}
+/** A zombie that nobody has waited for holds no TUN any more. */
+const isAlive = async (charon: Started, run: Runner): Promise<boolean> => (await run.startTime(charon.pid)) === charon.startTime && ((await run.list(`/proc/${charon.pid}/fd`)).length > 0)
 
 async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promise<void> {
   try {
@@ -159,9 +173,7 @@ function running(tunnel: IpsecTunnel, placeholder: string, vici: Vici, charon: S
     async stop() {
       await vici.request('terminate', { ike: tunnel.device, timeout: '2000' }).catch(() => {})
       vici.close()
-      await run.end(charon)
-      for (let tries = 0; tries < 100 && (await run.startTime(charon.pid)) === charon.startTime; tries++) await pause(50)
-      await ip(run, tunnel, [['link', 'delete', 'dev', placeholder]])
+      await remove(tunnel, charon, placeholder, run)
     },
   }
 }
@@ -196,7 +208,7 @@ async function patiently<T>(tunnel: IpsecTunnel, folder: string, run: Runner, ch
   for (let tries = 0; tries < 500; tries++) {
     const answer = await ask()
     if (answer !== undefined) return answer
-    if ((await run.startTime(charon.pid)) !== charon.startTime) break
+    if (!(await isAlive(charon, run))) break
     await pause(20)
   }
   throw new DeviceError(finding('D042', [tunnel.device], `charon did not start for the IPsec tunnel ${tunnel.device}`, `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`))
