@@ -22,25 +22,37 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
     const slice = siteSlice(fabric, site.id)
     const folder = `sites/${site.id}`
     return [
-      { path: `${folder}/README.md`, text: siteReadme(slice) },
+      { path: `${folder}/README.md`, text: siteReadme(slice, keys) },
       { path: `${folder}/policy.nft`, text: policy(site) },
-      ...site.interfaces.map((one) => ({
-        path: `${folder}/wireguard/${deviceName(one.stem, epochOf(keys, site, one))}.conf`,
-        text: wireguard(slice, one, keys),
-      })),
+      ...site.interfaces.flatMap((own) =>
+        devicesOf(slice, own, keys).map((device) => ({ path: `${folder}/wireguard/${device.name}.conf`, text: wireguard(slice, own, device, keys) })),
+      ),
     ]
   })
   return [{ path: 'README.md', text: networkReadme(fabric) }, ...files].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-const epochOf = (keys: Keyring, site: Site, one: Interface): number => keys.epochs(site.id, one.id).at(-1) ?? 0
+interface Device {
+  readonly name: string
+  readonly linkEpoch: number
+  readonly peers: readonly SlicePeer[]
+}
+/** One per link epoch in use; peers without a common key are planned for the newest, 0 at first. */
+function devicesOf({ site, peers }: SliceOf, own: Interface, keys: Keyring): readonly Device[] {
+  const known = keys.epochs(site.id, own.id)
+  const newest = known.at(-1) ?? 0
+  const byEpoch = Map.groupBy(
+    peers.filter(({ tunnel, end }) => tunnel.ends[end].interface === own.id),
+    (peer) => commonEpoch(known, keys.epochs(farEnd(peer).site, farEnd(peer).interface)) ?? newest,
+  )
+  return [...byEpoch].sort(([a], [b]) => a - b).map(([linkEpoch, of]) => ({ name: deviceName(own.stem, linkEpoch), linkEpoch, peers: of }))
+}
+type SliceOf = Pick<SiteSlice, 'site' | 'peers'>
+const farEnd = ({ tunnel, end }: SlicePeer) => tunnel.ends[end === 0 ? 1 : 0]
 
-function wireguard(slice: SiteSlice, own: Interface, keys: Keyring): string {
-  const { site, network } = slice
-  const linkEpoch = epochOf(keys, site, own)
-  const peers = slice.peers
-    .filter(({ tunnel, end }) => tunnel.ends[end].interface === own.id)
-    .map((peer) => ({ peer, ...peerOf(network.ula, own.kind, peer, linkEpoch) }))
+function wireguard({ site, network }: SiteSlice, own: Interface, device: Device, keys: Keyring): string {
+  const { linkEpoch } = device
+  const peers = device.peers.map((peer) => ({ peer, far: farEnd(peer), ...peerOf(network.ula, own.kind, peer, linkEpoch) }))
   const interfaceLines = [
     `# ${site.id} ${own.id}`,
     '[Interface]',
@@ -51,23 +63,16 @@ function wireguard(slice: SiteSlice, own: Interface, keys: Keyring): string {
     '# Which tunnel carries what is decided by the routes in README.md, not by AllowedIPs.',
     'Table = off',
   ]
-  const peerLines = peers.flatMap(({ peer, endpoint, allowedIps }) => [
+  const peerLines = peers.flatMap(({ peer, far, endpoint, allowedIps }) => [
     '',
     `# ${peer.tunnel.id}`,
     '[Peer]',
-    `PublicKey = ${publicKey(peer, keys, site, own)}`,
+    `PublicKey = ${keys.publicKey(far.site, far.interface, linkEpoch) ?? `<public key of ${far.site} ${far.interface}>`}`,
     `AllowedIPs = ${allowedIps.join(', ')}`,
     ...(endpoint === 'roams' ? [] : [`Endpoint = ${familyOf(endpoint.address) === 6 ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`]),
     ...(peer.end === 0 ? ['PersistentKeepalive = 25'] : []),
   ])
   return `${[...interfaceLines, ...peerLines].join('\n')}\n`
-}
-
-function publicKey(peer: SlicePeer, keys: Keyring, site: Site, own: Interface): string {
-  const far = peer.tunnel.ends[peer.end === 0 ? 1 : 0]
-  const linkEpoch = commonEpoch(keys.epochs(site.id, own.id), keys.epochs(far.site, far.interface))
-  const known = linkEpoch === undefined ? undefined : keys.publicKey(far.site, far.interface, linkEpoch)
-  return known ?? `<public key of ${far.site} ${far.interface}>`
 }
 
 /** Owners are stateful, transit is stateless: routing rules 3 and 22. */
@@ -131,7 +136,16 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 const section = (title: string, head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
   rows.length === 0 ? [] : ['', `## ${title}`, '', ...table(head, rows)]
 
-function siteReadme({ site, network }: SiteSlice): string {
+function siteReadme(slice: SiteSlice, keys: Keyring): string {
+  const { site, network } = slice
+  const devices = site.interfaces.flatMap((own) =>
+    devicesOf(slice, own, keys).map((device) => [
+      device.name,
+      String(listenPort(own.port, device.linkEpoch)),
+      own.kind,
+      device.peers.map((peer) => peer.tunnel.id).join('<br>'),
+    ]),
+  )
   const uplinks = site.uplinks.map((one) => [
     one.id,
     one.interface,
@@ -149,11 +163,7 @@ function siteReadme({ site, network }: SiteSlice): string {
     `Overlay MTU ${network.mtu}, TCP MSS ${network.mss.v4} (IPv4) and ${network.mss.v6} (IPv6).`,
     ...section('Uplinks', ['uplink', 'interface', 'transport', 'medium', 'address'], uplinks),
     ...section('LANs', ['segment', 'interface', 'prefix', 'gateway'], lans),
-    ...section(
-      'Interfaces',
-      ['device', 'port', 'kind', 'tunnels'],
-      site.interfaces.map((one) => [deviceName(one.stem, 0), String(one.port), one.kind, one.tunnels.join('<br>')]),
-    ),
+    ...section('Interfaces', ['device', 'port', 'kind', 'tunnels'], devices),
     ...section('Routes', ['to', 'at'], routes),
     ...section('Paths, best first', ['remote', 'class', 'tunnels; a semicolon is where the next stage begins'], groups),
     ...section(

@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+import { exportFiles } from '#providers/export/files.ts'
+import { compile } from '#src/compile/compile.ts'
+import type { Fact } from '#src/fabric/fabric.ts'
+import { allow, berlin, fixed, madrid, network, site, siteId } from '../compile/networks.ts'
+
+const hub = site('hub', 'core', [fixed('isp', '192.0.2.10/28', '192.0.2.1')], { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] })
+const other = site('other', 'core', [fixed('isp', '10.0.0.2/24', '10.0.0.1', { public: { address: '203.0.113.7' as never, base: 40000 } })], {
+  inference: ['10.11.0.0/16'],
+})
+const hubs = { hubs: [siteId('hub'), siteId('other')] }
+const allows = [
+  allow('edge/inference -> model-api'),
+  allow('cameras -> same/camera-rtp'),
+  allow('hub/training -> berlin/inference', 'icmp', 'udp', 'tcp/80-90'),
+]
+const fabric = compile(network({ ...hubs, sites: [{ ...berlin, ...hubs }, hub, other], allow: allows, expect: [] }), []).fabric!
+const file = (path: string, facts?: readonly Fact[]) => exportFiles(fabric, facts).find((one) => one.path === path)?.text
+
+describe('export files', () => {
+  test('a small network, all of it', async () => {
+    const text = exportFiles(fabric)
+      .map((one) => `──── ${one.path}\n${one.text}`)
+      .join('\n')
+    await expect(text).toMatchFileSnapshot('small-network.txt')
+  })
+  test('paths are unique, sorted, and stay in their folder', () => {
+    const paths = exportFiles(fabric).map((one) => one.path)
+    expect(paths).toEqual([...new Set(paths)].toSorted())
+    expect(paths.every((path) => /^(README\.md|sites\/[a-z]+\/(README\.md|policy\.nft|wireguard\/[a-z0-9]+\.conf))$/.test(path))).toBe(true)
+  })
+  test('with facts, public keys stand where they are known; private keys never', () => {
+    const facts: Fact[] = [
+      { kind: 'key', site: siteId('berlin'), interface: 'edge:fiber/hub.isp' as never, linkEpoch: 0, publicKey: 'berlins-key=' },
+      { kind: 'key', site: siteId('hub'), interface: 'hub:isp/s0' as never, linkEpoch: 0, publicKey: 'hubs-key=' },
+    ]
+    const edge = file('sites/berlin/wireguard/cwe1u0u0p0.conf', facts)!
+    expect(edge).toContain('PublicKey = hubs-key=\n')
+    expect(file('sites/hub/wireguard/cwh0s0p0.conf', facts)).toContain('PublicKey = berlins-key=\n')
+    expect(file('sites/hub/wireguard/cwh0s1p0.conf', facts)).toContain('PublicKey = <public key of berlin edge:lte/hub.isp>\n')
+    expect(edge).toContain('PrivateKey = <private key stays on the box>\n')
+  })
+  test('once both ends rotated, device, port and insides are the next link epoch’s', () => {
+    const facts = ([0, 1] as const).flatMap((linkEpoch): Fact[] => [
+      { kind: 'key', site: siteId('berlin'), interface: 'edge:fiber/hub.isp' as never, linkEpoch, publicKey: `b${linkEpoch}` },
+      { kind: 'key', site: siteId('hub'), interface: 'hub:isp/s0' as never, linkEpoch, publicKey: `h${linkEpoch}` },
+    ])
+    const edge = file('sites/berlin/wireguard/cwe1u0u0p1.conf', facts)!
+    expect(edge).toContain('ListenPort = 53001\n')
+    expect(edge).toContain('PublicKey = h1\n')
+    expect(edge).toContain('Endpoint = 192.0.2.10:51821\n')
+    expect(file('sites/berlin/wireguard/cwe1u0u0p0.conf', facts)).toBeUndefined()
+  })
+  test('while others have not rotated, both devices are written, each with its own peers', () => {
+    const facts = (['fiber', 'lte'] as const).map(
+      (line): Fact => ({ kind: 'key', site: siteId('berlin'), interface: `edge:${line}/hub.isp` as never, linkEpoch: 0, publicKey: line }),
+    )
+    const two = compile(network({ ...hubs, sites: [{ ...berlin, ...hubs }, { ...madrid, ...hubs }, hub, other], allow: allows, expect: [] }), [])
+      .fabric!
+    const rotating: Fact[] = [
+      ...facts,
+      ...([0, 1] as const).map(
+        (linkEpoch): Fact => ({ kind: 'key', site: siteId('hub'), interface: 'hub:isp/s0' as never, linkEpoch, publicKey: `h${linkEpoch}` }),
+      ),
+      ...([0, 1] as const).map(
+        (linkEpoch): Fact => ({
+          kind: 'key',
+          site: siteId('madrid'),
+          interface: 'edge:fiber/hub.isp' as never,
+          linkEpoch,
+          publicKey: `m${linkEpoch}`,
+        }),
+      ),
+    ]
+    const peers = (path: string) =>
+      exportFiles(two, rotating)
+        .find((one) => one.path === path)
+        ?.text.match(/(?<=PublicKey = ).*/g)
+    expect(peers('sites/hub/wireguard/cwh0s0p0.conf')).toEqual(['fiber'])
+    expect(peers('sites/hub/wireguard/cwh0s0p1.conf')).toEqual(['m1'])
+  })
+})

@@ -1,0 +1,27 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { canonicalJson, contentHash, fabricHash } from '#src/fabric/hash.ts'
+
+describe('canonical JSON', () => {
+  test('sorts keys, drops what is undefined, keeps the order of arrays', () => {
+    expect(canonicalJson({ b: 1, a: [3, { d: null, c: 'x' }], gone: undefined })).toBe('{"a":[3,{"c":"x","d":null}],"b":1}')
+  })
+  test('is JSON of the same value', () =>
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)))
+      }),
+    ))
+  test('does not see the order in which keys were written', () =>
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+        expect(canonicalJson(Object.fromEntries(Object.entries(value).reverse()))).toBe(canonicalJson(value))
+      }),
+    ))
+  test('refuses what has no JSON form', () => expect(() => canonicalJson({ n: 1n })).toThrow('a bigint has no canonical JSON form'))
+})
+
+test('hashes are SHA-256 in hex', () => {
+  expect(contentHash({})).toBe('44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a')
+  expect(fabricHash({ sites: [] } as never)).toBe(contentHash({ sites: [] }))
+})
