@@ -36,7 +36,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   let factsDue: number | null = null
   /** Read the row: at the start, and whenever something may have moved it. */
   let look = true
-  let view: SiteView = { state: 'DECLARED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, leaving: null }
+  let view: SiteView = { state: 'DECLARED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, claim: null, leaving: null }
   let child: 'none' | 'onboard' | 'decommission' = 'none'
   let onboarded: OnboardResult | null = null
   let failures = carried?.failures ?? 0
@@ -134,6 +134,10 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     look = false
     for (const claimId of claims.splice(0)) await rows.admitClaim({ site, claimId })
     view = await rows.readSite({ site })
+    if (view.claim !== null) {
+      await rows.admitClaim({ site, claimId: view.claim })
+      view = await rows.readSite({ site })
+    }
     if (child !== 'none') await nudge()
     await settle()
     if (view.state === 'INVITED' && view.tokenEnds !== null && view.tokenEnds <= Date.now()) {
@@ -150,6 +154,8 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       onboarded = null
       await rows.finishOnboarding({ site, result })
       failures = result.outcome === 'failed' ? failures + 1 : 0
+      // Facts that came meanwhile waited.
+      factsDue ??= Date.now()
       againAt = Date.now() + (result.outcome === 'failed' ? Math.min(longestPause, timing.again * 2 ** (failures - 1)) : 0)
       look = true
     } else if (child === 'none' && (view.state === 'ENROLLED' || view.state === 'PROVISIONING') && Date.now() >= againAt) {

@@ -79,7 +79,8 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     facts: async (site) => await signal(site, factsSignal, []),
     reported: async (site) => await signal(site, reportedSignal, []),
     reopen: async (store) => {
-      const living = (await sites.list(store.db)).filter(({ state }) => state !== 'RETIRED' && state !== 'DECLARED')
+      const invited = new Set((await store.db.selectFrom('tokens').select('site').distinct().execute()).map(({ site }) => site))
+      const living = (await sites.list(store.db)).filter(({ id, state }) => state !== 'RETIRED' && (state !== 'DECLARED' || invited.has(id)))
       for (const { id } of living) {
         await commands.reported(id)
         await commands.facts(id)

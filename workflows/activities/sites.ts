@@ -19,6 +19,8 @@ export interface SiteView {
   readonly pendingUntil: number | null
   readonly online: boolean
   readonly tokenEnds: number | null
+  /** A claim that was stored, and whose signal may have been lost. */
+  readonly claim: string | null
   /** A decommissioning that is under way. */
   readonly leaving: Command | null
 }
@@ -29,9 +31,8 @@ export function siteActivities(deps: Deps) {
     async readSite({ site }: Of): Promise<SiteView> {
       const { db } = store
       const row = await sites.get(db, site)
-      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, leaving: null }
+      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, claim: null, leaving: null }
       const { commit } = row
-      const token = row.state === 'INVITED' ? await tokens.newest(db, site) : undefined
       return {
         state: row.state as SiteState,
         assigned: row.assigned,
@@ -39,7 +40,8 @@ export function siteActivities(deps: Deps) {
         failed: commit?.state === 'rolled-back' || commit?.state === 'refused' ? { triple: commit.triple, outcome: commit.state, why: `${commit.why} (${commit.code})` } : null,
         pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
         online: row.last_seen !== null && Date.now() - row.last_seen.getTime() < deps.offlineAfter,
-        tokenEnds: token?.expires_at.getTime() ?? null,
+        tokenEnds: row.state === 'INVITED' ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
+        claim: await unheard(row),
         leaving: row.state === 'DECOMMISSIONING' ? await leaving(site) : null,
       }
     },
@@ -147,6 +149,18 @@ export function siteActivities(deps: Deps) {
     },
   }
 
+  /** What `admitClaim` has not seen: the newest token's claim at a site that is not past it. */
+  async function unheard(row: SiteRow): Promise<string | null> {
+    if (row.device !== null || !claimable.includes(row.state as SiteState)) return null
+    const token = await tokens.newest(store.db, row.id)
+    const known = (await claims.ofSite(store.db, row.id)).filter(({ state }) => state !== 'superseded')
+    const own = known.filter(({ token_id }) => token_id === token?.id)
+    const second = own.find(({ state }) => state === 'quarantined')
+    if (second !== undefined) return row.state === 'CLAIMED' ? second.id : null
+    const admitted = row.state === 'CLAIMED' && own.length === known.length
+    return admitted ? null : (own[0]?.id ?? null)
+  }
+
   async function leaving(site: string): Promise<Command | null> {
     for (const operation of await operations.open(store.db)) {
       if (operation.kind !== 'decommission' || operation.subject !== `site/${site}`) continue
@@ -156,6 +170,8 @@ export function siteActivities(deps: Deps) {
     return null
   }
 }
+
+const claimable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAIMED', 'QUARANTINED']
 
 interface Of {
   readonly site: string

@@ -182,6 +182,18 @@ test('a token that ends unused makes the site EXPIRED; a new one invites it agai
   expect((await row('tokyo')).state).toBe('INVITED')
 })
 
+test('a claim whose signal was lost is heard at the next start', async () => {
+  const token = await tokens.newest(world.store.db, 'tokyo')
+  const claim = { id: `claim-${randomUUID()}`, tokenId: token?.id ?? '', site: 'tokyo', thumbprint: 'a'.repeat(64), sealingKey: '', serial: 'XJ-1', state: 'enrolled' as const }
+  const inventory = { serial: 'XJ-1', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
+  await world.store.transaction(async (tx) => {
+    await claims.insert(tx, { ...claim, inventory })
+    await tokens.redeem(tx, claim.tokenId, claim.id)
+  })
+  await world.reopen()
+  await world.until('tokyo is enrolled', async () => (await row('tokyo')).device === claim.thumbprint)
+})
+
 async function approveWith(fingerprint: string) {
   const command = await world.record('approve', 'site/frankfurt', { fingerprint })
   await world.commands().approve('frankfurt', { ...command, fingerprint })

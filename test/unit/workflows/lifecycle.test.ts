@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { isEnrolled, nextState, siteStates, type SiteEvent, type SiteState } from '#workflows/lifecycle.ts'
+
+const life = (...events: readonly SiteEvent[]): readonly (SiteState | null)[] => {
+  const states: (SiteState | null)[] = []
+  let state: SiteState = 'DECLARED'
+  for (const event of events) {
+    const next = nextState(state, event)
+    states.push(next)
+    state = next ?? state
+  }
+  return states
+}
+
+test('an edge, from its declaration to its end', () => {
+  expect(life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', 'changing', 'changed', 'decommissioning', 'retired', 'declared')).toEqual([
+    'INVITED', 'CLAIMED', 'ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING', 'ACTIVE', 'DECOMMISSIONING', 'RETIRED', 'DECLARED',
+  ])
+})
+
+test('a token that ends unused is replaced by another; nothing is torn down', () => {
+  expect(life('invited', 'expired', 'invited', 'claimed')).toEqual(['INVITED', 'EXPIRED', 'INVITED', 'CLAIMED'])
+})
+
+test('a failed provisioning keeps the enrolment and starts again', () => {
+  expect(life('invited', 'claimed', 'enrolled', 'provisioning', 'unprovisioned', 'provisioning', 'provisioned')).toEqual(['INVITED', 'CLAIMED', 'ENROLLED', 'PROVISIONING', 'ENROLLED', 'PROVISIONING', 'ACTIVE'])
+})
+
+test('quarantine ends by a new token only', () => {
+  const from: SiteState = 'QUARANTINED'
+  expect(nextState(from, 'claimed')).toBeNull()
+  expect(nextState(from, 'enrolled')).toBeNull()
+  expect(nextState(from, 'invited')).toBe('INVITED')
+})
+
+test('a site that has a box takes no token', () => {
+  for (const state of siteStates.filter(isEnrolled)) expect(nextState(state, 'invited'), state).toBeNull()
+})
+
+test('every enrolled site can be taken out, and what is leaving only leaves', () => {
+  for (const state of siteStates) expect(nextState(state, 'decommissioning'), state).toBe(state === 'DECOMMISSIONING' || state === 'RETIRED' ? null : 'DECOMMISSIONING')
+  const events: readonly SiteEvent[] = ['declared', 'invited', 'expired', 'claimed', 'enrolled', 'doubted', 'provisioning', 'provisioned', 'unprovisioned', 'changing', 'changed', 'held']
+  for (const event of events) expect(nextState('DECOMMISSIONING', event), event).toBeNull()
+})
+
+test('every state can be reached', () => {
+  const events: readonly SiteEvent[] = ['declared', 'invited', 'expired', 'claimed', 'enrolled', 'doubted', 'provisioning', 'provisioned', 'unprovisioned', 'changing', 'changed', 'held', 'decommissioning', 'retired']
+  const reached = new Set<SiteState>(['DECLARED'])
+  for (const state of reached) for (const event of events) reached.add(nextState(state, event) ?? state)
+  expect([...reached].sort()).toEqual([...siteStates].sort())
+})

@@ -1,0 +1,25 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { wavesOf } from '#workflows/waves.ts'
+
+test('hubs alone, then a canary, then the rest', () => {
+  expect(wavesOf(['dublin', 'frankfurt'], ['berlin', 'madrid', 'oslo']).map(({ kind, sites }) => `${kind}: ${sites.join(' ')}`)).toEqual(['hub: dublin', 'hub: frankfurt', 'canary: berlin', 'edges: madrid', 'edges: oslo'])
+})
+
+test('nobody moves when nothing moved', () => {
+  expect(wavesOf([], [])).toEqual([])
+})
+
+test('everybody moves once, never two hubs at a time, never more than 50', () => {
+  const ids = fc.uniqueArray(fc.string({ minLength: 1 }), { maxLength: 400 })
+  fc.assert(
+    fc.property(ids, fc.nat({ max: 10 }), (all, hubCount) => {
+      const [hubs, edges] = [all.slice(0, hubCount), all.slice(hubCount)]
+      const waves = wavesOf(hubs, edges)
+      expect(waves.flatMap(({ sites }) => sites)).toEqual(all)
+      for (const { kind, sites } of waves) expect(sites.length).toBeLessThanOrEqual(kind === 'edges' ? 50 : 1)
+      expect(waves.filter(({ kind }) => kind === 'canary')).toHaveLength(edges.length > 0 ? 1 : 0)
+      expect(waves.every(({ sites }) => sites.length > 0)).toBe(true)
+    }),
+  )
+})
