@@ -37,7 +37,8 @@ export interface RunningTunnel {
 
 /** Behind `main` and `default`, where charon's 0/0 route can only catch what has no route at all. */
 const strayPriority = 40_001
-const plugins = 'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-libipsec kernel-netlink socket-default vici updown'
+const plugins =
+  'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-libipsec kernel-netlink socket-default vici updown'
 
 /** strongswan.conf of one tunnel's charon. Without marks and a late rule IKE would capture its own packets under 0/0. */
 export function settings(tunnel: IpsecTunnel, folder: string): string {
@@ -99,14 +100,23 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
   }
 }
 /** `load-shared`: the secret goes through the socket only, never into a file or argv. */
-export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => ({ id: tunnel.device, type: 'IKE', data: secret, owners: [tunnel.local.id, tunnel.remote.id] })
+export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => ({
+  id: tunnel.device,
+  type: 'IKE',
+  data: secret,
+  owners: [tunnel.local.id, tunnel.remote.id],
+})
 
 /**
  * Starts a tunnel: charon, its TUN found by the process that holds it and renamed, connection and secret over VICI. Call
  * it for one tunnel after another. `folder` is the tunnel's own, mode 0700; its path is short (sockets end at 107 bytes).
  * Throws DeviceError D040–D044.
  */
-export async function startTunnel(tunnel: IpsecTunnel, secret: Uint8Array, { run, folder }: { readonly run: Runner; readonly folder: string }): Promise<RunningTunnel> {
+export async function startTunnel(
+  tunnel: IpsecTunnel,
+  secret: Uint8Array,
+  { run, folder }: { readonly run: Runner; readonly folder: string },
+): Promise<RunningTunnel> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const config = join(folder, 'strongswan.conf')
   await writeFile(config, settings(tunnel, folder), { mode: 0o600 })
@@ -149,14 +159,23 @@ async function remove(tunnel: IpsecTunnel, charon: Started, placeholder: string,
   if (placeholder !== '') await ip(run, tunnel, [['link', 'delete', 'dev', placeholder]])
 }
 /** A zombie that nobody has waited for holds no TUN any more. */
-const isAlive = async (charon: Started, run: Runner): Promise<boolean> => (await run.startTime(charon.pid)) === charon.startTime && ((await run.list(`/proc/${charon.pid}/fd`)).length > 0)
+const isAlive = async (charon: Started, run: Runner): Promise<boolean> =>
+  (await run.startTime(charon.pid)) === charon.startTime && (await run.list(`/proc/${charon.pid}/fd`)).length > 0
 
 async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promise<void> {
   try {
     await vici.request('initiate', { child: tunnel.device, ike: tunnel.device, timeout: '10000', 'init-limits': 'no' })
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error
-    throw new DeviceError(finding('D044', [tunnel.device], `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} does not come up`, `compare pre-shared key, ids and proposals of both ends; the reason is in ${join(folder, 'log')}`, { witness: [error.finding.says] }))
+    throw new DeviceError(
+      finding(
+        'D044',
+        [tunnel.device],
+        `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} does not come up`,
+        `compare pre-shared key, ids and proposals of both ends; the reason is in ${join(folder, 'log')}`,
+        { witness: [error.finding.says] },
+      ),
+    )
   }
 }
 
@@ -168,7 +187,12 @@ function running(tunnel: IpsecTunnel, placeholder: string, vici: Vici, charon: S
       const [sa] = await vici.stream('list-sas', 'list-sa', { ike: tunnel.device })
       const ike = section(sa, tunnel.device)
       const child = Object.values(section(ike, 'child-sas') ?? {})[0] as ViciAnswer | undefined
-      return { ike: text(ike, 'state'), child: text(child, 'state'), rxBytes: Number(text(child, 'bytes-in') || 0), txBytes: Number(text(child, 'bytes-out') || 0) }
+      return {
+        ike: text(ike, 'state'),
+        child: text(child, 'state'),
+        rxBytes: Number(text(child, 'bytes-in') || 0),
+        txBytes: Number(text(child, 'bytes-out') || 0),
+      }
     },
     async stop() {
       await vici.request('terminate', { ike: tunnel.device, timeout: '2000' }).catch(() => {})
@@ -180,7 +204,10 @@ function running(tunnel: IpsecTunnel, placeholder: string, vici: Vici, charon: S
 async function ip(run: Runner, tunnel: IpsecTunnel, commands: readonly (readonly string[])[]): Promise<void> {
   for (const words of commands) {
     const done = await run.change(['ip', ...words])
-    if (done.code !== 0) throw new DeviceError(finding('D043', [tunnel.device], `"ip ${words.join(' ')}" failed: ${firstLine(done)}`, 'look for another device of that name'))
+    if (done.code !== 0)
+      throw new DeviceError(
+        finding('D043', [tunnel.device], `"ip ${words.join(' ')}" failed: ${firstLine(done)}`, 'look for another device of that name'),
+      )
   }
 }
 const section = (of: ViciAnswer | undefined, name: string): ViciAnswer | undefined => {
@@ -211,5 +238,12 @@ async function patiently<T>(tunnel: IpsecTunnel, folder: string, run: Runner, ch
     if (!(await isAlive(charon, run))) break
     await pause(20)
   }
-  throw new DeviceError(finding('D042', [tunnel.device], `charon did not start for the IPsec tunnel ${tunnel.device}`, `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`))
+  throw new DeviceError(
+    finding(
+      'D042',
+      [tunnel.device],
+      `charon did not start for the IPsec tunnel ${tunnel.device}`,
+      `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`,
+    ),
+  )
 }

@@ -42,7 +42,11 @@ export function encodeMessage(message: ViciMessage): Buffer {
     if (typeof value === 'string') parts.push(named(element.keyValue, name), valued(Buffer.from(value)))
     else if (value instanceof Uint8Array) parts.push(named(element.keyValue, name), valued(value))
     else if (isList(value)) {
-      parts.push(named(element.listStart, name), ...value.flatMap((item) => [Buffer.from([element.listItem]), valued(Buffer.from(item))]), Buffer.from([element.listEnd]))
+      parts.push(
+        named(element.listStart, name),
+        ...value.flatMap((item) => [Buffer.from([element.listItem]), valued(Buffer.from(item))]),
+        Buffer.from([element.listEnd]),
+      )
     } else parts.push(named(element.sectionStart, name), encodeMessage(value), Buffer.from([element.sectionEnd]))
   }
   return Buffer.concat(parts)
@@ -119,12 +123,15 @@ function unframe(body: Buffer): Received | undefined {
   return message && { type, name: type === packet.event ? body.subarray(2, end).toString() : '', message }
 }
 
-const broken = (path: string, why: string): DeviceError => new DeviceError(finding('D040', [path], `charon's control socket ${path} ${why}`, 'look into charon\'s log beside the socket'))
+const broken = (path: string, why: string): DeviceError =>
+  new DeviceError(finding('D040', [path], `charon's control socket ${path} ${why}`, "look into charon's log beside the socket"))
 
 /** Throws DeviceError D040 when nothing listens. Commands are sent one after another: charon answers in order. */
 export async function connectVici(path: string): Promise<Vici> {
   const socket = createConnection(path)
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', (error) => reject(broken(path, `can't be opened: ${error.message}`))))
+  await new Promise<void>((resolve, reject) =>
+    socket.once('connect', resolve).once('error', (error) => reject(broken(path, `can't be opened: ${error.message}`))),
+  )
   let rest = Buffer.alloc(0)
   let heard: ((received: Received) => void) | undefined
   let failed: ((error: DeviceError) => void) | undefined
@@ -170,8 +177,12 @@ export async function connectVici(path: string): Promise<Vici> {
   async function command(name: string, message: ViciMessage): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
     const result = await exchange(frame(packet.request, name, message))
     const { type, message: answer } = result.answer
-    if (type === packet.unknownCommand) throw new DeviceError(finding('D041', [path], `charon does not know the command "${name}"`, 'load its vici plugin of version 5.9 or newer'))
-    if (answer['success'] === 'no') throw new DeviceError(finding('D041', [path], `charon refuses "${name}": ${String(answer['errmsg'] ?? 'no reason given')}`, 'look into charon\'s log beside the socket'))
+    if (type === packet.unknownCommand)
+      throw new DeviceError(finding('D041', [path], `charon does not know the command "${name}"`, 'load its vici plugin of version 5.9 or newer'))
+    if (answer['success'] === 'no') {
+      const why = typeof answer['errmsg'] === 'string' ? answer['errmsg'] : 'no reason given'
+      throw new DeviceError(finding('D041', [path], `charon refuses "${name}": ${why}`, "look into charon's log beside the socket"))
+    }
     return result
   }
   return {
@@ -179,7 +190,8 @@ export async function connectVici(path: string): Promise<Vici> {
     stream: (name, event, message = {}) =>
       inTurn(async () => {
         const { answer } = await exchange(frame(packet.register, event))
-        if (answer.type !== packet.confirmed) throw new DeviceError(finding('D041', [path], `charon does not know the event "${event}"`, 'load its vici plugin of version 5.9 or newer'))
+        if (answer.type !== packet.confirmed)
+          throw new DeviceError(finding('D041', [path], `charon does not know the event "${event}"`, 'load its vici plugin of version 5.9 or newer'))
         try {
           return (await command(name, message)).events.filter((one) => one.name === event).map((one) => one.message)
         } finally {

@@ -19,7 +19,11 @@ export interface PublicSigner {
 type Opened<T> = ({ readonly ok: true } & T) | Refusal
 
 /** First 16 hex characters of the SHA-256 of the key's SPKI (DER). */
-export const keyIdOf = (publicKey: KeyObject): string => createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('hex').slice(0, 16)
+export const keyIdOf = (publicKey: KeyObject): string =>
+  createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')
+    .slice(0, 16)
 
 /** < 0 when `a` is older than `b`: by term, then generation, then revision. */
 export const compareTriples = (a: Triple, b: Triple): number => a.term - b.term || a.generation - b.generation || a.revision - b.revision
@@ -50,7 +54,12 @@ function signedBy(signed: Signed, bytes: Buffer, { keyId, publicKey }: PublicSig
 export function openSigned(signed: Signed, publicKeys: readonly PublicSigner[]): Opened<{ readonly payload: unknown; readonly keyId: string }> {
   const bytes = Buffer.from(signed.payload, 'base64url')
   const by = publicKeys.find((key) => signedBy(signed, bytes, key))
-  if (!by) return refuse('A20', 'It is not signed by a key that this network trusts', 'Nothing was changed; look for who else answers at the controller\'s address')
+  if (!by)
+    return refuse(
+      'A20',
+      'It is not signed by a key that this network trusts',
+      "Nothing was changed; look for who else answers at the controller's address",
+    )
   try {
     return { ok: true, payload: JSON.parse(bytes.toString('utf8')), keyId: by.keyId }
   } catch {
@@ -72,7 +81,11 @@ export interface BundleContext {
 }
 
 /** Checks, in this order: signature, kind and schema, network, site, device, hash, age, acceptBefore. */
-export function openBundle(signed: Signed, trust: Pick<TrustPayload, 'bundleSigners'>, context: BundleContext): Opened<{ readonly bundle: BundlePayload }> {
+export function openBundle(
+  signed: Signed,
+  trust: Pick<TrustPayload, 'bundleSigners'>,
+  context: BundleContext,
+): Opened<{ readonly bundle: BundlePayload }> {
   const opened = openSigned(signed, trust.bundleSigners)
   if (!opened.ok) return opened
   const claimed = member(opened.payload, 'schema')
@@ -84,13 +97,22 @@ export function openBundle(signed: Signed, trust: Pick<TrustPayload, 'bundleSign
   const bundle = parsed.data
   const other = notOurs('bundle', bundle, context)
   if (other) return other
-  if (contentHash(bundle.config) !== bundle.hash) return refuse('A25', 'The bundle\'s content does not have the hash that it states', 'Report this to the makers of the controller')
+  if (contentHash(bundle.config) !== bundle.hash)
+    return refuse('A25', "The bundle's content does not have the hash that it states", 'Report this to the makers of the controller')
   if (context.running !== null && compareTriples(bundle, context.running) <= 0) {
-    return refuse('A26', `The bundle is ${tripleText(bundle)}, and ${tripleText(context.running)} already runs (term/generation/revision)`, 'An older state comes back only as a new generation: causeway generation rollback')
+    return refuse(
+      'A26',
+      `The bundle is ${tripleText(bundle)}, and ${tripleText(context.running)} already runs (term/generation/revision)`,
+      'An older state comes back only as a new generation: causeway generation rollback',
+    )
   }
   const acceptBefore = Date.parse(bundle.acceptBefore)
   if (context.now !== null && !(context.now.getTime() < acceptBefore)) {
-    return refuse('A27', `The bundle had to be accepted before ${bundle.acceptBefore}, and it is ${context.now.toISOString()}`, 'Check this box\'s clock; the controller makes a new bundle by itself')
+    return refuse(
+      'A27',
+      `The bundle had to be accepted before ${bundle.acceptBefore}, and it is ${context.now.toISOString()}`,
+      "Check this box's clock; the controller makes a new bundle by itself",
+    )
   }
   return { ok: true, bundle }
 }
@@ -101,7 +123,11 @@ export interface PermitContext extends Pick<BundleContext, 'network' | 'site' | 
 }
 
 /** A permit counts only for the very change that asked for it: same device, triple and nonce. */
-export function openPermit(signed: Signed, trust: Pick<TrustPayload, 'bundleSigners'>, context: PermitContext): Opened<{ readonly permit: PermitPayload }> {
+export function openPermit(
+  signed: Signed,
+  trust: Pick<TrustPayload, 'bundleSigners'>,
+  context: PermitContext,
+): Opened<{ readonly permit: PermitPayload }> {
   const opened = openSigned(signed, trust.bundleSigners)
   if (!opened.ok) return opened
   const parsed = PermitPayload.safeParse(opened.payload)
@@ -109,8 +135,14 @@ export function openPermit(signed: Signed, trust: Pick<TrustPayload, 'bundleSign
   const permit = parsed.data
   const other = notOurs('permit', permit, context)
   if (other) return other
-  if (compareTriples(permit.triple, context.triple) !== 0) return refuse('A28', `The permit is for ${tripleText(permit.triple)}, and ${tripleText(context.triple)} is pending`, 'The change is rolled back; the controller assigns it again')
-  if (permit.nonce !== context.nonce) return refuse('A28', 'The permit answers another request', 'The change is rolled back; the controller assigns it again')
+  if (compareTriples(permit.triple, context.triple) !== 0)
+    return refuse(
+      'A28',
+      `The permit is for ${tripleText(permit.triple)}, and ${tripleText(context.triple)} is pending`,
+      'The change is rolled back; the controller assigns it again',
+    )
+  if (permit.nonce !== context.nonce)
+    return refuse('A28', 'The permit answers another request', 'The change is rolled back; the controller assigns it again')
   return { ok: true, permit }
 }
 
@@ -133,12 +165,21 @@ export function openTrust(signed: Signed, anchor: TrustAnchor): Opened<{ readonl
   if (parsed.network !== network) return otherNetwork('trust document', parsed.network, network)
   const voucher = 'current' in anchor ? anchor.current.root : pinnedKey(parsed.ca, anchor.caPin)
   if (!voucher || !signedBy(signed, bytes, parsed.root) || !signedBy(signed, bytes, voucher)) {
-    return refuse('A29', `Version ${parsed.version} of the trust document is not signed by the key that this box trusts`, 'Nothing was changed; enrol the box again if the network\'s root key was lost')
+    return refuse(
+      'A29',
+      `Version ${parsed.version} of the trust document is not signed by the key that this box trusts`,
+      "Nothing was changed; enrol the box again if the network's root key was lost",
+    )
   }
   if ('current' in anchor) {
     const { current } = anchor
     const same = parsed.version === current.version && canonicalJson(parsed) === canonicalJson(current)
-    if (parsed.version <= current.version && !same) return refuse('A29', `Version ${parsed.version} of the trust document is not newer than version ${current.version}, which this box has`, 'Nothing was changed')
+    if (parsed.version <= current.version && !same)
+      return refuse(
+        'A29',
+        `Version ${parsed.version} of the trust document is not newer than version ${current.version}, which this box has`,
+        'Nothing was changed',
+      )
   }
   return { ok: true, trust: parsed }
 }
@@ -147,7 +188,8 @@ function pinnedKey(certificates: readonly string[], pin: Buffer): PublicSigner |
   for (const pem of certificates) {
     try {
       const { publicKey } = new X509Certificate(pem)
-      if (spkiPin(publicKey).equals(pin)) return { keyId: keyIdOf(publicKey), publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() }
+      if (spkiPin(publicKey).equals(pin))
+        return { keyId: keyIdOf(publicKey), publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() }
     } catch {
       // A certificate that can't be read is not the pinned one.
     }
@@ -158,11 +200,21 @@ function pinnedKey(certificates: readonly string[], pin: Buffer): PublicSigner |
 const member = (of: unknown, name: string): unknown => (of !== null && typeof of === 'object' ? (of as Record<string, unknown>)[name] : undefined)
 
 const otherNetwork = (what: string, theirs: string, ours: string): Refusal =>
-  refuse('A22', `The ${what} is for network "${theirs}", and this box belongs to "${ours}"`, 'Nothing was changed; check which controller this box talks to')
+  refuse(
+    'A22',
+    `The ${what} is for network "${theirs}", and this box belongs to "${ours}"`,
+    'Nothing was changed; check which controller this box talks to',
+  )
 
-function notOurs(what: string, theirs: { network: string; site: string; device: string }, ours: Pick<BundleContext, 'network' | 'site' | 'device'>): Refusal | undefined {
+function notOurs(
+  what: string,
+  theirs: { network: string; site: string; device: string },
+  ours: Pick<BundleContext, 'network' | 'site' | 'device'>,
+): Refusal | undefined {
   if (theirs.network !== ours.network) return otherNetwork(what, theirs.network, ours.network)
-  if (theirs.site !== ours.site) return refuse('A23', `The ${what} is for site "${theirs.site}", and this box is "${ours.site}"`, 'Nothing was changed')
-  if (theirs.device !== ours.device) return refuse('A24', `The ${what} is for another box of site "${ours.site}"`, 'If you swapped boxes, ask for: causeway site replace')
+  if (theirs.site !== ours.site)
+    return refuse('A23', `The ${what} is for site "${theirs.site}", and this box is "${ours.site}"`, 'Nothing was changed')
+  if (theirs.device !== ours.device)
+    return refuse('A24', `The ${what} is for another box of site "${ours.site}"`, 'If you swapped boxes, ask for: causeway site replace')
   return undefined
 }

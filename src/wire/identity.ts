@@ -41,7 +41,9 @@ export const checkController =
   (_host: string, peer: { readonly raw: Buffer }): Error | undefined => {
     const named = networkOf(new X509Certificate(peer.raw))
     if (named !== undefined && (network === null || named === network)) return undefined
-    return new Error(named === undefined ? 'the certificate is not a Causeway controller\'s' : `the certificate is for network "${named}", not "${network}"`)
+    return new Error(
+      named === undefined ? "the certificate is not a Causeway controller's" : `the certificate is for network "${named}", not "${network}"`,
+    )
   }
 
 /**
@@ -55,7 +57,11 @@ export function findPinnedCa(chain: readonly Buffer[], caPin: Buffer, host: stri
   const ca = certificates.find((one) => one.ca && spkiPin(one.publicKey).equals(caPin) && one.verify(one.publicKey))
   if (ca) return { ok: true, ca: ca.toString() }
   const issuer = certificates[0] ? commonName(certificates[0].issuer) : ''
-  return refuse('A06', `Something between this box and ${host} replaces its certificate (issuer "${issuer}"). I will not continue`, `Ask for an exception for ${host}, without inspection`)
+  return refuse(
+    'A06',
+    `Something between this box and ${host} replaces its certificate (issuer "${issuer}"). I will not continue`,
+    `Ask for an exception for ${host}, without inspection`,
+  )
 }
 
 /** `CN=a\nO=b` → `a`; the whole name on one line when it has no common name. */

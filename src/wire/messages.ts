@@ -124,7 +124,14 @@ export const BundlePayload = z.object({
 })
 export type BundlePayload = z.infer<typeof BundlePayload>
 export const PermitRequest = z.object({ triple: Triple, nonce: z.string() })
-export const PermitPayload = z.object({ kind: z.literal('permit'), network: z.string(), site: z.string(), device: z.string(), triple: Triple, nonce: z.string() })
+export const PermitPayload = z.object({
+  kind: z.literal('permit'),
+  network: z.string(),
+  site: z.string(),
+  device: z.string(),
+  triple: Triple,
+  nonce: z.string(),
+})
 export type PermitPayload = z.infer<typeof PermitPayload>
 export const TrustPayload = z.object({
   kind: z.literal('trust'),

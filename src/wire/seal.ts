@@ -22,7 +22,8 @@ export interface SealContext {
   readonly site: string
   readonly secret: { readonly id: string; readonly version: number }
 }
-export const sealAad = (context: SealContext): Buffer => Buffer.from(JSON.stringify(['causeway seal 1', context.network, context.site, context.secret.id, context.secret.version]))
+export const sealAad = (context: SealContext): Buffer =>
+  Buffer.from(JSON.stringify(['causeway seal 1', context.network, context.site, context.secret.id, context.secret.version]))
 
 /** Key and nonce of one message: both ends' public keys go into the salt, as in RFC 9180, so neither can be exchanged. */
 export function sealKeys(shared: Buffer, ephemeral: Buffer, recipient: Buffer): { readonly key: Buffer; readonly nonce: Buffer } {
@@ -31,16 +32,28 @@ export function sealKeys(shared: Buffer, ephemeral: Buffer, recipient: Buffer): 
 }
 
 /** Opens what was sealed to this box's X25519 key for exactly this context. */
-export function openSealed(sealed: string, keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }, context: SealContext): { readonly ok: true; readonly secret: Buffer } | Refusal {
+export function openSealed(
+  sealed: string,
+  keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject },
+  context: SealContext,
+): { readonly ok: true; readonly secret: Buffer } | Refusal {
   const bytes = Buffer.from(sealed, 'base64url')
   const start = 1 + sealOverhead.ephemeral
   try {
     if (bytes[0] !== sealVersion || bytes.length < start + sealOverhead.tag) throw new RangeError('form')
     const ephemeral = bytes.subarray(1, start)
-    const { key, nonce } = sealKeys(diffieHellman({ privateKey: keys.privateKey, publicKey: x25519Public(ephemeral) }), ephemeral, x25519Raw(keys.publicKey))
+    const { key, nonce } = sealKeys(
+      diffieHellman({ privateKey: keys.privateKey, publicKey: x25519Public(ephemeral) }),
+      ephemeral,
+      x25519Raw(keys.publicKey),
+    )
     const decipher = createDecipheriv('aes-256-gcm', key, nonce).setAAD(sealAad(context)).setAuthTag(bytes.subarray(-sealOverhead.tag))
     return { ok: true, secret: Buffer.concat([decipher.update(bytes.subarray(start, -sealOverhead.tag)), decipher.final()]) }
   } catch {
-    return refuse('A30', `The secret "${context.secret.id}" is not sealed for this box, or was changed on the way`, 'Nothing was changed; the box asks again')
+    return refuse(
+      'A30',
+      `The secret "${context.secret.id}" is not sealed for this box, or was changed on the way`,
+      'Nothing was changed; the box asks again',
+    )
   }
 }

@@ -194,8 +194,8 @@ function readView(packet: Buffer, reply: boolean): EndView | undefined {
   const state = states[packet[path + 8]!]
   const flags = packet[path + 9]!
   if (state === undefined || ((flags & flag.reply) !== 0) !== reply) return undefined
-  const tunnels = new Array<number>(classes)
-  for (let index = 0; index < classes; index++) tunnels[index] = packet.readUInt32BE(view + 4 * index)
+  const tunnels: number[] = []
+  for (let index = 0; index < classes; index++) tunnels.push(packet.readUInt32BE(view + 4 * index))
   return {
     tunnel: packet.readUInt32BE(path),
     generation: packet.readUInt32BE(path + 4),

@@ -38,8 +38,10 @@ export function encodeToken(token: Token): string {
   const host = Buffer.from(token.host, 'ascii')
   const total = at.host + host.length + checksumLength
   if (token.secret.length !== 16 || token.caPin.length !== 20) throw new RangeError('a token has a secret of 16 bytes and a CA pin of 20')
-  if (!isHost(token.host) || total > 255) throw new RangeError(`"${token.host}" is not host:port of at most ${255 - at.host - checksumLength} characters`)
-  if (!Number.isInteger(token.expiresAt) || token.expiresAt < 0 || token.expiresAt > 0xffffffff) throw new RangeError('a token ends at a whole second before 2106')
+  if (!isHost(token.host) || total > 255)
+    throw new RangeError(`"${token.host}" is not host:port of at most ${255 - at.host - checksumLength} characters`)
+  if (!Number.isInteger(token.expiresAt) || token.expiresAt < 0 || token.expiresAt > 0xffffffff)
+    throw new RangeError('a token ends at a whole second before 2106')
   const body = Buffer.alloc(total - checksumLength)
   body[0] = version
   body[at.length] = total
@@ -60,14 +62,20 @@ export function decodeToken(text: string): DecodedToken {
   const start = packed.indexOf(prefix)
   if (start < 0) {
     const other = /cw(\d+)_/.exec(packed)
-    if (other) return refuse('A01', `This token is of kind cw${other[1]}_, which this agent does not know`, 'Take the agent from the controller that made the token')
+    if (other)
+      return refuse(
+        'A01',
+        `This token is of kind cw${other[1]}_, which this agent does not know`,
+        'Take the agent from the controller that made the token',
+      )
     return refuse('A01', 'This is not a token: it has no cw1_ at its beginning', againInFull)
   }
   const rest = packed.slice(start + prefix.length)
   const code = /^[A-Za-z0-9_-]*/.exec(rest)![0]
   const bytes = Buffer.from(code, 'base64url')
   const total = bytes[at.length]
-  if (bytes.length < 2 || total === undefined) return refuse('A01', `The token is incomplete (only ${prefix.length + code.length} characters)`, againInFull)
+  if (bytes.length < 2 || total === undefined)
+    return refuse('A01', `The token is incomplete (only ${prefix.length + code.length} characters)`, againInFull)
   if (bytes[0] !== version || total <= at.host + checksumLength) return damaged()
   const characters = charactersOf(total)
   if (prefix.length + code.length < characters) {
@@ -76,7 +84,8 @@ export function decodeToken(text: string): DecodedToken {
   const used = bytes.subarray(0, total)
   const body = used.subarray(0, total - checksumLength)
   // The re-encoding must agree too: the unused bits of the last character are covered by no checksum.
-  if (!checksum(body).equals(used.subarray(total - checksumLength)) || used.toString('base64url') !== code.slice(0, characters - prefix.length)) return damaged()
+  if (!checksum(body).equals(used.subarray(total - checksumLength)) || used.toString('base64url') !== code.slice(0, characters - prefix.length))
+    return damaged()
   const second = rest.indexOf(prefix)
   if (second >= 0 && !rest.slice(second + prefix.length).startsWith(used.toString('base64url'))) {
     return refuse('A01', 'There are two different tokens in what was pasted', 'Paste only the token of this site')

@@ -75,7 +75,9 @@ describe('a tunnel', () => {
   it('with a wrong key does not come up, says so, leaves nothing, and the others lose nothing', async () => {
     const stream = Promise.all([ping(far.a, 100, 0.02), ping(far.b, 100, 0.02)])
     const links = await world.run('hub', 'ls /sys/class/net')
-    await expect(world.start(tunnelTo('a', 0, { device: 'cwi0c', local: { ...tunnelTo('a', 0).local, ports: { ike: 5010, nat: 5011 } }, table: 9009 }), 'wrong')).rejects.toThrow(
+    await expect(
+      world.start(tunnelTo('a', 0, { device: 'cwi0c', local: { ...tunnelTo('a', 0).local, ports: { ike: 5010, nat: 5011 } }, table: 9009 }), 'wrong'),
+    ).rejects.toThrow(
       'D044 the IPsec tunnel cwi0c to 203.0.113.1 does not come up (charon refuses "initiate": establishing CHILD_SA \'cwi0c\' failed)',
     )
     expect(await stream).toEqual(['100/100', '100/100'])
@@ -88,7 +90,7 @@ describe('a tunnel', () => {
     expect(await ping(far.b, 5, 0.01)).toBe('5/5')
   })
 
-  it('comes back by itself when the cloud\'s endpoint dies without a word', async () => {
+  it("comes back by itself when the cloud's endpoint dies without a word", async () => {
     await world.restartCloud()
     expect(await eventually(async () => (await ping(far.a, 5, 0.01)) === '5/5')).toBe(true)
     expect(await ping(far.b, 5, 0.01)).toBe('5/5')

@@ -106,7 +106,11 @@ function serveHub(): void {
     const work = methods[method] as (...args: readonly never[]) => Promise<unknown>
     work(...args).then(
       (value) => say({ id, value: value ?? null }),
-      (error: unknown) => say({ id, error: error instanceof DeviceError ? `${error.finding.code} ${error.finding.says} (${error.finding.witness.join('; ')})` : String(error) }),
+      (error: unknown) =>
+        say({
+          id,
+          error: error instanceof DeviceError ? `${error.finding.code} ${error.finding.says} (${error.finding.witness.join('; ')})` : String(error),
+        }),
     )
   })
 }
@@ -122,7 +126,10 @@ function serveWorld(): void {
     .on('line', (line) => {
       const { id, method, args } = JSON.parse(line) as { readonly id: number; readonly method: string; readonly args: readonly string[] }
       if (method === 'restartCloud') {
-        execFileSync('bash', ['-c', 'kill -9 $(cat /run/cloud-a/pid); rm /run/cloud-a/vici; while ip -n cloud-a link show ipsec0 >/dev/null 2>&1; do sleep 0.02; done'])
+        execFileSync('bash', [
+          '-c',
+          'kill -9 $(cat /run/cloud-a/pid); rm /run/cloud-a/vici; while ip -n cloud-a link show ipsec0 >/dev/null 2>&1; do sleep 0.02; done',
+        ])
         startCloud('a', '169.254.10.1/30')
         return say({ id, value: null })
       }
@@ -145,7 +152,9 @@ export interface World {
 }
 
 export async function startWorld(): Promise<World> {
-  const world = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, here, 'world'], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const world = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, here, 'world'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   let trouble = ''
   world.stderr.setEncoding('utf8').on('data', (text: string) => {
     trouble += text

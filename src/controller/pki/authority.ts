@@ -2,7 +2,17 @@
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { sign, type Signer } from '#src/wire/bundle.ts'
 import { type Signed, TrustPayload } from '#src/wire/messages.ts'
-import { type Ca, type CheckedRequest, caOf, checkRequest, createCa, type IssuedCertificate, issueClient, issueServer, type ServerCredentials } from './ca.ts'
+import {
+  type Ca,
+  type CheckedRequest,
+  caOf,
+  checkRequest,
+  createCa,
+  type IssuedCertificate,
+  issueClient,
+  issueServer,
+  type ServerCredentials,
+} from './ca.ts'
 import { loadSigner, publicSigner } from './signer.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { TLSSocket } from 'node:tls'
@@ -30,13 +40,23 @@ export interface Authority {
   peer(socket: TLSSocket, now: Date): Peer
 }
 
-const ids = { root: 'pki/root', ca: 'pki/ca', caCertificate: 'pki/ca-certificate', bundle: 'pki/bundle-signer', evidence: 'pki/evidence-signer', trust: 'pki/trust' } as const
+const ids = {
+  root: 'pki/root',
+  ca: 'pki/ca',
+  caCertificate: 'pki/ca-certificate',
+  bundle: 'pki/bundle-signer',
+  evidence: 'pki/evidence-signer',
+  trust: 'pki/trust',
+} as const
 
 /**
  * Creates what is missing, once, also when two controllers start at the same time. `minimumAgent` is the oldest agent
  * version that may run; when it (or a key) differs from the stored trust document, a new version of that is signed.
  */
-export async function loadAuthority(vault: Vault, of: { readonly network: string; readonly now: Date; readonly minimumAgent?: string }): Promise<Authority> {
+export async function loadAuthority(
+  vault: Vault,
+  of: { readonly network: string; readonly now: Date; readonly minimumAgent?: string },
+): Promise<Authority> {
   const root = await loadSigner(vault, ids.root)
   const ca = await loadCa(vault, of.network, of.now)
   const bundleSigner = await loadSigner(vault, ids.bundle)

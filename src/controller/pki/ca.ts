@@ -112,7 +112,11 @@ export async function issueServer(ca: Ca, network: string, now: Date): Promise<S
     from: new Date(now.getTime() - skew),
     until,
   })
-  return { cert: `${certificate.toString('pem')}\n${ca.certificate}`, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), notAfter: until }
+  return {
+    cert: `${certificate.toString('pem')}\n${ca.certificate}`,
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    notAfter: until,
+  }
 }
 
 /** A request that was checked: well formed, signed by its own key, of a kind that we accept. */
@@ -133,7 +137,8 @@ export async function checkRequest(csr: string): Promise<CheckedRequest> {
   if (key.asymmetricKeyType !== 'ed25519' && key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw new PkiError('C072', `The certificate request is for a key of type ${key.asymmetricKeyType ?? 'unknown'}`, 'Make an Ed25519 or P-256 key')
   }
-  if (!(await request.verify().catch(() => false))) throw new PkiError('C071', 'The certificate request is not signed by its own key', 'Make a new one on the box')
+  if (!(await request.verify().catch(() => false)))
+    throw new PkiError('C071', 'The certificate request is not signed by its own key', 'Make a new one on the box')
   return { publicKey: request.publicKey, thumbprint: thumbprint(key) }
 }
 
@@ -141,7 +146,11 @@ export async function checkRequest(csr: string): Promise<CheckedRequest> {
  * A client certificate for a site's box. Only the key is taken from the request: names are the controller's decision.
  * @param lifetime milliseconds.
  */
-export async function issueClient(ca: Ca, csr: string, of: { readonly network: string; readonly site: string; readonly now: Date; readonly lifetime?: number }): Promise<IssuedCertificate> {
+export async function issueClient(
+  ca: Ca,
+  csr: string,
+  of: { readonly network: string; readonly site: string; readonly now: Date; readonly lifetime?: number },
+): Promise<IssuedCertificate> {
   const request = await checkRequest(csr)
   const notBefore = new Date(of.now.getTime() - skew)
   const notAfter = new Date(of.now.getTime() + (of.lifetime ?? clientLifetime))

@@ -10,7 +10,12 @@ import { PkiError } from './error.ts'
  */
 export async function loadKek(file: string, dataFolder: string): Promise<Buffer> {
   const way = relative(resolve(dataFolder), resolve(file))
-  if (way === '' || !(way === '..' || way.startsWith('../'))) throw new PkiError('C064', `The vault key ${file} is inside the data folder ${dataFolder}`, 'Keep it elsewhere: whoever copies the data folder would have the secrets too')
+  if (way === '' || !(way === '..' || way.startsWith('../')))
+    throw new PkiError(
+      'C064',
+      `The vault key ${file} is inside the data folder ${dataFolder}`,
+      'Keep it elsewhere: whoever copies the data folder would have the secrets too',
+    )
   try {
     const made = await open(file, 'wx', 0o400).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'EEXIST') return undefined
@@ -28,12 +33,18 @@ export async function loadKek(file: string, dataFolder: string): Promise<Buffer>
       if (!stat.isFile()) throw new PkiError('C065', `The vault key ${file} is not a plain file`, 'Name the file itself, not a link to it')
       return stat
     })
-    if ((mode & 0o077) !== 0) throw new PkiError('C065', `The vault key ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`, `chmod 400 ${file}`)
+    if ((mode & 0o077) !== 0)
+      throw new PkiError('C065', `The vault key ${file} can be read by others (mode ${(mode & 0o777).toString(8)})`, `chmod 400 ${file}`)
     const text = (await readFile(file, 'utf8')).trim()
-    if (!/^[0-9a-f]{64}$/.test(text)) throw new PkiError('C066', `The vault key ${file} is not 64 hex digits`, 'Restore it from the backup that belongs to this database')
+    if (!/^[0-9a-f]{64}$/.test(text))
+      throw new PkiError('C066', `The vault key ${file} is not 64 hex digits`, 'Restore it from the backup that belongs to this database')
     return Buffer.from(text, 'hex')
   } catch (error) {
     if (error instanceof PkiError) throw error
-    throw new PkiError('C067', `The vault key ${file} can't be read or made (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, 'Its folder must exist and belong to the user who runs the controller')
+    throw new PkiError(
+      'C067',
+      `The vault key ${file} can't be read or made (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      'Its folder must exist and belong to the user who runs the controller',
+    )
   }
 }

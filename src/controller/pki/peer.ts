@@ -26,7 +26,9 @@ export type Peer =
  */
 export function peerOf(socket: TLSSocket, ca: readonly string[], network: string, now: Date): Peer {
   const raw = socket.getPeerX509Certificate()?.raw
-  return raw ? judge(new X509Certificate(raw), ca, network, now) : refuse('C073', 'The connection brings no client certificate', 'Enrol the box with a token')
+  return raw
+    ? judge(new X509Certificate(raw), ca, network, now)
+    : refuse('C073', 'The connection brings no client certificate', 'Enrol the box with a token')
 }
 
 export function judge(certificate: X509Certificate, ca: readonly string[], network: string, now: Date): Peer {
@@ -39,6 +41,14 @@ export function judge(certificate: X509Certificate, ca: readonly string[], netwo
     return refuse('C074', `The client certificate is not one of network "${network}"`, 'Enrol the box with a token')
   }
   const notAfter = new Date(certificate.validTo)
-  if (now.getTime() < new Date(certificate.validFrom).getTime()) return refuse('C075', `The client certificate begins only at ${certificate.validFrom}`, 'Check the controller\'s clock')
-  return { ok: true, site, thumbprint: thumbprint(certificate.publicKey), serial: certificate.serialNumber.toLowerCase(), notAfter, expired: now.getTime() >= notAfter.getTime() }
+  if (now.getTime() < new Date(certificate.validFrom).getTime())
+    return refuse('C075', `The client certificate begins only at ${certificate.validFrom}`, "Check the controller's clock")
+  return {
+    ok: true,
+    site,
+    thumbprint: thumbprint(certificate.publicKey),
+    serial: certificate.serialNumber.toLowerCase(),
+    notAfter,
+    expired: now.getTime() >= notAfter.getTime(),
+  }
 }

@@ -70,7 +70,12 @@ function sealRow(kek: Buffer, id: string, version: number, secret: Buffer): Secr
 function openRow(kek: Buffer, row: SecretRow): Buffer {
   const key = decrypt(kek, row.wrappedKey, aadOf('key', row.id, row.version))
   const secret = key && decrypt(key, row.ciphertext, aadOf('secret', row.id, row.version))
-  if (!secret) throw new PkiError('C062', `The vault's secret "${row.id}" version ${row.version} can't be decrypted`, 'Its row was changed, or belongs to another vault: restore the database and its vault key from the same backup')
+  if (!secret)
+    throw new PkiError(
+      'C062',
+      `The vault's secret "${row.id}" version ${row.version} can't be decrypted`,
+      'Its row was changed, or belongs to another vault: restore the database and its vault key from the same backup',
+    )
   return secret
 }
 const refOf = ({ id, version, fingerprint }: SecretRow): SecretRef => ({ id, version, fingerprint })
@@ -83,14 +88,23 @@ export async function openVault(kek: Buffer, rows: SecretRows): Promise<Vault> {
   if (kek.length !== 32) throw new RangeError('a vault key has 32 bytes')
   let found = await rows.latest(canaryId)
   if (!found) {
-    if (await rows.any()) throw new PkiError('C061', 'The vault has secrets but not its canary record', 'Rows of table "secrets" were lost: restore the database from a backup')
+    if (await rows.any())
+      throw new PkiError(
+        'C061',
+        'The vault has secrets but not its canary record',
+        'Rows of table "secrets" were lost: restore the database from a backup',
+      )
     await rows.insert(sealRow(kek, canaryId, 1, canary))
     // Another process may have been first: what is stored decides.
     found = (await rows.latest(canaryId))!
   }
   const key = decrypt(kek, found.wrappedKey, aadOf('key', canaryId, found.version))
   if (!key || !decrypt(key, found.ciphertext, aadOf('secret', canaryId, found.version))?.equals(canary)) {
-    throw new PkiError('C060', 'This vault key does not open the vault of this database', 'Start with the key file that was made together with the database; without it the network has to be enrolled anew')
+    throw new PkiError(
+      'C060',
+      'This vault key does not open the vault of this database',
+      'Start with the key file that was made together with the database; without it the network has to be enrolled anew',
+    )
   }
   return {
     async put(id, secret) {
@@ -99,7 +113,12 @@ export async function openVault(kek: Buffer, rows: SecretRows): Promise<Vault> {
     },
     async get(ref) {
       const row = await rows.get(ref.id, ref.version)
-      if (!row || row.fingerprint !== ref.fingerprint) throw new PkiError('C063', `The vault has no secret "${ref.id}" version ${ref.version} with fingerprint ${ref.fingerprint}`, 'Rotate the key: causeway key rotate')
+      if (!row || row.fingerprint !== ref.fingerprint)
+        throw new PkiError(
+          'C063',
+          `The vault has no secret "${ref.id}" version ${ref.version} with fingerprint ${ref.fingerprint}`,
+          'Rotate the key: causeway key rotate',
+        )
       return openRow(kek, row)
     },
     async latest(id) {

@@ -18,7 +18,7 @@ const tunnel: IpsecTunnel = {
   table: 9001,
 }
 
-test('charon\'s own packets carry the uplink\'s mark and are exempt from its own route', () => {
+test("charon's own packets carry the uplink's mark and are exempt from its own route", () => {
   const text = settings(tunnel, '/run/x')
   expect(text).toContain('kernel-netlink { fwmark = !0x10000/0xff0000 }')
   expect(text).toContain('socket-default { fwmark = 0x10000 }')
@@ -47,7 +47,12 @@ test('a charon that is not there or ends at once is said so', async () => {
   const run = { ...runner, daemon: (_command: readonly string[], options: Parameters<typeof runner.daemon>[1]) => runner.daemon(['true'], options) }
   try {
     await expect(startTunnel(tunnel, Buffer.from('very secret'), { run, folder: join(folder, 'a') })).rejects.toMatchObject({
-      finding: { code: 'D042', at: ['cwi0a'], says: 'charon did not start for the IPsec tunnel cwi0a', instead: `look into ${join(folder, 'a', 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins` },
+      finding: {
+        code: 'D042',
+        at: ['cwi0a'],
+        says: 'charon did not start for the IPsec tunnel cwi0a',
+        instead: `look into ${join(folder, 'a', 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`,
+      },
     })
     expect((await stat(join(folder, 'a'))).mode & 0o777).toBe(0o700)
     expect(await readFile(join(folder, 'a', 'strongswan.conf'), 'utf8')).toBe(settings(tunnel, join(folder, 'a')))

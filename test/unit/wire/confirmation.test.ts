@@ -10,7 +10,11 @@ test('installer and engineer see the same code for the same box', () => {
 })
 
 test('it has no letter or digit that is mistaken for another', () => {
-  fc.assert(fc.property(fc.string(), (any) => { expect(confirmationCode(any)).toMatch(/^[A-HJ-NP-Z][2-9]-[A-Z]{4,6}-[1-9]\d$/) }))
+  fc.assert(
+    fc.property(fc.string(), (any) => {
+      expect(confirmationCode(any)).toMatch(/^[A-HJ-NP-Z][2-9]-[A-Z]{4,6}-[1-9]\d$/)
+    }),
+  )
 })
 
 test('another box has another code', () => {

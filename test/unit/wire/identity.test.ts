@@ -9,9 +9,9 @@ test('a site is read from the one URI name of its certificate', () => {
 })
 
 test.each([
-  ['another network\'s', `URI:${siteUri('acme', 'berlin')}`],
+  ["another network's", `URI:${siteUri('acme', 'berlin')}`],
   ['a network whose name begins alike', `URI:${siteUri('demo2', 'berlin')}`],
-  ['the controller\'s', `URI:${controllerUri('demo')}`],
+  ["the controller's", `URI:${controllerUri('demo')}`],
   ['a path instead of a site', `URI:${siteUri('demo', '../berlin')}`],
   ['no site', `URI:${siteUri('demo', '')}`],
   ['two names', `URI:${siteUri('demo', 'berlin')}, URI:${siteUri('demo', 'oslo')}`],

@@ -1,6 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeProbe, decodeReply, encodeProbe, encodeReply, maximumClasses, maximumUnpadded, noTunnel, type Probe, type Reply } from '#src/wire/stamp.ts'
+import {
+  decodeProbe,
+  decodeReply,
+  encodeProbe,
+  encodeReply,
+  maximumClasses,
+  maximumUnpadded,
+  noTunnel,
+  type Probe,
+  type Reply,
+} from '#src/wire/stamp.ts'
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff })
 // Whole milliseconds survive NTP's 2⁻³² s fractions only to within a nanosecond: compared rounded.
@@ -16,12 +26,21 @@ const end = {
   session: fc.integer({ min: 0, max: 65535 }),
 }
 const probes: fc.Arbitrary<Probe> = fc.record({ ...end, sequence: uint32, sentAt: times })
-const replies: fc.Arbitrary<Reply> = fc.record({ ...end, sequence: uint32, sentAt: times, receivedAt: times, probeSequence: uint32, probeSentAt: times, probeTtl: fc.integer({ min: 0, max: 255 }) })
+const replies: fc.Arbitrary<Reply> = fc.record({
+  ...end,
+  sequence: uint32,
+  sentAt: times,
+  receivedAt: times,
+  probeSequence: uint32,
+  probeSentAt: times,
+  probeTtl: fc.integer({ min: 0, max: 255 }),
+})
 
 const buffer = Buffer.alloc(2000)
 const written = (length: number): Buffer => buffer.subarray(0, length)
-const rounded = <T extends Probe | Reply>(of: T | undefined) =>
-  of && Object.fromEntries(Object.entries(of).map(([name, value]) => [name, name.endsWith('At') && typeof value === 'number' ? Math.round(value) : value]))
+const rounded = (of: Probe | Reply | undefined) =>
+  of &&
+  Object.fromEntries(Object.entries(of).map(([name, value]) => [name, name.endsWith('At') && typeof value === 'number' ? Math.round(value) : value]))
 
 const probe: Probe = {
   sequence: 7,
@@ -46,42 +65,88 @@ describe('the bytes of RFC 8762 and RFC 8972', () => {
         '1601', // error estimate: not synchronised, scale 22, multiplier 1
         'beef', // SSID
         '00'.repeat(28), // must be zero
-        '80fc000c', '00000102', '0000002a', '01', '00', '0000', // path: tunnel, generation, UP, no flags
-        '80fd0008', '000003e8', '000003e9', // counters: received, highest
-        '80fe0008', '00000102', 'ffffffff', // view by class index
+        '80fc000c',
+        '00000102',
+        '0000002a',
+        '01',
+        '00',
+        '0000', // path: tunnel, generation, UP, no flags
+        '80fd0008',
+        '000003e8',
+        '000003e9', // counters: received, highest
+        '80fe0008',
+        '00000102',
+        'ffffffff', // view by class index
       ].join(''),
     )
   })
 
-  test('a session-reflector packet: the sender\'s fields copied behind the reflector\'s own', () => {
-    const reply: Reply = { ...probe, sequence: 9, draining: true, state: 'DEGRADED', sentAt: probe.sentAt + 500, receivedAt: probe.sentAt + 250, probeSequence: 7, probeSentAt: probe.sentAt, probeTtl: 64, view: [] }
+  test("a session-reflector packet: the sender's fields copied behind the reflector's own", () => {
+    const reply: Reply = {
+      ...probe,
+      sequence: 9,
+      draining: true,
+      state: 'DEGRADED',
+      sentAt: probe.sentAt + 500,
+      receivedAt: probe.sentAt + 250,
+      probeSequence: 7,
+      probeSentAt: probe.sentAt,
+      probeTtl: 64,
+      view: [],
+    }
     expect(written(encodeReply(buffer, reply)).toString('hex')).toBe(
       [
-        '00000009', 'eeaea94100000000', '1601', 'beef', // the reflector's sequence number, timestamp, error estimate, SSID
+        '00000009',
+        'eeaea94100000000',
+        '1601',
+        'beef', // the reflector's sequence number, timestamp, error estimate, SSID
         'eeaea940c0000000', // receive timestamp
-        '00000007', 'eeaea94080000000', '1601', '0000', // of the sender: sequence number, timestamp, error estimate; must be zero
-        '40', '000000', // TTL of the sender's packet; must be zero
-        '00fc000c', '00000102', '0000002a', '02', '03', '0000', // path: DEGRADED, draining and reply
-        '00fd0008', '000003e8', '000003e9',
+        '00000007',
+        'eeaea94080000000',
+        '1601',
+        '0000', // of the sender: sequence number, timestamp, error estimate; must be zero
+        '40',
+        '000000', // TTL of the sender's packet; must be zero
+        '00fc000c',
+        '00000102',
+        '0000002a',
+        '02',
+        '03',
+        '0000', // path: DEGRADED, draining and reply
+        '00fd0008',
+        '000003e8',
+        '000003e9',
         '00fe0000',
       ].join(''),
     )
   })
 
-  test('the second era of NTP begins in February 2036, and probes don\'t mind', () => {
+  test("the second era of NTP begins in February 2036, and probes don't mind", () => {
     for (const sentAt of [Date.UTC(2036, 1, 7, 6, 28, 15), Date.UTC(2036, 1, 7, 6, 28, 16), Date.UTC(2040, 0, 1)]) {
       expect(decodeProbe(written(encodeProbe(buffer, { ...probe, sentAt })))?.sentAt).toBe(sentAt)
     }
-    expect(written(encodeProbe(buffer, { ...probe, sentAt: Date.UTC(2036, 1, 7, 6, 28, 16) })).subarray(4, 12).toString('hex')).toBe('0000000000000000')
+    expect(
+      written(encodeProbe(buffer, { ...probe, sentAt: Date.UTC(2036, 1, 7, 6, 28, 16) }))
+        .subarray(4, 12)
+        .toString('hex'),
+    ).toBe('0000000000000000')
   })
 })
 
 describe('round trip', () => {
   test('a probe is decoded as it was encoded', () => {
-    fc.assert(fc.property(probes, (any) => { expect(rounded(decodeProbe(written(encodeProbe(buffer, any))))).toEqual(any) }))
+    fc.assert(
+      fc.property(probes, (any) => {
+        expect(rounded(decodeProbe(written(encodeProbe(buffer, any))))).toEqual(any)
+      }),
+    )
   })
   test('so is a reply', () => {
-    fc.assert(fc.property(replies, (any) => { expect(rounded(decodeReply(written(encodeReply(buffer, any))))).toEqual(any) }))
+    fc.assert(
+      fc.property(replies, (any) => {
+        expect(rounded(decodeReply(written(encodeReply(buffer, any))))).toEqual(any)
+      }),
+    )
   })
   test('whatever the buffer held before does not show', () => {
     fc.assert(
@@ -123,7 +188,11 @@ describe('padding', () => {
 
 describe('what comes from the wire is never believed', () => {
   test('random bytes never throw and are never a probe by accident', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => { expect(decodeProbe(Buffer.from(bytes)) ?? decodeReply(Buffer.from(bytes))).toBeUndefined() }))
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(decodeProbe(Buffer.from(bytes)) ?? decodeReply(Buffer.from(bytes))).toBeUndefined()
+      }),
+    )
   })
   test('a probe with bytes changed or cut never throws', () => {
     fc.assert(
@@ -132,8 +201,7 @@ describe('what comes from the wire is never believed', () => {
         packet[at % packet.length] = value
         const shorter = packet.subarray(0, cut % (packet.length + 1))
         for (const input of [packet, shorter]) {
-          decodeProbe(input)
-          decodeReply(input)
+          expect(() => [decodeProbe(input), decodeReply(input)]).not.toThrow()
         }
       }),
     )
@@ -142,11 +210,19 @@ describe('what comes from the wire is never believed', () => {
     const packet = Buffer.from(written(encodeProbe(buffer, probe)))
     for (let length = 0; length < packet.length; length++) expect(decodeProbe(packet.subarray(0, length))).toBeUndefined()
   })
-  test('a reply is not answered, and a probe answers nothing: two reflectors can\'t be set on each other', () => {
-    fc.assert(fc.property(probes, (any) => { expect(decodeReply(written(encodeProbe(buffer, any)))).toBeUndefined() }))
-    fc.assert(fc.property(replies, (any) => { expect(decodeProbe(written(encodeReply(buffer, any)))).toBeUndefined() }))
+  test("a reply is not answered, and a probe answers nothing: two reflectors can't be set on each other", () => {
+    fc.assert(
+      fc.property(probes, (any) => {
+        expect(decodeReply(written(encodeProbe(buffer, any)))).toBeUndefined()
+      }),
+    )
+    fc.assert(
+      fc.property(replies, (any) => {
+        expect(decodeProbe(written(encodeReply(buffer, any)))).toBeUndefined()
+      }),
+    )
   })
-  test('TLVs that we don\'t know are passed over', () => {
+  test("TLVs that we don't know are passed over", () => {
     const bare = Buffer.from(written(encodeProbe(buffer, probe)))
     const foreign = Buffer.from('80040004deadbeef', 'hex')
     expect(rounded(decodeProbe(Buffer.concat([bare.subarray(0, 44), foreign, bare.subarray(44), foreign])))).toEqual(probe)
@@ -167,7 +243,7 @@ describe('what comes from the wire is never believed', () => {
 })
 
 test('any probe without padding fits into maximumUnpadded bytes, and one class more is an error', () => {
-  const full = { ...probe, view: new Array<number>(maximumClasses).fill(1) }
+  const full = { ...probe, view: Array.from({ length: maximumClasses }, () => 1) }
   expect(encodeProbe(Buffer.alloc(maximumUnpadded), full)).toBe(maximumUnpadded)
   expect(() => encodeProbe(buffer, { ...full, view: [...full.view, 1] })).toThrow('at most 64 classes fit into a probe, not 65')
 })

@@ -14,7 +14,10 @@ const refused = (says: string, instead = again) => ({ ok: false, code: 'A01', sa
 
 const hosts = fc.oneof(
   fc.constantFrom('ctl.acme.net:443', '203.0.113.250:443', '[2001:db8::1]:7701', 'a:1'),
-  fc.tuple(fc.domain(), fc.integer({ min: 1, max: 65535 })).filter(([name]) => name.length < 180).map(([name, port]) => `${name}:${port}`),
+  fc
+    .tuple(fc.domain(), fc.integer({ min: 1, max: 65535 }))
+    .filter(([name]) => name.length < 180)
+    .map(([name, port]) => `${name}:${port}`),
 )
 const tokens = fc.record({
   secret: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes)),
@@ -28,7 +31,11 @@ test('a token is one word of about 85 characters, and always the same for the sa
 })
 
 test('what was encoded is decoded', () => {
-  fc.assert(fc.property(tokens, (any) => { expect(decodeToken(encodeToken(any))).toEqual({ ok: true, ...any }) }))
+  fc.assert(
+    fc.property(tokens, (any) => {
+      expect(decodeToken(encodeToken(any))).toEqual({ ok: true, ...any })
+    }),
+  )
 })
 
 test('a cut paste is refused with how much of it is there', () => {
@@ -78,13 +85,28 @@ describe('what is no token is refused by name', () => {
     expect(decodeToken('hunter2')).toEqual(refused('This is not a token: it has no cw1_ at its beginning'))
   })
   test('a token of a later kind', () => {
-    expect(decodeToken('cw2_AAAA')).toEqual(refused('This token is of kind cw2_, which this agent does not know', 'Take the agent from the controller that made the token'))
+    expect(decodeToken('cw2_AAAA')).toEqual(
+      refused('This token is of kind cw2_, which this agent does not know', 'Take the agent from the controller that made the token'),
+    )
   })
   test('two different tokens', () => {
-    expect(decodeToken(`${text} ${encodeToken({ ...token, expiresAt: 1 })}`)).toEqual(refused('There are two different tokens in what was pasted', 'Paste only the token of this site'))
+    expect(decodeToken(`${text} ${encodeToken({ ...token, expiresAt: 1 })}`)).toEqual(
+      refused('There are two different tokens in what was pasted', 'Paste only the token of this site'),
+    )
   })
   test('random text never throws', () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.string().map((end) => `cw1_${end}`), fc.base64String().map((end) => `cw1_AT4${end}`)), (any) => { expect(decodeToken(any)).toMatchObject({ ok: false, code: 'A01' }) }))
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((end) => `cw1_${end}`),
+          fc.base64String().map((end) => `cw1_AT4${end}`),
+        ),
+        (any) => {
+          expect(decodeToken(any)).toMatchObject({ ok: false, code: 'A01' })
+        },
+      ),
+    )
   })
 })
 

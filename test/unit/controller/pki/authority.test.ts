@@ -12,7 +12,7 @@ import { keyIdOf, openTrust, sign } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
 import { renewAt, spkiPin, thumbprint } from '#src/wire/identity.ts'
 import type { TrustPayload } from '#src/wire/messages.ts'
-import { decodeToken } from '#src/wire/token.ts'
+import { decodeToken, type Token } from '#src/wire/token.ts'
 
 const now = new Date('2026-11-23T12:00:00Z')
 const newVault = (): Promise<Vault> => openVault(Buffer.alloc(32, 7), memoryRows())
@@ -43,14 +43,21 @@ test('two controllers that start at once have one authority', async () => {
 })
 
 describe('a client certificate', () => {
-  test('names the site by the controller\'s word, whatever the request calls itself', async () => {
+  test("names the site by the controller's word, whatever the request calls itself", async () => {
     const issued = await authority.issueClient(createCsr('oslo', device), { site: 'berlin', now })
     const certificate = new X509Certificate(issued.certificate)
     expect(certificate.subjectAltName).toBe('URI:spiffe://demo/site/berlin')
     expect(certificate.serialNumber.toLowerCase()).toBe(issued.serial)
     expect(thumbprintOf(issued.certificate)).toBe(thumbprint(device.publicKey))
     expect(issued.notAfter).toEqual(days(7))
-    expect(judge(certificate, authority.ca, 'demo', now)).toEqual({ ok: true, site: 'berlin', thumbprint: issued.thumbprint, serial: issued.serial, notAfter: days(7), expired: false })
+    expect(judge(certificate, authority.ca, 'demo', now)).toEqual({
+      ok: true,
+      site: 'berlin',
+      thumbprint: issued.thumbprint,
+      serial: issued.serial,
+      notAfter: days(7),
+      expired: false,
+    })
   })
   test('is renewed at two thirds of its life', async () => {
     const { certificate } = await authority.issueClient(csr, { site: 'berlin', now, lifetime: 3 * 86_400_000 })
@@ -81,7 +88,7 @@ describe('a client certificate', () => {
       expect(judge(new X509Certificate(certificate), authority.ca, 'demo', now)).toEqual(refused)
       expect(judge(new X509Certificate(certificate), authority.ca, 'demo', days(60))).toEqual(refused)
     })
-    test('when it is the controller\'s own, or the CA\'s', async () => {
+    test("when it is the controller's own, or the CA's", async () => {
       const { cert } = await authority.serverCredentials(now)
       expect(judge(new X509Certificate(cert), authority.ca, 'demo', now)).toEqual(refused)
       expect(judge(new X509Certificate(authority.ca[0]!), authority.ca, 'demo', now)).toEqual(refused)
@@ -92,23 +99,45 @@ describe('a client certificate', () => {
     })
     test('when it has not begun', async () => {
       const { certificate } = await authority.issueClient(csr, { site: 'berlin', now })
-      expect(judge(new X509Certificate(certificate), authority.ca, 'demo', days(-1))).toMatchObject({ ok: false, code: 'C075', instead: 'Check the controller\'s clock' })
+      expect(judge(new X509Certificate(certificate), authority.ca, 'demo', days(-1))).toMatchObject({
+        ok: false,
+        code: 'C075',
+        instead: "Check the controller's clock",
+      })
     })
   })
 })
 
 describe('a request is refused', () => {
   test('when it is not one', async () => {
-    await expect(authority.issueClient('rubbish', { site: 'berlin', now })).rejects.toMatchObject({ code: 'C070', message: 'The certificate request is not PKCS#10 in PEM' })
+    await expect(authority.issueClient('rubbish', { site: 'berlin', now })).rejects.toMatchObject({
+      code: 'C070',
+      message: 'The certificate request is not PKCS#10 in PEM',
+    })
   })
-  test('when its key did not sign it: nobody gets a certificate for another\'s key', async () => {
+  test("when its key did not sign it: nobody gets a certificate for another's key", async () => {
     const { publicKey } = generateKeyPairSync('ed25519')
-    await expect(authority.checkRequest(createCsr('berlin', { privateKey: device.privateKey, publicKey }))).rejects.toMatchObject({ code: 'C071', message: 'The certificate request is not signed by its own key' })
+    await expect(authority.checkRequest(createCsr('berlin', { privateKey: device.privateKey, publicKey }))).rejects.toMatchObject({
+      code: 'C071',
+      message: 'The certificate request is not signed by its own key',
+    })
   })
-  test('when its key is of a kind that we don\'t take', async () => {
-    const keys = await crypto.subtle.generateKey({ name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 }, false, ['sign', 'verify'])
-    const request = await x509.Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } })
-    await expect(authority.checkRequest(request.toString('pem'))).rejects.toMatchObject({ code: 'C072', message: 'The certificate request is for a key of type rsa', instead: 'Make an Ed25519 or P-256 key' })
+  test("when its key is of a kind that we don't take", async () => {
+    const keys = await crypto.subtle.generateKey(
+      { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 },
+      false,
+      ['sign', 'verify'],
+    )
+    const request = await x509.Pkcs10CertificateRequestGenerator.create({
+      name: 'CN=x',
+      keys,
+      signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    })
+    await expect(authority.checkRequest(request.toString('pem'))).rejects.toMatchObject({
+      code: 'C072',
+      message: 'The certificate request is for a key of type rsa',
+      instead: 'Make an Ed25519 or P-256 key',
+    })
   })
 })
 
@@ -125,9 +154,12 @@ describe('the trust document', () => {
       ok: false,
       code: 'A29',
       says: 'Version 1 of the trust document is not signed by the key that this box trusts',
-      instead: 'Nothing was changed; enrol the box again if the network\'s root key was lost',
+      instead: "Nothing was changed; enrol the box again if the network's root key was lost",
     })
-    expect(openTrust(authority.trust, { ...pinned(), network: 'acme' })).toMatchObject({ code: 'A22', says: 'The trust document is for network "demo", and this box belongs to "acme"' })
+    expect(openTrust(authority.trust, { ...pinned(), network: 'acme' })).toMatchObject({
+      code: 'A22',
+      says: 'The trust document is for network "demo", and this box belongs to "acme"',
+    })
   })
   test('rises by one version when its content changes, signed by the same root', async () => {
     const changed = await loadAuthority(vault, { network: 'demo', now, minimumAgent: '0.2.0' })
@@ -146,7 +178,7 @@ describe('the trust document', () => {
     const other = { ...authority.trustPayload, minimumAgent: '9.9.9' }
     expect(openTrust(authority.trust, { current: other })).toMatchObject({ ok: false, code: 'A29' })
   })
-  test('of a stranger\'s root is refused, even when he signs it well', async () => {
+  test("of a stranger's root is refused, even when he signs it well", async () => {
     const stranger = await loadAuthority(await newVault(), { network: 'demo', now })
     expect(openTrust(stranger.trust, { current: authority.trustPayload })).toMatchObject({ ok: false, code: 'A29' })
     expect(openTrust(stranger.trust, pinned())).toMatchObject({ ok: false, code: 'A29' })
@@ -154,7 +186,10 @@ describe('the trust document', () => {
   test('that names a new root must be signed by the old one and the new one', () => {
     const pair = () => {
       const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-      return { signer: { keyId: keyIdOf(publicKey), privateKey }, public: { keyId: keyIdOf(publicKey), publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() } }
+      return {
+        signer: { keyId: keyIdOf(publicKey), privateKey },
+        public: { keyId: keyIdOf(publicKey), publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() },
+      }
     }
     const old = pair()
     const next = pair()
@@ -165,7 +200,12 @@ describe('the trust document', () => {
     expect(openTrust(sign(after, old.signer), { current })).toMatchObject({ ok: false, code: 'A29' })
   })
   test('that is none is refused', () => {
-    expect(openTrust(sign({ kind: 'bundle' }, authority.bundleSigner), pinned())).toEqual({ ok: false, code: 'A21', says: 'It is not a trust document', instead: 'Upgrade the agent, or the controller' })
+    expect(openTrust(sign({ kind: 'bundle' }, authority.bundleSigner), pinned())).toEqual({
+      ok: false,
+      code: 'A21',
+      says: 'It is not a trust document',
+      instead: 'Upgrade the agent, or the controller',
+    })
     expect(openTrust({ payload: '!', signatures: [] }, pinned())).toMatchObject({ code: 'A21' })
   })
 })
@@ -175,7 +215,7 @@ test('a new token carries the pin of the CA, and only the hash of its secret is 
   const decoded = decodeToken(token.text)
   expect(decoded).toMatchObject({ ok: true, caPin: authority.caPin, host: '203.0.113.250:443', expiresAt: days(1).getTime() / 1000 })
   expect(token.expiresAt).toEqual(days(1))
-  if (decoded.ok) expect(hashSecret(decoded.secret)).toBe(token.hash)
+  expect(hashSecret((decoded as Token).secret)).toBe(token.hash)
   expect(newToken({ caPin: authority.caPin, host: 'x:1', expiresAt: now }).hash).not.toBe(token.hash)
 })
 

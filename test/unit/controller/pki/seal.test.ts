@@ -8,7 +8,12 @@ const frankfurt = generateKeyPairSync('x25519')
 const dublin = generateKeyPairSync('x25519')
 const sealingKey = x25519Raw(frankfurt.publicKey).toString('base64')
 const context: SealContext = { network: 'demo', site: 'frankfurt', secret: { id: 'psk/aws-1', version: 1 } }
-const refused = { ok: false, code: 'A30', says: 'The secret "psk/aws-1" is not sealed for this box, or was changed on the way', instead: 'Nothing was changed; the box asks again' }
+const refused = {
+  ok: false,
+  code: 'A30',
+  says: 'The secret "psk/aws-1" is not sealed for this box, or was changed on the way',
+  instead: 'Nothing was changed; the box asks again',
+}
 
 test('what is sealed to a box is opened by that box', () => {
   fc.assert(

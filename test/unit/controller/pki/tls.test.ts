@@ -19,11 +19,14 @@ let peers: Peer[]
 
 async function listen(authority: Authority): Promise<Server> {
   const { cert, key } = await authority.serverCredentials(now)
-  const started = createServer({ cert, key, ca: [...authority.ca], requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.3' }, (socket) => {
-    peers.push(ours.peer(socket, now))
-    socket.on('error', () => {})
-    socket.end('hello')
-  })
+  const started = createServer(
+    { cert, key, ca: [...authority.ca], requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.3' },
+    (socket) => {
+      peers.push(ours.peer(socket, now))
+      socket.on('error', () => {})
+      socket.end('hello')
+    },
+  )
   started.listen(0, '127.0.0.1')
   await once(started, 'listening')
   return started
@@ -77,7 +80,16 @@ describe('an agent that knows the CA and the network', () => {
       checkServerIdentity: checkController('demo'),
     })
     expect(answer).toMatchObject({ text: 'hello' })
-    expect(peers).toEqual([{ ok: true, site: 'berlin', thumbprint: thumbprint(device.publicKey), serial: issued.serial, notAfter: new Date(Math.floor(issued.notAfter.getTime() / 1000) * 1000), expired: false }])
+    expect(peers).toEqual([
+      {
+        ok: true,
+        site: 'berlin',
+        thumbprint: thumbprint(device.publicKey),
+        serial: issued.serial,
+        notAfter: new Date(Math.floor(issued.notAfter.getTime() / 1000) * 1000),
+        expired: false,
+      },
+    ])
   })
 
   test('is refused as a peer without a certificate, but may speak: enrolment has none yet', async () => {
@@ -87,7 +99,9 @@ describe('an agent that knows the CA and the network', () => {
   })
 
   test('hangs up on a controller of another network under the same CA', async () => {
-    expect(await dial(server, { ca: [...ours.ca], checkServerIdentity: checkController('acme') })).toEqual(new Error('the certificate is for network "demo", not "acme"'))
+    expect(await dial(server, { ca: [...ours.ca], checkServerIdentity: checkController('acme') })).toEqual(
+      new Error('the certificate is for network "demo", not "acme"'),
+    )
   })
 
   test('hangs up on a controller of another CA', async () => {
@@ -99,13 +113,15 @@ describe('an agent that knows the CA and the network', () => {
   test('hangs up on another box that poses as the controller with its own client certificate', async () => {
     const device = generateKeyPairSync('ed25519')
     const { certificate } = await ours.issueClient(createCsr('oslo', device), { site: 'oslo', now })
-    const impostor = createServer({ cert: certificate, key: device.privateKey.export({ type: 'pkcs8', format: 'pem' }) }, (socket) => socket.on('error', () => {}).end('hello'))
+    const impostor = createServer({ cert: certificate, key: device.privateKey.export({ type: 'pkcs8', format: 'pem' }) }, (socket) =>
+      socket.on('error', () => {}).end('hello'),
+    )
     impostor.on('tlsClientError', () => {})
     impostor.listen(0, '127.0.0.1')
     await once(impostor, 'listening')
     try {
       expect(await dial(impostor, { ca: [...ours.ca], checkServerIdentity: checkController('demo') })).toBeInstanceOf(Error)
-      expect(checkController('demo')('', new X509Certificate(certificate))).toEqual(new Error('the certificate is not a Causeway controller\'s'))
+      expect(checkController('demo')('', new X509Certificate(certificate))).toEqual(new Error("the certificate is not a Causeway controller's"))
     } finally {
       impostor.close()
     }
@@ -116,7 +132,7 @@ describe('an agent that knows only the pin in its token', () => {
   test('finds the CA in the chain and then trusts nothing else', async () => {
     const found = findPinnedCa(await chainOf(server), ours.caPin, 'ctl.acme.net:443')
     expect(found).toEqual({ ok: true, ca: new X509Certificate(ours.ca[0]!).toString() })
-    if (found.ok) expect(await dial(server, { ca: [found.ca], checkServerIdentity: checkController(null) })).toMatchObject({ text: 'hello' })
+    expect(await dial(server, { ca: [(found as { ca: string }).ca], checkServerIdentity: checkController(null) })).toMatchObject({ text: 'hello' })
   })
 
   test('names the one who replaces the certificate', async () => {
@@ -137,14 +153,16 @@ describe('an agent that knows only the pin in its token', () => {
   test('is not taken in by a chain that carries the real CA beside a forged leaf', async () => {
     const theirs = await authorityOf('demo')
     const { cert, key } = await theirs.serverCredentials(now)
-    const forged = createServer({ cert: `${cert.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n${ours.ca[0]}`, key }, (socket) => socket.on('error', () => {}).end('hello'))
+    const forged = createServer({ cert: `${cert.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n${ours.ca[0]}`, key }, (socket) =>
+      socket.on('error', () => {}).end('hello'),
+    )
     forged.on('tlsClientError', () => {})
     forged.listen(0, '127.0.0.1')
     await once(forged, 'listening')
     try {
       const found = findPinnedCa([new X509Certificate(cert).raw, new X509Certificate(ours.ca[0]!).raw], ours.caPin, 'ctl')
-      expect(found.ok).toBe(true)
-      if (found.ok) expect(await dial(forged, { ca: [found.ca], checkServerIdentity: checkController(null) })).toBeInstanceOf(Error)
+      expect(found).toMatchObject({ ok: true })
+      expect(await dial(forged, { ca: [(found as { ca: string }).ca], checkServerIdentity: checkController(null) })).toBeInstanceOf(Error)
     } finally {
       forged.close()
     }

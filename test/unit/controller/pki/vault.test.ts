@@ -31,7 +31,8 @@ describe('a secret', () => {
   test('is nowhere in the rows in plain', async () => {
     const rows = openRows()
     await (await openVault(kek, rows)).put('psk/berlin', secret)
-    for (const row of rows.rows) expect(Buffer.concat([row.wrappedKey, row.ciphertext, Buffer.from(row.fingerprint)]).includes(secret.subarray(0, 8))).toBe(false)
+    for (const row of rows.rows)
+      expect(Buffer.concat([row.wrappedKey, row.ciphertext, Buffer.from(row.fingerprint)]).includes(secret.subarray(0, 8))).toBe(false)
   })
   test('that exists is kept: two controllers that start at once agree', async () => {
     const vault = await openVault(kek, memoryRows())
@@ -112,14 +113,21 @@ describe('the key file', () => {
   })
   test('must not lie in the data folder', async () => {
     const inside = join(folder, 'data', 'vault.key')
-    await expect(loadKek(inside, join(folder, 'data'))).rejects.toMatchObject({ code: 'C064', message: `The vault key ${inside} is inside the data folder ${join(folder, 'data')}` })
+    await expect(loadKek(inside, join(folder, 'data'))).rejects.toMatchObject({
+      code: 'C064',
+      message: `The vault key ${inside} is inside the data folder ${join(folder, 'data')}`,
+    })
     await expect(loadKek(join(folder, '..data'), folder)).rejects.toMatchObject({ code: 'C064' })
   })
   test('must not be readable by others', async () => {
     const file = join(folder, 'open.key')
     await writeFile(file, `${'0'.repeat(64)}\n`)
     await chmod(file, 0o440)
-    await expect(loadKek(file, join(folder, 'data'))).rejects.toMatchObject({ code: 'C065', message: `The vault key ${file} can be read by others (mode 440)`, instead: `chmod 400 ${file}` })
+    await expect(loadKek(file, join(folder, 'data'))).rejects.toMatchObject({
+      code: 'C065',
+      message: `The vault key ${file} can be read by others (mode 440)`,
+      instead: `chmod 400 ${file}`,
+    })
   })
   test('must be the file itself', async () => {
     const link = join(folder, 'link.key')
@@ -133,6 +141,9 @@ describe('the key file', () => {
   })
   test('needs its folder', async () => {
     const file = join(folder, 'nowhere', 'vault.key')
-    await expect(loadKek(file, join(folder, 'data'))).rejects.toMatchObject({ code: 'C067', message: `The vault key ${file} can't be read or made (ENOENT)` })
+    await expect(loadKek(file, join(folder, 'data'))).rejects.toMatchObject({
+      code: 'C067',
+      message: `The vault key ${file} can't be read or made (ENOENT)`,
+    })
   })
 })
