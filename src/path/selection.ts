@@ -125,7 +125,7 @@ function returnStage(via: readonly Hop[], health: HealthOf, now: number, usable:
   const { stage, returnAfter } = via[last]!
   const here = usable.filter((i) => via[i]!.stage === stage)
   if (here.length === 0) return firstStage(via, usable)
-  const back = usable.filter((i) => via[i]!.stage < stage && now - health(via[i]!.tunnel)!.upSince >= returnAfter * 1000)
+  const back = usable.filter((i) => via[i]!.stage < stage && (returnAfter === 0 || now - health(via[i]!.tunnel)!.upSince >= returnAfter * 1000))
   return back.length > 0 ? firstStage(via, back) : here
 }
 
