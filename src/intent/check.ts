@@ -1,8 +1,9 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SiteId } from '#src/fabric/fabric.ts'
-import { type Address, contains, hostOf, prefix, type Prefix, rangeOf } from '#src/net/address.ts'
+import { type Address, contains, hostOf, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport } from './defaults.ts'
 import type { Intent, IntentSite, IntentUplink } from './intent.ts'
+import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
 /** RFC 1918, and RFC 6598 that carriers put between their NAT and the customer: nobody on the internet can dial these. */
@@ -44,11 +45,12 @@ export function checkHubs(sites: readonly IntentSite[], hubs: readonly SiteId[],
 
 /** Each spoke needs one path to each of its hubs. */
 export function checkPaths(sites: readonly IntentSite[], transports: Intent['transports'], report: Report): void {
+  const byId = new Map(sites.map((site) => [site.id, site]))
   const reaches = new Map(transports.map((each) => [each.id, each.reaches]))
   const joined = (a: IntentUplink, b: IntentUplink): boolean => a.transport === b.transport || (reaches.get(a.transport)?.includes(b.transport) ?? false) || (reaches.get(b.transport)?.includes(a.transport) ?? false)
   for (const site of sites) {
     for (const id of site.hubs) {
-      const hub = sites.find((each) => each.id === id)
+      const hub = byId.get(id)
       if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
       if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine, theirs)))) continue
       const list = (of: IntentSite) => [...new Set(of.uplinks.map((uplink) => uplink.transport))].join(', ')
@@ -65,17 +67,12 @@ export function checkOverlaps(sites: readonly IntentSite[], report: Report): voi
       const base = `site/${site.id}/lan/${lan.segment}`
       const i = counts.get(base) ?? 0
       counts.set(base, i + 1)
-      return { site: site.id, prefix: lan.prefix, key: `${base}/${i}`, ...rangeOf(lan.prefix) }
+      return { site: site.id, prefix: lan.prefix, key: `${base}/${i}` }
     }),
   )
-  all.sort((a, b) => a.family - b.family || (a.low < b.low ? -1 : a.low > b.low ? 1 : a.high > b.high ? -1 : a.high < b.high ? 1 : 0))
-  let widest = all[0]
-  for (const each of all.slice(1)) {
-    const over = widest && widest.family === each.family && each.low <= widest.high ? widest : undefined
-    if (over && over.site !== each.site) {
-      const same = over.prefix === each.prefix
-      report.error('I034', [each.key, over.key], same ? `${each.prefix} is at ${over.site} and at ${each.site}` : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`, 'give one of them another network; translating overlaps is not supported yet')
-    }
-    if (!widest || widest.family !== each.family || each.high > widest.high) widest = each
+  for (const [each, over] of overlapping(all)) {
+    if (over.site === each.site) continue
+    const says = over.prefix === each.prefix ? `${each.prefix} is at ${over.site} and at ${each.site}` : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
+    report.error('I034', [each.key, over.key], says, 'give one of them another network; translating overlaps is not supported yet')
   }
 }

@@ -6,7 +6,7 @@ import type { Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import { type Names, reservedWords } from './selector.ts'
 import type { Located } from './spec.ts'
-import { didYouMean, oneOf } from './suggest.ts'
+import { oneOf } from './suggest.ts'
 import { media } from './values.ts'
 
 type Kind = 'segment' | 'service' | 'site' | 'label'
@@ -46,17 +46,18 @@ export const segmentsOf = (names: Names): readonly SegmentId[] => ([...names.seg
 export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteId[] {
   const out: SiteId[] = []
   const network = raw.network
+  const sites = new Map(raw.sites.map((site) => [site.name.value, site]))
   for (const hub of network?.fields.hubs ?? []) {
     const id = hub.value as SiteId
     report.origins.set(`hubs/${out.length}`, hub.at)
-    const site = raw.sites.find((each) => each.name.value === id)
+    const site = sites.get(id)
     if (out.includes(id)) report.error('I060', hub.at, `hub "${id}" stands twice`, 'remove one')
     else if (site) {
       out.push(id)
       const { role } = site.fields
       if (role ? role.value === 'edge' : !site.roleWritten) report.error('I061', [hub.at, role?.at ?? site.name.at], `hub "${id}" is an edge`, `write role: core in the file of ${id}, or take it out of the hubs`)
     } else if (!raw.partial) {
-      const meant = didYouMean(id, names.sites)
+      const meant = report.meant(id, names.sites)
       report.error('I012', hub.at, `hub "${id}" is not a site${meant}`, meant === '' ? (names.sites.size > 0 ? `write one of ${oneOf(names.sites)}` : 'add a file that declares it') : '')
     }
   }
@@ -77,9 +78,10 @@ export function readTransports(raw: Raw, report: Report): Intent['transports'] {
     report.origins.set(`transport/${key.value}`, key.at)
     const reaches: string[] = []
     for (const other of value?.fields.reaches ?? []) {
-      const meant = didYouMean(other.value, known)
-      if (!known.has(other.value)) report.error('I053', other.at, `transport "${other.value}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
-      else if (other.value !== key.value) reaches.push(other.value)
+      if (!known.has(other.value)) {
+        const meant = report.meant(other.value, known)
+        report.error('I053', other.at, `transport "${other.value}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
+      } else if (other.value !== key.value) reaches.push(other.value)
     }
     out.set(key.value, [...new Set(reaches)].sort())
   }

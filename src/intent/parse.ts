@@ -45,7 +45,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const sound = !report.findings.some((finding) => finding.severity === 'error')
   if (sound) {
     checkPaths(sites, transports, report)
-    checkPlaces({ sites, services }, allow, expect, report)
+    checkPlaces({ sites, services, allow, expect }, report)
   }
   const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
   const intent: Intent | null = intact

@@ -8,7 +8,7 @@ import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
 import type { RawClass } from './schema.ts'
 import type { Located } from './spec.ts'
-import { didYouMean, oneOf } from './suggest.ts'
+import { oneOf } from './suggest.ts'
 
 /** Marks and tables are few: three bits of them are classes. */
 const maxClasses = 8
@@ -20,7 +20,7 @@ export function readClasses(raw: Raw, words: UplinkWords, report: Report): reado
   const ninth = entries.filter((entry) => !Object.hasOwn(classDefaults, entry.key.value))[maxClasses - Object.keys(classDefaults).length]
   if (ninth) report.error('I054', ninth.key.at, `there are ${ids.length} classes`, `write at most ${maxClasses}, with realtime, business, bulk and default`)
   const classes = ids.map((id) => readClass(id as ClassId, written.get(id), words, report))
-  checkMarks(classes, written, report)
+  if (!ninth) checkMarks(classes, written, report)
   return withShares(classes, written, report)
 }
 
@@ -64,9 +64,10 @@ function readWords(written: readonly Located<string>[] | undefined, words: Uplin
   const out = new Map<string, UplinkSelector>()
   for (const { value, at } of written ?? []) {
     const kind = words.get(value)
-    const meant = didYouMean(value, words.keys())
-    if (kind === undefined) report.error('I051', at, `"${value}" is no medium, transport or tag of an uplink${meant}`, meant === '' ? `write one of ${oneOf(words.keys())}` : '')
-    else out.set(value, { kind, value })
+    if (kind === undefined) {
+      const meant = report.meant(value, words.keys())
+      report.error('I051', at, `"${value}" is no medium, transport or tag of an uplink${meant}`, meant === '' ? `write one of ${oneOf(words.keys())}` : '')
+    } else out.set(value, { kind, value })
   }
   return [...out.values()]
 }

@@ -17,14 +17,16 @@ import {
   rangeOf,
   width,
 } from '#src/net/address.ts'
+import { PrefixTable } from '#src/net/lpm.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
 import type { IntentLan, IntentSite, IntentUplink } from './intent.ts'
+import { overlapping } from './overlap.ts'
 import type { NamedSite, Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
 import type { Entry, Located } from './spec.ts'
-import { didYouMean, oneOf } from './suggest.ts'
+import { oneOf } from './suggest.ts'
 import { mediumOfName, meteredByDefault } from './values.ts'
 
 const maxUplinks = 8
@@ -79,7 +81,7 @@ export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, tr
       if (out.includes(hubId)) to.error('I060', hubName.at, `hub "${hubId}" stands twice`, 'remove one')
       else if (all.includes(hubId)) out.push(hubId)
       else if (known.sites.has(hubId)) to.error('I061', hubName.at, `site "${hubId}" is not a hub`, all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs")
-      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${didYouMean(hubId, all.length > 0 ? all : known.sites)}`)
+      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${to.meant(hubId, all.length > 0 ? all : known.sites)}`)
     }
     return out
   }
@@ -97,7 +99,7 @@ function readUplinks(base: string, entries: readonly Entry<RawUplink>[] | undefi
   const extra = entries[maxUplinks]
   if (extra) report.error('I042', extra.key.at, `site "${site.value}" has ${entries.length} uplinks`, `write at most ${maxUplinks}`)
   const out: IntentUplink[] = []
-  for (const { key, value } of entries) {
+  for (const { key, value } of entries.slice(0, maxUplinks)) {
     const uplinkBase = `${base}/uplink/${key.value}`
     report.origins.set(uplinkBase, key.at)
     if (!value) continue
@@ -106,7 +108,7 @@ function readUplinks(base: string, entries: readonly Entry<RawUplink>[] | undefi
     if (fields.interface) claim(fields.interface, claimed, report)
     const transport = fields.transport?.value ?? defaultTransport
     if (!transports.has(transport)) {
-      const meant = didYouMean(transport, transports)
+      const meant = report.meant(transport, transports)
       report.error('I053', fields.transport!.at, `transport "${transport}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(transports)}, or declare it under \`transports:\` of the network` : '')
     }
     checkAddress(key.value, value, report)
@@ -152,18 +154,13 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
   else if (lengthOf(address.value) < width(4) && !isHostOf(link, router.value)) report.error('I036', router.at, `router ${router.value} is not a host of the uplink's network ${link}`, `write a host of ${link}, or correct the length of ${address.value}`)
 }
 
-interface PlacedPrefix {
-  readonly prefix: Prefix
-  readonly at: Origin
-}
-
 function readLans(base: string, entries: readonly Entry<RawLan>[] | undefined, claimed: Map<string, Located<string>>, names: Names, uplinks: readonly IntentUplink[], report: Report): readonly IntentLan[] {
   const out: IntentLan[] = []
-  const held: PlacedPrefix[] = []
+  const all: { readonly prefix: Prefix; readonly at: Origin }[] = []
   for (const { key, value } of entries ?? []) {
     const segment = key.value as SegmentId
     if (!names.segments.has(segment) && !names.partial) {
-      const meant = didYouMean(segment, names.segments)
+      const meant = report.meant(segment, names.segments)
       report.error('I013', key.at, `"${segment}" is no segment of the network${meant}`, meant === '' ? `write one of ${oneOf(names.segments)}, or add it to \`segments:\` of the network` : '')
     }
     const lanBase = `${base}/lan/${segment}`
@@ -172,19 +169,24 @@ function readLans(base: string, entries: readonly Entry<RawLan>[] | undefined, c
     const { fields } = value
     if (fields.interface) claim(fields.interface, claimed, report)
     noteFields(lanBase, { interface: fields.interface, address: fields.address }, report.origins)
-    const own = (fields.prefixes ?? []).filter((each) => usable(each, held, uplinks, report))
+    const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report))
     own.sort((a, b) => comparePrefixes(a.value, b.value))
     const addresses = readLanAddresses(own, fields.address ?? [], report)
     for (const [i, { value: network, at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at)
+      all.push({ prefix: network, at })
       const address = addresses.get(network) ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
       out.push({ segment, interface: fields.interface?.value ?? '', prefix: network, address })
     }
   }
+  for (const [each, over] of overlapping(all)) {
+    const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this site` : `${each.prefix} is part of ${over.prefix} in this site`
+    report.error('I033', [each.at, over.at], says, 'give every LAN of a site a network of its own')
+  }
   return out.sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1))
 }
 
-function usable({ value, at }: Located<Prefix>, held: PlacedPrefix[], uplinks: readonly IntentUplink[], report: Report): boolean {
+function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[], report: Report): boolean {
   if (familyOf(value) === 6) {
     report.error('I008', at, 'IPv6 LANs are not supported yet', 'write IPv4 prefixes')
     return false
@@ -193,12 +195,6 @@ function usable({ value, at }: Located<Prefix>, held: PlacedPrefix[], uplinks: r
     report.error('I032', at, `${value} can't be a LAN`, lengthOf(value) < 8 ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 10.0.0.0/8')
     return false
   }
-  const twin = held.find((each) => overlaps(each.prefix, value))
-  if (twin) {
-    report.error('I033', [at, twin.at], twin.prefix === value ? `${value} stands twice in this site` : `${value} and ${twin.prefix} overlap in this site`, 'give every LAN of a site a network of its own')
-    return false
-  }
-  held.push({ prefix: value, at })
   const uplink = uplinks.find((each) => each.address !== null && overlaps(networkOf(each.address), value))
   if (uplink) report.error('I039', at, `LAN ${value} overlaps the network of uplink "${uplink.id}", ${networkOf(uplink.address!)}`, 'change one of the two: the gateway must know on which side a host is')
   return true
@@ -206,12 +202,14 @@ function usable({ value, at }: Located<Prefix>, held: PlacedPrefix[], uplinks: r
 
 function readLanAddresses(prefixes: readonly Located<Prefix>[], addresses: readonly Located<LanAddress>[], report: Report): ReadonlyMap<Prefix, AddressWithLength> {
   const out = new Map<Prefix, AddressWithLength>()
+  const table = new PrefixTable<Prefix>()
+  for (const { value } of prefixes) table.set(value, value)
   for (const { value: written, at, text } of addresses) {
     const host = written.kind === 'plain' ? written.address : hostOf(written.address)
-    const of = prefixes.find((each) => contains(each.value, host))?.value
+    const of = table.lookup(host)
     // With no readable prefix there is nothing to compare with, and that was said already.
     if (prefixes.length === 0) continue
-    if (!of) report.error('I035', at, `${host} is outside the LAN's ${prefixes.map((each) => each.value).join(', ')}`, `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`)
+    if (!of) report.error('I035', at, `${host} is outside the LAN's ${oneOf(prefixes.map((each) => each.value))}`, `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`)
     else if (written.kind === 'with-length' && lengthOf(written.address) !== lengthOf(of)) report.error('I035', at, `${text} has another length than the LAN's ${of}`, `write ${host}`)
     else if (!isHostOf(of, host)) report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${nth(of, 1)}`)
     else if (out.has(of)) report.error('I035', at, `${of} has two addresses of the gateway`, 'keep one')

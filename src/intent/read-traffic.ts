@@ -2,13 +2,13 @@
 import type { ClassId, Origin, SegmentId, SiteId, Survives } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { IntentAllow, IntentClass, IntentExpect, IntentService, IntentSite, Selector } from './intent.ts'
+import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, IntentSite, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
 import type { RawExpect } from './schema.ts'
 import { type Arrow, type Names, type PlacedSelector, readArrow, readSelector } from './selector.ts'
-import { didYouMean, oneOf } from './suggest.ts'
+import { oneOf } from './suggest.ts'
 
 const uniquePorts = (ports: readonly PortRange[]): readonly PortRange[] => {
   const byText = new Map(ports.map((each) => [formatPortRange(each), each]))
@@ -29,7 +29,7 @@ export function readServices(raw: Raw, names: Names, classes: readonly IntentCla
     const id = fields.class?.value ?? defaultClass
     if (!classes.some((each) => each.id === id)) {
       const ids = classes.map((each) => each.id)
-      const meant = didYouMean(id, ids)
+      const meant = report.meant(id, ids)
       report.error('I015', fields.class!.at, `class "${id}" does not exist${meant}`, meant === '' ? `write one of ${oneOf(ids)}, or add it to \`classes:\`` : '')
     }
     out.push({ id: key.value, at: at.map((place) => place.selector), ports: uniquePorts((fields.ports ?? []).map((port) => port.value)), trafficClass: id as ClassId })
@@ -114,9 +114,11 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
 }
 
 /** What selectors select, by site and segment. */
-export interface World {
-  readonly sites: readonly IntentSite[]
-  readonly services: readonly IntentService[]
+interface World {
+  readonly sites: ReadonlyMap<SiteId, IntentSite>
+  readonly services: ReadonlyMap<string, IntentService>
+  /** By canonical text: the same selector stands in many lines. */
+  readonly asked: Map<string, ReadonlySet<SiteId>>
 }
 const has = (site: IntentSite, segment: SegmentId): boolean => site.lans.some((lan) => lan.segment === segment)
 const isWhere = (where: Selector['where'], site: IntentSite): boolean => {
@@ -134,19 +136,25 @@ const isWhere = (where: Selector['where'], site: IntentSite): boolean => {
       return where satisfies never
   }
 }
-function sitesOf({ where, what }: Selector, { sites, services }: World): ReadonlySet<SiteId> {
-  const here = sites.filter((site) => isWhere(where, site))
-  if (what.kind === 'segment') return new Set(here.filter((site) => has(site, what.segment)).map((site) => site.id))
-  const service = services.find((each) => each.id === what.service)
-  const places = (service?.at ?? []).map((at) => sitesOf(at, { sites, services }))
-  return new Set(here.filter((site) => places.some((ids) => ids.has(site.id))).map((site) => site.id))
+function sitesOf(selector: Selector, world: World): ReadonlySet<SiteId> {
+  const held = world.asked.get(selector.text)
+  if (held) return held
+  const { where, what } = selector
+  const one = where.kind === 'site' ? world.sites.get(where.site) : undefined
+  const here = where.kind === 'site' ? (one ? [one] : []) : [...world.sites.values()].filter((site) => isWhere(where, site))
+  const places = what.kind === 'service' ? (world.services.get(what.service)?.at ?? []).map((at) => sitesOf(at, world)) : []
+  const fits = (site: IntentSite): boolean => (what.kind === 'segment' ? has(site, what.segment) : places.some((ids) => ids.has(site.id)))
+  const out = new Set(here.filter(fits).map((site) => site.id))
+  world.asked.set(selector.text, out)
+  return out
 }
 
 /**
  * Selectors that select nothing. In an expectation, or with a site's own name, that is a mistake (a promise about nothing
  * always holds); in an allow by role or segment it may be meant for a site to come.
  */
-export function checkPlaces(world: World, allow: readonly IntentAllow[], expect: readonly IntentExpect[], report: Report): void {
+export function checkPlaces({ sites, services, allow, expect }: Pick<Intent, 'sites' | 'services' | 'allow' | 'expect'>, report: Report): void {
+  const world: World = { sites: new Map(sites.map((site) => [site.id, site])), services: new Map(services.map((service) => [service.id, service])), asked: new Map() }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
     if (sitesOf(selector, world).size > 0) return false
     const says = selector.what.kind === 'service' ? `service "${selector.text}" is nowhere` : `no site has a LAN that "${selector.text}" selects`
@@ -159,7 +167,7 @@ export function checkPlaces(world: World, allow: readonly IntentAllow[], expect:
     { kind: 'allow', lines: allow },
     { kind: 'expect', lines: expect },
   ] as const
-  for (const service of world.services) for (const [i, at] of service.at.entries()) empty(`service/${service.id}/at/${i}`, at, false)
+  for (const service of services) for (const [i, at] of service.at.entries()) empty(`service/${service.id}/at/${i}`, at, false)
   for (const { kind, lines } of lists) {
     for (const [n, { from, to }] of lines.entries()) {
       const mistake = kind === 'expect'

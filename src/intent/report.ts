@@ -1,5 +1,6 @@
 import type { Finding, Origin, Severity } from '#src/fabric/fabric.ts'
 import type { IntentCode } from './codes.ts'
+import { didYouMean } from './suggest.ts'
 
 /** Where a text stands, or a key that is (or will be) in the Origins. */
 export type Place = Origin | string
@@ -10,12 +11,16 @@ export interface Report {
   readonly findings: readonly Finding[]
   error(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string, witness?: readonly string[]): void
   warning(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string): void
+  /** As `didYouMean`, for the first hundred: comparing thousands of wrong names with thousands of right ones takes minutes. */
+  meant(wrong: string, known: Iterable<string>): string
 }
+const suggestions = 100
 
 export function createReport(): Report {
   const origins = new Map<string, Origin>()
   const findings: Finding[] = []
   const seen = new Set<string>()
+  let left = suggestions
   const keyOf = (place: Place): string => {
     if (typeof place === 'string') return place
     const key = `${place.file}:${place.line}:${place.column}`
@@ -36,5 +41,6 @@ export function createReport(): Report {
     findings,
     error: (code, at, says, instead = '', witness = []) => add('error', code, at, says, instead, witness),
     warning: (code, at, says, instead = '') => add('warning', code, at, says, instead, []),
+    meant: (wrong, known) => (left-- > 0 ? didYouMean(wrong, known) : ''),
   }
 }

@@ -4,7 +4,7 @@ import { formatPortRange, parsePortRange, type PortRange } from '#src/net/ports.
 import type { Selector } from './intent.ts'
 import type { Report } from './report.ts'
 import type { Located } from './spec.ts'
-import { didYouMean, oneOf } from './suggest.ts'
+import { oneOf } from './suggest.ts'
 
 /** Every name that a selector may use. A name is in one of them only. */
 export interface Names {
@@ -67,7 +67,7 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   else if (names.segments.has(text) || names.services.has(text)) report.error('I018', at, `"${text}" is a ${names.segments.has(text) ? 'segment' : 'service'}, not a place`, 'write [where/]what: the site, role or label comes first')
   else if (!names.regions.has(text) && !names.partial) {
     const known = [...names.sites, ...names.labels, ...roles, ...(rules.same ? ['same'] : [])]
-    const meant = didYouMean(text, known)
+    const meant = report.meant(text, known)
     report.error('I014', at, `"${text}" is no site, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
   }
   return undefined
@@ -84,7 +84,7 @@ function readWhat(at: Origin, text: string, where: string | undefined, names: Na
   if (isPlace && where === undefined) report.error('I018', at, `"${text}" says where, but not what`, `write ${text}/ and a segment${rules.services ? ' or service' : ''}, like ${text}/${[...names.segments][0] ?? 'inference'}`)
   else if (!names.partial) {
     const known = rules.services ? [...names.segments, ...names.services] : [...names.segments]
-    const meant = didYouMean(text, known)
+    const meant = report.meant(text, known)
     report.error('I013', at, `"${text}" is no segment${rules.services ? ' or service' : ''}${meant}`, meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '')
   }
   return undefined

@@ -141,6 +141,18 @@ export function list<T>(item: Spec<T>): Spec<readonly T[]> {
   }
 }
 
+/** Says no to a key that stood in the map before, and reports it. */
+function firstOnly({ source, report }: Reading): (key: Node) => boolean {
+  const seen = new Map<string | undefined, Node>()
+  return (key) => {
+    const text = source.textOf(key)
+    const first = seen.get(text)
+    if (!first) seen.set(text, key)
+    else report.error('I009', [source.at(key), source.at(first)], `"${text}" stands twice in one map`, 'join the two, or remove one')
+    return first === undefined
+  }
+}
+
 /** `name: value` for names that the author makes. */
 export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: string): Spec<readonly Entry<T>[]> {
   return {
@@ -150,8 +162,10 @@ export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: str
     read(node, slot, reading) {
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const out: Entry<T>[] = []
+      const once = firstOnly(reading)
       for (const pair of node.items as Pair<Node, Node | null>[]) {
         const keyNode = reading.source.follow(pair.key)
+        if (keyNode && !once(keyNode)) continue
         const key = name.read(keyNode, slot, reading)
         // Also under a bad name: what stands below has its own mistakes.
         const under: Slot = { at: keyNode ? reading.source.at(keyNode) : slot.at, name: reading.source.textOf(keyNode) ?? slot.name }
@@ -181,6 +195,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
       const { source, report } = reading
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const wrote = new Set<string>()
+      const once = firstOnly(reading)
       const out: Record<string, unknown> = {}
       const pairs = node.items as Pair<Node, Node | null>[]
       const written = new Set(pairs.map((pair) => source.textOf(source.follow(pair.key))))
@@ -192,6 +207,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
           report.error('I007', at, 'a key is missing before the colon', `write one of ${oneOf(known)}`)
           continue
         }
+        if (keyNode && !once(keyNode)) continue
         if (!known.includes(text) && later.includes(text)) {
           report.error('I008', at, `"${text}" is not supported yet`, 'remove it; this version does not read it')
           continue

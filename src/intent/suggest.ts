@@ -39,8 +39,10 @@ export function didYouMean(wrong: string, known: Iterable<string>): string {
 
 /** `a, b or c`, at most twelve and then `…`. */
 export function oneOf(words: Iterable<string>): string {
-  const all = [...words]
-  const shown = all.length > 12 ? [...all.slice(0, 12), '…'] : all
-  if (shown.length < 2 || all.length > 12) return shown.join(', ')
-  return `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`
+  const shown: string[] = []
+  for (const word of words) {
+    if (shown.length === 12) return `${shown.join(', ')}, …`
+    shown.push(word)
+  }
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`
 }

@@ -1,4 +1,7 @@
-/** YAML 1.2 text → nodes with positions. Merge keys are off, aliases few, nesting shallow: no text can cost much. */
+/**
+ * YAML 1.2 text → nodes with positions. Merge keys are off, aliases few, nesting shallow: no text can cost much. Keys
+ * written twice are found by the specs (`spec.ts`), as the parser's own search takes the square of their number.
+ */
 import { Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser, type ParsedNode, type YAMLMap, type YAMLParseError } from 'yaml'
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Report } from './report.ts'
@@ -74,8 +77,7 @@ const plainMessage = (text: string): string => (text.split('\n')[0] ?? '').repla
 function syntaxFinding(error: YAMLParseError, at: (offset: number, end: number) => Origin, report: Report): void {
   const place = at(error.pos[0], error.pos[1])
   const message = plainMessage(error.message)
-  if (error.code === 'DUPLICATE_KEY') report.error('I009', place, 'the same key stands twice in one map', 'join the two, or remove one')
-  else if (error.code === 'MULTIPLE_DOCS') report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
+  if (error.code === 'MULTIPLE_DOCS') report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
   else {
     const slip = error.code === 'BAD_INDENT' && message.startsWith('Flow') ? openFlow : slips[error.code]
     report.error('I001', place, `not YAML: ${slip?.says || lowerFirst(message)}`, slip?.instead ?? 'see yaml.org, or start from a file of sites/demo')
@@ -103,12 +105,11 @@ export function readYaml(file: SourceFile, report: Report): Source | undefined {
     report.error('I002', place(excess.offset, excess.offset + 1), excess.says, excess.instead)
     return undefined
   }
-  const [document, second] = [...new Composer({ merge: false, uniqueKeys: true, schema: 'core' }).compose(tokens, true, text.length)]
+  const [document, second] = [...new Composer({ merge: false, uniqueKeys: false, schema: 'core' }).compose(tokens, true, text.length)]
   const errors = [...(document?.errors ?? [])]
   if (!document || errors.length > 0) {
-    // One broken spot makes the parser stumble on: the first error is the cause, the rest mostly its consequences. Keys written twice are causes of their own.
-    const causes = errors.filter((error, index) => index === 0 || error.code === 'DUPLICATE_KEY')
-    for (const error of causes) syntaxFinding(error, place, report)
+    // One broken spot makes the parser stumble on: the first error is the cause, the rest mostly its consequences.
+    for (const error of errors.slice(0, 1)) syntaxFinding(error, place, report)
     return undefined
   }
   if (second) {

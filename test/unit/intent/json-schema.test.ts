@@ -1,0 +1,33 @@
+import { parseDocument } from 'yaml'
+import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { jsonSchema } from '#src/intent/json-schema.ts'
+import { demo } from './files.ts'
+
+/** The editor's view: JSON Schema alone, read back by another program. */
+const editor = z.fromJSONSchema(jsonSchema())
+const accepts = (yaml: string): boolean => editor.safeParse(parseDocument(yaml).toJS()).success
+
+describe('the editors’ JSON Schema', () => {
+  it('names its dialect and describes what it can', () => {
+    const schema = jsonSchema()
+    expect(schema['$schema']).toBe('https://json-schema.org/draft/2020-12/schema')
+    expect(JSON.stringify(schema)).toContain('Line rate in bit/s, down/up or one for both.')
+  })
+  it.each(demo.map(({ path, text }) => [path, text]))('accepts %s of the demo', (_, text) => {
+    expect(accepts(text)).toBe(true)
+  })
+  it.each([
+    ['an unknown key', 'site: berlin\nuplinks: { fiber: { interfce: eth0 } }'],
+    ['a missing key', 'site: berlin\nplace: Berlin'],
+    ['an unknown role', 'site: berlin\nrole: cor\nuplinks: {}'],
+    ['an MTU out of range', 'network: acme\nsegments: inference\nmtu: 9'],
+    ['a file of no kind', 'place: Berlin'],
+  ])('refuses %s', (_, text) => {
+    expect(accepts(text)).toBe(false)
+  })
+  it('accepts one item where a list of one is meant, as the reader does', () => {
+    expect(accepts('network: acme\nsegments: inference\nhubs: frankfurt\nservices: { api: { at: core/inference, ports: tcp/443 } }\nallow: inference -> api')).toBe(true)
+    expect(accepts('network: acme\nsegments: [inference]\nhubs: [frankfurt]\nservices: { api: { at: [core/inference], ports: [tcp/443] } }\nallow: [inference -> api]')).toBe(true)
+  })
+})

@@ -1,0 +1,160 @@
+/** Whatever a file holds: an answer, findings that point somewhere, never an exception, never a long wait. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { canonicalJson } from '#src/fabric/hash.ts'
+import { intentCodes } from '#src/intent/codes.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { renderFindings } from '#src/intent/render.ts'
+import { aliasLimit, depthLimit, sizeLimit, type SourceFile } from '#src/intent/yaml.ts'
+import { demo, small } from './files.ts'
+
+const known = new Set<string>(intentCodes.map((page) => page.code))
+
+/** What holds of every answer, whatever was asked. */
+function sound(files: readonly SourceFile[]) {
+  const { intent, origins, findings } = parseIntent(files)
+  expect(intent === null).toBe(findings.some((finding) => finding.severity === 'error'))
+  for (const finding of findings) {
+    expect(known.has(finding.code), finding.code).toBe(true)
+    expect(finding.says).not.toBe('')
+    for (const key of finding.at) expect(origins.has(key), key).toBe(true)
+  }
+  const lines = new Map(files.map(({ path, text }) => [path, text.split('\n')]))
+  for (const { file, line, column, length } of origins.values()) {
+    const text = lines.get(file)?.[line - 1]
+    expect(text).toBeDefined()
+    expect(column).toBeGreaterThanOrEqual(1)
+    expect(column).toBeLessThanOrEqual(text!.length + 1)
+    expect(length).toBeGreaterThanOrEqual(1)
+  }
+  expect(renderFindings(findings, origins, files, { colour: false }) === '').toBe(findings.length === 0)
+  if (intent) canonicalJson(intent)
+  return { intent, findings }
+}
+
+/** A change that somebody's hand, or a broken disk, makes to a text. */
+const edit = fc.oneof(
+  fc.record({ kind: fc.constant('delete' as const), at: fc.nat(5000), length: fc.integer({ min: 1, max: 40 }) }),
+  fc.record({
+    kind: fc.constant('insert' as const),
+    at: fc.nat(5000),
+    text: fc.oneof(
+      fc.constantFrom('\t', '\n', ': ', '- ', '{', '}', '[', ']', '"', "'", '&a ', '*a', '!!binary ', '<<: ', '| ', '>-\n', '# ', '? ', '%', '---\n', '...\n', '\0', '\uFEFF', '\u2028', '\uD800', 'null', '~', '__proto__: ', 'constructor: ', '0x10', '-0', '1e400', '.nan', '->', '/', '/0'),
+      fc.string({ unit: 'binary', maxLength: 12 }),
+    ),
+  }),
+  fc.record({ kind: fc.constant('repeat' as const), at: fc.nat(5000), length: fc.integer({ min: 1, max: 80 }) }),
+  fc.record({ kind: fc.constant('move' as const), at: fc.nat(5000), length: fc.integer({ min: 1, max: 80 }), to: fc.nat(5000) }),
+)
+type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never
+function apply(text: string, change: Edit): string {
+  const at = change.at % (text.length + 1)
+  switch (change.kind) {
+    case 'delete':
+      return text.slice(0, at) + text.slice(at + change.length)
+    case 'insert':
+      return text.slice(0, at) + change.text + text.slice(at)
+    case 'repeat':
+      return text.slice(0, at + change.length) + text.slice(at)
+    case 'move': {
+      const piece = text.slice(at, at + change.length)
+      const rest = text.slice(0, at) + text.slice(at + change.length)
+      const to = change.to % (rest.length + 1)
+      return rest.slice(0, to) + piece + rest.slice(to)
+    }
+    default:
+      return change satisfies never
+  }
+}
+
+describe('files that went wrong', () => {
+  it('by a few edits anywhere in the demo', () => {
+    const edits = fc.array(fc.tuple(fc.nat(demo.length - 1), edit), { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(edits, (changes) => {
+        sound(demo.map((file, i) => ({ path: file.path, text: changes.filter(([at]) => at === i).reduce((text, [, change]) => apply(text, change), file.text) })))
+      }),
+      { numRuns: 150 },
+    )
+  })
+  it('by words of the language in the wrong places', () => {
+    const word = fc.constantFrom('network', 'site', 'region', 'hubs', 'segments', 'uplinks', 'services', 'allow', 'expect', 'classes', 'sites', 'transports', 'interface', 'prefixes', 'at', 'ports', 'reach', 'isolate', 'survives', 'inference', 'frankfurt', 'berlin', 'edge/inference', 'a -> b', 'inference -> inference', '10.1.10.0/24', 'tcp/1', 'lte', '30%', 'none', '1')
+    const tree = fc.letrec<{ node: unknown }>((tie) => ({
+      node: fc.oneof({ maxDepth: 5 }, word, fc.constant(null), fc.array(tie('node'), { maxLength: 4 }), fc.dictionary(word, tie('node'), { maxKeys: 5 })),
+    })).node
+    fc.assert(
+      fc.property(fc.array(tree, { minLength: 1, maxLength: 4 }), (trees) => {
+        // JSON is YAML.
+        sound(trees.map((each, i) => ({ path: `${i}.yaml`, text: JSON.stringify(each) })))
+        sound(small(...trees.slice(0, 1).map((each) => ({ path: 'network.yaml', text: JSON.stringify({ network: 'acme', segments: 'inference', hubs: 'frankfurt', ...(typeof each === 'object' ? each : {}) }) }))))
+      }),
+      { numRuns: 150 },
+    )
+  })
+  it('by being anything at all', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 200 }), { maxLength: 3 }), (texts) => {
+        sound(texts.map((text, i) => ({ path: `${i}.yaml`, text })))
+      }),
+      { numRuns: 150 },
+    )
+  })
+})
+
+describe('files that want to cost', () => {
+  const site = (place: string): SourceFile => ({ path: 'berlin.yaml', text: `site: berlin\nuplinks: { fiber: { interface: eth0 } }\nplace: ${place}` })
+  const codes = (file: SourceFile) => sound(small(file)).findings.map((finding) => finding.code)
+
+  it.each([
+    ['brackets', '['.repeat(100_000)],
+    ['braces', '{'.repeat(100_000)],
+    ['closed brackets', '['.repeat(50_000) + ']'.repeat(50_000)],
+    ['braces with keys', '{a: '.repeat(50_000)],
+    ['dashes', `\n${Array.from({ length: 400 }, (_, i) => `${' '.repeat(i + 1)}-`).join('\n')}`],
+    ['dashes on a line', '- '.repeat(50_000)],
+    ['explicit keys', '? '.repeat(50_000)],
+    ['maps', `\n${Array.from({ length: 400 }, (_, i) => `${' '.repeat(i + 1)}a:`).join('\n')}`],
+    ['aliases of aliases', `\n  a: &a [x, x]\n${'bcdefghijklmnopqrstuvwxyz'.replaceAll(/./g, (c) => `  ${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)}, `.repeat(9)}]\n`)}`],
+  ])('%s', (_, text) => {
+    // Some are no YAML at all; what counts is an answer.
+    expect(codes(site(text)).some((code) => code === 'I001' || code === 'I002')).toBe(true)
+  })
+  it('an alias of itself', () => {
+    expect(codes(site('&a [*a]'))).toEqual(['I007'])
+    expect(codes({ path: 'berlin.yaml', text: 'site: berlin\nuplinks: &u { fiber: *u }\n' })).not.toEqual([])
+  })
+  it('the deepest nesting and the most aliases that are allowed, and one more', () => {
+    // The file's map is the first level.
+    const deep = (levels: number) => site('['.repeat(levels - 1) + ']'.repeat(levels - 1))
+    expect(codes(deep(depthLimit))).toEqual(['I007'])
+    expect(codes(deep(depthLimit + 1))).toEqual(['I002'])
+    const aliases = (n: number) => ({ path: 'berlin.yaml', text: `site: &a berlin\nuplinks: { fiber: { interface: eth0 } }\nlabels: [${'*a, '.repeat(n)}]` })
+    expect(codes(aliases(aliasLimit))).toEqual(['I011'])
+    expect(codes(aliases(aliasLimit + 1))).toEqual(['I002'])
+  })
+  it('a value as long as a file may be, and a file longer', () => {
+    const place = (length: number) => site('x'.repeat(length))
+    const around = place(0).text.length
+    expect(codes(place(sizeLimit - around))).toEqual([])
+    expect(codes(place(sizeLimit - around + 1))).toEqual(['I002'])
+  })
+  it('a name, a number or a line as long as a file may be', () => {
+    for (const text of [`site: ${'b'.repeat(900_000)}`, `network: acme\nsegments: inference\nmtu: ${'9'.repeat(900_000)}`, `network: acme\nsegments: inference\nallow: ${'a/'.repeat(400_000)}`, `network: acme\nsegments: inference\nallow: ${'->'.repeat(400_000)}`, `network: acme\nsegments: inference\nallow: ${'- > '.repeat(200_000)}`]) {
+      const { findings } = sound([{ path: 'a.yaml', text }])
+      expect(findings).not.toEqual([])
+    }
+  })
+  it('keys by the thousand', () => {
+    const keys = Array.from({ length: 5000 }, (_, i) => `k${i}: 1`).join('\n')
+    expect(sound(small({ path: 'network.yaml', text: `network: acme\nsegments: inference\nhubs: frankfurt\n${keys}` })).findings).toHaveLength(5000)
+  })
+  it('properties that objects have by birth are names like others', () => {
+    const text = 'network: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  constructor: { share: 1%, dscp: CS1 }\n  __proto__: { avoid: lte }\n  toString: { share: 1% }\nservices:\n  valueof: { at: inference, ports: tcp/1, class: hasOwnProperty }\n'
+    const { findings } = sound(small({ path: 'network.yaml', text }))
+    expect(findings.map((finding) => [finding.code, finding.says])).toEqual([
+      ['I010', '"__proto__" is not a name'],
+      ['I010', '"toString" is not a name'],
+      ['I015', 'class "hasOwnProperty" does not exist'],
+    ])
+  })
+})
