@@ -31,8 +31,8 @@ export async function batch(runner: Runner, changes: readonly IpChange[], tolera
       const output = await runner.change(command, { input: `${lines.join('\n')}\n`, show: lines.map((line) => `ip -${family} ${line}`) })
       if (output.code === 0) return
       // What is already gone (a route whose device vanished) is as good as deleted.
-      const problems = output.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Command failed'))
-      if (tolerant && problems.every((line) => /No such process|No such file|Cannot assign requested address|Cannot find device/.test(line))) return
+      const problems = output.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('Command failed'))
+      if (tolerant && problems.every((line) => /No such process|No such file|Cannot assign requested address|Cannot find device|does not exist/.test(line))) return
       const failed = Number(/Command failed -:(\d+)/.exec(output.stderr)?.[1] ?? 1)
       throw new DeviceError(finding('D030', [], `"ip -${family} ${lines[failed - 1] ?? ''}" failed: ${firstLine(output)}`, 'run the agent as root; if it is, another program may hold the same object: look with ip monitor'))
     }),

@@ -24,6 +24,7 @@ function createLine(runner: Runner, family: Family): { readonly replace: (hop: N
   let conversation: Conversation | null = null
   let sent = 0
   let lastSaid = ''
+  let closed = false
   let pending: Pending[] = []
 
   const settle = (one: Pending, problem: string | undefined): void => {
@@ -34,7 +35,7 @@ function createLine(runner: Runner, family: Family): { readonly replace: (hop: N
     if (from === 'stderr') {
       const failed = /^Command failed -:(\d+)/.exec(line)
       if (!failed) {
-        lastSaid = line
+        if (line.trim() !== '') lastSaid = line
         return
       }
       const one = pending.find((each) => each.lines.replace === Number(failed[1]) || each.lines.get === Number(failed[1]))
@@ -48,26 +49,36 @@ function createLine(runner: Runner, family: Family): { readonly replace: (hop: N
     const one = id && pending.find((each) => each.hop.id === Number(id[1]))
     if (one) settle(one, (id[2] ?? '') === one.hop.device ? undefined : one.said || `it points to ${id[2] ?? 'nothing'}`)
   }
+  /** Some mistakes (a device that is gone) end `ip` even under -force: the one at fault fails, the others are asked again. */
   function ended(): void {
     conversation = null
-    for (const one of pending) settle(one, 'ip ended')
+    const [fault, ...innocent] = pending
+    const why = fault?.said || lastSaid || 'ip ended'
+    pending = []
+    lastSaid = ''
+    fault?.settle(why)
+    if (!closed) for (const one of innocent) send(one.hop, one.settle)
+  }
+  function send(hop: Nexthop, settled: Pending['settle']): void {
+    if (conversation === null) {
+      sent = 0
+      conversation = runner.talk(['ip', `-${family}`, '-force', '-batch', '-'], heard, ended)
+    }
+    if (conversation === null) {
+      settled(undefined)
+      return
+    }
+    const lines = { replace: sent + 1, get: sent + 2 }
+    sent += 2
+    pending.push({ hop, lines, said: '', settle: settled })
+    conversation.say(`nexthop replace ${nexthopArguments(hop)}\nnexthop get id ${hop.id}\n`)
   }
   return {
-    replace(hop) {
-      if (conversation === null) {
-        sent = 0
-        conversation = runner.talk(['ip', `-${family}`, '-force', '-batch', '-'], heard, ended)
-      }
-      if (conversation === null) return Promise.resolve(undefined)
-      const lines = { replace: sent + 1, get: sent + 2 }
-      sent += 2
-      const talk = conversation
-      return new Promise((resolve) => {
-        pending.push({ hop, lines, said: '', settle: resolve })
-        talk.say(`nexthop replace ${nexthopArguments(hop)}\nnexthop get id ${hop.id}\n`)
-      })
+    replace: (hop) => new Promise((resolve) => send(hop, resolve)),
+    close: () => {
+      closed = true
+      conversation?.close()
     },
-    close: () => conversation?.close(),
   }
 }
 

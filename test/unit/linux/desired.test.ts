@@ -1,0 +1,117 @@
+/** Config in, readable kernel state out. `vitest -u` rewrites the goldens: read the difference. */
+import { describe, expect, it } from 'vitest'
+import fc from 'fast-check'
+import type { NodeId, SiteConfig } from '#src/fabric/fabric.ts'
+import { chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
+import { describe as text } from '#providers/linux/kernel.ts'
+import { nexthopIds } from '#providers/linux/scheme.ts'
+import { cameras, configOf, type Name, publicKeyFor, realtime, usual } from './network.ts'
+
+const os = (name: string, addresses: readonly string[] = [], router = '') => ({ name, up: true, addresses, router, mtu: 1500 })
+export const situations: Record<Name, Pick<Situation, 'interfaces' | 'defaults'>> = {
+  berlin: {
+    interfaces: [os('wan0', ['100.64.1.2/24'], '100.64.1.1'), os('wan1', ['100.64.2.2/24'], '100.64.2.1'), os('lan0'), os('lan1')],
+    defaults: [
+      { family: 4, device: 'wan0', router: '100.64.1.1', metric: 100 },
+      { family: 4, device: 'wan1', router: '100.64.2.1', metric: 200 },
+    ],
+  },
+  dublin: { interfaces: [os('wan0', ['198.51.100.10/24'], '198.51.100.1'), os('lan0')], defaults: [] },
+  frankfurt: { interfaces: [os('wan0', ['192.0.2.10/24'], '192.0.2.1'), os('lan0')], defaults: [] },
+}
+function wanted(site: Name, config: SiteConfig = configOf(site), more: Partial<Situation> = {}): Desired {
+  const publicKeys = new Map(config.interfaces.map((one) => [one.device, publicKeyFor(site, { interface: one.id, linkEpoch: one.linkEpoch })]))
+  return desired(config, { ...situations[site], publicKeys, choices: [], keptPorts: [], ...more })
+}
+/** Keys are random: named by who holds them. */
+function readable(site: Name, state: Desired): string {
+  let out = text(state)
+  for (const name of ['berlin', 'dublin', 'frankfurt'] as const) {
+    for (const one of configOf(name, { epochs: [0, 1] }).interfaces) out = out.replaceAll(publicKeyFor(name, { interface: one.id, linkEpoch: one.linkEpoch }), `<${name} ${one.device}>`)
+  }
+  return `# ${site}\n${out}\n${state.sysctls.map(({ key, value }) => `sysctl ${key} = ${value}\n`).join('')}\n${state.nft}`
+}
+const routesOf = (state: Desired, table: number | 'main'): readonly string[] => text({ ...state, links: [], addresses: [], nexthops: [], rules: [], routes: state.routes.filter((route) => route.table === table) }).trim().split('\n')
+
+describe('the wanted kernel', () => {
+  it.each(['berlin', 'frankfurt'] as const)('of %s is this', async (site) => {
+    await expect(readable(site, wanted(site))).toMatchFileSnapshot(`expected/${site}.txt`)
+  })
+
+  it('is the same for the same config, and names every object once', () => {
+    const [once, again] = [wanted('frankfurt'), wanted('frankfurt')]
+    expect(again).toEqual(once)
+    const lines = text(once).trim().split('\n').filter((line) => !line.startsWith('  peer'))
+    expect(new Set(lines).size).toBe(lines.length)
+  })
+})
+
+describe('uplinks', () => {
+  it('without a lease have only the unreachable, so that tunnels never leave by another uplink', () => {
+    const state = wanted('berlin', undefined, { interfaces: [os('wan0'), os('wan1', ['100.64.2.2/24'], '100.64.2.1'), os('lan0'), os('lan1')] })
+    expect(routesOf(state, 7700)).toEqual(['-4 route unreachable 0.0.0.0/0 metric 4096 table 7700 proto 67', '-6 route unreachable ::/0 metric 4096 table 7700 proto 67'])
+  })
+
+  it('on a point-to-point link have a default route without a router', () => {
+    const state = wanted('berlin', undefined, { defaults: [{ family: 4, device: 'wan1', router: '', metric: 0 }] })
+    expect(routesOf(state, 7701)).toContain('-4 route 0.0.0.0/0 dev wan1 table 7701 proto 67')
+  })
+
+  it('keep a NAT mapping open only where this end dials from behind one', () => {
+    const keepalives = (site: Name): readonly number[] => wanted(site).links.flatMap((link) => link.peers.map((peer) => peer.keepalive))
+    expect(keepalives('berlin')).toEqual([15, 15, 15, 15])
+    expect(keepalives('frankfurt')).toEqual([0, 0, 0])
+  })
+})
+
+describe('a group', () => {
+  const config = configOf('berlin')
+  const group = config.groups.find((one) => one.remote === ('frankfurt' as NodeId) && one.trafficClass === realtime)!
+
+  it('starts on its first hop that is ready', () => {
+    expect(chosenDevice(config, group, [])).toBe('cwe2u0u0p0')
+    const waiting = { ...config, tunnels: config.tunnels.filter((one) => one.id !== group.via[0]!.tunnel) }
+    expect(chosenDevice(waiting, group, [])).toBe('cwe2u1u0p0')
+  })
+  it('goes where it is steered, or nowhere', () => {
+    expect(chosenDevice(config, group, [{ ...group, hop: 1 }])).toBe('cwe2u1u0p0')
+    expect(chosenDevice(config, group, [{ ...group, hop: 'unreachable' }])).toBe('')
+    expect(chosenDevice(config, group, [{ ...group, trafficClass: usual, hop: 1 }])).toBe('cwe2u0u0p0')
+  })
+  it('stays on the older link epoch until the config drops it', () => {
+    expect(chosenDevice(configOf('berlin', { epochs: [0, 1] }), group, [])).toBe('cwe2u0u0p0')
+    expect(chosenDevice(configOf('berlin', { epochs: [1] }), group, [])).toBe('cwe2u0u0p1')
+  })
+  it('that `never` has emptied is unreachable', () => {
+    expect(chosenDevice(config, { ...group, via: [] }, [])).toBe('')
+  })
+  it('has an id that another site does not move', () => {
+    const key = (remote: string) => ({ remote: remote as NodeId, trafficClass: usual, arrived: 'anywhere', family: 4 as const })
+    const [few, many] = [nexthopIds([key('oslo')]), nexthopIds([key('oslo'), key('aachen'), key('zurich')])]
+    expect(many.get('oslo default anywhere 4')).toBe(few.get('oslo default anywhere 4'))
+  })
+  it('never shares an id, whatever the names', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string({ minLength: 1, maxLength: 12 }), { maxLength: 200 }), (names) => {
+        const ids = nexthopIds(names.map((name) => ({ remote: name as NodeId, trafficClass: usual, arrived: 'anywhere', family: 4 })))
+        expect(new Set(ids.values()).size).toBe(names.length)
+        for (const id of ids.values()) expect(id).toBeGreaterThan(0x3fffffff)
+      }),
+    )
+  })
+})
+
+describe('a LAN', () => {
+  it('whose interface is gone takes nothing else with it', () => {
+    const { interfaces } = situations.berlin
+    const state = wanted('berlin', undefined, { interfaces: interfaces.filter((one) => one.name !== 'lan1') })
+    expect(state.addresses.some((one) => one.device === 'lan1')).toBe(false)
+    expect(state.nexthops).toEqual(wanted('berlin').nexthops)
+    expect(state.nft).toBe(wanted('berlin').nft)
+  })
+  it('of another segment is not the source of a segment\'s own packets', () => {
+    const state = wanted('berlin')
+    expect(configOf('berlin').lans[1]!.segment).toBe(cameras)
+    expect(routesOf(state, 7901).filter((line) => line.includes('nhid')).every((line) => line.includes('src 10.1.10.1 '))).toBe(true)
+  })
+})
