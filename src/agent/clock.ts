@@ -13,6 +13,7 @@ export interface Clock {
   tick(): number
   /** A time that has surely passed: stored before, or told by the controller. */
   atLeast(ms: number): void
+  wait(ms: number): Promise<void>
 }
 
 export const systemClock = (): Clock => {
@@ -27,6 +28,7 @@ export const systemClock = (): Clock => {
     atLeast(ms) {
       if (Number.isFinite(ms)) floor = Math.max(floor, ms)
     },
+    wait: (ms) => pause(ms),
   }
 }
 

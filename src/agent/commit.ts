@@ -7,7 +7,7 @@ import type { DeviceDriver, KeyStore } from '#providers/device.ts'
 import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { checkInterfaces } from './box.ts'
-import { type Clock, instant, pause } from './clock.ts'
+import { type Clock, instant } from './clock.ts'
 import type { Disk } from './disk.ts'
 import type { Guard } from './guard.ts'
 import type { Prober } from './probe.ts'
@@ -131,7 +131,7 @@ async function prove(of: CommitDeps, next: Bundle, nonce: string, giveUp: number
   const left = () => (giveUp - of.clock.boot()) * 1000
   while (wereUp && next.config.tunnels.length > 0 && !next.config.tunnels.some((one) => of.prober.isUp(one.id))) {
     if (left() <= 0) return { code: 'A33', says: 'A path was up before the change, and none after it', instead: '' }
-    await pause(50)
+    await of.clock.wait(50)
   }
   for (let wait = 100; ; wait = Math.min(1_000, wait * 2)) {
     const answer = await of.permit(next.triple, nonce, AbortSignal.timeout(Math.max(1_000, Math.round(left()))))
@@ -144,7 +144,7 @@ async function prove(of: CommitDeps, next: Bundle, nonce: string, giveUp: number
         return answer.trouble
       case 'unreachable':
         if (left() <= 0) return { code: 'A32', says: `No permit before the deadline: ${answer.trouble.says}`, instead: '' }
-        await pause(Math.min(wait, Math.max(0, left())))
+        await of.clock.wait(Math.min(wait, Math.max(0, left())))
         break
       default:
         throw new TypeError(`no such answer: ${answer satisfies never}`)

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DeviceDriver } from '#providers/device.ts'
-import { type Clock, pause } from './clock.ts'
+import type { Clock } from './clock.ts'
 import type { Disk } from './disk.ts'
 import { holderOf, type Lock, startedAt, takeLock } from './lock.ts'
 import { AgentError } from './trouble.ts'
@@ -91,6 +91,6 @@ async function takeFrom(state: string, clock: Clock): Promise<Lock | null> {
     const holder = holderOf(state)
     if (holder && holder.pid !== process.pid && clock.boot() > until - 8) process.kill(holder.pid, 'SIGKILL')
     if (clock.boot() > until) return null
-    await pause(200)
+    await clock.wait(200)
   }
 }

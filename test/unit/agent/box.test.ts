@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest'
+import { checkInterfaces, checkRights, waysOf } from '#src/agent/box.ts'
+import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { interfaceNamed } from './fake-device.ts'
+import { configOf } from './networks.ts'
+
+const berlin = configOf('berlin')
+const fits = ['eth0', 'wwan0', 'eth1'].map((name, i) => interfaceNamed(name, `100.64.${i}.2/24`))
+
+describe('the interfaces of a box', () => {
+  test('that are those of the plan are fine', () => expect(checkInterfaces(berlin, fits)).toEqual([]))
+  test('A07: others are listed, with what is in them', () => {
+    const has = [interfaceNamed('enp1s0', '203.0.113.7/24'), { ...interfaceNamed('enp2s0', ''), addresses: [], up: false }, { ...interfaceNamed('wwan0', ''), addresses: [] }]
+    expect(checkInterfaces(berlin, has)).toMatchObject([
+      {
+        code: 'A07',
+        says: 'The plan says eth0, wwan0 and eth1; this box has enp1s0 (cable in, 203.0.113.7), enp2s0 (no cable), wwan0 (cable in)',
+        instead: 'Reported to the engineer, who can change the plan; leave the cables as they are',
+        witness: ['there is no eth0', 'there is no eth1'],
+      },
+    ])
+  })
+  test('A08: the provider hands out an address of the LAN', () => {
+    expect(checkInterfaces(berlin, [interfaceNamed('eth0', '10.1.10.37/24'), ...fits.slice(1)])).toMatchObject([
+      { code: 'A08', says: 'The provider\'s router gives this box 10.1.10.37 on eth0, and the inference network is 10.1.10.0/24 too' },
+    ])
+  })
+})
+
+describe('ways out', () => {
+  const up = { ...berlin, tunnels: [{ id: 'a', uplink: 'fiber' }, { id: 'b', uplink: 'lte' }] } as unknown as SiteConfig
+  test('are the interfaces with an address and a router, by the names of the plan', () => {
+    expect(waysOf([...fits, { ...interfaceNamed('lo', '127.0.0.1/8'), router: '' }], berlin).map((way) => way.name)).toEqual(['fiber (eth0)', 'lte (wwan0)', 'eth1'])
+  })
+  test('whose paths are all down are tried last, unless all are down', () => {
+    expect(waysOf(fits, up, (tunnel) => tunnel === 'b').map((way) => way.doubtful)).toEqual([true, false, false])
+    expect(waysOf(fits, up, () => false).map((way) => way.doubtful)).toEqual([false, false, false])
+  })
+})
+
+describe('A10: a box without the rights', () => {
+  const can = { wireguard: 'kernel', nftables: true, nexthops: true, ipsec: 'none' } as const
+  test.each([
+    [{ wireguard: 'none' }, /Can't create network interfaces/],
+    [{ nftables: false }, /Can't set the firewall/],
+    [{ nexthops: false }, /Can't set routes/],
+  ] as const)('%o', (lacks, says) => {
+    expect(() => checkRights({ ...can, ...lacks })).toThrow(says)
+    expect(() => checkRights(can)).not.toThrow()
+  })
+})

@@ -1,0 +1,180 @@
+/** Two ends and a network made of timers: what the probers say to one another, and where they steer. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { configure } from '#src/compile/configure.ts'
+import type { Choice } from '#providers/device.ts'
+import type { Fact, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { createProber, type Prober } from '#src/agent/probe.ts'
+import type { OpenSocket } from '#src/agent/sockets.ts'
+import { configOf, smallFabric } from './networks.ts'
+
+const facts: Fact[] = ['berlin', 'frankfurt'].flatMap((site) => configOf(site).interfaces.map((one) => ({ kind: 'key', site: site as SiteId, interface: one.id, linkEpoch: one.linkEpoch, publicKey: 'x'.repeat(44) }) as const))
+const configs = { berlin: configure(smallFabric(), facts, 'berlin' as SiteId), frankfurt: configure(smallFabric(), facts, 'frankfurt' as SiteId) }
+type Site = keyof typeof configs
+
+/** 20 ms a way. `cut` holds tunnels that carry nothing; `deaf` names an end that receives nothing on a tunnel. */
+function network() {
+  const receivers = new Map<string, (packet: Buffer, from: string) => void>()
+  const cut = new Set<string>()
+  const tunnelOf = new Map(Object.values(configs).flatMap((config) => config.tunnels.map((one) => [one.inside as string, one.id])))
+  const open: OpenSocket = (local, onPacket) => {
+    receivers.set(local, onPacket)
+    return {
+      send(packet, length, to) {
+        const copy = Buffer.from(packet.subarray(0, length))
+        if (cut.has(tunnelOf.get(local)!) || cut.has(`${tunnelOf.get(local)} from ${local}`)) return
+        setTimeout(() => {
+          if (!cut.has(tunnelOf.get(local)!)) receivers.get(to)?.(copy, local)
+        }, 20)
+      },
+      close: () => void receivers.delete(local),
+    }
+  }
+  return { open, cut, silence: (tunnel: string, site: Site) => cut.add(`${tunnel} from ${configs[site].tunnels.find((one) => one.id === tunnel)!.inside}`) }
+}
+
+/** The same numbers in each run (Numerical Recipes' LCG). */
+let seed = 1
+const random = () => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+  return seed / 2 ** 32
+}
+
+interface End {
+  readonly prober: Prober
+  readonly config: SiteConfig
+  readonly steered: { at: number; choices: readonly Choice[] }[]
+  readonly rehandshakes: string[]
+  readonly choices: Map<string, Choice['hop']>
+}
+function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): End {
+  const self = { config, steered: [] as End['steered'], rehandshakes: [] as string[], choices: new Map<string, Choice['hop']>() }
+  const prober = createProber({
+    tick: () => performance.now(),
+    wall: () => Date.now(),
+    random,
+    open,
+    steer: async (choices) => {
+      self.steered.push({ at: performance.now(), choices })
+      for (const choice of choices) self.choices.set(choice.trafficClass, choice.hop)
+    },
+    rehandshake: async (tunnel: TunnelId) => void self.rehandshakes.push(tunnel),
+    event() {},
+    changed() {},
+  })
+  const choices = prober.choicesFor(config)
+  for (const choice of choices) self.choices.set(choice.trafficClass, choice.hop)
+  prober.load(config, 1, choices)
+  return { ...self, prober }
+}
+const used = ({ config, choices }: End, trafficClass = 'business') => {
+  const hop = choices.get(trafficClass)
+  const group = config.groups.find((one) => one.trafficClass === trafficClass)!
+  return hop === undefined || hop === 'unreachable' ? hop : group.via[hop]!.tunnel
+}
+const states = (of: End) => of.prober.paths().map((path) => path.state)
+
+describe('two ends', () => {
+  let net: ReturnType<typeof network>
+  let berlin: End
+  let frankfurt: End
+  beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'] })
+    net = network()
+    frankfurt = end('frankfurt', net.open)
+    berlin = end('berlin', net.open)
+    await vi.advanceTimersByTimeAsync(5_000)
+  })
+  afterEach(() => {
+    berlin.prober.close()
+    frankfurt.prober.close()
+    vi.useRealTimers()
+  })
+
+  test('find all paths up, and both use the one that the edge prefers', () => {
+    expect(states(berlin)).toEqual(['UP', 'UP', 'UP', 'UP'])
+    expect(states(frankfurt)).toEqual(['UP', 'UP', 'UP', 'UP'])
+    expect(used(berlin)).toMatch(/^berlin\.fiber--/)
+    expect(used(frankfurt)).toBe(used(berlin))
+    expect(berlin.prober.paths()[0]).toMatchObject({ rttMs: 40, loss: 0 })
+  })
+
+  test('leave a cut uplink in one move, within 250 ms, and the hub follows within a round trip', async () => {
+    for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
+    const at = performance.now()
+    const before = [berlin.steered.length, frankfurt.steered.length]
+    await vi.advanceTimersByTimeAsync(1_000)
+    const moves = berlin.steered.slice(before[0])
+    expect(moves.length, 'one batch, not from one dead tunnel to the next').toBe(1)
+    expect(moves[0]!.at - at).toBeLessThanOrEqual(250)
+    expect(used(berlin)).toMatch(/^berlin\.lte--/)
+    expect(used(frankfurt)).toBe(used(berlin))
+    expect(frankfurt.steered.slice(before[1]).at(-1)!.at - moves[0]!.at).toBeLessThanOrEqual(40)
+  })
+
+  test('keep to a path whose twin on the same uplink dies with the remote uplink', async () => {
+    const dead = used(berlin) as string
+    net.cut.add(dead)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(used(berlin)).toMatch(/^berlin\.fiber--/)
+    expect(used(berlin)).not.toBe(dead)
+    expect(used(frankfurt)).toBe(used(berlin))
+  })
+
+  test('see a path that carries only one way as dead at both ends', async () => {
+    const half = used(berlin) as string
+    net.silence(half, 'frankfurt')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(used(berlin)).not.toBe(half)
+    expect(used(frankfurt)).toBe(used(berlin))
+  })
+
+  test('come back when the line does', async () => {
+    for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
+    await vi.advanceTimersByTimeAsync(2_000)
+    net.cut.clear()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(used(berlin)).toMatch(/^berlin\.fiber--/)
+    expect(used(frankfurt)).toBe(used(berlin))
+  })
+
+  test('the edge asks for a new handshake after 1 s, then ever more rarely; the hub never does', async () => {
+    const tunnel = used(berlin) as string
+    net.cut.add(tunnel)
+    const of = () => berlin.rehandshakes.filter((one) => one === tunnel).length
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(of()).toBe(0)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(of()).toBe(1)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(of(), 'after 1, 3, 7, 15 and 31 s').toBe(5)
+    expect(frankfurt.rehandshakes).toEqual([])
+  })
+
+  test('with no way left keep the last for 5 s, since a far agent may only be restarting, then say unreachable', async () => {
+    berlin.prober.close()
+    // A metered standby is heard every 15 s, so it counts as up for three times that.
+    while (states(frankfurt).some((state) => state !== 'DOWN')) await vi.advanceTimersByTimeAsync(500)
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(used(frankfurt)).toMatch(/^berlin\.lte--/)
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(used(frankfurt)).toBe('unreachable')
+  })
+
+  test('an end that starts again is heard at once, though its numbers begin at 0', async () => {
+    berlin.prober.close()
+    await vi.advanceTimersByTimeAsync(2_000)
+    berlin = end('berlin', net.open)
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(states(berlin)).toEqual(['UP', 'UP', 'UP', 'UP'])
+    expect(states(frankfurt)).toEqual(['UP', 'UP', 'UP', 'UP'])
+    expect(used(frankfurt)).toBe(used(berlin))
+  })
+
+  test('a config that changes nothing about the paths loses no history', async () => {
+    const before = berlin.prober.paths()
+    berlin.prober.load({ ...berlin.config, network: { ...berlin.config.network, mtu: 1300 } }, 2, berlin.prober.choicesFor(berlin.config))
+    expect(berlin.prober.paths().map((path) => path.state)).toEqual(before.map((path) => path.state))
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(berlin.steered.filter(({ choices }) => choices.some((choice) => choice.hop === 'unreachable'))).toEqual([])
+  })
+})
