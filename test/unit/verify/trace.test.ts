@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest'
+import type { Failure } from '#src/fabric/fabric.ts'
+import { renderTrace, trace } from '#src/verify/trace.ts'
+import { ports, site } from './build.ts'
+import { demo } from './demo.ts'
+
+const { fabric, origins } = demo()
+const ask = (from: string, to: string, port: string | null = null, without: readonly Failure[] = []): string =>
+  renderTrace(trace(fabric, { from, to, port: port === null ? null : ports(port), trafficClass: null, without }), origins).replaceAll(/network\.yaml:\d+/g, 'network.yaml:N')
+const fiber: Failure = { kind: 'uplink', site: site('berlin'), uplink: fabric.sites[0]!.uplinks[0]!.id }
+
+describe('trace', () => {
+  test('blocked by policy, and an expectation wants it so', () => {
+    expect(ask('berlin/cameras', 'training', 'udp/5004')).toBe('BLOCKED at berlin, before encryption\n  no `allow` lets cameras reach training, and network.yaml:N expects exactly that\n')
+  })
+  test('a service at two places', () => {
+    expect(ask('berlin/inference', 'model-api')).toBe(
+      [
+        'berlin/inference → dublin/inference: PASSES, 10.1.10.10 → 10.11.0.10 tcp/8443, class business',
+        '  allowed by network.yaml:N',
+        '  there  berlin ─fiber/isp-a→ dublin',
+        '  back   dublin ─isp-a/fiber→ berlin',
+        'berlin/inference → frankfurt/inference: PASSES, 10.1.10.10 → 10.10.0.10 tcp/8443, class business',
+        '  allowed by network.yaml:N',
+        '  there  berlin ─fiber/isp-a→ frankfurt',
+        '  back   frankfurt ─isp-a/fiber→ berlin',
+        '',
+      ].join('\n'),
+    )
+  })
+  test('two addresses, without the fiber', () => {
+    expect(ask('10.1.10.7', '10.10.0.9', 'tcp/8443', [fiber])).toBe(
+      'PASSES without berlin.fiber, 10.1.10.7 → 10.10.0.9 tcp/8443, class business\n  allowed by network.yaml:N\n  there  berlin ─lte/isp-a→ frankfurt\n  back   frankfurt ─isp-a/lte→ berlin\n',
+    )
+  })
+  test('a class that never uses what is left', () => {
+    expect(ask('10.1.10.7', 'frankfurt/inference', 'tcp/443', [fiber])).toBe(
+      'BLOCKED at berlin without berlin.fiber\n  every path that class bulk may use at berlin is down; lte is up, but class bulk never uses it\n  10.1.10.7 → 10.10.0.10 tcp/443, class bulk\n',
+    )
+  })
+  test('a hub that has failed takes its LANs with it', () => {
+    expect(ask('berlin/inference', 'frankfurt/inference', 'tcp/8443', [{ kind: 'hub', site: site('frankfurt') }])).toBe(
+      'BLOCKED at frankfurt without frankfurt\n  frankfurt has failed, and its LANs with it\n  10.1.10.10 → 10.10.0.10 tcp/8443, class business\n',
+    )
+  })
+  test('within a site', () => {
+    expect(ask('berlin/cameras', 'berlin/camera-rtp')).toBe('PASSES, 192.168.1.10 → 10.1.10.10 udp/5004, class realtime\n  allowed by network.yaml:N\n  within berlin: no tunnel needed\n')
+  })
+  test('several places, some of which answer', () => {
+    expect(trace(fabric, { from: 'berlin/cameras', to: 'camera-rtp', port: null, trafficClass: null, without: [] }).outcome).toBe('partly')
+  })
+  test.each([
+    ['berlim', '"berlim" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training\n'],
+    ['model-api', '"model-api" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training\n'],
+    ['172.16.0.1', '172.16.0.1 is in no LAN of this network\n  write an address inside one of 10.1.10.0/24, 192.168.1.0/24, 10.11.0.0/16, 10.10.0.0/16, 10.20.0.0/16, 10.1.11.0/24\n'],
+  ])('an unknown source: %s', (from, text) => {
+    expect(ask(from, 'training')).toBe(text)
+  })
+  test('an unknown destination may have been a service', () => {
+    expect(ask('berlin/inference', 'modelapi')).toContain('"modelapi" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training, camera-rtp, model-api, registry, stream')
+  })
+})

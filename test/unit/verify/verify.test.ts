@@ -1,0 +1,215 @@
+import { describe, expect, test } from 'vitest'
+import type { Fabric, Finding, Group, Site } from '#src/fabric/fabric.ts'
+import { prefix } from '#src/net/address.ts'
+import { verifyCodes } from '#src/verify/codes.ts'
+import { verify, verifyTransition } from '#src/verify/verify.ts'
+import { build, change, type Sketch, site, tunnelId } from './build.ts'
+import { demo } from './demo.ts'
+
+const said = (findings: readonly Finding[]): readonly string[] => findings.map((one) => `${one.severity} ${one.code} ${one.says}`)
+const seenCodes = new Set<string>()
+const check = (fabric: Fabric): readonly Finding[] => {
+  const { findings } = verify(fabric)
+  for (const one of findings) seenCodes.add(one.code)
+  return findings
+}
+
+describe('the demo', () => {
+  test('holds, with everything up and after each single failure', () => {
+    const { findings, proof } = verify(demo().fabric)
+    expect(findings).toEqual([])
+    // 10 uplinks, 2 hubs, 3 edges × 2 × 4 spokes and 4 tunnels of the mesh.
+    expect(proof).toMatchObject({ expects: 3, held: 3, failures: 10 + 2 + 24 + 4 })
+    expect(proof.checks).toBeGreaterThan(200)
+  })
+  test('someone lets cameras reach training', () => {
+    const { fabric, origins } = demo(['allow:\n', 'allow:\n  - cameras -> training\n'])
+    const findings = check(fabric)
+    expect(said(findings)).toEqual(["error V011 cameras can reach training, and this line expects that it can't"])
+    expect(findings[0]!.at.map((key) => origins.get(key)?.file)).toEqual(['network.yaml', 'network.yaml'])
+    expect(findings[0]!.witness).toEqual(['berlin/cameras → frankfurt/training, for example 192.168.1.10 → 10.20.0.10 tcp/1', '  berlin ─fiber/isp-a→ frankfurt: delivered'])
+  })
+  test('someone removes hub dublin', () => {
+    const { fabric, origins } = demo(['hubs: [frankfurt, dublin]', 'hubs: [frankfurt]'])
+    const findings = check(fabric)
+    expect(said(findings)).toEqual(['error V003 berlin loses model-api if frankfurt fails', 'error V003 berlin loses stream if frankfurt fails'])
+    expect(findings[0]!.witness).toEqual([
+      'if frankfurt fails: berlin/inference → dublin/inference, for example 10.1.10.10 → 10.11.0.10 tcp/8443, class business',
+      '  stops at berlin: every path that class business may use at berlin is down',
+      'if frankfurt fails: berlin/inference → frankfurt/inference is gone with frankfurt',
+      'the same in 2 more cases, also from madrid, oslo',
+    ])
+    expect(origins.get(findings[0]!.at[0]!)?.file).toBe('network.yaml')
+  })
+  test('someone forgets the allow', () => {
+    const { fabric } = demo(['  - edge/inference -> model-api\n', ''])
+    expect(said(check(fabric))).toEqual(["error V001 berlin can't reach model-api: no `allow` covers it"])
+  })
+  test('a class that only some uplinks may carry does not survive their loss, and the witness says what is up', () => {
+    const { fabric } = demo(['model-api: { at: core/inference, ports: tcp/8443, class: business }', 'model-api: { at: core/inference, ports: tcp/8443, class: bulk }'])
+    const [finding] = check(fabric)
+    expect(finding).toMatchObject({ code: 'V003', says: 'berlin loses model-api if berlin.fiber fails' })
+    expect(finding!.witness[1]).toBe('  stops at berlin: every path that class bulk may use at berlin is down; lte is up, but class bulk never uses it')
+  })
+})
+
+const two: Sketch = {
+  sites: [
+    { id: 'edge', uplinks: ['fiber'], lans: { red: '10.1.0.0/24', blue: '10.1.1.0/24' } },
+    { id: 'hub', hub: true, uplinks: ['a', 'b'], lans: { red: '10.10.0.0/24', blue: '10.11.0.0/24' } },
+    { id: 'next', hub: true, uplinks: ['a'], lans: { red: '10.12.0.0/24' } },
+  ],
+  allow: [{ from: 'edge/red', to: 'hub/red', ports: 'tcp/443', class: 'default' }],
+  expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['tunnel'] }],
+}
+const withExpect = (...expects: Sketch['expect']): Fabric => build({ ...two, expect: expects })
+
+describe('reach', () => {
+  test('a tunnel may fail', () => expect(check(build(two))).toEqual([]))
+  test('the only uplink may not', () => {
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['uplink'] })))).toEqual(['error V003 edge loses hub/red if edge.fiber fails'])
+  })
+  test('one port that is not allowed is enough', () => {
+    const [finding] = check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: [] }))
+    expect(finding).toMatchObject({ code: 'V001' })
+    expect(finding!.witness).toEqual(['with everything up: edge/red → hub/red, for example 10.1.0.10 → 10.10.0.10 tcp/444, stops at edge: no `allow` there covers it'])
+  })
+  test('a segment has no ports of its own: what is open to it must hold', () => {
+    expect(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'any', survives: ['tunnel'] }))).toEqual([])
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/blue', ports: 'any', survives: [] })))).toEqual(["error V001 edge can't reach hub/blue: no `allow` covers it"])
+  })
+  test('the reply must come back, too', () => {
+    const [finding] = check(change(build(two), 'hub', () => ({ routes: [] })))
+    expect(finding).toMatchObject({ code: 'V002', says: "edge can't reach hub/red" })
+    expect(finding!.witness[0]).toContain('10.10.0.10 → 10.1.0.10 tcp/443 (the reply)')
+  })
+  test('any: one place is enough; all: each must answer', () => {
+    expect(check(withExpect({ reach: 'edge/red', to: 'hub/blue,hub/red', ports: 'tcp/443', mode: 'any', survives: [] }))).toEqual([])
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/blue,hub/red', ports: 'tcp/443', mode: 'all', survives: [] })))).toHaveLength(1)
+  })
+  test('a fallback that is waited out, and breaks meanwhile, is a warning', () => {
+    const fabric = build({ ...two, allow: [{ from: 'hub/red', to: 'edge/red', ports: 'tcp/22', class: 'default' }], expect: [{ reach: 'hub/red', to: 'edge/red', ports: 'tcp/22', survives: ['tunnel'] }] })
+    const patient = change(fabric, 'hub', (of) => ({ groups: of.groups.map((group): Group => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })) }))
+    expect(check(fabric)).toEqual([])
+    expect(said(check(patient))).toEqual(['warning V004 hub can lose edge/red if edge.fiber--next.a fails while traffic waits to return from a fallback path'])
+  })
+})
+
+describe('isolate', () => {
+  const isolated = (allow: Sketch['allow'], from: string, to: string): readonly Finding[] => check(build({ ...two, allow, expect: [{ isolate: from, to }] }))
+  test('without any allow', () => expect(isolated([], 'edge/blue', 'hub/red')).toEqual([]))
+  test('one port is a leak', () => {
+    const [finding] = isolated([{ from: 'edge/red', to: 'hub/red', ports: 'udp/7', class: 'default' }], 'edge/red,edge/blue', 'hub/red')
+    expect(finding).toMatchObject({ code: 'V011', severity: 'error' })
+    expect(finding!.witness[0]).toBe('edge/red → hub/red, for example 10.1.0.10 → 10.10.0.10 udp/7')
+  })
+  test('an allow whose packets arrive nowhere is no leak', () => {
+    const fabric = build({ ...two, expect: [{ isolate: 'edge/red', to: 'hub/red' }] })
+    expect(check(change(fabric, 'hub', () => ({ rules: [] })))).toEqual([])
+  })
+  test('between two LANs of one site', () => {
+    expect(said(isolated([{ from: 'edge/red', to: 'edge/blue', ports: 'icmp', class: 'default' }], 'edge/red', 'edge/blue'))).toEqual(["error V011 edge/red can reach edge/blue, and this line expects that it can't"])
+  })
+  test('the other way round it answers: a warning', () => {
+    expect(said(isolated([{ from: 'hub/red', to: 'edge/red', ports: 'tcp/22', class: 'default' }], 'edge/red', 'hub/red'))).toEqual([
+      "warning V013 edge/red can't open a connection to hub/red, but answers those that hub/red opens",
+    ])
+  })
+  test('two groups in one LAN can not be kept apart', () => {
+    const fabric = build({ ...two, expect: [{ isolate: 'edge/red', to: 'edge/blue' }] })
+    const [one] = fabric.expects
+    const shared = { ...fabric, expects: [{ ...one!, to: one!.to.map((place) => ({ ...place, prefixes: [prefix('10.1.0.128/25')] })) }] } as Fabric
+    expect(said(check(shared))).toEqual(['error V012 edge/red and edge/blue share a LAN, where no gateway can keep them apart'])
+  })
+})
+
+describe('structure', () => {
+  const sound = build({ ...two, expect: [] })
+  const first = (fabric: Fabric): Finding | undefined => check(fabric)[0]
+  const groups = (edit: (group: Group) => Group) => (of: Site): Partial<Site> => ({ groups: of.groups.map(edit) })
+  test('a sound Fabric has no finding', () => expect(check(sound)).toEqual([]))
+  test('packets that can go round', () => {
+    const mesh = sound.tunnels.find((one) => one.role === 'mesh')!
+    const over = (next: string) => groups((group) => (group.remote === 'edge' ? { ...group, via: [{ tunnel: mesh.id, next: site(next), stage: 0, cost: 0, returnAfter: 0 }] } : group))
+    expect(first(change(change(sound, 'hub', over('next')), 'next', over('hub')))).toMatchObject({ code: 'V020', says: 'packets of class default for edge can go round: next → hub → next' })
+  })
+  test('a route to someone who does not own it', () => {
+    expect(first(change(sound, 'edge', (of) => ({ routes: [{ ...of.routes[0]!, remote: site('next') }] })))).toMatchObject({ code: 'V021', says: 'edge routes 10.10.0.0/24 to next, which does not own it' })
+  })
+  test('a route without a group', () => {
+    expect(first(change(sound, 'edge', () => ({ groups: [] })))).toMatchObject({ code: 'V022', says: 'edge routes to hub, but class default has no group for it' })
+  })
+  test('a class without a path to one remote', () => {
+    const none = change(sound, 'edge', groups((group) => (group.remote === 'next' ? { ...group, via: [] } : group)))
+    expect(said([first(none)!])).toEqual(['warning V023 class default is unreachable from edge to next: what joins them is fiber, which the class never uses'])
+  })
+  test('two owners of an address', () => {
+    const twice = change(sound, 'next', (of) => ({ lans: of.lans.map((lan) => ({ ...lan, prefix: prefix('10.10.0.128/25') })) }))
+    expect(first(twice)).toMatchObject({ code: 'V024', says: '10.10.0.128/25 of next/red overlaps 10.10.0.0/24 of hub/red' })
+  })
+  test('a prefix behind two peers of one interface', () => {
+    const merged = change(sound, 'hub', (of) => ({ interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }] }))
+    expect(first(merged)).toMatchObject({ code: 'V025', says: expect.stringContaining('has 10.1.0.0/24 behind two peers') })
+  })
+  test.each([
+    [1500, 'packets of 1500 bytes do not fit into a tunnel over lines of 1500: at most 1440'],
+    [1200, 'an MTU of 1200 is too small for IPv6, which needs 1280'],
+  ])('an MTU of %i', (mtu, says) => {
+    expect(first({ ...sound, network: { ...sound.network, mtu, mss: { v4: mtu - 40, v6: mtu - 60 } } })).toMatchObject({ code: 'V026', says })
+  })
+  test('a clamp that does not fit the MTU', () => {
+    expect(first({ ...sound, network: { ...sound.network, mss: { v4: 1400, v6: 1300 } } })).toMatchObject({ code: 'V026', says: 'TCP would be clamped to 1400 and 1300, an MTU of 1360 needs 1320 and 1300' })
+  })
+  test('a hop over a tunnel that leads elsewhere, a tunnel without an interface', () => {
+    const astray = groups((group) => ({ ...group, via: group.via.map((hop) => ({ ...hop, tunnel: tunnelId('nowhere') })) }))
+    expect(first(change(sound, 'edge', astray))).toMatchObject({ code: 'V027', says: 'edge would reach hub over tunnel nowhere, which does not join them' })
+    expect(first(change(sound, 'edge', () => ({ interfaces: [] })))).toMatchObject({ code: 'V027', says: 'edge has no interface for tunnel edge.fiber--hub.a' })
+  })
+  test.each([
+    ['one name', { stem: 'cw1' }, 'are both called cw1'],
+    ['one port', { port: 52_002 }, 'both listen on udp/52002'],
+    ['an odd port', { port: 52_001 }, 'ports are even'],
+    ['a long name', { stem: 'cw-much-too-long' }, "longer than the kernel's 15 characters"],
+  ])('%s twice or wrong', (_, wrong, says) => {
+    const clash = change(sound, 'hub', (of) => ({ interfaces: of.interfaces.map((one, i) => (i === 0 ? { ...one, ...wrong } : one)) }))
+    expect(first(clash)).toMatchObject({ code: 'V028', says: expect.stringContaining(says) })
+  })
+})
+
+describe('on the way from one generation to the next', () => {
+  const transition = (before: Fabric, after: Fabric): readonly Finding[] => {
+    const { findings } = verifyTransition(before, after)
+    for (const one of findings) seenCodes.add(one.code)
+    return findings
+  }
+  test('nothing changes, nothing breaks', () => {
+    const { fabric } = demo()
+    expect(verifyTransition(fabric, fabric)).toMatchObject({ findings: [], proof: { expects: 3, held: 3 } })
+  })
+  test('half of an allow before and half after: each side alone is tight, the mix is not', () => {
+    const open = build({ ...two, expect: [{ isolate: 'edge/red', to: 'hub/red' }] })
+    const before = change(open, 'hub', () => ({ rules: [] }))
+    const after = change(open, 'edge', () => ({ rules: [] }))
+    expect([said(check(before)), said(check(after))]).toEqual([[], []])
+    expect(said(transition(before, after))).toEqual(["error V041 edge/red can reach hub/red, and this line expects that it can't, while the change is under way"])
+  })
+  test('an isolation that is new may be made together with the removal of its allow', () => {
+    const before = build({ ...two, expect: [] })
+    const after = build({ ...two, allow: [], expect: [{ isolate: 'edge/red', to: 'hub/red' }] })
+    expect(transition(before, after)).toEqual([])
+  })
+  test('hubs that lose their old tunnels before edges have the new ones', () => {
+    const before = build(two)
+    const renamed: Fabric = JSON.parse(JSON.stringify(before).replaceAll('edge.fiber--', 'edge.lte--'))
+    expect(check(renamed)).toEqual([])
+    expect(said(transition(before, renamed))).toEqual(["error V042 edge can't reach hub/red between the waves, when hubs are changed and edges are not yet"])
+  })
+  test('a site that is new has nothing to lose', () => {
+    const before = build({ ...two, sites: two.sites.slice(1), allow: [], expect: [] })
+    expect(transition(before, build(two))).toEqual([])
+  })
+})
+
+test('every code was caused above, and has its page', () => {
+  expect([...seenCodes].sort()).toEqual(verifyCodes.map((page) => page.code))
+})
