@@ -14,9 +14,9 @@ export const spkiPin = (publicKey: KeyObject): Buffer => createHash('sha256').up
 
 /** The only URI name of a certificate, from node's `subjectAltName` text. undefined: none, several, or quoted oddities. */
 function onlyUri(subjectAltName: string | undefined): string | undefined {
-  // Node quotes a value that holds a comma or quote (CVE-2021-44532); none of our names does.
+  // Node quotes a value that holds a comma or quote (CVE-2021-44532), so a hidden name never begins with `spiffe:`.
   const names = (subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
-  return names.length === 1 && !names[0]!.includes('"') ? names[0]!.slice(4) : undefined
+  return names.length === 1 ? names[0]!.slice(4) : undefined
 }
 
 /** The site that a client certificate names; undefined when it is not one of this network's. */

@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Authority, loadAuthority } from '#src/controller/pki/authority.ts'
@@ -19,6 +19,31 @@ const newVault = (): Promise<Vault> => openVault(Buffer.alloc(32, 7), memoryRows
 const device = generateKeyPairSync('ed25519')
 const csr = createCsr('berlin', device)
 const days = (count: number): Date => new Date(now.getTime() + count * 86_400_000)
+
+/** A CA, and certificates for berlin that state it as their issuer, signed by any key. */
+async function forgery() {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const ca = await createCa({ keyId: keyIdOf(publicKey), privateKey }, 'demo', now)
+  const issuer = new x509.X509Certificate(ca.certificate)
+  const forge = async (key: KeyObject, usage: x509.ExtendedKeyUsage): Promise<X509Certificate> => {
+    const made = await x509.X509CertificateGenerator.create({
+      subject: 'CN=berlin',
+      issuer: issuer.subjectName,
+      notBefore: days(-1),
+      notAfter: days(7),
+      signingAlgorithm: { name: 'Ed25519' },
+      publicKey: device.publicKey.toCryptoKey('Ed25519', true, ['verify']),
+      signingKey: key.toCryptoKey('Ed25519', false, ['sign']),
+      extensions: [
+        new x509.ExtendedKeyUsageExtension([usage]),
+        new x509.SubjectAlternativeNameExtension([{ type: 'url', value: 'spiffe://demo/site/berlin' }]),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      ],
+    })
+    return new X509Certificate(made.toString('pem'))
+  }
+  return { ca, forge }
+}
 
 let vault: Vault
 let authority: Authority
@@ -87,6 +112,20 @@ describe('a client certificate', () => {
       const { certificate } = await theirs.issueClient(csr, { site: 'berlin', now })
       expect(judge(new X509Certificate(certificate), authority.ca, 'demo', now)).toEqual(refused)
       expect(judge(new X509Certificate(certificate), authority.ca, 'demo', days(60))).toEqual(refused)
+    })
+    test('when it only states the CA that should have signed it, whatever OpenSSL calls first', async () => {
+      const { ca, forge } = await forgery()
+      const stranger = generateKeyPairSync('ed25519').privateKey
+      const good = await forge(ca.signer.privateKey, x509.ExtendedKeyUsage.clientAuth)
+      const forged = await forge(stranger, x509.ExtendedKeyUsage.clientAuth)
+      expect(forged.checkIssued(new X509Certificate(ca.certificate))).toBe(true)
+      expect(judge(good, [ca.certificate], 'demo', now)).toMatchObject({ ok: true, site: 'berlin' })
+      expect(judge(forged, [ca.certificate], 'demo', now)).toEqual(refused)
+      expect(judge(forged, [ca.certificate], 'demo', days(60))).toEqual(refused)
+    })
+    test('when it was made for servers', async () => {
+      const { ca, forge } = await forgery()
+      expect(judge(await forge(ca.signer.privateKey, x509.ExtendedKeyUsage.serverAuth), [ca.certificate], 'demo', now)).toEqual(refused)
     })
     test("when it is the controller's own, or the CA's", async () => {
       const { cert } = await authority.serverCredentials(now)
