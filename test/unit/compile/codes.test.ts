@@ -20,11 +20,8 @@ test('every finding of the compiler has a page, and every page a finding', () =>
   expect([...emitted].toSorted()).toEqual(compileCodes.map((page) => page.code))
 })
 test('every page says what, why and how to put it right', () => {
-  for (const page of compileCodes)
-    expect(
-      [page.title, page.text, page.wrong, page.right].every((text) => text.length > 10),
-      page.code,
-    ).toBe(true)
+  const short = compileCodes.filter((page) => [page.title, page.text, page.wrong, page.right].some((text) => text.length <= 10))
+  expect(short).toEqual([])
 })
 test('every code is in the name or the result of a test here', () => {
   const tested = read('test/unit/compile', '.test.ts')

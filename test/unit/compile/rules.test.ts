@@ -101,6 +101,15 @@ describe('expectations', () => {
       ]),
     ).toEqual([['reach cameras -> same/camera-rtp @berlin', 'berlin', 'berlin']])
   })
+  test('the same line twice is one, with other failures another', () => {
+    const line = reach('edge/inference -> model-api')
+    const weaker = { ...line, survives: ['tunnel'] } as typeof line
+    const ids = (...all: (typeof line)[]) =>
+      compile(network({ expect: all }), []).fabric!.expects.map((one) => `${one.id} ${one.kind === 'reach' ? one.survives.join() : ''}`)
+    expect(ids(line, line)).toEqual(['reach edge/inference -> model-api hub,tunnel,uplink'])
+    expect(ids(line, weaker)).toEqual(['reach edge/inference -> model-api hub,tunnel,uplink', 'reach edge/inference -> model-api#2 tunnel'])
+    expect(ids(weaker, line)).toEqual(ids(line, weaker))
+  })
   test('I101: `same` at a site that has none', () => {
     const oslo = edge('oslo', { cameras: ['192.168.2.0/24'] })
     const { fabric, findings } = compile(network({ sites: [berlin, dublin, frankfurt, oslo], expect: [reach('cameras -> same/camera-rtp')] }), [])
