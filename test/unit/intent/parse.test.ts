@@ -102,11 +102,28 @@ describe('one cause, one finding', () => {
     const text = 'site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10.1/28, router: 192.0.2.1 }\n'
     expect(check(small({ path: 'frankfurt.yaml', text })).match(/error\[/g)).toHaveLength(1)
   })
+  it('a hub’s address that stands without its half is not missing as well', () => {
+    const hub = (uplink: string) => ({ path: 'frankfurt.yaml', text: `site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, ${uplink} }\n` })
+    expect(check(small(hub('router: 192.0.2.1')))).toMatch(/^error\[I006\][^]*1 error, nothing verified\n$/)
+    expect(check(small(hub('address: 192.0.2.10/28')))).toMatch(/^error\[I006\][^]*1 error, nothing verified\n$/)
+  })
   it('a share that can’t be read does not spoil the sum', () => {
     expect(check(small(network('classes:\n  realtime: { share: most }\n  business: { share: 90 }\n'))).match(/error\[/g)).toHaveLength(1)
   })
   it('segments that can’t be read do not make each use unknown', () => {
     expect(check(small({ path: 'network.yaml', text: 'network: acme\nhubs: frankfurt\nsegments: { inference: {} }\nallow: inference -> inference\n' })).match(/error\[/g)).toHaveLength(1)
+  })
+})
+
+describe('paths', () => {
+  const mpls = (transport: string) => ({ path: 'berlin.yaml', text: `site: berlin\nuplinks: { mpls: { interface: eth0, transport: ${transport} } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.10.0/24 } }\n` })
+  it.each([
+    ['the same transport', 'transports: { mpls-a: {} }\n', 'internet', true],
+    ['one that reaches the hub’s', 'transports: { mpls-a: { reaches: internet } }\n', 'mpls-a', true],
+    ['one that the hub’s reaches', 'transports: { internet: { reaches: mpls-a }, mpls-a: {} }\n', 'mpls-a', true],
+    ['one that reaches another', 'transports: { mpls-a: { reaches: mpls-b }, mpls-b: { reaches: internet } }\n', 'mpls-a', false],
+  ])('over %s', (_, transports, of, there) => {
+    expect(check(small(network(transports), mpls(of))).includes('[I063]')).toBe(!there)
   })
 })
 
