@@ -45,6 +45,8 @@ export interface Disk {
   bundle(triple: Triple): Promise<Signed | null>
   /** Not to be tried again until something else is assigned. */
   giveUp(): Promise<void>
+  /** The box leaves its network: nothing runs, nothing is remembered. */
+  forget(): Promise<void>
   /** Where `decide` leaves its verdict, relative to the state folder: the guard looks there. */
   decisionName(nonce: string): string
 }
@@ -102,6 +104,10 @@ export async function openDisk(files: Files): Promise<Disk> {
       return text === null ? null : (JSON.parse(text) as Signed)
     },
     giveUp: () => write({ ...state, attempts: mostAttempts }),
+    async forget() {
+      await write(initial)
+      await tidy()
+    },
     decisionName,
   }
   return disk

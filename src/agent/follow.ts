@@ -17,7 +17,7 @@ import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
 import { type Identity, trustOf } from './enrol.ts'
 import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
-import { deviceKey, type WireguardKeys } from './keys.ts'
+import { destroy, deviceKey, type WireguardKeys } from './keys.ts'
 import type { Log } from './log.ts'
 import type { Prober } from './probe.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
@@ -44,7 +44,7 @@ export interface Follower {
   /** Something changed: report soon. */
   wake(): void
   /** Runs until the signal; the data plane stays as it is. */
-  run(): Promise<void>
+  run(): Promise<'stopped' | 'wiped'>
   /** Brings back the last confirmed bundle, from disk alone. */
   boot(): Promise<void>
 }
@@ -70,7 +70,9 @@ export const targetOf = (identity: Identity, trust: TrustPayload, privateKey: st
 })
 
 export function createFollower(of: FollowOptions): Follower {
-  const { disk, keys, driver, prober, controller, clock, log, signal } = of
+  const { disk, keys, driver, prober, controller, clock, log } = of
+  const left = new AbortController()
+  const signal = AbortSignal.any([of.signal, left.signal])
   let identity = of.identity
   let trust = trustOf(identity)
   let running: Bundle | null = null
@@ -81,6 +83,8 @@ export function createFollower(of: FollowOptions): Follower {
   let retryAt = 0
   let busy = false
   let reportEveryMs = 5_000
+  let leaving = false
+  let renewAfter = 0
   let drift: readonly Trouble[] = []
   let headlessSaid = ''
   let wakeUp = () => {}
@@ -177,7 +181,19 @@ export function createFollower(of: FollowOptions): Follower {
     headlessSince = null
     headlessSaid = ''
     if (answer.data.trustVersion > trust.version) await renewTrust()
-    await renewCertificate()
+    leaving = answer.data.wipe === true
+  }
+
+  /** The site is decommissioned and its peers have let go. */
+  async function leave(): Promise<void> {
+    log('wipe', 'the site is decommissioned: removing everything')
+    prober.unload()
+    await driver.wipe()
+    running = null
+    await disk.forget()
+    await report()
+    await destroy(of.files)
+    left.abort()
   }
 
   function lost(error: unknown): void {
@@ -212,7 +228,9 @@ export function createFollower(of: FollowOptions): Follower {
   async function renewCertificate(): Promise<void> {
     const certificate = new X509Certificate(identity.certificate)
     const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)]
-    if (clock.now() < from + ((to - from) * 2) / 3) return
+    if (clock.now() < Math.max(from + ((to - from) * 2) / 3, renewAfter)) return
+    // Refused or not, it is not asked for with each report.
+    renewAfter = clock.now() + 60_000
     const csr = createCsr(identity.device.slice(0, 16), await deviceKey(of.files))
     const { body, problem } = await controller.call({ method: 'POST', path: '/v1/renew', body: { csr, previousSerial: certificate.serialNumber }, signal })
     const answer = RenewAnswer.safeParse(body)
@@ -349,6 +367,7 @@ export function createFollower(of: FollowOptions): Follower {
       woken = false
       const unknown = headlessSince !== null
       try {
+        await renewCertificate()
         await report()
         failures = 0
       } catch (error) {
@@ -357,7 +376,8 @@ export function createFollower(of: FollowOptions): Follower {
         failures++
       }
       if (unknown !== (headlessSince !== null)) status()
-      if (isWanted(assigned) && headlessSince === null) {
+      if (leaving && headlessSince === null) void exclusively(leave)
+      else if (isWanted(assigned) && headlessSince === null) {
         const triple = assigned
         void exclusively(() => advance(triple)).then(wake)
       }
@@ -410,6 +430,7 @@ export function createFollower(of: FollowOptions): Follower {
     },
     async run() {
       await Promise.all([reporting(), hints(), looking()])
+      return left.signal.aborted ? 'wiped' : 'stopped'
     },
   }
 }

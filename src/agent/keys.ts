@@ -81,3 +81,8 @@ export async function openWireguardKeys(files: Files): Promise<WireguardKeys> {
     },
   }
 }
+
+/** Everything that makes this box a part of its network. Keys first: what is left of an interrupted wipe is worth nothing. */
+export async function destroy(files: Files): Promise<void> {
+  for (const name of ['device.key', 'sealing.key', 'wireguard-keys.json', 'token', 'identity.json', 'state.json', 'bundles', 'decisions', 'status.json', 'clock', 'guard.log']) await files.remove(name)
+}

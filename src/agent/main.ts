@@ -12,7 +12,7 @@ import { enrol, type Identity, readIdentity } from './enrol.ts'
 import { diskFiles } from './files.ts'
 import { storedBundle } from './follow.ts'
 import { fireGuard } from './guard.ts'
-import { openWireguardKeys } from './keys.ts'
+import { destroy, openWireguardKeys } from './keys.ts'
 import { holderOf, startedAt, takeLock } from './lock.ts'
 import { createLog } from './log.ts'
 import { type Arguments, readArguments, usage } from './options.ts'
@@ -84,8 +84,9 @@ async function joinAndRun(args: Arguments): Promise<number> {
   } catch {
     // Not permitted.
   }
+  let ended: 'stopped' | 'wiped'
   try {
-    await run({
+    ended = await run({
       state,
       identity,
       driver: await linux(state),
@@ -101,7 +102,7 @@ async function joinAndRun(args: Arguments): Promise<number> {
   } finally {
     lock.release()
   }
-  log('stop', 'traffic goes on without the agent, as it was set up last')
+  log('stop', ended === 'wiped' ? 'the site is decommissioned: tunnels, rules and keys are gone' : 'traffic goes on without the agent, as it was set up last')
   return 0
 }
 
@@ -179,8 +180,7 @@ async function wipe(args: Arguments): Promise<number> {
   await driver.wipe()
   await driver.close()
   const files = diskFiles(state)
-  // Keys first: what is left of a wipe that was interrupted is worth nothing.
-  for (const name of ['device.key', 'sealing.key', 'wireguard-keys.json', 'token', 'identity.json', 'state.json', 'bundles', 'decisions', 'status.json', 'clock', 'guard.log']) await files.remove(name)
+  await destroy(files)
   out('Wiped: tunnels, rules and keys are gone. Connections of the operating system are as they were.\n')
   return 0
 }

@@ -31,7 +31,7 @@ export interface RunOptions {
 }
 
 /** Runs until the signal. The data plane is left as it is: an agent that is restarted or upgraded costs no packet. */
-export async function run(of: RunOptions): Promise<void> {
+export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
   const { state, identity, driver, clock, log, signal } = of
   const files = diskFiles(state)
   const stored = Number(await files.read('clock'))
@@ -80,7 +80,7 @@ export async function run(of: RunOptions): Promise<void> {
   const timeKeeper = setInterval(() => void files.write('clock', String(clock.now())).catch(() => {}), 3_600_000)
   try {
     await follower.boot()
-    await follower.run()
+    return await follower.run()
   } finally {
     clearInterval(timeKeeper)
     prober.close()

@@ -39,6 +39,8 @@ const words: Readonly<Record<string, string>> = {
   EROFS: 'the disk is read-only',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
+  EEXIST: 'a part of the path is a file',
+  EISDIR: 'there is a folder of that name',
   EIO: 'the disk reports an error',
   ENOTDIR: 'a part of the path is a file',
 }
