@@ -16,28 +16,53 @@ const unreachable: readonly { readonly range: Prefix; readonly name: string }[] 
 const nameOf = (address: Address): string | undefined => unreachable.find(({ range }) => contains(range, address))?.name
 
 /** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
-export function checkHubs(sites: readonly IntentSite[], hubs: readonly SiteId[], transports: Intent['transports'], unread: ReadonlySet<string>, report: Report): void {
-  const meetsInternet = (transport: string): boolean => transport === defaultTransport || (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false)
+export function checkHubs(
+  sites: readonly IntentSite[],
+  hubs: readonly SiteId[],
+  transports: Intent['transports'],
+  unread: ReadonlySet<string>,
+  report: Report,
+): void {
+  const meetsInternet = (transport: string): boolean =>
+    transport === defaultTransport || (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false)
   const dialled = new Map<string, string>()
   for (const site of sites.filter((each) => hubs.includes(each.id) && each.role === 'core')) {
     for (const uplink of site.uplinks) {
       const key = `site/${site.id}/uplink/${uplink.id}`
       if (unread.has(key)) continue
       if (uplink.address === null) {
-        report.error('I037', key, `uplink "${uplink.id}" of hub ${site.id} has no address`, 'add address: and router:, for the others dial it; behind a router that forwards ports, public: too')
+        report.error(
+          'I037',
+          key,
+          `uplink "${uplink.id}" of hub ${site.id} has no address`,
+          'add address: and router:, for the others dial it; behind a router that forwards ports, public: too',
+        )
         continue
       }
       const own = hostOf(uplink.address)
       const dial = uplink.public ?? { address: own, base: 51820 }
       const name = meetsInternet(uplink.transport) ? nameOf(dial.address) : undefined
       if (name !== undefined) {
-        const instead = uplink.public ? 'write the address that others see' : 'add public: with the address, or address:port, that a router in front forwards; a hub behind CGNAT can be nobody’s hub'
-        report.error('I038', uplink.public ? `${key}/public` : `${key}/address`, `${dial.address} of hub ${site.id} is ${name}, nobody can dial it`, instead)
+        const instead = uplink.public
+          ? 'write the address that others see'
+          : 'add public: with the address, or address:port, that a router in front forwards; a hub behind CGNAT can be nobody’s hub'
+        report.error(
+          'I038',
+          uplink.public ? `${key}/public` : `${key}/address`,
+          `${dial.address} of hub ${site.id} is ${name}, nobody can dial it`,
+          instead,
+        )
         continue
       }
       const endpoint = `${uplink.transport} ${dial.address} ${dial.base}`
       const other = dialled.get(endpoint)
-      if (other) report.error('I055', [uplink.public ? `${key}/public` : `${key}/address`, other], `two uplinks of hubs have the public address ${dial.address}`, 'write the address of each, or another port: behind one router')
+      if (other)
+        report.error(
+          'I055',
+          [uplink.public ? `${key}/public` : `${key}/address`, other],
+          `two uplinks of hubs have the public address ${dial.address}`,
+          'write the address of each, or another port: behind one router',
+        )
       else dialled.set(endpoint, `${key}/${uplink.public ? 'public' : 'address'}`)
     }
   }
@@ -47,14 +72,22 @@ export function checkHubs(sites: readonly IntentSite[], hubs: readonly SiteId[],
 export function checkPaths(sites: readonly IntentSite[], transports: Intent['transports'], report: Report): void {
   const byId = new Map(sites.map((site) => [site.id, site]))
   const reaches = new Map(transports.map((each) => [each.id, each.reaches]))
-  const joined = (a: IntentUplink, b: IntentUplink): boolean => a.transport === b.transport || (reaches.get(a.transport)?.includes(b.transport) ?? false) || (reaches.get(b.transport)?.includes(a.transport) ?? false)
+  const joined = (a: IntentUplink, b: IntentUplink): boolean =>
+    a.transport === b.transport ||
+    (reaches.get(a.transport)?.includes(b.transport) ?? false) ||
+    (reaches.get(b.transport)?.includes(a.transport) ?? false)
   for (const site of sites) {
     for (const id of site.hubs) {
       const hub = byId.get(id)
       if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
       if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine, theirs)))) continue
       const list = (of: IntentSite) => [...new Set(of.uplinks.map((uplink) => uplink.transport))].join(', ')
-      report.error('I063', `site/${site.id}`, `site "${site.id}" has no path to hub "${id}": its transports are ${list(site)}, the hub's ${list(hub)}`, 'add an uplink of a common transport, or let one transport reach the other (`reaches:`)')
+      report.error(
+        'I063',
+        `site/${site.id}`,
+        `site "${site.id}" has no path to hub "${id}": its transports are ${list(site)}, the hub's ${list(hub)}`,
+        'add an uplink of a common transport, or let one transport reach the other (`reaches:`)',
+      )
     }
   }
 }
@@ -72,7 +105,10 @@ export function checkOverlaps(sites: readonly IntentSite[], report: Report): voi
   )
   for (const [each, over] of overlapping(all)) {
     if (over.site === each.site) continue
-    const says = over.prefix === each.prefix ? `${each.prefix} is at ${over.site} and at ${each.site}` : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
+    const says =
+      over.prefix === each.prefix
+        ? `${each.prefix} is at ${over.site} and at ${each.site}`
+        : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
     report.error('I034', [each.key, over.key], says, 'give one of them another network; translating overlaps is not supported yet')
   }
 }

@@ -90,8 +90,10 @@ export const languageCodes = [
     code: 'I013',
     title: 'Unknown segment or service',
     text: 'Segments are declared under `segments:` of the network, services under `services:`. A site joins a segment by naming it under its own `segments:`.',
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inferense: { interface: eth1, prefixes: 10.1.10.0/24 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inferense: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I014',
@@ -104,8 +106,10 @@ export const languageCodes = [
     code: 'I015',
     title: 'Unknown class',
     text: 'Classes realtime, business, bulk and default exist; others are declared under `classes:` with their DSCP and share.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443, class: busines }',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443, class: business }',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443, class: busines }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443, class: business }',
   },
   {
     code: 'I016',

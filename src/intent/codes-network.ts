@@ -62,15 +62,19 @@ export const networkCodes = [
     code: 'I054',
     title: 'Too many classes',
     text: 'There are at most eight classes, the four that exist among them: every class costs a routing table and a queue on each line.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  c1: { dscp: CS1, share: 1% }\n  c2: { dscp: CS2, share: 1% }\n  c3: { dscp: CS3, share: 1% }\n  c4: { dscp: CS4, share: 1% }\n  c5: { dscp: CS5, share: 1% }',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  c1: { dscp: CS1, share: 1% }\n  c2: { dscp: CS2, share: 1% }\n  c3: { dscp: CS3, share: 1% }\n  c4: { dscp: CS4, share: 1% }',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  c1: { dscp: CS1, share: 1% }\n  c2: { dscp: CS2, share: 1% }\n  c3: { dscp: CS3, share: 1% }\n  c4: { dscp: CS4, share: 1% }\n  c5: { dscp: CS5, share: 1% }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  c1: { dscp: CS1, share: 1% }\n  c2: { dscp: CS2, share: 1% }\n  c3: { dscp: CS3, share: 1% }\n  c4: { dscp: CS4, share: 1% }',
   },
   {
     code: 'I055',
     title: 'One public address twice',
     text: 'Two uplinks of hubs are dialled at the same address and port. Behind one router, forward different ports: `public: 203.0.113.7:40000`.',
-    wrong: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\n  isp-b: { interface: eth1, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
-    right: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\n  isp-b: { interface: eth1, address: 198.51.100.10/28, router: 198.51.100.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    wrong:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\n  isp-b: { interface: eth1, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    right:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\n  isp-b: { interface: eth1, address: 198.51.100.10/28, router: 198.51.100.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
   },
   {
     code: 'I056',
@@ -104,28 +108,34 @@ export const networkCodes = [
     code: 'I063',
     title: 'No path to a hub',
     text: 'Two uplinks form a path when their transports are the same or one reaches the other. The site has no such pair with one of its hubs.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: {} }\n# berlin.yaml\nsite: berlin\nuplinks: { mpls: { interface: eth0, transport: mpls-a } }',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: { reaches: internet } }\n# berlin.yaml\nsite: berlin\nuplinks: { mpls: { interface: eth0, transport: mpls-a } }',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: {} }\n# berlin.yaml\nsite: berlin\nuplinks: { mpls: { interface: eth0, transport: mpls-a } }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: { reaches: internet } }\n# berlin.yaml\nsite: berlin\nuplinks: { mpls: { interface: eth0, transport: mpls-a } }',
   },
   {
     code: 'I070',
     title: 'Not an expectation',
     text: 'An expectation says one of `reach` (one place of the service answers), `reach-all` (each does) and `isolate` (nothing passes). `survives` belongs to the first two: isolation holds under every failure anyway.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - survives: uplink',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: uplink',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: uplink',
   },
   {
     code: 'I071',
     title: 'Unknown failure',
     text: '`survives` lists what may break, one at a time: `uplink`, `tunnel`, `hub`.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: site',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: hub',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: site',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: hub',
   },
   {
     code: 'I072',
     title: 'The same line twice',
     text: 'The line says what another says already. It changes nothing, so it is only a warning.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow:\n  - edge/inference -> core/inference\n  - edge/inference  ->  core/inference',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow:\n  - edge/inference -> core/inference\n  - edge/inference  ->  core/inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow:\n  - edge/inference -> core/inference',
   },
 ] as const satisfies readonly CodePage[]

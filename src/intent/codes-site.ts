@@ -7,70 +7,88 @@ export const siteCodes = [
     title: 'Not an address',
     text: 'An address, prefix or endpoint could not be read. IPv4 is four numbers from 0 to 255 without leading zeros (some programs read 010 as 8), IPv6 as in RFC 4291; a prefix has its length behind a slash.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10/24 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I031',
     title: 'Host bits set',
     text: 'A prefix names a network: behind its length all bits are zero. With host bits it may be the address of one host (/32), or a network whose length or last number is wrong; Causeway does not guess which.',
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.4/24 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.4/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I032',
     title: 'Not a network for hosts',
     text: 'The prefix is reserved (this network, loopback, link-local, multicast; RFC 6890) or larger than /8. A LAN that large would take in the addresses of everybody else.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 0.0.0.0/0 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I033',
     title: 'Overlap within a site',
     text: 'Two LANs of a site share addresses. The gateway could not know on which interface a host is.',
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: [10.1.10.0/24, 10.1.10.128/25] }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: [10.1.10.0/24, 10.1.10.128/25] }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I034',
     title: 'Overlap between sites',
     text: 'Two sites have the same addresses. The overlay is one address space in which a prefix has one owner. Translating the newcomer is planned, and not supported yet.',
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I035',
     title: 'Not the address of a host there',
     text: 'The address is outside its network, has another length, or is the first or last of it (network and broadcast). A gateway needs no address written on a LAN: it takes the first host.',
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, address: 10.1.11.1 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, address: 10.1.10.254 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, address: 10.1.11.1 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, address: 10.1.10.254 }',
   },
   {
     code: 'I036',
     title: 'Router not on the link',
     text: "The provider's router must be a neighbour: a host in the network of the uplink's own address, and not that address itself. If both are right, the length is wrong.",
-    wrong: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.17 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
-    right: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    wrong:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.17 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    right:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
   },
   {
     code: 'I037',
     title: 'Hub without an address',
     text: 'Edges and other hubs dial each uplink of a hub, so each states its address and router. The operating system sets them; Causeway checks that they are the same.',
-    wrong: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
-    right: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    wrong:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    right:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
   },
   {
     code: 'I038',
     title: 'Hub that nobody can dial',
     text: "The address is private (RFC 1918) or from the range between a provider's NAT and its customers (RFC 6598, CGNAT). Behind a router of your own, forward ports and say so by `public:`. Behind CGNAT a site can't be a hub. Uplinks of a private transport may have private addresses.",
-    wrong: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
-    right: '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1, public: 203.0.113.7 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    wrong:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
+    right:
+      '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1, public: 203.0.113.7 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
   },
   {
     code: 'I039',
     title: 'LAN and uplink overlap',
     text: "A LAN has addresses of an uplink's network, so the gateway could not know on which side a host is. Provider routers that hand out 192.168.1.0/24 are the usual cause.",
-    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0, address: 10.1.10.2/24, router: 10.1.10.1 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
-    right: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0, address: 192.168.77.2/24, router: 192.168.77.1 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0, address: 10.1.10.2/24, router: 10.1.10.1 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0, address: 192.168.77.2/24, router: 192.168.77.1 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
   },
   {
     code: 'I040',
@@ -112,6 +130,7 @@ export const siteCodes = [
     title: 'Unknown transport',
     text: 'Uplinks reach one another when they are of the same transport. `internet` always exists; others (an MPLS network, a dark fiber) are declared under `transports:` of the network.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0 }\n  mpls: { interface: eth3, transport: mpls-a }',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: {} }\n# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0 }\n  mpls: { interface: eth3, transport: mpls-a }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: {} }\n# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0 }\n  mpls: { interface: eth3, transport: mpls-a }',
   },
 ] as const satisfies readonly CodePage[]

@@ -35,17 +35,32 @@ const many = (items: readonly string[]): string => (items.length === 1 ? items[0
 
 function* classFacts({ id, dscp, share, sla, prefer, avoid, never }: IntentClass): Generator<Fact> {
   const own = Object.hasOwn(classDefaults, id)
-  const fact = (keys: readonly string[], value: string, otherwise = own ? 'default' : 'nothing said'): Fact => ({ path: ['classes', id, ...keys], value, key: ['class', id, ...keys].join('/'), otherwise })
+  const fact = (keys: readonly string[], value: string, otherwise = own ? 'default' : 'nothing said'): Fact => ({
+    path: ['classes', id, ...keys],
+    value,
+    key: ['class', id, ...keys].join('/'),
+    otherwise,
+  })
   yield fact(['sla', 'latency'], formatDuration(sla.latencyMs))
   yield fact(['sla', 'jitter'], formatDuration(sla.jitterMs))
   yield fact(['sla', 'loss'], formatPercent(sla.loss))
   yield fact(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : 'default')
   yield fact(['dscp'], String(dscp))
-  for (const [verb, words] of [['prefer', prefer], ['avoid', avoid], ['never', never]] as const) yield fact([verb], many(words.map((word) => word.value)), 'default')
+  for (const [verb, words] of [
+    ['prefer', prefer],
+    ['avoid', avoid],
+    ['never', never],
+  ] as const)
+    yield fact([verb], many(words.map((word) => word.value)), 'default')
 }
 
 function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
-  const fact = (key: string, value: string, otherwise = 'default'): Fact => ({ path: ['sites', site, 'uplinks', uplink.id, key], value, key: `site/${site}/uplink/${uplink.id}/${key}`, otherwise })
+  const fact = (key: string, value: string, otherwise = 'default'): Fact => ({
+    path: ['sites', site, 'uplinks', uplink.id, key],
+    value,
+    key: `site/${site}/uplink/${uplink.id}/${key}`,
+    otherwise,
+  })
   yield fact('interface', uplink.interface)
   yield fact('rate', uplink.down === 0 ? 'not stated' : formatRate(uplink), 'default: not shaped')
   yield fact('address', uplink.address ?? 'what the provider gives')
@@ -58,11 +73,17 @@ function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
 }
 
 function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
-  const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path: ['sites', site.id, ...keys], value, key: `site/${site.id}/${key}`, otherwise })
+  const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
+    path: ['sites', site.id, ...keys],
+    value,
+    key: `site/${site.id}/${key}`,
+    otherwise,
+  })
   yield fact(['role'], site.role, 'role')
   yield fact(['place'], site.place, 'place')
   yield fact(['labels'], many(site.labels), 'labels')
-  if (intent.hubs.includes(site.id)) yield { ...fact(['hubs'], 'none', 'hubs', 'it is a hub of the network'), elsewhere: `hubs/${intent.hubs.indexOf(site.id)}` }
+  if (intent.hubs.includes(site.id))
+    yield { ...fact(['hubs'], 'none', 'hubs', 'it is a hub of the network'), elsewhere: `hubs/${intent.hubs.indexOf(site.id)}` }
   else yield { ...fact(['hubs'], many(site.hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
   for (const uplink of site.uplinks) yield* uplinkFacts(site.id, uplink)
   const seen = new Map<string, number>()
@@ -84,13 +105,15 @@ function* facts(intent: Intent): Generator<Fact> {
   yield plain(['mtu'], String(intent.mtu), 'network/mtu')
   yield plain(['hubs'], many(intent.hubs), 'hubs/0')
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
-  for (const { id, reaches } of intent.transports) yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
+  for (const { id, reaches } of intent.transports)
+    yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
   for (const { id, at, ports, trafficClass } of intent.services) {
     yield plain(['services', id, 'at'], texts(at), `service/${id}/at/0`)
     yield plain(['services', id, 'ports'], many(ports.map(formatPortRange)), `service/${id}/ports`)
     yield plain(['services', id, 'class'], trafficClass, `service/${id}/class`)
   }
-  for (const [n, { from, to, ports }] of intent.allow.entries()) yield plain(['allow', String(n)], [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' '), `allow/${n}`)
+  for (const [n, { from, to, ports }] of intent.allow.entries())
+    yield plain(['allow', String(n)], [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' '), `allow/${n}`)
   for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
   for (const [n, expect] of intent.expect.entries()) {
     const survives = expect.kind === 'reach' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
@@ -129,10 +152,24 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
   if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))
   const stem = wanted.slice(0, Math.max(0, depth))
-  const next = new Set(all.filter((fact) => stem.every((part, i) => fact.path[i] === part)).map((fact) => fact.path[stem.length]).filter((part) => part !== undefined))
-  const names = stem.length === 0 ? [...next, ...intent.sites.map((site) => site.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)] : [...next]
+  const next = new Set(
+    all
+      .filter((fact) => stem.every((part, i) => fact.path[i] === part))
+      .map((fact) => fact.path[stem.length])
+      .filter((part) => part !== undefined),
+  )
+  const names =
+    stem.length === 0
+      ? [...next, ...intent.sites.map((site) => site.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)]
+      : [...next]
   const wrong = wanted[stem.length] ?? ''
   const meant = didYouMean(wrong, names)
   const under = stem.length === 0 ? '' : ` under ${stem.join('.')}`
-  return { ok: false, says: wrong === '' ? 'an empty path explains nothing; write one like berlin.uplinks' : `there is no "${wrong}"${under}${meant === '' ? (next.size > 0 ? `; there are ${[...next].slice(0, 12).join(', ')}` : '') : meant}` }
+  return {
+    ok: false,
+    says:
+      wrong === ''
+        ? 'an empty path explains nothing; write one like berlin.uplinks'
+        : `there is no "${wrong}"${under}${meant === '' ? (next.size > 0 ? `; there are ${[...next].slice(0, 12).join(', ')}` : '') : meant}`,
+  }
 }

@@ -54,7 +54,12 @@ export interface IntentLan {
 }
 /** `[where/]what`. `any`: no where was written. `same`: the caller's own site. `site` is an exact site id. */
 export interface Selector {
-  readonly where: { readonly kind: 'any' } | { readonly kind: 'same' } | { readonly kind: 'role'; readonly role: Role } | { readonly kind: 'site'; readonly site: SiteId } | { readonly kind: 'label'; readonly label: string }
+  readonly where:
+    | { readonly kind: 'any' }
+    | { readonly kind: 'same' }
+    | { readonly kind: 'role'; readonly role: Role }
+    | { readonly kind: 'site'; readonly site: SiteId }
+    | { readonly kind: 'label'; readonly label: string }
   readonly what: { readonly kind: 'segment'; readonly segment: SegmentId } | { readonly kind: 'service'; readonly service: string }
   /** As written, canonical. */
   readonly text: string

@@ -21,7 +21,13 @@ export function readNames(raw: Raw, report: Report): Names {
     }
     const other = held.get(name.value)
     if (!other) held.set(name.value, { kind, name })
-    else if (other.kind !== kind) report.error('I011', [name.at, other.name.at], `${kind} "${name.value}" has the name of a ${other.kind}`, 'rename one: segments, services, sites and labels share one set of names')
+    else if (other.kind !== kind)
+      report.error(
+        'I011',
+        [name.at, other.name.at],
+        `${kind} "${name.value}" has the name of a ${other.kind}`,
+        'rename one: segments, services, sites and labels share one set of names',
+      )
     else if (kind !== 'label') report.error('I009', [name.at, other.name.at], `${kind} "${name.value}" is declared twice`, 'keep one')
   }
   for (const segment of fields?.segments ?? []) declare('segment', segment)
@@ -55,16 +61,38 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
     else if (site) {
       out.push(id)
       const { role } = site.fields
-      if (role ? role.value === 'edge' : !site.roleWritten) report.error('I061', [hub.at, role?.at ?? site.name.at], `hub "${id}" is an edge`, `write role: core in the file of ${id}, or take it out of the hubs`)
+      if (role ? role.value === 'edge' : !site.roleWritten)
+        report.error(
+          'I061',
+          [hub.at, role?.at ?? site.name.at],
+          `hub "${id}" is an edge`,
+          `write role: core in the file of ${id}, or take it out of the hubs`,
+        )
     } else if (!raw.partial) {
       const meant = report.meant(id, names.sites)
-      report.error('I012', hub.at, `hub "${id}" is not a site${meant}`, meant === '' ? (names.sites.size > 0 ? `write one of ${oneOf(names.sites)}` : 'add a file that declares it') : '')
+      report.error(
+        'I012',
+        hub.at,
+        `hub "${id}" is not a site${meant}`,
+        meant === '' ? (names.sites.size > 0 ? `write one of ${oneOf(names.sites)}` : 'add a file that declares it') : '',
+      )
     }
   }
   const spokes = raw.sites.filter((site) => !out.includes(site.name.value as SiteId))
-  if (network && !raw.partial && !(network.fields.hubs?.length ?? 0) && !(network.wrote.has('hubs') && network.fields.hubs === undefined) && raw.sites.length > 1) {
+  if (
+    network &&
+    !raw.partial &&
+    !(network.fields.hubs?.length ?? 0) &&
+    !(network.wrote.has('hubs') && network.fields.hubs === undefined) &&
+    raw.sites.length > 1
+  ) {
     const cores = spokes.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
-    report.error('I062', network.fields.network?.at ?? network.at, 'the network has no hubs, so its sites are not joined', `add hubs: [${cores.join(', ') || 'the sites that end the tunnels'}]`)
+    report.error(
+      'I062',
+      network.fields.network?.at ?? network.at,
+      'the network has no hubs, so its sites are not joined',
+      `add hubs: [${cores.join(', ') || 'the sites that end the tunnels'}]`,
+    )
   }
   return out
 }
@@ -97,7 +125,12 @@ export function readUplinkWords(raw: Raw, transports: Intent['transports'], repo
   const clash = (name: Located<string>, kind: 'transport' | 'tag'): void => {
     const other = words.get(name.value)
     if (other === undefined || other === kind) return
-    report.error('I011', name.at, other === 'metered' ? `"metered" is a word of the language and can't name a ${kind}` : `${kind} "${name.value}" has the name of a ${other}`, 'rename it: `avoid` and `never` could mean either')
+    report.error(
+      'I011',
+      name.at,
+      other === 'metered' ? `"metered" is a word of the language and can't name a ${kind}` : `${kind} "${name.value}" has the name of a ${other}`,
+      'rename it: `avoid` and `never` could mean either',
+    )
   }
   for (const entry of raw.network?.fields.transports ?? []) clash(entry.key, 'transport')
   for (const transport of transports) if (!words.has(transport.id)) words.set(transport.id, 'transport')

@@ -49,7 +49,18 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   }
   const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
   const intent: Intent | null = intact
-    ? { network: network.network!.value as NetworkId, mtu: network.mtu?.value ?? defaultMtu, hubs, segments: segmentsOf(names), transports, sites, services, classes, allow, expect }
+    ? {
+        network: network.network!.value as NetworkId,
+        mtu: network.mtu?.value ?? defaultMtu,
+        hubs,
+        segments: segmentsOf(names),
+        transports,
+        sites,
+        services,
+        classes,
+        allow,
+        expect,
+      }
     : null
   if (intent) placeTexts(intent, report.origins)
   return { intent, origins: report.origins, findings: sortFindings(report.findings, report.origins) }

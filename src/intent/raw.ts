@@ -71,7 +71,12 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
         const pair = source.root.items.find((each) => source.textOf(source.follow(each.key)) === 'region')
         const id = source.textOf(source.follow(pair?.value))
         if (id !== undefined) regions.add(id)
-        report.error('I008', source.at(pair?.key ?? source.root), 'cloud regions are not supported yet', 'remove the file from the folder; its segments and services can wait in another')
+        report.error(
+          'I008',
+          source.at(pair?.key ?? source.root),
+          'cloud regions are not supported yet',
+          'remove the file from the folder; its segments and services can wait in another',
+        )
         break
       }
       default:
@@ -80,18 +85,26 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   }
   const [first, ...others] = networks
   for (const other of others) report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites')
-  if (!first && !partial) report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
+  if (!first && !partial)
+    report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
   for (const entry of first?.raw.fields.sites ?? []) sites.push(...named(entry))
-  return { network: first?.raw, sites: distinct(sites, report), regions, partial: partial || !first || report.findings.some((finding) => finding.code === 'I010') }
+  return {
+    network: first?.raw,
+    sites: distinct(sites, report),
+    regions,
+    partial: partial || !first || report.findings.some((finding) => finding.code === 'I010'),
+  }
 }
 
-const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] => (value ? [{ name: key, fields: value.fields, roleWritten: value.wrote.has('role') }] : [])
+const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] =>
+  value ? [{ name: key, fields: value.fields, roleWritten: value.wrote.has('role') }] : []
 
 function distinct(sites: readonly NamedSite[], report: Report): readonly NamedSite[] {
   const byName = new Map<string, NamedSite>()
   for (const site of sites) {
     const held = byName.get(site.name.value)
-    if (held) report.error('I009', [site.name.at, held.name.at], `site "${site.name.value}" is declared twice`, 'keep one, or give one of them another name')
+    if (held)
+      report.error('I009', [site.name.at, held.name.at], `site "${site.name.value}" is declared twice`, 'keep one, or give one of them another name')
     else byName.set(site.name.value, site)
   }
   return [...byName.values()].sort((a, b) => (a.name.value < b.name.value ? -1 : 1))

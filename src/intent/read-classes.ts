@@ -18,7 +18,8 @@ export function readClasses(raw: Raw, words: UplinkWords, report: Report): reado
   const written = new Map(entries.map((entry) => [entry.key.value, entry]))
   const ids = [...new Set([...Object.keys(classDefaults), ...written.keys()])].sort()
   const ninth = entries.filter((entry) => !Object.hasOwn(classDefaults, entry.key.value))[maxClasses - Object.keys(classDefaults).length]
-  if (ninth) report.error('I054', ninth.key.at, `there are ${ids.length} classes`, `write at most ${maxClasses}, with realtime, business, bulk and default`)
+  if (ninth)
+    report.error('I054', ninth.key.at, `there are ${ids.length} classes`, `write at most ${maxClasses}, with realtime, business, bulk and default`)
   const classes = ids.map((id) => readClass(id as ClassId, written.get(id), words, report))
   if (!ninth) checkMarks(classes, written, report)
   return withShares(classes, written, report)
@@ -35,7 +36,13 @@ function readClass(id: ClassId, entry: ReturnType<Written['get']>, words: Uplink
   const known: ClassDefaults | undefined = Object.hasOwn(classDefaults, id) ? classDefaults[id as keyof typeof classDefaults] : undefined
   if (entry?.value && !known) {
     for (const key of ['dscp', 'share'] as const) {
-      if (!entry.value.wrote.has(key)) report.error('I006', entry.key.at, `class "${id}" has no "${key}"`, `add ${key}: ${key === 'dscp' ? 'AF31' : '10%'}; only realtime, business, bulk and default have one by themselves`)
+      if (!entry.value.wrote.has(key))
+        report.error(
+          'I006',
+          entry.key.at,
+          `class "${id}" has no "${key}"`,
+          `add ${key}: ${key === 'dscp' ? 'AF31' : '10%'}; only realtime, business, bulk and default have one by themselves`,
+        )
     }
   }
   const sla = fields?.sla?.fields
@@ -66,19 +73,34 @@ function readWords(written: readonly Located<string>[] | undefined, words: Uplin
     const kind = words.get(value)
     if (kind === undefined) {
       const meant = report.meant(value, words.keys())
-      report.error('I051', at, `"${value}" is no medium, transport or tag of an uplink${meant}`, meant === '' ? `write one of ${oneOf(words.keys())}` : '')
+      report.error(
+        'I051',
+        at,
+        `"${value}" is no medium, transport or tag of an uplink${meant}`,
+        meant === '' ? `write one of ${oneOf(words.keys())}` : '',
+      )
     } else out.set(value, { kind, value })
   }
   return [...out.values()]
 }
 
-function checkOpposites(id: ClassId, written: Readonly<Record<'prefer' | 'avoid' | 'never', readonly Located<string>[] | undefined>>, report: Report): void {
+function checkOpposites(
+  id: ClassId,
+  written: Readonly<Record<'prefer' | 'avoid' | 'never', readonly Located<string>[] | undefined>>,
+  report: Report,
+): void {
   const said = new Map<string, { readonly verb: string; readonly word: Located<string> }>()
   for (const [verb, list] of Object.entries(written)) {
     for (const word of list ?? []) {
       const other = said.get(word.value)
       if (!other) said.set(word.value, { verb, word })
-      else if (other.verb !== verb) report.error('I052', [word.at, other.word.at], `class "${id}" has ${word.value} under both ${other.verb} and ${verb}`, 'keep one: never is hard, avoid is a last choice, prefer is a first')
+      else if (other.verb !== verb)
+        report.error(
+          'I052',
+          [word.at, other.word.at],
+          `class "${id}" has ${word.value} under both ${other.verb} and ${verb}`,
+          'keep one: never is hard, avoid is a last choice, prefer is a first',
+        )
     }
   }
 }
@@ -89,7 +111,8 @@ function checkMarks(classes: readonly IntentClass[], written: Written, report: R
   for (const [i, one] of stated.entries()) {
     const twin = stated.slice(0, i).find((other) => other.dscp === one.dscp)
     const at = written.get(one.id)?.value?.fields.dscp?.at ?? (twin && written.get(twin.id)?.value?.fields.dscp?.at)
-    if (twin && at) report.error('I056', at, `classes "${twin.id}" and "${one.id}" have the same DSCP ${one.dscp}`, 'write another: hubs tell classes apart by it')
+    if (twin && at)
+      report.error('I056', at, `classes "${twin.id}" and "${one.id}" have the same DSCP ${one.dscp}`, 'write another: hubs tell classes apart by it')
   }
 }
 
@@ -103,7 +126,14 @@ function withShares(classes: readonly IntentClass[], written: Written, report: R
   const at = own ?? [...written.keys()].map(shareAt).findLast((each) => each !== undefined)
   const sums = classes.filter((each) => each.id !== defaultClass).map((each) => `${each.id} ${each.share}`)
   const ownShare = classes.find((each) => each.id === defaultClass)!.share
-  if (own && others + ownShare !== 100) report.error('I050', own, `the shares of all classes make ${others + ownShare}, not 100: ${sums.join(', ')}, default ${ownShare}`, others < 100 ? `write ${100 - others}, or leave it out: default takes what the others leave` : 'lower the others')
-  else if (!own && others > 99 && at) report.error('I050', at, `the shares leave nothing for default: ${sums.join(', ')}`, 'lower them to 99 together')
+  if (own && others + ownShare !== 100)
+    report.error(
+      'I050',
+      own,
+      `the shares of all classes make ${others + ownShare}, not 100: ${sums.join(', ')}, default ${ownShare}`,
+      others < 100 ? `write ${100 - others}, or leave it out: default takes what the others leave` : 'lower the others',
+    )
+  else if (!own && others > 99 && at)
+    report.error('I050', at, `the shares leave nothing for default: ${sums.join(', ')}`, 'lower them to 99 together')
   return own ? classes : classes.map((each) => (each.id === defaultClass ? { ...each, share: Math.max(0, 100 - others) } : each))
 }

@@ -49,7 +49,14 @@ export function noteFields(base: string, fields: Readonly<Record<string, unknown
   }
 }
 
-export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, transports: ReadonlySet<string>, networkHubs: readonly SiteId[], report: Report): IntentSite {
+export function readSite(
+  { name, fields }: NamedSite,
+  raw: Raw,
+  names: Names,
+  transports: ReadonlySet<string>,
+  networkHubs: readonly SiteId[],
+  report: Report,
+): IntentSite {
   const id = name.value as SiteId
   const base = `site/${id}`
   report.origins.set(base, name.at)
@@ -80,7 +87,13 @@ export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, tr
       to.origins.set(`${base}/hubs/${i}`, hubName.at)
       if (out.includes(hubId)) to.error('I060', hubName.at, `hub "${hubId}" stands twice`, 'remove one')
       else if (all.includes(hubId)) out.push(hubId)
-      else if (known.sites.has(hubId)) to.error('I061', hubName.at, `site "${hubId}" is not a hub`, all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs")
+      else if (known.sites.has(hubId))
+        to.error(
+          'I061',
+          hubName.at,
+          `site "${hubId}" is not a hub`,
+          all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs",
+        )
       else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${to.meant(hubId, all.length > 0 ? all : known.sites)}`)
     }
     return out
@@ -89,13 +102,27 @@ export function readSite({ name, fields }: NamedSite, raw: Raw, names: Names, tr
 
 function claim(name: Located<string>, claimed: Map<string, Located<string>>, report: Report): void {
   const held = claimed.get(name.value)
-  if (held) report.error('I041', [name.at, held.at], `interface ${name.value} is used twice in this site`, 'give each uplink and LAN an interface of its own, e.g. a VLAN like eth1.20')
+  if (held)
+    report.error(
+      'I041',
+      [name.at, held.at],
+      `interface ${name.value} is used twice in this site`,
+      'give each uplink and LAN an interface of its own, e.g. a VLAN like eth1.20',
+    )
   else claimed.set(name.value, name)
 }
 
-function readUplinks(base: string, entries: readonly Entry<RawUplink>[] | undefined, claimed: Map<string, Located<string>>, transports: ReadonlySet<string>, site: Located<string>, report: Report): readonly IntentUplink[] {
+function readUplinks(
+  base: string,
+  entries: readonly Entry<RawUplink>[] | undefined,
+  claimed: Map<string, Located<string>>,
+  transports: ReadonlySet<string>,
+  site: Located<string>,
+  report: Report,
+): readonly IntentUplink[] {
   if (!entries) return []
-  if (entries.length === 0) report.error('I042', site.at, `site "${site.value}" has no uplink`, 'write at least one, better two that fail apart: fiber: { interface: eth0 }')
+  if (entries.length === 0)
+    report.error('I042', site.at, `site "${site.value}" has no uplink`, 'write at least one, better two that fail apart: fiber: { interface: eth0 }')
   const extra = entries[maxUplinks]
   if (extra) report.error('I042', extra.key.at, `site "${site.value}" has ${entries.length} uplinks`, `write at most ${maxUplinks}`)
   const out: IntentUplink[] = []
@@ -109,7 +136,12 @@ function readUplinks(base: string, entries: readonly Entry<RawUplink>[] | undefi
     const transport = fields.transport?.value ?? defaultTransport
     if (!transports.has(transport)) {
       const meant = report.meant(transport, transports)
-      report.error('I053', fields.transport!.at, `transport "${transport}" is not declared${meant}`, meant === '' ? `write one of ${oneOf(transports)}, or declare it under \`transports:\` of the network` : '')
+      report.error(
+        'I053',
+        fields.transport!.at,
+        `transport "${transport}" is not declared${meant}`,
+        meant === '' ? `write one of ${oneOf(transports)}, or declare it under \`transports:\` of the network` : '',
+      )
     }
     checkAddress(key.value, value, report)
     const medium = fields.medium?.value ?? mediumOfName(key.value)
@@ -138,30 +170,72 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
       return
     }
   }
-  if (address && !wrote.has('router')) report.error('I006', address.at, `uplink "${id}" has an address but no router`, `add router: ${nth(networkOf(address.value), 1) ?? hostOf(address.value)}, or what the provider says`)
-  if (router && !wrote.has('address')) report.error('I006', router.at, `uplink "${id}" has a router but no address`, 'add address: with the length of the link, like 192.0.2.10/28, or remove the router')
-  if (fields.public && !wrote.has('address')) report.error('I006', fields.public.at, `uplink "${id}" has a public endpoint but no address of its own`, 'add address: and router: of the link behind the router that forwards')
+  if (address && !wrote.has('router'))
+    report.error(
+      'I006',
+      address.at,
+      `uplink "${id}" has an address but no router`,
+      `add router: ${nth(networkOf(address.value), 1) ?? hostOf(address.value)}, or what the provider says`,
+    )
+  if (router && !wrote.has('address'))
+    report.error(
+      'I006',
+      router.at,
+      `uplink "${id}" has a router but no address`,
+      'add address: with the length of the link, like 192.0.2.10/28, or remove the router',
+    )
+  if (fields.public && !wrote.has('address'))
+    report.error(
+      'I006',
+      fields.public.at,
+      `uplink "${id}" has a public endpoint but no address of its own`,
+      'add address: and router: of the link behind the router that forwards',
+    )
   if (!address) return
   const link = networkOf(address.value)
   const host = hostOf(address.value)
   if (!isHostOf(link, host) || special.some((range) => contains(range, host))) {
-    report.error('I035', address.at, `${host} can't be the address of a host${isHostOf(link, host) ? '' : ` in ${link}`}`, isHostOf(link, host) ? "write the uplink's own address" : `write one between ${nth(link, 1)} and the last but one`)
+    report.error(
+      'I035',
+      address.at,
+      `${host} can't be the address of a host${isHostOf(link, host) ? '' : ` in ${link}`}`,
+      isHostOf(link, host) ? "write the uplink's own address" : `write one between ${nth(link, 1)} and the last but one`,
+    )
     return
   }
   if (!router) return
-  if (router.value === host) report.error('I036', router.at, `the router has the address of the uplink itself, ${host}`, "write the provider's end of the link")
+  if (router.value === host)
+    report.error('I036', router.at, `the router has the address of the uplink itself, ${host}`, "write the provider's end of the link")
   // Clouds hand out /32s whose router is off-link.
-  else if (lengthOf(address.value) < width(4) && !isHostOf(link, router.value)) report.error('I036', router.at, `router ${router.value} is not a host of the uplink's network ${link}`, `write a host of ${link}, or correct the length of ${address.value}`)
+  else if (lengthOf(address.value) < width(4) && !isHostOf(link, router.value))
+    report.error(
+      'I036',
+      router.at,
+      `router ${router.value} is not a host of the uplink's network ${link}`,
+      `write a host of ${link}, or correct the length of ${address.value}`,
+    )
 }
 
-function readLans(base: string, entries: readonly Entry<RawLan>[] | undefined, claimed: Map<string, Located<string>>, names: Names, uplinks: readonly IntentUplink[], report: Report): readonly IntentLan[] {
+function readLans(
+  base: string,
+  entries: readonly Entry<RawLan>[] | undefined,
+  claimed: Map<string, Located<string>>,
+  names: Names,
+  uplinks: readonly IntentUplink[],
+  report: Report,
+): readonly IntentLan[] {
   const out: IntentLan[] = []
   const all: { readonly prefix: Prefix; readonly at: Origin }[] = []
   for (const { key, value } of entries ?? []) {
     const segment = key.value as SegmentId
     if (!names.segments.has(segment) && !names.partial) {
       const meant = report.meant(segment, names.segments)
-      report.error('I013', key.at, `"${segment}" is no segment of the network${meant}`, meant === '' ? `write one of ${oneOf(names.segments)}, or add it to \`segments:\` of the network` : '')
+      report.error(
+        'I013',
+        key.at,
+        `"${segment}" is no segment of the network${meant}`,
+        meant === '' ? `write one of ${oneOf(names.segments)}, or add it to \`segments:\` of the network` : '',
+      )
     }
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
@@ -192,15 +266,30 @@ function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[]
     return false
   }
   if (lengthOf(value) < 8 || special.some((range) => overlaps(range, value))) {
-    report.error('I032', at, `${value} can't be a LAN`, lengthOf(value) < 8 ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 10.0.0.0/8')
+    report.error(
+      'I032',
+      at,
+      `${value} can't be a LAN`,
+      lengthOf(value) < 8 ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 10.0.0.0/8',
+    )
     return false
   }
   const uplink = uplinks.find((each) => each.address !== null && overlaps(networkOf(each.address), value))
-  if (uplink) report.error('I039', at, `LAN ${value} overlaps the network of uplink "${uplink.id}", ${networkOf(uplink.address!)}`, 'change one of the two: the gateway must know on which side a host is')
+  if (uplink)
+    report.error(
+      'I039',
+      at,
+      `LAN ${value} overlaps the network of uplink "${uplink.id}", ${networkOf(uplink.address!)}`,
+      'change one of the two: the gateway must know on which side a host is',
+    )
   return true
 }
 
-function readLanAddresses(prefixes: readonly Located<Prefix>[], addresses: readonly Located<LanAddress>[], report: Report): ReadonlyMap<Prefix, AddressWithLength> {
+function readLanAddresses(
+  prefixes: readonly Located<Prefix>[],
+  addresses: readonly Located<LanAddress>[],
+  report: Report,
+): ReadonlyMap<Prefix, AddressWithLength> {
   const out = new Map<Prefix, AddressWithLength>()
   const table = new PrefixTable<Prefix>()
   for (const { value } of prefixes) table.set(value, value)
@@ -209,9 +298,17 @@ function readLanAddresses(prefixes: readonly Located<Prefix>[], addresses: reado
     const of = table.lookup(host)
     // With no readable prefix there is nothing to compare with, and that was said already.
     if (prefixes.length === 0) continue
-    if (!of) report.error('I035', at, `${host} is outside the LAN's ${oneOf(prefixes.map((each) => each.value))}`, `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`)
-    else if (written.kind === 'with-length' && lengthOf(written.address) !== lengthOf(of)) report.error('I035', at, `${text} has another length than the LAN's ${of}`, `write ${host}`)
-    else if (!isHostOf(of, host)) report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${nth(of, 1)}`)
+    if (!of)
+      report.error(
+        'I035',
+        at,
+        `${host} is outside the LAN's ${oneOf(prefixes.map((each) => each.value))}`,
+        `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`,
+      )
+    else if (written.kind === 'with-length' && lengthOf(written.address) !== lengthOf(of))
+      report.error('I035', at, `${text} has another length than the LAN's ${of}`, `write ${host}`)
+    else if (!isHostOf(of, host))
+      report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${nth(of, 1)}`)
     else if (out.has(of)) report.error('I035', at, `${of} has two addresses of the gateway`, 'keep one')
     else out.set(of, `${host}/${lengthOf(of)}` as AddressWithLength)
   }

@@ -23,16 +23,28 @@ export function readServices(raw: Raw, names: Names, classes: readonly IntentCla
     if (!value) continue
     const { fields } = value
     noteFields(base, { ports: fields.ports, class: fields.class }, report.origins)
-    const places = (fields.at ?? []).map((text) => readSelector(text, { text: text.value, offset: 0 }, names, { same: false, services: false }, report))
+    const places = (fields.at ?? []).map((text) =>
+      readSelector(text, { text: text.value, offset: 0 }, names, { same: false, services: false }, report),
+    )
     const at = distinct(places.filter((place) => place !== undefined))
     for (const [i, place] of at.entries()) report.origins.set(`${base}/at/${i}`, place.at)
     const id = fields.class?.value ?? defaultClass
     if (!classes.some((each) => each.id === id)) {
       const ids = classes.map((each) => each.id)
       const meant = report.meant(id, ids)
-      report.error('I015', fields.class!.at, `class "${id}" does not exist${meant}`, meant === '' ? `write one of ${oneOf(ids)}, or add it to \`classes:\`` : '')
+      report.error(
+        'I015',
+        fields.class!.at,
+        `class "${id}" does not exist${meant}`,
+        meant === '' ? `write one of ${oneOf(ids)}, or add it to \`classes:\`` : '',
+      )
     }
-    out.push({ id: key.value, at: at.map((place) => place.selector), ports: uniquePorts((fields.ports ?? []).map((port) => port.value)), trafficClass: id as ClassId })
+    out.push({
+      id: key.value,
+      at: at.map((place) => place.selector),
+      ports: uniquePorts((fields.ports ?? []).map((port) => port.value)),
+      trafficClass: id as ClassId,
+    })
   }
   return out.sort((a, b) => (a.id < b.id ? -1 : 1))
 }
@@ -94,7 +106,12 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
   const kinds = (['reach', 'reach-all', 'isolate'] as const).filter((kind) => wrote.has(kind))
   const [kind, second] = kinds
   if (kind === undefined || second !== undefined) {
-    report.error('I070', second === undefined ? at : (fields[second]?.at ?? at), second === undefined ? 'the expectation says neither reach nor isolate' : `the expectation says ${kinds.join(' and ')}`, second === undefined ? 'write reach: from -> to, reach-all: from -> to, or isolate: from -> to' : 'write one a list item')
+    report.error(
+      'I070',
+      second === undefined ? at : (fields[second]?.at ?? at),
+      second === undefined ? 'the expectation says neither reach nor isolate' : `the expectation says ${kinds.join(' and ')}`,
+      second === undefined ? 'write reach: from -> to, reach-all: from -> to, or isolate: from -> to' : 'write one a list item',
+    )
     return undefined
   }
   const line = fields[kind]
@@ -110,7 +127,12 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
   const written = new Set(fields.survives?.map((each) => each.value))
   const survives = order.filter((each) => written.has(each))
   const text = `${kind} ${arrow.text}${survives.length > 0 ? ` survives ${survives.join(', ')}` : ''}`
-  return { value: { kind: 'reach', from: arrow.from.selector, to: arrow.to.selector, mode: kind === 'reach' ? 'any' : 'all', survives }, arrow, text, at: line.at }
+  return {
+    value: { kind: 'reach', from: arrow.from.selector, to: arrow.to.selector, mode: kind === 'reach' ? 'any' : 'all', survives },
+    arrow,
+    text,
+    at: line.at,
+  }
 }
 
 /** What selectors select, by site and segment. */
@@ -154,11 +176,18 @@ function sitesOf(selector: Selector, world: World): ReadonlySet<SiteId> {
  * always holds); in an allow by role or segment it may be meant for a site to come.
  */
 export function checkPlaces({ sites, services, allow, expect }: Pick<Intent, 'sites' | 'services' | 'allow' | 'expect'>, report: Report): void {
-  const world: World = { sites: new Map(sites.map((site) => [site.id, site])), services: new Map(services.map((service) => [service.id, service])), asked: new Map() }
+  const world: World = {
+    sites: new Map(sites.map((site) => [site.id, site])),
+    services: new Map(services.map((service) => [service.id, service])),
+    asked: new Map(),
+  }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
     if (sitesOf(selector, world).size > 0) return false
     const says = selector.what.kind === 'service' ? `service "${selector.text}" is nowhere` : `no site has a LAN that "${selector.text}" selects`
-    const instead = selector.where.kind === 'site' ? `add the segment to site ${selector.where.site}, or select another` : 'add the segment to a site, or select another'
+    const instead =
+      selector.where.kind === 'site'
+        ? `add the segment to site ${selector.where.site}, or select another`
+        : 'add the segment to a site, or select another'
     if (mistake || selector.where.kind === 'site') report.error('I019', key, says, instead)
     else report.warning('I019', key, says, instead)
     return true

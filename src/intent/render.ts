@@ -36,7 +36,12 @@ function excerpt(line: string, column: number): { readonly text: string; readonl
 }
 
 /** The form of `causeway check`; '' when there is nothing to say. `files` are those that the origins point into. */
-export function renderFindings(findings: readonly Finding[], origins: Origins, files: readonly { readonly path: string; readonly text: string }[], options: RenderOptions): string {
+export function renderFindings(
+  findings: readonly Finding[],
+  origins: Origins,
+  files: readonly { readonly path: string; readonly text: string }[],
+  options: RenderOptions,
+): string {
   if (findings.length === 0) return ''
   const inColour = paint(options.colour)
   const lines = new Map<string, readonly string[]>()
@@ -63,7 +68,9 @@ export function renderFindings(findings: readonly Finding[], origins: Origins, f
     if (first && source !== undefined && more) {
       const { text, caret } = excerpt(source, first.column)
       out.push(`${number.padStart(gutter.length)} ${bar} ${text}`)
-      out.push(`${gutter} ${bar} ${' '.repeat(caret)}${inColour(colours[finding.severity], '^')}${finding.instead === '' ? '' : ` ${visible(finding.instead)}`}`)
+      out.push(
+        `${gutter} ${bar} ${' '.repeat(caret)}${inColour(colours[finding.severity], '^')}${finding.instead === '' ? '' : ` ${visible(finding.instead)}`}`,
+      )
     } else if (finding.instead !== '') out.push(`${gutter} ${bar} ${visible(finding.instead)}`)
     for (const other of others) out.push(`${gutter} ${bar} see ${where(other)}`)
     for (const line of finding.witness) out.push(`${gutter}   ${visible(line)}`)

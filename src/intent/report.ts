@@ -29,7 +29,14 @@ export function createReport(): Report {
     if (!held || place.length < held.length) origins.set(key, place)
     return key
   }
-  const add = (severity: Severity, code: IntentCode, at: Place | readonly Place[], says: string, instead: string, witness: readonly string[]): void => {
+  const add = (
+    severity: Severity,
+    code: IntentCode,
+    at: Place | readonly Place[],
+    says: string,
+    instead: string,
+    witness: readonly string[],
+  ): void => {
     const keys = (Array.isArray(at) ? (at as readonly Place[]) : [at as Place]).map(keyOf)
     const cause = JSON.stringify([code, keys[0], says])
     if (seen.has(cause)) return

@@ -5,7 +5,8 @@ import { flag, integer, list, map, object, parsedText, type ReadOf, word } from 
 import { media, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from './values.ts'
 
 const name = (description: string, ...examples: readonly string[]) => parsedText('I010', parseName, { description, examples })
-const text = (description: string, example: string) => parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
+const text = (description: string, example: string) =>
+  parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 
 /** Host bits are a mistake of their own: the address of a host was written where its network is meant. */
 const prefixText = parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, {
@@ -23,7 +24,10 @@ function parseLanAddress(written: string): Parsed<LanAddress> {
   return parsed.ok ? { ok: true, value: { kind: 'plain', address: parsed.value } } : parsed
 }
 
-const address = parsedText('I030', parseAddressWithLength, { description: "The uplink's own address with the length of the provider's link.", examples: ['192.0.2.10/28'] })
+const address = parsedText('I030', parseAddressWithLength, {
+  description: "The uplink's own address with the length of the provider's link.",
+  examples: ['192.0.2.10/28'],
+})
 const router = parsedText('I030', parseAddress, { description: "The provider's router on this uplink.", examples: ['192.0.2.1'] })
 const interfaceName = (description: string, example: string) => parsedText('I040', parseInterface, { description, examples: [example] })
 
@@ -33,24 +37,52 @@ const uplink = object(
     rate: parsedText('I043', parseRate, { description: 'Line rate in bit/s, down/up or one for both.', examples: ['500M/100M', '1G'] }),
     address,
     router,
-    public: parsedText('I030', parsePublic, { description: 'What others dial when a router in front forwards to this uplink: address, or address:port for 51820.', examples: ['203.0.113.7', '203.0.113.7:40000'] }),
+    public: parsedText('I030', parsePublic, {
+      description: 'What others dial when a router in front forwards to this uplink: address, or address:port for 51820.',
+      examples: ['203.0.113.7', '203.0.113.7:40000'],
+    }),
     transport: text('Who can be reached: uplinks of the same transport form paths. Default: internet.', 'internet'),
     medium: word('I047', 'medium', media, 'The last mile. Default: what the name of the uplink begins with, else ethernet.'),
     metered: flag('Paid by volume. Default: true for lte, 5g and sat.'),
     tags: list(name('Words of your own for `prefer`, `avoid` and `never`.', 'cheap')),
   },
-  { required: ['interface'], later: ['shared_risk', 'probe_budget', 'dhcp', 'vlan', 'pppoe', 'mtu', 'internet'], example: '{ interface: eth0, rate: 500M/100M }' },
+  {
+    required: ['interface'],
+    later: ['shared_risk', 'probe_budget', 'dhcp', 'vlan', 'pppoe', 'mtu', 'internet'],
+    example: '{ interface: eth0, rate: 500M/100M }',
+  },
 )
 
 const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
     prefixes: list(prefixText),
-    address: list(parsedText('I030', parseLanAddress, { description: "The gateway's own address on the LAN. Default: the first host of each prefix.", examples: ['10.1.10.1'] })),
+    address: list(
+      parsedText('I030', parseLanAddress, {
+        description: "The gateway's own address on the LAN. Default: the first host of each prefix.",
+        examples: ['10.1.10.1'],
+      }),
+    ),
   },
   {
     required: ['interface', 'prefixes'],
-    later: ['cluster', 'routing', 'bgp', 'ospf', 'next_hop', 'vrrp', 'dhcp', 'ra', 'translate', 'trust', 'internet', 'shared_risk', 'vpcs', 'hosts', 'groups'],
+    later: [
+      'cluster',
+      'routing',
+      'bgp',
+      'ospf',
+      'next_hop',
+      'vrrp',
+      'dhcp',
+      'ra',
+      'translate',
+      'trust',
+      'internet',
+      'shared_risk',
+      'vpcs',
+      'hosts',
+      'groups',
+    ],
     example: '{ interface: eth1, prefixes: 10.1.10.0/24 }',
   },
 )
@@ -63,14 +95,43 @@ const siteFields = {
   uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
   segments: map(text('A segment of the network.', 'inference'), lan, '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }'),
 }
-const siteLater = ['gateways', 'a', 'b', 'routing', 'bgp', 'ospf', 'shared_risk', 'maintenance', 'internet', 'cluster', 'at', 'peers', 'classes', 'shares', 'groups', 'dhcp', 'headless', 'serial', 'translate', 'asn', 'log', 'drills']
+const siteLater = [
+  'gateways',
+  'a',
+  'b',
+  'routing',
+  'bgp',
+  'ospf',
+  'shared_risk',
+  'maintenance',
+  'internet',
+  'cluster',
+  'at',
+  'peers',
+  'classes',
+  'shares',
+  'groups',
+  'dhcp',
+  'headless',
+  'serial',
+  'translate',
+  'asn',
+  'log',
+  'drills',
+]
 const siteExample = '{ uplinks: { fiber: { interface: eth0 } } }'
 const siteBody = object(siteFields, { required: ['uplinks'], later: siteLater, example: siteExample })
 
-export const siteFile = object({ site: name('The name of the site.', 'berlin'), ...siteFields }, { required: ['site', 'uplinks'], later: siteLater, example: siteExample })
+export const siteFile = object(
+  { site: name('The name of the site.', 'berlin'), ...siteFields },
+  { required: ['site', 'uplinks'], later: siteLater, example: siteExample },
+)
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
-const arrow = text('Who may open a connection to what: [where/]segment -> [where/]segment or service, then ports if it is a segment.', 'edge/inference -> model-api')
+const arrow = text(
+  'Who may open a connection to what: [where/]segment -> [where/]segment or service, then ports if it is a segment.',
+  'edge/inference -> model-api',
+)
 const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
 
 const service = object(
@@ -79,7 +140,11 @@ const service = object(
     ports: list(parsedText('I048', parsePortRange, { description: 'Protocol and ports.', examples: ['tcp/8443', 'udp/5004-5010'] })),
     class: text('How its traffic is treated. Default: default.', 'business'),
   },
-  { required: ['at', 'ports'], later: ['endpoints', 'hosts', 'any', 'all', 'health', 'internet', 'log', 'translate'], example: '{ at: core/inference, ports: tcp/8443 }' },
+  {
+    required: ['at', 'ports'],
+    later: ['endpoints', 'hosts', 'any', 'all', 'health', 'internet', 'log', 'translate'],
+    example: '{ at: core/inference, ports: tcp/8443 }',
+  },
 )
 
 const duration = (description: string) => parsedText('I044', parseDuration, { description, examples: ['120ms', '1s', 'none'] })
@@ -94,7 +159,10 @@ const sla = object(
 const trafficClass = object(
   {
     sla,
-    share: parsedText('I045', parseShare, { description: 'Per cent of a line under load. All classes make 100; `default` takes what the others leave.', examples: ['30%', 30] }),
+    share: parsedText('I045', parseShare, {
+      description: 'Per cent of a line under load. All classes make 100; `default` takes what the others leave.',
+      examples: ['30%', 30],
+    }),
     dscp: parsedText('I046', parseDscp, { description: 'Mark of its packets.', examples: ['EF', 'AF21', 46] }),
     prefer: uplinkWords,
     avoid: uplinkWords,
@@ -113,7 +181,10 @@ const expectation = object(
   { later: ['within', 'path', 'symmetric', 'bandwidth', 'ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
 )
 
-const transport = object({ reaches: list(text('Another transport whose uplinks can be reached from this one.', 'internet')) }, { example: '{ reaches: internet }' })
+const transport = object(
+  { reaches: list(text('Another transport whose uplinks can be reached from this one.', 'internet')) },
+  { example: '{ reaches: internet }' },
+)
 
 export const networkFile = object(
   {
@@ -130,7 +201,27 @@ export const networkFile = object(
   },
   {
     required: ['network', 'segments'],
-    later: ['regions', 'translate', 'routing', 'asn', 'bgp', 'peers', 'maintenance', 'deny', 'log', 'groups', 'telemetry', 'drills', 'headless', 'probe_budget', 'internet', 'cluster', 'shared_risk', 'dns', 'gateways'],
+    later: [
+      'regions',
+      'translate',
+      'routing',
+      'asn',
+      'bgp',
+      'peers',
+      'maintenance',
+      'deny',
+      'log',
+      'groups',
+      'telemetry',
+      'drills',
+      'headless',
+      'probe_budget',
+      'internet',
+      'cluster',
+      'shared_risk',
+      'dns',
+      'gateways',
+    ],
     example: '{ network: acme }',
   },
 )

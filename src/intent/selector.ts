@@ -37,7 +37,13 @@ export interface SelectorRules {
 }
 
 /** undefined: reported already. */
-export function readSelector(whole: Located<string>, { text, offset }: Piece, names: Names, rules: SelectorRules, report: Report): PlacedSelector | undefined {
+export function readSelector(
+  whole: Located<string>,
+  { text, offset }: Piece,
+  names: Names,
+  rules: SelectorRules,
+  report: Report,
+): PlacedSelector | undefined {
   const at = whole.within(offset, text.length)
   const parts = text.split('/')
   const [first = '', second] = parts
@@ -48,7 +54,8 @@ export function readSelector(whole: Located<string>, { text, offset }: Piece, na
   const whereText = second === undefined ? undefined : first
   const whatText = second ?? first
   const whatAt = whole.within(offset + text.length - whatText.length, whatText.length)
-  const where = whereText === undefined ? ({ kind: 'any' } as const) : readWhere(whole.within(offset, whereText.length), whereText, names, rules, report)
+  const where =
+    whereText === undefined ? ({ kind: 'any' } as const) : readWhere(whole.within(offset, whereText.length), whereText, names, rules, report)
   const what = readWhat(whatAt, whatText, whereText, names, rules, report)
   return where && what ? { selector: { where, what, text: whereText === undefined ? whatText : `${whereText}/${whatText}` }, at } : undefined
 }
@@ -64,7 +71,13 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   if (names.sites.has(text)) return { kind: 'site', site: text as SiteId }
   if (names.labels.has(text)) return { kind: 'label', label: text }
   if (text === 'region') report.error('I008', at, 'cloud regions are not supported yet', 'select sites: edge, core, a label or a name')
-  else if (names.segments.has(text) || names.services.has(text)) report.error('I018', at, `"${text}" is a ${names.segments.has(text) ? 'segment' : 'service'}, not a place`, 'write [where/]what: the site, role or label comes first')
+  else if (names.segments.has(text) || names.services.has(text))
+    report.error(
+      'I018',
+      at,
+      `"${text}" is a ${names.segments.has(text) ? 'segment' : 'service'}, not a place`,
+      'write [where/]what: the site, role or label comes first',
+    )
   else if (!names.regions.has(text) && !names.partial) {
     const known = [...names.sites, ...names.labels, ...roles, ...(rules.same ? ['same'] : [])]
     const meant = report.meant(text, known)
@@ -73,7 +86,14 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   return undefined
 }
 
-function readWhat(at: Origin, text: string, where: string | undefined, names: Names, rules: SelectorRules, report: Report): Selector['what'] | undefined {
+function readWhat(
+  at: Origin,
+  text: string,
+  where: string | undefined,
+  names: Names,
+  rules: SelectorRules,
+  report: Report,
+): Selector['what'] | undefined {
   if (names.segments.has(text)) return { kind: 'segment', segment: text as SegmentId }
   if (names.services.has(text)) {
     if (rules.services) return { kind: 'service', service: text }
@@ -81,11 +101,22 @@ function readWhat(at: Origin, text: string, where: string | undefined, names: Na
     return undefined
   }
   const isPlace = names.sites.has(text) || names.labels.has(text) || reservedWords.some((each) => each === text) || names.regions.has(text)
-  if (isPlace && where === undefined) report.error('I018', at, `"${text}" says where, but not what`, `write ${text}/ and a segment${rules.services ? ' or service' : ''}, like ${text}/${[...names.segments][0] ?? 'inference'}`)
+  if (isPlace && where === undefined)
+    report.error(
+      'I018',
+      at,
+      `"${text}" says where, but not what`,
+      `write ${text}/ and a segment${rules.services ? ' or service' : ''}, like ${text}/${[...names.segments][0] ?? 'inference'}`,
+    )
   else if (!names.partial) {
     const known = rules.services ? [...names.segments, ...names.services] : [...names.segments]
     const meant = report.meant(text, known)
-    report.error('I013', at, `"${text}" is no segment${rules.services ? ' or service' : ''}${meant}`, meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '')
+    report.error(
+      'I013',
+      at,
+      `"${text}" is no segment${rules.services ? ' or service' : ''}${meant}`,
+      meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '',
+    )
   }
   return undefined
 }
@@ -110,7 +141,16 @@ export function readArrow(line: Located<string>, names: Names, withPorts: boolea
     const extra = arrow === 1 && pieces[3] && !withPorts ? pieces[3] : undefined
     const at = extra ? line.within(extra.offset, extra.text.length) : line.at
     const says = extra ? `"${extra.text}" is too much here` : `"${line.value}" is not from -> to`
-    report.error('I017', at, says, extra ? 'write from -> to; a service says its ports' : glued ? `write ${glued[1]} -> ${glued[2]}` : 'write from -> to, like edge/inference -> model-api')
+    report.error(
+      'I017',
+      at,
+      says,
+      extra
+        ? 'write from -> to; a service says its ports'
+        : glued
+          ? `write ${glued[1]} -> ${glued[2]}`
+          : 'write from -> to, like edge/inference -> model-api',
+    )
     return undefined
   }
   const a = readSelector(line, from, names, { same: false, services: false }, report)
@@ -119,7 +159,13 @@ export function readArrow(line: Located<string>, names: Names, withPorts: boolea
     const parsed = parsePortRange(piece.text)
     const at = line.within(piece.offset, piece.text.length)
     if (!parsed.ok) report.error('I048', at, parsed.says, parsed.instead)
-    else if (b?.selector.what.kind === 'service') report.error('I048', at, `the ports of service "${b.selector.what.service}" are stated where it is declared`, 'remove them here, or write the segment')
+    else if (b?.selector.what.kind === 'service')
+      report.error(
+        'I048',
+        at,
+        `the ports of service "${b.selector.what.service}" are stated where it is declared`,
+        'remove them here, or write the segment',
+      )
     return parsed.ok ? parsed.value : undefined
   })
   if (!a || !b || ports.includes(undefined)) return undefined

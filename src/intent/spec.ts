@@ -52,12 +52,23 @@ export interface Spec<T> {
 }
 export type ReadOf<S> = S extends Spec<infer T> ? T : never
 
-const kindOf = (node: Node | null): string => (isMap(node) ? 'a map' : isSeq(node) ? 'a list' : node === null || (isScalar(node) && node.value === null) ? 'nothing' : 'a text')
+const kindOf = (node: Node | null): string =>
+  isMap(node) ? 'a map' : isSeq(node) ? 'a list' : node === null || (isScalar(node) && node.value === null) ? 'nothing' : 'a text'
 
-function wrongKind({ wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>, node: Node | null, slot: Slot, { source, report }: Reading): undefined {
+function wrongKind(
+  { wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>,
+  node: Node | null,
+  slot: Slot,
+  { source, report }: Reading,
+): undefined {
   const found = kindOf(node)
   const at = node === null || found === 'nothing' ? slot.at : source.at(node)
-  report.error('I007', at, found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`, found === 'nothing' && !slot.required ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`)
+  report.error(
+    'I007',
+    at,
+    found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`,
+    found === 'nothing' && !slot.required ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`,
+  )
   return undefined
 }
 
@@ -69,7 +80,11 @@ interface Refusal {
 }
 
 /** A string that a parser of ours judges; `code` is the finding's when it refuses. */
-export function parsedText<T>(code: IntentCode | ((failure: ParseFailure) => IntentCode), parse: (text: string) => Parsed<T>, meta: { readonly description: string; readonly examples: readonly (string | number)[] }): Spec<Located<T>> {
+export function parsedText<T>(
+  code: IntentCode | ((failure: ParseFailure) => IntentCode),
+  parse: (text: string) => Parsed<T>,
+  meta: { readonly description: string; readonly examples: readonly (string | number)[] },
+): Spec<Located<T>> {
   const written = meta.examples.every((example) => typeof example === 'string') ? z.string() : z.union([z.string(), z.number()])
   const schema = written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
     const parsed = parse(String(input))
@@ -82,7 +97,12 @@ export function parsedText<T>(code: IntentCode | ((failure: ParseFailure) => Int
 }
 
 /** One of a few words. */
-export function word<const W extends readonly [string, ...string[]]>(code: IntentCode, noun: string, words: W, description: string): Spec<Located<W[number]>> {
+export function word<const W extends readonly [string, ...string[]]>(
+  code: IntentCode,
+  noun: string,
+  words: W,
+  description: string,
+): Spec<Located<W[number]>> {
   const schema = z.enum(words).meta({ description })
   return scalar(schema, words[0], (text) => {
     const meant = didYouMean(text, words)
@@ -92,12 +112,27 @@ export function word<const W extends readonly [string, ...string[]]>(code: Inten
 
 export function integer(code: IntentCode, low: number, high: number, description: string): Spec<Located<number>> {
   const schema = z.int().min(low).max(high).meta({ description })
-  return scalar(schema, String(low), (text, name) => ({ code, says: `"${name}" is ${text}`, instead: `write a whole number from ${low} to ${high}` }), true)
+  return scalar(
+    schema,
+    String(low),
+    (text, name) => ({ code, says: `"${name}" is ${text}`, instead: `write a whole number from ${low} to ${high}` }),
+    true,
+  )
 }
 export const flag = (description: string): Spec<Located<boolean>> =>
-  scalar(z.boolean().meta({ description }), 'true', (text, name) => ({ code: 'I007', says: `"${name}" is "${text}"`, instead: 'write true or false' }), true)
+  scalar(
+    z.boolean().meta({ description }),
+    'true',
+    (text, name) => ({ code: 'I007', says: `"${name}" is "${text}"`, instead: 'write true or false' }),
+    true,
+  )
 
-function scalar<T>(schema: z.ZodType<T>, example: string, refuse: (text: string, name: string) => Refusal | undefined, native = false): Spec<Located<T>> {
+function scalar<T>(
+  schema: z.ZodType<T>,
+  example: string,
+  refuse: (text: string, name: string) => Refusal | undefined,
+  native = false,
+): Spec<Located<T>> {
   const wants = 'a single value'
   return {
     schema,
@@ -111,7 +146,8 @@ function scalar<T>(schema: z.ZodType<T>, example: string, refuse: (text: string,
       if (result.success) return { value: result.data, at: source.at(node), text, within: (offset, length) => source.within(node, offset, length) }
       const [issue] = result.error.issues
       const own = issue?.code === 'custom' ? (issue.params as Refusal | undefined) : undefined
-      const { code, says, instead } = own ?? refuse(text, slot.name) ?? { code: 'I007', says: `"${slot.name}" is "${text}"`, instead: `write ${example}` }
+      const { code, says, instead } = own ??
+        refuse(text, slot.name) ?? { code: 'I007', says: `"${slot.name}" is "${text}"`, instead: `write ${example}` }
       report.error(code, source.at(node), says, instead)
       return undefined
     },
@@ -184,7 +220,10 @@ interface ObjectOptions {
   readonly example: string
 }
 /** A map of known keys. */
-export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(fields: F, { required = [], later = [], example }: ObjectOptions): Spec<Fields<F>> {
+export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
+  fields: F,
+  { required = [], later = [], example }: ObjectOptions,
+): Spec<Fields<F>> {
   const shape = Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, required.includes(key) ? spec.schema : spec.schema.optional()]))
   const known = Object.keys(fields)
   return {
@@ -214,7 +253,12 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
         }
         const meant = known.includes(text) ? text : suggest(text, [...known, ...later])
         if (meant !== text) {
-          report.error('I005', at, `"${text}" is not a key here${meant === undefined ? '' : `; did you mean "${meant}"?`}`, meant === undefined ? `write one of ${oneOf(known)}` : '')
+          report.error(
+            'I005',
+            at,
+            `"${text}" is not a key here${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+            meant === undefined ? `write one of ${oneOf(known)}` : '',
+          )
           // A slip of the pen is read as what was meant, or each use of what stands below would be an error too.
           if (meant === undefined || written.has(meant) || wrote.has(meant) || !known.includes(meant)) continue
         }

@@ -35,7 +35,10 @@ export function parseDuration(text: string): Parsed<number> {
   const ms = match ? Number(match[1]) * (match[2] === 's' ? 1000 : 1) : Number.NaN
   if (ms >= 1 && ms <= 60_000) return { ok: true, value: ms }
   const unitless = /^\d{1,6}$/.test(text)
-  return refuse(`"${text}" is not a time${unitless ? ', its unit is missing' : ''}`, unitless ? `write ${text}ms, or ${text}s` : 'write a time from 1ms to 60s like 120ms, or none')
+  return refuse(
+    `"${text}" is not a time${unitless ? ', its unit is missing' : ''}`,
+    unitless ? `write ${text}ms, or ${text}s` : 'write a time from 1ms to 60s like 120ms, or none',
+  )
 }
 
 /** `2%`, `0.5%` as a fraction 0–1; more than 0, less than 100. `none` is 0: no limit. */
@@ -46,7 +49,14 @@ export function parsePercent(text: string): Parsed<number> {
   const fraction = match ? Number(`${match[1]}e-2`) : 0
   if (fraction > 0) return { ok: true, value: fraction }
   const unitless = /^\d{1,2}(\.\d+)?$/.test(text)
-  return refuse(`"${text}" is not a percentage`, unitless && Number(text) > 0 ? (Number(text) < 1 ? `write ${trimmed(Number(text) * 100)}%, or ${text}%` : `write ${text}%`) : 'write more than 0% and less than 100%, like 2%, or none')
+  return refuse(
+    `"${text}" is not a percentage`,
+    unitless && Number(text) > 0
+      ? Number(text) < 1
+        ? `write ${trimmed(Number(text) * 100)}%, or ${text}%`
+        : `write ${text}%`
+      : 'write more than 0% and less than 100%, like 2%, or none',
+  )
 }
 
 /** A share of the line: `30` or `30%`, whole numbers from 1 to 100. */
@@ -100,15 +110,28 @@ export const nameLimit = 40
 export function parseName(text: string): Parsed<string> {
   if (namePattern.test(text) && text.length <= nameLimit) return { ok: true, value: text }
   if (text.length > nameLimit) return refuse(`the name "${text.slice(0, 16)}…" has ${text.length} characters`, `write at most ${nameLimit}`)
-  const fixed = text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^[-0-9]+|-+$/g, '')
-  return refuse(`"${text}" is not a name`, fixed === '' || fixed === text ? 'write lower-case letters, digits and single hyphens, a letter first' : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`)
+  const fixed = text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^[-0-9]+|-+$/g, '')
+  return refuse(
+    `"${text}" is not a name`,
+    fixed === '' || fixed === text
+      ? 'write lower-case letters, digits and single hyphens, a letter first'
+      : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`,
+  )
 }
 
 /** Linux: IFNAMSIZ is 16 with the closing zero. */
 export function parseInterface(text: string): Parsed<string> {
   if (text.length > 15) return refuse(`interface name "${text}" has ${text.length} characters`, 'write at most 15, as Linux does')
-  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(text)) return refuse(`"${text}" is not an interface name`, 'write it as `ip link` shows it, like eth0 or bond0.10')
-  if (text === 'lo' || /^cw[hem]\d/.test(text)) return refuse(`interface "${text}" is not for traffic of a site`, text === 'lo' ? 'write a real interface like eth0' : 'names like this one are made by Causeway for its tunnels; rename the interface')
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(text))
+    return refuse(`"${text}" is not an interface name`, 'write it as `ip link` shows it, like eth0 or bond0.10')
+  if (text === 'lo' || /^cw[hem]\d/.test(text))
+    return refuse(
+      `interface "${text}" is not for traffic of a site`,
+      text === 'lo' ? 'write a real interface like eth0' : 'names like this one are made by Causeway for its tunnels; rename the interface',
+    )
   return { ok: true, value: text }
 }
 

@@ -2,7 +2,20 @@
  * YAML 1.2 text → nodes with positions. Merge keys are off, aliases few, nesting shallow: no text can cost much. Keys
  * written twice are found by the specs (`spec.ts`), as the parser's own search takes the square of their number.
  */
-import { Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser, type ParsedNode, type YAMLMap, type YAMLParseError } from 'yaml'
+import {
+  Composer,
+  type CST,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  Parser,
+  type ParsedNode,
+  type YAMLMap,
+  type YAMLParseError,
+} from 'yaml'
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Report } from './report.ts'
 
@@ -49,7 +62,12 @@ function excessOf(tokens: readonly CST.Token[]): Excess | undefined {
       return { offset: token.offset, says: `more than ${aliasLimit} aliases in a file`, instead: 'write the values out' }
     }
     if (!('items' in token)) continue
-    if (depth >= depthLimit) return { offset: token.offset, says: `nested more than ${depthLimit} deep`, instead: 'nothing in the language is; look for a bracket or dash too many' }
+    if (depth >= depthLimit)
+      return {
+        offset: token.offset,
+        says: `nested more than ${depthLimit} deep`,
+        instead: 'nothing in the language is; look for a bracket or dash too many',
+      }
     for (const item of token.items) {
       if (item.key) stack.push({ token: item.key, depth: depth + 1 })
       if (item.value) stack.push({ token: item.value, depth: depth + 1 })
@@ -77,7 +95,8 @@ const plainMessage = (text: string): string => (text.split('\n')[0] ?? '').repla
 function syntaxFinding(error: YAMLParseError, at: (offset: number, end: number) => Origin, report: Report): void {
   const place = at(error.pos[0], error.pos[1])
   const message = plainMessage(error.message)
-  if (error.code === 'MULTIPLE_DOCS') report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
+  if (error.code === 'MULTIPLE_DOCS')
+    report.error('I004', place, 'a second document starts here', 'write one document a file: move this one to a file of its own')
   else {
     const slip = error.code === 'BAD_INDENT' && message.startsWith('Flow') ? openFlow : slips[error.code]
     report.error('I001', place, `not YAML: ${slip?.says || lowerFirst(message)}`, slip?.instead ?? 'see yaml.org, or start from a file of sites/demo')
@@ -118,7 +137,12 @@ export function readYaml(file: SourceFile, report: Report): Source | undefined {
     return undefined
   }
   for (const warning of document.warnings) {
-    report.error('I001', place(warning.pos[0], warning.pos[1]), `not plain YAML: ${lowerFirst(plainMessage(warning.message))}`, 'write the value without a tag')
+    report.error(
+      'I001',
+      place(warning.pos[0], warning.pos[1]),
+      `not plain YAML: ${lowerFirst(plainMessage(warning.message))}`,
+      'write the value without a tag',
+    )
   }
   const follow = (node: Node | null | undefined): Node | null => (isAlias(node) ? (node.resolve(document) ?? null) : (node ?? null))
   const rangeOf = (node: Node): readonly [number, number] => {

@@ -43,7 +43,11 @@ describe('cases', () => {
     expect(files.length, 'a case has YAML files').toBeGreaterThan(0)
     const text = renderFindings(findings, origins, files, { colour: false })
     expectGolden(join(folder, 'findings.txt'), text === '' ? undefined : text)
-    const lines = intent && explainAll(intent, origins).map(({ path, value, at, why }) => `${path} = ${value}${at ? `  ${at.file}:${at.line}` : ''}${why === '' ? '' : `  (${why})`}`)
+    const lines =
+      intent &&
+      explainAll(intent, origins).map(
+        ({ path, value, at, why }) => `${path} = ${value}${at ? `  ${at.file}:${at.line}` : ''}${why === '' ? '' : `  (${why})`}`,
+      )
     expectGolden(join(folder, 'ok.txt'), lines ? `${lines.join('\n')}\n` : undefined)
     if (!existsSync(join(folder, 'expected'))) return
     expect(intent, 'a case with expected/ has an intent').not.toBeNull()

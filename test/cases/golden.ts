@@ -13,5 +13,5 @@ export function expectGolden(path: string, text: string | undefined): void {
     else writeFileSync(path, text)
     return
   }
-  expect(text, path).toBe(existsSync(path) ? readFileSync(path, 'utf8') : undefined)
+  expect({ path, text }).toEqual({ path, text: existsSync(path) ? readFileSync(path, 'utf8') : undefined })
 }

@@ -12,13 +12,16 @@ function filesOf(example: string): readonly SourceFile[] {
 }
 
 describe('pages of causeway explain', () => {
-  it.each(intentCodes.map((page) => [page.code, page] as const))('%s: the wrong example is wrong by that code alone, the right one is right', (code, page) => {
-    const wrong = parseIntent(filesOf(page.wrong)).findings
-    expect(wrong.map((finding) => finding.code)).toEqual([code])
-    const right = parseIntent(filesOf(page.right))
-    expect(right.findings).toEqual([])
-    expect(right.intent).not.toBeNull()
-  })
+  it.each(intentCodes.map((page) => [page.code, page] as const))(
+    '%s: the wrong example is wrong by that code alone, the right one is right',
+    (code, page) => {
+      const wrong = parseIntent(filesOf(page.wrong)).findings
+      expect(wrong.map((finding) => finding.code)).toEqual([code])
+      const right = parseIntent(filesOf(page.right))
+      expect(right.findings).toEqual([])
+      expect(right.intent).not.toBeNull()
+    },
+  )
   it('have each code once, a title without a full stop and a text of sentences', () => {
     expect(new Set(intentCodes.map((page) => page.code)).size).toBe(intentCodes.length)
     for (const { code, title, text } of intentCodes) {

@@ -7,7 +7,11 @@ const { intent, origins } = parseIntent(demo)
 /** One line an entry: `path = value  file:line  (why)`. */
 const ask = (path: string): readonly string[] => {
   const answer = explain(intent!, origins, path)
-  return answer.ok ? answer.entries.map(({ path: at, value, at: origin, why }) => [`${at} = ${value}`, origin ? `${origin.file}:${origin.line}` : '', why].filter((part) => part !== '').join('  ')) : [answer.says]
+  return answer.ok
+    ? answer.entries.map(({ path: at, value, at: origin, why }) =>
+        [`${at} = ${value}`, origin ? `${origin.file}:${origin.line}` : '', why].filter((part) => part !== '').join('  '),
+      )
+    : [answer.says]
 }
 
 describe('explain', () => {

@@ -15,7 +15,10 @@ export const demo: readonly SourceFile[] = readdirSync(demoFolder)
 export function small(...instead: readonly (SourceFile | { readonly path: string; readonly text: null })[]): readonly SourceFile[] {
   const files = new Map<string, string>([
     ['network.yaml', 'network: acme\nhubs: frankfurt\nsegments: inference\n'],
-    ['frankfurt.yaml', 'site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }\n'],
+    [
+      'frankfurt.yaml',
+      'site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }\n',
+    ],
     ['berlin.yaml', 'site: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }\n'],
   ])
   for (const { path, text } of instead) {
@@ -26,7 +29,10 @@ export function small(...instead: readonly (SourceFile | { readonly path: string
 }
 
 /** The YAML of network.yaml with more keys below. */
-export const network = (more: string): SourceFile => ({ path: 'network.yaml', text: `network: acme\nhubs: frankfurt\nsegments: [inference, cameras]\n${more}` })
+export const network = (more: string): SourceFile => ({
+  path: 'network.yaml',
+  text: `network: acme\nhubs: frankfurt\nsegments: [inference, cameras]\n${more}`,
+})
 
 /** What `causeway check` would print. */
 export function check(files: readonly SourceFile[]): string {

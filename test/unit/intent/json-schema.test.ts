@@ -27,7 +27,15 @@ describe('the editors’ JSON Schema', () => {
     expect(accepts(text)).toBe(false)
   })
   it('accepts one item where a list of one is meant, as the reader does', () => {
-    expect(accepts('network: acme\nsegments: inference\nhubs: frankfurt\nservices: { api: { at: core/inference, ports: tcp/443 } }\nallow: inference -> api')).toBe(true)
-    expect(accepts('network: acme\nsegments: [inference]\nhubs: [frankfurt]\nservices: { api: { at: [core/inference], ports: [tcp/443] } }\nallow: [inference -> api]')).toBe(true)
+    expect(
+      accepts(
+        'network: acme\nsegments: inference\nhubs: frankfurt\nservices: { api: { at: core/inference, ports: tcp/443 } }\nallow: inference -> api',
+      ),
+    ).toBe(true)
+    expect(
+      accepts(
+        'network: acme\nsegments: [inference]\nhubs: [frankfurt]\nservices: { api: { at: [core/inference], ports: [tcp/443] } }\nallow: [inference -> api]',
+      ),
+    ).toBe(true)
   })
 })

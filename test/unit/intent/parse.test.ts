@@ -35,8 +35,19 @@ describe('an intent', () => {
         expect(canonicalJson(parseIntent(files).intent)).toBe(whole)
       }),
     )
-    const one = parseIntent(small(network('services:\n  a: { at: [core/inference, berlin/inference], ports: [tcp/1, udp/2] }\n  b: { at: inference, ports: icmp }\nallow:\n  - inference -> a\n  - inference -> b\n'))).intent
-    const other = parseIntent(small({ path: 'network.yaml', text: 'allow: [inference -> b, inference  ->  a]\nservices:\n  b: { ports: [icmp], at: [inference] }\n  a: { ports: [udp/2, tcp/1], at: [berlin/inference, core/inference] }\nsegments: [cameras, inference]\nhubs: [frankfurt]\nnetwork: acme\n' })).intent
+    const one = parseIntent(
+      small(
+        network(
+          'services:\n  a: { at: [core/inference, berlin/inference], ports: [tcp/1, udp/2] }\n  b: { at: inference, ports: icmp }\nallow:\n  - inference -> a\n  - inference -> b\n',
+        ),
+      ),
+    ).intent
+    const other = parseIntent(
+      small({
+        path: 'network.yaml',
+        text: 'allow: [inference -> b, inference  ->  a]\nservices:\n  b: { ports: [icmp], at: [inference] }\n  a: { ports: [udp/2, tcp/1], at: [berlin/inference, core/inference] }\nsegments: [cameras, inference]\nhubs: [frankfurt]\nnetwork: acme\n',
+      }),
+    ).intent
     expect(one).not.toBeNull()
     expect(other).toEqual(one)
   })
@@ -53,7 +64,7 @@ describe('an intent', () => {
     const lines = (key: string): string => {
       const origin = origins.get(key)
       const file = demo.find((each) => each.path === origin?.file)
-      return origin ? (file!.text.split('\n')[origin.line - 1]!.slice(origin.column - 1, origin.column - 1 + origin.length)) : `no ${key}`
+      return origin ? file!.text.split('\n')[origin.line - 1]!.slice(origin.column - 1, origin.column - 1 + origin.length) : `no ${key}`
     }
     expect(lines('network')).toBe('demo')
     expect(lines('hubs/1')).toBe('dublin')
@@ -86,14 +97,19 @@ describe('places inside a line', () => {
     expect(check(small(network(line)))).toContain(`error[I013] network.yaml:${at}  "nothing" is no segment or service`)
   })
   it('are counted in characters also behind others than ASCII, and in CRLF files', () => {
-    const files = small({ path: 'berlin.yaml', text: 'site: berlin\r\nplace: Zürich 🚠\r\nuplinks: { fiber: { interface: eth0, note: "🚠", rate: fast } }\r\n' })
+    const files = small({
+      path: 'berlin.yaml',
+      text: 'site: berlin\r\nplace: Zürich 🚠\r\nuplinks: { fiber: { interface: eth0, note: "🚠", rate: fast } }\r\n',
+    })
     expect(check(files)).toContain('error[I043] berlin.yaml:3:56  "fast" is not a rate')
   })
 })
 
 describe('one cause, one finding', () => {
   it('a name misspelt where it is declared does not accuse its uses', () => {
-    expect(check(small(network('servces:\n  api: { at: core/inference, ports: tcp/1 }\nallow: inference -> api\n')))).toBe('error[I005] network.yaml:4:1  "servces" is not a key here; did you mean "services"?\n1 error, nothing verified\n')
+    expect(check(small(network('servces:\n  api: { at: core/inference, ports: tcp/1 }\nallow: inference -> api\n')))).toBe(
+      'error[I005] network.yaml:4:1  "servces" is not a key here; did you mean "services"?\n1 error, nothing verified\n',
+    )
   })
   it('a file that can’t be read does not make its site unknown', () => {
     expect(check(small({ path: 'frankfurt.yaml', text: 'site: frankfurt\nuplinks: {\n' })).match(/error\[/g)).toHaveLength(1)
@@ -103,7 +119,10 @@ describe('one cause, one finding', () => {
     expect(check(small({ path: 'frankfurt.yaml', text })).match(/error\[/g)).toHaveLength(1)
   })
   it('a hub’s address that stands without its half is not missing as well', () => {
-    const hub = (uplink: string) => ({ path: 'frankfurt.yaml', text: `site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, ${uplink} }\n` })
+    const hub = (uplink: string) => ({
+      path: 'frankfurt.yaml',
+      text: `site: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, ${uplink} }\n`,
+    })
     expect(check(small(hub('router: 192.0.2.1')))).toMatch(/^error\[I006\][^]*1 error, nothing verified\n$/)
     expect(check(small(hub('address: 192.0.2.10/28')))).toMatch(/^error\[I006\][^]*1 error, nothing verified\n$/)
   })
@@ -111,12 +130,19 @@ describe('one cause, one finding', () => {
     expect(check(small(network('classes:\n  realtime: { share: most }\n  business: { share: 90 }\n'))).match(/error\[/g)).toHaveLength(1)
   })
   it('segments that can’t be read do not make each use unknown', () => {
-    expect(check(small({ path: 'network.yaml', text: 'network: acme\nhubs: frankfurt\nsegments: { inference: {} }\nallow: inference -> inference\n' })).match(/error\[/g)).toHaveLength(1)
+    expect(
+      check(
+        small({ path: 'network.yaml', text: 'network: acme\nhubs: frankfurt\nsegments: { inference: {} }\nallow: inference -> inference\n' }),
+      ).match(/error\[/g),
+    ).toHaveLength(1)
   })
 })
 
 describe('paths', () => {
-  const mpls = (transport: string) => ({ path: 'berlin.yaml', text: `site: berlin\nuplinks: { mpls: { interface: eth0, transport: ${transport} } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.10.0/24 } }\n` })
+  const mpls = (transport: string) => ({
+    path: 'berlin.yaml',
+    text: `site: berlin\nuplinks: { mpls: { interface: eth0, transport: ${transport} } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.10.0/24 } }\n`,
+  })
   it.each([
     ['the same transport', 'transports: { mpls-a: {} }\n', 'internet', true],
     ['one that reaches the hub’s', 'transports: { mpls-a: { reaches: internet } }\n', 'mpls-a', true],
@@ -131,7 +157,10 @@ describe('all findings at once', () => {
   it('in every file and of every kind, sorted', () => {
     const files = small(
       network('mtu: 9\nallow: inference -> nothing\nclasses: { bulk: { dscp: 99 } }\n'),
-      { path: 'berlin.yaml', text: 'site: berlin\ncolour: red\nuplinks: { fiber: { interface: eth0, rate: fast } }\nsegments:\n  inference: { interface: eth0, prefixes: 10.1.10.4/24 }\n' },
+      {
+        path: 'berlin.yaml',
+        text: 'site: berlin\ncolour: red\nuplinks: { fiber: { interface: eth0, rate: fast } }\nsegments:\n  inference: { interface: eth0, prefixes: 10.1.10.4/24 }\n',
+      },
       { path: 'broken.yaml', text: 'site: [\n' },
     )
     expect(check(files).match(/^error.*:\d+:\d+/gm)).toEqual([

@@ -3,7 +3,15 @@ import type { Finding, Origin } from '#src/fabric/fabric.ts'
 import { renderFindings, sortFindings } from '#src/intent/render.ts'
 import { check, demo, network, small } from './files.ts'
 
-const finding = (more: Partial<Finding>): Finding => ({ code: 'I031', severity: 'error', at: ['here'], says: 'it is wrong', instead: '', witness: [], ...more })
+const finding = (more: Partial<Finding>): Finding => ({
+  code: 'I031',
+  severity: 'error',
+  at: ['here'],
+  says: 'it is wrong',
+  instead: '',
+  witness: [],
+  ...more,
+})
 const at = (file: string, line: number, column: number): Origin => ({ file, line, column, length: 1 })
 const render = (findings: readonly Finding[], origins: Record<string, Origin>, text: string, options: { colour?: boolean; outcome?: string } = {}) =>
   renderFindings(findings, new Map(Object.entries(origins)), [{ path: 'a.yaml', text }], { colour: false, ...options })
@@ -12,7 +20,12 @@ describe('what causeway check prints', () => {
   it('is the form of the manual', () => {
     const files = demo.map(({ path, text }) => ({
       path,
-      text: path === 'berlin.yaml' ? text.replace('10.1.10.0/24 } # the', '10.1.10.4/24 } # the') : path === 'network.yaml' ? text.replace('hubs: [frankfurt, dublin]', 'hubs: [frankfurt, dubln]') : text,
+      text:
+        path === 'berlin.yaml'
+          ? text.replace('10.1.10.0/24 } # the', '10.1.10.4/24 } # the')
+          : path === 'network.yaml'
+            ? text.replace('hubs: [frankfurt, dublin]', 'hubs: [frankfurt, dubln]')
+            : text,
     }))
     expect(check(files)).toBe(
       [
@@ -31,13 +44,34 @@ describe('what causeway check prints', () => {
   it('has the line of the file once more for every place that a finding names', () => {
     const files = small({ path: 'twin.yaml', text: 'site: berlin\nuplinks: { fiber: { interface: eth0 } }\n' })
     expect(check(files)).toBe(
-      ['error[I009] twin.yaml:1:7  site "berlin" is declared twice', '  1 │ site: berlin', '    │       ^ keep one, or give one of them another name', '    │ see berlin.yaml:1:7', '1 error, nothing verified', ''].join('\n'),
+      [
+        'error[I009] twin.yaml:1:7  site "berlin" is declared twice',
+        '  1 │ site: berlin',
+        '    │       ^ keep one, or give one of them another name',
+        '    │ see berlin.yaml:1:7',
+        '1 error, nothing verified',
+        '',
+      ].join('\n'),
     )
   })
   it('shows witnesses below the line', () => {
     const text = 'one\nexpect: something\n'
-    expect(render([finding({ code: 'V001', witness: ['if frankfurt fails: berlin → dublin is over lte', 'which class bulk never uses'] })], { here: at('a.yaml', 2, 9) }, text)).toBe(
-      ['error[V001] a.yaml:2:9  it is wrong', '  2 │ expect: something', '    │         ^', '      if frankfurt fails: berlin → dublin is over lte', '      which class bulk never uses', '1 error', ''].join('\n'),
+    expect(
+      render(
+        [finding({ code: 'V001', witness: ['if frankfurt fails: berlin → dublin is over lte', 'which class bulk never uses'] })],
+        { here: at('a.yaml', 2, 9) },
+        text,
+      ),
+    ).toBe(
+      [
+        'error[V001] a.yaml:2:9  it is wrong',
+        '  2 │ expect: something',
+        '    │         ^',
+        '      if frankfurt fails: berlin → dublin is over lte',
+        '      which class bulk never uses',
+        '1 error',
+        '',
+      ].join('\n'),
     )
   })
   it('needs no place', () => {
@@ -46,14 +80,21 @@ describe('what causeway check prints', () => {
     expect(render([finding({ at: ['nowhere'] })], {}, '')).toBe('error[I031] it is wrong\n1 error, nothing verified\n')
   })
   it('counts, and says what follows', () => {
-    const all = [finding({}), finding({ severity: 'warning', code: 'I072' }), finding({ severity: 'note', code: 'V010' }), finding({ severity: 'warning', code: 'I019' })]
+    const all = [
+      finding({}),
+      finding({ severity: 'warning', code: 'I072' }),
+      finding({ severity: 'note', code: 'V010' }),
+      finding({ severity: 'warning', code: 'I019' }),
+    ]
     expect(render(all, {}, '').split('\n').at(-2)).toBe('1 error, 2 warnings, 1 note, nothing verified')
     expect(render(all.slice(1), {}, '').split('\n').at(-2)).toBe('2 warnings, 1 note')
     expect(render(all, {}, '', { outcome: 'nothing touched' }).split('\n').at(-2)).toBe('1 error, 2 warnings, 1 note, nothing touched')
   })
   it('keeps the caret true under tabs, wide lines and three-digit numbers', () => {
     const text = `${'\n'.repeat(99)}\tkey:\tvalue # ünïcode\n`
-    expect(render([finding({ instead: 'this' })], { here: at('a.yaml', 100, 7) }, text)).toContain(['  100 │  key: value # ünïcode', '      │       ^ this'].join('\n'))
+    expect(render([finding({ instead: 'this' })], { here: at('a.yaml', 100, 7) }, text)).toContain(
+      ['  100 │  key: value # ünïcode', '      │       ^ this'].join('\n'),
+    )
     const long = `${'x'.repeat(200)}HERE${'y'.repeat(200)}`
     const [, line, caret] = render([finding({ instead: 'this' })], { here: at('a.yaml', 1, 201) }, long).split('\n')
     expect(line!.length).toBeLessThan(160)

@@ -10,26 +10,23 @@ import { demo, small } from './files.ts'
 
 const known = new Set<string>(intentCodes.map((page) => page.code))
 
-/** What holds of every answer, whatever was asked. */
-function sound(files: readonly SourceFile[]) {
+/** The answer, and what is wrong with it as an answer, whatever was asked. */
+function answer(files: readonly SourceFile[]) {
   const { intent, origins, findings } = parseIntent(files)
-  expect(intent === null).toBe(findings.some((finding) => finding.severity === 'error'))
-  for (const finding of findings) {
-    expect(known.has(finding.code), finding.code).toBe(true)
-    expect(finding.says).not.toBe('')
-    for (const key of finding.at) expect(origins.has(key), key).toBe(true)
-  }
   const lines = new Map(files.map(({ path, text }) => [path, text.split('\n')]))
-  for (const { file, line, column, length } of origins.values()) {
-    const text = lines.get(file)?.[line - 1]
-    expect(text).toBeDefined()
-    expect(column).toBeGreaterThanOrEqual(1)
-    expect(column).toBeLessThanOrEqual(text!.length + 1)
-    expect(length).toBeGreaterThanOrEqual(1)
+  const problems: string[] = []
+  if ((intent === null) !== findings.some((finding) => finding.severity === 'error')) problems.push('an intent with errors, or none without')
+  for (const finding of findings) {
+    if (!known.has(finding.code) || finding.says === '') problems.push(`unknown or silent: ${finding.code}`)
+    for (const key of finding.at) if (!origins.has(key)) problems.push(`${finding.code} points to ${key}, which is nowhere`)
   }
-  expect(renderFindings(findings, origins, files, { colour: false }) === '').toBe(findings.length === 0)
+  for (const [key, { file, line, column, length }] of origins) {
+    const text = lines.get(file)?.[line - 1]
+    if (text === undefined || column < 1 || column > text.length + 1 || length < 1) problems.push(`${key} is outside its file`)
+  }
+  if ((renderFindings(findings, origins, files, { colour: false }) === '') !== (findings.length === 0)) problems.push('findings that are not shown')
   if (intent) canonicalJson(intent)
-  return { intent, findings }
+  return { findings, problems }
 }
 
 /** A change that somebody's hand, or a broken disk, makes to a text. */
@@ -39,7 +36,44 @@ const edit = fc.oneof(
     kind: fc.constant('insert' as const),
     at: fc.nat(5000),
     text: fc.oneof(
-      fc.constantFrom('\t', '\n', ': ', '- ', '{', '}', '[', ']', '"', "'", '&a ', '*a', '!!binary ', '<<: ', '| ', '>-\n', '# ', '? ', '%', '---\n', '...\n', '\0', '\uFEFF', '\u2028', '\uD800', 'null', '~', '__proto__: ', 'constructor: ', '0x10', '-0', '1e400', '.nan', '->', '/', '/0'),
+      fc.constantFrom(
+        '\t',
+        '\n',
+        ': ',
+        '- ',
+        '{',
+        '}',
+        '[',
+        ']',
+        '"',
+        "'",
+        '&a ',
+        '*a',
+        '!!binary ',
+        '<<: ',
+        '| ',
+        '>-\n',
+        '# ',
+        '? ',
+        '%',
+        '---\n',
+        '...\n',
+        '\0',
+        '\uFEFF',
+        '\u2028',
+        '\uD800',
+        'null',
+        '~',
+        '__proto__: ',
+        'constructor: ',
+        '0x10',
+        '-0',
+        '1e400',
+        '.nan',
+        '->',
+        '/',
+        '/0',
+      ),
       fc.string({ unit: 'binary', maxLength: 12 }),
     ),
   }),
@@ -72,21 +106,66 @@ describe('files that went wrong', () => {
     const edits = fc.array(fc.tuple(fc.nat(demo.length - 1), edit), { minLength: 1, maxLength: 4 })
     fc.assert(
       fc.property(edits, (changes) => {
-        sound(demo.map((file, i) => ({ path: file.path, text: changes.filter(([at]) => at === i).reduce((text, [, change]) => apply(text, change), file.text) })))
+        const files = demo.map((file, i) => ({
+          path: file.path,
+          text: changes.filter(([at]) => at === i).reduce((text, [, change]) => apply(text, change), file.text),
+        }))
+        expect(answer(files).problems).toEqual([])
       }),
       { numRuns: 150 },
     )
   })
   it('by words of the language in the wrong places', () => {
-    const word = fc.constantFrom('network', 'site', 'region', 'hubs', 'segments', 'uplinks', 'services', 'allow', 'expect', 'classes', 'sites', 'transports', 'interface', 'prefixes', 'at', 'ports', 'reach', 'isolate', 'survives', 'inference', 'frankfurt', 'berlin', 'edge/inference', 'a -> b', 'inference -> inference', '10.1.10.0/24', 'tcp/1', 'lte', '30%', 'none', '1')
+    const word = fc.constantFrom(
+      'network',
+      'site',
+      'region',
+      'hubs',
+      'segments',
+      'uplinks',
+      'services',
+      'allow',
+      'expect',
+      'classes',
+      'sites',
+      'transports',
+      'interface',
+      'prefixes',
+      'at',
+      'ports',
+      'reach',
+      'isolate',
+      'survives',
+      'inference',
+      'frankfurt',
+      'berlin',
+      'edge/inference',
+      'a -> b',
+      'inference -> inference',
+      '10.1.10.0/24',
+      'tcp/1',
+      'lte',
+      '30%',
+      'none',
+      '1',
+    )
     const tree = fc.letrec<{ node: unknown }>((tie) => ({
-      node: fc.oneof({ maxDepth: 5 }, word, fc.constant(null), fc.array(tie('node'), { maxLength: 4 }), fc.dictionary(word, tie('node'), { maxKeys: 5 })),
+      node: fc.oneof(
+        { maxDepth: 5 },
+        word,
+        fc.constant(null),
+        fc.array(tie('node'), { maxLength: 4 }),
+        fc.dictionary(word, tie('node'), { maxKeys: 5 }),
+      ),
     })).node
     fc.assert(
       fc.property(fc.array(tree, { minLength: 1, maxLength: 4 }), (trees) => {
         // JSON is YAML.
-        sound(trees.map((each, i) => ({ path: `${i}.yaml`, text: JSON.stringify(each) })))
-        sound(small(...trees.slice(0, 1).map((each) => ({ path: 'network.yaml', text: JSON.stringify({ network: 'acme', segments: 'inference', hubs: 'frankfurt', ...(typeof each === 'object' ? each : {}) }) }))))
+        const texts = trees.map((each) => JSON.stringify(each))
+        expect(answer(texts.map((text, n) => ({ path: `${n}.yaml`, text }))).problems).toEqual([])
+        const [first] = trees
+        const text = JSON.stringify({ network: 'acme', segments: 'inference', hubs: 'frankfurt', ...(typeof first === 'object' ? first : {}) })
+        expect(answer(small({ path: 'network.yaml', text })).problems).toEqual([])
       }),
       { numRuns: 150 },
     )
@@ -94,7 +173,7 @@ describe('files that went wrong', () => {
   it('by being anything at all', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 200 }), { maxLength: 3 }), (texts) => {
-        sound(texts.map((text, i) => ({ path: `${i}.yaml`, text })))
+        expect(answer(texts.map((text, i) => ({ path: `${i}.yaml`, text }))).problems).toEqual([])
       }),
       { numRuns: 150 },
     )
@@ -102,8 +181,14 @@ describe('files that went wrong', () => {
 })
 
 describe('files that want to cost', () => {
-  const site = (place: string): SourceFile => ({ path: 'berlin.yaml', text: `site: berlin\nuplinks: { fiber: { interface: eth0 } }\nplace: ${place}` })
-  const codes = (file: SourceFile) => sound(small(file)).findings.map((finding) => finding.code)
+  const site = (place: string): SourceFile => ({
+    path: 'berlin.yaml',
+    text: `site: berlin\nuplinks: { fiber: { interface: eth0 } }\nplace: ${place}`,
+  })
+  const codes = (file: SourceFile) => {
+    const { findings, problems } = answer(small(file))
+    return [...problems, ...findings.map((finding) => finding.code)]
+  }
 
   it.each([
     ['brackets', '['.repeat(100_000)],
@@ -114,7 +199,10 @@ describe('files that want to cost', () => {
     ['dashes on a line', '- '.repeat(50_000)],
     ['explicit keys', '? '.repeat(50_000)],
     ['maps', `\n${Array.from({ length: 400 }, (_, i) => `${' '.repeat(i + 1)}a:`).join('\n')}`],
-    ['aliases of aliases', `\n  a: &a [x, x]\n${'bcdefghijklmnopqrstuvwxyz'.replaceAll(/./g, (c) => `  ${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)}, `.repeat(9)}]\n`)}`],
+    [
+      'aliases of aliases',
+      `\n  a: &a [x, x]\n${'bcdefghijklmnopqrstuvwxyz'.replaceAll(/./g, (c) => `  ${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)}, `.repeat(9)}]\n`)}`,
+    ],
   ])('%s', (_, text) => {
     // Some are no YAML at all; what counts is an answer.
     expect(codes(site(text)).some((code) => code === 'I001' || code === 'I002')).toBe(true)
@@ -128,7 +216,10 @@ describe('files that want to cost', () => {
     const deep = (levels: number) => site('['.repeat(levels - 1) + ']'.repeat(levels - 1))
     expect(codes(deep(depthLimit))).toEqual(['I007'])
     expect(codes(deep(depthLimit + 1))).toEqual(['I002'])
-    const aliases = (n: number) => ({ path: 'berlin.yaml', text: `site: &a berlin\nuplinks: { fiber: { interface: eth0 } }\nlabels: [${'*a, '.repeat(n)}]` })
+    const aliases = (n: number) => ({
+      path: 'berlin.yaml',
+      text: `site: &a berlin\nuplinks: { fiber: { interface: eth0 } }\nlabels: [${'*a, '.repeat(n)}]`,
+    })
     expect(codes(aliases(aliasLimit))).toEqual(['I011'])
     expect(codes(aliases(aliasLimit + 1))).toEqual(['I002'])
   })
@@ -139,18 +230,28 @@ describe('files that want to cost', () => {
     expect(codes(place(sizeLimit - around + 1))).toEqual(['I002'])
   })
   it('a name, a number or a line as long as a file may be', () => {
-    for (const text of [`site: ${'b'.repeat(900_000)}`, `network: acme\nsegments: inference\nmtu: ${'9'.repeat(900_000)}`, `network: acme\nsegments: inference\nallow: ${'a/'.repeat(400_000)}`, `network: acme\nsegments: inference\nallow: ${'->'.repeat(400_000)}`, `network: acme\nsegments: inference\nallow: ${'- > '.repeat(200_000)}`]) {
-      const { findings } = sound([{ path: 'a.yaml', text }])
+    for (const text of [
+      `site: ${'b'.repeat(900_000)}`,
+      `network: acme\nsegments: inference\nmtu: ${'9'.repeat(900_000)}`,
+      `network: acme\nsegments: inference\nallow: ${'a/'.repeat(400_000)}`,
+      `network: acme\nsegments: inference\nallow: ${'->'.repeat(400_000)}`,
+      `network: acme\nsegments: inference\nallow: ${'- > '.repeat(200_000)}`,
+    ]) {
+      const { findings, problems } = answer([{ path: 'a.yaml', text }])
+      expect(problems).toEqual([])
       expect(findings).not.toEqual([])
     }
   })
   it('keys by the thousand', () => {
     const keys = Array.from({ length: 5000 }, (_, i) => `k${i}: 1`).join('\n')
-    expect(sound(small({ path: 'network.yaml', text: `network: acme\nsegments: inference\nhubs: frankfurt\n${keys}` })).findings).toHaveLength(5000)
+    const { findings, problems } = answer(small({ path: 'network.yaml', text: `network: acme\nsegments: inference\nhubs: frankfurt\n${keys}` }))
+    expect(problems).toEqual([])
+    expect(findings).toHaveLength(5000)
   })
   it('properties that objects have by birth are names like others', () => {
-    const text = 'network: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  constructor: { share: 1%, dscp: CS1 }\n  __proto__: { avoid: lte }\n  toString: { share: 1% }\nservices:\n  valueof: { at: inference, ports: tcp/1, class: hasOwnProperty }\n'
-    const { findings } = sound(small({ path: 'network.yaml', text }))
+    const text =
+      'network: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  constructor: { share: 1%, dscp: CS1 }\n  __proto__: { avoid: lte }\n  toString: { share: 1% }\nservices:\n  valueof: { at: inference, ports: tcp/1, class: hasOwnProperty }\n'
+    const { findings } = answer(small({ path: 'network.yaml', text }))
     expect(findings.map((finding) => [finding.code, finding.says])).toEqual([
       ['I010', '"__proto__" is not a name'],
       ['I010', '"toString" is not a name'],

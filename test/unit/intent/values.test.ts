@@ -1,7 +1,21 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Parsed } from '#src/net/address.ts'
-import { formatDuration, formatPercent, formatRate, mediumOfName, meteredByDefault, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from '#src/intent/values.ts'
+import {
+  formatDuration,
+  formatPercent,
+  formatRate,
+  mediumOfName,
+  meteredByDefault,
+  parseDscp,
+  parseDuration,
+  parseInterface,
+  parseName,
+  parsePercent,
+  parsePublic,
+  parseRate,
+  parseShare,
+} from '#src/intent/values.ts'
 
 const value = <T>(parsed: Parsed<T>): T => {
   if (!parsed.ok) throw new Error(parsed.says)
@@ -20,7 +34,24 @@ describe('rates', () => {
   ])('%s', (text, rate) => {
     expect(value(parseRate(text))).toEqual(rate)
   })
-  it.each(['', '500m', '500Mbit/s', '500 M', 'M', '1/2/3', '-1M', '1e6', '999', '101T', '/100M', '500M/', '500M/fast', 'Infinity', 'NaN', '1'.repeat(400)])('"%s" is none', (text) => {
+  it.each([
+    '',
+    '500m',
+    '500Mbit/s',
+    '500 M',
+    'M',
+    '1/2/3',
+    '-1M',
+    '1e6',
+    '999',
+    '101T',
+    '/100M',
+    '500M/',
+    '500M/fast',
+    'Infinity',
+    'NaN',
+    '1'.repeat(400),
+  ])('"%s" is none', (text) => {
     expect(refused(parseRate(text))).toContain('is not a rate: write bits per second as down/up like 500M/100M, or once for both like 1G')
   })
   it('survive being written and read', () => {
@@ -87,7 +118,8 @@ describe('percentages', () => {
   it('of a line are whole', () => {
     expect(value(parseShare('30%'))).toBe(30)
     expect(value(parseShare('100'))).toBe(100)
-    for (const text of ['0', '101', '30.5%', '', 'all']) expect(refused(parseShare(text))).toContain('write a whole percentage from 1 to 100, like 30%')
+    for (const text of ['0', '101', '30.5%', '', 'all'])
+      expect(refused(parseShare(text))).toContain('write a whole percentage from 1 to 100, like 30%')
   })
 })
 
@@ -140,7 +172,8 @@ describe('names', () => {
   })
   it('of interfaces are Linux’s', () => {
     for (const text of ['eth0', 'bond0.10', 'enp1s0f0np0', 'wwan0', 'cwan0', 'br-lan']) expect(value(parseInterface(text))).toBe(text)
-    for (const text of ['', 'eth 0', '-eth0', 'a/b', 'enterprise-link0', 'lo', 'cwh0s1p0', 'cwe0u1', 'cwm2', 'eth0\n', 'eth0;reboot']) expect(parseInterface(text).ok).toBe(false)
+    for (const text of ['', 'eth 0', '-eth0', 'a/b', 'enterprise-link0', 'lo', 'cwh0s1p0', 'cwe0u1', 'cwm2', 'eth0\n', 'eth0;reboot'])
+      expect(parseInterface(text).ok).toBe(false)
   })
   it('say what an uplink is made of', () => {
     expect(['fiber', 'lte-b', '5g', 'isp-a', 'ltex', 'sat-2'].map(mediumOfName)).toEqual(['fiber', 'lte', '5g', 'ethernet', 'ethernet', 'sat'])

@@ -39,18 +39,41 @@ describe('addresses as text', () => {
     expect(parseAddress(text)).toEqual({ ok: true, value: canonical })
   })
 
-  it.each(['', '10.1', '010.0.0.1', '10.0.0.256', '10.0.0.1 ', '10.0.0.1.', '1.2.3.4.5', '1e1.0.0.1', '0x0a.0.0.1', '-1.0.0.1', ':', ':::', '1::2::3', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '1:2:3:4:5:6:7::8', '12345::', 'fe80::1%eth0', '::1.2.3', '1.2.3.4::', '::g', '[::1]', '10.0.0.1/24'])(
-    '"%s" is no address',
-    (text) => {
-      const parsed = parseAddress(text)
-      expect(parsed.ok).toBe(false)
-      if (!parsed.ok) expect(parsed.says).toContain('is not an IP address')
-    },
-  )
+  it.each([
+    '',
+    '10.1',
+    '010.0.0.1',
+    '10.0.0.256',
+    '10.0.0.1 ',
+    '10.0.0.1.',
+    '1.2.3.4.5',
+    '1e1.0.0.1',
+    '0x0a.0.0.1',
+    '-1.0.0.1',
+    ':',
+    ':::',
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4:5:6:7::8',
+    '12345::',
+    'fe80::1%eth0',
+    '::1.2.3',
+    '1.2.3.4::',
+    '::g',
+    '[::1]',
+    '10.0.0.1/24',
+  ])('"%s" is no address', (text) => {
+    expect(parseAddress(text)).toMatchObject({ ok: false, says: `"${text}" is not an IP address` })
+  })
 
   it('agrees with Node on what is one', () => {
     const piece = fc.constantFrom('0', '1', '10', '255', '256', '00', 'a', 'ffff', '10000', '.', '.', ':', ':', '::', '%', '/')
-    const texts = fc.oneof(fc.array(piece, { maxLength: 16 }).map((parts) => parts.join('')), fc.ipV4(), fc.ipV6())
+    const texts = fc.oneof(
+      fc.array(piece, { maxLength: 16 }).map((parts) => parts.join('')),
+      fc.ipV4(),
+      fc.ipV6(),
+    )
     fc.assert(
       fc.property(texts, (text) => {
         // Scoped addresses are Node's, not ours: a scope has no meaning on another machine.
@@ -89,7 +112,12 @@ describe('prefixes as text', () => {
     expect(parsePrefix(text)).toEqual({ ok: true, value: canonical })
   })
   it('says which network was meant when host bits are set', () => {
-    expect(parsePrefix('10.1.10.4/24')).toEqual({ ok: false, reason: 'host-bits', says: 'prefix 10.1.10.4/24 has host bits set', instead: 'write 10.1.10.0/24, or 10.1.10.4/32 for this one host' })
+    expect(parsePrefix('10.1.10.4/24')).toEqual({
+      ok: false,
+      reason: 'host-bits',
+      says: 'prefix 10.1.10.4/24 has host bits set',
+      instead: 'write 10.1.10.0/24, or 10.1.10.4/32 for this one host',
+    })
     expect(parsePrefix('fd00:1::4/64')).toMatchObject({ instead: 'write fd00:1::/64, or fd00:1::4/128 for this one host' })
   })
   it.each([
@@ -154,8 +182,8 @@ describe('containment', () => {
         anyFamily.chain((family) => fc.tuple(smallPrefix(family), smallPrefix(family), smallPrefix(family))),
         ([a, b, c]) => {
           expect(contains(a, a)).toBe(true)
-          if (contains(a, b) && contains(b, a)) expect(a).toBe(b)
-          if (contains(a, b) && contains(b, c)) expect(contains(a, c)).toBe(true)
+          expect(contains(a, b) && contains(b, a)).toBe(a === b)
+          expect(contains(a, b) && contains(b, c) && !contains(a, c)).toBe(false)
           expect(overlaps(a, b)).toBe(overlaps(b, a))
           expect(overlaps(a, b)).toBe(contains(a, b) || contains(b, a))
         },
@@ -176,7 +204,12 @@ describe('counting and order', () => {
     expect(nth(prefix('10.1.10.7/32'), 1)).toBeUndefined()
   })
   it('sorts by family, number, then the shorter first, and totally', () => {
-    expect(['fd00::/8', '10.0.0.0/16', '10.0.0.0/8', '9.0.0.0/8'].map(prefix).sort(comparePrefixes)).toEqual(['9.0.0.0/8', '10.0.0.0/8', '10.0.0.0/16', 'fd00::/8'])
+    expect(['fd00::/8', '10.0.0.0/16', '10.0.0.0/8', '9.0.0.0/8'].map(prefix).sort(comparePrefixes)).toEqual([
+      '9.0.0.0/8',
+      '10.0.0.0/8',
+      '10.0.0.0/16',
+      'fd00::/8',
+    ])
     fc.assert(
       fc.property(anyPrefix, anyPrefix, (a, b) => {
         expect(Math.sign(comparePrefixes(a, b))).toBe(-Math.sign(comparePrefixes(b, a)) + 0)

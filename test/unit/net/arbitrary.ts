@@ -13,5 +13,8 @@ export const anyPrefix: fc.Arbitrary<Prefix> = anyFamily.chain((family) =>
 /** Within 10.0.0.0/24, or fd00::/120: few enough that all addresses can be looked at one by one. */
 export const smallBase = (family: Family): bigint => (family === 4 ? 0x0a000000n : 0xfdn << 120n)
 export const smallPrefix = (family: Family): fc.Arbitrary<Prefix> =>
-  fc.tuple(fc.bigInt({ min: 0n, max: 255n }), fc.integer({ min: width(family) - 8, max: width(family) })).map(([bits, length]) => prefixFromBits(family, smallBase(family) + bits, length))
-export const smallAddresses = (family: Family): readonly Address[] => Array.from({ length: 256 }, (_, i) => addressFromBits(family, smallBase(family) + BigInt(i)))
+  fc
+    .tuple(fc.bigInt({ min: 0n, max: 255n }), fc.integer({ min: width(family) - 8, max: width(family) }))
+    .map(([bits, length]) => prefixFromBits(family, smallBase(family) + bits, length))
+export const smallAddresses = (family: Family): readonly Address[] =>
+  Array.from({ length: 256 }, (_, i) => addressFromBits(family, smallBase(family) + BigInt(i)))
