@@ -4,7 +4,9 @@
  *
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `class/<id>[/field]`, `service/<id>[/at/<i>]`,
  * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
- * `site/<id>/lan/<segment>/<i>`; n counts in sorted order of the canonical text.
+ * `site/<id>/hubs/<i>`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
+ * `transport/<id>`, `network/mtu`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
+ * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
 import type { ClassId, NetworkId, Role, SegmentId, SiteId, Sla, Survives, UplinkId } from '#src/fabric/fabric.ts'
 import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'

@@ -102,15 +102,22 @@ const maskOf = (family: Family, length: number): bigint => {
 
 export function parseAddress(text: string): Parsed<Address> {
   const bits = readAddress(text)
-  if (!bits) return { ok: false, says: `"${text}" is not an IP address`, instead: 'write four numbers 0-255 like 192.0.2.10, or IPv6 like fd00:1::10' }
+  if (!bits)
+    return { ok: false, says: `"${text}" is not an IP address`, instead: 'write four numbers 0-255 like 192.0.2.10, or IPv6 like fd00:1::10' }
   return { ok: true, value: format(bits.family, bits.value) as Address }
 }
 
 function readLength(text: string): { bits: Bits; length: number } | ParseFailure {
   const [host = '', lengthText, ...more] = text.split('/')
   const bits = readAddress(host)
-  if (!bits || more.length > 0) return { ok: false, says: `"${text}" is not a prefix`, instead: 'write network/length like 10.1.10.0/24 or fd00:1::/64' }
-  if (lengthText === undefined) return { ok: false, says: `"${text}" has no length`, instead: `write ${text}/${width(bits.family)} for this one host, or add the network's length` }
+  if (!bits || more.length > 0)
+    return { ok: false, says: `"${text}" is not a prefix`, instead: 'write network/length like 10.1.10.0/24 or fd00:1::/64' }
+  if (lengthText === undefined)
+    return {
+      ok: false,
+      says: `"${text}" has no length`,
+      instead: `write ${text}/${width(bits.family)} for this one host, or add the network's length`,
+    }
   if (!/^(0|[1-9]\d{0,2})$/.test(lengthText) || Number(lengthText) > width(bits.family)) {
     return { ok: false, says: `"/${lengthText}" is not a prefix length`, instead: `write a number from 0 to ${width(bits.family)}` }
   }
