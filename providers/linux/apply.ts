@@ -20,7 +20,8 @@ export interface Means {
 
 type IpChange = Change & { readonly kind: 'ip' }
 /** Things that go in one round: all of a kind, and `ip` lines up to where links must be up before routes. */
-const roundOf = (change: Change): string => (change.kind === 'ip' ? (change.object === 'link' || change.object === 'addr' ? 'ip links' : 'ip routes') : change.kind)
+const roundOf = (change: Change): string =>
+  change.kind === 'ip' ? (change.object === 'link' || change.object === 'addr' ? 'ip links' : 'ip routes') : change.kind
 
 export async function batch(runner: Runner, changes: readonly IpChange[], tolerant: boolean): Promise<void> {
   await Promise.all(
@@ -32,9 +33,20 @@ export async function batch(runner: Runner, changes: readonly IpChange[], tolera
       if (output.code === 0) return
       // What is already gone (a route whose device vanished) is as good as deleted.
       const problems = output.stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('Command failed'))
-      if (tolerant && problems.every((line) => /No such process|No such file|Cannot assign requested address|Cannot find device|does not exist/.test(line))) return
+      if (
+        tolerant &&
+        problems.every((line) => /No such process|No such file|Cannot assign requested address|Cannot find device|does not exist/.test(line))
+      )
+        return
       const failed = Number(/Command failed -:(\d+)/.exec(output.stderr)?.[1] ?? 1)
-      throw new DeviceError(finding('D030', [], `"ip -${family} ${lines[failed - 1] ?? ''}" failed: ${firstLine(output)}`, 'run the agent as root; if it is, another program may hold the same object: look with ip monitor'))
+      throw new DeviceError(
+        finding(
+          'D030',
+          [],
+          `"ip -${family} ${lines[failed - 1] ?? ''}" failed: ${firstLine(output)}`,
+          'run the agent as root; if it is, another program may hold the same object: look with ip monitor',
+        ),
+      )
     }),
   )
 }
@@ -46,8 +58,19 @@ export async function checkRuleset(runner: Runner, text: string): Promise<string
 
 async function load(means: Means, text: string): Promise<void> {
   const path = await means.keep('causeway.nft', replacement(text))
-  const output = await means.runner.change(['nft', '-f', path], means.runner.dryRun ? { show: ['nft -f - <<EOF', ...replacement(text).split('\n'), 'EOF'] } : {})
-  if (output.code !== 0) throw new DeviceError(finding('D007', [nftTable], `nft refuses the ruleset, nothing of it was loaded: ${firstLine(output)}`, `look at ${path}; the previous table still stands`))
+  const output = await means.runner.change(
+    ['nft', '-f', path],
+    means.runner.dryRun ? { show: ['nft -f - <<EOF', ...replacement(text).split('\n'), 'EOF'] } : {},
+  )
+  if (output.code !== 0)
+    throw new DeviceError(
+      finding(
+        'D007',
+        [nftTable],
+        `nft refuses the ruleset, nothing of it was loaded: ${firstLine(output)}`,
+        `look at ${path}; the previous table still stands`,
+      ),
+    )
 }
 
 export async function apply(means: Means, changes: readonly Change[], { tolerant }: { readonly tolerant: boolean }): Promise<void> {
@@ -65,7 +88,11 @@ export async function apply(means: Means, changes: readonly Change[], { tolerant
     }
     const creates = round.filter((change) => change.kind === 'create')
     if (creates.length > 0 && means.wireguard === 'kernel') {
-      await batch(means.runner, creates.map((change) => ({ kind: 'ip', object: 'link', family: 6, line: `link add dev ${change.device} type wireguard` })), false)
+      await batch(
+        means.runner,
+        creates.map((change) => ({ kind: 'ip', object: 'link', family: 6, line: `link add dev ${change.device} type wireguard` })),
+        false,
+      )
       continue
     }
     const results = await Promise.allSettled(round.map((change) => one(means, change)))

@@ -1,17 +1,36 @@
 /** What keeps a config from being applied on this box, found without touching it. */
 import type { Features } from '../device.ts'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
-import { hostOf, overlaps } from '#src/net/address.ts'
+import { addressWithLength, comparePrefixes, contains, hostOf, overlaps } from '#src/net/address.ts'
 import { finding } from './errors.ts'
+import { peersOf } from './lookup.ts'
 import type { Observed } from './observe.ts'
 import { highestClass, isOurs } from './scheme.ts'
 
 export function missingFeatures(features: Features, ipv6: boolean): readonly Finding[] {
   const findings: Finding[] = []
-  if (features.wireguard === 'none') findings.push(finding('D001', [], 'this box has no WireGuard: neither in the kernel nor as wireguard-go', 'apt-get install wireguard-go, or use a kernel of 5.6 or newer with the wireguard module'))
-  if (!features.nftables) findings.push(finding('D002', [], 'nft can\'t list tables on this box', 'apt-get install nftables, on a kernel with nf_tables'))
-  if (!features.nexthops) findings.push(finding('D003', [], 'this box has no nexthop objects', 'use a kernel of 5.3 or newer and iproute2 of 5.3 or newer'))
-  if (!ipv6) findings.push(finding('D008', [], 'IPv6 is switched off on this box, and the insides of tunnels are IPv6', 'take ipv6.disable=1 off the kernel command line; no uplink needs IPv6'))
+  if (features.wireguard === 'none')
+    findings.push(
+      finding(
+        'D001',
+        [],
+        'this box has no WireGuard: neither in the kernel nor as wireguard-go',
+        'apt-get install wireguard-go, or use a kernel of 5.6 or newer with the wireguard module',
+      ),
+    )
+  if (!features.nftables)
+    findings.push(finding('D002', [], "nft can't list tables on this box", 'apt-get install nftables, on a kernel with nf_tables'))
+  if (!features.nexthops)
+    findings.push(finding('D003', [], 'this box has no nexthop objects', 'use a kernel of 5.3 or newer and iproute2 of 5.3 or newer'))
+  if (!ipv6)
+    findings.push(
+      finding(
+        'D008',
+        [],
+        'IPv6 is switched off on this box, and the insides of tunnels are IPv6',
+        'take ipv6.disable=1 off the kernel command line; no uplink needs IPv6',
+      ),
+    )
   return findings
 }
 
@@ -22,44 +41,118 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
     const at = [`site/${config.site}/uplink/${uplink.id}`]
     const os = interfaces.find((one) => one.name === uplink.interface)
     if (!os) {
-      findings.push(finding('D004', [`${at[0]!}/interface`, ...at], `uplink ${uplink.id} is to use ${uplink.interface}, which this box doesn't have`, `write one of: ${known}; or plug it in`))
+      findings.push(
+        finding(
+          'D004',
+          [`${at[0]!}/interface`, ...at],
+          `uplink ${uplink.id} is to use ${uplink.interface}, which this box doesn't have`,
+          `write one of: ${known}; or plug it in`,
+        ),
+      )
       continue
     }
-    if (uplink.endpoint.kind === 'fixed' && !os.addresses.some((address) => address === (uplink.endpoint.kind === 'fixed' ? uplink.endpoint.address : ''))) {
-      findings.push(finding('D006', [`${at[0]!}/address`, ...at], `${uplink.interface} has ${os.addresses.join(', ') || 'no address'}, but uplink ${uplink.id} says ${uplink.endpoint.address}`, 'configure that address in the operating system, or correct `address:`'))
+    const { endpoint } = uplink
+    if (endpoint.kind === 'fixed' && !os.addresses.includes(endpoint.address)) {
+      findings.push(
+        finding(
+          'D006',
+          [`${at[0]!}/address`, ...at],
+          `${uplink.interface} has ${os.addresses.join(', ') || 'no address'}, but uplink ${uplink.id} says ${endpoint.address}`,
+          'configure that address in the operating system, or correct `address:`',
+        ),
+      )
     }
-    if (uplink.endpoint.kind === 'dynamic' && os.addresses.length > 0 && os.router === '') {
-      findings.push(finding('D012', at, `${uplink.interface} has an address but no default router`, 'look at the DHCP client of that interface; tunnels over it stay down until it has one', { severity: 'warning' }))
+    if (endpoint.kind === 'dynamic' && os.addresses.length > 0 && os.router === '') {
+      findings.push(
+        finding(
+          'D012',
+          at,
+          `${uplink.interface} has an address but no default router`,
+          'look at the DHCP client of that interface; tunnels over it stay down until it has one',
+          { severity: 'warning' },
+        ),
+      )
     }
   }
   for (const lan of config.lans) {
     if (!interfaces.some((one) => one.name === lan.interface)) {
-      findings.push(finding('D005', [`site/${config.site}/lan/${lan.segment}/0`], `segment ${lan.segment} is to be on ${lan.interface}, which this box doesn't have`, `write one of: ${known}; or plug it in`))
+      findings.push(
+        finding(
+          'D005',
+          [`site/${config.site}/lan/${lan.segment}/0`],
+          `segment ${lan.segment} is to be on ${lan.interface}, which this box doesn't have`,
+          `write one of: ${known}; or plug it in`,
+        ),
+      )
     }
   }
   for (const one of config.interfaces) {
-    if (!isOurs(one.device)) findings.push(finding('D009', [one.id], `"${one.device}" can't be a tunnel's device name`, 'a name begins with cwh, cwe or cwm, ends with p0 or p1 and has at most 15 characters'))
-    const peers = config.tunnels.filter((tunnel) => tunnel.interface === one.id && tunnel.linkEpoch === one.linkEpoch)
-    for (const [index, tunnel] of peers.entries()) {
-      for (const other of peers.slice(index + 1)) {
-        const shared = tunnel.peer.allowedIps.find((a) => other.peer.allowedIps.some((b) => overlaps(a, b)))
-        // WireGuard would silently move the prefix to the peer that was written last.
-        if (shared !== undefined) findings.push(finding('D011', [tunnel.id, other.id], `${shared} would be behind two peers of ${one.device}: ${tunnel.id} and ${other.id}`, 'one of them must not announce it; this is a fault in the bundle, report it'))
-      }
+    if (!isOurs(one.device))
+      findings.push(
+        finding(
+          'D009',
+          [one.id],
+          `"${one.device}" can't be a tunnel's device name`,
+          'a name begins with cwh, cwe or cwm, ends with p0 or p1 and has at most 15 characters',
+        ),
+      )
+    const peers = peersOf(config, one)
+    // WireGuard would silently move the prefix to the peer that was written last.
+    const ranges = peers
+      .flatMap((tunnel) => tunnel.peer.allowedIps.map((prefix) => ({ tunnel, prefix })))
+      .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
+    let outer = ranges[0]
+    for (const range of ranges.slice(1)) {
+      if (outer && overlaps(outer.prefix, range.prefix)) {
+        if (outer.tunnel !== range.tunnel)
+          findings.push(
+            finding(
+              'D011',
+              [outer.tunnel.id, range.tunnel.id],
+              `${range.prefix} would be behind two peers of ${one.device}: ${outer.tunnel.id} and ${range.tunnel.id}`,
+              'one of them must not announce it; this is a fault in the bundle, report it',
+            ),
+          )
+      } else outer = range
     }
   }
   for (const one of config.classes) {
-    if (one.index > highestClass) findings.push(finding('D010', [`class/${one.id}`], `class ${one.id} has number ${one.index}, and a gateway has room for 0 to ${highestClass}`, 'use fewer classes'))
+    if (one.index > highestClass)
+      findings.push(
+        finding(
+          'D010',
+          [`class/${one.id}`],
+          `class ${one.id} has number ${one.index}, and a gateway has room for 0 to ${highestClass}`,
+          'use fewer classes',
+        ),
+      )
   }
   const ports = new Map<number, string>()
   for (const one of config.interfaces) {
     const other = ports.get(one.listenPort)
-    if (other !== undefined) findings.push(finding('D013', [one.id], `${one.device} and ${other} would both listen on udp/${one.listenPort}`, 'this is a fault in the bundle, report it'))
+    if (other !== undefined)
+      findings.push(
+        finding(
+          'D013',
+          [one.id],
+          `${one.device} and ${other} would both listen on udp/${one.listenPort}`,
+          'this is a fault in the bundle, report it',
+        ),
+      )
     ports.set(one.listenPort, one.device)
   }
   for (const uplink of config.uplinks) {
-    const clash = config.lans.find((lan) => interfaces.find((one) => one.name === uplink.interface)?.addresses.some((address) => overlaps(lan.prefix, `${hostOf(address as never)}/${address.includes(':') ? 128 : 32}` as never)))
-    if (clash) findings.push(finding('D014', [`site/${config.site}/uplink/${uplink.id}`], `the provider gives ${uplink.interface} an address inside ${clash.prefix}, which is segment ${clash.segment} of this site`, `change the provider's router to another network, e.g. 192.168.77.0/24`))
+    const addresses = interfaces.find((one) => one.name === uplink.interface)?.addresses.map((address) => hostOf(addressWithLength(address))) ?? []
+    const clash = config.lans.find((lan) => addresses.some((address) => contains(lan.prefix, address)))
+    if (clash)
+      findings.push(
+        finding(
+          'D014',
+          [`site/${config.site}/uplink/${uplink.id}`],
+          `the provider gives ${uplink.interface} an address inside ${clash.prefix}, which is segment ${clash.segment} of this site`,
+          `change the provider's router to another network, e.g. 192.168.77.0/24`,
+        ),
+      )
   }
   return findings
 }

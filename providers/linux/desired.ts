@@ -1,11 +1,24 @@
 /** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
 import type { Choice } from '../device.ts'
-import type { Group, ReadyInterface, ReadyTunnel, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
+import type { Group, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
+import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { cover, ruleset } from './nft.ts'
 import type { Observed } from './observe.ts'
-import { classMask, classTable, guardTable, lastResortMetric, meshTable, nexthopIds, nexthopKey, outerMark, outerMask, priority, uplinkTable } from './scheme.ts'
+import {
+  classMask,
+  classTable,
+  guardTable,
+  lastResortMetric,
+  meshTable,
+  nexthopIds,
+  nexthopKey,
+  outerMark,
+  outerMask,
+  priority,
+  uplinkTable,
+} from './scheme.ts'
 
 export interface Desired extends Kernel {
   readonly links: readonly Link[]
@@ -13,13 +26,17 @@ export interface Desired extends Kernel {
   /** `table inet causeway { … }`. */
   readonly nft: string
 }
+/** By groupKey. */
+export type Choices = ReadonlyMap<string, Choice>
+export const choicesBy = (choices: readonly Choice[]): Choices => new Map(choices.map((one) => [groupKey(one), one]))
+
 export interface Situation {
   readonly interfaces: Observed['interfaces']
   readonly defaults: Observed['defaults']
   /** Device name → public key of the private key that the box holds for it. */
   readonly publicKeys: ReadonlyMap<string, string>
   /** A group that isn't named starts on its first hop that is ready. */
-  readonly choices: readonly Choice[]
+  readonly choices: Choices
   /** Ports of tunnels that the config no longer names but that stay until the commit is confirmed. */
   readonly keptPorts: readonly number[]
 }
@@ -29,19 +46,12 @@ const any: Record<Family, Prefix> = { 4: prefix('0.0.0.0/0'), 6: prefix('::/0') 
 /** RFC 1918, RFC 4193. */
 const privateSpace: readonly Prefix[] = [prefix('10.0.0.0/8'), prefix('172.16.0.0/12'), prefix('192.168.0.0/16'), prefix('fc00::/7')]
 
-export const endpointText = (of: { readonly address: Address; readonly port: number }): string => (familyOf(of.address) === 6 ? `[${of.address}]:${of.port}` : `${of.address}:${of.port}`)
-
-/** The device of a tunnel. While two link epochs stand side by side, the older one carries: it is the one already proven. */
-export function deviceOf(config: SiteConfig, tunnel: string): string | undefined {
-  const ready = config.tunnels.filter((one) => one.id === tunnel).sort((a, b) => a.linkEpoch - b.linkEpoch)[0]
-  return ready && interfaceOf(config, ready)?.device
-}
-export const interfaceOf = (config: SiteConfig, tunnel: ReadyTunnel): ReadyInterface | undefined =>
-  config.interfaces.find((one) => one.id === tunnel.interface && one.linkEpoch === tunnel.linkEpoch)
+export const endpointText = (of: { readonly address: Address; readonly port: number }): string =>
+  familyOf(of.address) === 6 ? `[${of.address}]:${of.port}` : `${of.address}:${of.port}`
 
 /** What a group's nexthop points to: a device, or '' when unreachable. */
-export function chosenDevice(config: SiteConfig, group: Group, choices: readonly Choice[]): string {
-  const choice = choices.find((one) => one.remote === group.remote && one.trafficClass === group.trafficClass && one.arrived === group.arrived)
+export function chosenDevice(config: SiteConfig, group: Group, choices: Choices): string {
+  const choice = choices.get(groupKey(group))
   if (choice === undefined) {
     for (const hop of group.via) {
       const device = deviceOf(config, hop.tunnel)
@@ -54,9 +64,6 @@ export function chosenDevice(config: SiteConfig, group: Group, choices: readonly
   return (hop && deviceOf(config, hop.tunnel)) ?? ''
 }
 
-/** Families in which a group is used: those of the routes to its remote. */
-export const familiesOf = (config: SiteConfig, remote: string): readonly Family[] => families.filter((family) => config.routes.some((route) => route.remote === remote && familyOf(route.to) === family))
-
 export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group, family: Family) => number } {
   const ids = nexthopIds(config.groups.flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
   return { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
@@ -65,8 +72,7 @@ export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group,
 function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {
   return config.interfaces.map((one): Link => {
     const uplink = config.uplinks.find((each) => each.id === one.uplink)
-    const peers = config.tunnels
-      .filter((tunnel) => tunnel.interface === one.id && tunnel.linkEpoch === one.linkEpoch)
+    const peers = peersOf(config, one)
       .map((tunnel) => ({
         publicKey: tunnel.peer.publicKey,
         endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
@@ -99,7 +105,10 @@ function addresses(config: SiteConfig): readonly DeviceAddress[] {
   ]
 }
 
-function uplinkRoutes(config: SiteConfig, { interfaces, defaults }: Situation): { readonly routes: readonly Route[]; readonly rules: readonly PolicyRule[] } {
+function uplinkRoutes(
+  config: SiteConfig,
+  { interfaces, defaults }: Situation,
+): { readonly routes: readonly Route[]; readonly rules: readonly PolicyRule[] } {
   const routes: Route[] = []
   const rules: PolicyRule[] = []
   for (const uplink of config.uplinks) {
@@ -109,17 +118,43 @@ function uplinkRoutes(config: SiteConfig, { interfaces, defaults }: Situation): 
     for (const address of own) {
       const family = familyOf(address)
       routes.push({ family, table, to: networkOf(address), metric: 0, target: { kind: 'device', device: uplink.interface, router: '' }, source: '' })
-      rules.push({ family, priority: priority.uplinkSource, fwmark: 0, mask: 0, from: hostOf(address), iif: '', action: { kind: 'lookup', table, withoutDefault: false } })
+      rules.push({
+        family,
+        priority: priority.uplinkSource,
+        fwmark: 0,
+        mask: 0,
+        from: hostOf(address),
+        iif: '',
+        action: { kind: 'lookup', table, withoutDefault: false },
+      })
     }
     for (const family of families) {
-      const stated = uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.router) === family ? { device: uplink.interface, router: uplink.endpoint.router } : undefined
+      const stated =
+        uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.router) === family
+          ? { device: uplink.interface, router: uplink.endpoint.router }
+          : undefined
       const found = stated ?? defaults.find((route) => route.family === family && route.device === uplink.interface)
       if (found && os?.up === true && own.some((address) => familyOf(address) === family)) {
-        routes.push({ family, table, to: any[family], metric: 0, target: { kind: 'device', device: uplink.interface, router: found.router }, source: '' })
+        routes.push({
+          family,
+          table,
+          to: any[family],
+          metric: 0,
+          target: { kind: 'device', device: uplink.interface, router: found.router },
+          source: '',
+        })
       }
       // Without it a tunnel whose uplink is gone would leave by another uplink, and its probes would lie.
       routes.push({ family, table, to: any[family], metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
-      rules.push({ family, priority: priority.outer, fwmark: outerMark(uplink.slot), mask: outerMask, from: '', iif: '', action: { kind: 'lookup', table, withoutDefault: false } })
+      rules.push({
+        family,
+        priority: priority.outer,
+        fwmark: outerMark(uplink.slot),
+        mask: outerMask,
+        from: '',
+        iif: '',
+        action: { kind: 'lookup', table, withoutDefault: false },
+      })
     }
   }
   return { routes, rules }
@@ -132,14 +167,26 @@ function sourceFor(config: SiteConfig, segment: string, family: Family): string 
   return lan ? hostOf(lan.address) : family === familyOf(config.loopback) ? config.loopback : ''
 }
 
-function overlay(config: SiteConfig, choices: readonly Choice[]): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
+function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
   const { idOf } = nexthopPlan(config)
   const meshDevices = config.interfaces.filter((one) => one.kind === 'mesh').map((one) => one.device)
   const nexthops: Nexthop[] = []
   const routes: Route[] = []
   const rules: PolicyRule[] = []
-  const unreachable = (family: Family, to: string, table: number): Route => ({ family, table, to, metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
-  const lookup = (family: Family, at: number, table: number | 'main', more: { readonly fwmark?: number; readonly iif?: string; readonly withoutDefault?: boolean } = {}): PolicyRule => ({
+  const unreachable = (family: Family, to: string, table: number): Route => ({
+    family,
+    table,
+    to,
+    metric: lastResortMetric,
+    target: { kind: 'unreachable' },
+    source: '',
+  })
+  const lookup = (
+    family: Family,
+    at: number,
+    table: number | 'main',
+    more: { readonly fwmark?: number; readonly iif?: string; readonly withoutDefault?: boolean } = {},
+  ): PolicyRule => ({
     family,
     priority: at,
     fwmark: more.fwmark ?? 0,
@@ -159,19 +206,41 @@ function overlay(config: SiteConfig, choices: readonly Choice[]): Pick<Kernel, '
       const table = arrived === 'mesh' ? meshTable(one.index) : classTable(one.index)
       for (const route of config.routes) {
         const family = familyOf(route.to)
-        const group = config.groups.find((each) => each.remote === route.remote && each.trafficClass === one.id && each.arrived === arrived)
-        if (group) routes.push({ family, table, to: route.to, metric: 0, target: { kind: 'nexthop', id: idOf(group, family) }, source: sourceFor(config, route.segment, family) })
+        const group = groupOf(config, { remote: route.remote, trafficClass: one.id as Group['trafficClass'], arrived })
+        if (group)
+          routes.push({
+            family,
+            table,
+            to: route.to,
+            metric: 0,
+            target: { kind: 'nexthop', id: idOf(group, family) },
+            source: sourceFor(config, route.segment, family),
+          })
         if (arrived === 'anywhere') routes.push(unreachable(family, route.to, table))
       }
       if (arrived === 'mesh') {
-        for (const lan of config.lans) routes.push({ family: familyOf(lan.prefix), table, to: lan.prefix, metric: 0, target: { kind: 'device', device: lan.interface, router: '' }, source: '' })
+        for (const lan of config.lans)
+          routes.push({
+            family: familyOf(lan.prefix),
+            table,
+            to: lan.prefix,
+            metric: 0,
+            target: { kind: 'device', device: lan.interface, router: '' },
+            source: '',
+          })
         for (const family of families) routes.push(unreachable(family, any[family], table))
       }
     }
   }
   for (const family of families) {
     for (const device of meshDevices) {
-      for (const one of classes) rules.push(lookup(family, priority.mesh + (one.index === 0 ? 1 : 0), meshTable(one.index), { iif: device, ...(one.index === 0 ? {} : { fwmark: one.index }) }))
+      for (const one of classes)
+        rules.push(
+          lookup(family, priority.mesh + (one.index === 0 ? 1 : 0), meshTable(one.index), {
+            iif: device,
+            ...(one.index === 0 ? {} : { fwmark: one.index }),
+          }),
+        )
     }
     rules.push(lookup(family, priority.connected, 'main', { withoutDefault: true }))
     for (const one of classes) {
@@ -181,14 +250,30 @@ function overlay(config: SiteConfig, choices: readonly Choice[]): Pick<Kernel, '
     rules.push(lookup(family, priority.guard, guardTable))
     for (const lan of new Map(config.lans.map((each) => [`${each.interface} ${each.segment}`, each])).values()) {
       const segment = config.segments.find((each) => each.id === lan.segment)
-      rules.push({ family, priority: priority.lan(segment?.index ?? 0), fwmark: 0, mask: 0, from: '', iif: lan.interface, action: { kind: 'unreachable' } })
+      rules.push({
+        family,
+        priority: priority.lan(segment?.index ?? 0),
+        fwmark: 0,
+        mask: 0,
+        from: '',
+        iif: lan.interface,
+        action: { kind: 'unreachable' },
+      })
     }
   }
   const guarded = cover([...privateSpace, ...config.network.pool, ...config.routes.map((route) => route.to), ...config.lans.map((lan) => lan.prefix)])
   for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
   for (const tunnel of config.tunnels) {
     const device = interfaceOf(config, tunnel)?.device
-    if (device !== undefined) routes.push({ family: 6, table: 'main', to: `${tunnel.farInside}/128`, metric: 0, target: { kind: 'device', device, router: '' }, source: tunnel.inside })
+    if (device !== undefined)
+      routes.push({
+        family: 6,
+        table: 'main',
+        to: `${tunnel.farInside}/128`,
+        metric: 0,
+        target: { kind: 'device', device, router: '' },
+        source: tunnel.inside,
+      })
   }
   return { nexthops, routes, rules }
 }
@@ -207,7 +292,10 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
       // 2: keep listening to router advertisements although we forward.
       [`net/ipv6/conf/${uplink.interface}/accept_ra`, 2] as const,
     ]),
-    ...config.interfaces.flatMap((one) => [[`net/ipv4/conf/${one.device}/rp_filter`, 0] as const, [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const]),
+    ...config.interfaces.flatMap((one) => [
+      [`net/ipv4/conf/${one.device}/rp_filter`, 0] as const,
+      [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const,
+    ]),
     // Last: by now the policy stands.
     ['net/ipv6/conf/all/forwarding', 1],
     ['net/ipv4/ip_forward', 1],

@@ -46,21 +46,25 @@ export function wireguardDiffers(want: Link, have: Link | undefined): string {
   if (want.publicKey !== have.publicKey) return 'another key'
   if (want.listenPort !== have.listenPort) return `listens on ${have.listenPort} instead of ${want.listenPort}`
   if (want.fwmark !== have.fwmark) return 'another mark'
+  const found = new Map(have.peers.map((peer) => [peer.publicKey, peer]))
   for (const peer of want.peers) {
-    const found = have.peers.find((one) => one.publicKey === peer.publicKey)
-    if (!found) return `peer ${peer.publicKey} is missing`
-    if (peerText(found) !== peerText(peer)) return `peer ${peer.publicKey} has other allowed IPs or keepalive`
+    const there = found.get(peer.publicKey)
+    if (!there) return `peer ${peer.publicKey} is missing`
+    if (peerText(there) !== peerText(peer)) return `peer ${peer.publicKey} has other allowed IPs or keepalive`
     // A peer that roams has no endpoint of ours; what WireGuard learned stays.
-    if (peer.endpoint !== '' && peer.endpoint !== found.endpoint) return `peer ${peer.publicKey} is at ${found.endpoint || 'no endpoint'} instead of ${peer.endpoint}`
+    if (peer.endpoint !== '' && peer.endpoint !== there.endpoint)
+      return `peer ${peer.publicKey} is at ${there.endpoint || 'no endpoint'} instead of ${peer.endpoint}`
   }
-  const foreign = have.peers.find((peer) => !want.peers.some((one) => one.publicKey === peer.publicKey))
+  const wanted = new Set(want.peers.map((peer) => peer.publicKey))
+  const foreign = have.peers.find((peer) => !wanted.has(peer.publicKey))
   return foreign ? `peer ${foreign.publicKey} does not belong there` : ''
 }
 
 export function difference(want: Desired, have: Observed, sysctls: Sysctls, memory: Memory): Difference {
   const make: Change[] = []
   const prune: Change[] = []
-  const ip = (to: Change[], object: (Change & { kind: 'ip' })['object'], family: Family, line: string): void => void to.push({ kind: 'ip', object, family, line })
+  const ip = (to: Change[], object: (Change & { kind: 'ip' })['object'], family: Family, line: string): void =>
+    void to.push({ kind: 'ip', object, family, line })
   const addressKey = (at: DeviceAddress): string => `${at.address} dev ${at.device}`
   const familyOfText = (text: string): Family => (text.includes(':') ? 6 : 4)
 
@@ -74,7 +78,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   early.filter((one) => !isOurs(deviceOfKey(one.key))).forEach(sysctl)
   const routes = new Map(have.routes.map((route) => [routeKey(route), routeArguments(route)]))
   const replaceRoutes = (some: Desired['routes']): void => {
-    for (const route of some) if (routes.get(routeKey(route)) !== routeArguments(route)) ip(make, 'route', route.family, `route replace ${routeArguments(route)}`)
+    for (const route of some)
+      if (routes.get(routeKey(route)) !== routeArguments(route)) ip(make, 'route', route.family, `route replace ${routeArguments(route)}`)
   }
   const ruleKey = (rule: Desired['rules'][number]): string => `-${rule.family} ${ruleArguments(rule)}`
   const rules = new Set(have.rules.map(ruleKey))
@@ -86,7 +91,10 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
 
   for (const link of want.links) if (!have.links.some((one) => one.name === link.name)) make.push({ kind: 'create', device: link.name })
   for (const link of want.links) {
-    const why = wireguardDiffers(link, have.links.find((one) => one.name === link.name))
+    const why = wireguardDiffers(
+      link,
+      have.links.find((one) => one.name === link.name),
+    )
     if (why !== '') make.push({ kind: 'wireguard', link, why })
   }
   for (const link of want.links) {
@@ -98,12 +106,14 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   }
   const present = new Set(have.addresses.map(addressKey))
   for (const at of want.addresses) {
-    if (!present.has(addressKey(at))) ip(make, 'addr', familyOfText(at.address), `addr add ${addressKey(at)}${familyOfText(at.address) === 6 ? ' nodad' : ''}`)
+    if (!present.has(addressKey(at)))
+      ip(make, 'addr', familyOfText(at.address), `addr add ${addressKey(at)}${familyOfText(at.address) === 6 ? ' nodad' : ''}`)
   }
   early.filter((one) => isOurs(deviceOfKey(one.key))).forEach(sysctl)
 
   const hops = new Map(have.nexthops.map((hop) => [hop.id, nexthopArguments(hop)]))
-  for (const hop of want.nexthops) if (hops.get(hop.id) !== nexthopArguments(hop)) ip(make, 'nexthop', hop.family, `nexthop replace ${nexthopArguments(hop)}`)
+  for (const hop of want.nexthops)
+    if (hops.get(hop.id) !== nexthopArguments(hop)) ip(make, 'nexthop', hop.family, `nexthop replace ${nexthopArguments(hop)}`)
   replaceRoutes(want.routes.filter((route) => !isOuterRoute(route)))
   addRules(want.rules.filter((rule) => rule.priority >= priority.mesh))
   if (have.nft === '' || memory.nft.text !== want.nft || memory.nft.listing !== have.nft) make.push({ kind: 'nft', text: want.nft })

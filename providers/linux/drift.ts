@@ -1,16 +1,17 @@
 /** Is the kernel what the model says? By comparison, and by asking the kernel itself where packets would go. */
-import type { Choice } from '../device.ts'
 import type { Finding, RouteVector, SiteConfig } from '#src/fabric/fabric.ts'
 import { familyOf } from '#src/net/address.ts'
-import { chosenDevice, deviceOf } from './desired.ts'
+import { chosenDevice, type Choices } from './desired.ts'
 import { type Change, type Difference, say } from './difference.ts'
 import { finding } from './errors.ts'
+import { deviceOf, groupOf } from './lookup.ts'
 import type { Runner } from './run.ts'
 
 const pageOf: Record<Change['kind'], string> = { create: 'D020', remove: 'D020', wireguard: 'D021', ip: 'D022', nft: 'D023', sysctl: 'D025' }
 
 export function drifted({ make, prune }: Difference): readonly Finding[] {
-  const inWords = (change: Change, extra: boolean): string => (change.kind === 'ip' ? `${extra ? 'left over, to be undone by' : 'missing'}: ${say(change)}` : say(change))
+  const inWords = (change: Change, extra: boolean): string =>
+    change.kind === 'ip' ? `${extra ? 'left over, to be undone by' : 'missing'}: ${say(change)}` : say(change)
   return [...make.map((change) => ({ change, extra: false })), ...prune.map((change) => ({ change, extra: true }))].map(({ change, extra }) =>
     finding(pageOf[change.kind], [], inWords(change, extra), 'the agent puts it right; who changed it stands in the system log'),
   )
@@ -23,7 +24,7 @@ interface Question {
   readonly devices: readonly string[]
 }
 
-function questions(config: SiteConfig, choices: readonly Choice[]): readonly Question[] {
+function questions(config: SiteConfig, choices: Choices): readonly Question[] {
   return config.vectors.flatMap((vector): readonly Question[] => {
     const { from, expect } = vector
     const mark = config.classes.find((one) => one.id === vector.trafficClass)?.index ?? 0
@@ -36,7 +37,11 @@ function questions(config: SiteConfig, choices: readonly Choice[]): readonly Que
         devices = config.lans.filter((lan) => lan.segment === expect.segment).map((lan) => lan.interface)
         break
       case 'remote': {
-        const group = config.groups.find((one) => one.remote === expect.remote && one.trafficClass === vector.trafficClass && one.arrived === (from.kind === 'mesh' ? 'mesh' : 'anywhere'))
+        const group = groupOf(config, {
+          remote: expect.remote,
+          trafficClass: vector.trafficClass,
+          arrived: from.kind === 'mesh' ? 'mesh' : 'anywhere',
+        })
         const device = group ? chosenDevice(config, group, choices) : ''
         devices = device === '' ? [] : [device]
         break
@@ -51,7 +56,7 @@ function questions(config: SiteConfig, choices: readonly Choice[]): readonly Que
   })
 }
 
-export async function vectorFindings(runner: Runner, config: SiteConfig, choices: readonly Choice[]): Promise<readonly Finding[]> {
+export async function vectorFindings(runner: Runner, config: SiteConfig, choices: Choices): Promise<readonly Finding[]> {
   const all = questions(config, choices)
   const found = await Promise.all(
     ([4, 6] as const).map(async (family) => {
@@ -64,7 +69,13 @@ export async function vectorFindings(runner: Runner, config: SiteConfig, choices
         const device = failed.has(index) ? '' : (answers.shift() ?? '')
         if (device === '' ? one.devices.length === 0 : one.devices.includes(device)) return []
         return [
-          finding('D024', [], `${one.vector.source} to ${one.vector.to} in class ${one.vector.trafficClass} goes to ${device || 'nowhere'} instead of ${one.devices.join(' or ') || 'nowhere'}`, 'look for a foreign route or rule: ip rule', { witness: [`ip -${family} ${one.line}`] }),
+          finding(
+            'D024',
+            [],
+            `${one.vector.source} to ${one.vector.to} in class ${one.vector.trafficClass} goes to ${device || 'nowhere'} instead of ${one.devices.join(' or ') || 'nowhere'}`,
+            'look for a foreign route or rule: ip rule',
+            { witness: [`ip -${family} ${one.line}`] },
+          ),
         ]
       })
     }),

@@ -9,7 +9,13 @@ export class DeviceError extends Error {
     this.finding = finding
   }
 }
-export const finding = (code: string, at: readonly string[], says: string, instead: string, more: { readonly severity?: Finding['severity']; readonly witness?: readonly string[] } = {}): Finding => ({
+export const finding = (
+  code: string,
+  at: readonly string[],
+  says: string,
+  instead: string,
+  more: { readonly severity?: Finding['severity']; readonly witness?: readonly string[] } = {},
+): Finding => ({
   code,
   severity: more.severity ?? 'error',
   at,

@@ -20,16 +20,21 @@ export function follow(runner: Runner, refresh: () => Promise<void>): Follower {
   }
   const start = (): void => {
     if (closed) return
-    conversation = runner.talk(['ip', '-o', 'monitor', 'link', 'address', 'route'], (line) => {
-      // Our own tunnels and tables would wake us for nothing.
-      if (!/\bcw[hem]\w*p[01]\b|proto 67\b/.test(line)) soon(quietMs)
-    }, () => {
-      // Events may have been missed while it was away.
-      if (!closed) timer = setTimeout(() => {
-        start()
-        soon(0)
-      }, restartMs)
-    })
+    conversation = runner.talk(
+      ['ip', '-o', 'monitor', 'link', 'address', 'route'],
+      (line) => {
+        // Our own tunnels and tables would wake us for nothing.
+        if (!/\bcw[hem]\w*p[01]\b|proto 67\b/.test(line)) soon(quietMs)
+      },
+      () => {
+        // Events may have been missed while it was away.
+        if (!closed)
+          timer = setTimeout(() => {
+            start()
+            soon(0)
+          }, restartMs)
+      },
+    )
   }
   start()
   return {

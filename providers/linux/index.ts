@@ -3,11 +3,12 @@ import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '.
 import type { Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { missingFeatures, misfits } from './check.ts'
-import { chosenDevice, type Desired, desired, deviceOf, familiesOf, interfaceOf, nexthopPlan } from './desired.ts'
+import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
 import { DeviceError, finding } from './errors.ts'
 import { follow, type Follower } from './follow.ts'
+import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
@@ -33,8 +34,6 @@ export interface LinuxDriver extends DeviceDriver {
   /** Fills the uplinks' tables again from what the OS has now; the follower calls it. */
   refresh(): Promise<void>
 }
-
-const groupKey = (of: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
 
 export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const { stateDir } = options
@@ -71,20 +70,31 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   }
 
   /** What was asked for last; else what the kernel does, if a config still has it; else the first hop that is ready. */
-  function choicesNow(config: SiteConfig, kernel: Observed): readonly Choice[] {
+  function choicesNow(config: SiteConfig, kernel: Observed): Choices {
     const { idOf } = nexthopPlan(config)
-    return config.groups.flatMap((group): readonly Choice[] => {
+    const devices = new Map(kernel.nexthops.map((hop) => [hop.id, hop.device]))
+    const choices = config.groups.flatMap((group): readonly Choice[] => {
       const asked = chosen.get(groupKey(group))
       if (asked && (asked.hop === 'unreachable' || asked.hop < group.via.length)) return [asked]
-      const ids = familiesOf(config, group.remote).map((family) => idOf(group, family))
-      const device = kernel.nexthops.find((hop) => ids.includes(hop.id))?.device ?? ''
+      const device =
+        familiesOf(config, group.remote)
+          .map((family) => devices.get(idOf(group, family)) ?? '')
+          .find((one) => one !== '') ?? ''
       const hop = device === '' ? -1 : group.via.findIndex((one) => deviceOf(config, one.tunnel) === device)
       return hop < 0 ? [] : [{ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop }]
     })
+    return choicesBy(choices)
   }
 
-  async function readKeys(config: SiteConfig, keys: KeyStore): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
-    const privateKeys = new Map(await Promise.all(config.interfaces.map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const)))
+  async function readKeys(
+    config: SiteConfig,
+    keys: KeyStore,
+  ): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
+    const privateKeys = new Map(
+      await Promise.all(
+        config.interfaces.map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
+      ),
+    )
     return { privateKeys, publicKeys: new Map([...privateKeys].map(([device, key]) => [device, publicKeyOf(key)])) }
   }
 
@@ -92,7 +102,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     readonly kernel: Observed
     readonly memory: Stored
     readonly want: Desired
-    readonly choices: readonly Choice[]
+    readonly choices: Choices
   }
   async function compare(config: SiteConfig, publicKeys: ReadonlyMap<string, string> | undefined, prune: boolean): Promise<Comparison> {
     const [kernel, stored] = await Promise.all([observe(runner), remember(stateDir)])
@@ -103,23 +113,49 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       // Who has no keys at hand (drift, refresh) compares peers, and takes each device's own key for granted.
       publicKeys: publicKeys ?? new Map(kernel.links.map((link) => [link.name, link.publicKey])),
       choices,
-      keptPorts: prune ? [] : kernel.links.filter((link) => !config.interfaces.some((one) => one.device === link.name)).map((link) => link.listenPort),
+      keptPorts: prune
+        ? []
+        : kernel.links.filter((link) => !config.interfaces.some((one) => one.device === link.name)).map((link) => link.listenPort),
     })
     const memory: Stored = { ...stored, ulas: [...new Set([...stored.ulas, config.network.ula])] }
     return { ...difference(want, kernel, await readSysctls(want.sysctls), memory), kernel, memory, want, choices }
   }
 
-  async function make({ make: changes, prune: leftovers, kernel, memory }: Comparison, config: SiteConfig, prune: boolean, privateKeys: ReadonlyMap<string, string>): Promise<void> {
+  async function make(
+    { make: changes, prune: leftovers, kernel, memory }: Comparison,
+    config: SiteConfig,
+    prune: boolean,
+    privateKeys: ReadonlyMap<string, string>,
+  ): Promise<void> {
     const all = [...changes, ...(prune ? leftovers : [])]
     if (all.length === 0) return
     const { wireguard } = await features()
     const daemons = new Map(Object.entries(memory.daemons))
-    const means: Means = { runner, stateDir, wireguard, privateKeys, daemons, keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)) }
+    const means: Means = {
+      runner,
+      stateDir,
+      wireguard,
+      privateKeys,
+      daemons,
+      keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)),
+    }
     const loads = changes.find((change) => change.kind === 'nft')
     const refused = loads ? await checkRuleset(runner, loads.text) : ''
-    if (refused !== '') throw new DeviceError(finding('D007', [nftTable], `nft refuses the ruleset, nothing was changed: ${refused}`, 'this is a fault in the bundle or an old nft; report it'))
+    if (refused !== '')
+      throw new DeviceError(
+        finding(
+          'D007',
+          [nftTable],
+          `nft refuses the ruleset, nothing was changed: ${refused}`,
+          'this is a fault in the bundle or an old nft; report it',
+        ),
+      )
     // Before the first change: a crash in the middle must not lose what the box was like.
-    const originals = Object.fromEntries(changes.filter((change) => change.kind === 'sysctl' && !isOurs(change.key.split('/')[3] ?? '')).map((change) => (change.kind === 'sysctl' ? [change.key, change.was] : [])))
+    const originals = Object.fromEntries(
+      changes
+        .filter((change) => change.kind === 'sysctl' && !isOurs(change.key.split('/')[3] ?? ''))
+        .map((change) => (change.kind === 'sysctl' ? [change.key, change.was] : [])),
+    )
     const lanDevices = new Set(config.lans.map((lan) => lan.interface))
     const added = changes.flatMap((change) => {
       const match = change.kind === 'ip' && change.object === 'addr' ? /^addr add (\S+) dev (\S+)/.exec(change.line) : null
@@ -135,14 +171,22 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       await apply(means, changes, { tolerant: false })
       if (prune) await apply(means, leftovers, { tolerant: true })
       if (loads) next = { ...next, nft: { text: loads.text, listing: (await observe(runner)).nft } }
-      if (prune) next = { ...next, ulas: [config.network.ula], addedAddresses: next.addedAddresses.filter((one) => config.lans.some((lan) => lan.interface === one.device && lan.address === one.address)) }
+      if (prune)
+        next = {
+          ...next,
+          ulas: [config.network.ula],
+          addedAddresses: next.addedAddresses.filter((one) => config.lans.some((lan) => lan.interface === one.device && lan.address === one.address)),
+        }
     } finally {
       for (const link of kernel.links) if (prune && !config.interfaces.some((one) => one.device === link.name)) daemons.delete(link.name)
       await save()
     }
   }
 
-  async function set(config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore }): Promise<void> {
+  async function set(
+    config: SiteConfig,
+    how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore },
+  ): Promise<void> {
     const blocking = missingFeatures(await features(), (await runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')) !== undefined)
     if (blocking[0]) throw new DeviceError(blocking[0])
     for (const choice of how.choices) chosen.set(groupKey(choice), choice)
@@ -165,12 +209,25 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const comparison = await compare(config, undefined, false)
       const meshTables = [...config.classes.map((one) => meshTable(one.index)), meshTable(0)]
       const isOf = (change: Change, tables: readonly number[]): change is Change & { readonly kind: 'ip' } =>
-        change.kind === 'ip' && (change.object === 'route' || change.object === 'rule') && tables.some((table) => change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
-      const moved = config.uplinks.map((uplink) => ({ uplink, changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, [uplinkTable(uplink.slot)])) })).filter(({ changes }) => changes.length > 0)
+        change.kind === 'ip' &&
+        (change.object === 'route' || change.object === 'rule') &&
+        tables.some((table) => change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
+      const moved = config.uplinks
+        .map((uplink) => ({
+          uplink,
+          changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, [uplinkTable(uplink.slot)])),
+        }))
+        .filter(({ changes }) => changes.length > 0)
       const lost = comparison.make.filter((change) => isOf(change, meshTables) && change.object === 'route')
-      await batch(runner, [...moved.flatMap(({ changes }) => changes), ...lost].filter((change) => change.kind === 'ip'), true)
+      await batch(
+        runner,
+        [...moved.flatMap(({ changes }) => changes), ...lost].filter((change) => change.kind === 'ip'),
+        true,
+      )
       for (const { uplink } of moved) {
-        for (const link of comparison.want.links.filter((one) => config.interfaces.some((each) => each.device === one.name && each.uplink === uplink.id))) {
+        for (const link of comparison.want.links.filter((one) =>
+          config.interfaces.some((each) => each.device === one.name && each.uplink === uplink.id),
+        )) {
           for (const peer of link.peers) if (peer.endpoint !== '') await forgetSource(runner, link.name, peer)
         }
       }
@@ -178,14 +235,16 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   }
 
   function findGroup(config: SiteConfig, choice: Choice): Group {
-    const group = config.groups.find((one) => groupKey(one) === groupKey(choice))
+    const group = groupOf(config, choice)
     const hop = choice.hop === 'unreachable' ? undefined : group?.via[choice.hop]
     if (group && (choice.hop === 'unreachable' || (hop && deviceOf(config, hop.tunnel) !== undefined))) return group
     throw new DeviceError(
       finding(
         'D036',
         [choice.remote],
-        group ? `the way to ${choice.remote} for class ${choice.trafficClass} has no hop ${choice.hop} that is ready` : `there is no way to ${choice.remote} for class ${choice.trafficClass} (${choice.arrived}) in this configuration`,
+        group
+          ? `the way to ${choice.remote} for class ${choice.trafficClass} has no hop ${choice.hop} that is ready`
+          : `there is no way to ${choice.remote} for class ${choice.trafficClass} (${choice.arrived}) in this configuration`,
         'choose a hop of the configuration that was applied last',
       ),
     )
@@ -196,7 +255,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const { idOf } = nexthopPlan(config)
     const hops = choices.flatMap((choice) => {
       const group = findGroup(config, choice)
-      return familiesOf(config, group.remote).map((family) => ({ id: idOf(group, family), family, device: chosenDevice(config, group, [choice]) }))
+      return familiesOf(config, group.remote).map((family) => ({
+        id: idOf(group, family),
+        family,
+        device: chosenDevice(config, group, choicesBy([choice])),
+      }))
     })
     for (const choice of choices) chosen.set(groupKey(choice), choice)
     await hotPath.replace(hops)
@@ -209,9 +272,16 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const [found, kernel, ipv6] = await Promise.all([features(), readInterfaces(runner), runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')])
       const findings = [...missingFeatures(found, ipv6 !== undefined), ...misfits(config, kernel)]
       if (found.nftables) {
-        const want = desired(config, { interfaces: kernel.interfaces, defaults: kernel.defaults, publicKeys: new Map(), choices: [], keptPorts: [] })
+        const want = desired(config, {
+          interfaces: kernel.interfaces,
+          defaults: kernel.defaults,
+          publicKeys: new Map(),
+          choices: new Map(),
+          keptPorts: [],
+        })
         const refused = await checkRuleset(runner, want.nft)
-        if (refused !== '') findings.push(finding('D007', [nftTable], `nft refuses the ruleset: ${refused}`, 'this is a fault in the bundle or an old nft; report it'))
+        if (refused !== '')
+          findings.push(finding('D007', [nftTable], `nft refuses the ruleset: ${refused}`, 'this is a fault in the bundle or an old nft; report it'))
       }
       return findings
     },
@@ -220,9 +290,12 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     refresh,
     async rehandshake(tunnel: TunnelId) {
       const ready = applied?.tunnels.filter((one) => one.id === tunnel) ?? []
-      if (applied === undefined || ready.length === 0) throw new DeviceError(finding('D038', [tunnel], `tunnel ${tunnel} is not in the configuration that was applied last`, 'name one of its tunnels'))
+      if (applied === undefined || ready.length === 0)
+        throw new DeviceError(
+          finding('D038', [tunnel], `tunnel ${tunnel} is not in the configuration that was applied last`, 'name one of its tunnels'),
+        )
       const { interfaces, defaults } = await readInterfaces(runner)
-      const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: [], keptPorts: [] })
+      const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: new Map(), keptPorts: [] })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
         const peer = want.links.find((link) => link.name === device)?.peers.find((each) => each.publicKey === one.peer.publicKey)
@@ -235,7 +308,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const links = await readWireguard(runner)
       return config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
         const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => one.publicKey === tunnel.peer.publicKey)
-        return peer ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }] : []
+        return peer
+          ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }]
+          : []
       })
     },
     drift: (config) =>
@@ -249,7 +324,14 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         const wireguard: WireguardKind = (await features()).wireguard
         const none: Desired = { sysctls: [], links: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
         const { prune } = difference(none, kernel, {}, memory)
-        const means: Means = { runner, stateDir, wireguard, privateKeys: new Map(), daemons: new Map(Object.entries(memory.daemons)), keep: () => Promise.resolve('') }
+        const means: Means = {
+          runner,
+          stateDir,
+          wireguard,
+          privateKeys: new Map(),
+          daemons: new Map(Object.entries(memory.daemons)),
+          keep: () => Promise.resolve(''),
+        }
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
         for (const [key, value] of Object.entries(memory.sysctls)) if (value !== '') await runner.writeFile(`/proc/sys/${key}`, value)

@@ -98,7 +98,8 @@ export function routeArguments(of: Route): string {
 /** Two routes with the same key replace one another. */
 export const routeKey = (of: Route): string => `-${of.family} ${of.to} metric ${of.metric} table ${of.table}`
 /** What `ip route del` needs. */
-export const routeIdentity = (of: Route): string => `${of.target.kind === 'unreachable' ? 'unreachable ' : ''}${of.to}${of.metric === 0 ? '' : ` metric ${of.metric}`} table ${of.table} proto ${protocol}`
+export const routeIdentity = (of: Route): string =>
+  `${of.target.kind === 'unreachable' ? 'unreachable ' : ''}${of.to}${of.metric === 0 ? '' : ` metric ${of.metric}`} table ${of.table} proto ${protocol}`
 
 export function ruleArguments(of: PolicyRule): string {
   const words = [`priority ${of.priority}`]
@@ -118,9 +119,13 @@ export function ruleArguments(of: PolicyRule): string {
 export function describe(of: Kernel): string {
   const lines: string[] = []
   for (const link of [...of.links].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    lines.push(`link ${link.name} ${link.up ? 'up' : 'down'} mtu ${link.mtu} port ${link.listenPort} fwmark ${hex(link.fwmark)} key ${link.publicKey}`)
+    lines.push(
+      `link ${link.name} ${link.up ? 'up' : 'down'} mtu ${link.mtu} port ${link.listenPort} fwmark ${hex(link.fwmark)} key ${link.publicKey}`,
+    )
     for (const peer of link.peers) {
-      lines.push(`  peer ${peer.publicKey} endpoint ${peer.endpoint || 'roams'} keepalive ${peer.keepalive || 'off'} allowed ${peer.allowedIps.join(',')}`)
+      lines.push(
+        `  peer ${peer.publicKey} endpoint ${peer.endpoint || 'roams'} keepalive ${peer.keepalive || 'off'} allowed ${peer.allowedIps.join(',')}`,
+      )
     }
   }
   const sorted = (texts: readonly string[]): readonly string[] => [...texts].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))

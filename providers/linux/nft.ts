@@ -3,14 +3,17 @@
  * no moment with half a policy. See README.md for the chains.
  */
 import type { Rule, SiteConfig, Transit } from '#src/fabric/fabric.ts'
-import { comparePrefixes, contains, type Family, familyOf, hostPrefix, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { hex, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
 const tunnels = `"${tunnelPrefix}*"`
-const icmpErrors = ['icmp type { destination-unreachable, time-exceeded, parameter-problem } accept', 'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept']
+const icmpErrors = [
+  'icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
+  'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
+]
 
 /** Sorted, without what another member already holds: nft refuses overlapping intervals. */
 export function cover(prefixes: readonly Prefix[]): readonly Prefix[] {
@@ -40,13 +43,21 @@ function portMatches(ports: readonly PortRange[], family: Family, port: (protoco
       if (last && from <= last.to + 1) last.to = Math.max(last.to, to)
       else merged.push({ from, to })
     }
-    matches.push(all ? `meta l4proto ${protocol} ` : `meta l4proto ${protocol} ${port(protocol)} ${oneOf(merged.map(({ from, to }) => (from === to ? from : `${from}-${to}`)))} `)
+    matches.push(
+      all
+        ? `meta l4proto ${protocol} `
+        : `meta l4proto ${protocol} ${port(protocol)} ${oneOf(merged.map(({ from, to }) => (from === to ? from : `${from}-${to}`)))} `,
+    )
   }
   return matches
 }
 
 /** A rule narrowed to the pairs in which this site owns an end. */
-function ownedPairs(rule: Rule, own: readonly Prefix[], family: Family): readonly { readonly from: readonly Prefix[]; readonly to: readonly Prefix[]; readonly owns: 'from' | 'to' }[] {
+function ownedPairs(
+  rule: Rule,
+  own: readonly Prefix[],
+  family: Family,
+): readonly { readonly from: readonly Prefix[]; readonly to: readonly Prefix[]; readonly owns: 'from' | 'to' }[] {
   const isOwn = (prefix: Prefix): boolean => own.some((lan) => contains(lan, prefix))
   const from = ofFamily(rule.from.prefixes, family)
   const to = ofFamily(rule.to.prefixes, family)
@@ -59,15 +70,23 @@ function ownedPairs(rule: Rule, own: readonly Prefix[], family: Family): readonl
 
 /** Both directions. Pairs that overlap without one holding the other can't stand in one interval set: they become rules. */
 function transitPairs(transits: readonly Transit[], family: Family): { readonly set: readonly string[]; readonly single: readonly string[] } {
-  const both = transits.filter(({ a }) => familyOf(a) === family).flatMap(({ a, b }) => [{ a, b }, { a: b, b: a }])
-  const distinct = [...new Map(both.map((pair) => [`${pair.a} . ${pair.b}`, pair])).entries()].sort(([, x], [, y]) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b))
+  const both = transits
+    .filter(({ a }) => familyOf(a) === family)
+    .flatMap(({ a, b }) => [
+      { a, b },
+      { a: b, b: a },
+    ])
+  const distinct = [...new Map(both.map((pair) => [`${pair.a} . ${pair.b}`, pair])).entries()].sort(
+    ([, x], [, y]) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b),
+  )
   const holds = (x: Transit, y: Transit): boolean => x !== y && contains(x.a, y.a) && contains(x.b, y.b)
   const outer = distinct.filter(([, pair]) => !distinct.some(([, other]) => holds(other, pair)))
   const meets = (x: Prefix, y: Prefix): boolean => contains(x, y) || contains(y, x)
   const set: [string, Transit][] = []
   const single: string[] = []
   for (const [text, pair] of outer) {
-    if (set.some(([, other]) => meets(other.a, pair.a) && meets(other.b, pair.b))) single.push(`${word(family)} saddr ${pair.a} ${word(family)} daddr ${pair.b}`)
+    if (set.some(([, other]) => meets(other.a, pair.a) && meets(other.b, pair.b)))
+      single.push(`${word(family)} saddr ${pair.a} ${word(family)} daddr ${pair.b}`)
     else set.push([text, pair])
   }
   return { set: set.map(([text]) => text), single }
@@ -93,14 +112,19 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     blocks.push(named(`others${family}`, type, ofFamily(others, family)))
     blocks.push(named(`transit${family}`, `${type} . ${type}`, transits.get(family)!.set))
   }
-  const transitMatches = families.flatMap((family) => [`${word(family)} saddr . ${word(family)} daddr @transit${family}`, ...transits.get(family)!.single])
+  const transitMatches = families.flatMap((family) => [
+    `${word(family)} saddr . ${word(family)} daddr @transit${family}`,
+    ...transits.get(family)!.single,
+  ])
 
   blocks.push(
     block('chain ingress', [
       'type filter hook prerouting priority raw; policy accept;',
       ...lanDevices.map((device, index) => `iifname "${device}" goto lan${index}`),
       `iifname ${tunnels} goto tunnel`,
-      ...(uplinks === undefined ? [] : families.flatMap((family) => ['own', 'others'].map((set) => `iifname ${uplinks} ${word(family)} saddr @${set}${family} counter drop`))),
+      ...(uplinks === undefined
+        ? []
+        : families.flatMap((family) => ['own', 'others'].map((set) => `iifname ${uplinks} ${word(family)} saddr @${set}${family} counter drop`))),
     ]),
   )
   lanDevices.forEach((device, index) => {
@@ -133,7 +157,10 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     block('chain classify', [
       'type filter hook prerouting priority mangle; policy accept;',
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
-      ...families.map((family) => `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`),
+      ...families.map(
+        (family) =>
+          `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`,
+      ),
     ]),
   )
   blocks.push(
@@ -147,8 +174,12 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
             // Both directions by the service's port and never by connection tracking: what this end can't have seen
             // start (a restart, a moved path) is classified all the same.
             return owns === 'from'
-              ? portMatches(rule.ports, family, () => 'th dport').map((match) => `${ip} saddr ${oneOf(from)} ${ip} daddr ${oneOf(to)} ${match}goto class${index}`)
-              : portMatches(rule.ports, family, () => 'th sport').map((match) => `${ip} saddr ${oneOf(to)} ${ip} daddr ${oneOf(from)} ${match}goto class${index}`)
+              ? portMatches(rule.ports, family, () => 'th dport').map(
+                  (match) => `${ip} saddr ${oneOf(from)} ${ip} daddr ${oneOf(to)} ${match}goto class${index}`,
+                )
+              : portMatches(rule.ports, family, () => 'th sport').map(
+                  (match) => `${ip} saddr ${oneOf(to)} ${ip} daddr ${oneOf(from)} ${match}goto class${index}`,
+                )
           }),
         )
       }),
@@ -156,14 +187,24 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     ]),
   )
   for (const one of classes.some((each) => each.index === 0) ? classes : [{ index: 0, dscp: 0 }, ...classes]) {
-    blocks.push(block(`chain class${one.index}`, [`meta mark set ${hex(one.index)}`, 'ct mark set meta mark', `ip dscp set ${one.dscp}`, `ip6 dscp set ${one.dscp}`]))
+    blocks.push(
+      block(`chain class${one.index}`, [
+        `meta mark set ${hex(one.index)}`,
+        'ct mark set meta mark',
+        `ip dscp set ${one.dscp}`,
+        `ip6 dscp set ${one.dscp}`,
+      ]),
+    )
   }
 
   blocks.push(
     block('chain mss', [
       'type filter hook forward priority mangle; policy accept;',
       ...(['iifname', 'oifname'] as const).flatMap((side) =>
-        families.map((family) => `${side} ${tunnels} meta nfproto ipv${family} tcp flags syn tcp option maxseg size set ${family === 4 ? config.network.mss.v4 : config.network.mss.v6}`),
+        families.map(
+          (family) =>
+            `${side} ${tunnels} meta nfproto ipv${family} tcp flags syn tcp option maxseg size set ${family === 4 ? config.network.mss.v4 : config.network.mss.v6}`,
+        ),
       ),
     ]),
   )
@@ -194,7 +235,6 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     ),
   )
   const ports = [...new Set(listenPorts)].sort((a, b) => a - b)
-  const insides = config.tunnels.map((tunnel) => hostPrefix(tunnel.inside)).sort(comparePrefixes)
   blocks.push(
     block('chain input', [
       'type filter hook input priority filter; policy drop;',
@@ -204,8 +244,14 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
       'icmp type echo-request limit rate 100/second accept',
       'icmpv6 type echo-request limit rate 100/second accept',
       'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept',
-      ...(insides.length > 0 ? [`iifname ${tunnels} ip6 daddr ${oneOf(insides.map((prefix) => prefix.slice(0, -4)))} udp dport ${stampPort} accept`] : []),
-      ...(uplinks === undefined ? [] : [...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []), `iifname ${uplinks} udp sport 67 udp dport 68 accept`, `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`]),
+      `iifname ${tunnels} ip6 saddr ${config.network.ula} udp dport ${stampPort} accept`,
+      ...(uplinks === undefined
+        ? []
+        : [
+            ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
+            `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
+            `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
+          ]),
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`, `iifname ${names(lanDevices)} udp dport 67 accept`] : []),
       'counter',
     ]),

@@ -73,13 +73,16 @@ async function json<T>(runner: Runner, command: readonly string[]): Promise<read
   const output = await runner.read(command)
   // iproute2 exits 2 with "FIB table does not exist" when nothing of the kind was ever made: that is an empty list.
   if (output.code !== 0 && !output.stderr.includes('does not exist')) {
-    throw new DeviceError(finding('D030', [], `"${command.join(' ')}" failed: ${firstLine(output)}`, 'run the agent as root, with iproute2 5.3 or newer installed'))
+    throw new DeviceError(
+      finding('D030', [], `"${command.join(' ')}" failed: ${firstLine(output)}`, 'run the agent as root, with iproute2 5.3 or newer installed'),
+    )
   }
   return output.stdout.trim() === '' ? [] : (JSON.parse(output.stdout) as readonly T[])
 }
 
 const tableOf = (text: string | undefined): number | 'main' => (text === undefined || text === 'main' ? 'main' : Number(text))
-const withLength = (dst: string, family: Family): string => (dst === 'default' ? (family === 4 ? '0.0.0.0/0' : '::/0') : dst.includes('/') ? dst : `${dst}/${family === 4 ? 32 : 128}`)
+const withLength = (dst: string, family: Family): string =>
+  dst === 'default' ? (family === 4 ? '0.0.0.0/0' : '::/0') : dst.includes('/') ? dst : `${dst}/${family === 4 ? 32 : 128}`
 
 function readRoute(family: Family, of: IpRoute): Route {
   const target: Route['target'] =
@@ -101,7 +104,10 @@ function readRule(family: Family, of: IpRule): PolicyRule {
     mask: of.fwmark === undefined ? 0 : Number(of.fwmask ?? 0xffffffff),
     from: of.src === 'all' ? '' : of.srclen === undefined ? of.src : `${of.src}/${of.srclen}`,
     iif: of.iif ?? '',
-    action: of.action === 'unreachable' ? { kind: 'unreachable' } : { kind: 'lookup', table: tableOf(of.table), withoutDefault: of.suppress_prefixlen === 0 },
+    action:
+      of.action === 'unreachable'
+        ? { kind: 'unreachable' }
+        : { kind: 'lookup', table: tableOf(of.table), withoutDefault: of.suppress_prefixlen === 0 },
   }
 }
 
@@ -117,7 +123,10 @@ export function readDump(dump: string): ReadonlyMap<string, Omit<ObservedLink, '
       links.get(field[0]!)?.peers.push({
         publicKey: field[1]!,
         endpoint: none(field[3]),
-        allowedIps: none(field[4]).split(',').filter((text) => text !== '').sort(),
+        allowedIps: none(field[4])
+          .split(',')
+          .filter((text) => text !== '')
+          .sort(),
         lastHandshake: Number(field[5]),
         rxBytes: Number(field[6]),
         txBytes: Number(field[7]),
@@ -141,11 +150,15 @@ async function readNft(runner: Runner): Promise<string> {
   return output.code === 0 && output.stdout.trim() !== '' ? withoutCounters(output.stdout) : ''
 }
 
-export const readWireguard = async (runner: Runner): Promise<ReturnType<typeof readDump>> => readDump((await runner.read(['wg', 'show', 'all', 'dump'])).stdout)
+export const readWireguard = async (runner: Runner): Promise<ReturnType<typeof readDump>> =>
+  readDump((await runner.read(['wg', 'show', 'all', 'dump'])).stdout)
 
-const bothFamilies = async <T>(read: (family: Family) => Promise<readonly T[]>): Promise<readonly T[]> => (await Promise.all([read(4), read(6)])).flat()
+const bothFamilies = async <T>(read: (family: Family) => Promise<readonly T[]>): Promise<readonly T[]> =>
+  (await Promise.all([read(4), read(6)])).flat()
 
-export async function readInterfaces(runner: Runner): Promise<{ readonly links: readonly IpLink[]; readonly defaults: readonly DefaultRoute[]; readonly interfaces: readonly OsInterface[] }> {
+export async function readInterfaces(
+  runner: Runner,
+): Promise<{ readonly links: readonly IpLink[]; readonly defaults: readonly DefaultRoute[]; readonly interfaces: readonly OsInterface[] }> {
   const [links, defaults] = await Promise.all([
     json<IpLink>(runner, ['ip', '-j', 'addr', 'show']),
     bothFamilies(async (family) => {
@@ -158,13 +171,15 @@ export async function readInterfaces(runner: Runner): Promise<{ readonly links: 
   ])
   const interfaces = links
     .filter((link) => !isOurs(link.ifname) && link.ifname !== 'lo')
-    .map((link): OsInterface => ({
-      name: link.ifname,
-      up: link.flags.includes('LOWER_UP'),
-      addresses: (link.addr_info ?? []).filter((at) => at.scope === 'global').map((at) => `${at.local}/${at.prefixlen}`),
-      router: defaults.find((route) => route.device === link.ifname)?.router ?? '',
-      mtu: link.mtu,
-    }))
+    .map(
+      (link): OsInterface => ({
+        name: link.ifname,
+        up: link.flags.includes('LOWER_UP'),
+        addresses: (link.addr_info ?? []).filter((at) => at.scope === 'global').map((at) => `${at.local}/${at.prefixlen}`),
+        router: defaults.find((route) => route.device === link.ifname)?.router ?? '',
+        mtu: link.mtu,
+      }),
+    )
   return { links, defaults, interfaces }
 }
 
@@ -174,22 +189,36 @@ export async function observe(runner: Runner): Promise<Observed> {
     readInterfaces(runner),
     readWireguard(runner),
     bothFamilies(async (family) =>
-      ours(await json<IpNexthop>(runner, ['ip', `-${family}`, '-j', 'nexthop', 'show'])).map((hop): Nexthop => ({ id: hop.id, family, device: hop.blackhole === null ? '' : (hop.dev ?? '') })),
+      ours(await json<IpNexthop>(runner, ['ip', `-${family}`, '-j', 'nexthop', 'show'])).map(
+        (hop): Nexthop => ({ id: hop.id, family, device: hop.blackhole === null ? '' : (hop.dev ?? '') }),
+      ),
     ),
-    bothFamilies(async (family) => (await json<IpRoute>(runner, ['ip', `-${family}`, '-j', 'route', 'show', 'table', 'all', 'proto', String(protocol)])).map((route) => readRoute(family, route))),
-    bothFamilies(async (family) => ours(await json<IpRule>(runner, ['ip', `-${family}`, '-j', 'rule', 'show'])).map((rule) => readRule(family, rule))),
+    bothFamilies(async (family) =>
+      (await json<IpRoute>(runner, ['ip', `-${family}`, '-j', 'route', 'show', 'table', 'all', 'proto', String(protocol)])).map((route) =>
+        readRoute(family, route),
+      ),
+    ),
+    bothFamilies(async (family) =>
+      ours(await json<IpRule>(runner, ['ip', `-${family}`, '-j', 'rule', 'show'])).map((rule) => readRule(family, rule)),
+    ),
     readNft(runner),
   ])
-  const addresses = links.flatMap((link) => (link.addr_info ?? []).filter((at) => at.scope === 'global').map((at): DeviceAddress => ({ device: link.ifname, address: `${at.local}/${at.prefixlen}` })))
+  const addresses = links.flatMap((link) =>
+    (link.addr_info ?? [])
+      .filter((at) => at.scope === 'global')
+      .map((at): DeviceAddress => ({ device: link.ifname, address: `${at.local}/${at.prefixlen}` })),
+  )
   return {
     links: links
       .filter((link) => isOurs(link.ifname))
-      .map((link): ObservedLink => ({
-        name: link.ifname,
-        up: link.flags.includes('UP'),
-        mtu: link.mtu,
-        ...(wireguard.get(link.ifname) ?? { publicKey: '', listenPort: 0, fwmark: 0, peers: [] }),
-      })),
+      .map(
+        (link): ObservedLink => ({
+          name: link.ifname,
+          up: link.flags.includes('UP'),
+          mtu: link.mtu,
+          ...(wireguard.get(link.ifname) ?? { publicKey: '', listenPort: 0, fwmark: 0, peers: [] }),
+        }),
+      ),
     addresses,
     nexthops,
     routes,

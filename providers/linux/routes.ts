@@ -96,7 +96,12 @@ export function createSwitch(runner: Runner, echo: (line: string) => void): Swit
       const failed = answers.find((answer) => answer.problem !== undefined)
       if (failed) {
         throw new DeviceError(
-          finding('D035', [String(failed.hop.id)], `nexthop ${failed.hop.id} could not be pointed to ${failed.hop.device || 'unreachable'}: ${failed.problem}`, 'apply the configuration again; it makes what is missing'),
+          finding(
+            'D035',
+            [String(failed.hop.id)],
+            `nexthop ${failed.hop.id} could not be pointed to ${failed.hop.device || 'unreachable'}: ${failed.problem}`,
+            'apply the configuration again; it makes what is missing',
+          ),
         )
       }
     },

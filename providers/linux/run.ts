@@ -81,7 +81,17 @@ export function createRunner({ dryRun = false, echo = (line) => void process.std
       })
       child.on('close', (code) => {
         clearTimeout(timer)
-        if (late) reject(new DeviceError(finding('D031', [], `"${command.join(' ')}" did not end within ${timeoutMs / 1000} s and was killed`, 'look whether the box is overloaded or the kernel hangs (dmesg), then apply again')))
+        if (late)
+          reject(
+            new DeviceError(
+              finding(
+                'D031',
+                [],
+                `"${command.join(' ')}" did not end within ${timeoutMs / 1000} s and was killed`,
+                'look whether the box is overloaded or the kernel hangs (dmesg), then apply again',
+              ),
+            ),
+          )
         else resolve({ code: code ?? 1, stdout, stderr })
       })
     })
@@ -112,17 +122,32 @@ export function createRunner({ dryRun = false, echo = (line) => void process.std
       try {
         await writeFile(path, `${text}\n`)
       } catch (error) {
-        throw new DeviceError(finding('D030', [path], `${path} can't be set to ${text}: ${(error as Error).message}`, 'run the agent as root with CAP_NET_ADMIN in the network namespace that it serves'))
+        throw new DeviceError(
+          finding(
+            'D030',
+            [path],
+            `${path} can't be set to ${text}: ${(error as Error).message}`,
+            'run the agent as root with CAP_NET_ADMIN in the network namespace that it serves',
+          ),
+        )
       }
     },
     daemon(command, { env, log }) {
-      print([`${Object.entries(env).map(([name, value]) => `${name}=${value} `).join('')}${command.join(' ')} &`])
+      print([
+        `${Object.entries(env)
+          .map(([name, value]) => `${name}=${value} `)
+          .join('')}${command.join(' ')} &`,
+      ])
       if (dryRun) return Promise.resolve(0)
       return new Promise((resolve, reject) => {
         const file = openSync(log, 'a', 0o600)
         const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ['ignore', file, file], env: { ...process.env, ...env } })
         closeSync(file)
-        child.on('error', (error) => reject(new DeviceError(finding('D032', [command[0]!], `"${command.join(' ')}" can't be started: ${error.message}`, `install ${command[0]}`))))
+        child.on('error', (error) =>
+          reject(
+            new DeviceError(finding('D032', [command[0]!], `"${command.join(' ')}" can't be started: ${error.message}`, `install ${command[0]}`)),
+          ),
+        )
         child.on('spawn', () => {
           child.unref()
           resolve(child.pid!)

@@ -46,7 +46,9 @@ export const hex = (mark: number): string => `0x${mark.toString(16)}`
  * Ids of nexthop objects depend on the group's name alone, so a site that is added renumbers nobody else's. Two names
  * that hash alike are told apart by probing in sorted order.
  */
-export function nexthopIds(groups: readonly { readonly remote: NodeId; readonly trafficClass: ClassId; readonly arrived: string; readonly family: Family }[]): ReadonlyMap<string, number> {
+export function nexthopIds(
+  groups: readonly { readonly remote: NodeId; readonly trafficClass: ClassId; readonly arrived: string; readonly family: Family }[],
+): ReadonlyMap<string, number> {
   const ids = new Map<string, number>()
   const taken = new Set<number>()
   for (const key of groups.map(nexthopKey).sort()) {
@@ -58,5 +60,9 @@ export function nexthopIds(groups: readonly { readonly remote: NodeId; readonly 
   }
   return ids
 }
-export const nexthopKey = (of: { readonly remote: NodeId; readonly trafficClass: ClassId; readonly arrived: string; readonly family: Family }): string =>
-  `${of.remote} ${of.trafficClass} ${of.arrived} ${of.family}`
+export const nexthopKey = (of: {
+  readonly remote: NodeId
+  readonly trafficClass: ClassId
+  readonly arrived: string
+  readonly family: Family
+}): string => `${of.remote} ${of.trafficClass} ${of.arrived} ${of.family}`

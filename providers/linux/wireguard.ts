@@ -46,12 +46,24 @@ export function settings(link: Link, privateKey: string): string {
 
 export async function configure(runner: Runner, link: Link, privateKey: string): Promise<void> {
   // Node gives a child a socket as standard input, which /dev/stdin can't be opened on; `cat |` makes it a pipe.
-  const output = await runner.change(['sh', '-c', 'cat | wg syncconf "$0" /dev/stdin', link.name], { input: settings(link, privateKey), show: [`wg syncconf ${link.name} /dev/stdin`] })
-  if (output.code !== 0) throw new DeviceError(finding('D030', [link.name], `"wg syncconf ${link.name}" failed: ${firstLine(output)}`, `look whether udp/${link.listenPort} is taken: ss -ulpn`))
+  const output = await runner.change(['sh', '-c', 'cat | wg syncconf "$0" /dev/stdin', link.name], {
+    input: settings(link, privateKey),
+    show: [`wg syncconf ${link.name} /dev/stdin`],
+  })
+  if (output.code !== 0)
+    throw new DeviceError(
+      finding(
+        'D030',
+        [link.name],
+        `"wg syncconf ${link.name}" failed: ${firstLine(output)}`,
+        `look whether udp/${link.listenPort} is taken: ss -ulpn`,
+      ),
+    )
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-const devicePresent = async (runner: Runner, device: string): Promise<boolean> => (await runner.read(['ip', 'link', 'show', 'dev', device])).code === 0
+const devicePresent = async (runner: Runner, device: string): Promise<boolean> =>
+  (await runner.read(['ip', 'link', 'show', 'dev', device])).code === 0
 
 /** Starts one wireguard-go and waits until its device and socket are there. Called for many at once. */
 export async function startUserspace(runner: Runner, device: string, stateDir: string): Promise<Started | null> {
@@ -59,7 +71,12 @@ export async function startUserspace(runner: Runner, device: string, stateDir: s
   const taken = (await runner.list(socketFolder)).includes(socketOf(device))
   if (taken && (await runner.read(['wg', 'show', device, 'listen-port'])).code === 0) {
     throw new DeviceError(
-      finding('D034', [device], `${socketFolder}/${socketOf(device)} belongs to a wireguard-go in another network namespace`, `give every gateway on this machine its own ${socketFolder} (a tmpfs in its mount namespace)`),
+      finding(
+        'D034',
+        [device],
+        `${socketFolder}/${socketOf(device)} belongs to a wireguard-go in another network namespace`,
+        `give every gateway on this machine its own ${socketFolder} (a tmpfs in its mount namespace)`,
+      ),
     )
   }
   const pid = await runner.daemon(['wireguard-go', device], { env: { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' }, log })
@@ -72,7 +89,14 @@ export async function startUserspace(runner: Runner, device: string, stateDir: s
     await pause(20)
   }
   const said = ((await runner.readFile(log)) ?? '').trim().split('\n').at(-1) ?? ''
-  throw new DeviceError(finding('D033', [device], `wireguard-go for ${device} did not come up${said === '' ? '' : `: ${said}`}`, 'look whether /dev/net/tun exists and the agent may use it (CAP_NET_ADMIN)'))
+  throw new DeviceError(
+    finding(
+      'D033',
+      [device],
+      `wireguard-go for ${device} did not come up${said === '' ? '' : `: ${said}`}`,
+      'look whether /dev/net/tun exists and the agent may use it (CAP_NET_ADMIN)',
+    ),
+  )
 }
 
 /** Ends its wireguard-go, and the device with it; the kernel's own, or one whose process is unknown, is deleted. */
@@ -85,16 +109,35 @@ export async function remove(runner: Runner, device: string, daemon: Started | u
     }
   }
   const output = await runner.change(['ip', 'link', 'del', 'dev', device])
-  if (output.code !== 0 && (await devicePresent(runner, device))) throw new DeviceError(finding('D030', [device], `"ip link del dev ${device}" failed: ${firstLine(output)}`, 'run the agent as root'))
+  if (output.code !== 0 && (await devicePresent(runner, device)))
+    throw new DeviceError(finding('D030', [device], `"ip link del dev ${device}" failed: ${firstLine(output)}`, 'run the agent as root'))
 }
 
 /** Takes the peer away and brings it back: its next packet starts a new handshake at once. */
 export async function renew(runner: Runner, device: string, peer: Link['peers'][number]): Promise<void> {
-  const back = ['wg', 'set', device, 'peer', peer.publicKey, 'allowed-ips', peer.allowedIps.join(','), 'persistent-keepalive', peer.keepalive === 0 ? 'off' : String(peer.keepalive)]
+  const back = [
+    'wg',
+    'set',
+    device,
+    'peer',
+    peer.publicKey,
+    'allowed-ips',
+    peer.allowedIps.join(','),
+    'persistent-keepalive',
+    peer.keepalive === 0 ? 'off' : String(peer.keepalive),
+  ]
   if (peer.endpoint !== '') back.push('endpoint', peer.endpoint)
   for (const command of [['wg', 'set', device, 'peer', peer.publicKey, 'remove'], back]) {
     const output = await runner.change(command)
-    if (output.code !== 0) throw new DeviceError(finding('D030', [device], `"${command.slice(0, 3).join(' ')}" failed: ${firstLine(output)}`, 'look whether the interface still exists: ip link'))
+    if (output.code !== 0)
+      throw new DeviceError(
+        finding(
+          'D030',
+          [device],
+          `"${command.slice(0, 3).join(' ')}" failed: ${firstLine(output)}`,
+          'look whether the interface still exists: ip link',
+        ),
+      )
   }
 }
 

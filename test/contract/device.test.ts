@@ -30,7 +30,13 @@ interface Box {
 async function fakeBox(): Promise<Box> {
   const lines: string[] = []
   const kernel = createFakeKernel((line) => void lines.push(line))
-  for (const [device, address] of [['wan0', '100.64.1.2/24'], ['wan1', '100.64.2.2/24'], ['lan0', ''], ['lan1', '']] as const) kernel.meddle.address(device, address)
+  for (const [device, address] of [
+    ['wan0', '100.64.1.2/24'],
+    ['wan1', '100.64.2.2/24'],
+    ['lan0', ''],
+    ['lan1', ''],
+  ] as const)
+    kernel.meddle.address(device, address)
   const stateDir = await mkdtemp(join(tmpdir(), 'cw-'))
   const driver = createLinuxDriver({ stateDir, run: kernel.runner, echo: (line) => void lines.push(line), follow: false })
   return {
@@ -56,7 +62,8 @@ async function realBox(): Promise<Box> {
     const { code, stderr } = await world.run('berlin', command)
     expect(`${code} ${stderr}`).toBe('0 ')
   }
-  const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => world.call<T>('berlin', method, ...args).catch((error: Finding) => Promise.reject(new DeviceError(error)))
+  const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> =>
+    world.call<T>('berlin', method, ...args).catch((error: Finding) => Promise.reject(new DeviceError(error)))
   return {
     driver: {
       check: (config) => call('check', config),
@@ -67,7 +74,11 @@ async function realBox(): Promise<Box> {
       steer: (choices) => call('steer', choices),
       wipe: () => call('wipe'),
       async set(config, { prune, choices, keys }) {
-        const pairs = await Promise.all(config.interfaces.map(async (one) => [`${one.id} ${one.linkEpoch}`, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const))
+        const pairs = await Promise.all(
+          config.interfaces.map(
+            async (one) => [`${one.id} ${one.linkEpoch}`, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
+          ),
+        )
         await call('set', config, { prune, choices, privateKeys: Object.fromEntries(pairs) })
       },
     },
@@ -75,7 +86,10 @@ async function realBox(): Promise<Box> {
     printed: () => world.echoes('berlin'),
     ip: (line) => run(`ip -4 ${line}`),
     killTunnel: (device) => run(`ip link del ${device}`),
-    removePeers: (device) => run(`export D=${device}; nsenter -t $(pgrep -f "^wireguard-go $D") -m wg set $D peer $(nsenter -t $(pgrep -f "^wireguard-go $D") -m wg show $D peers) remove`),
+    removePeers: (device) =>
+      run(
+        `export D=${device}; nsenter -t $(pgrep -f "^wireguard-go $D") -m wg set $D peer $(nsenter -t $(pgrep -f "^wireguard-go $D") -m wg show $D peers) remove`,
+      ),
     tamperNft: () => run('nft add rule inet causeway forward accept'),
     stopForwarding: () => run('sysctl -qw net.ipv4.ip_forward=0'),
     stop: () => Promise.resolve(world.stop()),
@@ -89,7 +103,8 @@ describe.each([
   let box: Box
   let bare: string
   const berlin = configOf('berlin')
-  const set = (config: SiteConfig, prune = true, choices: readonly Choice[] = []): Promise<void> => box.driver.set(config, { prune, choices, keys: keysOf('berlin') })
+  const set = (config: SiteConfig, prune = true, choices: readonly Choice[] = []): Promise<void> =>
+    box.driver.set(config, { prune, choices, keys: keysOf('berlin') })
   const choice = (hop: Choice['hop']): Choice => ({ remote: 'frankfurt' as never, trafficClass: realtime, arrived: 'anywhere', hop })
   const codes = async (config = berlin): Promise<readonly string[]> => [...new Set((await box.driver.drift(config)).map((one) => one.code))].sort()
   const difference = (before: string, after: string): readonly string[] => {
@@ -136,7 +151,11 @@ describe.each([
     await set(configOf('berlin', { epochs: [0] }))
     const before = await box.state()
     await set(configOf('berlin', { epochs: [1] }), false)
-    expect(difference(before, await box.state()).filter((line) => line.startsWith('- ')).every((line) => line.includes('nexthop'))).toBe(true)
+    expect(
+      difference(before, await box.state())
+        .filter((line) => line.startsWith('- '))
+        .every((line) => line.includes('nexthop')),
+    ).toBe(true)
     expect(await box.state()).toContain('link cwe2u0u0p0 up')
     await set(configOf('berlin', { epochs: [1] }), true)
     expect(await box.state()).not.toContain('cwe2u0u0p0')
@@ -158,7 +177,10 @@ describe.each([
     box.printed()
     await box.driver.steer([choice(1)])
     expect(box.printed()).toHaveLength(1)
-    expect(difference(before, await box.state())).toMatchObject([expect.stringMatching(/^- -4 nexthop id \d+ dev cwe2u0u0p0 /), expect.stringMatching(/^\+ -4 nexthop id \d+ dev cwe2u1u0p0 /)])
+    expect(difference(before, await box.state())).toMatchObject([
+      expect.stringMatching(/^- -4 nexthop id \d+ dev cwe2u0u0p0 /),
+      expect.stringMatching(/^\+ -4 nexthop id \d+ dev cwe2u1u0p0 /),
+    ])
     await set(berlin)
     expect(box.printed()).toEqual([])
     expect(await codes()).toEqual([])
@@ -172,11 +194,15 @@ describe.each([
     await expect(box.driver.steer([choice(0)])).rejects.toThrow('D037 nothing was applied yet')
     await set(berlin)
     await expect(box.driver.steer([choice(9)])).rejects.toThrow('D036 the way to frankfurt for class realtime has no hop 9 that is ready')
-    await expect(box.driver.steer([{ ...choice(0), remote: 'oslo' as never }])).rejects.toThrow('D036 there is no way to oslo for class realtime (anywhere)')
+    await expect(box.driver.steer([{ ...choice(0), remote: 'oslo' as never }])).rejects.toThrow(
+      'D036 there is no way to oslo for class realtime (anywhere)',
+    )
     await expect(box.driver.rehandshake(tunnel('a', 'b'))).rejects.toThrow('D038 tunnel a--b is not in the configuration')
     await box.killTunnel('cwe2u1u0p0')
     const dublin: Choice = { ...choice(1), remote: 'dublin' as never }
-    await expect(box.driver.steer([choice(1), dublin])).rejects.toThrow(/^D035 nexthop \d+ could not be pointed to cwe2u1u0p0: .*Device does not exist/)
+    await expect(box.driver.steer([choice(1), dublin])).rejects.toThrow(
+      /^D035 nexthop \d+ could not be pointed to cwe2u1u0p0: .*Device does not exist/,
+    )
     expect(await box.state()).toMatch(/^-4 nexthop id \d+ dev cwe1u1u0p0 /m)
   })
 

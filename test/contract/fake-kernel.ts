@@ -70,7 +70,14 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
   const nexthops = new Map<number, { readonly family: Family; readonly dev: string }>()
   let routes: FakeRoute[] = []
   let rules: FakeRule[] = []
-  const sysctls = new Map([['net/ipv4/ip_forward', '0'], ['net/ipv6/conf/all/forwarding', '0'], ['net/ipv4/nexthop_compat_mode', '1'], ['net/ipv4/conf/all/rp_filter', '2'], ['net/ipv4/conf/all/src_valid_mark', '0'], ['net/ipv4/conf/all/send_redirects', '1']])
+  const sysctls = new Map([
+    ['net/ipv4/ip_forward', '0'],
+    ['net/ipv6/conf/all/forwarding', '0'],
+    ['net/ipv4/nexthop_compat_mode', '1'],
+    ['net/ipv4/conf/all/rp_filter', '2'],
+    ['net/ipv4/conf/all/src_valid_mark', '0'],
+    ['net/ipv4/conf/all/send_redirects', '1'],
+  ])
   let table = ''
   const processes = new Map<number, string>()
   let lastPid = 100
@@ -86,7 +93,8 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
     nexthops.delete(id)
     routes = routes.filter((route) => route.words['nhid'] !== String(id))
   }
-  const sameRoute = (a: FakeRoute, b: FakeRoute): boolean => a.family === b.family && a.to === b.to && a.words['table'] === b.words['table'] && a.words['metric'] === b.words['metric']
+  const sameRoute = (a: FakeRoute, b: FakeRoute): boolean =>
+    a.family === b.family && a.to === b.to && a.words['table'] === b.words['table'] && a.words['metric'] === b.words['metric']
 
   /** One line of a batch. */
   function ip(family: Family, line: string): string {
@@ -155,10 +163,19 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
   /** `route get TO from SRC iif DEV mark N`: rules by priority, longest prefix, then metric. */
   function lookup(family: Family, words: Words, to: Address): string {
     const ordered = rules.filter((rule) => rule.family === family).sort((a, b) => Number(a.words['priority']) - Number(b.words['priority']))
-    const connected = [...devices].flatMap(([dev, device]) => device.addresses.filter((at) => familyOf(at as Prefix) === family).map((at): FakeRoute => ({ family, unreachable: false, to: networkOf(at as AddressWithLength), words: { dev, table: 'main' } })))
+    const connected = [...devices].flatMap(([dev, device]) =>
+      device.addresses
+        .filter((at) => familyOf(at as Prefix) === family)
+        .map((at): FakeRoute => ({ family, unreachable: false, to: networkOf(at as AddressWithLength), words: { dev, table: 'main' } })),
+    )
     for (const { words: rule, unreachable } of ordered) {
       const [mark, mask] = (rule['fwmark'] ?? '0/0').split('/').map(Number)
-      if ((Number(words['mark']) & mask!) !== mark || (rule['iif'] !== undefined && rule['iif'] !== words['iif']) || (rule['from'] !== undefined && rule['from'] !== words['from'])) continue
+      if (
+        (Number(words['mark']) & mask!) !== mark ||
+        (rule['iif'] !== undefined && rule['iif'] !== words['iif']) ||
+        (rule['from'] !== undefined && rule['from'] !== words['from'])
+      )
+        continue
       if (unreachable) return ''
       const found = [...routes, ...connected]
         .filter((route) => route.family === family && route.words['table'] === rule['lookup'] && contains(route.to as Prefix, to))
@@ -176,46 +193,95 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
     if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show') return ok()
     if (line === 'swanctl --version') return fail('spawn swanctl ENOENT', 127)
     if (line === 'ip -j addr show') {
-      return ok(JSON.stringify([...devices].map(([ifname, device]) => ({ ifname, mtu: device.mtu, flags: device.up ? ['UP', 'LOWER_UP'] : [], addr_info: device.addresses.map((at) => ({ local: at.split('/')[0], prefixlen: lengthOf(at as Prefix), scope: 'global' })) }))))
+      return ok(
+        JSON.stringify(
+          [...devices].map(([ifname, device]) => ({
+            ifname,
+            mtu: device.mtu,
+            flags: device.up ? ['UP', 'LOWER_UP'] : [],
+            addr_info: device.addresses.map((at) => ({ local: at.split('/')[0], prefixlen: lengthOf(at as Prefix), scope: 'global' })),
+          })),
+        ),
+      )
     }
     if (/^ip -[46] -j route show default table main$/.test(line)) return ok(JSON.stringify(family === 4 ? mains : []))
-    if (/^ip -[46] -j nexthop show$/.test(line)) return ok(JSON.stringify([...nexthops].filter(([, hop]) => hop.family === family).map(([id, { dev }]) => ({ id, ...(dev === '' ? { blackhole: null } : { dev }), protocol: '67' }))))
+    if (/^ip -[46] -j nexthop show$/.test(line))
+      return ok(
+        JSON.stringify(
+          [...nexthops]
+            .filter(([, hop]) => hop.family === family)
+            .map(([id, { dev }]) => ({ id, ...(dev === '' ? { blackhole: null } : { dev }), protocol: '67' })),
+        ),
+      )
     if (/^ip -[46] -j route show table all proto 67$/.test(line)) {
-      return ok(JSON.stringify(routes.filter((route) => route.family === family).map(({ to, unreachable, words }) => ({
-        dst: to === '0.0.0.0/0' || to === '::/0' ? 'default' : to.replace(/\/(128|32)$/, ''),
-        ...(unreachable ? { type: 'unreachable', dev: 'lo' } : {}),
-        ...(words['table'] === 'main' ? {} : { table: words['table'] }),
-        ...(words['nhid'] === undefined ? {} : { nhid: Number(words['nhid']) }),
-        ...(words['dev'] === undefined ? {} : { dev: words['dev'] }),
-        ...(words['via'] === undefined ? {} : { gateway: words['via'] }),
-        ...(words['src'] === undefined ? {} : { prefsrc: words['src'] }),
-        ...(words['metric'] !== undefined ? { metric: Number(words['metric']) } : family === 6 ? { metric: 1024 } : {}),
-      }))))
+      return ok(
+        JSON.stringify(
+          routes
+            .filter((route) => route.family === family)
+            .map(({ to, unreachable, words }) => ({
+              dst: to === '0.0.0.0/0' || to === '::/0' ? 'default' : to.replace(/\/(128|32)$/, ''),
+              ...(unreachable ? { type: 'unreachable', dev: 'lo' } : {}),
+              ...(words['table'] === 'main' ? {} : { table: words['table'] }),
+              ...(words['nhid'] === undefined ? {} : { nhid: Number(words['nhid']) }),
+              ...(words['dev'] === undefined ? {} : { dev: words['dev'] }),
+              ...(words['via'] === undefined ? {} : { gateway: words['via'] }),
+              ...(words['src'] === undefined ? {} : { prefsrc: words['src'] }),
+              ...(words['metric'] !== undefined ? { metric: Number(words['metric']) } : family === 6 ? { metric: 1024 } : {}),
+            })),
+        ),
+      )
     }
     if (/^ip -[46] -j rule show$/.test(line)) {
-      return ok(JSON.stringify(rules.filter((rule) => rule.family === family).map(({ unreachable, words }) => ({
-        priority: Number(words['priority']), src: words['from'] ?? 'all', protocol: words['protocol'],
-        ...(words['fwmark'] === undefined ? {} : { fwmark: words['fwmark'].split('/')[0], fwmask: words['fwmark'].split('/')[1] }),
-        ...(words['iif'] === undefined ? {} : { iif: words['iif'] }),
-        ...(unreachable ? { action: 'unreachable' } : { table: words['lookup'] }),
-        ...(words['suppress_prefixlength'] === undefined ? {} : { suppress_prefixlen: 0 }),
-      }))))
+      return ok(
+        JSON.stringify(
+          rules
+            .filter((rule) => rule.family === family)
+            .map(({ unreachable, words }) => ({
+              priority: Number(words['priority']),
+              src: words['from'] ?? 'all',
+              protocol: words['protocol'],
+              ...(words['fwmark'] === undefined ? {} : { fwmark: words['fwmark'].split('/')[0], fwmask: words['fwmark'].split('/')[1] }),
+              ...(words['iif'] === undefined ? {} : { iif: words['iif'] }),
+              ...(unreachable ? { action: 'unreachable' } : { table: words['lookup'] }),
+              ...(words['suppress_prefixlength'] === undefined ? {} : { suppress_prefixlen: 0 }),
+            })),
+        ),
+      )
     }
-    if (line === 'nft -j list table inet causeway') return table === '' ? fail('No such file or directory', 1) : ok(JSON.stringify({ nftables: [{ metainfo: { version: '1.0.6' } }, { table: { family: 'inet', name: 'causeway', handle: lastPid, text: table } }] }))
+    if (line === 'nft -j list table inet causeway')
+      return table === ''
+        ? fail('No such file or directory', 1)
+        : ok(
+            JSON.stringify({
+              nftables: [{ metainfo: { version: '1.0.6' } }, { table: { family: 'inet', name: 'causeway', handle: lastPid, text: table } }],
+            }),
+          )
     if (line === 'nft -c -f -') return input.includes('not-nft') ? fail('/dev/stdin:7:3-9: Error: syntax error, unexpected string', 1) : ok()
     if (line === 'wg show all dump') {
-      return ok([...wireguards].flatMap(([name, wg]) => [[name, '(private)', wg.publicKey, wg.port, wg.mark].join('\t'), ...[...wg.peers].map(([key, peer]) => [name, key, '(none)', peer.endpoint || '(none)', peer.allowedIps, 0, 148, 92, peer.keepalive].join('\t'))]).join('\n'))
+      return ok(
+        [...wireguards]
+          .flatMap(([name, wg]) => [
+            [name, '(private)', wg.publicKey, wg.port, wg.mark].join('\t'),
+            ...[...wg.peers].map(([key, peer]) =>
+              [name, key, '(none)', peer.endpoint || '(none)', peer.allowedIps, 0, 148, 92, peer.keepalive].join('\t'),
+            ),
+          ])
+          .join('\n'),
+      )
     }
     if (/^wg show \S+ listen-port$/.test(line)) return wireguards.has(command[2]!) ? ok() : fail('No such device', 1)
     if (line.startsWith('ip link show dev ')) return devices.has(command.at(-1)!) ? ok() : fail('Device does not exist.', 1)
     if (/^ip -[46] -j -force -batch -$/.test(line)) {
       let stderr = ''
-      const answers = input.trim().split('\n').flatMap((question, index) => {
-        const [, , to, ...rest] = question.split(' ')
-        const dev = lookup(family, wordsOf(rest), to as Address)
-        if (dev === '') stderr += `RTNETLINK answers: No route to host\nCommand failed -:${index + 1}\n`
-        return dev === '' ? [] : [JSON.stringify([{ dst: to, dev }])]
-      })
+      const answers = input
+        .trim()
+        .split('\n')
+        .flatMap((question, index) => {
+          const [, , to, ...rest] = question.split(' ')
+          const dev = lookup(family, wordsOf(rest), to as Address)
+          if (dev === '') stderr += `RTNETLINK answers: No route to host\nCommand failed -:${index + 1}\n`
+          return dev === '' ? [] : [JSON.stringify([{ dst: to, dev }])]
+        })
       return { code: stderr === '' ? 0 : 1, stdout: answers.join('\n'), stderr }
     }
     throw new Error(`the fake kernel does not know "${line}"`)
@@ -242,14 +308,27 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
       wg.publicKey = publicKeyOf(setting(head, 'PrivateKey'))
       wg.port = Number(setting(head, 'ListenPort'))
       wg.mark = setting(head, 'FwMark')
-      wg.peers = new Map(sections.map((section) => [setting(section, 'PublicKey'), { endpoint: setting(section, 'Endpoint'), allowedIps: setting(section, 'AllowedIPs').replaceAll(', ', ','), keepalive: setting(section, 'PersistentKeepalive') }]))
+      wg.peers = new Map(
+        sections.map((section) => [
+          setting(section, 'PublicKey'),
+          {
+            endpoint: setting(section, 'Endpoint'),
+            allowedIps: setting(section, 'AllowedIPs').replaceAll(', ', ','),
+            keepalive: setting(section, 'PersistentKeepalive'),
+          },
+        ]),
+      )
       return ok()
     }
     if (line.startsWith('wg set ')) {
       const peers = wireguards.get(command[2]!)?.peers
       if (command[5] === 'remove') return peers?.delete(command[4]!) === true ? ok() : fail('No such peer', 1)
       const words = wordsOf(command.slice(5))
-      peers?.set(command[4]!, { endpoint: words['endpoint'] ?? '', allowedIps: words['allowed-ips'] ?? peers.get(command[4]!)!.allowedIps, keepalive: words['persistent-keepalive'] ?? peers.get(command[4]!)!.keepalive })
+      peers?.set(command[4]!, {
+        endpoint: words['endpoint'] ?? '',
+        allowedIps: words['allowed-ips'] ?? peers.get(command[4]!)!.allowedIps,
+        keepalive: words['persistent-keepalive'] ?? peers.get(command[4]!)!.keepalive,
+      })
       return ok()
     }
     if (line.startsWith('nft -f ')) {
@@ -343,7 +422,8 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
       address(device, address) {
         devices.set(device, { up: true, mtu: 1500, wireguard: false, addresses: address === '' ? [] : [address] })
         for (const key of [`net/ipv4/conf/${device}/rp_filter`, `net/ipv6/conf/${device}/accept_ra`]) sysctls.set(key, '1')
-        if (address.startsWith('100.')) mains.push({ dst: 'default', gateway: address.replace(/\d+\/\d+$/, '1'), dev: device, metric: 100 + mains.length })
+        if (address.startsWith('100.'))
+          mains.push({ dst: 'default', gateway: address.replace(/\d+\/\d+$/, '1'), dev: device, metric: 100 + mains.length })
       },
       ip(family, line) {
         const problem = ip(family, line)

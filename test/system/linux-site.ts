@@ -13,14 +13,18 @@ import { createRunner } from '#providers/linux/run.ts'
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
 const driver = createLinuxDriver({ stateDir: process.argv[2]!, echo: (echo) => say({ echo }) })
 const runner = createRunner()
-const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({ privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!) })
+const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({
+  privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!),
+})
 
 const methods = {
   features: () => driver.features(),
   inventory: () => driver.inventory(),
   check: (config: SiteConfig) => driver.check(config),
-  set: (config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly privateKeys: Readonly<Record<string, string>> }) =>
-    driver.set(config, { prune: how.prune, choices: how.choices, keys: keysOf(how.privateKeys) }),
+  set: (
+    config: SiteConfig,
+    how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly privateKeys: Readonly<Record<string, string>> },
+  ) => driver.set(config, { prune: how.prune, choices: how.choices, keys: keysOf(how.privateKeys) }),
   steer: (choices: readonly Choice[]) => driver.steer(choices),
   rehandshake: (tunnel: TunnelId) => driver.rehandshake(tunnel),
   counters: () => driver.counters(),

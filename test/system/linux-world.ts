@@ -58,16 +58,39 @@ function serve(): void {
     // WireGuard's sockets are files named by device, and every gateway has a cwh0s0p0.
     const enter = `mkdir -p /run/wireguard && mount --bind /run/wg-${site} /run/wireguard && exec "$0" "$@"`
     execFileSync('mkdir', ['-p', `/run/wg-${site}`])
-    const gateway = spawn('ip', ['netns', 'exec', site, 'unshare', '-m', 'sh', '-c', enter, process.execPath, fileURLToPath(new URL('linux-site.ts', import.meta.url)), `/run/state-${site}`], { stdio: ['pipe', 'pipe', 'inherit'] })
-    createInterface({ input: gateway.stdout! }).on('line', (line) => say({ ...(JSON.parse(line) as Message), site }))
+    const gateway = spawn(
+      'ip',
+      [
+        'netns',
+        'exec',
+        site,
+        'unshare',
+        '-m',
+        'sh',
+        '-c',
+        enter,
+        process.execPath,
+        fileURLToPath(new URL('linux-site.ts', import.meta.url)),
+        `/run/state-${site}`,
+      ],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    )
+    createInterface({ input: gateway.stdout }).on('line', (line) => say({ ...(JSON.parse(line) as Message), site }))
     gateways.set(site, gateway)
   }
   for (const site of Object.keys(sites)) start(site)
   createInterface({ input: process.stdin })
     .on('line', (line) => {
-      const { id, to, method, args } = JSON.parse(line) as { readonly id: number; readonly to: string; readonly method: string; readonly args: readonly string[] }
+      const { id, to, method, args } = JSON.parse(line) as {
+        readonly id: number
+        readonly to: string
+        readonly method: string
+        readonly args: readonly string[]
+      }
       if (method === 'run') {
-        execFile('ip', ['netns', 'exec', to, 'sh', '-c', args[0]!], (error, stdout, stderr) => say({ id, value: { code: error ? (typeof error.code === 'number' ? error.code : 1) : 0, stdout, stderr } }))
+        execFile('ip', ['netns', 'exec', to, 'sh', '-c', args[0]!], (error, stdout, stderr) =>
+          say({ id, value: { code: error ? (typeof error.code === 'number' ? error.code : 1) : 0, stdout, stderr } }),
+        )
       } else if (method === 'restart') {
         const gateway = gateways.get(to)!
         gateway.on('exit', () => {
@@ -82,7 +105,11 @@ function serve(): void {
 }
 
 export async function startWorld(): Promise<World> {
-  const world = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, fileURLToPath(import.meta.url)], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const world = spawn(
+    'setpriv',
+    ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, fileURLToPath(import.meta.url)],
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  )
   let trouble = ''
   world.stderr.setEncoding('utf8').on('data', (text: string) => {
     trouble += text

@@ -9,7 +9,11 @@ const names = ['dublin', 'frankfurt', 'berlin'] as const
 let world: World
 
 async function set(site: Name, config: SiteConfig, how: { readonly prune?: boolean; readonly choices?: readonly Choice[] } = {}): Promise<void> {
-  const keys = await Promise.all(config.interfaces.map(async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(site).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const))
+  const keys = await Promise.all(
+    config.interfaces.map(
+      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(site).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
+    ),
+  )
   await world.call(site, 'set', config, { prune: how.prune ?? true, choices: how.choices ?? [], privateKeys: Object.fromEntries(keys) })
 }
 /** Packets that came back of five. */
@@ -25,13 +29,19 @@ async function eventually(question: () => Promise<boolean>): Promise<boolean> {
   }
   return false
 }
-const received = async (site: Name, of: string): Promise<number> => (await world.call<readonly TunnelCounters[]>(site, 'counters')).find((one) => one.tunnel === of)!.rxBytes
-const choice = (remote: Name, hop: Choice['hop'], trafficClass = realtime): Choice => ({ remote: remote as never, trafficClass, arrived: 'anywhere', hop })
+const received = async (site: Name, of: string): Promise<number> =>
+  (await world.call<readonly TunnelCounters[]>(site, 'counters')).find((one) => one.tunnel === of)!.rxBytes
+const choice = (remote: Name, hop: Choice['hop'], trafficClass = realtime): Choice => ({
+  remote: remote as never,
+  trafficClass,
+  arrived: 'anywhere',
+  hop,
+})
 
 beforeAll(async () => {
   world = await startWorld()
   for (const site of names) await set(site, configOf(site))
-  expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5 && (await ping('b0', '10.2.10.10')) === 5)).toBe(true)
+  await eventually(async () => (await ping('b0', '10.3.10.10')) === 5 && (await ping('b0', '10.2.10.10')) === 5)
 })
 afterAll(() => world.stop())
 
@@ -45,7 +55,10 @@ describe('traffic', () => {
   })
 
   it('carries TCP to the allowed port only, with its segments clamped', async () => {
-    await world.run('f0', `(socat -T5 TCP-LISTEN:8443,fork,reuseaddr SYSTEM:'head -c 100000 /dev/zero' & socat TCP-LISTEN:8444,fork,reuseaddr SYSTEM:'echo no' &) >/dev/null 2>&1 </dev/null`)
+    await world.run(
+      'f0',
+      `(socat -T5 TCP-LISTEN:8443,fork,reuseaddr SYSTEM:'head -c 100000 /dev/zero' & socat TCP-LISTEN:8444,fork,reuseaddr SYSTEM:'echo no' &) >/dev/null 2>&1 </dev/null`,
+    )
     const answer = await world.run('b0', 'timeout 5 socat -u TCP:10.3.10.10:8443 - | wc -c')
     expect(answer.stdout.trim()).toBe('100000')
     expect((await world.run('b0', 'timeout 1 socat -u TCP:10.3.10.10:8444 - | wc -c')).stdout.trim()).toBe('0')
@@ -174,7 +187,8 @@ describe('trouble', () => {
 
   it('rehandshake brings a tunnel back to a hub that was recreated', async () => {
     const fiber = tunnel('berlin.fiber', 'frankfurt.isp-a')
-    const last = async (): Promise<number> => (await world.call<readonly TunnelCounters[]>('berlin', 'counters')).find((one) => one.tunnel === fiber)!.lastHandshake
+    const last = async (): Promise<number> =>
+      (await world.call<readonly TunnelCounters[]>('berlin', 'counters')).find((one) => one.tunnel === fiber)!.lastHandshake
     await world.run('frankfurt', 'ip link del cwh0s0p0')
     await set('frankfurt', configOf('frankfurt'))
     await world.call('berlin', 'rehandshake', fiber)
@@ -189,7 +203,9 @@ describe('wiping', () => {
     expect(await world.call('berlin', 'state')).toMatch(/^(address 100\.64\.\d\.2\/24 dev wan\d\n)+$/)
     expect((await world.run('berlin', 'nft list tables')).stdout).toBe('')
     expect((await world.run('berlin', 'ip rule | wc -l; ip -6 rule | wc -l')).stdout).toBe('3\n2\n')
-    expect((await world.run('berlin', 'sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.nexthop_compat_mode')).stdout).toBe('0\n0\n1\n')
+    expect((await world.run('berlin', 'sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.nexthop_compat_mode')).stdout).toBe(
+      '0\n0\n1\n',
+    )
     expect((await world.run('berlin', 'ls /run/wg-berlin; ls /run/state-berlin')).stdout).toBe('')
     expect((await world.run('berlin', 'pgrep -f "^wireguard-go cwe"')).stdout).toBe('')
   })

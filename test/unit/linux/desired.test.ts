@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { NodeId, SiteConfig } from '#src/fabric/fabric.ts'
-import { chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
+import { choicesBy, chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
 import { nexthopIds } from '#providers/linux/scheme.ts'
 import { cameras, configOf, type Name, publicKeyFor, realtime, usual } from './network.ts'
@@ -21,17 +21,21 @@ export const situations: Record<Name, Pick<Situation, 'interfaces' | 'defaults'>
 }
 function wanted(site: Name, config: SiteConfig = configOf(site), more: Partial<Situation> = {}): Desired {
   const publicKeys = new Map(config.interfaces.map((one) => [one.device, publicKeyFor(site, { interface: one.id, linkEpoch: one.linkEpoch })]))
-  return desired(config, { ...situations[site], publicKeys, choices: [], keptPorts: [], ...more })
+  return desired(config, { ...situations[site], publicKeys, choices: new Map(), keptPorts: [], ...more })
 }
 /** Keys are random: named by who holds them. */
 function readable(site: Name, state: Desired): string {
   let out = text(state)
   for (const name of ['berlin', 'dublin', 'frankfurt'] as const) {
-    for (const one of configOf(name, { epochs: [0, 1] }).interfaces) out = out.replaceAll(publicKeyFor(name, { interface: one.id, linkEpoch: one.linkEpoch }), `<${name} ${one.device}>`)
+    for (const one of configOf(name, { epochs: [0, 1] }).interfaces)
+      out = out.replaceAll(publicKeyFor(name, { interface: one.id, linkEpoch: one.linkEpoch }), `<${name} ${one.device}>`)
   }
   return `# ${site}\n${out}\n${state.sysctls.map(({ key, value }) => `sysctl ${key} = ${value}\n`).join('')}\n${state.nft}`
 }
-const routesOf = (state: Desired, table: number | 'main'): readonly string[] => text({ ...state, links: [], addresses: [], nexthops: [], rules: [], routes: state.routes.filter((route) => route.table === table) }).trim().split('\n')
+const routesOf = (state: Desired, table: number | 'main'): readonly string[] =>
+  text({ ...state, links: [], addresses: [], nexthops: [], rules: [], routes: state.routes.filter((route) => route.table === table) })
+    .trim()
+    .split('\n')
 
 describe('the wanted kernel', () => {
   it.each(['berlin', 'frankfurt'] as const)('of %s is this', async (site) => {
@@ -41,7 +45,10 @@ describe('the wanted kernel', () => {
   it('is the same for the same config, and names every object once', () => {
     const [once, again] = [wanted('frankfurt'), wanted('frankfurt')]
     expect(again).toEqual(once)
-    const lines = text(once).trim().split('\n').filter((line) => !line.startsWith('  peer'))
+    const lines = text(once)
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('  peer'))
     expect(new Set(lines).size).toBe(lines.length)
   })
 })
@@ -49,7 +56,10 @@ describe('the wanted kernel', () => {
 describe('uplinks', () => {
   it('without a lease have only the unreachable, so that tunnels never leave by another uplink', () => {
     const state = wanted('berlin', undefined, { interfaces: [os('wan0'), os('wan1', ['100.64.2.2/24'], '100.64.2.1'), os('lan0'), os('lan1')] })
-    expect(routesOf(state, 7700)).toEqual(['-4 route unreachable 0.0.0.0/0 metric 4096 table 7700 proto 67', '-6 route unreachable ::/0 metric 4096 table 7700 proto 67'])
+    expect(routesOf(state, 7700)).toEqual([
+      '-4 route unreachable 0.0.0.0/0 metric 4096 table 7700 proto 67',
+      '-6 route unreachable ::/0 metric 4096 table 7700 proto 67',
+    ])
   })
 
   it('on a point-to-point link have a default route without a router', () => {
@@ -69,21 +79,21 @@ describe('a group', () => {
   const group = config.groups.find((one) => one.remote === ('frankfurt' as NodeId) && one.trafficClass === realtime)!
 
   it('starts on its first hop that is ready', () => {
-    expect(chosenDevice(config, group, [])).toBe('cwe2u0u0p0')
+    expect(chosenDevice(config, group, choicesBy([]))).toBe('cwe2u0u0p0')
     const waiting = { ...config, tunnels: config.tunnels.filter((one) => one.id !== group.via[0]!.tunnel) }
-    expect(chosenDevice(waiting, group, [])).toBe('cwe2u1u0p0')
+    expect(chosenDevice(waiting, group, choicesBy([]))).toBe('cwe2u1u0p0')
   })
   it('goes where it is steered, or nowhere', () => {
-    expect(chosenDevice(config, group, [{ ...group, hop: 1 }])).toBe('cwe2u1u0p0')
-    expect(chosenDevice(config, group, [{ ...group, hop: 'unreachable' }])).toBe('')
-    expect(chosenDevice(config, group, [{ ...group, trafficClass: usual, hop: 1 }])).toBe('cwe2u0u0p0')
+    expect(chosenDevice(config, group, choicesBy([{ ...group, hop: 1 }]))).toBe('cwe2u1u0p0')
+    expect(chosenDevice(config, group, choicesBy([{ ...group, hop: 'unreachable' }]))).toBe('')
+    expect(chosenDevice(config, group, choicesBy([{ ...group, trafficClass: usual, hop: 1 }]))).toBe('cwe2u0u0p0')
   })
   it('stays on the older link epoch until the config drops it', () => {
-    expect(chosenDevice(configOf('berlin', { epochs: [0, 1] }), group, [])).toBe('cwe2u0u0p0')
-    expect(chosenDevice(configOf('berlin', { epochs: [1] }), group, [])).toBe('cwe2u0u0p1')
+    expect(chosenDevice(configOf('berlin', { epochs: [0, 1] }), group, choicesBy([]))).toBe('cwe2u0u0p0')
+    expect(chosenDevice(configOf('berlin', { epochs: [1] }), group, choicesBy([]))).toBe('cwe2u0u0p1')
   })
   it('that `never` has emptied is unreachable', () => {
-    expect(chosenDevice(config, { ...group, via: [] }, [])).toBe('')
+    expect(chosenDevice(config, { ...group, via: [] }, choicesBy([]))).toBe('')
   })
   it('has an id that another site does not move', () => {
     const key = (remote: string) => ({ remote: remote as NodeId, trafficClass: usual, arrived: 'anywhere', family: 4 as const })
@@ -109,9 +119,13 @@ describe('a LAN', () => {
     expect(state.nexthops).toEqual(wanted('berlin').nexthops)
     expect(state.nft).toBe(wanted('berlin').nft)
   })
-  it('of another segment is not the source of a segment\'s own packets', () => {
+  it("of another segment is not the source of a segment's own packets", () => {
     const state = wanted('berlin')
     expect(configOf('berlin').lans[1]!.segment).toBe(cameras)
-    expect(routesOf(state, 7901).filter((line) => line.includes('nhid')).every((line) => line.includes('src 10.1.10.1 '))).toBe(true)
+    expect(
+      routesOf(state, 7901)
+        .filter((line) => line.includes('nhid'))
+        .every((line) => line.includes('src 10.1.10.1 ')),
+    ).toBe(true)
   })
 })

@@ -8,20 +8,32 @@ import { configOf, inference, realtime, rules, tcp } from './network.ts'
 const base = configOf('berlin')
 const chain = (text: string, name: string): readonly string[] => {
   const from = text.indexOf(`chain ${name} {`)
-  return text.slice(from, text.indexOf('\n\t}', from)).split('\n').slice(1).map((line) => line.trim())
+  return text
+    .slice(from, text.indexOf('\n\t}', from))
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim())
 }
 const withRule = (change: Partial<Rule>): string => ruleset({ ...base, rules: [{ ...rules[0]!, ...change }] }, [])
 
 describe('allows', () => {
   it('are narrowed to the pairs of which this site owns an end', () => {
-    expect(chain(ruleset(base, []), 'owner')[0]).toBe('ct original ip saddr 10.1.10.0/24 ct original ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto icmp accept')
+    expect(chain(ruleset(base, []), 'owner')[0]).toBe(
+      'ct original ip saddr 10.1.10.0/24 ct original ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto icmp accept',
+    )
   })
   it.each([
     [[tcp(8443)], ['meta l4proto tcp ct original proto-dst 8443 accept']],
     [[tcp(443), tcp(8443)], ['meta l4proto tcp ct original proto-dst { 443, 8443 } accept']],
     [[{ protocol: 'udp' as const, from: 5004, to: 5010 }], ['meta l4proto udp ct original proto-dst 5004-5010 accept']],
     [[{ protocol: 'tcp' as const, from: 0, to: 65535 }], ['meta l4proto tcp accept']],
-    [[{ protocol: 'tcp' as const, from: 10, to: 20 }, { protocol: 'tcp' as const, from: 15, to: 30 }], ['meta l4proto tcp ct original proto-dst 10-30 accept']],
+    [
+      [
+        { protocol: 'tcp' as const, from: 10, to: 20 },
+        { protocol: 'tcp' as const, from: 15, to: 30 },
+      ],
+      ['meta l4proto tcp ct original proto-dst 10-30 accept'],
+    ],
     [[{ protocol: 'any' as const, from: 0, to: 65535 }], ['accept']],
     [[], []],
   ])('with ports %j match %j', (ports, ends) => {
@@ -41,15 +53,24 @@ describe('allows', () => {
 })
 
 describe('transit', () => {
-  const transits = (pairs: readonly (readonly [string, string])[]): string => ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ a: prefix(a), b: prefix(b) })) }, [])
+  const transits = (pairs: readonly (readonly [string, string])[]): string =>
+    ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ a: prefix(a), b: prefix(b) })) }, [])
   it('is a set of pairs, both directions', () => {
     expect(transits([['10.4.0.0/24', '10.5.0.0/24']])).toContain('elements = { 10.4.0.0/24 . 10.5.0.0/24, 10.5.0.0/24 . 10.4.0.0/24 }')
   })
   it('drops a pair that another one holds', () => {
-    expect(transits([['10.4.0.0/16', '10.5.0.0/16'], ['10.4.1.0/24', '10.5.1.0/24']])).not.toContain('10.4.1.0/24')
+    expect(
+      transits([
+        ['10.4.0.0/16', '10.5.0.0/16'],
+        ['10.4.1.0/24', '10.5.1.0/24'],
+      ]),
+    ).not.toContain('10.4.1.0/24')
   })
   it('writes crossing pairs as rules, because nft refuses them in one set', () => {
-    const text = transits([['10.4.0.0/16', '10.5.1.0/24'], ['10.4.1.0/24', '10.5.0.0/16']])
+    const text = transits([
+      ['10.4.0.0/16', '10.5.1.0/24'],
+      ['10.4.1.0/24', '10.5.0.0/16'],
+    ])
     expect(chain(text, 'forward')).toContain('iifname "cw*" oifname "cw*" ip saddr 10.4.1.0/24 ip daddr 10.5.0.0/16 accept')
     expect(chain(text, 'tunnel')).toContain('ip saddr 10.4.1.0/24 ip daddr 10.5.0.0/16 notrack accept')
   })
@@ -58,7 +79,11 @@ describe('transit', () => {
 describe('the ruleset', () => {
   it('drops by default and lets nothing in or out by an uplink', () => {
     const forward = chain(ruleset(base, []), 'forward')
-    expect(forward.slice(0, 3)).toEqual(['type filter hook forward priority filter; policy drop;', 'iifname { "wan0", "wan1" } counter drop', 'oifname { "wan0", "wan1" } counter drop'])
+    expect(forward.slice(0, 3)).toEqual([
+      'type filter hook forward priority filter; policy drop;',
+      'iifname { "wan0", "wan1" } counter drop',
+      'oifname { "wan0", "wan1" } counter drop',
+    ])
     expect(chain(ruleset(base, []), 'input')[0]).toContain('policy drop')
   })
   it('keeps the ports of tunnels that are about to go', () => {
@@ -70,7 +95,12 @@ describe('the ruleset', () => {
 })
 
 it('cover: the same addresses, without overlap, whatever the prefixes', () => {
-  const some = fc.array(fc.record({ value: fc.bigInt(0n, 0xffffffffn), length: fc.integer({ min: 4, max: 32 }) }).map(({ value, length }) => prefixFromBits(4, value, length)), { maxLength: 30 })
+  const some = fc.array(
+    fc
+      .record({ value: fc.bigInt(0n, 0xffffffffn), length: fc.integer({ min: 4, max: 32 }) })
+      .map(({ value, length }) => prefixFromBits(4, value, length)),
+    { maxLength: 30 },
+  )
   fc.assert(
     fc.property(some, (prefixes) => {
       const kept = cover(prefixes)
