@@ -1,5 +1,5 @@
 /** How a bounded workflow moves other sites: it asks their entities by signal and waits for their answers. */
-import { condition, getExternalWorkflowHandle, setHandler, workflowInfo } from '@temporalio/workflow'
+import { condition, getExternalWorkflowHandle, setHandler, sleep, workflowInfo } from '@temporalio/workflow'
 import { assignSignal, siteDoneSignal, siteWorkflowId } from './contract.ts'
 import type { AssignRequest, SiteDone } from './contract.ts'
 
@@ -17,10 +17,24 @@ export function assigner(operationId: string): Assign {
     const asking = sites.map(async (site): Promise<SiteDone> => {
       asked += 1
       const commandId = `${runId}/${asked}`
-      await getExternalWorkflowHandle(siteWorkflowId(site)).signal(assignSignal, { commandId, operationId, replyTo: workflowId, ...want })
+      if (!(await told(site, { commandId, operationId, replyTo: workflowId, ...want }))) return { commandId, site, outcome: 'lagging', triple: null, why: 'its workflow does not run' }
       await condition(() => answers.has(commandId))
       return answers.get(commandId) as SiteDone
     })
     return await Promise.all(asking)
   }
+}
+
+const tries = 20
+/** After Temporal was lost the entities are started again one by one: the one that is asked may come a moment later. */
+async function told(site: string, request: AssignRequest): Promise<boolean> {
+  for (let count = 1; count <= tries; count += 1) {
+    try {
+      await getExternalWorkflowHandle(siteWorkflowId(site)).signal(assignSignal, request)
+      return true
+    } catch {
+      await sleep(500)
+    }
+  }
+  return false
 }

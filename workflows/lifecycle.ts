@@ -42,7 +42,7 @@ const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteS
   QUARANTINED: { invited: 'INVITED', decommissioning: 'DECOMMISSIONING' },
   ENROLLED: { provisioning: 'PROVISIONING', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   PROVISIONING: { provisioned: 'ACTIVE', unprovisioned: 'ENROLLED', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
-  ACTIVE: { changing: 'CHANGING', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  ACTIVE: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   CHANGING: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   DECOMMISSIONING: { retired: 'RETIRED' },
   RETIRED: { declared: 'DECLARED' },

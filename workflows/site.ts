@@ -36,7 +36,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   let factsDue: number | null = null
   /** Read the row: at the start, and whenever something may have moved it. */
   let look = true
-  let view: SiteView = { state: 'DECLARED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, claim: null, leaving: null }
+  let view: SiteView = { state: 'DECLARED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, noted: null, claim: null, leaving: null }
   let child: 'none' | 'onboard' | 'decommission' = 'none'
   let onboarded: OnboardResult | null = null
   let failures = carried?.failures ?? 0
@@ -116,6 +116,20 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     }
   }
 
+  /** What became of the assigned bundle, and whether the paths that were missing have come up since. */
+  const note = async () => {
+    const { state, assigned, confirmed, failed, noted } = view
+    if (assigned === null || (state !== 'ACTIVE' && state !== 'CHANGING')) return
+    const kept = confirmed !== null && compare(confirmed, assigned) >= 0
+    const lost = failed !== null && compare(failed.triple, assigned) >= 0
+    if (lost && (state === 'CHANGING' || noted !== 'held')) await rows.moveSite({ site, event: 'held', why: failed.why })
+    else if (kept && (state === 'CHANGING' || noted === 'held')) await rows.moveSite({ site, event: 'changed', why: '' })
+    else if (kept && noted === 'yellow') {
+      const { expected, up } = await rows.readProvisioning({ site })
+      if (up.length === expected.length) await rows.moveSite({ site, event: 'changed', why: '' })
+    }
+  }
+
   const stage = async (requests: readonly AssignRequest[]) => {
     const wanted = requests.map((request) => request.generation).filter((generation) => generation !== null)
     const operationId = requests.at(-1)?.operationId ?? null
@@ -144,10 +158,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       await rows.moveSite({ site, event: 'expired', why: '' })
       look = true
     }
-    if (view.state === 'CHANGING' && waiting === null && assigns.length === 0 && view.assigned !== null) {
-      if (view.confirmed !== null && compare(view.confirmed, view.assigned) >= 0) await rows.moveSite({ site, event: 'changed', why: '' })
-      else if (view.failed !== null && compare(view.failed.triple, view.assigned) >= 0) await rows.moveSite({ site, event: 'held', why: view.failed.why })
-    }
+    if (waiting === null && assigns.length === 0) await note()
     if (child === 'none' && view.state === 'DECOMMISSIONING' && view.leaving !== null && Date.now() >= againAt) void startDecommission(view.leaving)
     if (onboarded !== null && child === 'none') {
       const result: OnboardResult = onboarded

@@ -34,7 +34,14 @@ export async function startWorker({ address, namespace, deps, cache, interceptor
     await connection.close()
     throw error
   })
-  const done = worker.run().finally(() => connection.close())
+  const run = async () => {
+    try {
+      await worker.run()
+    } finally {
+      await connection.close()
+    }
+  }
+  const done = run()
   return {
     done,
     close: async () => {

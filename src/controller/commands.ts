@@ -62,7 +62,7 @@ export async function createCommands({ address, namespace, timing = defaultTimin
       throw forPeople(error, address)
     }
   }
-  const signal = async <Args extends unknown[]>(site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: Args): Promise<void> => {
+  const signal = async (site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: unknown[]): Promise<void> => {
     try {
       await client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args })
     } catch (error) {

@@ -109,11 +109,13 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
     for (const { site, report, at } of sorted) {
       const before = await sites.lock(tx, site)
       if (!before) continue
-      const pathsBefore = settled.includes(before.state) ? [] : await paths.ofSite(tx, site)
+      // A site with a finding about its paths waits for them as well.
+      const waits = !settled.includes(before.state) || before.finding?.code === 'C091'
+      const pathsBefore = waits ? await paths.ofSite(tx, site) : []
       await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), at })
       const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
-      if (moved(before, report) || (!settled.includes(before.state) && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)
+      if (moved(before, report) || (waits && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)
     }
     await paths.replace(tx, sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })))
     return wake

@@ -1,4 +1,5 @@
 /** Bundles and onboarding: what a site should run, and how far it has come. */
+import { ApplicationFailure } from '@temporalio/activity'
 import { bundles, events, facts, generations, network, operations, paths, sites } from '#src/controller/store/index.ts'
 import type { Db } from '#src/controller/store/index.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
@@ -6,7 +7,6 @@ import type { Fabric, Fact, SiteId, Triple } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { OnboardResult } from '../onboard.ts'
-import { ApplicationFailure } from '@temporalio/activity'
 import { type Deps, finding } from './context.ts'
 import { move } from './sites.ts'
 
@@ -136,7 +136,7 @@ async function shared(db: Db, row: SiteRow, rows: ReadonlyMap<string, SiteRow>):
     if (tunnels === undefined) {
       const confirmed = rows.get(remote)?.confirmed ?? null
       const bundle = confirmed === null ? undefined : await bundles.get(db, remote, confirmed)
-      tunnels = new Set(bundle?.config.tunnels.map((tunnel) => tunnel.id as string))
+      tunnels = new Set(bundle?.config.tunnels.map(({ id }): string => id))
       far.set(remote, tunnels)
     }
     if (tunnels.has(id)) found.push(id)

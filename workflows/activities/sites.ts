@@ -19,6 +19,8 @@ export interface SiteView {
   readonly pendingUntil: number | null
   readonly online: boolean
   readonly tokenEnds: number | null
+  /** What the site's finding is about: a bundle that the box did not keep (held), or paths that did not come up (yellow). */
+  readonly noted: 'held' | 'yellow' | null
   /** A claim that was stored, and whose signal may have been lost. */
   readonly claim: string | null
   /** A decommissioning that is under way. */
@@ -31,7 +33,7 @@ export function siteActivities(deps: Deps) {
     async readSite({ site }: Of): Promise<SiteView> {
       const { db } = store
       const row = await sites.get(db, site)
-      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, claim: null, leaving: null }
+      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, noted: null, claim: null, leaving: null }
       const { commit } = row
       return {
         state: row.state as SiteState,
@@ -41,6 +43,7 @@ export function siteActivities(deps: Deps) {
         pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
         online: row.last_seen !== null && Date.now() - row.last_seen.getTime() < deps.offlineAfter,
         tokenEnds: row.state === 'INVITED' ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
+        noted: row.finding?.code === 'C089' ? 'held' : row.finding?.code === 'C091' ? 'yellow' : null,
         claim: await unheard(row),
         leaving: row.state === 'DECOMMISSIONING' ? await leaving(site) : null,
       }

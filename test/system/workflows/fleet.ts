@@ -35,11 +35,11 @@ const everyMs = 25
 export function startFleet(store: Store, commands: () => Commands): Fleet {
   const gateways = new Map<string, Gateway & { tick(): Promise<void> }>()
   const privateKeys: string[] = []
-  let stopped = false
+  const stopping = new AbortController()
   const signalled = (work: Promise<void>) => work.catch(() => {})
 
   const loop = (async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       for (const gateway of gateways.values()) await gateway.tick()
       await new Promise((resolve) => setTimeout(resolve, everyMs))
     }
@@ -54,7 +54,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       return made
     },
     stop: async () => {
-      stopped = true
+      stopping.abort()
       await loop
     },
   }

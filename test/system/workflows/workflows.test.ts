@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Problem } from '#src/controller/problem.ts'
 import { claims, facts, generations, operations, sites, tokens } from '#src/controller/store/index.ts'
+import type { Fact, InterfaceId, SiteId } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, fourClasses, frankfurt, madrid, network, oslo } from '#test/unit/compile/networks.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
@@ -99,7 +100,7 @@ test('a change rolls hubs first, one after another, then the canary, then the re
   expect(applied.state).toBe('succeeded')
   await settled(['berlin', 'dublin', 'frankfurt', 'madrid'], 2)
   expect(order).toEqual(['dublin', 'frankfurt', 'berlin', 'madrid'])
-  for (const [site, { tried }] of world.fleet.gateways) expect(tried.slice(before.get(site)), site).toEqual([{ triple: { term: 1, generation: 2, revision: 0 }, outcome: 'confirmed' }])
+  for (const [site, { tried }] of world.fleet.gateways) expect({ site, tried: tried.slice(before.get(site)) }).toEqual({ site, tried: [{ triple: { term: 1, generation: 2, revision: 0 }, outcome: 'confirmed' }] })
 })
 
 test('a plan on an older generation is refused and the queue goes on', async () => {
@@ -157,6 +158,23 @@ test('while a site is PENDING its assignment does not move', async () => {
   expect(pendings).toEqual([])
 })
 
+test('a revision that a gateway does not keep is noted, and the next one that it keeps clears the note', async () => {
+  const hubKey = async (publicKey: string) => {
+    const fact: Fact = { kind: 'key', site: 'frankfurt' as SiteId, interface: 'hub:isp-a/s0' as InterfaceId, linkEpoch: 0, publicKey }
+    await world.store.transaction((tx) => facts.put(tx, [fact]))
+    await world.commands().facts('berlin')
+  }
+  const { generation, revision } = (await row('berlin')).assigned ?? { generation: 0, revision: 0 }
+  gateway('berlin').reject(() => 'the probes stayed silent')
+  await hubKey('another key')
+  await world.until('berlin has a finding', async () => (await row('berlin')).finding !== null)
+  expect(await row('berlin')).toMatchObject({ state: 'ACTIVE', assigned: { generation, revision: revision + 1 }, confirmed: { generation, revision }, finding: { code: 'C089', says: 'the probes stayed silent (A40)' } })
+  gateway('berlin').reject(() => null)
+  await hubKey('a third key')
+  await world.until('berlin has no finding', async () => (await row('berlin')).finding === null)
+  expect(await row('berlin')).toMatchObject({ state: 'ACTIVE', confirmed: { generation, revision: revision + 2 } })
+})
+
 test('a plan that leaves out an enrolled site is refused', async () => {
   const refused = await world.ended(await world.apply(network({ sites: [berlin, dublin, frankfurt, madrid] })))
   expect(refused).toMatchObject({ state: 'failed', findings: [{ code: 'C085', says: 'the plan no longer names oslo, whose gateway is enrolled' }] })
@@ -191,7 +209,8 @@ test('a claim whose signal was lost is heard at the next start', async () => {
     await tokens.redeem(tx, claim.tokenId, claim.id)
   })
   await world.reopen()
-  await world.until('tokyo is enrolled', async () => (await row('tokyo')).device === claim.thumbprint)
+  await world.until('tokyo has a device', async () => (await row('tokyo')).device !== null)
+  expect((await row('tokyo')).device).toBe(claim.thumbprint)
 })
 
 async function approveWith(fingerprint: string) {
