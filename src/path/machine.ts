@@ -333,7 +333,10 @@ function over(path: Path, sla: Sla, loss: number, share: number): boolean {
 
 function degrade(watch: ClassWatch, at: number): void {
   const quietHours = Math.floor((at - watch.flappedAt) / flapMemoryMs)
-  watch.holdMs = watch.flappedAt === Number.NEGATIVE_INFINITY ? cleanHoldMs : Math.min(longestHoldMs, Math.max(cleanHoldMs, (watch.holdMs * 2) / 2 ** Math.min(quietHours, 16)))
+  watch.holdMs =
+    watch.flappedAt === Number.NEGATIVE_INFINITY
+      ? cleanHoldMs
+      : Math.min(longestHoldMs, Math.max(cleanHoldMs, (watch.holdMs * 2) / 2 ** Math.min(quietHours, 16)))
   watch.flappedAt = at
   watch.degraded = true
   watch.cleanSince = Number.NaN

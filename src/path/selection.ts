@@ -62,7 +62,14 @@ export function select(group: Group, health: HealthOf, sla: Sla, current: number
  * The end that doesn't decide (a hub towards its edges, the higher id between hubs) uses the tunnel that the decider
  * announced for the class if it works here, else chooses for itself.
  */
-export function follow(group: Group, health: HealthOf, sla: Sla, current: number | 'unreachable', now: number, announced: TunnelId | undefined): Selection {
+export function follow(
+  group: Group,
+  health: HealthOf,
+  sla: Sla,
+  current: number | 'unreachable',
+  now: number,
+  announced: TunnelId | undefined,
+): Selection {
   const hop = announced === undefined ? -1 : group.via.findIndex((one) => one.tunnel === announced)
   if (hop >= 0) {
     const of = health(group.via[hop]!.tunnel)
@@ -100,7 +107,14 @@ export const isHeld = (hold: LagHold, now: number): boolean => now < hold.until
 /** The far end's view counts as much as ours: an asymmetric black hole answers nobody there. */
 const isUsable = (of: HopHealth): boolean => (of.state === 'UP' || of.state === 'DEGRADED') && of.remoteState !== 'DOWN'
 
-function inStage(via: readonly Hop[], health: HealthOf, sla: Sla, current: number | 'unreachable', now: number, usable: readonly number[]): Selection {
+function inStage(
+  via: readonly Hop[],
+  health: HealthOf,
+  sla: Sla,
+  current: number | 'unreachable',
+  now: number,
+  usable: readonly number[],
+): Selection {
   const here = current !== 'unreachable' && usable.includes(current) ? current : undefined
   const stage = current === 'unreachable' ? firstStage(via, usable) : returnStage(via, health, now, usable, current)
   const candidates = stage.filter((i) => health(via[i]!.tunnel)!.state === 'UP')
@@ -113,7 +127,10 @@ function inStage(via: readonly Hop[], health: HealthOf, sla: Sla, current: numbe
   }
   let best = stage[0]!
   for (const i of stage) if (badness(health(via[i]!.tunnel)!, sla) < badness(health(via[best]!.tunnel)!, sla)) best = i
-  const stays = here !== undefined && stage.includes(here) && badness(health(via[here]!.tunnel)!, sla) <= badness(health(via[best]!.tunnel)!, sla) * (1 + hysteresis)
+  const stays =
+    here !== undefined &&
+    stage.includes(here) &&
+    badness(health(via[here]!.tunnel)!, sla) <= badness(health(via[best]!.tunnel)!, sla) * (1 + hysteresis)
   return { hop: stays ? here : best, reason: 'best-of-worst' }
 }
 

@@ -27,7 +27,13 @@ export interface TimingQuestion {
 }
 
 const timing = (intervalMs: number): ProbeTiming => ({ intervalMs, multiplier })
-const fixed = { active: timing(activeMs), standby: timing(standbyMs), metered: timing(meteredMs), meteredAlert: timing(meteredAlertMs), search: timing(searchMs) }
+const fixed = {
+  active: timing(activeMs),
+  standby: timing(standbyMs),
+  metered: timing(meteredMs),
+  meteredAlert: timing(meteredAlertMs),
+  search: timing(searchMs),
+}
 
 /** Interval and multiplier of a path in its present state and role. Doubles every 30 s while nobody answers. */
 export function timingFor(of: TimingQuestion): ProbeTiming {

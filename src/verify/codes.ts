@@ -37,7 +37,11 @@ export const verifyCodes: readonly CodePage[] = [
     'allow:\n  - cameras -> training\nexpect:\n  - isolate: cameras -> training',
     'expect:\n  - isolate: cameras -> training',
   ),
-  page('V012', 'a shared LAN can not be kept apart', 'Hosts in one LAN reach each other without their gateway, so nothing that it does keeps them apart. Give each group its own segment, with its own interface and prefix.'),
+  page(
+    'V012',
+    'a shared LAN can not be kept apart',
+    'Hosts in one LAN reach each other without their gateway, so nothing that it does keeps them apart. Give each group its own segment, with its own interface and prefix.',
+  ),
   page(
     'V013',
     'isolated one way only',
@@ -45,9 +49,17 @@ export const verifyCodes: readonly CodePage[] = [
     'allow:\n  - training -> cameras\nexpect:\n  - isolate: cameras -> training',
     'expect:\n  - isolate: cameras -> training\n  - isolate: training -> cameras',
   ),
-  page('V020', 'packets can go round', 'Some choice of hops sends packets back to a node where they were. Split horizon between hubs makes that impossible, so the compiler did something wrong: report it.'),
+  page(
+    'V020',
+    'packets can go round',
+    'Some choice of hops sends packets back to a node where they were. Split horizon between hubs makes that impossible, so the compiler did something wrong: report it.',
+  ),
   page('V021', 'a route to a stranger', 'A route leads to a node that does not own the prefix. The compiler did something wrong: report it.'),
-  page('V022', 'a route that a class can not use', 'Each (remote, class) has a group of hops that its routes refer to, and here one is missing. The compiler did something wrong: report it.'),
+  page(
+    'V022',
+    'a route that a class can not use',
+    'Each (remote, class) has a group of hops that its routes refer to, and here one is missing. The compiler did something wrong: report it.',
+  ),
   page(
     'V023',
     'a class without any path',
@@ -55,11 +67,41 @@ export const verifyCodes: readonly CodePage[] = [
     'classes:\n  bulk: { never: metered } # at a site that has only lte',
     'classes:\n  bulk: { avoid: metered }',
   ),
-  page('V024', 'one address, two owners', 'Two LANs overlap, so an address in both would have two owners. Every overlay address belongs to one LAN of one site: renumber one of them.'),
-  page('V025', 'one prefix behind two peers', 'Two peers of one WireGuard interface would claim the same prefix, and WireGuard silently gives it to the last one. The compiler did something wrong: report it.'),
-  page('V026', 'the MTU does not fit', 'A tunnel over a line of 1500 bytes carries 1440 inside IPv4 and 1420 inside IPv6, and IPv6 in it needs 1280. One MTU holds for the whole overlay, so that a failover never loses large packets.', 'mtu: 1500', 'mtu: 1360'),
-  page('V027', 'a tunnel that does not join its ends', 'A hop goes over a tunnel that does not lead there, or an end has no interface for it. The compiler did something wrong: report it.'),
-  page('V028', 'two interfaces in one place', 'Two tunnel interfaces of a site have the same kernel name or port. The compiler did something wrong: report it.'),
-  page('V041', 'can reach what it must not, during the change', 'Before and after the change the isolation holds, but while some sites run the old and some the new generation, packets could pass. Make the change in two steps: first remove, then add.'),
-  page('V042', 'lost between the waves', 'Hubs are changed before edges. With the hubs new and the edges old, the expectation would not hold. Make the change in two steps: first add the new way, then remove the old one.'),
+  page(
+    'V024',
+    'one address, two owners',
+    'Two LANs overlap, so an address in both would have two owners. Every overlay address belongs to one LAN of one site: renumber one of them.',
+  ),
+  page(
+    'V025',
+    'one prefix behind two peers',
+    'Two peers of one WireGuard interface would claim the same prefix, and WireGuard silently gives it to the last one. The compiler did something wrong: report it.',
+  ),
+  page(
+    'V026',
+    'the MTU does not fit',
+    'A tunnel over a line of 1500 bytes carries 1440 inside IPv4 and 1420 inside IPv6, and IPv6 in it needs 1280. One MTU holds for the whole overlay, so that a failover never loses large packets.',
+    'mtu: 1500',
+    'mtu: 1360',
+  ),
+  page(
+    'V027',
+    'a tunnel that does not join its ends',
+    'A hop goes over a tunnel that does not lead there, or an end has no interface for it. The compiler did something wrong: report it.',
+  ),
+  page(
+    'V028',
+    'two interfaces in one place',
+    'Two tunnel interfaces of a site have the same kernel name or port. The compiler did something wrong: report it.',
+  ),
+  page(
+    'V041',
+    'can reach what it must not, during the change',
+    'Before and after the change the isolation holds, but while some sites run the old and some the new generation, packets could pass. Make the change in two steps: first remove, then add.',
+  ),
+  page(
+    'V042',
+    'lost between the waves',
+    'Hubs are changed before edges. With the hubs new and the edges old, the expectation would not hold. Make the change in two steps: first add the new way, then remove the old one.',
+  ),
 ]

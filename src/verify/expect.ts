@@ -133,7 +133,10 @@ function pairOf(model: Model, from: Place, to: Place, expect: Reach): Pair {
 }
 
 /** What the source's owner lets out, by rule; one entry for each class that the rules give. Within one LAN nobody is asked. */
-function admit(node: Node, wanted: Packets): { readonly admitted: readonly { readonly packets: Packets; readonly rule: Rule }[]; readonly denied: readonly Packets[] } {
+function admit(
+  node: Node,
+  wanted: Packets,
+): { readonly admitted: readonly { readonly packets: Packets; readonly rule: Rule }[]; readonly denied: readonly Packets[] } {
   const admitted: { packets: Packets; rule: Rule }[] = []
   const denied: Packets[] = []
   const todo = [wanted]
@@ -177,20 +180,59 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], seve
     const target = toText === '' ? worst.losses.map(({ to }) => placeName(to)).join(' or ') : toText
     const refused = worst.broken === null && worst.losses.some(({ loss }) => loss.kind === 'refused')
     const name = worst.broken === null ? '' : nameOf(worst.broken.failure)
-    const others = new Set(group.slice(1).map((one) => one.from.node).filter((site) => site !== worst.from.node))
+    const others = new Set(
+      group
+        .slice(1)
+        .map((one) => one.from.node)
+        .filter((site) => site !== worst.from.node),
+    )
     const rules = worst.losses.flatMap(({ loss }) => (loss.kind === 'stopped' ? [loss.flow.rule.id] : []))
     const witness = worst.losses.slice(0, 4).flatMap(({ to, loss }) => lossText(model, worst, to, loss))
     const more = [
       ...(worst.losses.length > 4 ? [`and ${worst.losses.length - 4} more places of ${target}`] : []),
-      ...(group.length > 1 ? [`the same in ${group.length - 1} more case${group.length === 2 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`] : []),
+      ...(group.length > 1
+        ? [
+            `the same in ${group.length - 1} more case${group.length === 2 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`,
+          ]
+        : []),
     ]
     const finding = { at: [...new Set([expect.id, ...rules].map(lineOf))], witness: [...witness, ...more], severity }
     if (severity === 'warning') {
-      return [{ ...finding, code: 'V004', says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name} fails`} while traffic waits to return from a fallback path`, instead: 'give the fallback a second path' }]
+      return [
+        {
+          ...finding,
+          code: 'V004',
+          says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name} fails`} while traffic waits to return from a fallback path`,
+          instead: 'give the fallback a second path',
+        },
+      ]
     }
-    if (refused) return [{ ...finding, code: 'V001', says: `${worst.from.node} can't reach ${target}: no \`allow\` covers it`, instead: `add to allow: ${fromText} -> ${target}` }]
-    if (worst.broken === null) return [{ ...finding, code: 'V002', says: `${worst.from.node} can't reach ${target}`, instead: 'give it a path that its class may use, or change the expectation' }]
-    return [{ ...finding, code: 'V003', says: `${worst.from.node} loses ${target} if ${name} fails`, instead: `give it a second way, or take ${worst.broken.kind} out of \`survives\`` }]
+    if (refused)
+      return [
+        {
+          ...finding,
+          code: 'V001',
+          says: `${worst.from.node} can't reach ${target}: no \`allow\` covers it`,
+          instead: `add to allow: ${fromText} -> ${target}`,
+        },
+      ]
+    if (worst.broken === null)
+      return [
+        {
+          ...finding,
+          code: 'V002',
+          says: `${worst.from.node} can't reach ${target}`,
+          instead: 'give it a path that its class may use, or change the expectation',
+        },
+      ]
+    return [
+      {
+        ...finding,
+        code: 'V003',
+        says: `${worst.from.node} loses ${target} if ${name} fails`,
+        instead: `give it a second way, or take ${worst.broken.kind} out of \`survives\``,
+      },
+    ]
   })
 }
 
@@ -249,7 +291,14 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
     const more = others.length > 0 ? [`and ${others.length} more piece${others.length === 1 ? '' : 's'} of traffic`] : []
     findings.push(
       worst.rule === null
-        ? { code: 'V012', severity: 'error', at: [lineOf(expect.id)], says: `${fromText} and ${toText} share a LAN, where no gateway can keep them apart`, instead: 'give each its own segment', witness: [where, ...more] }
+        ? {
+            code: 'V012',
+            severity: 'error',
+            at: [lineOf(expect.id)],
+            says: `${fromText} and ${toText} share a LAN, where no gateway can keep them apart`,
+            instead: 'give each its own segment',
+            witness: [where, ...more],
+          }
         : {
             code: models.length > 1 ? 'V041' : 'V011',
             severity: 'error',
@@ -270,7 +319,9 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
       at: [lineOf(expect.id), lineOf(answered.rule.id)],
       says: `${fromText} can't open a connection to ${toText}, but answers those that ${toText} opens`,
       instead: `if that must not be either, expect it: isolate: ${toText} -> ${fromText}`,
-      witness: [`${placeName(answered.place)} → ${targetName(expect.from, answered.packets)}, for example ${formatPacket(sample(answered.packets))}, and its replies`],
+      witness: [
+        `${placeName(answered.place)} → ${targetName(expect.from, answered.packets)}, for example ${formatPacket(sample(answered.packets))}, and its replies`,
+      ],
     })
   }
   return { findings, checks }
@@ -295,11 +346,14 @@ function targetsOf(places: readonly Place[]): Targets {
 function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<{ readonly packets: Packets; readonly rule: Rule | null }> {
   const other = (to: Place): boolean => to.node !== place.node || to.segment !== place.segment
   const wanted = (packets: Packets): readonly Packets[] =>
-    cut(targets[packets.family], packets.destination).flatMap((piece) => (piece.value?.some(other) ? [{ ...packets, destination: { low: piece.low, high: piece.high } }] : []))
+    cut(targets[packets.family], packets.destination).flatMap((piece) =>
+      piece.value?.some(other) ? [{ ...packets, destination: { low: piece.low, high: piece.high } }] : [],
+    )
   const mine = (prefixes: readonly Prefix[]): readonly Prefix[] =>
     prefixes.flatMap((prefix) => place.prefixes.flatMap((own) => (contains(prefix, own) ? [own] : contains(own, prefix) ? [prefix] : [])))
   for (const lan of node.site.lans) {
-    for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort])) for (const packets of wanted(inside)) yield { packets, rule: null }
+    for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort]))
+      for (const packets of wanted(inside)) yield { packets, rule: null }
   }
   for (const rule of node.site.rules) {
     const sources = mine(rule.from.prefixes)
@@ -309,9 +363,11 @@ function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<
 }
 
 const targetName = (places: readonly Place[], packets: Packets): string => {
-  const hit = places.find((place) => place.prefixes.some((prefix) => {
-    const range = rangeOf(prefix)
-    return range.family === packets.family && range.low <= packets.destination.low && packets.destination.low <= range.high
-  }))
+  const hit = places.find((place) =>
+    place.prefixes.some((prefix) => {
+      const range = rangeOf(prefix)
+      return range.family === packets.family && range.low <= packets.destination.low && packets.destination.low <= range.high
+    }),
+  )
   return hit ? placeName(hit) : 'there'
 }

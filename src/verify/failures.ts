@@ -32,10 +32,21 @@ export function breaksOf(fabric: Fabric): Breaks {
   const none: ReadonlySet<TunnelId> = new Set()
   const all: Break[] = [
     ...fabric.sites.flatMap((site) =>
-      site.uplinks.map((uplink): Break => ({ failure: { kind: 'uplink', site: site.id, uplink: uplink.id }, kind: 'uplink', tunnels: byEnd.get(`${site.id}/${uplink.id}`) ?? none, dead: null })),
+      site.uplinks.map(
+        (uplink): Break => ({
+          failure: { kind: 'uplink', site: site.id, uplink: uplink.id },
+          kind: 'uplink',
+          tunnels: byEnd.get(`${site.id}/${uplink.id}`) ?? none,
+          dead: null,
+        }),
+      ),
     ),
-    ...fabric.tunnels.map((tunnel): Break => ({ failure: { kind: 'tunnel', tunnel: tunnel.id }, kind: 'tunnel', tunnels: new Set([tunnel.id]), dead: null })),
-    ...fabric.sites.filter((site) => site.hub).map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
+    ...fabric.tunnels.map(
+      (tunnel): Break => ({ failure: { kind: 'tunnel', tunnel: tunnel.id }, kind: 'tunnel', tunnels: new Set([tunnel.id]), dead: null }),
+    ),
+    ...fabric.sites
+      .filter((site) => site.hub)
+      .map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
   ]
   const index = new Map<TunnelId, Break[]>()
   for (const one of all) {

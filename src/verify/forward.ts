@@ -44,7 +44,15 @@ export type Decision =
 const drop = (why: Drop): Answer<Decision> => one({ kind: 'drop', why })
 
 /** What `node` does with all of `packets`, or the pieces that it treats differently. `admitted`: the caller asked the source's rules. */
-export function decide(model: Model, node: Node, arrival: Arrival, packets: Packets, trafficClass: ClassId, direction: Direction, admitted: boolean): Answer<Decision> {
+export function decide(
+  model: Model,
+  node: Node,
+  arrival: Arrival,
+  packets: Packets,
+  trafficClass: ClassId,
+  direction: Direction,
+  admitted: boolean,
+): Answer<Decision> {
   const claimed = arrival.kind === 'lan' ? node : sourceGuard(model, node, arrival)
   if (claimed) {
     const source = lookup(claimed.lans, packets, 'source')
@@ -100,7 +108,8 @@ export function follow(model: Model, node: Node, hop: Hop, packets: Packets): An
   }
   return one({ kind: 'to', node: next, arrival: { kind: 'tunnel', tunnel, from: node.id } })
 }
-const joins = ({ ends }: Tunnel, a: NodeId, b: NodeId): boolean => (ends[0].site === a && ends[1].site === b) || (ends[0].site === b && ends[1].site === a)
+const joins = ({ ends }: Tunnel, a: NodeId, b: NodeId): boolean =>
+  (ends[0].site === a && ends[1].site === b) || (ends[0].site === b && ends[1].site === a)
 
 // ── Sets: a graph of everything that can happen, then asked under each failure ──
 
@@ -135,7 +144,16 @@ export function courses(model: Model, from: Node, packets: Packets, trafficClass
   return done
 }
 
-function explore(model: Model, node: Node, arrival: Arrival, packets: Packets, trafficClass: ClassId, direction: Direction, admitted: boolean, known: Map<string, Vertex>): Answer<Vertex> {
+function explore(
+  model: Model,
+  node: Node,
+  arrival: Arrival,
+  packets: Packets,
+  trafficClass: ClassId,
+  direction: Direction,
+  admitted: boolean,
+  known: Map<string, Vertex>,
+): Answer<Vertex> {
   const key = arrival.kind === 'lan' ? node.id : `${node.id} ${arrival.tunnel.role} ${arrival.from}`
   const seen = known.get(key)
   if (seen) return one(seen)
@@ -218,8 +236,14 @@ export interface Delivery {
  * is every moment of a change.
  */
 export function anyDelivery(models: readonly Model[], from: NodeId, packets: Packets, trafficClass: ClassId): Delivery | null {
-  const visit = (id: NodeId, arrivalIn: (model: Model) => Arrival | undefined, piece: Packets, path: readonly Hop[], passed: ReadonlySet<string>): Delivery | null => {
-    const key = `${id} ${path.at(-1) === undefined ? '' : `${path.at(-1)!.tunnel}`}`
+  const visit = (
+    id: NodeId,
+    arrivalIn: (model: Model) => Arrival | undefined,
+    piece: Packets,
+    path: readonly Hop[],
+    passed: ReadonlySet<string>,
+  ): Delivery | null => {
+    const key = `${id} ${path.at(-1)?.tunnel ?? ''}`
     if (passed.has(key)) return null
     const open = new Set(passed).add(key)
     for (const model of models) {
@@ -327,7 +351,8 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
   let trafficClass = options.trafficClass
   if (direction === 'request') {
     const admitted = ask(match(node.rules, packets))
-    if (ask(lookup(node.lans, packets, 'source')) === undefined) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
+    if (ask(lookup(node.lans, packets, 'source')) === undefined)
+      return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
     const first = admitted[0]
     if (!first) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'policy', trafficClass: null } }
     rules.push(first.id)

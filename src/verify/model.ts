@@ -56,7 +56,10 @@ function nodeOf(site: Site): Node {
     return rule.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
   })
   const transitEntries = site.transits.flatMap((transit) => {
-    const one = (from: Prefix, to: Prefix) => ({ prefix: from, value: { destinations: spansOf([to], familyOf(from)), applications: [everything], value: transit } })
+    const one = (from: Prefix, to: Prefix) => ({
+      prefix: from,
+      value: { destinations: spansOf([to], familyOf(from)), applications: [everything], value: transit },
+    })
     return [one(transit.a, transit.b), one(transit.b, transit.a)]
   })
   return {
@@ -77,7 +80,8 @@ const entries = <T>(of: readonly T[], prefixOf: (one: T) => Prefix, family: Fami
     const range = rangeOf(prefixOf(value))
     return range.family === family ? [{ low: range.low, high: range.high, value }] : []
   })
-const spansOf = (prefixes: readonly Prefix[], family: Family): readonly Entry<true>[] => longest(entries(prefixes, (prefix) => prefix, family).map((entry) => ({ ...entry, value: true })))
+const spansOf = (prefixes: readonly Prefix[], family: Family): readonly Entry<true>[] =>
+  longest(entries(prefixes, (prefix) => prefix, family).map((entry) => ({ ...entry, value: true })))
 const tableOf = <T>(of: readonly { readonly prefix: Prefix; readonly value: Clause<T> }[], family: Family): Table<T>[Family] =>
   overlay(entries(of, (one) => one.prefix, family).map((entry) => ({ ...entry, value: entry.value.value })))
 
@@ -115,6 +119,8 @@ export function match<T>(table: Table<T>, packets: Packets): Answer<readonly T[]
 
 /** `whole` cut at both ends of each of the `parts`. */
 function slices(whole: Span, parts: readonly Span[]): readonly Span[] {
-  const starts = [...new Set([whole.low, ...parts.flatMap((part) => [part.low, part.high + 1n])])].filter((at) => at <= whole.high).sort((a, b) => (a < b ? -1 : 1))
+  const starts = [...new Set([whole.low, ...parts.flatMap((part) => [part.low, part.high + 1n])])]
+    .filter((at) => at <= whole.high)
+    .sort((a, b) => (a < b ? -1 : 1))
   return starts.map((low, i) => ({ low, high: (starts[i + 1] ?? whole.high + 1n) - 1n }))
 }

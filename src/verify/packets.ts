@@ -59,7 +59,12 @@ export function packetsBetween(sources: readonly Prefix[], destinations: readonl
 export const packetsOfOne = (of: Packet): Packets => {
   const point = (value: bigint): Span => ({ low: value, high: value })
   const application = of.protocol === 'icmp' ? icmpAt : of.protocol === 'other' ? otherAt : lowest[of.protocol] + BigInt(of.port)
-  return { family: familyOf(of.source), source: point(addressBits(of.source)), destination: point(addressBits(of.destination)), application: point(application) }
+  return {
+    family: familyOf(of.source),
+    source: point(addressBits(of.source)),
+    destination: point(addressBits(of.destination)),
+    application: point(application),
+  }
 }
 export const reversed = (of: Packets): Packets => ({ ...of, source: of.destination, destination: of.source })
 
@@ -69,7 +74,10 @@ export const cutSpan = (a: Span, b: Span): Span | undefined => {
   return low <= high ? { low, high } : undefined
 }
 export const covers = (outer: Packets, inner: Packets): boolean =>
-  outer.family === inner.family && within(outer.source, inner.source) && within(outer.destination, inner.destination) && within(outer.application, inner.application)
+  outer.family === inner.family &&
+  within(outer.source, inner.source) &&
+  within(outer.destination, inner.destination) &&
+  within(outer.application, inner.application)
 export const within = (outer: Span, inner: Span): boolean => outer.low <= inner.low && inner.high <= outer.high
 
 export function intersect(a: Packets, b: Packets): Packets | undefined {
@@ -142,7 +150,8 @@ export function overlay<T>(entries: readonly Entry<T>[]): readonly Entry<readonl
   return out
 }
 /** Longest-prefix match: of the prefixes that cover a span, the narrowest. */
-export const longest = <T>(entries: readonly Entry<T>[]): readonly Entry<T>[] => overlay(entries).map((entry) => ({ ...entry, value: entry.value.at(-1)! }))
+export const longest = <T>(entries: readonly Entry<T>[]): readonly Entry<T>[] =>
+  overlay(entries).map((entry) => ({ ...entry, value: entry.value.at(-1)! }))
 
 /** `span` cut where the value changes; gaps have no value. */
 export function cut<T>(entries: readonly Entry<T>[], span: Span): readonly Piece<T>[] {

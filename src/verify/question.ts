@@ -9,7 +9,9 @@ export interface WrittenQuestion {
   readonly port: string | null
   readonly without: readonly string[]
 }
-export type ReadQuestion = { readonly ok: true; readonly question: Question } | { readonly ok: false; readonly says: string; readonly instead: string }
+export type ReadQuestion =
+  | { readonly ok: true; readonly question: Question }
+  | { readonly ok: false; readonly says: string; readonly instead: string }
 
 export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQuestion {
   const port = written.port === null ? null : parsePortRange(written.port)
@@ -19,7 +21,11 @@ export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQues
     const failure = readFailure(fabric, text)
     if (!failure) {
       const hubs = fabric.sites.filter((site) => site.hub).map((site) => site.id)
-      return { ok: false, says: `"${text}" is not a hub, an uplink or a tunnel of this network`, instead: `write a hub (${hubs.join(', ') || 'there is none'}), an uplink like ${exampleUplink(fabric)}, or a tunnel like ${fabric.tunnels[0]?.id ?? 'a.b--c.d'}` }
+      return {
+        ok: false,
+        says: `"${text}" is not a hub, an uplink or a tunnel of this network`,
+        instead: `write a hub (${hubs.join(', ') || 'there is none'}), an uplink like ${exampleUplink(fabric)}, or a tunnel like ${fabric.tunnels[0]?.id ?? 'a.b--c.d'}`,
+      }
     }
     without.push(failure)
   }

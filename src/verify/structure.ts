@@ -16,19 +16,35 @@ export function structure(fabric: Fabric): Structure {
   return { findings: parts.flatMap((part) => part.findings), checks: parts.reduce((sum, part) => sum + part.checks, 0) }
 }
 
-const error = (code: string, at: readonly string[], says: string, instead: string, witness: readonly string[] = []): Finding => ({ code, severity: 'error', at, says, instead, witness })
+const error = (code: string, at: readonly string[], says: string, instead: string, witness: readonly string[] = []): Finding => ({
+  code,
+  severity: 'error',
+  at,
+  says,
+  instead,
+  witness,
+})
 const compilerFault = 'this is a fault of the compiler: report it with `causeway bundle`'
 
 /** Every overlay address has one owner. */
 function owners(fabric: Fabric): Structure {
-  const lans = fabric.sites.flatMap((site) => site.lans.map((lan) => ({ site: site.id, lan }))).sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
+  const lans = fabric.sites
+    .flatMap((site) => site.lans.map((lan) => ({ site: site.id, lan })))
+    .sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
   const findings: Finding[] = []
   // Prefixes nest or are disjoint, and the wider comes first: the last wide one is the only one to compare with.
   let outer: (typeof lans)[number] | undefined
   for (const one of lans) {
     if (outer && overlaps(outer.lan.prefix, one.lan.prefix)) {
       const both = `${outer.lan.prefix} of ${outer.site}/${outer.lan.segment}`
-      findings.push(error('V024', [`site/${one.site}`, `site/${outer.site}`], `${one.lan.prefix} of ${one.site}/${one.lan.segment} overlaps ${both}`, 'renumber one of them'))
+      findings.push(
+        error(
+          'V024',
+          [`site/${one.site}`, `site/${outer.site}`],
+          `${one.lan.prefix} of ${one.site}/${one.lan.segment} overlaps ${both}`,
+          'renumber one of them',
+        ),
+      )
     } else outer = one
   }
   return { findings, checks: lans.length }
@@ -41,15 +57,24 @@ function hops(fabric: Fabric): Structure {
   const findings: Finding[] = []
   let checks = fabric.tunnels.length
   for (const { id, ends } of fabric.tunnels) {
-    for (const end of ends) if (!carried.get(end.site)?.has(id)) findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
+    for (const end of ends)
+      if (!carried.get(end.site)?.has(id))
+        findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
   }
   for (const site of fabric.sites) {
     for (const group of site.groups) {
       for (const hop of group.via) {
         checks++
-        const ends = tunnels.get(hop.tunnel)?.ends.map((end) => end.site as NodeId) ?? []
+        const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map((end) => end.site) ?? []
         if (!ends.includes(site.id) || !ends.includes(hop.next) || hop.next === site.id) {
-          findings.push(error('V027', [`site/${site.id}`], `${site.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`, compilerFault))
+          findings.push(
+            error(
+              'V027',
+              [`site/${site.id}`],
+              `${site.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
+              compilerFault,
+            ),
+          )
         }
       }
     }
@@ -63,18 +88,30 @@ function routes(fabric: Fabric): Structure {
   const findings: Finding[] = []
   let checks = 0
   for (const site of fabric.sites) {
-    const groups = new Map(site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [`${group.remote} ${group.trafficClass}`, group]))
+    const groups = new Map(
+      site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [`${group.remote} ${group.trafficClass}`, group]),
+    )
     for (const route of site.routes) {
       checks++
       if (!sites.get(route.remote)?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
-        findings.push(error('V021', [`site/${site.id}`, `site/${route.remote}`], `${site.id} routes ${route.to} to ${route.remote}, which does not own it`, compilerFault))
+        findings.push(
+          error(
+            'V021',
+            [`site/${site.id}`, `site/${route.remote}`],
+            `${site.id} routes ${route.to} to ${route.remote}, which does not own it`,
+            compilerFault,
+          ),
+        )
       }
     }
     for (const remote of new Set(site.routes.map((route) => route.remote))) {
       for (const { id } of fabric.classes) {
         checks++
         const group = groups.get(`${remote} ${id}`)
-        if (!group) findings.push(error('V022', [`site/${site.id}`, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault))
+        if (!group)
+          findings.push(
+            error('V022', [`site/${site.id}`, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault),
+          )
       }
     }
     for (const { id } of fabric.classes) {
@@ -124,7 +161,9 @@ function loops(fabric: Fabric): Structure {
       const group = nodes.get(at)
       if (!group || done.has(at)) return null
       path.push(at)
-      const nexts = new Set(group.via.filter((hop) => hop.next !== group.remote).map((hop) => `${hop.next} ${roles.get(hop.tunnel) === 'mesh' ? 'mesh' : 'anywhere'}`))
+      const nexts = new Set(
+        group.via.filter((hop) => hop.next !== group.remote).map((hop) => `${hop.next} ${roles.get(hop.tunnel) === 'mesh' ? 'mesh' : 'anywhere'}`),
+      )
       for (const next of nexts) {
         const found = cycle(next)
         if (found) return found
@@ -138,7 +177,9 @@ function loops(fabric: Fabric): Structure {
       if (!found) continue
       const names = found.map((key) => key.split(' ')[0]!)
       const { remote, trafficClass } = nodes.get(start)!
-      findings.push(error('V020', [`site/${names[0]!}`], `packets of class ${trafficClass} for ${remote} can go round: ${names.join(' → ')}`, compilerFault))
+      findings.push(
+        error('V020', [`site/${names[0]!}`], `packets of class ${trafficClass} for ${remote} can go round: ${names.join(' → ')}`, compilerFault),
+      )
       break
     }
   }
@@ -164,7 +205,14 @@ function peers(fabric: Fabric): Structure {
       let outer: { tunnel: string; prefix: Prefix } | undefined
       for (const claim of claims) {
         if (outer && outer.tunnel !== claim.tunnel && overlaps(outer.prefix, claim.prefix)) {
-          findings.push(error('V025', [`site/${site.id}`], `interface ${one.id} of ${site.id} has ${claim.prefix} behind two peers, ${outer.tunnel} and ${claim.tunnel}`, compilerFault))
+          findings.push(
+            error(
+              'V025',
+              [`site/${site.id}`],
+              `interface ${one.id} of ${site.id} has ${claim.prefix} behind two peers, ${outer.tunnel} and ${claim.tunnel}`,
+              compilerFault,
+            ),
+          )
         } else if (!outer || !overlaps(outer.prefix, claim.prefix)) outer = claim
       }
     }
@@ -183,10 +231,28 @@ function devices(fabric: Fabric): Structure {
       checks++
       const sameStem = stems.get(stem)
       const samePort = ports.get(port)
-      if (sameStem !== undefined) findings.push(error('V028', [`site/${site.id}`], `interfaces ${sameStem} and ${id} of ${site.id} are both called ${stem}`, compilerFault))
-      if (samePort !== undefined) findings.push(error('V028', [`site/${site.id}`], `interfaces ${samePort} and ${id} of ${site.id} both listen on udp/${port}`, compilerFault))
-      if (stem.length > 13) findings.push(error('V028', [`site/${site.id}`], `interface ${id} of ${site.id} is called ${stem}p0, longer than the kernel's 15 characters`, compilerFault))
-      if (port % 2 !== 0 || port < 1 || port > 65_534) findings.push(error('V028', [`site/${site.id}`], `interface ${id} of ${site.id} listens on udp/${port}; ports are even, the odd one above is for the other link epoch`, compilerFault))
+      if (sameStem !== undefined)
+        findings.push(error('V028', [`site/${site.id}`], `interfaces ${sameStem} and ${id} of ${site.id} are both called ${stem}`, compilerFault))
+      if (samePort !== undefined)
+        findings.push(error('V028', [`site/${site.id}`], `interfaces ${samePort} and ${id} of ${site.id} both listen on udp/${port}`, compilerFault))
+      if (stem.length > 13)
+        findings.push(
+          error(
+            'V028',
+            [`site/${site.id}`],
+            `interface ${id} of ${site.id} is called ${stem}p0, longer than the kernel's 15 characters`,
+            compilerFault,
+          ),
+        )
+      if (port % 2 !== 0 || port < 1 || port > 65_534)
+        findings.push(
+          error(
+            'V028',
+            [`site/${site.id}`],
+            `interface ${id} of ${site.id} listens on udp/${port}; ports are even, the odd one above is for the other link epoch`,
+            compilerFault,
+          ),
+        )
       stems.set(stem, id)
       ports.set(port, id)
     }
@@ -196,12 +262,38 @@ function devices(fabric: Fabric): Structure {
 
 /** 1500 less WireGuard's 60 bytes over IPv4, 80 over IPv6; IPv6 inside needs 1280 (RFC 8200 section 5). */
 function mtu(fabric: Fabric): Structure {
-  const overV6 = fabric.sites.some((site) => site.uplinks.some((uplink) => uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.public) === 6))
+  const overV6 = fabric.sites.some((site) =>
+    site.uplinks.some((uplink) => uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.public) === 6),
+  )
   const most = overV6 ? 1420 : 1440
   const { mtu: bytes, mss } = fabric.network
   const findings: Finding[] = []
-  if (bytes > most) findings.push(error('V026', ['network/mtu', 'network'], `packets of ${bytes} bytes do not fit into a tunnel over lines of 1500: at most ${most}`, `write mtu: ${most}, or leave it out`))
-  if (bytes < 1280) findings.push(error('V026', ['network/mtu', 'network'], `an MTU of ${bytes} is too small for IPv6, which needs 1280`, 'write at least mtu: 1280, or leave it out'))
-  if (mss.v4 !== bytes - 40 || mss.v6 !== bytes - 60) findings.push(error('V026', ['network/mtu', 'network'], `TCP would be clamped to ${mss.v4} and ${mss.v6}, an MTU of ${bytes} needs ${bytes - 40} and ${bytes - 60}`, compilerFault))
+  if (bytes > most)
+    findings.push(
+      error(
+        'V026',
+        ['network/mtu', 'network'],
+        `packets of ${bytes} bytes do not fit into a tunnel over lines of 1500: at most ${most}`,
+        `write mtu: ${most}, or leave it out`,
+      ),
+    )
+  if (bytes < 1280)
+    findings.push(
+      error(
+        'V026',
+        ['network/mtu', 'network'],
+        `an MTU of ${bytes} is too small for IPv6, which needs 1280`,
+        'write at least mtu: 1280, or leave it out',
+      ),
+    )
+  if (mss.v4 !== bytes - 40 || mss.v6 !== bytes - 60)
+    findings.push(
+      error(
+        'V026',
+        ['network/mtu', 'network'],
+        `TCP would be clamped to ${mss.v4} and ${mss.v6}, an MTU of ${bytes} needs ${bytes - 40} and ${bytes - 60}`,
+        compilerFault,
+      ),
+    )
   return { findings, checks: 2 }
 }

@@ -56,9 +56,17 @@ export function trace(fabric: Fabric, question: Question): Trace {
   if (wrong && 'says' in wrong) return { question, outcome: 'unknown', lines: [], ...wrong }
   if ('says' in from || 'says' in to) throw new TypeError('unreachable')
   const model = modelOf(fabric)
-  const lines = from.places.flatMap((source) => to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)))
+  const lines = from.places.flatMap((source) =>
+    to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
+  )
   const passing = lines.filter((line) => line.outcome === 'passes').length
-  return { question, outcome: lines.length > 0 && passing === lines.length ? 'passes' : passing > 0 ? 'partly' : 'blocked', lines, says: '', instead: '' }
+  return {
+    question,
+    outcome: lines.length > 0 && passing === lines.length ? 'passes' : passing > 0 ? 'partly' : 'blocked',
+    lines,
+    says: '',
+    instead: '',
+  }
 }
 
 interface End {
@@ -78,20 +86,38 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const what = second ?? first
   const places = placesOf(fabric)
   const service = services ? fabric.services.find((one) => one.id === what) : undefined
-  const candidates = service ? service.places : where === null && fabric.sites.some((site) => site.id === what) ? places.filter((place) => place.node === what) : places.filter((place) => place.segment === what)
-  const chosen = candidates.filter((place) => where === null || place.node === where || fabric.sites.some((site) => site.id === place.node && site.role === where))
+  const candidates = service
+    ? service.places
+    : where === null && fabric.sites.some((site) => site.id === what)
+      ? places.filter((place) => place.node === what)
+      : places.filter((place) => place.segment === what)
+  const chosen = candidates.filter(
+    (place) => where === null || place.node === where || fabric.sites.some((site) => site.id === place.node && site.role === where),
+  )
   if (chosen.length > 0) return { places: chosen, ports: service?.ports ?? [] }
   const names = [...fabric.segments.map((segment) => String(segment.id)), ...(services ? fabric.services.map((one) => one.id) : [])]
   return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
 }
 function addressEnd(fabric: Fabric, address: Address): End | Unknown {
   for (const site of fabric.sites) {
-    for (const lan of site.lans) if (contains(lan.prefix, address)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(address)] }], ports: [] }
+    for (const lan of site.lans)
+      if (contains(lan.prefix, address)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(address)] }], ports: [] }
   }
-  return { says: `${address} is in no LAN of this network`, instead: `write an address inside one of ${fabric.sites.flatMap((site) => site.lans.map((lan) => lan.prefix)).filter((one) => familyOf(one) === familyOf(address)).slice(0, 6).join(', ')}` }
+  return {
+    says: `${address} is in no LAN of this network`,
+    instead: `write an address inside one of ${fabric.sites
+      .flatMap((site) => site.lans.map((lan) => lan.prefix))
+      .filter((one) => familyOf(one) === familyOf(address))
+      .slice(0, 6)
+      .join(', ')}`,
+  }
 }
 function placesOf(fabric: Fabric): readonly Place[] {
-  return fabric.sites.flatMap((site) => [...Map.groupBy(site.lans, (lan) => lan.segment)].map(([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) })))
+  return fabric.sites.flatMap((site) =>
+    [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
+      ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) }),
+    ),
+  )
 }
 
 function traced(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
@@ -114,9 +140,22 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
     decidedBy: why === 'policy' ? expectedBy(model.fabric, source, target) : [],
     there,
     back,
-    thereText: pathText(model, source.node, there.hops.map((hop) => hop.hop)),
-    backText: back ? pathText(model, target.node, back.hops.map((hop) => hop.hop)) : '',
-    whyText: gone === undefined ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, down) : `${gone} has failed, and its LANs with it`,
+    thereText: pathText(
+      model,
+      source.node,
+      there.hops.map((hop) => hop.hop),
+    ),
+    backText: back
+      ? pathText(
+          model,
+          target.node,
+          back.hops.map((hop) => hop.hop),
+        )
+      : '',
+    whyText:
+      gone === undefined
+        ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, down)
+        : `${gone} has failed, and its LANs with it`,
   })
   if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
   if (there.outcome.kind === 'dropped') return [stopped(there.outcome.at, there.outcome.why, 'there', null)]
@@ -134,31 +173,51 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
       decidedBy: [...new Set(there.outcome.rules.map(lineOf))],
       there,
       back,
-      thereText: pathText(model, source.node, there.hops.map((hop) => hop.hop)),
-      backText: pathText(model, target.node, back.hops.map((hop) => hop.hop)),
+      thereText: pathText(
+        model,
+        source.node,
+        there.hops.map((hop) => hop.hop),
+      ),
+      backText: pathText(
+        model,
+        target.node,
+        back.hops.map((hop) => hop.hop),
+      ),
       whyText: '',
     },
   ]
 }
 
-const named = (place: Place): string => (place.prefixes.length === 1 && /\/(32|128)$/.test(place.prefixes[0]!) ? `${placeName(place)} (${place.prefixes[0]!.replace(/\/\d+$/, '')})` : placeName(place))
+const named = (place: Place): string =>
+  place.prefixes.length === 1 && /\/(32|128)$/.test(place.prefixes[0]!)
+    ? `${placeName(place)} (${place.prefixes[0]!.replace(/\/\d+$/, '')})`
+    : placeName(place)
 
 /** The port that some allow opens between the places, so that a question without one is about something real. */
 function openedPort(model: Model, source: Place, target: Place): PortRange {
-  const meets = (rule: Rule): boolean => packetsBetween(source.prefixes, target.prefixes, rule.ports).some((packets) => rule.from.prefixes.some((from) => source.prefixes.some((own) => contains(from, own))) && rule.to.prefixes.some((to) => target.prefixes.some((own) => contains(to, own))) && packets.family > 0)
+  const meets = (rule: Rule): boolean =>
+    packetsBetween(source.prefixes, target.prefixes, rule.ports).some(
+      (packets) =>
+        rule.from.prefixes.some((from) => source.prefixes.some((own) => contains(from, own))) &&
+        rule.to.prefixes.some((to) => target.prefixes.some((own) => contains(to, own))) &&
+        packets.family > 0,
+    )
   return model.node(source.node)?.site.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
 }
 
 const expectedBy = (fabric: Fabric, source: Place, target: Place): readonly string[] => {
   const has = (places: readonly Place[], one: Place): boolean => places.some((place) => place.node === one.node && place.segment === one.segment)
-  return fabric.expects.filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target)).map((expect) => lineOf(expect.id))
+  return fabric.expects
+    .filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target))
+    .map((expect) => lineOf(expect.id))
 }
 
 function reason(model: Model, at: NodeId | null, why: Drop, trafficClass: ClassId | null, towards: NodeId, down: (tunnel: never) => boolean): string {
   if (at === null) return 'the source is in no LAN'
   const text = whyText(why, at, trafficClass ?? ('default' as ClassId))
   const group = trafficClass === null ? undefined : model.node(at)?.group(towards, trafficClass, 'anywhere')
-  const forbidden = group && (why === 'all-down' || why === 'no-hop') ? neverUsed(model.fabric, at, group).filter((tunnel) => !down(tunnel.id as never)) : []
+  const forbidden =
+    group && (why === 'all-down' || why === 'no-hop') ? neverUsed(model.fabric, at, group).filter((tunnel) => !down(tunnel.id as never)) : []
   return forbidden.length === 0 ? text : `${text}; ${uplinksText(forbidden, at)} is up, but class ${trafficClass} never uses it`
 }
 
@@ -189,10 +248,13 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
     const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
     return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`
   }
-  const rows = [`${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`, `  ${line.whyText}`, `  ${packet}`]
+  const rows = [
+    `${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`,
+    `  ${line.whyText}`,
+    `  ${packet}`,
+  ]
   if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`)
   if (line.way === 'back') rows.push(`  back   ${line.backText}`)
   return `${rows.join('\n')}\n`
 }
 const shortName = (text: string): string => text.split('/').at(-1) ?? text
-

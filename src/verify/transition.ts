@@ -18,7 +18,19 @@ export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] 
     const both = previous?.kind === 'reach' ? inBoth(previous, expect) : undefined
     if (!both) return []
     const verdict = proveReach(boundaryModel, breaks, both)
-    return [{ ...verdict, findings: verdict.findings.filter((finding) => finding.severity === 'error').map((finding) => ({ ...finding, code: 'V042', says: `${finding.says} between the waves, when hubs are changed and edges are not yet`, instead: 'make the change in two steps: first add, then remove' })) }]
+    return [
+      {
+        ...verdict,
+        findings: verdict.findings
+          .filter((finding) => finding.severity === 'error')
+          .map((finding) => ({
+            ...finding,
+            code: 'V042',
+            says: `${finding.says} between the waves, when hubs are changed and edges are not yet`,
+            instead: 'make the change in two steps: first add, then remove',
+          })),
+      },
+    ]
   })
 }
 
@@ -43,5 +55,10 @@ export function hubsFirst(before: Fabric, after: Fabric): Fabric {
   const has = new Map(all.map((site) => [site.id, new Set<TunnelId>(site.interfaces.flatMap((one) => one.tunnels))]))
   const tunnels = new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel]))
   const expects: readonly Expect[] = []
-  return { ...after, sites: all, expects, tunnels: [...tunnels.values()].filter((tunnel) => tunnel.ends.every((end) => has.get(end.site)?.has(tunnel.id))) }
+  return {
+    ...after,
+    sites: all,
+    expects,
+    tunnels: [...tunnels.values()].filter((tunnel) => tunnel.ends.every((end) => has.get(end.site)?.has(tunnel.id))),
+  }
 }

@@ -30,7 +30,9 @@ export function pathText(model: Model, from: NodeId, path: readonly Hop[]): stri
 export function neverUsed(fabric: Fabric, at: NodeId, group: Group): readonly Tunnel[] {
   const nexts = new Set<NodeId>([...group.via.map((hop) => hop.next), group.remote])
   const used = new Set(group.via.map((hop) => hop.tunnel))
-  return fabric.tunnels.filter(({ id, ends }) => !used.has(id) && ends.some((end) => end.site === at) && ends.some((end) => end.site !== at && nexts.has(end.site)))
+  return fabric.tunnels.filter(
+    ({ id, ends }) => !used.has(id) && ends.some((end) => end.site === at) && ends.some((end) => end.site !== at && nexts.has(end.site)),
+  )
 }
 /** `lte`, or `lte and sat`: the near uplinks of these tunnels. */
 export function uplinksText(tunnels: readonly Tunnel[], at: NodeId): string {

@@ -19,7 +19,12 @@ async function main(args: readonly string[]): Promise<number> {
   for (const name of names) {
     const figures = await (await benches[name]!()).run()
     if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ bench: name, figures })}\n`)
-    else process.stdout.write(`${name}\n${Object.entries(figures).map(([key, value]) => `  ${key.padEnd(36)} ${Number(value.toPrecision(4))}\n`).join('')}`)
+    else
+      process.stdout.write(
+        `${name}\n${Object.entries(figures)
+          .map(([key, value]) => `  ${key.padEnd(36)} ${Number(value.toPrecision(4))}\n`)
+          .join('')}`,
+      )
   }
   return 0
 }

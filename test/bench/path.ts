@@ -8,12 +8,21 @@ const slas: readonly Sla[] = Array.from({ length: 4 }, () => ({ loss: 0.02, late
 
 export function run(): Figures {
   const paths = Array.from({ length: 400 }, () => createPath({ at: 0, timing: { intervalMs: 50, multiplier: 3 }, slas }))
-  const groups = Array.from({ length: 100 }, (_, i): Group => ({
-    remote: `site${i}` as NodeId,
-    trafficClass: 'default' as ClassId,
-    arrived: 'anywhere',
-    via: [0, 1, 2, 3].map((n) => ({ tunnel: String(i * 4 + n) as TunnelId, next: `site${i}` as NodeId, stage: n >> 1, cost: 10 * n, returnAfter: 0 })),
-  }))
+  const groups = Array.from(
+    { length: 100 },
+    (_, i): Group => ({
+      remote: `site${i}` as NodeId,
+      trafficClass: 'default' as ClassId,
+      arrived: 'anywhere',
+      via: [0, 1, 2, 3].map((n) => ({
+        tunnel: String(i * 4 + n) as TunnelId,
+        next: `site${i}` as NodeId,
+        stage: n >> 1,
+        cost: 10 * n,
+        returnAfter: 0,
+      })),
+    }),
+  )
   let now = 0
   let seq = 0
   const second = median(30, () => {
@@ -30,5 +39,9 @@ export function run(): Figures {
   })
   const before = process.memoryUsage().heapUsed
   for (let n = 0; n < 20; n++, now += 50, seq++) for (const path of paths) probeSent(path, now, seq)
-  return { probes_8000_ms: second, choose_100_groups_ms: choosing, heap_bytes_per_probe: Math.max(0, (process.memoryUsage().heapUsed - before) / 8000) }
+  return {
+    probes_8000_ms: second,
+    choose_100_groups_ms: choosing,
+    heap_bytes_per_probe: Math.max(0, (process.memoryUsage().heapUsed - before) / 8000),
+  }
 }

@@ -1,5 +1,25 @@
 /** Small Fabrics by hand: hubs in a mesh, edges with a tunnel from each uplink to each hub uplink. Tests then break them. */
-import type { ClassId, Expect, Fabric, Group, Hop, InterfaceId, NetworkId, NodeId, Place, Route, Rule, SegmentId, Site, SiteId, Survives, Transit, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type {
+  ClassId,
+  Expect,
+  Fabric,
+  Group,
+  Hop,
+  InterfaceId,
+  NetworkId,
+  NodeId,
+  Place,
+  Route,
+  Rule,
+  SegmentId,
+  Site,
+  SiteId,
+  Survives,
+  Transit,
+  Tunnel,
+  TunnelId,
+  UplinkId,
+} from '#src/fabric/fabric.ts'
 import { address, addressWithLength, nth, prefix, type Prefix } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 
@@ -48,9 +68,19 @@ export function build(sketch: Sketch): Fabric {
         const end = (of: SiteSketch, own: string, other: SiteSketch, otherUplink: string) => ({
           site: site(of.id),
           uplink: own as UplinkId,
-          interface: (role === 'mesh' ? `mesh:${own}/${other.id}.${otherUplink}` : of.hub ? `hub:${own}/s${other.uplinks.indexOf(otherUplink)}` : `edge:${own}/${other.id}.${otherUplink}`) as InterfaceId,
+          interface: (role === 'mesh'
+            ? `mesh:${own}/${other.id}.${otherUplink}`
+            : of.hub
+              ? `hub:${own}/s${other.uplinks.indexOf(otherUplink)}`
+              : `edge:${own}/${other.id}.${otherUplink}`) as InterfaceId,
         })
-        tunnels.push({ id: tunnelId(`${a.id}.${near}--${b.id}.${far}`), kind: 'wireguard', index: tunnels.length + 1, role, ends: [end(a, near, b, far), end(b, far, a, near)] })
+        tunnels.push({
+          id: tunnelId(`${a.id}.${near}--${b.id}.${far}`),
+          kind: 'wireguard',
+          index: tunnels.length + 1,
+          role,
+          ends: [end(a, near, b, far), end(b, far, a, near)],
+        })
       }
     }
   }
@@ -76,11 +106,21 @@ export function build(sketch: Sketch): Fabric {
       .filter((one) => one.id !== from.id)
       .flatMap((remote) =>
         classes.flatMap((of): Group[] => {
-          const group = (arrived: Group['arrived'], hops: readonly Hop[]): Group => ({ remote: site(remote.id), trafficClass: trafficClass(of), arrived, via: hops })
+          const group = (arrived: Group['arrived'], hops: readonly Hop[]): Group => ({
+            remote: site(remote.id),
+            trafficClass: trafficClass(of),
+            arrived,
+            via: hops,
+          })
           const others = hubs.filter((hub) => hub !== remote.id && hub !== from.id)
           if (!from.hub) {
             const stages = remote.hub ? [remote.id, ...others] : others
-            return [group('anywhere', stages.flatMap((hub, i) => via(from.id, hub, i, of, !remote.hub && i > 0 ? 300 : 0)))]
+            return [
+              group(
+                'anywhere',
+                stages.flatMap((hub, i) => via(from.id, hub, i, of, !remote.hub && i > 0 ? 300 : 0)),
+              ),
+            ]
           }
           if (remote.hub) return [group('anywhere', via(from.id, remote.id, 0, of))]
           const direct = via(from.id, remote.id, 0, of)
@@ -96,10 +136,21 @@ export function build(sketch: Sketch): Fabric {
   }))
   const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean => prefixes.some((each) => Object.values(one.lans).includes(each))
   const made = sketch.sites.map((one, index): Site => {
-    const lans = Object.entries(one.lans).map(([id, text], i) => ({ segment: segment(id), interface: `lan${i}`, prefix: prefix(text), address: addressWithLength(`${nth(prefix(text), 1)}/${text.split('/')[1]}`) }))
-    const routes: readonly Route[] = sketch.sites.filter((other) => other.id !== one.id).flatMap((other) => Object.entries(other.lans).map(([id, text]) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
+    const lans = Object.entries(one.lans).map(([id, text], i) => ({
+      segment: segment(id),
+      interface: `lan${i}`,
+      prefix: prefix(text),
+      address: addressWithLength(`${nth(prefix(text), 1)}/${text.split('/')[1]}`),
+    }))
+    const routes: readonly Route[] = sketch.sites
+      .filter((other) => other.id !== one.id)
+      .flatMap((other) => Object.entries(other.lans).map(([id, text]) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
     const transits: readonly Transit[] = one.hub
-      ? rules.flatMap((rule) => rule.from.prefixes.flatMap((a) => rule.to.prefixes.map((b): Transit => ({ a, b }))).filter(({ a, b }) => !owns(one, [a]) && !owns(one, [b])))
+      ? rules.flatMap((rule) =>
+          rule.from.prefixes
+            .flatMap((a) => rule.to.prefixes.map((b): Transit => ({ a, b })))
+            .filter(({ a, b }) => !owns(one, [a]) && !owns(one, [b])),
+        )
       : []
     const own = tunnels.filter((tunnel) => tunnel.ends.some((end) => end.site === one.id))
     const interfaces = [...Map.groupBy(own, (tunnel) => tunnel.ends.find((end) => end.site === one.id)!.interface)].map(([id, list], i) => ({
@@ -118,7 +169,18 @@ export function build(sketch: Sketch): Fabric {
       hub: one.hub ?? false,
       hubs: one.hub ? [] : hubs.map(site),
       loopback: address(`fd00::${index + 1}`),
-      uplinks: one.uplinks.map((id, slot) => ({ id: id as UplinkId, slot, interface: `eth${slot}`, transport: 'internet', medium: id, metered: false, tags: [], up: 0, down: 0, endpoint: { kind: 'dynamic' } })),
+      uplinks: one.uplinks.map((id, slot) => ({
+        id: id as UplinkId,
+        slot,
+        interface: `eth${slot}`,
+        transport: 'internet',
+        medium: id,
+        metered: false,
+        tags: [],
+        up: 0,
+        down: 0,
+        endpoint: { kind: 'dynamic' },
+      })),
       interfaces,
       lans,
       routes,
@@ -127,21 +189,46 @@ export function build(sketch: Sketch): Fabric {
       transits,
     }
   })
-  const expects = sketch.expect.map((expect): Expect =>
-    'reach' in expect
-      ? { kind: 'reach', id: `reach ${expect.reach} -> ${expect.to}`, text: `${expect.reach} -> ${expect.to}`, from: places(expect.reach), to: places(expect.to), ports: [ports(expect.ports)], mode: expect.mode ?? 'any', survives: expect.survives ?? [] }
-      : { kind: 'isolate', id: `isolate ${expect.isolate} -> ${expect.to}`, text: `${expect.isolate} -> ${expect.to}`, from: places(expect.isolate), to: places(expect.to) },
+  const expects = sketch.expect.map(
+    (expect): Expect =>
+      'reach' in expect
+        ? {
+            kind: 'reach',
+            id: `reach ${expect.reach} -> ${expect.to}`,
+            text: `${expect.reach} -> ${expect.to}`,
+            from: places(expect.reach),
+            to: places(expect.to),
+            ports: [ports(expect.ports)],
+            mode: expect.mode ?? 'any',
+            survives: expect.survives ?? [],
+          }
+        : {
+            kind: 'isolate',
+            id: `isolate ${expect.isolate} -> ${expect.to}`,
+            text: `${expect.isolate} -> ${expect.to}`,
+            from: places(expect.isolate),
+            to: places(expect.to),
+          },
   )
   return {
     network: { id: 'test' as NetworkId, ula: prefix('fd00::/48'), mtu: 1360, mss: { v4: 1320, v6: 1300 }, pool: [prefix('10.0.0.0/8')] },
     sites: made,
     tunnels,
     segments: [...new Set(sketch.sites.flatMap((one) => Object.keys(one.lans)))].sort().map((id, index) => ({ id: segment(id), index })),
-    classes: classes.map((id, index) => ({ id: trafficClass(id), index, dscp: 0, share: 100 / classes.length, sla: { loss: 0, latencyMs: 0, jitterMs: 0 } })),
+    classes: classes.map((id, index) => ({
+      id: trafficClass(id),
+      index,
+      dscp: 0,
+      share: 100 / classes.length,
+      sla: { loss: 0, latencyMs: 0, jitterMs: 0 },
+    })),
     services: [],
     expects,
   }
 }
 /** The same Fabric with one site changed. */
-export const change = (fabric: Fabric, id: string, edit: (of: Site) => Partial<Site>): Fabric => ({ ...fabric, sites: fabric.sites.map((one) => (one.id === id ? { ...one, ...edit(one) } : one)) })
+export const change = (fabric: Fabric, id: string, edit: (of: Site) => Partial<Site>): Fabric => ({
+  ...fabric,
+  sites: fabric.sites.map((one) => (one.id === id ? { ...one, ...edit(one) } : one)),
+})
 export type { NodeId }

@@ -22,8 +22,16 @@ const fabric = build({
   ],
   expect: [],
 })
-const packet = (source: string, destination: string, protocol: Packet['protocol'] = 'tcp', port = 443): Packet => ({ source: address(source), destination: address(destination), protocol, port })
-const cut = (...parts: readonly string[]): Down => (tunnel) => parts.some((part) => tunnel.includes(part))
+const packet = (source: string, destination: string, protocol: Packet['protocol'] = 'tcp', port = 443): Packet => ({
+  source: address(source),
+  destination: address(destination),
+  protocol,
+  port,
+})
+const cut =
+  (...parts: readonly string[]): Down =>
+  (tunnel) =>
+    parts.some((part) => tunnel.includes(part))
 const go = (of: Fabric, one: Packet, down: Down = nothingDown, options: WalkOptions = {}): string => {
   const { hops, outcome } = walk(modelOf(of), one, down, options)
   const path = hops.map((hop) => `${hop.hop.tunnel} `).join('')
@@ -35,20 +43,42 @@ describe('walk', () => {
   test.each([
     ['straight to a hub', packet('10.1.0.9', '10.10.0.9'), nothingDown, 'berlin.fiber--frankfurt.a delivered at frankfurt'],
     ['over the other uplink', packet('10.1.0.9', '10.10.0.9'), cut('berlin.fiber'), 'berlin.lte--frankfurt.a delivered at frankfurt'],
-    ['by the other hub and the mesh', packet('10.1.0.9', '10.10.0.9'), cut('berlin.fiber--frankfurt', 'berlin.lte--frankfurt'), 'berlin.fiber--dublin.a dublin.a--frankfurt.a delivered at frankfurt'],
-    ['edge to edge', packet('10.1.0.9', '10.2.0.9', 'udp', 53), nothingDown, 'berlin.fiber--frankfurt.a madrid.fiber--frankfurt.a delivered at madrid'],
-    ['edge to edge over the mesh, once', packet('10.1.0.9', '10.2.0.9', 'udp', 53), cut('madrid.fiber--frankfurt'), 'berlin.fiber--frankfurt.a dublin.a--frankfurt.a madrid.fiber--dublin.a delivered at madrid'],
+    [
+      'by the other hub and the mesh',
+      packet('10.1.0.9', '10.10.0.9'),
+      cut('berlin.fiber--frankfurt', 'berlin.lte--frankfurt'),
+      'berlin.fiber--dublin.a dublin.a--frankfurt.a delivered at frankfurt',
+    ],
+    [
+      'edge to edge',
+      packet('10.1.0.9', '10.2.0.9', 'udp', 53),
+      nothingDown,
+      'berlin.fiber--frankfurt.a madrid.fiber--frankfurt.a delivered at madrid',
+    ],
+    [
+      'edge to edge over the mesh, once',
+      packet('10.1.0.9', '10.2.0.9', 'udp', 53),
+      cut('madrid.fiber--frankfurt'),
+      'berlin.fiber--frankfurt.a dublin.a--frankfurt.a madrid.fiber--dublin.a delivered at madrid',
+    ],
     ['within the site', packet('10.1.0.9', '10.1.1.9'), nothingDown, 'delivered at berlin'],
     ['a port that nobody allows', packet('10.1.0.9', '10.10.0.9', 'tcp', 80), nothingDown, 'dropped at berlin: policy'],
     ['a source in no LAN', packet('10.9.0.9', '10.10.0.9'), nothingDown, 'dropped at nowhere: spoofed'],
     ['all uplinks down', packet('10.1.0.9', '10.10.0.9'), cut('berlin.'), 'dropped at berlin: all-down'],
-    ['split horizon: what came over the mesh does not go back', packet('10.1.0.9', '10.2.0.9', 'udp', 53), cut('madrid.'), 'berlin.fiber--frankfurt.a dublin.a--frankfurt.a dropped at dublin: all-down'],
+    [
+      'split horizon: what came over the mesh does not go back',
+      packet('10.1.0.9', '10.2.0.9', 'udp', 53),
+      cut('madrid.'),
+      'berlin.fiber--frankfurt.a dublin.a--frankfurt.a dropped at dublin: all-down',
+    ],
   ])('%s', (_, one, down, expected) => {
     expect(go(fabric, one, down)).toBe(expected)
   })
   test('a reply passes by state, where no rule would let it in', () => {
     expect(go(fabric, packet('10.10.0.9', '10.1.0.9'), nothingDown)).toBe('dropped at frankfurt: policy')
-    expect(go(fabric, packet('10.10.0.9', '10.1.0.9'), nothingDown, { direction: 'reply', trafficClass: trafficClass('default') })).toBe('berlin.fiber--frankfurt.a delivered at berlin')
+    expect(go(fabric, packet('10.10.0.9', '10.1.0.9'), nothingDown, { direction: 'reply', trafficClass: trafficClass('default') })).toBe(
+      'berlin.fiber--frankfurt.a delivered at berlin',
+    )
   })
   test('the destination asks its own rules', () => {
     const strict = change(fabric, 'frankfurt', () => ({ rules: [] }))
@@ -69,19 +99,43 @@ describe('walk', () => {
     expect(go(other, packet('10.1.0.9', '10.10.0.16'))).toBe('berlin.fiber--frankfurt.a delivered at frankfurt')
   })
   test('no route, no group, no hop', () => {
-    expect(go(change(fabric, 'berlin', () => ({ routes: [] })), packet('10.1.0.9', '10.10.0.9'))).toBe('dropped at berlin: no-route')
-    expect(go(change(fabric, 'berlin', () => ({ groups: [] })), packet('10.1.0.9', '10.10.0.9'))).toBe('dropped at berlin: no-group')
-    expect(go(change(fabric, 'berlin', (of) => ({ groups: of.groups.map((group) => ({ ...group, via: [] })) })), packet('10.1.0.9', '10.10.0.9'))).toBe('dropped at berlin: no-hop')
+    expect(
+      go(
+        change(fabric, 'berlin', () => ({ routes: [] })),
+        packet('10.1.0.9', '10.10.0.9'),
+      ),
+    ).toBe('dropped at berlin: no-route')
+    expect(
+      go(
+        change(fabric, 'berlin', () => ({ groups: [] })),
+        packet('10.1.0.9', '10.10.0.9'),
+      ),
+    ).toBe('dropped at berlin: no-group')
+    expect(
+      go(
+        change(fabric, 'berlin', (of) => ({ groups: of.groups.map((group) => ({ ...group, via: [] })) })),
+        packet('10.1.0.9', '10.10.0.9'),
+      ),
+    ).toBe('dropped at berlin: no-hop')
   })
   test('a hub sends to no edge what is not behind it', () => {
     const hop: Hop = { tunnel: tunnelId('berlin.fiber--frankfurt.a'), next: site('berlin'), stage: 0, cost: 0, returnAfter: 0 }
-    const astray = change(fabric, 'frankfurt', (of) => ({ groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: [hop] } : group)) }))
+    const astray = change(fabric, 'frankfurt', (of) => ({
+      groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: [hop] } : group)),
+    }))
     expect(go(astray, packet('10.1.0.9', '10.2.0.9', 'udp', 53))).toBe('berlin.fiber--frankfurt.a dropped at frankfurt: peer')
   })
   test('packets that go round are found', () => {
     const hop = (tunnel: string, next: string): Hop => ({ tunnel: tunnelId(tunnel), next: site(next), stage: 0, cost: 0, returnAfter: 0 })
-    const toMadrid = (hops: readonly Hop[]) => (of: Fabric['sites'][number]) => ({ transits: everywhere, groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: hops } : group)) })
-    const round = change(change(fabric, 'frankfurt', toMadrid([hop('dublin.a--frankfurt.a', 'dublin')])), 'dublin', toMadrid([hop('dublin.a--frankfurt.a', 'frankfurt')]))
+    const toMadrid = (hops: readonly Hop[]) => (of: Fabric['sites'][number]) => ({
+      transits: everywhere,
+      groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: hops } : group)),
+    })
+    const round = change(
+      change(fabric, 'frankfurt', toMadrid([hop('dublin.a--frankfurt.a', 'dublin')])),
+      'dublin',
+      toMadrid([hop('dublin.a--frankfurt.a', 'frankfurt')]),
+    )
     expect(go(round, packet('10.1.0.9', '10.2.0.9', 'udp', 53))).toMatch(/dropped at (frankfurt|dublin): loop$/)
   })
   test('the caller may choose the hops, as an agent did', () => {
@@ -93,7 +147,16 @@ describe('walk', () => {
 test('a hub accepts from an edge only what is behind that edge', () => {
   const model = modelOf(change(fabric, 'frankfurt', () => ({ transits: everywhere })))
   const arrival = { kind: 'tunnel', tunnel: model.tunnel(tunnelId('berlin.fiber--frankfurt.a'))!, from: site('berlin') } as const
-  const at = (source: string) => decide(model, model.node(site('frankfurt'))!, arrival, packetsOfOne(packet(source, '10.2.0.9', 'udp', 53)), trafficClass('default'), 'request', false)
+  const at = (source: string) =>
+    decide(
+      model,
+      model.node(site('frankfurt'))!,
+      arrival,
+      packetsOfOne(packet(source, '10.2.0.9', 'udp', 53)),
+      trafficClass('default'),
+      'request',
+      false,
+    )
   expect(at('10.1.0.9')).toMatchObject({ value: { kind: 'forward' } })
   expect(at('10.11.0.9')).toEqual({ kind: 'one', value: { kind: 'drop', why: 'spoofed' } })
 })

@@ -28,7 +28,9 @@ const holds = (prefix: string, address: number): boolean => {
   return low <= address && address < low + size
 }
 const length = (prefix: string): number => Number(prefix.split('/')[1])
-const addressesOf = (prefixes: readonly string[]): readonly number[] => [...new Set(prefixes.flatMap((prefix) => Array.from({ length: read(prefix).size }, (_, i) => read(prefix).low + i)))]
+const addressesOf = (prefixes: readonly string[]): readonly number[] => [
+  ...new Set(prefixes.flatMap((prefix) => Array.from({ length: read(prefix).size }, (_, i) => read(prefix).low + i))),
+]
 const speaks = (port: { protocol: string; from: number; to: number }, application: string): boolean => {
   if (port.protocol === 'any') return true
   const [protocol, number] = application.split('/')
@@ -42,7 +44,10 @@ export function oracle(fabric: Fabric) {
   const lanAt = (id: string, address: number) => siteOf(id).lans.find((lan) => holds(lan.prefix, address))
   const allowed = (id: string, packet: Packet) =>
     siteOf(id).rules.filter(
-      (rule) => rule.from.prefixes.some((one) => holds(one, packet.source)) && rule.to.prefixes.some((one) => holds(one, packet.destination)) && rule.ports.some((port) => speaks(port, packet.application)),
+      (rule) =>
+        rule.from.prefixes.some((one) => holds(one, packet.source)) &&
+        rule.to.prefixes.some((one) => holds(one, packet.destination)) &&
+        rule.ports.some((port) => speaks(port, packet.application)),
     )
   const joined = (at: string, hop: Hop): boolean => {
     const sites = endsOf(hop.tunnel)?.map((end) => end.site) ?? []
@@ -51,13 +56,27 @@ export function oracle(fabric: Fabric) {
   const groupAt = (id: string, packet: Packet, trafficClass: string, mesh: boolean): Group | undefined => {
     let best: { to: string; remote: string } | undefined
     for (const route of siteOf(id).routes) if (holds(route.to, packet.destination) && (!best || length(route.to) > length(best.to))) best = route
-    return best && siteOf(id).groups.find((group) => group.remote === best.remote && group.trafficClass === trafficClass && group.arrived === (mesh ? 'mesh' : 'anywhere'))
+    return (
+      best &&
+      siteOf(id).groups.find(
+        (group) => group.remote === best.remote && group.trafficClass === trafficClass && group.arrived === (mesh ? 'mesh' : 'anywhere'),
+      )
+    )
   }
   const carries = (id: string, packet: Packet): boolean =>
-    siteOf(id).transits.some(({ a, b }) => (holds(a, packet.source) && holds(b, packet.destination)) || (holds(b, packet.source) && holds(a, packet.destination)))
+    siteOf(id).transits.some(
+      ({ a, b }) => (holds(a, packet.source) && holds(b, packet.destination)) || (holds(b, packet.source) && holds(a, packet.destination)),
+    )
 
   /** The hops onto which `packet` may go at `id`, and where each leads ('' = lost); 'here' when delivered; [] when dropped. */
-  const nexts = (id: string, over: Hop | null, from: string, packet: Packet, trafficClass: string, reply: boolean): 'here' | 'lost' | readonly { hop: Hop; lost: boolean }[] => {
+  const nexts = (
+    id: string,
+    over: Hop | null,
+    from: string,
+    packet: Packet,
+    trafficClass: string,
+    reply: boolean,
+  ): 'here' | 'lost' | readonly { hop: Hop; lost: boolean }[] => {
     if (over === null ? !lanAt(id, packet.source) : isHubEnd(id, over) && !lanAt(from, packet.source)) return 'lost'
     if (lanAt(id, packet.destination)) return over !== null && !reply && allowed(id, packet).length === 0 ? 'lost' : 'here'
     const group = groupAt(id, packet, trafficClass, over !== null && roleOf(over.tunnel) === 'mesh')
@@ -66,7 +85,17 @@ export function oracle(fabric: Fabric) {
   }
   const isHubEnd = (id: string, hop: Hop): boolean => roleOf(hop.tunnel) === 'spoke' && endsOf(hop.tunnel)![1]!.site === id
 
-  const always = (id: string, over: Hop | null, from: string, packet: Packet, trafficClass: string, reply: boolean, down: ReadonlySet<string>, patient: boolean, passed: readonly string[]): boolean => {
+  const always = (
+    id: string,
+    over: Hop | null,
+    from: string,
+    packet: Packet,
+    trafficClass: string,
+    reply: boolean,
+    down: ReadonlySet<string>,
+    patient: boolean,
+    passed: readonly string[],
+  ): boolean => {
     const mark = `${id} ${over?.tunnel ?? ''}`
     if (passed.includes(mark)) return false
     const next = nexts(id, over, from, packet, trafficClass, reply)
@@ -74,7 +103,10 @@ export function oracle(fabric: Fabric) {
     const up = next.filter(({ hop }) => !down.has(hop.tunnel))
     const first = Math.min(...up.map(({ hop }) => hop.stage))
     const possible = up.filter(({ hop }) => hop.stage === first || (patient && hop.returnAfter > 0))
-    return possible.length > 0 && possible.every(({ hop, lost }) => !lost && always(hop.next, hop, id, packet, trafficClass, reply, down, patient, [...passed, mark]))
+    return (
+      possible.length > 0 &&
+      possible.every(({ hop, lost }) => !lost && always(hop.next, hop, id, packet, trafficClass, reply, down, patient, [...passed, mark]))
+    )
   }
   const ever = (id: string, over: Hop | null, from: string, packet: Packet, trafficClass: string, passed: readonly string[]): boolean => {
     const mark = `${id} ${over?.tunnel ?? ''}`
@@ -88,12 +120,29 @@ export function oracle(fabric: Fabric) {
     const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(one.ends)).map((one) => one.id))
     return [
       { down: new Set<string>(), dead: null },
-      ...(survives.includes('uplink') ? fabric.sites.flatMap((site) => site.uplinks.map((uplink) => ({ down: touching((ends) => ends.some((end) => end.site === site.id && end.uplink === uplink.id)), dead: null }))) : []),
+      ...(survives.includes('uplink')
+        ? fabric.sites.flatMap((site) =>
+            site.uplinks.map((uplink) => ({
+              down: touching((ends) => ends.some((end) => end.site === site.id && end.uplink === uplink.id)),
+              dead: null,
+            })),
+          )
+        : []),
       ...(survives.includes('tunnel') ? fabric.tunnels.map((one) => ({ down: new Set<string>([one.id]), dead: null })) : []),
-      ...(survives.includes('hub') ? fabric.sites.filter((site) => site.hub).map((site) => ({ down: touching((ends) => ends.some((end) => end.site === site.id)), dead: site.id as string })) : []),
+      ...(survives.includes('hub')
+        ? fabric.sites
+            .filter((site) => site.hub)
+            .map((site) => ({ down: touching((ends) => ends.some((end) => end.site === site.id)), dead: site.id as string }))
+        : []),
     ]
   }
-  const answers = (from: Place, to: Place, expect: Extract<Expect, { kind: 'reach' }>, broken: { down: ReadonlySet<string>; dead: string | null }, patient: boolean): boolean => {
+  const answers = (
+    from: Place,
+    to: Place,
+    expect: Extract<Expect, { kind: 'reach' }>,
+    broken: { down: ReadonlySet<string>; dead: string | null },
+    patient: boolean,
+  ): boolean => {
     if (broken.dead === to.node) return false
     const any = expect.ports.some((port) => port.protocol === 'any')
     for (const source of addressesOf(from.prefixes)) {
@@ -108,7 +157,8 @@ export function oracle(fabric: Fabric) {
           opened ||= rules.length > 0
           for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
             if (!always(from.node, null, '', packet, trafficClass, false, broken.down, patient, [])) return false
-            if (!always(to.node, null, '', { ...packet, source: destination, destination: source }, trafficClass, true, broken.down, patient, [])) return false
+            if (!always(to.node, null, '', { ...packet, source: destination, destination: source }, trafficClass, true, broken.down, patient, []))
+              return false
           }
         }
         if (!opened) return false
@@ -120,7 +170,10 @@ export function oracle(fabric: Fabric) {
     expect.from.every((from) =>
       (expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])).every((targets) =>
         breaks(expect.survives).every(
-          (broken) => broken.dead === from.node || (expect.mode === 'all' && broken.dead === targets[0]!.node) || targets.some((to) => answers(from, to, expect, broken, patient)),
+          (broken) =>
+            broken.dead === from.node ||
+            (expect.mode === 'all' && broken.dead === targets[0]!.node) ||
+            targets.some((to) => answers(from, to, expect, broken, patient)),
         ),
       ),
     )
@@ -133,7 +186,9 @@ export function oracle(fabric: Fabric) {
             addressesOf(to.prefixes).every((destination) =>
               applications.every((application) => {
                 const packet = { source, destination, application }
-                return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every((trafficClass) => !ever(from.node, null, '', packet, trafficClass, []))
+                return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
+                  (trafficClass) => !ever(from.node, null, '', packet, trafficClass, []),
+                )
               }),
             ),
           ),

@@ -1,33 +1,59 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { address, prefix } from '#src/net/address.ts'
-import { applicationOf, cut, formatPacket, intersect, longest, overlay, type Packets, packetsBetween, packetsOfOne, reversed, sample, subtract, subtractAll } from '#src/verify/packets.ts'
+import {
+  applicationOf,
+  cut,
+  formatPacket,
+  intersect,
+  longest,
+  overlay,
+  type Packets,
+  packetsBetween,
+  packetsOfOne,
+  reversed,
+  sample,
+  subtract,
+  subtractAll,
+} from '#src/verify/packets.ts'
 import { ports } from './build.ts'
 
 const span = (most: number) => fc.tuple(fc.nat(most), fc.nat(most)).map(([a, b]) => ({ low: BigInt(Math.min(a, b)), high: BigInt(Math.max(a, b)) }))
 const box: fc.Arbitrary<Packets> = fc.record({ family: fc.constant(4 as const), source: span(5), destination: span(5), application: span(5) })
 const points = Array.from({ length: 216 }, (_, i) => [BigInt(Math.floor(i / 36)), BigInt(Math.floor(i / 6) % 6), BigInt(i % 6)] as const)
 const inside = (of: Packets, [s, d, a]: readonly [bigint, bigint, bigint]): boolean =>
-  of.source.low <= s && s <= of.source.high && of.destination.low <= d && d <= of.destination.high && of.application.low <= a && a <= of.application.high
+  of.source.low <= s &&
+  s <= of.source.high &&
+  of.destination.low <= d &&
+  d <= of.destination.high &&
+  of.application.low <= a &&
+  a <= of.application.high
 
 describe('sets of packets, point by point', () => {
   test('intersect', () => {
-    fc.assert(fc.property(box, box, (a, b) => {
-      const common = intersect(a, b)
-      for (const point of points) expect(common !== undefined && inside(common, point)).toBe(inside(a, point) && inside(b, point))
-    }))
+    fc.assert(
+      fc.property(box, box, (a, b) => {
+        const common = intersect(a, b)
+        for (const point of points) expect(common !== undefined && inside(common, point)).toBe(inside(a, point) && inside(b, point))
+      }),
+    )
   })
   test('subtract gives disjoint pieces of exactly the rest', () => {
-    fc.assert(fc.property(box, box, (a, b) => {
-      const rest = subtract(a, b)
-      for (const point of points) expect(rest.filter((piece) => inside(piece, point)).length).toBe(inside(a, point) && !inside(b, point) ? 1 : 0)
-    }))
+    fc.assert(
+      fc.property(box, box, (a, b) => {
+        const rest = subtract(a, b)
+        for (const point of points) expect(rest.filter((piece) => inside(piece, point)).length).toBe(inside(a, point) && !inside(b, point) ? 1 : 0)
+      }),
+    )
   })
   test('subtractAll', () => {
-    fc.assert(fc.property(box, fc.array(box, { maxLength: 4 }), (a, others) => {
-      const rest = subtractAll(a, others)
-      for (const point of points) expect(rest.some((piece) => inside(piece, point))).toBe(inside(a, point) && !others.some((one) => inside(one, point)))
-    }))
+    fc.assert(
+      fc.property(box, fc.array(box, { maxLength: 4 }), (a, others) => {
+        const rest = subtractAll(a, others)
+        for (const point of points)
+          expect(rest.some((piece) => inside(piece, point))).toBe(inside(a, point) && !others.some((one) => inside(one, point)))
+      }),
+    )
   })
   test('families never meet', () => {
     const [v4] = packetsBetween([prefix('10.0.0.0/8')], [prefix('10.0.0.0/8'), prefix('fd00::/8')], [ports('any')])
@@ -40,24 +66,33 @@ describe('sets of packets, point by point', () => {
 })
 
 describe('longest-prefix match as spans', () => {
-  const nested = fc.array(fc.tuple(fc.nat(31), fc.nat(5)), { maxLength: 8 }).map((list) =>
-    [...new Map(list.map(([at, length]) => { const size = 2 ** (5 - length); return [`${at - (at % size)}/${length}`, { low: BigInt(at - (at % size)), high: BigInt(at - (at % size) + size - 1), value: length }] })).values()],
-  )
+  const nested = fc.array(fc.tuple(fc.nat(31), fc.nat(5)), { maxLength: 8 }).map((list) => [
+    ...new Map(
+      list.map(([at, length]) => {
+        const size = 2 ** (5 - length)
+        return [`${at - (at % size)}/${length}`, { low: BigInt(at - (at % size)), high: BigInt(at - (at % size) + size - 1), value: length }]
+      }),
+    ).values(),
+  ])
   test('each address gets the longest prefix that holds it', () => {
-    fc.assert(fc.property(nested, fc.nat(31), (entries, at) => {
-      const holding = entries.filter((one) => one.low <= BigInt(at) && BigInt(at) <= one.high).map((one) => one.value)
-      const found = cut(longest(entries), { low: BigInt(at), high: BigInt(at) })
-      expect(found).toEqual([{ low: BigInt(at), high: BigInt(at), value: holding.length === 0 ? undefined : Math.max(...holding) }])
-      expect(cut(overlay(entries), { low: BigInt(at), high: BigInt(at) })[0]!.value?.length ?? 0).toBe(holding.length)
-    }))
+    fc.assert(
+      fc.property(nested, fc.nat(31), (entries, at) => {
+        const holding = entries.filter((one) => one.low <= BigInt(at) && BigInt(at) <= one.high).map((one) => one.value)
+        const found = cut(longest(entries), { low: BigInt(at), high: BigInt(at) })
+        expect(found).toEqual([{ low: BigInt(at), high: BigInt(at), value: holding.length === 0 ? undefined : Math.max(...holding) }])
+        expect(cut(overlay(entries), { low: BigInt(at), high: BigInt(at) })[0]!.value?.length ?? 0).toBe(holding.length)
+      }),
+    )
   })
   test('cut covers the whole span without gaps', () => {
-    fc.assert(fc.property(nested, span(31), (entries, whole) => {
-      const pieces = cut(longest(entries), whole)
-      expect(pieces[0]!.low).toBe(whole.low)
-      expect(pieces.at(-1)!.high).toBe(whole.high)
-      for (const [i, piece] of pieces.slice(1).entries()) expect(piece.low).toBe(pieces[i]!.high + 1n)
-    }))
+    fc.assert(
+      fc.property(nested, span(31), (entries, whole) => {
+        const pieces = cut(longest(entries), whole)
+        expect(pieces[0]!.low).toBe(whole.low)
+        expect(pieces.at(-1)!.high).toBe(whole.high)
+        for (const [i, piece] of pieces.slice(1).entries()) expect(piece.low).toBe(pieces[i]!.high + 1n)
+      }),
+    )
   })
 })
 

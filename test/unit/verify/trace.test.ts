@@ -6,12 +6,17 @@ import { demo } from './demo.ts'
 
 const { fabric, origins } = demo()
 const ask = (from: string, to: string, port: string | null = null, without: readonly Failure[] = []): string =>
-  renderTrace(trace(fabric, { from, to, port: port === null ? null : ports(port), trafficClass: null, without }), origins).replaceAll(/network\.yaml:\d+/g, 'network.yaml:N')
+  renderTrace(trace(fabric, { from, to, port: port === null ? null : ports(port), trafficClass: null, without }), origins).replaceAll(
+    /network\.yaml:\d+/g,
+    'network.yaml:N',
+  )
 const fiber: Failure = { kind: 'uplink', site: site('berlin'), uplink: fabric.sites[0]!.uplinks[0]!.id }
 
 describe('trace', () => {
   test('blocked by policy, and an expectation wants it so', () => {
-    expect(ask('berlin/cameras', 'training', 'udp/5004')).toBe('BLOCKED at berlin, before encryption\n  no `allow` lets cameras reach training, and network.yaml:N expects exactly that\n')
+    expect(ask('berlin/cameras', 'training', 'udp/5004')).toBe(
+      'BLOCKED at berlin, before encryption\n  no `allow` lets cameras reach training, and network.yaml:N expects exactly that\n',
+    )
   })
   test('a service at two places', () => {
     expect(ask('berlin/inference', 'model-api')).toBe(
@@ -44,7 +49,9 @@ describe('trace', () => {
     )
   })
   test('within a site', () => {
-    expect(ask('berlin/cameras', 'berlin/camera-rtp')).toBe('PASSES, 192.168.1.10 → 10.1.10.10 udp/5004, class realtime\n  allowed by network.yaml:N\n  within berlin: no tunnel needed\n')
+    expect(ask('berlin/cameras', 'berlin/camera-rtp')).toBe(
+      'PASSES, 192.168.1.10 → 10.1.10.10 udp/5004, class realtime\n  allowed by network.yaml:N\n  within berlin: no tunnel needed\n',
+    )
   })
   test('several places, some of which answer', () => {
     expect(trace(fabric, { from: 'berlin/cameras', to: 'camera-rtp', port: null, trafficClass: null, without: [] }).outcome).toBe('partly')
@@ -52,11 +59,16 @@ describe('trace', () => {
   test.each([
     ['berlim', '"berlim" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training\n'],
     ['model-api', '"model-api" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training\n'],
-    ['172.16.0.1', '172.16.0.1 is in no LAN of this network\n  write an address inside one of 10.1.10.0/24, 192.168.1.0/24, 10.11.0.0/16, 10.10.0.0/16, 10.20.0.0/16, 10.1.11.0/24\n'],
+    [
+      '172.16.0.1',
+      '172.16.0.1 is in no LAN of this network\n  write an address inside one of 10.1.10.0/24, 192.168.1.0/24, 10.11.0.0/16, 10.10.0.0/16, 10.20.0.0/16, 10.1.11.0/24\n',
+    ],
   ])('an unknown source: %s', (from, text) => {
     expect(ask(from, 'training')).toBe(text)
   })
   test('an unknown destination may have been a service', () => {
-    expect(ask('berlin/inference', 'modelapi')).toContain('"modelapi" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training, camera-rtp, model-api, registry, stream')
+    expect(ask('berlin/inference', 'modelapi')).toContain(
+      '"modelapi" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training, camera-rtp, model-api, registry, stream',
+    )
   })
 })

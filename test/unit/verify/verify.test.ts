@@ -27,7 +27,10 @@ describe('the demo', () => {
     const findings = check(fabric)
     expect(said(findings)).toEqual(["error V011 cameras can reach training, and this line expects that it can't"])
     expect(findings[0]!.at.map((key) => origins.get(key)?.file)).toEqual(['network.yaml', 'network.yaml'])
-    expect(findings[0]!.witness).toEqual(['berlin/cameras → frankfurt/training, for example 192.168.1.10 → 10.20.0.10 tcp/1', '  berlin ─fiber/isp-a→ frankfurt: delivered'])
+    expect(findings[0]!.witness).toEqual([
+      'berlin/cameras → frankfurt/training, for example 192.168.1.10 → 10.20.0.10 tcp/1',
+      '  berlin ─fiber/isp-a→ frankfurt: delivered',
+    ])
   })
   test('someone removes hub dublin', () => {
     const { fabric, origins } = demo(['hubs: [frankfurt, dublin]', 'hubs: [frankfurt]'])
@@ -46,10 +49,15 @@ describe('the demo', () => {
     expect(said(check(fabric))).toEqual(["error V001 berlin can't reach model-api: no `allow` covers it"])
   })
   test('a class that only some uplinks may carry does not survive their loss, and the witness says what is up', () => {
-    const { fabric } = demo(['model-api: { at: core/inference, ports: tcp/8443, class: business }', 'model-api: { at: core/inference, ports: tcp/8443, class: bulk }'])
+    const { fabric } = demo([
+      'model-api: { at: core/inference, ports: tcp/8443, class: business }',
+      'model-api: { at: core/inference, ports: tcp/8443, class: bulk }',
+    ])
     const [finding] = check(fabric)
     expect(finding).toMatchObject({ code: 'V003', says: 'berlin loses model-api if berlin.fiber fails' })
-    expect(finding!.witness[1]).toBe('  stops at berlin: every path that class bulk may use at berlin is down; lte is up, but class bulk never uses it')
+    expect(finding!.witness[1]).toBe(
+      '  stops at berlin: every path that class bulk may use at berlin is down; lte is up, but class bulk never uses it',
+    )
   })
 })
 
@@ -67,16 +75,22 @@ const withExpect = (...expects: Sketch['expect']): Fabric => build({ ...two, exp
 describe('reach', () => {
   test('a tunnel may fail', () => expect(check(build(two))).toEqual([]))
   test('the only uplink may not', () => {
-    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['uplink'] })))).toEqual(['error V003 edge loses hub/red if edge.fiber fails'])
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['uplink'] })))).toEqual([
+      'error V003 edge loses hub/red if edge.fiber fails',
+    ])
   })
   test('one port that is not allowed is enough', () => {
     const [finding] = check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: [] }))
     expect(finding).toMatchObject({ code: 'V001' })
-    expect(finding!.witness).toEqual(['with everything up: edge/red → hub/red, for example 10.1.0.10 → 10.10.0.10 tcp/444, stops at edge: no `allow` there covers it'])
+    expect(finding!.witness).toEqual([
+      'with everything up: edge/red → hub/red, for example 10.1.0.10 → 10.10.0.10 tcp/444, stops at edge: no `allow` there covers it',
+    ])
   })
   test('a segment has no ports of its own: what is open to it must hold', () => {
     expect(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'any', survives: ['tunnel'] }))).toEqual([])
-    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/blue', ports: 'any', survives: [] })))).toEqual(["error V001 edge can't reach hub/blue: no `allow` covers it"])
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/blue', ports: 'any', survives: [] })))).toEqual([
+      "error V001 edge can't reach hub/blue: no `allow` covers it",
+    ])
   })
   test('the reply must come back, too', () => {
     const [finding] = check(change(build(two), 'hub', () => ({ routes: [] })))
@@ -88,15 +102,24 @@ describe('reach', () => {
     expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/blue,hub/red', ports: 'tcp/443', mode: 'all', survives: [] })))).toHaveLength(1)
   })
   test('a fallback that is waited out, and breaks meanwhile, is a warning', () => {
-    const fabric = build({ ...two, allow: [{ from: 'hub/red', to: 'edge/red', ports: 'tcp/22', class: 'default' }], expect: [{ reach: 'hub/red', to: 'edge/red', ports: 'tcp/22', survives: ['tunnel'] }] })
-    const patient = change(fabric, 'hub', (of) => ({ groups: of.groups.map((group): Group => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })) }))
+    const fabric = build({
+      ...two,
+      allow: [{ from: 'hub/red', to: 'edge/red', ports: 'tcp/22', class: 'default' }],
+      expect: [{ reach: 'hub/red', to: 'edge/red', ports: 'tcp/22', survives: ['tunnel'] }],
+    })
+    const patient = change(fabric, 'hub', (of) => ({
+      groups: of.groups.map((group): Group => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })),
+    }))
     expect(check(fabric)).toEqual([])
-    expect(said(check(patient))).toEqual(['warning V004 hub can lose edge/red if edge.fiber--next.a fails while traffic waits to return from a fallback path'])
+    expect(said(check(patient))).toEqual([
+      'warning V004 hub can lose edge/red if edge.fiber--next.a fails while traffic waits to return from a fallback path',
+    ])
   })
 })
 
 describe('isolate', () => {
-  const isolated = (allow: Sketch['allow'], from: string, to: string): readonly Finding[] => check(build({ ...two, allow, expect: [{ isolate: from, to }] }))
+  const isolated = (allow: Sketch['allow'], from: string, to: string): readonly Finding[] =>
+    check(build({ ...two, allow, expect: [{ isolate: from, to }] }))
   test('without any allow', () => expect(isolated([], 'edge/blue', 'hub/red')).toEqual([]))
   test('one port is a leak', () => {
     const [finding] = isolated([{ from: 'edge/red', to: 'hub/red', ports: 'udp/7', class: 'default' }], 'edge/red,edge/blue', 'hub/red')
@@ -108,7 +131,9 @@ describe('isolate', () => {
     expect(check(change(fabric, 'hub', () => ({ rules: [] })))).toEqual([])
   })
   test('between two LANs of one site', () => {
-    expect(said(isolated([{ from: 'edge/red', to: 'edge/blue', ports: 'icmp', class: 'default' }], 'edge/red', 'edge/blue'))).toEqual(["error V011 edge/red can reach edge/blue, and this line expects that it can't"])
+    expect(said(isolated([{ from: 'edge/red', to: 'edge/blue', ports: 'icmp', class: 'default' }], 'edge/red', 'edge/blue'))).toEqual([
+      "error V011 edge/red can reach edge/blue, and this line expects that it can't",
+    ])
   })
   test('the other way round it answers: a warning', () => {
     expect(said(isolated([{ from: 'hub/red', to: 'edge/red', ports: 'tcp/22', class: 'default' }], 'edge/red', 'hub/red'))).toEqual([
@@ -126,29 +151,51 @@ describe('isolate', () => {
 describe('structure', () => {
   const sound = build({ ...two, expect: [] })
   const first = (fabric: Fabric): Finding | undefined => check(fabric)[0]
-  const groups = (edit: (group: Group) => Group) => (of: Site): Partial<Site> => ({ groups: of.groups.map(edit) })
+  const groups =
+    (edit: (group: Group) => Group) =>
+    (of: Site): Partial<Site> => ({ groups: of.groups.map(edit) })
   test('a sound Fabric has no finding', () => expect(check(sound)).toEqual([]))
   test('packets that can go round', () => {
     const mesh = sound.tunnels.find((one) => one.role === 'mesh')!
-    const over = (next: string) => groups((group) => (group.remote === 'edge' ? { ...group, via: [{ tunnel: mesh.id, next: site(next), stage: 0, cost: 0, returnAfter: 0 }] } : group))
-    expect(first(change(change(sound, 'hub', over('next')), 'next', over('hub')))).toMatchObject({ code: 'V020', says: 'packets of class default for edge can go round: next → hub → next' })
+    const over = (next: string) =>
+      groups((group) =>
+        group.remote === 'edge' ? { ...group, via: [{ tunnel: mesh.id, next: site(next), stage: 0, cost: 0, returnAfter: 0 }] } : group,
+      )
+    expect(first(change(change(sound, 'hub', over('next')), 'next', over('hub')))).toMatchObject({
+      code: 'V020',
+      says: 'packets of class default for edge can go round: next → hub → next',
+    })
   })
   test('a route to someone who does not own it', () => {
-    expect(first(change(sound, 'edge', (of) => ({ routes: [{ ...of.routes[0]!, remote: site('next') }] })))).toMatchObject({ code: 'V021', says: 'edge routes 10.10.0.0/24 to next, which does not own it' })
+    expect(first(change(sound, 'edge', (of) => ({ routes: [{ ...of.routes[0]!, remote: site('next') }] })))).toMatchObject({
+      code: 'V021',
+      says: 'edge routes 10.10.0.0/24 to next, which does not own it',
+    })
   })
   test('a route without a group', () => {
-    expect(first(change(sound, 'edge', () => ({ groups: [] })))).toMatchObject({ code: 'V022', says: 'edge routes to hub, but class default has no group for it' })
+    expect(first(change(sound, 'edge', () => ({ groups: [] })))).toMatchObject({
+      code: 'V022',
+      says: 'edge routes to hub, but class default has no group for it',
+    })
   })
   test('a class without a path to one remote', () => {
-    const none = change(sound, 'edge', groups((group) => (group.remote === 'next' ? { ...group, via: [] } : group)))
-    expect(said([first(none)!])).toEqual(['warning V023 class default is unreachable from edge to next: what joins them is fiber, which the class never uses'])
+    const none = change(
+      sound,
+      'edge',
+      groups((group) => (group.remote === 'next' ? { ...group, via: [] } : group)),
+    )
+    expect(said([first(none)!])).toEqual([
+      'warning V023 class default is unreachable from edge to next: what joins them is fiber, which the class never uses',
+    ])
   })
   test('two owners of an address', () => {
     const twice = change(sound, 'next', (of) => ({ lans: of.lans.map((lan) => ({ ...lan, prefix: prefix('10.10.0.128/25') })) }))
     expect(first(twice)).toMatchObject({ code: 'V024', says: '10.10.0.128/25 of next/red overlaps 10.10.0.0/24 of hub/red' })
   })
   test('a prefix behind two peers of one interface', () => {
-    const merged = change(sound, 'hub', (of) => ({ interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }] }))
+    const merged = change(sound, 'hub', (of) => ({
+      interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }],
+    }))
     expect(first(merged)).toMatchObject({ code: 'V025', says: expect.stringContaining('has 10.1.0.0/24 behind two peers') })
   })
   test.each([
@@ -158,12 +205,21 @@ describe('structure', () => {
     expect(first({ ...sound, network: { ...sound.network, mtu, mss: { v4: mtu - 40, v6: mtu - 60 } } })).toMatchObject({ code: 'V026', says })
   })
   test('a clamp that does not fit the MTU', () => {
-    expect(first({ ...sound, network: { ...sound.network, mss: { v4: 1400, v6: 1300 } } })).toMatchObject({ code: 'V026', says: 'TCP would be clamped to 1400 and 1300, an MTU of 1360 needs 1320 and 1300' })
+    expect(first({ ...sound, network: { ...sound.network, mss: { v4: 1400, v6: 1300 } } })).toMatchObject({
+      code: 'V026',
+      says: 'TCP would be clamped to 1400 and 1300, an MTU of 1360 needs 1320 and 1300',
+    })
   })
   test('a hop over a tunnel that leads elsewhere, a tunnel without an interface', () => {
     const astray = groups((group) => ({ ...group, via: group.via.map((hop) => ({ ...hop, tunnel: tunnelId('nowhere') })) }))
-    expect(first(change(sound, 'edge', astray))).toMatchObject({ code: 'V027', says: 'edge would reach hub over tunnel nowhere, which does not join them' })
-    expect(first(change(sound, 'edge', () => ({ interfaces: [] })))).toMatchObject({ code: 'V027', says: 'edge has no interface for tunnel edge.fiber--hub.a' })
+    expect(first(change(sound, 'edge', astray))).toMatchObject({
+      code: 'V027',
+      says: 'edge would reach hub over tunnel nowhere, which does not join them',
+    })
+    expect(first(change(sound, 'edge', () => ({ interfaces: [] })))).toMatchObject({
+      code: 'V027',
+      says: 'edge has no interface for tunnel edge.fiber--hub.a',
+    })
   })
   test.each([
     ['one name', { stem: 'cw1' }, 'are both called cw1'],
@@ -191,7 +247,9 @@ describe('on the way from one generation to the next', () => {
     const before = change(open, 'hub', () => ({ rules: [] }))
     const after = change(open, 'edge', () => ({ rules: [] }))
     expect([said(check(before)), said(check(after))]).toEqual([[], []])
-    expect(said(transition(before, after))).toEqual(["error V041 edge/red can reach hub/red, and this line expects that it can't, while the change is under way"])
+    expect(said(transition(before, after))).toEqual([
+      "error V041 edge/red can reach hub/red, and this line expects that it can't, while the change is under way",
+    ])
   })
   test('an isolation that is new may be made together with the removal of its allow', () => {
     const before = build({ ...two, expect: [] })
@@ -202,7 +260,9 @@ describe('on the way from one generation to the next', () => {
     const before = build(two)
     const renamed: Fabric = JSON.parse(JSON.stringify(before).replaceAll('edge.fiber--', 'edge.lte--'))
     expect(check(renamed)).toEqual([])
-    expect(said(transition(before, renamed))).toEqual(["error V042 edge can't reach hub/red between the waves, when hubs are changed and edges are not yet"])
+    expect(said(transition(before, renamed))).toEqual([
+      "error V042 edge can't reach hub/red between the waves, when hubs are changed and edges are not yet",
+    ])
   })
   test('a site that is new has nothing to lose', () => {
     const before = build({ ...two, sites: two.sites.slice(1), allow: [], expect: [] })
