@@ -74,7 +74,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
   }
   quiet(program)
   try {
-    await program.parseAsync(argv as string[])
+    await program.parseAsync(argv)
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     process.exitCode = error.exitCode === 0 ? exit.done : exit.usage

@@ -9,8 +9,8 @@ export type Request =
   | { readonly op: 'start'; readonly box: string; readonly name: string; readonly argv: readonly string[]; readonly stdin?: string; readonly env?: Readonly<Record<string, string>> }
   | { readonly op: 'stop'; readonly name: string; readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' }
   | { readonly op: 'line'; readonly link: string; readonly change: Partial<Line> }
-  /** The line as it was built. */
-  | { readonly op: 'heal'; readonly link: string | 'all' }
+  /** The line as it was built, or `all`. */
+  | { readonly op: 'heal'; readonly link: string }
 
 export interface Status {
   readonly impairment: 'netem' | 'relay'

@@ -44,7 +44,7 @@ function state(): Finding[] {
     mkdirSync(folder, { recursive: true })
     accessSync(folder, constants.W_OK)
     const { bavail, bsize } = statfsSync(folder)
-    const free = Number(bavail) * Number(bsize)
+    const free = bavail * bsize
     return [{ what: 'disk', ok: free > 500e6, says: `${(free / 1e9).toFixed(1)} GB free at ${folder}`, instead: 'free at least 500 MB' }]
   } catch {
     return [{ what: 'disk', ok: false, says: `${folder} can not be written`, instead: 'name another place: CAUSEWAY_STATE=DIR' }]

@@ -49,7 +49,7 @@ export function lab(program: Command): void {
       const running = await attach(state).status().then(() => true, () => false)
       if (running) throw new Stop(exit.conflict, 'a lab runs here already', 'end it first: causeway lab down')
       const sites = resolve(findFolder(given))
-      await words(() => startLab({ sites, controllerSocket: String(options['controllerSocket'] ?? ''), state, detached: true }))
+      await words(() => startLab({ sites, controllerSocket: (options['controllerSocket'] as string | undefined) ?? '', state, detached: true }))
       const status = await attach(state).status()
       if (output.json) output.document('Lab', status)
       else output.line(`lab of ${sites}: ${status.boxes.length} boxes, ${status.links.length} links by ${status.impairment}. Next: causeway lab shell ${status.boxes[1]?.name ?? ''}, and at the end causeway lab down`)
