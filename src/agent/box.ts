@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Features, OsInterface } from '#providers/device.ts'
-import type { Finding, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, SiteConfig, TunnelId, Uplink } from '#src/fabric/fabric.ts'
 import { contains, parseAddress } from '#src/net/address.ts'
-import type { Inventory } from '#src/wire/messages.ts'
+import type { Inventory, PathReport } from '#src/wire/messages.ts'
 import type { Way } from './controller.ts'
-import { AgentError } from './trouble.ts'
+import { AgentError, type Trouble } from './trouble.ts'
 import { agentVersion } from './version.ts'
 
 function firstOf(...paths: readonly string[]): string {
@@ -25,7 +25,10 @@ function firstOf(...paths: readonly string[]): string {
 export function inventoryOf(features: Features, interfaces: readonly OsInterface[], serial: string): Inventory {
   const os = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(firstOf('/etc/os-release', '/usr/lib/os-release'))?.[1] ?? 'Linux'
   return {
-    serial: serial || firstOf('/sys/class/dmi/id/product_serial', '/sys/firmware/devicetree/base/serial-number', '/etc/machine-id').replaceAll('\0', '') || hostname(),
+    serial:
+      serial ||
+      firstOf('/sys/class/dmi/id/product_serial', '/sys/firmware/devicetree/base/serial-number', '/etc/machine-id').replaceAll('\0', '') ||
+      hostname(),
     hostname: hostname(),
     os,
     kernel: release(),
@@ -38,23 +41,38 @@ export function inventoryOf(features: Features, interfaces: readonly OsInterface
 /** A10, before anything else needs the right. */
 export function checkRights(features: Features): void {
   if (features.wireguard === 'none') {
-    throw new AgentError('A10', 'Can\'t create network interfaces: no WireGuard in the kernel, and no wireguard-go with /dev/net/tun, or no right to use them (CAP_NET_ADMIN)', 'Run as root on the host, install wireguard-go, or add --cap-add NET_ADMIN --device /dev/net/tun to the container')
+    throw new AgentError(
+      'A10',
+      "Can't create network interfaces: no WireGuard in the kernel, and no wireguard-go with /dev/net/tun, or no right to use them (CAP_NET_ADMIN)",
+      'Run as root on the host, install wireguard-go, or add --cap-add NET_ADMIN --device /dev/net/tun to the container',
+    )
   }
-  if (!features.nftables) throw new AgentError('A10', 'Can\'t set the firewall: nft is missing or not permitted', 'Run as root and install nftables')
-  if (!features.nexthops) throw new AgentError('A10', 'Can\'t set routes: the kernel has no nexthop objects (Linux 5.3 or newer)', 'Install a newer kernel')
+  if (!features.nftables) throw new AgentError('A10', "Can't set the firewall: nft is missing or not permitted", 'Run as root and install nftables')
+  if (!features.nexthops)
+    throw new AgentError('A10', "Can't set routes: the kernel has no nexthop objects (Linux 5.3 or newer)", 'Install a newer kernel')
 }
 
 const bare = (address: string): string => address.split('/')[0]!
 
 /** Ways out of this box: every interface that has an address and a router. */
-export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null, isUp: (tunnel: TunnelId) => boolean = () => false): readonly Way[] {
+export function waysOf(
+  interfaces: readonly OsInterface[],
+  config: SiteConfig | null,
+  isUp: (tunnel: TunnelId) => boolean = () => false,
+): readonly Way[] {
   const anyUp = config?.tunnels.some((one) => isUp(one.id)) ?? false
   return interfaces.flatMap(({ name, addresses, router }) => {
     const address = addresses.map(bare).find((one) => !one.startsWith('fe80'))
     if (address === undefined || router === '') return []
     const uplink = config?.uplinks.find((one) => one.interface === name)
     const own = config?.tunnels.filter((one) => one.uplink === uplink?.id) ?? []
-    return [{ name: uplink ? `${uplink.id} (${name})` : name, localAddress: address, doubtful: anyUp && own.length > 0 && !own.some((one) => isUp(one.id)) }]
+    return [
+      {
+        name: uplink ? `${uplink.id} (${name})` : name,
+        localAddress: address,
+        doubtful: anyUp && own.length > 0 && !own.some((one) => isUp(one.id)),
+      },
+    ]
   })
 }
 
@@ -95,4 +113,38 @@ export function checkInterfaces(config: SiteConfig, interfaces: readonly OsInter
     }
   }
   return findings
+}
+
+const blockedAfterMs = 15_000
+
+/** Uplinks none of whose tunnels has been up for a while, though they have an address. Whether TCP works there decides what it is. */
+export function silentUplinks(
+  config: SiteConfig,
+  interfaces: readonly OsInterface[],
+  paths: readonly ReturnType<typeof PathReport.parse>[],
+  now: number,
+): readonly Uplink[] {
+  const state = new Map<string, (typeof paths)[number]>(paths.map((path) => [path.tunnel, path]))
+  return config.uplinks.filter((uplink) => {
+    const own = config.tunnels.filter((one) => one.uplink === uplink.id).flatMap((one) => state.get(one.id) ?? [])
+    const here = interfaces.find((one) => one.name === uplink.interface)
+    return (
+      here?.up === true &&
+      here.addresses.length > 0 &&
+      own.length > 0 &&
+      own.every((path) => path.state === 'DOWN' && now - Date.parse(path.since) > blockedAfterMs)
+    )
+  })
+}
+
+/** A09 */
+export function udpBlocked(config: SiteConfig, uplink: Uplink, port: number): Trouble {
+  const tunnels = config.tunnels.filter((one) => one.uplink === uplink.id)
+  const hubs = list([...new Set(tunnels.map((one) => one.remote as string))].sort())
+  const ports = [...new Set(tunnels.flatMap((one) => (one.peer.endpoint === 'roams' ? [] : [one.peer.endpoint.port])))].sort((a, b) => a - b)
+  return {
+    code: 'A09',
+    says: `Enrolled, but ${uplink.id} gets no reply on ${list(ports.map((one) => `udp/${one}`))} from ${hubs} (${port}/tcp works). The carrier or firewall drops UDP`,
+    instead: 'Ask for UDP to be let through, or leave it: what works over another uplink goes on',
+  }
 }

@@ -75,7 +75,10 @@ export async function commit(of: CommitDeps, next: Bundle, running: Bundle | nul
   await disk.pending(next.triple, nonce, instant(clock.now() + of.deadlineSeconds * 1000), deadlineBoot)
   of.changed()
   const guard = of.arm(nonce, deadlineBoot)
-  of.event('commit', `${tripleText(next.triple)} pending: a guard restores ${running ? tripleText(running.triple) : 'an empty box'} in ${of.deadlineSeconds} s`)
+  of.event(
+    'commit',
+    `${tripleText(next.triple)} pending: a guard restores ${running ? tripleText(running.triple) : 'an empty box'} in ${of.deadlineSeconds} s`,
+  )
   let failure: Trouble | null
   try {
     const wereUp = running !== null && running.config.tunnels.some((one) => prober.isUp(one.id))
@@ -129,7 +132,9 @@ async function refusal(of: CommitDeps, next: Bundle): Promise<Trouble | null> {
  */
 async function prove(of: CommitDeps, next: Bundle, nonce: string, giveUp: number, wereUp: boolean): Promise<Trouble | null> {
   const left = () => (giveUp - of.clock.boot()) * 1000
-  while (wereUp && next.config.tunnels.length > 0 && !next.config.tunnels.some((one) => of.prober.isUp(one.id))) {
+  const { tunnels } = next.config
+  const isCutOff = () => wereUp && tunnels.length > 0 && !tunnels.some((one) => of.prober.isUp(one.id))
+  while (isCutOff()) {
     if (left() <= 0) return { code: 'A33', says: 'A path was up before the change, and none after it', instead: '' }
     await of.clock.wait(50)
   }

@@ -88,12 +88,31 @@ const options = (target: Target, way: Way) => ({
 function certificateTrouble(error: unknown, socket: TLSSocket | null, target: Target): AgentError | null {
   const code = errno(error)
   if (code === 'CERT_NOT_YET_VALID') {
-    return new AgentError('A04', `This box thinks it is ${new Date().toUTCString()}, and the controller's certificate is not valid yet`, 'Set the clock (sudo date -s "…"), then run the line again', true)
+    return new AgentError(
+      'A04',
+      `This box thinks it is ${new Date().toUTCString()}, and the controller's certificate is not valid yet`,
+      'Set the clock (sudo date -s "…"), then run the line again',
+      true,
+    )
   }
-  if (code === 'CERT_HAS_EXPIRED') return new AgentError('A04', `The controller's certificate has expired by this box's clock (${new Date().toUTCString()})`, 'If the clock is wrong, set it (sudo date -s "…"); if not, tell the engineer', true)
-  if (/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_|ERR_TLS_CERT)/.test(code) || (error instanceof Error && /Causeway controller|is for network/.test(error.message))) {
+  if (code === 'CERT_HAS_EXPIRED')
+    return new AgentError(
+      'A04',
+      `The controller's certificate has expired by this box's clock (${new Date().toUTCString()})`,
+      'If the clock is wrong, set it (sudo date -s "…"); if not, tell the engineer',
+      true,
+    )
+  if (
+    /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|CERT_|ERR_TLS_CERT)/.test(code) ||
+    (error instanceof Error && /Causeway controller|is for network/.test(error.message))
+  ) {
     const issuer = String(socket?.getPeerCertificate().issuer?.CN ?? 'unknown')
-    return new AgentError('A06', `Something between this box and ${target.host} replaces its certificate (issuer "${issuer}"). I will not continue`, `Ask for an exception for ${target.host}:${target.port}, without inspection`, true)
+    return new AgentError(
+      'A06',
+      `Something between this box and ${target.host} replaces its certificate (issuer "${issuer}"). I will not continue`,
+      `Ask for an exception for ${target.host}:${target.port}, without inspection`,
+      true,
+    )
   }
   return null
 }
@@ -104,7 +123,8 @@ function readBody(response: IncomingMessage): Promise<string> {
     let size = 0
     response.on('data', (part: Buffer) => {
       size += part.length
-      if (size > bodyLimit) response.destroy(new AgentError('A16', `The controller's answer is over ${bodyLimit / 1024 / 1024} MB`, 'Tell the engineer'))
+      if (size > bodyLimit)
+        response.destroy(new AgentError('A16', `The controller's answer is over ${bodyLimit / 1024 / 1024} MB`, 'Tell the engineer'))
       else parts.push(part)
     })
     response.on('end', () => resolve(Buffer.concat(parts).toString('utf8')))
@@ -142,7 +162,12 @@ export function createController(initial: Target): Controller {
     kept = null
   }
 
-  function open(call: Call, way: Way, onSocket: (socket: TLSSocket) => void, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
+  function open(
+    call: Call,
+    way: Way,
+    onSocket: (socket: TLSSocket) => void,
+    onResponse: (response: IncomingMessage) => Promise<void>,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       let socket: TLSSocket | null = null
       const body = call.body === undefined ? undefined : JSON.stringify(call.body)
@@ -151,7 +176,11 @@ export function createController(initial: Target): Controller {
         agent: agentFor(way, call.fresh ?? false),
         method: call.method,
         path: call.path,
-        headers: { host: target.host, accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }) },
+        headers: {
+          host: target.host,
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+        },
         ...(call.signal ? { signal: call.signal } : {}),
       })
       // A dead uplink says nothing at all, so waiting is bounded by ourselves and another way is tried.
@@ -187,11 +216,16 @@ export function createController(initial: Target): Controller {
     for (const way of order) {
       try {
         let socket: TLSSocket | null = null
-        await open(call, way, (used) => (socket = used), (response) => {
-          good = way
-          goodAddress = socket?.localAddress ?? ''
-          return onResponse(response)
-        })
+        await open(
+          call,
+          way,
+          (used) => (socket = used),
+          (response) => {
+            good = way
+            goodAddress = socket?.localAddress ?? ''
+            return onResponse(response)
+          },
+        )
         return
       } catch (error) {
         if (error instanceof AgentError || call.signal?.aborted) throw error
@@ -214,7 +248,12 @@ export function createController(initial: Target): Controller {
           try {
             body = JSON.parse(text)
           } catch {
-            throw new AgentError('A16', `${target.host} answered ${status} with something that is not the controller's`, 'A proxy may stand between; ask for an exception', true)
+            throw new AgentError(
+              'A16',
+              `${target.host} answered ${status} with something that is not the controller's`,
+              'A proxy may stand between; ask for an exception',
+              true,
+            )
           }
         }
         answer = { status, body, problem: problemOf(status, body) }
@@ -267,10 +306,20 @@ export function createController(initial: Target): Controller {
 }
 
 const unreachable = (target: { readonly host: string }, reasons: readonly string[]): AgentError =>
-  new AgentError('A05', `${target.host} can't be reached. ${reasons.join('; ')}`, 'Check the router, or plug the cable into another port. Retrying', true)
+  new AgentError(
+    'A05',
+    `${target.host} can't be reached. ${reasons.join('; ')}`,
+    'Check the router, or plug the cable into another port. Retrying',
+    true,
+  )
 
 /** First contact: the CA that the token pins, found in the chain of a connection on which nothing is sent. */
-export async function discoverCa(host: string, port: number, caPin: Buffer, ways: readonly Way[]): Promise<{ readonly ca: string; readonly notBefore: number }> {
+export async function discoverCa(
+  host: string,
+  port: number,
+  caPin: Buffer,
+  ways: readonly Way[],
+): Promise<{ readonly ca: string; readonly notBefore: number }> {
   const reasons: string[] = []
   for (const way of [anyWay, ...ways]) {
     let chain: readonly Buffer[]
@@ -289,9 +338,22 @@ export async function discoverCa(host: string, port: number, caPin: Buffer, ways
   throw unreachable({ host }, reasons)
 }
 
+/** Whether somebody speaks TLS there, over this way. */
+export const answers = (host: string, port: number, way: Way): Promise<boolean> =>
+  presented(host, port, way).then(
+    (chain) => chain.length > 0,
+    () => false,
+  )
+
 function presented(host: string, port: number, way: Way): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, servername: '', rejectUnauthorized: false, ...(way.localAddress === undefined ? {} : { localAddress: way.localAddress }) })
+    const socket = connect({
+      host,
+      port,
+      servername: '',
+      rejectUnauthorized: false,
+      ...(way.localAddress === undefined ? {} : { localAddress: way.localAddress }),
+    })
     socket.setTimeout(connectTimeoutMs, () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })))
     socket.once('error', reject)
     socket.once('secureConnect', () => {

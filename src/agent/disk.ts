@@ -78,7 +78,11 @@ export async function openDisk(files: Files): Promise<Disk> {
   }
   /** Bundles and decisions that nothing refers to any more. */
   const tidy = async () => {
-    const keep = new Set([state.confirmed, state.previous, 'triple' in state.commit ? state.commit.triple : null].flatMap((triple) => (triple ? [bundleName(triple)] : [])))
+    const keep = new Set(
+      [state.confirmed, state.previous, 'triple' in state.commit ? state.commit.triple : null].flatMap((triple) =>
+        triple ? [bundleName(triple)] : [],
+      ),
+    )
     for (const name of await files.list('bundles')) if (!keep.has(`bundles/${name}`)) await files.remove(`bundles/${name}`)
     const nonce = state.commit.state === 'pending' ? state.commit.nonce : ''
     for (const name of await files.list('decisions')) if (name !== nonce) await files.remove(`decisions/${name}`)
@@ -91,7 +95,8 @@ export async function openDisk(files: Files): Promise<Disk> {
       await write({ ...state, commit: { state: 'staged', triple }, attempts: again ? state.attempts : 0 })
       await tidy()
     },
-    pending: (triple, nonce, deadline, deadlineBoot) => write({ ...state, commit: { state: 'pending', triple, nonce, deadline, deadlineBoot }, attempts: state.attempts + 1 }),
+    pending: (triple, nonce, deadline, deadlineBoot) =>
+      write({ ...state, commit: { state: 'pending', triple, nonce, deadline, deadlineBoot }, attempts: state.attempts + 1 }),
     decide: (nonce, verdict) => decide(files, nonce, verdict),
     async confirmed(triple) {
       const previous = sameTriple(triple, state.confirmed) ? state.previous : state.confirmed

@@ -53,13 +53,31 @@ async function assignedConfig({ files, identity, driver, out }: DryRunOptions): 
   controller.setWays(waysOf(await driver.inventory(), null))
   try {
     const disk = await openDisk(files)
-    const report = { running: disk.state().confirmed, commit: disk.state().commit, keys: (await openWireguardKeys(files)).publicKeys(), endpoints: [], paths: [], findings: [], headlessSince: null }
+    const report = {
+      running: disk.state().confirmed,
+      commit: disk.state().commit,
+      keys: (await openWireguardKeys(files)).publicKeys(),
+      endpoints: [],
+      paths: [],
+      findings: [],
+      headlessSince: null,
+    }
     const answer = ReportAnswer.safeParse((await controller.call({ method: 'POST', path: '/v1/report', body: report })).body)
     const triple = answer.success ? answer.data.assigned?.triple : undefined
     if (!triple) return null
-    const signed = Signed.safeParse((await controller.call({ method: 'GET', path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}` })).body)
+    const signed = Signed.safeParse(
+      (await controller.call({ method: 'GET', path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}` }))
+        .body,
+    )
     if (!signed.success) return null
-    const opened = openBundle(signed.data, trust, { network: identity.network, site: identity.site, device: identity.device, running: null, now: null, schema: bundleSchema })
+    const opened = openBundle(signed.data, trust, {
+      network: identity.network,
+      site: identity.site,
+      device: identity.device,
+      running: null,
+      now: null,
+      schema: bundleSchema,
+    })
     if (!opened.ok) {
       out(`${line(opened)}\n`)
       return null

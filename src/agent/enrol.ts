@@ -50,14 +50,16 @@ export async function readIdentity(files: Files): Promise<Identity | null> {
 }
 
 /** The trust document of an identity that was checked when it was stored. */
-export const trustOf = (identity: Identity): TrustPayload => JSON.parse(Buffer.from(identity.trust.payload, 'base64url').toString('utf8')) as TrustPayload
+export const trustOf = (identity: Identity): TrustPayload =>
+  JSON.parse(Buffer.from(identity.trust.payload, 'base64url').toString('utf8')) as TrustPayload
 
 const stepLine = (n: number, what: string, text: string): string => `[${n}/6] ${what.padEnd(12)} ${text}`
 const day = (ms: number): string => `${new Date(ms).toUTCString().slice(0, 22)} UTC`
 
 async function takeToken(files: Files, given: string | null): Promise<Token> {
   const text = given ?? (await files.read('token'))
-  if (text === null) throw new AgentError('A13', 'This box is not enrolled, and no token was given', 'Ask for one: causeway site token SITE; then paste its line')
+  if (text === null)
+    throw new AgentError('A13', 'This box is not enrolled, and no token was given', 'Ask for one: causeway site token SITE; then paste its line')
   const token = decodeToken(text)
   if (!token.ok) throw new AgentError(token.code, token.says, token.instead)
   // Kept until the certificate is there, so that a reboot in the middle needs no second paste.
@@ -73,7 +75,11 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
       const token = decodeToken(options.token)
       if (!token.ok) throw new AgentError(token.code, token.says, token.instead)
       if (token.caPin.toString('base64url') !== known.caPin) {
-        throw new AgentError('A15', `This box is enrolled as site ${known.site} of network ${known.network}, and the token is for another network`, 'To move the box, run causeway-agent wipe first')
+        throw new AgentError(
+          'A15',
+          `This box is enrolled as site ${known.site} of network ${known.network}, and the token is for another network`,
+          'To move the box, run causeway-agent wipe first',
+        )
       }
     }
     say(`This box is enrolled as site ${known.site}. Confirmation code ${known.confirmationCode}.`)
@@ -88,7 +94,9 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
   const interfaces = await driver.inventory()
   const inventory = inventoryOf(features, interfaces, options.serial)
   say(stepLine(2, 'this box', `${inventory.os}, ${inventory.wireguard} WireGuard, serial ${inventory.serial}`))
-  say(stepLine(3, 'cables', interfaces.map((one) => `${one.name} ${one.up ? (one.addresses[0]?.split('/')[0] ?? 'link up') : 'no cable'}`).join(' · ')))
+  say(
+    stepLine(3, 'cables', interfaces.map((one) => `${one.name} ${one.up ? (one.addresses[0]?.split('/')[0] ?? 'link up') : 'no cable'}`).join(' · ')),
+  )
 
   const device = await deviceKey(files)
   const id = thumbprint(device.publicKey)
@@ -100,7 +108,8 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
   }
   const answer = await ask({ ...options, host, port, token, request })
   const certificate = new X509Certificate(answer.certificate!)
-  if (thumbprint(certificate.publicKey) !== id) throw new AgentError('A16', 'The controller answered with a certificate for another key', 'Run the line again; if it stays, tell the engineer')
+  if (thumbprint(certificate.publicKey) !== id)
+    throw new AgentError('A16', 'The controller answered with a certificate for another key', 'Run the line again; if it stays, tell the engineer')
   const trust = openTrust(answer.trust, { network: answer.network, caPin: token.caPin })
   if (!trust.ok) throw new AgentError(trust.code, trust.says, trust.instead)
   const identity: Identity = {
@@ -171,8 +180,10 @@ async function once(of: Ask): Promise<EnrolAnswer> {
       throw new AgentError(problem.code || 'A16', problem.detail, problem.instead, again)
     }
     const answer = EnrolAnswer.safeParse(body)
-    if (!answer.success) throw new AgentError('A16', `${of.host} answered, but not as a controller that this agent knows`, 'Take the agent from this controller', true)
-    if (!answer.data.ca.some((pem) => spkiPin(new X509Certificate(pem).publicKey).equals(of.token.caPin))) throw new AgentError('A16', 'The controller\'s answer lacks the authority that the token pins', 'Ask for a new token')
+    if (!answer.success)
+      throw new AgentError('A16', `${of.host} answered, but not as a controller that this agent knows`, 'Take the agent from this controller', true)
+    if (!answer.data.ca.some((pem) => spkiPin(new X509Certificate(pem).publicKey).equals(of.token.caPin)))
+      throw new AgentError('A16', "The controller's answer lacks the authority that the token pins", 'Ask for a new token')
     return answer.data
   } finally {
     controller.close()
@@ -184,6 +195,11 @@ function setClock(ms: number): void {
   try {
     execFileSync('date', ['-u', '-s', `@${Math.ceil(ms / 1000)}`], { stdio: 'ignore' })
   } catch {
-    throw new AgentError('A04', `This box thinks it is ${day(Date.now())}. Certificates can't work. Setting it from the controller failed`, `Run sudo date -u -s "${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')}" or later, then the line again`, true)
+    throw new AgentError(
+      'A04',
+      `This box thinks it is ${day(Date.now())}. Certificates can't work. Setting it from the controller failed`,
+      `Run sudo date -u -s "${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')}" or later, then the line again`,
+      true,
+    )
   }
 }

@@ -16,7 +16,12 @@ export interface Files {
 }
 
 const trouble = (path: string, error: unknown) =>
-  new AgentError('A12', `${path} can't be written: ${why(error)}`, 'Give the agent a folder on a disk with room that it may write (--state DIR)', true)
+  new AgentError(
+    'A12',
+    `${path} can't be written: ${why(error)}`,
+    'Give the agent a folder on a disk with room that it may write (--state DIR)',
+    true,
+  )
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY)
@@ -52,7 +57,11 @@ export function diskFiles(root: string): Files {
         return await readFile(join(root, name), 'utf8')
       } catch (error) {
         if (errno(error) === 'ENOENT') return null
-        throw new AgentError('A12', `${join(root, name)} can't be read: ${why(error)}`, 'Run as the user who enrolled this box (root), or name its folder with --state DIR')
+        throw new AgentError(
+          'A12',
+          `${join(root, name)} can't be read: ${why(error)}`,
+          'Run as the user who enrolled this box (root), or name its folder with --state DIR',
+        )
       }
     },
     async write(name, text) {

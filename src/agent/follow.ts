@@ -9,10 +9,10 @@ import { canonicalJson } from '#src/fabric/hash.ts'
 import { openBundle, openPermit, openTrust, tripleText } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
 import { RenewAnswer, Report, ReportAnswer, Signed, type TrustPayload } from '#src/wire/messages.ts'
-import { checkInterfaces, inventoryOf, waysOf } from './box.ts'
+import { checkInterfaces, inventoryOf, silentUplinks, udpBlocked, waysOf } from './box.ts'
 import { backoff, type Clock, instant, pause } from './clock.ts'
 import { type Bundle, commit, type PermitAnswer, restore } from './commit.ts'
-import type { Controller, Target } from './controller.ts'
+import { answers, type Controller, type Target } from './controller.ts'
 import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
 import { type Identity, trustOf } from './enrol.ts'
 import type { Files } from './files.ts'
@@ -56,7 +56,14 @@ const coalesceMs = 50
 export async function storedBundle(disk: Disk, identity: Identity, triple: Triple | null): Promise<Bundle | null> {
   const signed = triple === null ? null : await disk.bundle(triple)
   if (triple === null || signed === null) return null
-  const opened = openBundle(signed, trustOf(identity), { network: identity.network, site: identity.site, device: identity.device, running: null, now: null, schema: bundleSchema })
+  const opened = openBundle(signed, trustOf(identity), {
+    network: identity.network,
+    site: identity.site,
+    device: identity.device,
+    running: null,
+    now: null,
+    schema: bundleSchema,
+  })
   if (!opened.ok) throw new AgentError(opened.code, opened.says, opened.instead)
   return { triple, config: opened.bundle.config as SiteConfig }
 }
@@ -86,6 +93,7 @@ export function createFollower(of: FollowOptions): Follower {
   let leaving = false
   let renewAfter = 0
   let drift: readonly Trouble[] = []
+  let blocked: readonly Trouble[] = []
   let headlessSaid = ''
   let wakeUp = () => {}
   let woken = false
@@ -120,7 +128,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
     const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...drift]
+    return [...own, ...wrong, ...blocked, ...drift]
   }
 
   function status(): void {
@@ -157,7 +165,8 @@ export function createFollower(of: FollowOptions): Follower {
     const inventory = inventoryOf(await driver.features(), interfaces, of.serial)
     const inventoryText = JSON.stringify(inventory)
     const { commit: state, confirmed } = disk.state()
-    const shown: Report['commit'] = state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
+    const shown: Report['commit'] =
+      state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
     const body: Report = {
       running: confirmed,
       commit: shown,
@@ -171,7 +180,8 @@ export function createFollower(of: FollowOptions): Follower {
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
     if (problem) throw new AgentError(problem.code || (code === 401 || code === 403 ? 'A17' : 'A16'), problem.detail, problem.instead, true)
     const answer = ReportAnswer.safeParse(said)
-    if (!answer.success) throw new AgentError('A16', 'The controller\'s answer to a report is not understood', 'Upgrade the agent, or the controller', true)
+    if (!answer.success)
+      throw new AgentError('A16', "The controller's answer to a report is not understood", 'Upgrade the agent, or the controller', true)
     inventorySent = inventoryText
     clock.atLeast(Date.parse(answer.data.serverTime))
     reportEveryMs = Math.max(500, answer.data.reportEverySeconds * 1000)
@@ -232,7 +242,12 @@ export function createFollower(of: FollowOptions): Follower {
     // Refused or not, it is not asked for with each report.
     renewAfter = clock.now() + 60_000
     const csr = createCsr(identity.device.slice(0, 16), await deviceKey(of.files))
-    const { body, problem } = await controller.call({ method: 'POST', path: '/v1/renew', body: { csr, previousSerial: certificate.serialNumber }, signal })
+    const { body, problem } = await controller.call({
+      method: 'POST',
+      path: '/v1/renew',
+      body: { csr, previousSerial: certificate.serialNumber },
+      signal,
+    })
     const answer = RenewAnswer.safeParse(body)
     if (problem || !answer.success) {
       log('renew', problem ? line({ code: problem.code || 'A17', says: problem.detail, instead: problem.instead }) : 'the answer is not understood')
@@ -244,10 +259,15 @@ export function createFollower(of: FollowOptions): Follower {
 
   async function permit(triple: Triple, nonce: string, within: AbortSignal): Promise<PermitAnswer> {
     try {
-      const { status: code, body, problem } = await controller.call({ method: 'POST', path: '/v1/permit', body: { triple, nonce }, fresh: true, signal: within })
+      const {
+        status: code,
+        body,
+        problem,
+      } = await controller.call({ method: 'POST', path: '/v1/permit', body: { triple, nonce }, fresh: true, signal: within })
       if (code === 409) return { kind: 'withdrawn', says: problem?.detail || 'Something else is assigned now' }
       const signed = Signed.safeParse(body)
-      if (problem || !signed.success) return { kind: 'unreachable', trouble: { code: problem?.code || 'A16', says: problem?.detail ?? 'the answer is not a permit', instead: '' } }
+      if (problem || !signed.success)
+        return { kind: 'unreachable', trouble: { code: problem?.code || 'A16', says: problem?.detail ?? 'the answer is not a permit', instead: '' } }
       const opened = openPermit(signed.data, trust, { network: identity.network, site: identity.site, device: identity.device, triple, nonce })
       return opened.ok ? { kind: 'granted' } : { kind: 'wrong', trouble: opened }
     } catch (error) {
@@ -264,14 +284,25 @@ export function createFollower(of: FollowOptions): Follower {
   }
 
   async function advance(triple: Triple): Promise<void> {
-    const { body, problem } = await controller.call({ method: 'GET', path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}`, signal })
+    const { body, problem } = await controller.call({
+      method: 'GET',
+      path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}`,
+      signal,
+    })
     const signed = Signed.safeParse(body)
     if (problem || !signed.success) {
       log('bundle', `${tripleText(triple)} can't be fetched: ${problem?.detail ?? 'the answer is not a bundle'}`)
       retryAt = clock.tick() + 2_000
       return
     }
-    const context = { network: identity.network, site: identity.site, device: identity.device, running: disk.state().confirmed, now: new Date(clock.now()), schema: bundleSchema }
+    const context = {
+      network: identity.network,
+      site: identity.site,
+      device: identity.device,
+      running: disk.state().confirmed,
+      now: new Date(clock.now()),
+      schema: bundleSchema,
+    }
     const opened = openBundle(signed.data, trust, context)
     if (!opened.ok) {
       await refuse(triple, opened)
@@ -287,12 +318,21 @@ export function createFollower(of: FollowOptions): Follower {
     log('bundle', `${tripleText(next.triple)} staged: ${next.config.tunnels.length} tunnels, ${next.config.waiting.length} waiting`)
     // The far ends wait for these keys: told at once, while this box goes on.
     if (await keys.ensure(next.config.interfaces.map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))) wake()
-    const outcome = await commit({ disk, driver, keys, prober, clock, arm: of.arm, permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds }, next, running)
+    const outcome = await commit(
+      { disk, driver, keys, prober, clock, arm: of.arm, permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds },
+      next,
+      running,
+    )
     switch (outcome.kind) {
       case 'confirmed':
         running = next
         setWays()
-        await keys.keepOnly([...next.config.interfaces, ...((await storedBundle(disk, identity, disk.state().previous))?.config.interfaces ?? [])].map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))
+        await keys.keepOnly(
+          [...next.config.interfaces, ...((await storedBundle(disk, identity, disk.state().previous))?.config.interfaces ?? [])].map((one) => ({
+            interface: one.id,
+            linkEpoch: one.linkEpoch,
+          })),
+        )
         await verifyKernel()
         break
       case 'refused':
@@ -324,7 +364,8 @@ export function createFollower(of: FollowOptions): Follower {
   async function refuse(triple: Triple, trouble: Trouble): Promise<void> {
     log('bundle', `${tripleText(triple)} refused: ${line(trouble)}`, { code: trouble.code })
     const last = disk.state().commit
-    if (last.state !== 'refused' || last.code !== trouble.code || !sameTriple(last.triple, triple)) await disk.refused(triple, trouble.code, trouble.says)
+    if (last.state !== 'refused' || last.code !== trouble.code || !sameTriple(last.triple, triple))
+      await disk.refused(triple, trouble.code, trouble.says)
     retryAt = clock.tick() + 15_000
     wake()
   }
@@ -342,7 +383,26 @@ export function createFollower(of: FollowOptions): Follower {
     if (canonicalJson(now) === canonicalJson(interfaces)) return
     interfaces = now
     setWays()
-    log('uplinks', (running?.config.uplinks.map((uplink) => uplink.interface) ?? now.map((one) => one.name)).map((name) => `${name} ${now.find((one) => one.name === name)?.addresses[0] ?? 'has no address'}`).join(', '))
+    log(
+      'uplinks',
+      (running?.config.uplinks.map((uplink) => uplink.interface) ?? now.map((one) => one.name))
+        .map((name) => `${name} ${now.find((one) => one.name === name)?.addresses[0] ?? 'has no address'}`)
+        .join(', '),
+    )
+    wake()
+  }
+
+  /** A line that carries TCP and no tunnel. */
+  async function lookForBlockedUdp(): Promise<void> {
+    const config = running?.config
+    const found: Trouble[] = []
+    for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
+      const way = waysOf(interfaces, config!).find((one) => one.name.startsWith(`${uplink.id} (`))
+      if (way && (await answers(identity.host, identity.port, way))) found.push(udpBlocked(config!, uplink, identity.port))
+    }
+    if (canonicalJson(found) === canonicalJson(blocked)) return
+    blocked = found
+    for (const one of found) log('uplinks', line(one), { code: one.code })
     wake()
   }
 
@@ -397,10 +457,14 @@ export function createFollower(of: FollowOptions): Follower {
     let attempt = 0
     while (!signal.aborted) {
       try {
-        await controller.stream('/v1/hints', () => {
-          attempt = 0
-          wake()
-        }, signal)
+        await controller.stream(
+          '/v1/hints',
+          () => {
+            attempt = 0
+            wake()
+          },
+          signal,
+        )
       } catch {
         // The report loop says that the controller is away; two voices would say it twice.
       }
@@ -411,7 +475,7 @@ export function createFollower(of: FollowOptions): Follower {
   async function looking(): Promise<void> {
     while (!signal.aborted) {
       await pause(lookEveryMs, signal)
-      if (!signal.aborted) await look().catch((error: unknown) => log('uplinks', line(troubleOf(error))))
+      if (!signal.aborted) await Promise.all([look(), lookForBlockedUdp()]).catch((error: unknown) => log('uplinks', line(troubleOf(error))))
     }
   }
 

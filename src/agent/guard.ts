@@ -36,7 +36,11 @@ exec "$@"
 
 export function armGuard(of: ArmOptions): Guard {
   const log = openSync(join(of.state, 'guard.log'), 'a', 0o600)
-  const child = spawn('/bin/sh', ['-c', script, 'causeway-guard', String(Math.ceil(of.deadlineBoot)), of.decision, ...of.command], { detached: true, stdio: ['ignore', log, log], cwd: '/' })
+  const child = spawn('/bin/sh', ['-c', script, 'causeway-guard', String(Math.ceil(of.deadlineBoot)), of.decision, ...of.command], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+  })
   closeSync(log)
   const { pid } = child
   if (pid === undefined) throw new AgentError('A34', 'The guard of the change could not be started', 'Nothing was changed')

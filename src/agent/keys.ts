@@ -76,7 +76,12 @@ export async function openWireguardKeys(files: Files): Promise<WireguardKeys> {
       }),
     async privateKey(of) {
       const found = held[nameOf(of)]
-      if (!found) throw new AgentError('A34', `There is no key for ${of.interface} of link epoch ${of.linkEpoch} on this box`, 'Nothing to do: the bundle is staged again')
+      if (!found)
+        throw new AgentError(
+          'A34',
+          `There is no key for ${of.interface} of link epoch ${of.linkEpoch} on this box`,
+          'Nothing to do: the bundle is staged again',
+        )
       return found.privateKey
     },
   }
@@ -84,5 +89,18 @@ export async function openWireguardKeys(files: Files): Promise<WireguardKeys> {
 
 /** Everything that makes this box a part of its network. Keys first: what is left of an interrupted wipe is worth nothing. */
 export async function destroy(files: Files): Promise<void> {
-  for (const name of ['device.key', 'sealing.key', 'wireguard-keys.json', 'token', 'identity.json', 'state.json', 'bundles', 'decisions', 'status.json', 'clock', 'guard.log']) await files.remove(name)
+  for (const name of [
+    'device.key',
+    'sealing.key',
+    'wireguard-keys.json',
+    'token',
+    'identity.json',
+    'state.json',
+    'bundles',
+    'decisions',
+    'status.json',
+    'clock',
+    'guard.log',
+  ])
+    await files.remove(name)
 }

@@ -36,7 +36,11 @@ async function readToken(file: string): Promise<string> {
     try {
       return readFileSync(file, 'utf8').slice(0, 8_192)
     } catch (error) {
-      throw new AgentError('A01', `The token file ${file} can't be read: ${errno(error) === 'ENOENT' ? 'there is none' : why(error)}`, 'Name the file that holds the line that causeway site token printed')
+      throw new AgentError(
+        'A01',
+        `The token file ${file} can't be read: ${errno(error) === 'ENOENT' ? 'there is none' : why(error)}`,
+        'Name the file that holds the line that causeway site token printed',
+      )
     }
   }
   if (process.stdin.isTTY) out('Paste the token, then press Enter twice: ')
@@ -74,7 +78,12 @@ async function joinAndRun(args: Arguments): Promise<number> {
     const say = args.json ? (text: string) => log('enrol', text.trim()) : (text: string) => out(`${text}\n`)
     identity = await enrol({ files, token, driver: await linux(state), clock, serial: args.serial, say, signal })
   }
-  if (!identity) throw new AgentError('A13', `This box is not enrolled: ${state} holds no certificate`, 'Ask for a token (causeway site token SITE) and run causeway-agent up --token-file F')
+  if (!identity)
+    throw new AgentError(
+      'A13',
+      `This box is not enrolled: ${state} holds no certificate`,
+      'Ask for a token (causeway site token SITE) and run causeway-agent up --token-file F',
+    )
   if (args.command === 'enrol') return 0
   if (args.dryRun) return dryRun({ files, identity, driver: await linux(state, true), out })
   const lock = await takeLockSoon(state, signal)
@@ -102,7 +111,10 @@ async function joinAndRun(args: Arguments): Promise<number> {
   } finally {
     lock.release()
   }
-  log('stop', ended === 'wiped' ? 'the site is decommissioned: tunnels, rules and keys are gone' : 'traffic goes on without the agent, as it was set up last')
+  log(
+    'stop',
+    ended === 'wiped' ? 'the site is decommissioned: tunnels, rules and keys are gone' : 'traffic goes on without the agent, as it was set up last',
+  )
   return 0
 }
 
@@ -111,7 +123,12 @@ async function takeLockSoon(state: string, signal: AbortSignal) {
   for (let tries = 0; ; tries++) {
     const lock = takeLock(state)
     if (lock) return lock
-    if (tries >= 40 || signal.aborted) throw new AgentError('A14', `Another agent (process ${holderOf(state)?.pid ?? 'unknown'}) runs on ${state}`, 'Leave it running, or stop it first')
+    if (tries >= 40 || signal.aborted)
+      throw new AgentError(
+        'A14',
+        `Another agent (process ${holderOf(state)?.pid ?? 'unknown'}) runs on ${state}`,
+        'Leave it running, or stop it first',
+      )
     await new Promise((resolveLater) => setTimeout(resolveLater, 250))
   }
 }
@@ -123,7 +140,12 @@ function sayWhenGreen(identity: Identity): (status: Status) => void {
     if (said === 'GREEN' || status.light === said || status.paths.length === 0 || status.paths.some((one) => one.state === 'INIT')) return
     said = status.light
     out(`[5/6] tunnels      ${status.uplinks.map(({ uplink, up, of }) => `${uplink} ${up}/${of}`).join(' · ')}\n`)
-    const proven = status.paths.filter((one) => one.rttMs !== null).map((one) => `${one.tunnel.split('--')[1]?.split('.')[0] ?? one.tunnel} answers in ${one.rttMs!.toFixed(0)} ms over ${one.tunnel.split('--')[0]?.split('.')[1] ?? ''}`)
+    const proven = status.paths
+      .filter((one) => one.rttMs !== null)
+      .map(
+        (one) =>
+          `${one.tunnel.split('--')[1]?.split('.')[0] ?? one.tunnel} answers in ${one.rttMs!.toFixed(0)} ms over ${one.tunnel.split('--')[0]?.split('.')[1] ?? ''}`,
+      )
     if (proven.length > 0) out(`[6/6] proven       ${proven.join(', ')}\n`)
     const leave = status.light === 'GREEN' ? 'You can leave.' : `${status.says[0]!.toUpperCase()}${status.says.slice(1)}.`
     out(`${status.light}. ${leave} Confirmation code ${identity.confirmationCode} (the engineer sees the same).\n`)
@@ -137,7 +159,16 @@ async function guard(args: Arguments): Promise<number> {
   const identity = await readIdentity(files)
   if (!identity) return 0
   const driver = await linux(state)
-  const silent = createProber({ tick: () => clock.tick(), wall: () => clock.now(), random: Math.random, open: () => ({ send() {}, close() {} }), steer: async () => {}, rehandshake: async () => {}, event() {}, changed() {} })
+  const silent = createProber({
+    tick: () => clock.tick(),
+    wall: () => clock.now(),
+    random: Math.random,
+    open: () => ({ send() {}, close() {} }),
+    steer: async () => {},
+    rehandshake: async () => {},
+    event() {},
+    changed() {},
+  })
   try {
     const result = await fireGuard({
       state,

@@ -34,7 +34,11 @@ const commands: readonly string[] = ['enrol', 'run', 'up', 'status', 'wipe', 'gu
 /** Throws A11 or A18. */
 export function readArguments(argv: readonly string[]): Arguments {
   if (argv.some((one) => /cw\d+_/.test(one) || /^--token(=|$)/.test(one))) {
-    throw new AgentError('A11', 'The token stands on the command line, where every user of this box can read it', 'Give it on standard input (echo … | causeway-agent enrol) or by --token-file F. It may have been seen: ask for a new one')
+    throw new AgentError(
+      'A11',
+      'The token stands on the command line, where every user of this box can read it',
+      'Give it on standard input (echo … | causeway-agent enrol) or by --token-file F. It may have been seen: ask for a new one',
+    )
   }
   let parsed
   try {
@@ -62,7 +66,8 @@ export function readArguments(argv: readonly string[]): Arguments {
     throw new AgentError('A18', `causeway-agent has no command "${positionals.join(' ')}"`, 'It has enrol, run, up, status and wipe')
   }
   const deadline = Number(values.deadline)
-  if (!Number.isInteger(deadline) || deadline < 6 || deadline > 600) throw new AgentError('A18', `--deadline ${values.deadline} is not a number of seconds from 6 to 600`, 'Leave it out for 30')
+  if (!Number.isInteger(deadline) || deadline < 6 || deadline > 600)
+    throw new AgentError('A18', `--deadline ${values.deadline} is not a number of seconds from 6 to 600`, 'Leave it out for 30')
   return {
     command: values.help ? 'help' : (command as Command),
     state: values.state,

@@ -86,7 +86,10 @@ export function standsFor(records: Iterable<ProbedPath>): ReadonlyMap<TunnelId, 
   const chosen = new Map<TunnelId, ProbedPath>()
   for (const one of records) {
     const held = chosen.get(one.tunnel.id)
-    const better = !held || (one.path.alive === 'UP') !== (held.path.alive === 'UP') ? !held || one.path.alive === 'UP' : one.tunnel.linkEpoch > held.tunnel.linkEpoch
+    const better =
+      !held || (one.path.alive === 'UP') !== (held.path.alive === 'UP')
+        ? !held || one.path.alive === 'UP'
+        : one.tunnel.linkEpoch > held.tunnel.linkEpoch
     if (better) chosen.set(one.tunnel.id, one)
   }
   return chosen

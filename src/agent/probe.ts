@@ -9,7 +9,17 @@ import { deadline, health, hearRemote, overall, probeAnswered, probeSent, retime
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, holdThroughLag, isHeld, noHold, type Selection, select } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
-import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, noTunnel, type Probe, type Reply } from '#src/wire/stamp.ts'
+import {
+  decodeProbe,
+  decodeReply,
+  encodeProbe,
+  encodeReply,
+  type EndView,
+  maximumUnpadded,
+  noTunnel,
+  type Probe,
+  type Reply,
+} from '#src/wire/stamp.ts'
 import type { Choice } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
@@ -128,7 +138,8 @@ export function createProber(options: ProberOptions): Prober {
       if (lingers(key, before, hop, now) || before === hop) continue
       current.set(key, hop)
       moved.push({ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop })
-      const name = (of: Selection['hop'] | undefined) => (of === undefined || of === 'unreachable' ? 'unreachable' : (group.via[of]?.tunnel ?? 'unreachable'))
+      const name = (of: Selection['hop'] | undefined) =>
+        of === undefined || of === 'unreachable' ? 'unreachable' : (group.via[of]?.tunnel ?? 'unreachable')
       if (group.arrived !== 'anywhere') continue
       const move = `${name(before)} → ${name(hop)} (${reason})`
       const told = moves.get(`${group.remote} ${move}`)
@@ -138,7 +149,8 @@ export function createProber(options: ProberOptions): Prober {
     if (moved.length === 0) return
     options.steer(moved).catch((error: unknown) => options.event('steer', `could not move traffic: ${why(error)}`))
     announce(now)
-    for (const { remote, move, classes, to } of moves.values()) options.event('steer', `${remote} ${classes.join(', ')}: ${move}`, { remote, classes, to })
+    for (const { remote, move, classes, to } of moves.values())
+      options.event('steer', `${remote} ${classes.join(', ')}: ${move}`, { remote, classes, to })
     options.changed()
   }
 
@@ -156,7 +168,8 @@ export function createProber(options: ProberOptions): Prober {
       if (!tunnel) continue
       inUse.add(tunnel.tunnel.id)
       const trafficClass = config.classes[classIndex(config, group.trafficClass)]
-      if (group.arrived === 'anywhere' && tunnel.tunnel.remote === group.remote && trafficClass) views.get(tunnel.tunnel.remote)![trafficClass.index] = tunnel.tunnel.index
+      if (group.arrived === 'anywhere' && tunnel.tunnel.remote === group.remote && trafficClass)
+        views.get(tunnel.tunnel.remote)![trafficClass.index] = tunnel.tunnel.index
     }
     for (const record of records.values()) {
       const theirs = announced.get(record.tunnel.remote)?.includes(record.tunnel.index) ?? false
@@ -173,10 +186,13 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   function retimeRecord(record: ProbedPath, now: number): void {
-    const degraded = record.role === 'metered-standby' && [...records.values()].some((one) => one.role === 'active' && one.tunnel.remote === record.tunnel.remote && overall(one.path) !== 'UP')
+    const degraded =
+      record.role === 'metered-standby' &&
+      [...records.values()].some((one) => one.role === 'active' && one.tunnel.remote === record.tunnel.remote && overall(one.path) !== 'UP')
     const timing = timingOf(record, now, silentFor(record.path, now), degraded)
     // Faster: the next probe must not wait for the slow one's turn.
-    if (record.tunnel.decides && timing.intervalMs < record.path.timing.intervalMs) record.nextAt = Math.min(record.nextAt, nextProbeAt(now, timing.intervalMs, random()))
+    if (record.tunnel.decides && timing.intervalMs < record.path.timing.intervalMs)
+      record.nextAt = Math.min(record.nextAt, nextProbeAt(now, timing.intervalMs, random()))
     retime(record.path, now, timing)
   }
 
@@ -231,7 +247,16 @@ export function createProber(options: ProberOptions): Prober {
     if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
     if (record.suspect && record.path.follows) clear(record)
     const wall = options.wall()
-    const length = encodeReply(packet, { ...endView(record), sequence: record.reflected++ >>> 0, session: probe.session, sentAt: wall, receivedAt: wall, probeSequence: probe.sequence, probeSentAt: probe.sentAt, probeTtl: 255 })
+    const length = encodeReply(packet, {
+      ...endView(record),
+      sequence: record.reflected++ >>> 0,
+      session: probe.session,
+      sentAt: wall,
+      receivedAt: wall,
+      probeSequence: probe.sequence,
+      probeSentAt: probe.sentAt,
+      probeTtl: 255,
+    })
     record.socket?.send(packet, length, record.tunnel.farInside)
   }
 
@@ -280,7 +305,8 @@ export function createProber(options: ProberOptions): Prober {
     other !== record &&
     other.role !== 'active' &&
     other.path.alive === 'UP' &&
-    (other.tunnel.uplink === record.tunnel.uplink || (other.tunnel.remote === record.tunnel.remote && other.tunnel.remoteUplink === record.tunnel.remoteUplink))
+    (other.tunnel.uplink === record.tunnel.uplink ||
+      (other.tunnel.remote === record.tunnel.remote && other.tunnel.remoteUplink === record.tunnel.remoteUplink))
 
   /** The end that follows hears the other's questions: a sibling that wasn't asked since then is on the dead line, too. */
   function doubtUnheard(record: ProbedPath): void {
@@ -314,7 +340,8 @@ export function createProber(options: ProberOptions): Prober {
     dirty = true
   }
   /** Suspected, asked, and silent for longer than an answer takes. */
-  const isMute = (record: ProbedPath, now: number): boolean => record.suspect && now - record.suspectSince > Math.max(record.path.rttMs * 1.25 + 4 * record.path.jitterMs, 20)
+  const isMute = (record: ProbedPath, now: number): boolean =>
+    record.suspect && now - record.suspectSince > Math.max(record.path.rttMs * 1.25 + 4 * record.path.jitterMs, 20)
 
   function openSocket(record: ProbedPath): void {
     record.socket = options.open(
@@ -366,7 +393,9 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   const suspicionAt = (record: ProbedPath): number =>
-    record.role === 'active' && record.tunnel.decides && record.path.alive === 'UP' && hasUnsuspectedSibling(record) ? record.path.quietFrom + suspectAfter * record.path.timing.intervalMs + record.path.jitterMs + 1 : Number.POSITIVE_INFINITY
+    record.role === 'active' && record.tunnel.decides && record.path.alive === 'UP' && hasUnsuspectedSibling(record)
+      ? record.path.quietFrom + suspectAfter * record.path.timing.intervalMs + record.path.jitterMs + 1
+      : Number.POSITIVE_INFINITY
   function hasUnsuspectedSibling(record: ProbedPath): boolean {
     for (const other of records.values()) {
       if (!other.suspect && other.tunnel.decides && isSibling(record, other)) return true
@@ -378,7 +407,14 @@ export function createProber(options: ProberOptions): Prober {
     if (records.size === 0) return
     let at = Math.min(nextSecond, isHeld(lag, now) ? lag.until : Number.POSITIVE_INFINITY)
     for (const record of records.values()) {
-      at = Math.min(at, suspicionAt(record), deadline(record.path), record.rehandshakeAt, record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY, record.socket ? Number.POSITIVE_INFINITY : record.reopenAt)
+      at = Math.min(
+        at,
+        suspicionAt(record),
+        deadline(record.path),
+        record.rehandshakeAt,
+        record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY,
+        record.socket ? Number.POSITIVE_INFINITY : record.reopenAt,
+      )
     }
     alarm.set(at)
   }
@@ -416,9 +452,15 @@ export function createProber(options: ProberOptions): Prober {
       config = next
       generation = number
       held = false
-      for (const record of [...records.values()]) {
+      for (const record of records.values()) {
         const tunnel = wanted.get(keyOf(record.tunnel))
-        if (!tunnel || tunnel.inside !== record.tunnel.inside || tunnel.farInside !== record.tunnel.farInside || tunnel.decides !== record.tunnel.decides) forget(record)
+        if (
+          !tunnel ||
+          tunnel.inside !== record.tunnel.inside ||
+          tunnel.farInside !== record.tunnel.farInside ||
+          tunnel.decides !== record.tunnel.decides
+        )
+          forget(record)
         else {
           record.tunnel = tunnel
           if (!sameClasses) record.path = newPath(tunnel, next, now)
@@ -435,7 +477,7 @@ export function createProber(options: ProberOptions): Prober {
       run()
     },
     unload() {
-      for (const record of [...records.values()]) forget(record)
+      for (const record of records.values()) forget(record)
       config = null
       current = new Map()
       byTunnel = new Map()
@@ -467,11 +509,19 @@ export function createProber(options: ProberOptions): Prober {
     isUp: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'UP',
     close() {
       alarm.clear()
-      for (const record of [...records.values()]) forget(record)
+      for (const record of records.values()) forget(record)
       config = null
     },
   }
 }
 
 const unlimited = { loss: 0, latencyMs: 0, jitterMs: 0 }
-const unproven: HopHealth = { state: 'INIT', rttMs: Number.NaN, jitterMs: 0, loss: 0, remoteState: 'INIT', remoteDraining: false, upSince: Number.POSITIVE_INFINITY }
+const unproven: HopHealth = {
+  state: 'INIT',
+  rttMs: Number.NaN,
+  jitterMs: 0,
+  loss: 0,
+  remoteState: 'INIT',
+  remoteDraining: false,
+  upSince: Number.POSITIVE_INFINITY,
+}

@@ -62,7 +62,8 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     clock,
     log,
     serial: of.serial,
-    arm: (nonce, deadlineBoot) => armGuard({ state, decision: resolve(state, disk.decisionName(nonce)), deadlineBoot, command: [...of.guardCommand, '--nonce', nonce] }),
+    arm: (nonce, deadlineBoot) =>
+      armGuard({ state, decision: resolve(state, disk.decisionName(nonce)), deadlineBoot, command: [...of.guardCommand, '--nonce', nonce] }),
     deadlineSeconds: of.deadlineSeconds,
     onStatus(status) {
       try {

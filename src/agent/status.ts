@@ -32,7 +32,12 @@ export interface Status {
 const carries = (of: Path): boolean => of.state === 'UP' || of.state === 'DEGRADED'
 
 /** GREEN all · YELLOW carries traffic, something is missing · RED. A peer that hasn't enrolled yet is nobody's fault here. */
-export function judge(config: SiteConfig | null, paths: readonly Path[], headless: boolean, findings: readonly Trouble[]): { readonly light: Light; readonly says: string } {
+export function judge(
+  config: SiteConfig | null,
+  paths: readonly Path[],
+  headless: boolean,
+  findings: readonly Trouble[],
+): { readonly light: Light; readonly says: string } {
   if (config === null) return { light: 'RED', says: 'nothing runs yet: waiting for the first bundle' }
   const up = paths.filter(carries).length
   if (paths.length === 0) {
@@ -49,7 +54,12 @@ export function judge(config: SiteConfig | null, paths: readonly Path[], headles
 export const uplinkCounts = (config: SiteConfig, paths: readonly Path[]): Status['uplinks'] =>
   config.uplinks.map((uplink) => {
     const own = config.tunnels.filter((one) => one.uplink === uplink.id)
-    return { uplink: uplink.id, interface: uplink.interface, up: own.filter((one) => paths.some((path) => path.tunnel === one.id && carries(path))).length, of: own.length }
+    return {
+      uplink: uplink.id,
+      interface: uplink.interface,
+      up: own.filter((one) => paths.some((path) => path.tunnel === one.id && carries(path))).length,
+      of: own.length,
+    }
   })
 
 export function writeStatus(state: string, status: Status): void {
@@ -60,9 +70,14 @@ export function writeStatus(state: string, status: Status): void {
 
 export function renderStatus(status: Status, alive: boolean): string {
   const { state } = status
-  const out = [`${alive ? status.light : 'RED'}  site ${status.site} of ${status.network}: ${alive ? status.says : 'the agent is not running; what was set up keeps working'}`]
-  out.push(`  bundle      ${state.confirmed ? tripleText(state.confirmed) : 'none'} confirmed${state.commit.state === 'pending' ? `, ${tripleText(state.commit.triple)} pending until ${state.commit.deadline}` : ''}`)
-  if (state.commit.state === 'rolled-back' || state.commit.state === 'refused') out.push(`  last change ${tripleText(state.commit.triple)} ${state.commit.state}: ${state.commit.why} [${state.commit.code}]`)
+  const out = [
+    `${alive ? status.light : 'RED'}  site ${status.site} of ${status.network}: ${alive ? status.says : 'the agent is not running; what was set up keeps working'}`,
+  ]
+  out.push(
+    `  bundle      ${state.confirmed ? tripleText(state.confirmed) : 'none'} confirmed${state.commit.state === 'pending' ? `, ${tripleText(state.commit.triple)} pending until ${state.commit.deadline}` : ''}`,
+  )
+  if (state.commit.state === 'rolled-back' || state.commit.state === 'refused')
+    out.push(`  last change ${tripleText(state.commit.triple)} ${state.commit.state}: ${state.commit.why} [${state.commit.code}]`)
   out.push(`  controller  ${status.headlessSince === null ? 'in touch' : `away since ${status.headlessSince}`}`)
   for (const { uplink, interface: device, up, of } of status.uplinks) out.push(`  ${uplink.padEnd(11)} ${device}, ${up} of ${of} tunnels up`)
   for (const path of status.paths) {

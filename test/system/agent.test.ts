@@ -33,7 +33,8 @@ async function until(what: string, seconds: number, isSo: () => boolean | Promis
 describe('two agents in the lab', () => {
   let controller: TestController
   let running: Awaited<ReturnType<typeof startLab>>
-  const up = async (site: string) => running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--token-file', join(folder, `${site}.token`)))
+  const up = async (site: string) =>
+    running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--token-file', join(folder, `${site}.token`)))
   const usedFor = (site: string, trafficClass: string) => status(site).paths.find((path) => path.classes.includes(trafficClass))?.tunnel ?? ''
 
   beforeAll(async () => {
@@ -68,7 +69,9 @@ describe('two agents in the lab', () => {
   it('move traffic off a cut uplink, and the hub follows', async () => {
     expect(usedFor('berlin', 'business')).toContain('berlin.fiber')
     await running.lab.line('berlin.fiber', { cut: 'all' })
-    await until('business moved to lte at both ends', 15, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
+    await until('business moved to lte at both ends', 15, () =>
+      ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')),
+    )
     expect(status('berlin').light).toBe('YELLOW')
     await running.lab.heal('berlin.fiber')
     await until('business is back', 60, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.fiber')))
@@ -78,11 +81,16 @@ describe('two agents in the lab', () => {
     await controller.stop()
     await running.lab.stop('agent-berlin', 'SIGKILL')
     await up('berlin')
-    await until('berlin runs from its own disk', 30, () => status('berlin').headlessSince !== null && status('berlin').paths.every((path) => path.state === 'UP'))
+    await until(
+      'berlin runs from its own disk',
+      30,
+      () => status('berlin').headlessSince !== null && status('berlin').paths.every((path) => path.state === 'UP'),
+    )
     await running.lab.line('berlin.fiber', { cut: 'all' })
     await until('business moved', 15, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
     await running.lab.heal('all')
     await controller.start()
     await until('berlin is back', 60, () => status('berlin').headlessSince === null && status('berlin').light === 'GREEN')
+    expect(logOf('agent-berlin')).toContain('; traffic goes on')
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkInterfaces, checkRights, waysOf } from '#src/agent/box.ts'
+import { checkInterfaces, checkRights, silentUplinks, udpBlocked, waysOf } from '#src/agent/box.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { interfaceNamed } from './fake-device.ts'
 import { configOf } from './networks.ts'
@@ -10,7 +10,11 @@ const fits = ['eth0', 'wwan0', 'eth1'].map((name, i) => interfaceNamed(name, `10
 describe('the interfaces of a box', () => {
   test('that are those of the plan are fine', () => expect(checkInterfaces(berlin, fits)).toEqual([]))
   test('A07: others are listed, with what is in them', () => {
-    const has = [interfaceNamed('enp1s0', '203.0.113.7/24'), { ...interfaceNamed('enp2s0', ''), addresses: [], up: false }, { ...interfaceNamed('wwan0', ''), addresses: [] }]
+    const has = [
+      interfaceNamed('enp1s0', '203.0.113.7/24'),
+      { ...interfaceNamed('enp2s0', ''), addresses: [], up: false },
+      { ...interfaceNamed('wwan0', ''), addresses: [] },
+    ]
     expect(checkInterfaces(berlin, has)).toMatchObject([
       {
         code: 'A07',
@@ -22,15 +26,25 @@ describe('the interfaces of a box', () => {
   })
   test('A08: the provider hands out an address of the LAN', () => {
     expect(checkInterfaces(berlin, [interfaceNamed('eth0', '10.1.10.37/24'), ...fits.slice(1)])).toMatchObject([
-      { code: 'A08', says: 'The provider\'s router gives this box 10.1.10.37 on eth0, and the inference network is 10.1.10.0/24 too' },
+      { code: 'A08', says: "The provider's router gives this box 10.1.10.37 on eth0, and the inference network is 10.1.10.0/24 too" },
     ])
   })
 })
 
 describe('ways out', () => {
-  const up = { ...berlin, tunnels: [{ id: 'a', uplink: 'fiber' }, { id: 'b', uplink: 'lte' }] } as unknown as SiteConfig
+  const up = {
+    ...berlin,
+    tunnels: [
+      { id: 'a', uplink: 'fiber' },
+      { id: 'b', uplink: 'lte' },
+    ],
+  } as unknown as SiteConfig
   test('are the interfaces with an address and a router, by the names of the plan', () => {
-    expect(waysOf([...fits, { ...interfaceNamed('lo', '127.0.0.1/8'), router: '' }], berlin).map((way) => way.name)).toEqual(['fiber (eth0)', 'lte (wwan0)', 'eth1'])
+    expect(waysOf([...fits, { ...interfaceNamed('lo', '127.0.0.1/8'), router: '' }], berlin).map((way) => way.name)).toEqual([
+      'fiber (eth0)',
+      'lte (wwan0)',
+      'eth1',
+    ])
   })
   test('whose paths are all down are tried last, unless all are down', () => {
     expect(waysOf(fits, up, (tunnel) => tunnel === 'b').map((way) => way.doubtful)).toEqual([true, false, false])
@@ -47,5 +61,33 @@ describe('A10: a box without the rights', () => {
   ] as const)('%o', (lacks, says) => {
     expect(() => checkRights({ ...can, ...lacks })).toThrow(says)
     expect(() => checkRights(can)).not.toThrow()
+  })
+})
+
+describe('A09: UDP is blocked', () => {
+  const endpoint = { address: '192.0.2.10', port: 51820 }
+  const ready = (id: string, uplink: string) => ({ id, uplink, remote: 'frankfurt', peer: { endpoint } })
+  const config = { ...berlin, tunnels: [ready('a', 'fiber'), ready('b', 'lte')] } as unknown as SiteConfig
+  const path = (tunnel: string, state: 'UP' | 'DOWN', since: number) => ({
+    tunnel,
+    state,
+    since: new Date(since).toISOString(),
+    rttMs: null,
+    jitterMs: null,
+    loss: null,
+    classes: [],
+  })
+  test('on an uplink with an address, none of whose tunnels has been up for 15 s', () => {
+    const silent = (lte: 'UP' | 'DOWN', since: number, has = fits) =>
+      silentUplinks(config, has, [path('a', 'UP', 0), path('b', lte, since)], 60_000).map((one) => one.id)
+    expect(silent('DOWN', 40_000)).toEqual(['lte'])
+    expect(silent('DOWN', 50_000)).toEqual([])
+    expect(silent('UP', 0)).toEqual([])
+    expect(silent('DOWN', 0, [fits[0]!])).toEqual([])
+  })
+  test('says which ports, and from whom', () => {
+    expect(udpBlocked(config, berlin.uplinks[1]!, 443).says).toBe(
+      'Enrolled, but lte gets no reply on udp/51820 from frankfurt (443/tcp works). The carrier or firewall drops UDP',
+    )
   })
 })

@@ -12,7 +12,10 @@ const signed = (revision: number) => ({ payload: String(revision), signatures: [
 const config = configOf('berlin')
 /** The same site with its MTU changed: another config, nothing else. */
 const other: SiteConfig = { ...config, network: { ...config.network, mtu: 1300 } }
-const configs = new Map([[0, config], [1, other]])
+const configs = new Map([
+  [0, config],
+  [1, other],
+])
 const interfaces = ['eth0', 'wwan0', 'eth1'].map((name, i) => ({ ...interfaceNamed(name, `100.64.${i}.2/24`) }))
 const idleProber: Prober = { choicesFor: () => [], load() {}, hold() {}, unload() {}, paths: () => [], isUp: () => false, close() {} }
 
@@ -94,7 +97,10 @@ describe('a confirmed commit', () => {
     const { disk } = await freshDisk(0)
     const { deps, device } = box(disk)
     device.breaks = (of) => of === other
-    expect(await commit(deps, { triple: triple(1), config: other }, { triple: triple(0), config })).toMatchObject({ kind: 'rolled-back', trouble: { code: 'A34', says: 'ip: no such device' } })
+    expect(await commit(deps, { triple: triple(1), config: other }, { triple: triple(0), config })).toMatchObject({
+      kind: 'rolled-back',
+      trouble: { code: 'A34', says: 'ip: no such device' },
+    })
     expect(device.running).toBe(config)
   })
 
@@ -105,7 +111,11 @@ describe('a confirmed commit', () => {
     let loaded = false
     const prober: Prober = { ...idleProber, isUp: () => !loaded, load: () => void (loaded = true) }
     const { deps, device } = box(disk, { prober })
-    const outcome = commit(deps, { triple: triple(1), config: withTunnel }, { triple: triple(0), config: { ...config, tunnels: [tunnel] } as unknown as SiteConfig })
+    const outcome = commit(
+      deps,
+      { triple: triple(1), config: withTunnel },
+      { triple: triple(0), config: { ...config, tunnels: [tunnel] } as unknown as SiteConfig },
+    )
     expect(await outcome).toMatchObject({ kind: 'rolled-back', trouble: { code: 'A33' } })
     expect(device.running?.network.mtu).toBe(config.network.mtu)
   })
@@ -134,7 +144,10 @@ describe('a confirmed commit', () => {
       await guard.decide(nonce, 'rolled-back')
       return { kind: 'granted' }
     }
-    expect(await commit({ ...deps, permit }, { triple: triple(1), config: other }, { triple: triple(0), config })).toMatchObject({ kind: 'rolled-back', trouble: { code: 'A35' } })
+    expect(await commit({ ...deps, permit }, { triple: triple(1), config: other }, { triple: triple(0), config })).toMatchObject({
+      kind: 'rolled-back',
+      trouble: { code: 'A35' },
+    })
     expect(device.running).toBe(config)
   })
 })
@@ -159,11 +172,23 @@ describe('a power cut', () => {
     const { confirmed, commit: last } = after.state()
     const device = fakeDevice(interfaces)
     const bundle = confirmed === null ? null : await after.bundle(confirmed)
-    await restore({ driver: device, prober: idleProber, keys: { privateKey: async () => '' } }, confirmed === null ? null : { triple: confirmed, config: configs.get(Number(bundle?.payload))! })
-    return { finished, runs: device.running === config ? 0 : device.running === other ? 1 : null, last: last.state, confirmed: confirmed?.revision, decided: [...content.entries()].some(([name, text]) => name.startsWith('decisions/') && text === 'confirmed') }
+    await restore(
+      { driver: device, prober: idleProber, keys: { privateKey: async () => '' } },
+      confirmed === null ? null : { triple: confirmed, config: configs.get(Number(bundle?.payload))! },
+    )
+    return {
+      finished,
+      runs: device.running === config ? 0 : device.running === other ? 1 : null,
+      last: last.state,
+      confirmed: confirmed?.revision,
+      decided: [...content.entries()].some(([name, text]) => name.startsWith('decisions/') && text === 'confirmed'),
+    }
   }
 
-  test.each([['with a permit', [{ kind: 'granted' }]], ['without one', [away]]] as const)('between any two writes, %s, boots what was confirmed last', async (_, permits) => {
+  test.each([
+    ['with a permit', [{ kind: 'granted' }]],
+    ['without one', [away]],
+  ] as const)('between any two writes, %s, boots what was confirmed last', async (_, permits) => {
     const seen = []
     for (let writes = 0; writes < 20; writes++) {
       const after = await cutAfter(writes, permits as readonly PermitAnswer[])
@@ -192,5 +217,7 @@ test('a triple that keeps failing is counted, another one starts from zero', asy
 })
 
 test('a damaged state file is a sentence', async () => {
-  await expect(openDisk(memoryFiles(new Map([['state.json', '{"v":']])))).rejects.toMatchObject({ trouble: { code: 'A12', says: 'state.json in the state folder is damaged' } })
+  await expect(openDisk(memoryFiles(new Map([['state.json', '{"v":']])))).rejects.toMatchObject({
+    trouble: { code: 'A12', says: 'state.json in the state folder is damaged' },
+  })
 })

@@ -54,11 +54,23 @@ const newSigner = (): Signer => {
   return { keyId: keyIdOf(publicKey), privateKey }
 }
 
-export async function createTestController(network = 'demo', options: { readonly socket?: string; readonly host?: string } = {}): Promise<TestController> {
+export async function createTestController(
+  network = 'demo',
+  options: { readonly socket?: string; readonly host?: string } = {},
+): Promise<TestController> {
   const [root, caSigner, bundleSigner] = [newSigner(), newSigner(), newSigner()]
   const ca = await createCa(caSigner, network, new Date())
   const credentials = await issueServer(ca, network, new Date())
-  const trustPayload: TrustPayload = { kind: 'trust', network, version: 1, ca: [ca.certificate], bundleSigners: [publicSigner(bundleSigner)], evidenceSigners: [], root: publicSigner(root), minimumAgent: '0.1.0' }
+  const trustPayload: TrustPayload = {
+    kind: 'trust',
+    network,
+    version: 1,
+    ca: [ca.certificate],
+    bundleSigners: [publicSigner(bundleSigner)],
+    evidenceSigners: [],
+    root: publicSigner(root),
+    minimumAgent: '0.1.0',
+  }
   const trust = sign(trustPayload, root, caSigner)
   const tokens = new Map<string, { site: string; device: string | null }>()
   const devices = new Map<string, string>()
@@ -84,7 +96,13 @@ export async function createTestController(network = 'demo', options: { readonly
     token(site, change = {}) {
       const secret = randomBytes(16)
       tokens.set(secret.toString('base64url'), { site, device: null })
-      return encodeToken({ secret, caPin: ca.pin, expiresAt: Math.floor(Date.now() / 1000) + 86_400, host: options.host ?? `127.0.0.1:${port}`, ...change })
+      return encodeToken({
+        secret,
+        caPin: ca.pin,
+        expiresAt: Math.floor(Date.now() / 1000) + 86_400,
+        host: options.host ?? `127.0.0.1:${port}`,
+        ...change,
+      })
     },
     assign(site, config, triple) {
       self.assigned.set(site, { config, triple })
@@ -96,7 +114,18 @@ export async function createTestController(network = 'demo', options: { readonly
       for (const site of devices.keys()) expand(site)
     },
     bundle(site, { triple, config }, change = {}, signer = bundleSigner) {
-      const payload: BundlePayload = { kind: 'bundle', schema: 1, network, site, device: self.device(site), ...triple, hash: contentHash(config), acceptBefore: new Date(Date.now() + 3_600_000).toISOString(), config, ...change }
+      const payload: BundlePayload = {
+        kind: 'bundle',
+        schema: 1,
+        network,
+        site,
+        device: self.device(site),
+        ...triple,
+        hash: contentHash(config),
+        acceptBefore: new Date(Date.now() + 3_600_000).toISOString(),
+        config,
+        ...change,
+      }
       return sign(payload, signer)
     },
     device: (site) => devices.get(site) ?? '',
@@ -108,7 +137,10 @@ export async function createTestController(network = 'demo', options: { readonly
       })
     },
     async start() {
-      server = createServer({ ...credentials, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false, ca: [ca.certificate] }, (request, response) => void handle(request, response))
+      server = createServer(
+        { ...credentials, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false, ca: [ca.certificate] },
+        (request, response) => void handle(request, response),
+      )
       await new Promise<void>((resolve) => (options.socket ? server!.listen(options.socket, resolve) : server!.listen(port, '127.0.0.1', resolve)))
       if (!options.socket) port = (server.address() as AddressInfo).port
     },
@@ -122,7 +154,10 @@ export async function createTestController(network = 'demo', options: { readonly
     self.assign(site, config, { term: 1, generation, revision: held?.triple.generation === generation ? held.triple.revision + 1 : 0 })
   }
 
-  const refuse = (status: number, code: string, detail: string): Answered => ({ status, body: { type: 'about:blank', title: detail, status, code, detail, instead: '' } })
+  const refuse = (status: number, code: string, detail: string): Answered => ({
+    status,
+    body: { type: 'about:blank', title: detail, status, code, detail, instead: '' },
+  })
 
   async function usual(path: string, query: URLSearchParams, site: string, body: unknown): Promise<Answered> {
     switch (path) {
@@ -135,7 +170,20 @@ export async function createTestController(network = 'demo', options: { readonly
         token.device = issued.thumbprint
         devices.set(token.site, issued.thumbprint)
         expand(token.site)
-        return { status: 200, body: { network, site: token.site, role: 'edge', state: 'enrolled', certificate: issued.certificate, ca: [ca.certificate], trust, confirmationCode: confirmationCode(issued.thumbprint), serverTime: new Date().toISOString() } }
+        return {
+          status: 200,
+          body: {
+            network,
+            site: token.site,
+            role: 'edge',
+            state: 'enrolled',
+            certificate: issued.certificate,
+            ca: [ca.certificate],
+            trust,
+            confirmationCode: confirmationCode(issued.thumbprint),
+            serverTime: new Date().toISOString(),
+          },
+        }
       }
       case '/v1/report': {
         const report = Report.parse(body)
@@ -146,11 +194,25 @@ export async function createTestController(network = 'demo', options: { readonly
           const owner = `${site}/${key.interface}/${key.linkEpoch}`
           if (facts.has(owner)) continue
           news = true
-          facts.set(owner, { kind: 'key', site: site as SiteId, interface: key.interface as InterfaceId, linkEpoch: key.linkEpoch, publicKey: key.publicKey })
+          facts.set(owner, {
+            kind: 'key',
+            site: site as SiteId,
+            interface: key.interface as InterfaceId,
+            linkEpoch: key.linkEpoch,
+            publicKey: key.publicKey,
+          })
         }
         if (news) for (const other of devices.keys()) expand(other)
         const assigned = self.assigned.get(site)
-        return { status: 200, body: { assigned: assigned ? { triple: assigned.triple, hash: contentHash(assigned.config) } : null, trustVersion: 1, serverTime: new Date().toISOString(), reportEverySeconds: 1 } }
+        return {
+          status: 200,
+          body: {
+            assigned: assigned ? { triple: assigned.triple, hash: contentHash(assigned.config) } : null,
+            trustVersion: 1,
+            serverTime: new Date().toISOString(),
+            reportEverySeconds: 1,
+          },
+        }
       }
       case '/v1/bundle': {
         const assigned = self.assigned.get(site)
@@ -162,7 +224,10 @@ export async function createTestController(network = 'demo', options: { readonly
         const assigned = self.assigned.get(site)
         if (!assigned || JSON.stringify(assigned.triple) !== JSON.stringify(triple)) return refuse(409, 'C409', 'Something else is assigned now')
         self.permits.push({ site, triple, nonce })
-        return { status: 200, body: sign({ kind: 'permit', network, site, device: self.device(site), triple, nonce } satisfies PermitPayload, bundleSigner) }
+        return {
+          status: 200,
+          body: sign({ kind: 'permit', network, site, device: self.device(site), triple, nonce } satisfies PermitPayload, bundleSigner),
+        }
       }
       case '/v1/trust':
         return { status: 200, body: trust }
@@ -191,7 +256,11 @@ export async function createTestController(network = 'demo', options: { readonly
       request.socket.destroy()
       return
     }
-    const answered = own ?? (site === '' && url.pathname !== '/v1/enrol' ? refuse(401, 'A17', 'This box is not known') : await usual(url.pathname, url.searchParams, site, body))
+    const answered =
+      own ??
+      (site === '' && url.pathname !== '/v1/enrol'
+        ? refuse(401, 'A17', 'This box is not known')
+        : await usual(url.pathname, url.searchParams, site, body))
     response.writeHead(answered.status, { 'content-type': answered.status < 400 ? 'application/json' : 'application/problem+json' })
     response.end(JSON.stringify(answered.body))
   }

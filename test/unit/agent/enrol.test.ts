@@ -37,7 +37,15 @@ async function attempt(token: string | null, options: { files?: Files; until?: R
     if (options.until?.test(text)) stop.abort()
   }
   try {
-    const identity = await enrol({ files: options.files ?? diskFiles(state), token, driver: options.device ?? fakeDevice(), clock: systemClock(), serial: 'XJ-1182', say, signal: stop.signal })
+    const identity = await enrol({
+      files: options.files ?? diskFiles(state),
+      token,
+      driver: options.device ?? fakeDevice(),
+      clock: systemClock(),
+      serial: 'XJ-1182',
+      say,
+      signal: stop.signal,
+    })
     return { identity, said, trouble: null }
   } catch (error) {
     if (error instanceof PowerCut) throw error
@@ -49,7 +57,14 @@ describe('enrolment', () => {
   test('goes from a token to a certificate, step by step', async () => {
     const { identity, said } = await attempt(controller.token('berlin'))
     expect(identity).toMatchObject({ network: 'acme', site: 'berlin', device: controller.device('berlin') })
-    expect(said.map((text) => text.slice(0, 18).trim())).toEqual([`Causeway  controll`, '[1/6] token', '[2/6] this box', '[3/6] cables', '[4/6] enrolled', `Confirmation code`])
+    expect(said.map((text) => text.slice(0, 18).trim())).toEqual([
+      `Causeway  controll`,
+      '[1/6] token',
+      '[2/6] this box',
+      '[3/6] cables',
+      '[4/6] enrolled',
+      `Confirmation code`,
+    ])
     expect(said.at(-1)).toContain(identity!.confirmationCode)
   })
 
@@ -94,7 +109,24 @@ describe('enrolment', () => {
   test('waits for the engineer where somebody has to approve', async () => {
     let asked = 0
     const token = controller.token('dublin')
-    controller.answer.set('/v1/enrol', () => (asked++ > 0 ? undefined : { status: 200, body: { network: 'acme', site: 'dublin', role: 'core', state: 'claimed', certificate: null, ca: [controller.ca.certificate], trust: { payload: '', signatures: [] }, confirmationCode: 'K7-PINE-42', serverTime: new Date().toISOString() } }))
+    controller.answer.set('/v1/enrol', () =>
+      asked++ > 0
+        ? undefined
+        : {
+            status: 200,
+            body: {
+              network: 'acme',
+              site: 'dublin',
+              role: 'core',
+              state: 'claimed',
+              certificate: null,
+              ca: [controller.ca.certificate],
+              trust: { payload: '', signatures: [] },
+              confirmationCode: 'K7-PINE-42',
+              serverTime: new Date().toISOString(),
+            },
+          },
+    )
     const { identity, said } = await attempt(token)
     expect(said).toContain('      waiting      for the engineer to approve this box for site dublin. Confirmation code K7-PINE-42')
     expect(identity?.site).toBe('dublin')
@@ -105,7 +137,9 @@ describe('enrolment', () => {
     controller.answer.set('/v1/enrol', () => (cuts++ < 2 ? 'cut' : undefined))
     const { identity, said } = await attempt(controller.token('berlin'))
     expect(identity?.site).toBe('berlin')
-    expect(said.filter((text) => text.includes('A05'))).toEqual([`      [A05] 127.0.0.1 can't be reached. this box: the connection was cut. Check the router, or plug the cable into another port. Retrying`])
+    expect(said.filter((text) => text.includes('A05'))).toEqual([
+      `      [A05] 127.0.0.1 can't be reached. this box: the connection was cut. Check the router, or plug the cable into another port. Retrying`,
+    ])
   })
 })
 
@@ -113,11 +147,22 @@ describe('enrolment is refused with a sentence', () => {
   test('A01: the paste was cut', async () => {
     const token = controller.token('berlin')
     const { trouble } = await attempt(token.slice(0, 61))
-    expect(line(trouble!)).toBe(`[A01] The token is incomplete (61 of ${token.length} characters). Paste the whole line again; long lines break in some consoles. The token is not used up`)
+    expect(line(trouble!)).toBe(
+      `[A01] The token is incomplete (61 of ${token.length} characters). Paste the whole line again; long lines break in some consoles. The token is not used up`,
+    )
   })
   test('A02: expired', async () => {
-    controller.answer.set('/v1/enrol', () => ({ status: 410, body: { code: 'A02', detail: 'This token ended Tue 14:05 (it is Wed 09:12)', instead: 'Ask for a new one: causeway site token berlin. Nothing else has to be redone' } }))
-    expect(line((await attempt(controller.token('berlin'))).trouble!)).toBe('[A02] This token ended Tue 14:05 (it is Wed 09:12). Ask for a new one: causeway site token berlin. Nothing else has to be redone')
+    controller.answer.set('/v1/enrol', () => ({
+      status: 410,
+      body: {
+        code: 'A02',
+        detail: 'This token ended Tue 14:05 (it is Wed 09:12)',
+        instead: 'Ask for a new one: causeway site token berlin. Nothing else has to be redone',
+      },
+    }))
+    expect(line((await attempt(controller.token('berlin'))).trouble!)).toBe(
+      '[A02] This token ended Tue 14:05 (it is Wed 09:12). Ask for a new one: causeway site token berlin. Nothing else has to be redone',
+    )
   })
   test('A03: another box used it', async () => {
     const token = controller.token('berlin')
@@ -125,10 +170,10 @@ describe('enrolment is refused with a sentence', () => {
     rmSync(state, { recursive: true })
     expect((await attempt(token)).trouble).toMatchObject({ code: 'A03', says: 'This token was already used by another box' })
   })
-  test('A05: no way out, with each uplink\'s reason; it goes on trying', async () => {
+  test("A05: no way out, with each uplink's reason; it goes on trying", async () => {
     const device = fakeDevice([{ name: 'eth0', up: true, addresses: ['127.0.0.1/8'], router: '127.0.0.254', mtu: 1500 }])
     const { said } = await attempt(controller.token('berlin', { host: '127.0.0.1:1' }), { until: /A05/, device })
-    expect(said.at(-1)).toContain('[A05] 127.0.0.1 can\'t be reached. this box: the connection was refused; eth0: the connection was refused.')
+    expect(said.at(-1)).toContain("[A05] 127.0.0.1 can't be reached. this box: the connection was refused; eth0: the connection was refused.")
   })
   test('A06: something replaces the certificate, and the secret is not sent', async () => {
     let heard = 0
@@ -137,14 +182,16 @@ describe('enrolment is refused with a sentence', () => {
       return undefined
     })
     const { said } = await attempt(controller.token('berlin', { host: `127.0.0.1:${stranger.port}` }), { until: /A06/ })
-    expect(said.at(-1)).toContain(`[A06] Something between this box and 127.0.0.1:${stranger.port} replaces its certificate (issuer "Causeway firewall CA"). I will not continue.`)
+    expect(said.at(-1)).toContain(
+      `[A06] Something between this box and 127.0.0.1:${stranger.port} replaces its certificate (issuer "Causeway firewall CA"). I will not continue.`,
+    )
     expect(heard).toBe(0)
   })
   test('A10: no right to make interfaces, before anything is sent', async () => {
     const device = { ...fakeDevice(), features: async () => ({ wireguard: 'none', nftables: true, nexthops: true, ipsec: 'none' }) as const }
     expect((await attempt(controller.token('berlin'), { device })).trouble).toMatchObject({ code: 'A10' })
   })
-  test('A12: a folder that can\'t be used', async () => {
+  test("A12: a folder that can't be used", async () => {
     writeFileSync(join(state, 'file'), '')
     const { trouble } = await attempt(controller.token('berlin'), { files: diskFiles(join(state, 'file')) })
     expect(trouble).toMatchObject({ code: 'A12', says: `${state}/file/identity.json can't be read: a part of the path is a file` })
@@ -160,11 +207,16 @@ describe('enrolment is refused with a sentence', () => {
   })
   test('A15: the box belongs to another network', async () => {
     await attempt(controller.token('berlin'))
-    expect((await attempt(stranger.token('berlin'))).trouble).toMatchObject({ code: 'A15', says: 'This box is enrolled as site berlin of network acme, and the token is for another network' })
+    expect((await attempt(stranger.token('berlin'))).trouble).toMatchObject({
+      code: 'A15',
+      says: 'This box is enrolled as site berlin of network acme, and the token is for another network',
+    })
   })
   test('A16: a proxy answers with a page', async () => {
     controller.answer.set('/v1/enrol', () => ({ status: 200, body: '<html>' }))
-    expect((await attempt(controller.token('berlin'), { until: /A16/ })).said.at(-1)).toContain('[A16] 127.0.0.1 answered, but not as a controller that this agent knows')
+    expect((await attempt(controller.token('berlin'), { until: /A16/ })).said.at(-1)).toContain(
+      '[A16] 127.0.0.1 answered, but not as a controller that this agent knows',
+    )
   })
 })
 

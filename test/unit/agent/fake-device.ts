@@ -14,7 +14,13 @@ export interface FakeDevice extends DeviceDriver {
   breaks: (config: SiteConfig) => boolean
 }
 
-export const interfaceNamed = (name: string, address: string): OsInterface => ({ name, up: true, addresses: [address], router: '192.0.2.1', mtu: 1500 })
+export const interfaceNamed = (name: string, address: string): OsInterface => ({
+  name,
+  up: true,
+  addresses: [address],
+  router: '192.0.2.1',
+  mtu: 1500,
+})
 
 export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceNamed('eth0', '192.0.2.7/24'), router: '' }]): FakeDevice {
   const device: FakeDevice = {
@@ -69,8 +75,12 @@ export function memoryFiles(disk: Map<string, string>, writesLeft = Number.POSIT
     },
     async remove(name) {
       spend()
-      for (const key of [...disk.keys()]) if (key === name || key.startsWith(`${name}/`)) disk.delete(key)
+      for (const key of disk.keys()) if (key === name || key.startsWith(`${name}/`)) disk.delete(key)
     },
-    list: async (folder) => [...disk.keys()].filter((key) => key.startsWith(`${folder}/`)).map((key) => key.slice(folder.length + 1)).sort(),
+    list: async (folder) =>
+      [...disk.keys()]
+        .filter((key) => key.startsWith(`${folder}/`))
+        .map((key) => key.slice(folder.length + 1))
+        .sort(),
   }
 }

@@ -48,7 +48,15 @@ async function start(device = fakeDevice(interfaces.map((one) => ({ ...one, rout
   const log: string[] = []
   let status: Status | null = null
   const clock = systemClock()
-  const identity = await enrol({ files: diskFiles(state), token: agents.length === 0 ? controller.token('berlin') : null, driver: device, clock, serial: 'XJ-1', say() {}, signal: stop.signal })
+  const identity = await enrol({
+    files: diskFiles(state),
+    token: agents.length === 0 ? controller.token('berlin') : null,
+    driver: device,
+    clock,
+    serial: 'XJ-1',
+    say() {},
+    signal: stop.signal,
+  })
   const ended = run({
     state,
     identity,
@@ -150,14 +158,29 @@ describe('a bundle is refused, with its sentence, and what runs goes on', () => 
   test.each<[string, (of: TestController) => unknown, string, RegExp]>([
     ['forged', (of) => of.bundle('berlin', next, {}, stranger), 'A20', /^It is not signed by a key that this network trusts$/],
     ['forged under the right name', (of) => of.bundle('berlin', next, {}, { ...stranger, keyId: of.bundleSigner.keyId }), 'A20', /not signed/],
-    ['changed on its way', (of) => ({ ...of.bundle('berlin', next), payload: Buffer.from('{"kind":"bundle"}').toString('base64url') }), 'A20', /not signed/],
+    [
+      'changed on its way',
+      (of) => ({ ...of.bundle('berlin', next), payload: Buffer.from('{"kind":"bundle"}').toString('base64url') }),
+      'A20',
+      /not signed/,
+    ],
     ['of another site', (of) => of.bundle('berlin', next, { site: 'madrid' }), 'A23', /^The bundle is for site "madrid", and this box is "berlin"$/],
-    ['of another network', (of) => of.bundle('berlin', next, { network: 'acme' }), 'A22', /^The bundle is for network "acme", and this box belongs to "demo"$/],
+    [
+      'of another network',
+      (of) => of.bundle('berlin', next, { network: 'acme' }),
+      'A22',
+      /^The bundle is for network "acme", and this box belongs to "demo"$/,
+    ],
     ['of another box', (of) => of.bundle('berlin', next, { device: 'ab'.repeat(32) }), 'A24', /^The bundle is for another box of site "berlin"$/],
     ['whose content was exchanged', (of) => of.bundle('berlin', next, { hash: contentHash(config) }), 'A25', /hash/],
     ['replayed', (of) => of.bundle('berlin', { triple: triple(1), config }), 'A26', /^The bundle is 1\/1\/0, and 1\/1\/0 already runs/],
     ['older', (of) => of.bundle('berlin', { triple: triple(0, 5), config }), 'A26', /^The bundle is 1\/0\/5, and 1\/1\/0 already runs/],
-    ['kept back for too long', (of) => of.bundle('berlin', next, { acceptBefore: '2020-01-01T00:00:00.000Z' }), 'A27', /^The bundle had to be accepted before 2020/],
+    [
+      'kept back for too long',
+      (of) => of.bundle('berlin', next, { acceptBefore: '2020-01-01T00:00:00.000Z' }),
+      'A27',
+      /^The bundle had to be accepted before 2020/,
+    ],
     ['newer than what was asked for', (of) => of.bundle('berlin', { triple: triple(3), config }), 'A26', /^1\/2\/0 was asked for, and 1\/3\/0 came$/],
     ['of a form to come', (of) => of.bundle('berlin', next, { schema: 2 as 1 }), 'A21', /schema 2/],
   ])('%s', async (_, forge, code, says) => {
@@ -166,7 +189,9 @@ describe('a bundle is refused, with its sentence, and what runs goes on', () => 
     await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
     controller.answer.set('/v1/bundle', () => ({ status: 200, body: forge(controller) }))
     controller.assign('berlin', next.config, next.triple)
-    await eventually(() => expect(lastReport()?.commit).toMatchObject({ state: 'refused', triple: triple(2), code, why: expect.stringMatching(says) }))
+    await eventually(() =>
+      expect(lastReport()?.commit).toMatchObject({ state: 'refused', triple: triple(2), code, why: expect.stringMatching(says) }),
+    )
     expect(lastReport()!.findings).toContainEqual(expect.objectContaining({ code }))
     expect(lastReport()!.running).toEqual(triple(1))
     expect(agent.device.running).toEqual(config)
@@ -176,7 +201,13 @@ describe('a bundle is refused, with its sentence, and what runs goes on', () => 
   test('A07: made for other interfaces', async () => {
     const agent = await start(fakeDevice([interfaceNamed('enp1s0', '127.0.0.1/8')]))
     controller.assign('berlin', config, triple(1))
-    await eventually(() => expect(lastReport()?.commit).toMatchObject({ state: 'refused', code: 'A07', why: 'The plan says eth0, wwan0 and eth1; this box has enp1s0 (cable in, 127.0.0.1)' }))
+    await eventually(() =>
+      expect(lastReport()?.commit).toMatchObject({
+        state: 'refused',
+        code: 'A07',
+        why: 'The plan says eth0, wwan0 and eth1; this box has enp1s0 (cable in, 127.0.0.1)',
+      }),
+    )
     expect(agent.device.calls).toEqual([])
   })
 })
@@ -213,7 +244,13 @@ describe('a change goes back', () => {
     controller.assign('berlin', config, triple(1))
     await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
     const { sign } = await import('#src/wire/bundle.ts')
-    controller.answer.set('/v1/permit', () => ({ status: 200, body: sign({ kind: 'permit', network: 'demo', site: 'berlin', device: controller.device('berlin'), triple: triple(2), nonce: 'yesterday-1234567890' }, controller.bundleSigner) }))
+    controller.answer.set('/v1/permit', () => ({
+      status: 200,
+      body: sign(
+        { kind: 'permit', network: 'demo', site: 'berlin', device: controller.device('berlin'), triple: triple(2), nonce: 'yesterday-1234567890' },
+        controller.bundleSigner,
+      ),
+    }))
     controller.assign('berlin', withMtu(1300), triple(2))
     await eventually(() => expect(lastReport()?.commit).toMatchObject({ state: 'rolled-back', code: 'A28' }))
     expect(agent.device.running).toEqual(config)

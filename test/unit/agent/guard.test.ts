@@ -18,7 +18,15 @@ afterEach(() => rmSync(state, { recursive: true, force: true }))
 describe('an armed guard', () => {
   const arm = (seconds: number) => {
     const fired = join(state, 'fired')
-    return { fired, guard: armGuard({ state, decision: join(state, 'decision'), deadlineBoot: systemClock().boot() + seconds, command: ['/bin/sh', '-c', `echo restored > ${fired}`] }) }
+    return {
+      fired,
+      guard: armGuard({
+        state,
+        decision: join(state, 'decision'),
+        deadlineBoot: systemClock().boot() + seconds,
+        command: ['/bin/sh', '-c', `echo restored > ${fired}`],
+      }),
+    }
   }
   test('fires when the deadline has passed', async () => {
     const { fired } = arm(0)
@@ -89,7 +97,7 @@ describe('the lock', () => {
     lock!.release()
     expect(holderOf(state)).toBeNull()
   })
-  test('of a process that is gone is nobody\'s', () => {
+  test("of a process that is gone is nobody's", () => {
     writeFileSync(join(state, 'run.lock'), `${process.pid} 1`)
     expect(holderOf(state)).toBeNull()
     expect(takeLock(state)).not.toBeNull()

@@ -7,7 +7,11 @@ import { createProber, type Prober } from '#src/agent/probe.ts'
 import type { OpenSocket } from '#src/agent/sockets.ts'
 import { configOf, smallFabric } from './networks.ts'
 
-const facts: Fact[] = ['berlin', 'frankfurt'].flatMap((site) => configOf(site).interfaces.map((one) => ({ kind: 'key', site: site as SiteId, interface: one.id, linkEpoch: one.linkEpoch, publicKey: 'x'.repeat(44) }) as const))
+const facts: Fact[] = ['berlin', 'frankfurt'].flatMap((site) =>
+  configOf(site).interfaces.map(
+    (one) => ({ kind: 'key', site: site as SiteId, interface: one.id, linkEpoch: one.linkEpoch, publicKey: 'x'.repeat(44) }) as const,
+  ),
+)
 const configs = { berlin: configure(smallFabric(), facts, 'berlin' as SiteId), frankfurt: configure(smallFabric(), facts, 'frankfurt' as SiteId) }
 type Site = keyof typeof configs
 
@@ -29,7 +33,11 @@ function network() {
       close: () => void receivers.delete(local),
     }
   }
-  return { open, cut, silence: (tunnel: string, site: Site) => cut.add(`${tunnel} from ${configs[site].tunnels.find((one) => one.id === tunnel)!.inside}`) }
+  return {
+    open,
+    cut,
+    silence: (tunnel: string, site: Site) => cut.add(`${tunnel} from ${configs[site].tunnels.find((one) => one.id === tunnel)!.inside}`),
+  }
 }
 
 /** The same numbers in each run (Numerical Recipes' LCG). */
