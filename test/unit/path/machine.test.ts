@@ -87,15 +87,16 @@ describe('INIT, UP, DOWN', () => {
     expect(path.jitterMs).toBeGreaterThan(150)
     const before = path.quietFrom
     for (const seq of [9001, 9002, 9003]) probeSent(path, before + 50, seq)
-    expect(deadline(path) - before).toBeGreaterThan(3 * 150)
+    expect(overall(path)).toBe('UP')
+    expect(deadline(path)).toBe(before + 3 * path.jitterMs)
   })
   test('a standby that becomes active was not silent because it was asked rarely', () => {
     const path = fresh()
     const wire = line(path, standby)
     const now = wire.run(5000)
     retime(path, now, active)
-    tick(path, now + 100)
-    expect(path.alive).toBe('UP')
+    for (const n of [0, 1, 2]) probeSent(path, now + n * 50, 100 + n)
+    expect(deadline(path)).toBe(now + 150)
   })
   test('it comes back after five replies, and says since when', () => {
     const path = fresh()
