@@ -31,12 +31,14 @@ export class ChildFailed extends Error {
   override readonly name = 'ChildFailed'
 }
 
-/** Field 22 of /proc/PID/stat: clock ticks after boot; with the id it names one process for ever. null when there is none. */
+/** Field 22 of /proc/PID/stat: clock ticks after boot; with the id it names one process for ever. null when it has ended. */
 export function startTime(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The command in parentheses may itself hold spaces and parentheses: count from the last one.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie has ended; where nobody reaps orphans it stays for ever.
+    return state === 'Z' || state === 'X' ? null : (fields[18] ?? null)
   } catch {
     return null
   }

@@ -1,7 +1,7 @@
 /** `causeway serve`: database, Temporal, vault, worker, API and the agents' listener as one process, wired here and nowhere else. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { RunningWorker } from '#workflows/worker.ts'
@@ -78,7 +78,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   let temporalBack = () => {}
 
   // The two servers side by side; nothing else is slow.
-  const [url, temporalAddress] = await Promise.all([database(), temporal()])
+  const [url, temporalAddress] = await both(database(), temporal())
   const store = openStore(url, { max: 20 })
   opened.push({ name: 'store', close: store.close })
   await migrate(store)
@@ -96,8 +96,12 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     opened.push({ name: 'worker', close: () => running?.close() ?? Promise.resolve() })
   }
 
-  const identity = openIdentity({ store, vault, relay, notifications, listen: options.agents, publicHost: options.agentsPublic, now: () => new Date(), log: trouble, told: (port) => (agentsPort = port) })
+  const identity = openIdentity({ store, vault, relay, notifications, listen: options.agents, publicHost: options.agentsPublic, now: () => new Date(), log: trouble, told: (port) => {
+    agentsPort = port
+    if (pointer) writePointer(data, { ...pointer, agentsPort })
+  } })
   let agentsPort: number | null = null
+  let pointer: object | undefined
   if (role !== 'worker') {
     opened.push({ name: 'agents', close: identity.close })
     const app = createApp({
@@ -121,7 +125,8 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     const named = await network.get(store.db)
     if (named) await identity.start(named.id)
     const api = `http://127.0.0.1:${port}`
-    writePointer(data, { url: api, port, pid: process.pid, agentsPort, agentsSocket: options.agents.kind === 'socket' ? options.agents.path : null })
+    pointer = { url: api, port, pid: process.pid, agentsSocket: options.agents.kind === 'socket' ? options.agents.path : null }
+    writePointer(data, { ...pointer, agentsPort })
     opened.push({ name: 'pointer', close: async () => rmSync(join(data, 'run.json'), { force: true }) })
     if (port !== options.port) say.line('port', { wanted: options.port, port }, `port ${options.port} is taken, this is ${port}`)
     if (admin.made) say.line('admin', { token: admin.token, file: join(data, 'admin.token') }, `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`)
@@ -174,12 +179,28 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   }
 }
 
+/** Waits for both also when one fails: the other has started a server by then that has to be stopped. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b])
+  return Promise.all([a, b])
+}
+
+/** Not by `recursive`: Node 24 loops for ever where a parent can't hold folders, as in /proc. */
 function makeFolder(data: string): void {
-  mkdirSync(data, { recursive: true, mode: 0o700 })
+  if (!existsSync(data)) {
+    if (dirname(data) !== data) makeParent(dirname(data))
+    mkdirSync(data, { mode: 0o700 })
+  }
   // It holds the administrator's token and the sockets' pointers, so it is nobody else's.
   chmodSync(data, 0o700)
   writeFileSync(join(data, '.writable'), '')
   rmSync(join(data, '.writable'))
+}
+
+function makeParent(folder: string): void {
+  if (existsSync(folder)) return
+  makeParent(dirname(folder))
+  mkdirSync(folder)
 }
 
 /** One controller a folder; the file of a killed one is taken over, for its start time tells it from whoever has its id now. */

@@ -1,10 +1,11 @@
 /** The embedded PostgreSQL: a real server from npm as a supervised child, on a UNIX socket only, fsync on. */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { ChildFailed, removeLeftover, supervise } from './children.ts'
@@ -81,6 +82,25 @@ export function embeddedUrl(folder: string): string | null {
 }
 const urlOf = (sockets: string): string => `postgresql://${user}@/${database}?host=${encodeURIComponent(sockets)}`
 
+/**
+ * After a SIGKILL: PostgreSQL's own processes end by themselves once they miss their parent (they stand in the data
+ * folder), and its lock file names a process id that may be a zombie or somebody else's by now. Once nobody stands
+ * there, the lock means nothing.
+ */
+async function settle(data: string): Promise<void> {
+  while (standingIn(data)) await sleep(20)
+  rmSync(join(data, 'postmaster.pid'), { force: true })
+}
+function standingIn(folder: string): boolean {
+  return readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === folder
+    } catch {
+      return false
+    }
+  })
+}
+
 export interface EmbeddedOptions {
   /** Holds `postgres/` (the files), `postgres.pid`, `postgres.log` and `postgres.socket` (where the socket is). */
   readonly folder: string
@@ -95,6 +115,7 @@ export async function startPostgres({ folder, died, fsync = true }: EmbeddedOpti
   const pidFile = join(folder, 'postgres.pid')
   await removeLeftover(pidFile)
   await initialise(bin, data)
+  await settle(data)
   // A socket's path ends at 107 bytes, so it can't stand in a data folder of any depth.
   const before = existsSync(socketPointer(folder)) ? readFileSync(socketPointer(folder), 'utf8').trim() : ''
   if (before.startsWith(join(tmpdir(), 'cw-pg-'))) rmSync(before, { recursive: true, force: true })

@@ -52,8 +52,11 @@ export const statusApi = (deps: ApiDeps) =>
         .filter(({ site, state }) => online.has(site) && state === 'DOWN')
         .map(({ tunnel, site, since }) => ({ subject: `path/${tunnel}`, says: `down, says ${site}`, since, next: `causeway path list ${site}` })),
     ]
-    const active = present.filter(({ state }) => state === 'ACTIVE').length
-    const green = wrong.length === 0 && active === present.length && up.length === tunnels.length
+    const active = new Set(present.filter(({ state }) => state === 'ACTIVE').map(({ id }) => id))
+    // A tunnel counts once both its sites carry traffic: before that it is work under way, not damage.
+    const due = tunnels.filter(({ ends }) => ends.every(({ site }) => active.has(site)))
+    const whole = active.size === present.length && open.length === 0
+    const sound = wrong.length === 0 && due.every((tunnel) => up.includes(tunnel))
     return c.json(
       {
         network: named?.id ?? null,
@@ -61,8 +64,8 @@ export const statusApi = (deps: ApiDeps) =>
         term: named?.term ?? 1,
         frozen: named?.frozen ?? false,
         version: deps.version,
-        verdict: present.length === 0 ? ('empty' as const) : green ? ('green' as const) : open.length > 0 && wrong.length === 0 ? ('changing' as const) : ('degraded' as const),
-        sites: { total: present.length, active, online: online.size },
+        verdict: present.length === 0 ? ('empty' as const) : !sound ? ('degraded' as const) : whole ? ('green' as const) : ('changing' as const),
+        sites: { total: present.length, active: active.size, online: online.size },
         tunnels: { total: tunnels.length, up: up.length },
         proof: head?.proof ?? null,
         problems: wrong.map((of) => ({ ...of, since: time(of.since) })),
