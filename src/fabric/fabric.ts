@@ -206,6 +206,48 @@ export interface Interface {
   readonly tunnels: readonly TunnelId[]
 }
 
+/** Clouds: one VPN connection a hub uplink, `frankfurt.isp-a`; two tunnels each. */
+export type ConnectionId = Id<'connection'>
+/**
+ * A cloud region's gateway. The cloud has no Causeway owner: the other end keeps state and security groups restate the
+ * rules. It knows no classes and is never transit; its groups are the same for every class.
+ */
+export interface Region extends Forwarding {
+  readonly kind: 'region'
+  readonly id: RegionId
+  readonly index: number
+  readonly provider: 'aws'
+  readonly attach: 'transit-gateway'
+  /** The provider's name of it, e.g. `eu-west-1`. */
+  readonly location: string
+  readonly routing: 'static'
+  /** The cloud's side; hubs use `hubAsn`. Both from RFC 6996's 16-bit private range. */
+  readonly asn: number
+  readonly hubAsn: number
+  readonly segment: SegmentId
+  readonly networks: readonly CloudNetwork[]
+  /** In the order of preference: home hub first, then by uplink. */
+  readonly connections: readonly Connection[]
+}
+/** A VPC that exists; its prefixes are stated, so that `check` works offline, and compared with what the cloud reports. */
+export interface CloudNetwork {
+  readonly id: string
+  readonly prefixes: readonly Prefix[]
+}
+export interface Connection {
+  readonly id: ConnectionId
+  readonly site: SiteId
+  readonly uplink: UplinkId
+  /** The hub uplink's public address: the customer gateway. */
+  readonly address: Address
+  readonly members: readonly [ConnectionMember, ConnectionMember]
+}
+export interface ConnectionMember {
+  readonly tunnel: TunnelId
+  /** Allocated /30 of 169.254.0.0/16; the cloud takes the first host, the hub the second. */
+  readonly inside: Prefix
+}
+
 export interface Place {
   readonly node: NodeId
   readonly segment: SegmentId
