@@ -13,7 +13,7 @@ import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
-import { isOurs, meshTable, nftTable, uplinkTable } from './scheme.ts'
+import { isOurs, nftTable, uplinkTable } from './scheme.ts'
 import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 export { DeviceError } from './errors.ts'
@@ -201,27 +201,25 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     if (options.follow !== false) follower ??= follow(runner, refresh)
   }
 
-  /** Uplink tables, their rules, and routes that vanish with a device; nothing that the config decides. */
+  /**
+   * What the operating system changes: uplinks' addresses and routers, and what the kernel drops of ours when a LAN's
+   * address or link goes. Never tunnels, nexthops or policy: those only drift by a hand, and the agent decides on that.
+   */
   async function refresh(): Promise<void> {
     await serially(async () => {
       const config = applied
       if (config === undefined) return
       const comparison = await compare(config, undefined, false)
-      const meshTables = [...config.classes.map((one) => meshTable(one.index)), meshTable(0)]
-      const isOf = (change: Change, tables: readonly number[]): change is Change & { readonly kind: 'ip' } =>
-        change.kind === 'ip' &&
-        (change.object === 'route' || change.object === 'rule') &&
-        tables.some((table) => change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
+      const isOf = (change: Change, table: number): boolean =>
+        change.kind === 'ip' && (change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
       const moved = config.uplinks
-        .map((uplink) => ({
-          uplink,
-          changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, [uplinkTable(uplink.slot)])),
-        }))
+        .map((uplink) => ({ uplink, changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, uplinkTable(uplink.slot))) }))
         .filter(({ changes }) => changes.length > 0)
-      const lost = comparison.make.filter((change) => isOf(change, meshTables) && change.object === 'route')
+      const lost = comparison.make.filter((change) => change.kind === 'ip' && (change.object === 'addr' || change.object === 'route'))
+      const changes = new Set([...lost, ...moved.flatMap((one) => one.changes)])
       await batch(
         runner,
-        [...moved.flatMap(({ changes }) => changes), ...lost].filter((change) => change.kind === 'ip'),
+        [...changes].filter((change) => change.kind === 'ip'),
         true,
       )
       for (const { uplink } of moved) {
@@ -334,7 +332,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         }
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
-        for (const [key, value] of Object.entries(memory.sysctls)) if (value !== '') await runner.writeFile(`/proc/sys/${key}`, value)
+        for (const [key, value] of Object.entries(memory.sysctls)) {
+          // An interface that is gone took its settings with it.
+          const now = await runner.readFile(`/proc/sys/${key}`)
+          if (value !== '' && now !== undefined) await runner.writeFile(`/proc/sys/${key}`, value)
+        }
         if (!runner.dryRun) await forget(stateDir)
         applied = undefined
         chosen.clear()

@@ -22,14 +22,15 @@ interface Box {
   ip(line: string): Promise<void>
   killTunnel(device: string): Promise<void>
   removePeers(device: string): Promise<void>
+  removeDevice(device: string): Promise<void>
   tamperNft(): Promise<void>
   stopForwarding(): Promise<void>
   stop(): Promise<void>
 }
 
-async function fakeBox(): Promise<Box> {
+async function fakeBox(wireguard: 'kernel' | 'userspace'): Promise<Box> {
   const lines: string[] = []
-  const kernel = createFakeKernel((line) => void lines.push(line))
+  const kernel = createFakeKernel((line) => void lines.push(line), wireguard)
   for (const [device, address] of [
     ['wan0', '100.64.1.2/24'],
     ['wan1', '100.64.2.2/24'],
@@ -46,6 +47,7 @@ async function fakeBox(): Promise<Box> {
     ip: (line) => Promise.resolve(kernel.meddle.ip(4, line)),
     killTunnel: (device) => Promise.resolve(kernel.meddle.removeDevice(device)),
     removePeers: (device) => Promise.resolve(kernel.meddle.removePeers(device)),
+    removeDevice: (device) => Promise.resolve(kernel.meddle.removeDevice(device)),
     tamperNft: () => Promise.resolve(kernel.meddle.tamperNft()),
     stopForwarding: () => Promise.resolve(kernel.meddle.sysctl('net/ipv4/ip_forward', '0')),
     stop: async () => {
@@ -90,6 +92,7 @@ async function realBox(): Promise<Box> {
       run(
         `export D=${device}; nsenter -t $(pgrep -f "^wireguard-go $D") -m wg set $D peer $(nsenter -t $(pgrep -f "^wireguard-go $D") -m wg show $D peers) remove`,
       ),
+    removeDevice: (device) => run(`ip link del ${device}`),
     tamperNft: () => run('nft add rule inet causeway forward accept'),
     stopForwarding: () => run('sysctl -qw net.ipv4.ip_forward=0'),
     stop: () => Promise.resolve(world.stop()),
@@ -97,7 +100,8 @@ async function realBox(): Promise<Box> {
 }
 
 describe.each([
-  ['a kernel in memory', fakeBox],
+  ['a kernel in memory with WireGuard', () => fakeBox('kernel')],
+  ['a kernel in memory with wireguard-go', () => fakeBox('userspace')],
   ['the real kernel', realBox],
 ] as const)('the driver over %s', (_, makeBox) => {
   let box: Box
@@ -239,8 +243,10 @@ describe.each([
     expect(await box.state()).toBe(good)
   })
 
-  it('wipes all of it, twice if need be', async () => {
+  it('wipes all of it, twice if need be, also when an uplink was pulled out', async () => {
     await set(berlin)
+    await box.removeDevice('wan1')
+    bare = bare.replace(/^address .* dev wan1\n/m, '')
     await box.driver.wipe()
     expect(await box.state()).toBe(bare)
     box.printed()

@@ -63,7 +63,8 @@ export interface FakeKernel {
   }
 }
 
-export function createFakeKernel(echo: (line: string) => void): FakeKernel {
+/** `wireguard: 'kernel'`: the kernel makes tunnels itself; else only wireguard-go does. */
+export function createFakeKernel(echo: (line: string) => void, wireguard: 'kernel' | 'userspace'): FakeKernel {
   const devices = new Map<string, Device>([['lo', { up: true, mtu: 65536, wireguard: false, addresses: [] }]])
   const wireguards = new Map<string, Wireguard>()
   const mains: { readonly dst: string; readonly gateway: string; readonly dev: string; readonly metric: number }[] = []
@@ -82,6 +83,11 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
   const processes = new Map<number, string>()
   let lastPid = 100
 
+  function addTunnel(name: string): void {
+    devices.set(name, { up: false, mtu: 1420, wireguard: true, addresses: [] })
+    wireguards.set(name, { publicKey: '', port: 0, mark: 'off', peers: new Map() })
+    for (const setting of ['rp_filter', 'send_redirects']) sysctls.set(`net/ipv4/conf/${name}/${setting}`, '1')
+  }
   function removeDevice(name: string): void {
     devices.delete(name)
     wireguards.delete(name)
@@ -99,6 +105,10 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
   /** One line of a batch. */
   function ip(family: Family, line: string): string {
     const [object, verb, ...rest] = line.split(' ')
+    if (object === 'link' && verb === 'add' && wireguard === 'kernel') {
+      addTunnel(rest[1]!)
+      return ''
+    }
     if (object === 'link' && verb === 'set') {
       const words = wordsOf(rest)
       const device = devices.get(words['dev']!)
@@ -189,7 +199,8 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
   function read(command: readonly string[], input: string): Output {
     const line = command.join(' ')
     const family: Family = command[1] === '-6' ? 6 : 4
-    if (line === 'ip link add dev cwprobe type wireguard') return fail('Error: Unknown device type.')
+    if (line === 'ip link add dev cwprobe type wireguard') return wireguard === 'kernel' ? ok() : fail('Error: Unknown device type.')
+    if (line === 'ip link del dev cwprobe') return ok()
     if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show') return ok()
     if (line === 'swanctl --version') return fail('spawn swanctl ENOENT', 127)
     if (line === 'ip -j addr show') {
@@ -358,9 +369,7 @@ export function createFakeKernel(echo: (line: string) => void): FakeKernel {
       echo(`[#] ${command.join(' ')} &`)
       lastPid += 1
       processes.set(lastPid, name)
-      devices.set(name, { up: false, mtu: 1420, wireguard: true, addresses: [] })
-      wireguards.set(name, { publicKey: '', port: 0, mark: 'off', peers: new Map() })
-      for (const setting of ['rp_filter', 'send_redirects']) sysctls.set(`net/ipv4/conf/${name}/${setting}`, '1')
+      addTunnel(name)
       return Promise.resolve(lastPid)
     },
     end({ pid }) {

@@ -178,6 +178,13 @@ describe('trouble', () => {
     expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
   })
 
+  it('a LAN address that was taken away comes back, with the routes that the kernel dropped with it', async () => {
+    await world.run('berlin', 'ip addr del 10.1.10.1/24 dev lan0')
+    expect(await eventually(async () => (await world.run('berlin', 'ip addr show dev lan0')).stdout.includes('10.1.10.1/24'))).toBe(true)
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+    expect(await world.call('berlin', 'drift', configOf('berlin'))).toEqual([])
+  })
+
   it('a tunnel whose uplink is gone does not leave by the other one', async () => {
     await world.run('berlin', 'ip link set wan0 down')
     expect((await world.run('berlin', 'ip route get 192.0.2.10 mark 0x10000')).code).not.toBe(0)
