@@ -34,7 +34,7 @@ describe('two agents in the lab', () => {
   let controller: TestController
   let running: Awaited<ReturnType<typeof startLab>>
   const up = async (site: string) =>
-    running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--token-file', join(folder, `${site}.token`)))
+    running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--deadline', '9', '--token-file', join(folder, `${site}.token`)))
   const usedFor = (site: string, trafficClass: string) => status(site).paths.find((path) => path.classes.includes(trafficClass))?.tunnel ?? ''
 
   beforeAll(async () => {
@@ -75,6 +75,22 @@ describe('two agents in the lab', () => {
     expect(status('berlin').light).toBe('YELLOW')
     await running.lab.heal('berlin.fiber')
     await until('business is back', 60, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.fiber')))
+  })
+
+  it('killed in the middle of a change, are put back by the guard, though nobody starts them again', async () => {
+    const { config, triple } = controller.assigned.get('berlin')!
+    const mtu = async () => /mtu (\d+)/.exec((await running.lab.exec('berlin', ['ip', 'link', 'show', 'dev', config.interfaces[0]!.device])).stdout)?.[1]
+    const before = await mtu()
+    controller.answer.set('/v1/permit', () => 'cut')
+    controller.assign('berlin', { ...config, network: { ...config.network, mtu: 1300 } }, { ...triple, generation: 2 })
+    await until('the change is applied, but not confirmed', 20, async () => status('berlin').state.commit.state === 'pending' && (await mtu()) === '1300')
+    await running.lab.stop('agent-berlin', 'SIGKILL')
+    await until('the guard has restored', 30, async () => (await mtu()) === before)
+    controller.answer.clear()
+    controller.assign('berlin', config, { ...triple, generation: 3 })
+    await up('berlin')
+    await until('berlin is back', 30, () => status('berlin').light === 'GREEN' && status('berlin').state.confirmed?.generation === 3)
+    expect(readFileSync(join(stateOf('berlin'), 'guard.log'), 'utf8')).toContain('guard: restored')
   })
 
   it('do the same with the controller away, also after a restart', async () => {

@@ -191,7 +191,7 @@ describe('a power cut', () => {
   ] as const)('between any two writes, %s, boots what was confirmed last', async (_, permits) => {
     const seen = []
     for (let writes = 0; writes < 20; writes++) {
-      const after = await cutAfter(writes, permits as readonly PermitAnswer[])
+      const after = await cutAfter(writes, permits)
       seen.push(after)
       expect(after.last, `after ${writes} writes`).not.toBe('pending')
       expect(after.runs, `after ${writes} writes`).toBe(after.confirmed)
