@@ -193,8 +193,14 @@ function namespaces() {
 }
 
 function tun() {
-  if (kernelHasWireguard() || existsSync('/dev/net/tun')) return
-  throw new Lacking('Neither kernel WireGuard nor /dev/net/tun is here. Load one: sudo modprobe tun (in a container add --device /dev/net/tun).')
+  if (kernelHasWireguard()) return
+  const device = '/dev/net/tun'
+  if (!existsSync(device)) throw new Lacking(`Neither kernel WireGuard nor ${device} is here. Load one: sudo modprobe tun (in a container add --device ${device}).`)
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK)
+  } catch {
+    throw new Lacking(`The kernel has no WireGuard, and this user may not open ${device}, which WireGuard in userspace needs. Allow it:\n  sudo chmod 666 ${device}`)
+  }
 }
 
 // ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
