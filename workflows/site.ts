@@ -175,8 +175,13 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     if (isPending(view, timing.margin)) return
     if (assigns.length > 0) {
       const requests = assigns.splice(0)
-      if (isEnrolled(view.state)) await stage(requests)
-      else await answer(requests, { outcome: 'lagging', triple: null, why: `it is ${view.state}` })
+      if (isEnrolled(view.state)) {
+        await stage(requests).catch((error: unknown) => {
+          // Whoever asked still waits.
+          assigns.unshift(...requests)
+          throw error
+        })
+      } else await answer(requests, { outcome: 'lagging', triple: null, why: `it is ${view.state}` })
     }
     else if (factsDue !== null && factsDue <= Date.now()) {
       // While it is provisioned, onboarding says when: those who answer first.
@@ -190,7 +195,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     const first = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
     return view.pendingUntil !== null && isPending(view, timing.margin) ? view.pendingUntil + timing.margin : first
   }
-  const idle = () => child === 'none' && waiting === null && assigns.length === 0 && claims.length === 0
+  const idle = () => child === 'none' && waiting === null && factsDue === null && assigns.length === 0 && claims.length === 0
 
   for (;;) {
     // A step that fails for good (its command was never recorded) must not end the entity.

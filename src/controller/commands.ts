@@ -39,6 +39,7 @@ export interface Commands {
 
 // An entity's tasks come back this soon when its worker is killed.
 const workflowTaskTimeout = '2s'
+const signalWithinMs = 5_000
 
 export async function createCommands({ address, namespace, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
   const connection = await Connection.connect({ address }).catch((error: unknown) => {
@@ -64,7 +65,8 @@ export async function createCommands({ address, namespace, timing = defaultTimin
   }
   const signal = async (site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: unknown[]): Promise<void> => {
     try {
-      await client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args })
+      // Whoever tells (a batch of reports) must not wait for ever: what was not heard is said again.
+      await client.withDeadline(Date.now() + signalWithinMs, () => client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args }))
     } catch (error) {
       throw forPeople(error, address)
     }

@@ -49,6 +49,8 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
   const store = await database.store()
   const connect = () => createCommands({ address: temporal.address, namespace: 'default', timing })
   let commands = await connect()
+  // The gateways may be in the middle of telling one of these something.
+  const former: Commands[] = []
   const fleet = startFleet(store, () => commands)
   const secrets: string[] = []
   const record = async (kind: 'apply' | 'invite' | 'approve' | 'decommission', subject: string, args: unknown) => {
@@ -117,13 +119,13 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
         return ids.every((id) => states.get(id) === 'ACTIVE')
       }),
     reopen: async () => {
-      await commands.close()
+      former.push(commands)
       commands = await connect()
       await commands.reopen(store)
     },
     stop: async () => {
       await fleet.stop()
-      await commands.close()
+      for (const each of [...former, commands]) await each.close()
       await temporal.stop()
       await database.stop()
       await rm(folder, { recursive: true, force: true })
