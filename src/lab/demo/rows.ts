@@ -218,22 +218,11 @@ export async function traffic(story: Story): Promise<{ readonly claims: readonly
   return { claims: [claim('http', 'berlin → model-api in frankfurt answers', answer.status, 200, 'HTTP', answer.status === 200)], stream }
 }
 
+/** Which uplinks of a site carry which classes: `fiber business`. */
 const carriers = async (controller: Controller, site: string): Promise<readonly string[]> => {
   const { paths } = await controller.api<{ paths: PathView[] }>(`/v1/paths?site=${site}`)
-  return paths.filter((path) => path.ends.some((end) => end.site === site && end.classes.length > 0)).map((path) => path.tunnel)
-}
-
-/** Cuts berlin's fiber under the stream and measures the longest silence, in the sender's time. */
-async function cutAndMeasure(story: Story, stream: Stream): Promise<{ readonly gap: number; readonly lost: number; readonly arrives: boolean }> {
-  const before = await stream.summary()
-  await story.lab.line('berlin.fiber', { cut: 'all' })
-  await sleep(3000)
-  const after = await stream.summary()
-  const gaps = after.gaps.filter((gap) => gap.to > before.lastSequence)
-  const worst = gaps[0]
-  // Packets arrive again at the end: else the gap has not ended.
-  const arrives = after.lastSequence > before.lastSequence + 1500
-  return { gap: Math.round(worst?.ms ?? 0), lost: gaps.reduce((sum, gap) => sum + gap.lost, 0), arrives }
+  const own = paths.flatMap((path) => path.ends.filter((end) => end.site === site))
+  return [...new Set(own.flatMap((end) => end.classes.map((trafficClass) => `${site} ${end.uplink} ${trafficClass}`)))]
 }
 
 /** Until berlin sends realtime over fiber: before that there is nothing to cut. Bounded; the claim says what was measured then. */
