@@ -1,4 +1,5 @@
 /** Errors of the controller as people and programs get them: problem+json (RFC 9457) with a code and what to do instead. */
+import { HTTPException } from 'hono/http-exception'
 import type { Finding } from '#src/fabric/fabric.ts'
 import { type ControllerCode, titleOf } from './codes.ts'
 
@@ -49,6 +50,8 @@ interface CodedError extends Error {
 /** Whatever was thrown, as a problem. What is not foreseen says no internals: they go to the log. */
 export function problemOf(error: unknown, log: (error: unknown) => void): Problem {
   if (error instanceof Problem) return error
+  // Hono's own word for a body that is not JSON.
+  if (error instanceof HTTPException && error.status < 500) return new Problem(400, 'C005', 'the request\'s body is not JSON', 'see /v1/docs')
   const { code, message, instead } = error instanceof Error ? (error as CodedError) : { code: undefined, message: '', instead: undefined }
   if (typeof code === 'string' && unreachable.has(code)) return storeAway()
   if (/Connection terminated|timeout exceeded when trying to connect|timeout expired/.test(message)) return storeAway()

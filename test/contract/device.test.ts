@@ -59,7 +59,7 @@ async function fakeBox(wireguard: 'kernel' | 'userspace'): Promise<Box> {
 }
 
 async function realBox(): Promise<Box> {
-  const world: World = await startWorld()
+  const world: World = await startWorld('still')
   const run = async (command: string): Promise<void> => {
     const { code, stderr } = await world.run('berlin', command)
     expect(`${code} ${stderr}`).toBe('0 ')

@@ -415,6 +415,7 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
               // So does iproute2, whatever -force says.
               over = true
               heard(problem, 'stderr')
+              heard('', 'stderr')
               queueMicrotask(ended)
             } else if (problem !== '') {
               heard(problem, 'stderr')

@@ -30,7 +30,7 @@ export async function startTestDatabase(): Promise<TestDatabase> {
       return store
     },
     stop: async () => {
-      await Promise.allSettled(stores.map((store) => store.close()))
+      await Promise.allSettled(stores.map(async (store) => store.close()))
       await server.stop()
       await rm(folder, { recursive: true, force: true })
     },

@@ -1,0 +1,268 @@
+/** The API over real HTTP and a real database; workflows are recorded instead of run. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { grant } from '#src/controller/access.ts'
+import { createApp } from '#src/controller/api/app.ts'
+import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
+import { planner } from '#src/controller/planner.ts'
+import { type AccessRole, audit, claims, commands, events, generations, operations, plans, sites, type Store } from '#src/controller/store/index.ts'
+import { demoFiles } from '../demo.ts'
+import { startTestDatabase, type TestDatabase } from '../store/fixture.ts'
+
+let database: TestDatabase
+let store: Store
+let notifications: Notifications
+let server: Server
+let url: string
+let tokens: Record<AccessRole, string>
+let sent: { readonly name: string; readonly args: readonly unknown[] }[]
+/** What workflows do with the next command. */
+let away: Error | null
+let again: number
+let named: string | null
+
+beforeAll(async () => {
+  database = await startTestDatabase()
+}, 60_000)
+afterAll(() => database.stop())
+beforeEach(async () => {
+  store = await database.store()
+  notifications = await openNotifications(store)
+  sent = []
+  away = null
+  again = 0
+  named = null
+  const say = (name: string) => async (...args: unknown[]) => {
+    if (away) throw away
+    sent.push({ name, args })
+  }
+  const app = createApp({
+    store,
+    notifications,
+    planner,
+    commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission') },
+    tokens: () => (named ? { caPin: Buffer.alloc(20, 7), host: 'ctl.acme.net:7701' } : null),
+    named: async (network) => void (named = network),
+    again: () => void again++,
+    now: () => new Date(),
+    version: '0.1.0',
+    log: () => {},
+  })
+  server = createServer(getRequestListener(app.fetch) as Parameters<typeof createServer>[1])
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const made = await Promise.all((['viewer', 'installer', 'cloud', 'operator', 'admin'] as const).map(async (role) => [role, (await grant(store.db, role, role)).token] as const))
+  tokens = Object.fromEntries(made) as typeof tokens
+})
+afterEach(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  await notifications.close()
+  await store.close()
+})
+
+interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  // The shape is what each test expects.
+  readonly body: { readonly [name: string]: unknown }
+}
+async function call(method: string, path: string, body?: unknown, { as = 'admin', headers = {} }: { readonly as?: AccessRole | 'nobody'; readonly headers?: Record<string, string> } = {}): Promise<Answer> {
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    redirect: 'manual',
+    headers: { ...(as === 'nobody' ? {} : { authorization: `Bearer ${tokens[as]}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  const isJson = answer.headers.get('content-type')?.includes('json') ?? false
+  return { status: answer.status, headers: answer.headers, body: isJson ? (JSON.parse(text) as Answer['body']) : { text } }
+}
+const problem = (code: string, status: number, detail: RegExp | string, instead: RegExp | string = /./) => ({
+  status,
+  body: expect.objectContaining({ code, status, type: `/v1/docs#${code}`, detail: expect.stringMatching(detail) as string, instead: expect.stringMatching(instead) as string }) as unknown,
+})
+
+const planDemo = async (): Promise<string> => (await call('POST', '/v1/plans', { files: demoFiles() })).body['id'] as string
+/** What the network's workflow does with an apply. */
+async function applied(): Promise<void> {
+  const id = await planDemo()
+  const { body } = await call('POST', `/v1/plans/${id}/apply`)
+  const operation = body['operation'] as string
+  await store.transaction(async (tx) => {
+    const plan = (await plans.get(tx, id))!
+    await generations.commit(tx, plan, {}, operation)
+    for (const site of plan.fabric!.sites) await sites.declare(tx, site.id, site.role)
+    await operations.end(tx, operation, 'succeeded')
+  })
+}
+
+test('without a token, with an unknown one, or with too small a role nothing is told', async () => {
+  expect(await call('GET', '/v1/status', undefined, { as: 'nobody' })).toMatchObject(problem('C001', 401, 'needs an access token', 'Authorization: Bearer'))
+  expect(await call('GET', '/v1/status', undefined, { as: 'nobody', headers: { authorization: 'Bearer cwa_wrong' } })).toMatchObject(problem('C002', 401, 'not known', 'causeway login'))
+  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { as: 'viewer' })).toMatchObject(problem('C003', 403, 'role viewer', 'cloud, operator, admin'))
+  expect(await call('POST', '/v1/sites/berlin/tokens', {}, { as: 'cloud' })).toMatchObject(problem('C003', 403, 'role cloud', 'installer'))
+  expect(await call('GET', '/v1/access', undefined, { as: 'operator' })).toMatchObject(problem('C003', 403, 'role operator', 'it needs admin'))
+})
+
+test('what is not there, and what is not understood', async () => {
+  expect(await call('GET', '/v1/site')).toMatchObject(problem('C006', 404, 'nothing at GET /v1/site', '/v1/docs'))
+  expect(await call('POST', '/v1/plans', '{')).toMatchObject(problem('C005', 400, 'is not JSON'))
+  expect(await call('POST', '/v1/plans', { files: 'network.yaml' })).toMatchObject(problem('C005', 400, /files/))
+  expect(await call('GET', '/v1/plans/p-none')).toMatchObject(problem('C007', 404, 'no plan p-none', 'causeway plan'))
+  expect(await call('GET', '/v1/operations/op-none')).toMatchObject(problem('C007', 404, 'no operation'))
+  expect(await call('GET', '/v1/generations/7')).toMatchObject(problem('C007', 404, 'no generation 7', 'nothing was applied'))
+  expect(await call('POST', '/v1/trace', { from: 'berlin', to: 'oslo' })).toMatchObject(problem('C007', 404, 'no generation'))
+  await applied()
+  expect(await call('GET', '/v1/sites/dubln')).toMatchObject(problem('C007', 404, 'no site "dubln"', 'did you mean "dublin"'))
+  expect(await call('POST', '/v1/trace', { from: 'berlin/inferense', to: 'model-api' })).toMatchObject(problem('C034', 400, /inferense/))
+})
+
+test('bodies are bounded', async () => {
+  expect(await call('POST', '/v1/trace', { from: 'x'.repeat(70_000), to: 'y' })).toMatchObject(problem('C004', 413, 'larger than 64 kB'))
+  expect(await call('POST', '/v1/plans', { files: [{ path: 'a.yaml', text: 'x'.repeat(5 << 20) }] })).toMatchObject(problem('C004', 413, 'larger than 4 MB'))
+})
+
+test('a plan is proven and stored; a refused one comes back with findings and can\'t be applied', async () => {
+  const good = await call('POST', '/v1/plans', { files: demoFiles() })
+  expect(good).toMatchObject({ status: 201, body: { base: 0, network: 'demo', verdict: 'passed' } })
+  expect(good.headers.get('location')).toBe(`/v1/plans/${String(good.body['id'])}`)
+  const bad = await call('POST', '/v1/plans', { files: demoFiles((path, text) => (path === 'network.yaml' ? text.replace(/hubs: \[.*\]/, 'hubs: [frankfurt, dubln]') : text)) })
+  expect(bad).toMatchObject({ status: 201, body: { verdict: 'refused', plan: null } })
+  expect(bad.body['findings']).toContainEqual(expect.objectContaining({ severity: 'error', where: expect.objectContaining({ file: 'network.yaml' }) as unknown }))
+  expect(await call('POST', `/v1/plans/${String(bad.body['id'])}/apply`)).toMatchObject(problem('C021', 409, 'was refused', 'plan again'))
+  expect(sent).toEqual([])
+})
+
+test('apply writes command, audit and operation together, and repeats by its key', async () => {
+  const id = await planDemo()
+  const first = await call('POST', `/v1/plans/${id}/apply`, undefined, { headers: { 'idempotency-key': 'k-1', 'if-match': '"0"' } })
+  const operation = first.body['operation'] as string
+  expect(first.status).toBe(202)
+  expect(first.headers.get('location')).toBe(`/v1/operations/${operation}`)
+  const command = await commands.ofOperation(store.db, operation)
+  expect(command).toMatchObject({ kind: 'apply', subject: 'network/demo', args: { planId: id } })
+  expect(await audit.broken(store.db)).toBeNull()
+  const second = await call('POST', `/v1/plans/${id}/apply`, undefined, { headers: { 'idempotency-key': 'k-1' } })
+  expect(second.body).toEqual(first.body)
+  expect(new Set(sent.map(({ args }) => (args[1] as { readonly commandId: string }).commandId))).toEqual(new Set([command!.id]))
+
+  expect(await call('POST', `/v1/plans/${id}/apply`)).toMatchObject(problem('C022', 409, `was applied by operation ${operation}`))
+  const other = await planDemo()
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'k-1' } })).toMatchObject(problem('C012', 409, 'was used for apply of network/demo', 'fresh key'))
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'with space' } })).toMatchObject(problem('C013', 400, 'Idempotency-Key'))
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'if-match': '0' } })).toMatchObject(problem('C013', 400, 'If-Match', 'in quotes: "0"'))
+})
+
+test('a stale plan, another network, a moved generation and a frozen network are refused', async () => {
+  const early = await planDemo()
+  await applied()
+  expect(await call('POST', `/v1/plans/${early}/apply`)).toMatchObject(problem('C020', 409, 'made on generation 0, but the network is at generation 1', 'causeway plan'))
+  expect(await call('POST', '/v1/plans', { files: demoFiles(), base: 0 })).toMatchObject(problem('C020', 409, 'generation 1'))
+  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { headers: { 'if-match': '"0"' } })).toMatchObject(problem('C024', 412, 'at generation 1, not 0', '"1"'))
+  const foreign = await call('POST', '/v1/plans', { files: demoFiles((_path, text) => text.replace('network: demo', 'network: other')) })
+  expect(foreign.body).toMatchObject({ verdict: 'refused', findings: [expect.objectContaining({ code: 'C023', says: expect.stringContaining('for network "demo", not "other"') as string })] })
+  const fresh = await planDemo()
+  await store.db.updateTable('network').set({ frozen: true }).execute()
+  expect(await call('POST', `/v1/plans/${fresh}/apply`)).toMatchObject(problem('C025', 409, 'frozen'))
+})
+
+test('a command stands when workflows are away, and their own refusal is told', async () => {
+  const id = await planDemo()
+  away = new Error('nobody there')
+  const { status, body } = await call('POST', `/v1/plans/${id}/apply`)
+  expect(status).toBe(202)
+  expect(again).toBe(1)
+  expect(await operations.get(store.db, body['operation'] as string)).toMatchObject({ state: 'running' })
+})
+
+test('a bootstrap token is made for a site without a box, shown once, and only its hash is stored', async () => {
+  expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C007', 404, 'no site'))
+  await applied()
+  const made = await call('POST', '/v1/sites/berlin/tokens', { hours: 2 }, { as: 'installer', headers: { 'idempotency-key': 't-1' } })
+  expect(made).toMatchObject({ status: 201, body: { site: 'berlin', token: expect.stringMatching(/^cw1_/) as string } })
+  const stored = JSON.stringify([await store.db.selectFrom('tokens').selectAll().execute(), await store.db.selectFrom('commands').selectAll().execute(), await store.db.selectFrom('audit').selectAll().execute()])
+  expect(stored).not.toContain((made.body['token'] as string).slice(8, 30))
+  expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 2 }, { as: 'installer', headers: { 'idempotency-key': 't-1' } })).toMatchObject(problem('C015', 409, 'shown already', 'causeway site token berlin'))
+  expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 100 })).toMatchObject(problem('C033', 400, '100 hours', '72 hours'))
+  await store.db.updateTable('sites').set({ state: 'ACTIVE', device: 'd1' }).where('id', '=', 'berlin').execute()
+  expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C030', 409, 'berlin is ACTIVE', 'decommission'))
+})
+
+test('before anything was applied there is nothing to put into a token', async () => {
+  await store.transaction((tx) => sites.declare(tx, 'berlin', 'edge'))
+  expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C030', 409, 'no generation was applied', 'causeway apply'))
+})
+
+test('approving names one waiting box; decommissioning is refused for hubs and twice', async () => {
+  await applied()
+  const thumbprint = 'ab'.repeat(32)
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'abab' })).toMatchObject(problem('C031', 409, 'too short', '16 characters'))
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: thumbprint })).toMatchObject(problem('C031', 409, 'no box with this fingerprint', 'causeway site token frankfurt'))
+  await store.transaction(async (tx) => {
+    await tx.insertInto('tokens').values({ id: 't', site: 'frankfurt', purpose: 'enrol', hash: 'h', expires_at: new Date(), created_by: 'a' }).execute()
+    await claims.insert(tx, { id: 'k', tokenId: 't', site: 'frankfurt', thumbprint, sealingKey: '', serial: 'XJ-1', inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', interfaces: [] }, state: 'claimed' })
+  })
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'cd'.repeat(32) })).toMatchObject(problem('C031', 409, 'no box', 'compare with the installer'))
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'AB:AB AB:AB AB:AB AB:AB' })).toMatchObject({ status: 202 })
+  expect(sent.at(-1)).toMatchObject({ name: 'approve', args: ['frankfurt', { fingerprint: thumbprint }] })
+  await sites.setDevice(store.db as never, 'frankfurt', thumbprint)
+  expect(await call('POST', '/v1/sites/frankfurt/decommission')).toMatchObject(problem('C032', 409, 'is a hub', 'hubs:'))
+  expect(await call('POST', '/v1/sites/oslo/decommission')).toMatchObject({ status: 202 })
+  await store.db.updateTable('sites').set({ state: 'RETIRED' }).where('id', '=', 'oslo').execute()
+  expect(await call('POST', '/v1/sites/oslo/decommission')).toMatchObject(problem('C032', 409, 'oslo is RETIRED already'))
+})
+
+test('an operation is followed as it happens, to its end, and resumed after Last-Event-ID', async () => {
+  const id = await planDemo()
+  const operation = (await call('POST', `/v1/plans/${id}/apply`)).body['operation'] as string
+  const first = await events.emit(store.db, { operationId: operation, subject: 'site/berlin', kind: 'test', text: 'one' })
+  const follow = call('GET', `/v1/operations/${operation}/events`, undefined, { headers: { 'last-event-id': String(first) } })
+  await events.emit(store.db, { operationId: 'op-other', subject: 'site/oslo', kind: 'test', text: 'not ours' })
+  await events.emit(store.db, { operationId: operation, subject: 'site/berlin', kind: 'test', text: 'two' })
+  await store.transaction((tx) => operations.end(tx, operation, 'succeeded'))
+  const text = (await follow).body['text'] as string
+  expect(text).not.toContain('"one"')
+  expect(text).not.toContain('not ours')
+  expect(text.match(/^event: .*$/gm)).toEqual(['event: event', 'event: end'])
+  expect(text).toContain('"state":"succeeded"')
+})
+
+test('status, paths, generations, trace and verify answer from the store', async () => {
+  expect((await call('GET', '/v1/status')).body).toMatchObject({ verdict: 'empty', generation: 0 })
+  await applied()
+  expect((await call('GET', '/v1/status')).body).toMatchObject({ network: 'demo', generation: 1, verdict: 'changing', sites: { total: 5, active: 0 } })
+  const { paths: listed } = (await call('GET', '/v1/paths?site=berlin')).body as { paths: readonly { readonly ends: readonly { readonly state: string }[] }[] }
+  expect(listed).toHaveLength(8)
+  expect(listed.every(({ ends }) => ends.every(({ state }) => state === 'unknown'))).toBe(true)
+  expect((await call('GET', '/v1/generations')).body).toMatchObject({ generations: [{ number: 1, base: 0 }] })
+  expect((await call('GET', '/v1/generations/head')).body).toMatchObject({ number: 1, intent: { network: 'demo' } })
+  expect(((await call('GET', '/v1/generations/1/export/files')).body['files'] as readonly { readonly path: string }[]).map(({ path }) => path)).toContain('sites/berlin.json')
+  expect((await call('POST', '/v1/trace', { from: 'berlin/inference', to: 'model-api' })).body).toMatchObject({ generation: 1, trace: { outcome: 'passes' } })
+  expect((await call('POST', '/v1/verify')).body).toMatchObject({ generation: 1, findings: [] })
+})
+
+test('access is given, listed without tokens, and taken back at once', async () => {
+  const { body } = await call('POST', '/v1/access', { name: 'ci', role: 'cloud' })
+  const ci = { headers: { authorization: `Bearer ${String(body['token'])}` }, as: 'nobody' as const }
+  expect((await call('GET', '/v1/status', undefined, ci)).status).toBe(200)
+  expect(JSON.stringify((await call('GET', '/v1/access')).body)).not.toContain(String(body['token']))
+  expect((await call('DELETE', `/v1/access/${String(body['id'])}`)).status).toBe(204)
+  expect(await call('GET', '/v1/status', undefined, ci)).toMatchObject(problem('C002', 401, 'not known'))
+  expect(await call('DELETE', '/v1/access/a-none')).toMatchObject(problem('C007', 404, 'no access a-none'))
+})
+
+test('the documentation needs no token and nothing from elsewhere', async () => {
+  expect((await call('GET', '/', undefined, { as: 'nobody' })).headers.get('location')).toBe('/v1/docs')
+  const page = (await call('GET', '/v1/docs', undefined, { as: 'nobody' })).body['text'] as string
+  expect(page).toContain('/v1/plans/{id}/apply')
+  expect(page).not.toMatch(/<script|https?:\/\//)
+})
+
+test('openapi.json is the golden one', async () => {
+  const document = (await call('GET', '/v1/openapi.json', undefined, { as: 'nobody' })).body
+  expect(document['openapi']).toBe('3.1.0')
+  await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot('./expected/openapi.json')
+})

@@ -1,0 +1,8 @@
+/** The demo network as the CLI sends it. */
+import { readdirSync, readFileSync } from 'node:fs'
+
+const folder = new URL('../../sites/demo/', import.meta.url)
+export const demoFiles = (change: (path: string, text: string) => string = (_path, text) => text) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .map((path) => ({ path, text: change(path, readFileSync(new URL(path, folder), 'utf8')) }))
