@@ -11,7 +11,7 @@ import { observe } from '#providers/linux/observe.ts'
 import { createRunner } from '#providers/linux/run.ts'
 
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
-const driver = createLinuxDriver({ stateDir: process.argv[2]!, echo: (echo) => say({ echo }) })
+const driver = createLinuxDriver({ stateDir: process.argv[2]!, follow: process.argv[3] !== 'still', echo: (echo) => say({ echo }) })
 const runner = createRunner()
 const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({
   privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!),

@@ -72,6 +72,7 @@ function serve(): void {
         process.execPath,
         fileURLToPath(new URL('linux-site.ts', import.meta.url)),
         `/run/state-${site}`,
+        process.argv[2]!,
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     )
@@ -104,10 +105,11 @@ function serve(): void {
   say({ id: 0, value: 'ready' })
 }
 
-export async function startWorld(): Promise<World> {
+/** `still`: gateways don't follow what the operating system changes, so that a test sees it before they do. */
+export async function startWorld(gateways: 'follow' | 'still' = 'follow'): Promise<World> {
   const world = spawn(
     'setpriv',
-    ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, fileURLToPath(import.meta.url)],
+    ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, fileURLToPath(import.meta.url), gateways],
     { stdio: ['pipe', 'pipe', 'pipe'] },
   )
   let trouble = ''

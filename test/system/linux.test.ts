@@ -98,6 +98,14 @@ describe('steering', () => {
     expect((await received('dublin', mesh)) - before).toBeGreaterThanOrEqual(5 * 84)
   })
 
+  it('may take one way there and another back: transit keeps no state', async () => {
+    await world.call('frankfurt', 'steer', [choice('berlin', 0)])
+    expect(await ping('b0', '10.3.10.10')).toBe(5)
+    const answer = await world.run('b0', 'timeout 5 socat -u TCP:10.3.10.10:8443 - | wc -c')
+    expect(answer.stdout.trim()).toBe('100000')
+    expect((await world.run('dublin', 'cat /proc/net/nf_conntrack 2>/dev/null | grep src=10.1.10.10 | grep dst=10.3.10.10')).stdout).toBe('')
+  })
+
   it('unreachable drops, and coming back restores', async () => {
     await world.call('berlin', 'steer', [choice('frankfurt', 'unreachable')])
     expect(await ping('b0', '10.3.10.10')).toBe(0)
