@@ -4,27 +4,18 @@
  * follows. A path that falls is left in the same turn of the event loop, by one batch of nexthop replacements.
  */
 import { canonicalJson } from '#src/fabric/hash.ts'
-import type { Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { deadline, health, hearRemote, overall, probeAnswered, probeSent, retime, silentFor, tick } from '#src/path/machine.ts'
-import type { HopHealth } from '#src/path/path.ts'
-import { follow, holdThroughLag, isHeld, noHold, type Selection, select } from '#src/path/selection.ts'
+import type { SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { deadline, hearRemote, overall, probeAnswered, probeSent, retime, silentFor, tick } from '#src/path/machine.ts'
+import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
-import {
-  decodeProbe,
-  decodeReply,
-  encodeProbe,
-  encodeReply,
-  type EndView,
-  maximumUnpadded,
-  noTunnel,
-  type Probe,
-  type Reply,
-} from '#src/wire/stamp.ts'
+import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
 import type { Choice } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
+import { type ByTunnel, createChooser } from './choices.ts'
 import { createProbed, keyOf, newPath, type ProbedPath, rehandshakeFirstMs, remember, sentTick, standbyRole, standsFor, timingOf } from './paths.ts'
 import type { OpenSocket } from './sockets.ts'
+import { doubtUnheard, suspectSiblings, suspicionAt } from './suspicion.ts'
 import { why } from './trouble.ts'
 
 type Report = ReturnType<typeof PathReport.parse>
@@ -56,18 +47,11 @@ export interface Prober {
   close(): void
 }
 
+/** After a demotion the far end must hear of it before it counts silence. */
 const demotionMs = 250
-const clockStepMs = 10_000
-/** A path is suspected when it has been silent for so many of its intervals; it is DOWN after three. */
-const suspectAfter = 1.5
-/**
- * With no way left the last one is kept for a while: an agent that is restarted at the far end answers no probe, and
- * its data plane goes on.
- */
-const lastChoiceMs = 5_000
 const reopenMs = 1_000
 const rehandshakeMostMs = 60_000
-const groupKey = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+const sameGroups = (a: SiteConfig | null, b: SiteConfig): boolean => a !== null && canonicalJson(a.groups) === canonicalJson(b.groups)
 
 export function createProber(options: ProberOptions): Prober {
   const { random } = options
@@ -75,106 +59,36 @@ export function createProber(options: ProberOptions): Prober {
   const packet = Buffer.alloc(maximumUnpadded)
   let config: SiteConfig | null = null
   let generation = 0
-  let byTunnel: ReadonlyMap<TunnelId, ProbedPath> = new Map()
-  let tunnelByIndex = new Map<number, TunnelId>()
-  let current = new Map<string, Selection['hop']>()
-  /** The far site's latest word: class index → tunnel index. */
-  const announced = new Map<SiteId, readonly number[]>()
-  /** When that was said, by the far end's clock: words over a slow path arrive after newer ones over a fast one. */
-  const announcedAt = new Map<SiteId, number>()
+  let byTunnel: ByTunnel = new Map()
+  const chooser = createChooser()
   let views = new Map<SiteId, number[]>()
-  /** Groups whose ways are all DOWN: since when. */
-  const lostAt = new Map<string, number>()
   let held = false
   let lag = noHold
   let dirty = false
   let nextSecond = 0
 
-  const classIndex = (of: SiteConfig, id: string): number => of.classes.findIndex((one) => one.id === id)
-  const healthFor =
-    (position: number, now: number, trusting: boolean) =>
-    (tunnel: TunnelId): HopHealth | undefined => {
-      const record = byTunnel.get(tunnel)
-      if (!record || position < 0) return undefined
-      const of = health(record.path, position)
-      return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
-    }
-
-  function choose(of: SiteConfig, group: Group, now: number): Selection {
-    const position = classIndex(of, group.trafficClass)
-    const trafficClass = of.classes[position]
-    const before = current.get(groupKey(group)) ?? 'unreachable'
-    if (!trafficClass) return { hop: 'unreachable', reason: 'all-down' }
-    const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)
-    const index = direct && !direct.tunnel.decides ? announced.get(direct.tunnel.remote)?.[trafficClass.index] : undefined
-    const followed = index === undefined || index === noTunnel ? undefined : tunnelByIndex.get(index)
-    const choice = follow(group, healthFor(position, now, false), trafficClass.sla, before, now, followed)
-    if (choice.hop !== 'unreachable') return choice
-    // Better a doubtful way than none.
-    return select(group, healthFor(position, now, true), trafficClass.sla, before, now)
-  }
-
-  /** Whether a group that lost its last way still keeps it. */
-  function lingers(key: string, before: Selection['hop'] | undefined, hop: Selection['hop'], now: number): boolean {
-    if (hop !== 'unreachable' || before === undefined || before === 'unreachable') {
-      lostAt.delete(key)
-      return false
-    }
-    const since = lostAt.get(key) ?? now
-    lostAt.set(key, since)
-    return now - since < lastChoiceMs
-  }
-
   /** Chooses for every group, and moves those whose choice changed, in one batch. */
   function decide(now: number): void {
     dirty = false
     if (!config || held || isHeld(lag, now)) return
-    const moved: Choice[] = []
-    const moves = new Map<string, { readonly remote: string; readonly move: string; readonly classes: string[]; readonly to: string }>()
-    for (const group of config.groups) {
-      const { hop, reason } = choose(config, group, now)
-      const key = groupKey(group)
-      const before = current.get(key)
-      if (lingers(key, before, hop, now) || before === hop) continue
-      current.set(key, hop)
-      moved.push({ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop })
-      const name = (of: Selection['hop'] | undefined) =>
-        of === undefined || of === 'unreachable' ? 'unreachable' : (group.via[of]?.tunnel ?? 'unreachable')
-      if (group.arrived !== 'anywhere') continue
-      const move = `${name(before)} → ${name(hop)} (${reason})`
-      const told = moves.get(`${group.remote} ${move}`)
-      if (told) told.classes.push(group.trafficClass)
-      else moves.set(`${group.remote} ${move}`, { remote: group.remote, move, classes: [group.trafficClass], to: name(hop) })
-    }
+    const { moved, moves } = chooser.decide(config, byTunnel, now)
     if (moved.length === 0) return
     options.steer(moved).catch((error: unknown) => options.event('steer', `could not move traffic: ${why(error)}`))
     announce(now)
-    for (const { remote, move, classes, to } of moves.values())
-      options.event('steer', `${remote} ${classes.join(', ')}: ${move}`, { remote, classes, to })
+    for (const { remote, classes, from, to, reason } of moves)
+      options.event('steer', `${remote} ${classes.join(', ')}: ${from} → ${to} (${reason})`, { remote, classes, to, reason })
     options.changed()
   }
 
   /** New roles and views follow from the choices; who has to know is told at once. */
   function announce(now: number): void {
     if (!config) return
-    const inUse = new Set<TunnelId>()
+    const inUse = new Set(chooser.chosen(config).map((one) => one.tunnel))
     const before = views
-    views = new Map()
-    const width = config.classes.reduce((most, one) => Math.max(most, one.index + 1), 0)
-    for (const record of records.values()) if (!views.has(record.tunnel.remote)) views.set(record.tunnel.remote, Array<number>(width).fill(noTunnel))
-    for (const group of config.groups) {
-      const hop = current.get(groupKey(group))
-      const tunnel = hop === undefined || hop === 'unreachable' ? undefined : byTunnel.get(group.via[hop]?.tunnel ?? ('' as TunnelId))
-      if (!tunnel) continue
-      inUse.add(tunnel.tunnel.id)
-      const trafficClass = config.classes[classIndex(config, group.trafficClass)]
-      if (group.arrived === 'anywhere' && tunnel.tunnel.remote === group.remote && trafficClass)
-        views.get(tunnel.tunnel.remote)![trafficClass.index] = tunnel.tunnel.index
-    }
+    views = chooser.views(config, byTunnel)
     for (const record of records.values()) {
-      const theirs = announced.get(record.tunnel.remote)?.includes(record.tunnel.index) ?? false
       // How often probes come is the deciding end's choice, so the other end goes by its word and not by its own choice.
-      const role = theirs || (record.tunnel.decides && inUse.has(record.tunnel.id)) ? 'active' : standbyRole(record.tunnel)
+      const role = chooser.isUsedThere(record) || (record.tunnel.decides && inUse.has(record.tunnel.id)) ? 'active' : standbyRole(record.tunnel)
       if (record.role === 'active' && role !== 'active' && record.tunnel.decides) record.activeUntil = now + demotionMs
       record.role = role
       const view = views.get(record.tunnel.remote)!
@@ -221,14 +135,7 @@ export function createProber(options: ProberOptions): Prober {
     const { path } = record
     if (path.remoteState !== said.state || path.remoteDraining !== said.draining) dirty = true
     hearRemote(path, said.state, said.draining)
-    const behind = (announcedAt.get(record.tunnel.remote) ?? Number.NEGATIVE_INFINITY) - sentAt
-    // Much older is no late word: its clock was set back.
-    if (behind > 0 && behind < clockStepMs) return
-    announcedAt.set(record.tunnel.remote, sentAt)
-    const before = announced.get(record.tunnel.remote)
-    if (before?.length === said.view.length && before.every((one, i) => one === said.view[i])) return
-    announced.set(record.tunnel.remote, said.view)
-    dirty = true
+    if (chooser.heard(record.tunnel.remote, said.view, sentAt)) dirty = true
   }
 
   function onProbe(record: ProbedPath, probe: Probe, now: number): void {
@@ -294,55 +201,16 @@ export function createProber(options: ProberOptions): Prober {
       record.rehandshakes = 0
       record.rehandshakeAt = now + rehandshakeFirstMs
     } else if (after !== 'DOWN') record.rehandshakeAt = Number.POSITIVE_INFINITY
-    if (after === 'DOWN' && record.path.follows && record.role === 'active') doubtUnheard(record)
+    if (after === 'DOWN' && record.path.follows && record.role === 'active') doubtUnheard(records, record)
     byTunnel = standsFor(records.values())
     retimeRecord(record, now)
     options.changed()
   }
 
-  /** A standby that shares a line with `record`, at this end or at the other. */
-  const isSibling = (record: ProbedPath, other: ProbedPath): boolean =>
-    other !== record &&
-    other.role !== 'active' &&
-    other.path.alive === 'UP' &&
-    (other.tunnel.uplink === record.tunnel.uplink ||
-      (other.tunnel.remote === record.tunnel.remote && other.tunnel.remoteUplink === record.tunnel.remoteUplink))
-
-  /** The end that follows hears the other's questions: a sibling that wasn't asked since then is on the dead line, too. */
-  function doubtUnheard(record: ProbedPath): void {
-    for (const other of records.values()) {
-      if (other.suspect || other.tunnel.decides || !isSibling(record, other) || other.path.lastReplyAt > record.path.quietFrom) continue
-      other.suspect = true
-      other.suspectSince = record.path.quietFrom
-    }
-  }
-
-  /**
-   * A silent active path throws doubt on all that share a line with it: they are probed at once, so that when it is declared
-   * DOWN it is known which of them answer, and traffic isn't moved from one dead path to the next.
-   */
-  function suspectSiblings(now: number): void {
-    for (const record of records.values()) {
-      const { path, tunnel } = record
-      if (record.role !== 'active' || path.alive !== 'UP' || !tunnel.decides || record.suspect) continue
-      if (now - path.quietFrom < suspectAfter * path.timing.intervalMs + path.jitterMs) continue
-      for (const other of records.values()) {
-        if (other.suspect || !other.tunnel.decides || !isSibling(record, other)) continue
-        other.suspect = true
-        other.nextAt = now
-        other.suspectSince = now
-        retimeRecord(other, now)
-      }
-    }
-  }
   function clear(record: ProbedPath): void {
     record.suspect = false
     dirty = true
   }
-  /** Suspected, asked, and silent for longer than an answer takes. */
-  const isMute = (record: ProbedPath, now: number): boolean =>
-    record.suspect && now - record.suspectSince > Math.max(record.path.rttMs * 1.25 + 4 * record.path.jitterMs, 20)
-
   function openSocket(record: ProbedPath): void {
     record.socket = options.open(
       record.tunnel.inside,
@@ -379,7 +247,10 @@ export function createProber(options: ProberOptions): Prober {
       // `returnAfter` runs out with time alone.
       dirty = true
     }
-    suspectSiblings(now)
+    suspectSiblings(records, now, (record) => {
+      record.nextAt = now
+      retimeRecord(record, now)
+    })
     const fell = wereUp.filter((one) => one.path.alive !== 'UP').length
     const windowMs = Math.min(...[...records.values()].map((one) => one.path.timing.intervalMs * one.path.timing.multiplier), 600)
     lag = holdThroughLag(lag, { now, lagMs: late, windowMs, fell, wereUp: wereUp.length })
@@ -392,24 +263,13 @@ export function createProber(options: ProberOptions): Prober {
     arm(now)
   }
 
-  const suspicionAt = (record: ProbedPath): number =>
-    record.role === 'active' && record.tunnel.decides && record.path.alive === 'UP' && hasUnsuspectedSibling(record)
-      ? record.path.quietFrom + suspectAfter * record.path.timing.intervalMs + record.path.jitterMs + 1
-      : Number.POSITIVE_INFINITY
-  function hasUnsuspectedSibling(record: ProbedPath): boolean {
-    for (const other of records.values()) {
-      if (!other.suspect && other.tunnel.decides && isSibling(record, other)) return true
-    }
-    return false
-  }
-
   function arm(now: number): void {
     if (records.size === 0) return
     let at = Math.min(nextSecond, isHeld(lag, now) ? lag.until : Number.POSITIVE_INFINITY)
     for (const record of records.values()) {
       at = Math.min(
         at,
-        suspicionAt(record),
+        suspicionAt(records, record),
         deadline(record.path),
         record.rehandshakeAt,
         record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY,
@@ -426,29 +286,16 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   return {
-    choicesFor: (next) => {
-      const now = options.tick()
-      // By tunnel, since an index of the old config may mean another tunnel in the new one.
-      const keep = new Map<string, TunnelId>()
-      for (const group of config?.groups ?? []) {
-        const hop = current.get(groupKey(group))
-        const tunnel = hop === undefined || hop === 'unreachable' ? undefined : group.via[hop]?.tunnel
-        if (tunnel !== undefined) keep.set(groupKey(group), tunnel)
-      }
-      const ready = new Set(next.tunnels.map((one) => one.id))
-      return next.groups.map((group) => {
-        const kept = group.via.findIndex((hop) => hop.tunnel === keep.get(groupKey(group)) && ready.has(hop.tunnel))
-        const fresh = select(group, (tunnel) => (ready.has(tunnel) ? unproven : undefined), unlimited, 'unreachable', now).hop
-        return { remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop: kept >= 0 ? kept : fresh }
-      })
-    },
+    choicesFor: (next) => chooser.startOf(config, next, options.tick()),
     hold(next) {
-      held = config === null || canonicalJson(config.groups) !== canonicalJson(next.groups)
+      held = !sameGroups(config, next)
     },
     load(next, number, choices) {
       const now = options.tick()
       const wanted = new Map(next.tunnels.map((tunnel) => [keyOf(tunnel), tunnel]))
       const sameClasses = config !== null && canonicalJson(config.classes) === canonicalJson(next.classes)
+      // Steering went on meanwhile where the groups are the same: then the choices that were given are old.
+      if (!sameGroups(config, next)) chooser.load(choices)
       config = next
       generation = number
       held = false
@@ -468,8 +315,6 @@ export function createProber(options: ProberOptions): Prober {
       }
       for (const [key, tunnel] of wanted) if (!records.has(key)) records.set(key, createProbed(tunnel, next, now, random))
       byTunnel = standsFor(records.values())
-      tunnelByIndex = new Map(next.tunnels.map((tunnel) => [tunnel.index, tunnel.id]))
-      current = new Map(choices.map((choice) => [groupKey(choice), choice.hop]))
       dirty = true
       alarm.clear()
       views = new Map()
@@ -479,7 +324,7 @@ export function createProber(options: ProberOptions): Prober {
     unload() {
       for (const record of records.values()) forget(record)
       config = null
-      current = new Map()
+      chooser.load([])
       byTunnel = new Map()
     },
     paths() {
@@ -487,13 +332,9 @@ export function createProber(options: ProberOptions): Prober {
       const now = options.tick()
       const wall = options.wall()
       const classes = new Map<TunnelId, string[]>()
-      for (const group of config.groups) {
-        const hop = current.get(groupKey(group))
-        if (group.arrived !== 'anywhere' || hop === undefined || hop === 'unreachable') continue
-        const tunnel = group.via[hop]!.tunnel
-        const held = classes.get(tunnel) ?? []
-        if (!held.includes(group.trafficClass)) held.push(group.trafficClass)
-        classes.set(tunnel, held)
+      for (const { group, tunnel } of chooser.chosen(config)) {
+        if (group.arrived !== 'anywhere') continue
+        classes.set(tunnel, [...(classes.get(tunnel) ?? []), group.trafficClass])
       }
       const number = (of: number) => (Number.isFinite(of) ? Math.round(of * 1000) / 1000 : null)
       return [...byTunnel.values()].map(({ tunnel, path }) => ({
@@ -503,7 +344,7 @@ export function createProber(options: ProberOptions): Prober {
         rttMs: number(path.rttMs),
         jitterMs: number(path.jitterMs),
         loss: path.follows ? null : number(path.loss),
-        classes: (classes.get(tunnel.id) ?? []).sort(),
+        classes: [...new Set(classes.get(tunnel.id))].sort(),
       }))
     },
     isUp: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'UP',
@@ -513,15 +354,4 @@ export function createProber(options: ProberOptions): Prober {
       config = null
     },
   }
-}
-
-const unlimited = { loss: 0, latencyMs: 0, jitterMs: 0 }
-const unproven: HopHealth = {
-  state: 'INIT',
-  rttMs: Number.NaN,
-  jitterMs: 0,
-  loss: 0,
-  remoteState: 'INIT',
-  remoteDraining: false,
-  upSince: Number.POSITIVE_INFINITY,
 }

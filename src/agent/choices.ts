@@ -1,0 +1,158 @@
+/** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
+import type { Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { health } from '#src/path/machine.ts'
+import type { HopHealth } from '#src/path/path.ts'
+import { follow, type Selection, select } from '#src/path/selection.ts'
+import { noTunnel } from '#src/wire/stamp.ts'
+import type { Choice } from '#providers/device.ts'
+import type { ProbedPath } from './paths.ts'
+import { isMute } from './suspicion.ts'
+
+export type ByTunnel = ReadonlyMap<TunnelId, ProbedPath>
+/** For people: the classes of one remote that went the same way. */
+export interface Move {
+  readonly remote: SiteId
+  readonly classes: string[]
+  readonly from: string
+  readonly to: string
+  readonly reason: string
+}
+export interface Chooser {
+  /** The far end's view, with its time of sending; true when it says something new. */
+  heard(remote: SiteId, view: readonly number[], sentAt: number): boolean
+  /** The far end sends some class over this tunnel. */
+  isUsedThere(record: ProbedPath): boolean
+  /** Chooses for every group and returns what changed. */
+  decide(config: SiteConfig, byTunnel: ByTunnel, now: number): { readonly moved: readonly Choice[]; readonly moves: readonly Move[] }
+  /** Tunnel of each group that has one now. */
+  chosen(config: SiteConfig): readonly { readonly group: Group; readonly tunnel: TunnelId }[]
+  /** What to tell each remote: class index → tunnel index. */
+  views(config: SiteConfig, byTunnel: ByTunnel): Map<SiteId, number[]>
+  /** Where the groups of the next config start: on the same tunnels, as far as they are ready there. */
+  startOf(config: SiteConfig | null, next: SiteConfig, now: number): readonly Choice[]
+  load(choices: readonly Choice[]): void
+}
+
+const clockStepMs = 10_000
+/**
+ * With no way left the last one is kept for a while: an agent that is restarted at the far end answers no probe, and
+ * its data plane goes on.
+ */
+const lastChoiceMs = 5_000
+const unlimited = { loss: 0, latencyMs: 0, jitterMs: 0 }
+const unproven: HopHealth = {
+  state: 'INIT',
+  rttMs: Number.NaN,
+  jitterMs: 0,
+  loss: 0,
+  remoteState: 'INIT',
+  remoteDraining: false,
+  upSince: Number.POSITIVE_INFINITY,
+}
+const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+
+export function createChooser(): Chooser {
+  let current = new Map<string, Selection['hop']>()
+  const announced = new Map<SiteId, readonly number[]>()
+  /** By the far end's clock: words over a slow path arrive after newer ones over a fast one. */
+  const announcedAt = new Map<SiteId, number>()
+  /** Groups whose ways are all DOWN: since when. */
+  const lostAt = new Map<string, number>()
+
+  function choose(config: SiteConfig, group: Group, byTunnel: ByTunnel, now: number): Selection {
+    const position = config.classes.findIndex((one) => one.id === group.trafficClass)
+    const trafficClass = config.classes[position]
+    if (!trafficClass) return { hop: 'unreachable', reason: 'all-down' }
+    const before = current.get(keyOf(group)) ?? 'unreachable'
+    const healthFor =
+      (trusting: boolean) =>
+      (tunnel: TunnelId): HopHealth | undefined => {
+        const record = byTunnel.get(tunnel)
+        if (!record) return undefined
+        const of = health(record.path, position)
+        return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
+      }
+    const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)
+    const index = direct && !direct.tunnel.decides ? announced.get(direct.tunnel.remote)?.[trafficClass.index] : undefined
+    const followed = index === undefined || index === noTunnel ? undefined : config.tunnels.find((one) => one.index === index)?.id
+    const choice = follow(group, healthFor(false), trafficClass.sla, before, now, followed)
+    // Better a doubtful way than none.
+    return choice.hop === 'unreachable' ? select(group, healthFor(true), trafficClass.sla, before, now) : choice
+  }
+
+  /** Whether a group that lost its last way still keeps it. */
+  function lingers(key: string, before: Selection['hop'] | undefined, hop: Selection['hop'], now: number): boolean {
+    if (hop !== 'unreachable' || before === undefined || before === 'unreachable') {
+      lostAt.delete(key)
+      return false
+    }
+    const since = lostAt.get(key) ?? now
+    lostAt.set(key, since)
+    return now - since < lastChoiceMs
+  }
+
+  const chosen: Chooser['chosen'] = (config) =>
+    config.groups.flatMap((group) => {
+      const hop = current.get(keyOf(group))
+      const tunnel = hop === undefined || hop === 'unreachable' ? undefined : group.via[hop]?.tunnel
+      return tunnel === undefined ? [] : [{ group, tunnel }]
+    })
+
+  return {
+    heard(remote, view, sentAt) {
+      const behind = (announcedAt.get(remote) ?? Number.NEGATIVE_INFINITY) - sentAt
+      // Much older is no late word: its clock was set back.
+      if (behind > 0 && behind < clockStepMs) return false
+      announcedAt.set(remote, sentAt)
+      const before = announced.get(remote)
+      if (before?.length === view.length && before.every((one, i) => one === view[i])) return false
+      announced.set(remote, view)
+      return true
+    },
+    isUsedThere: ({ tunnel }) => announced.get(tunnel.remote)?.includes(tunnel.index) ?? false,
+    decide(config, byTunnel, now) {
+      const moved: Choice[] = []
+      const moves = new Map<string, Move>()
+      for (const group of config.groups) {
+        const { remote, trafficClass, arrived } = group
+        const { hop, reason } = choose(config, group, byTunnel, now)
+        const key = keyOf(group)
+        const before = current.get(key)
+        if (lingers(key, before, hop, now) || before === hop) continue
+        current.set(key, hop)
+        moved.push({ remote, trafficClass, arrived, hop })
+        if (arrived !== 'anywhere') continue
+        const name = (of: Selection['hop'] = 'unreachable') => (of === 'unreachable' ? of : (group.via[of]?.tunnel ?? 'unreachable'))
+        const [from, to] = [name(before), name(hop)]
+        const told = moves.get(`${remote} ${from} ${to} ${reason}`)
+        if (told) told.classes.push(trafficClass)
+        else moves.set(`${remote} ${from} ${to} ${reason}`, { remote: remote as SiteId, classes: [trafficClass], from, to, reason })
+      }
+      return { moved, moves: [...moves.values()] }
+    },
+    chosen,
+    views(config, byTunnel) {
+      const width = config.classes.reduce((most, one) => Math.max(most, one.index + 1), 0)
+      const views = new Map(config.tunnels.map((one) => [one.remote, Array<number>(width).fill(noTunnel)]))
+      for (const { group, tunnel } of chosen(config)) {
+        const ready = byTunnel.get(tunnel)?.tunnel
+        const index = config.classes.find((one) => one.id === group.trafficClass)?.index
+        if (group.arrived === 'anywhere' && ready?.remote === group.remote && index !== undefined) views.get(ready.remote)![index] = ready.index
+      }
+      return views
+    },
+    startOf(config, next, now) {
+      // By tunnel, since an index of the old config may mean another tunnel in the new one.
+      const keep = new Map((config ? chosen(config) : []).map(({ group, tunnel }) => [keyOf(group), tunnel]))
+      const ready = new Set(next.tunnels.map((one) => one.id))
+      return next.groups.map((group) => {
+        const kept = group.via.findIndex((hop) => hop.tunnel === keep.get(keyOf(group)) && ready.has(hop.tunnel))
+        const fresh = select(group, (tunnel) => (ready.has(tunnel) ? unproven : undefined), unlimited, 'unreachable', now).hop
+        return { remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop: kept >= 0 ? kept : fresh }
+      })
+    },
+    load(choices) {
+      current = new Map(choices.map((choice) => [keyOf(choice), choice.hop]))
+    },
+  }
+}
