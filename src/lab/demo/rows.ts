@@ -225,6 +225,19 @@ const carriers = async (controller: Controller, site: string): Promise<readonly 
   return [...new Set(own.flatMap((end) => end.classes.map((trafficClass) => `${site} ${end.uplink} ${trafficClass}`)))]
 }
 
+/** Cuts berlin's fiber under the stream and measures the longest silence, in the sender's time. */
+async function cutAndMeasure(story: Story, stream: Stream): Promise<{ readonly gap: number; readonly lost: number; readonly arrives: boolean }> {
+  const before = await stream.summary()
+  await story.lab.line('berlin.fiber', { cut: 'all' })
+  await sleep(3000)
+  const after = await stream.summary()
+  const gaps = after.gaps.filter((gap) => gap.to > before.lastSequence)
+  const worst = gaps[0]
+  // Packets arrive again at the end: else the gap has not ended.
+  const arrives = after.lastSequence > before.lastSequence + 1500
+  return { gap: Math.round(worst?.ms ?? 0), lost: gaps.reduce((sum, gap) => sum + gap.lost, 0), arrives }
+}
+
 /** Until berlin sends realtime over fiber: before that there is nothing to cut. Bounded; the claim says what was measured then. */
 async function overFiber(story: Story): Promise<void> {
   for (let tries = 0; tries < 150; tries++) {
