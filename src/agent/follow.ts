@@ -2,27 +2,25 @@
  * Keeps the box at what the controller assigns: reports, hears hints, fetches, verifies, stages, commits. None of it is
  * needed to carry traffic: with the controller away the last confirmed bundle runs, failover included.
  */
-import { X509Certificate } from 'node:crypto'
 import type { DeviceDriver, OsInterface } from '#providers/device.ts'
-import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { Triple } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
-import { openBundle, openPermit, openTrust, tripleText } from '#src/wire/bundle.ts'
-import { createCsr } from '#src/wire/csr.ts'
-import { RenewAnswer, Report, ReportAnswer, Signed, type TrustPayload } from '#src/wire/messages.ts'
+import { tripleText } from '#src/wire/bundle.ts'
+import { type Report, ReportAnswer } from '#src/wire/messages.ts'
 import { checkInterfaces, inventoryOf, silentUplinks, udpBlocked, waysOf } from './box.ts'
 import { backoff, type Clock, instant, pause } from './clock.ts'
-import { type Bundle, commit, type PermitAnswer, restore } from './commit.ts'
-import { answers, type Controller, type Target } from './controller.ts'
+import { type Bundle, commit, restore } from './commit.ts'
+import { answers, type Controller } from './controller.ts'
 import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
-import { type Identity, trustOf } from './enrol.ts'
+import type { Identity } from './enrol.ts'
 import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
-import { destroy, deviceKey, type WireguardKeys } from './keys.ts'
+import { destroy, type WireguardKeys } from './keys.ts'
 import type { Log } from './log.ts'
 import type { Prober } from './probe.ts'
+import { createSession, storedBundle } from './session.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
 import { AgentError, line, type Trouble, troubleOf } from './trouble.ts'
-import { bundleSchema } from './version.ts'
 
 export interface FollowOptions {
   readonly files: Files
@@ -52,36 +50,11 @@ export interface Follower {
 const lookEveryMs = 5_000
 const coalesceMs = 50
 
-/** A bundle from the box's own disk: it was accepted before, so only its signature and address count now. */
-export async function storedBundle(disk: Disk, identity: Identity, triple: Triple | null): Promise<Bundle | null> {
-  const signed = triple === null ? null : await disk.bundle(triple)
-  if (triple === null || signed === null) return null
-  const opened = openBundle(signed, trustOf(identity), {
-    network: identity.network,
-    site: identity.site,
-    device: identity.device,
-    running: null,
-    now: null,
-    schema: bundleSchema,
-  })
-  if (!opened.ok) throw new AgentError(opened.code, opened.says, opened.instead)
-  return { triple, config: opened.bundle.config as SiteConfig }
-}
-
-export const targetOf = (identity: Identity, trust: TrustPayload, privateKey: string): Target => ({
-  host: identity.host,
-  port: identity.port,
-  ca: trust.ca,
-  network: identity.network,
-  credentials: { certificate: identity.certificate, privateKey },
-})
-
 export function createFollower(of: FollowOptions): Follower {
   const { disk, keys, driver, prober, controller, clock, log } = of
   const left = new AbortController()
   const signal = AbortSignal.any([of.signal, left.signal])
-  let identity = of.identity
-  let trust = trustOf(identity)
+  const session = createSession({ ...of, signal })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
   let inventorySent = ''
@@ -91,7 +64,6 @@ export function createFollower(of: FollowOptions): Follower {
   let busy = false
   let reportEveryMs = 5_000
   let leaving = false
-  let renewAfter = 0
   let drift: readonly Trouble[] = []
   let blocked: readonly Trouble[] = []
   let headlessSaid = ''
@@ -138,9 +110,9 @@ export function createFollower(of: FollowOptions): Follower {
       v: 1,
       at: instant(clock.now()),
       pid: process.pid,
-      network: identity.network,
-      site: identity.site,
-      confirmationCode: identity.confirmationCode,
+      network: of.identity.network,
+      site: of.identity.site,
+      confirmationCode: of.identity.confirmationCode,
       ...judge(running?.config ?? null, paths, headlessSince !== null, all),
       state: disk.state(),
       headlessSince,
@@ -190,7 +162,7 @@ export function createFollower(of: FollowOptions): Follower {
     if (headlessSince !== null) log('controller', `back after ${Math.round((clock.now() - Date.parse(headlessSince)) / 1000)} s`)
     headlessSince = null
     headlessSaid = ''
-    if (answer.data.trustVersion > trust.version) await renewTrust()
+    await session.renewTrust(answer.data.trustVersion)
     leaving = answer.data.wipe === true
   }
 
@@ -213,68 +185,6 @@ export function createFollower(of: FollowOptions): Follower {
     headlessSaid = trouble.says
   }
 
-  async function saveIdentity(next: Identity): Promise<void> {
-    await of.files.write('identity.json', JSON.stringify(next))
-    identity = next
-    const pem = (await deviceKey(of.files)).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
-    controller.retarget(targetOf(identity, trust, pem))
-  }
-
-  async function renewTrust(): Promise<void> {
-    const { body, problem } = await controller.call({ method: 'GET', path: '/v1/trust', signal })
-    const signed = Signed.safeParse(body)
-    if (problem || !signed.success) return
-    const opened = openTrust(signed.data, { current: trust })
-    if (!opened.ok) {
-      log('trust', line(opened), { code: opened.code })
-      return
-    }
-    trust = opened.trust
-    await saveIdentity({ ...identity, trust: signed.data })
-    log('trust', `version ${trust.version} accepted`)
-  }
-
-  /** At two thirds of its life. */
-  async function renewCertificate(): Promise<void> {
-    const certificate = new X509Certificate(identity.certificate)
-    const [from, to] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)]
-    if (clock.now() < Math.max(from + ((to - from) * 2) / 3, renewAfter)) return
-    // Refused or not, it is not asked for with each report.
-    renewAfter = clock.now() + 60_000
-    const csr = createCsr(identity.device.slice(0, 16), await deviceKey(of.files))
-    const { body, problem } = await controller.call({
-      method: 'POST',
-      path: '/v1/renew',
-      body: { csr, previousSerial: certificate.serialNumber },
-      signal,
-    })
-    const answer = RenewAnswer.safeParse(body)
-    if (problem || !answer.success) {
-      log('renew', problem ? line({ code: problem.code || 'A17', says: problem.detail, instead: problem.instead }) : 'the answer is not understood')
-      return
-    }
-    await saveIdentity({ ...identity, certificate: answer.data.certificate })
-    log('renew', `certificate good until ${new X509Certificate(answer.data.certificate).validTo}`)
-  }
-
-  async function permit(triple: Triple, nonce: string, within: AbortSignal): Promise<PermitAnswer> {
-    try {
-      const {
-        status: code,
-        body,
-        problem,
-      } = await controller.call({ method: 'POST', path: '/v1/permit', body: { triple, nonce }, fresh: true, signal: within })
-      if (code === 409) return { kind: 'withdrawn', says: problem?.detail || 'Something else is assigned now' }
-      const signed = Signed.safeParse(body)
-      if (problem || !signed.success)
-        return { kind: 'unreachable', trouble: { code: problem?.code || 'A16', says: problem?.detail ?? 'the answer is not a permit', instead: '' } }
-      const opened = openPermit(signed.data, trust, { network: identity.network, site: identity.site, device: identity.device, triple, nonce })
-      return opened.ok ? { kind: 'granted' } : { kind: 'wrong', trouble: opened }
-    } catch (error) {
-      return { kind: 'unreachable', trouble: troubleOf(error) }
-    }
-  }
-
   /** Whether what is assigned should be tried now. */
   function isWanted(triple: Triple | null): triple is Triple {
     if (triple === null || busy || clock.tick() < retryAt) return false
@@ -284,42 +194,20 @@ export function createFollower(of: FollowOptions): Follower {
   }
 
   async function advance(triple: Triple): Promise<void> {
-    const { body, problem } = await controller.call({
-      method: 'GET',
-      path: `/v1/bundle?term=${triple.term}&generation=${triple.generation}&revision=${triple.revision}`,
-      signal,
-    })
-    const signed = Signed.safeParse(body)
-    if (problem || !signed.success) {
-      log('bundle', `${tripleText(triple)} can't be fetched: ${problem?.detail ?? 'the answer is not a bundle'}`)
+    const fetched = await session.fetch(triple)
+    if (fetched.kind === 'none') {
+      log('bundle', `${tripleText(triple)} can't be fetched: ${fetched.says}`)
       retryAt = clock.tick() + 2_000
       return
     }
-    const context = {
-      network: identity.network,
-      site: identity.site,
-      device: identity.device,
-      running: disk.state().confirmed,
-      now: new Date(clock.now()),
-      schema: bundleSchema,
-    }
-    const opened = openBundle(signed.data, trust, context)
-    if (!opened.ok) {
-      await refuse(triple, opened)
-      return
-    }
-    const { config, ...named } = opened.bundle
-    const next: Bundle = { triple: { term: named.term, generation: named.generation, revision: named.revision }, config: config as SiteConfig }
-    if (!sameTriple(next.triple, triple)) {
-      await refuse(triple, { code: 'A26', says: `${tripleText(triple)} was asked for, and ${tripleText(next.triple)} came`, instead: '' })
-      return
-    }
-    await disk.staged(next.triple, signed.data)
+    if (fetched.kind === 'refused') return refuse(triple, fetched.trouble)
+    const next = fetched.bundle
+    await disk.staged(next.triple, fetched.signed)
     log('bundle', `${tripleText(next.triple)} staged: ${next.config.tunnels.length} tunnels, ${next.config.waiting.length} waiting`)
     // The far ends wait for these keys: told at once, while this box goes on.
     if (await keys.ensure(next.config.interfaces.map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))) wake()
     const outcome = await commit(
-      { disk, driver, keys, prober, clock, arm: of.arm, permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds },
+      { disk, driver, keys, prober, clock, arm: of.arm, permit: session.permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds },
       next,
       running,
     )
@@ -328,10 +216,12 @@ export function createFollower(of: FollowOptions): Follower {
         running = next
         setWays()
         await keys.keepOnly(
-          [...next.config.interfaces, ...((await storedBundle(disk, identity, disk.state().previous))?.config.interfaces ?? [])].map((one) => ({
-            interface: one.id,
-            linkEpoch: one.linkEpoch,
-          })),
+          [...next.config.interfaces, ...((await storedBundle(disk, session.identity(), disk.state().previous))?.config.interfaces ?? [])].map(
+            (one) => ({
+              interface: one.id,
+              linkEpoch: one.linkEpoch,
+            }),
+          ),
         )
         await verifyKernel()
         break
@@ -398,7 +288,7 @@ export function createFollower(of: FollowOptions): Follower {
     const found: Trouble[] = []
     for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
       const way = waysOf(interfaces, config!).find((one) => one.name.startsWith(`${uplink.id} (`))
-      if (way && (await answers(identity.host, identity.port, way))) found.push(udpBlocked(config!, uplink, identity.port))
+      if (way && (await answers(of.identity.host, of.identity.port, way))) found.push(udpBlocked(config!, uplink, of.identity.port))
     }
     if (canonicalJson(found) === canonicalJson(blocked)) return
     blocked = found
@@ -427,7 +317,7 @@ export function createFollower(of: FollowOptions): Follower {
       woken = false
       const unknown = headlessSince !== null
       try {
-        await renewCertificate()
+        await session.renewCertificate()
         await report()
         failures = 0
       } catch (error) {
@@ -484,7 +374,7 @@ export function createFollower(of: FollowOptions): Follower {
     async boot() {
       await settle(disk)
       interfaces = await driver.inventory()
-      running = await storedBundle(disk, identity, disk.state().confirmed)
+      running = await storedBundle(disk, session.identity(), disk.state().confirmed)
       setWays()
       if (running) {
         log('boot', `runs ${tripleText(running.triple)}, the last confirmed bundle`)

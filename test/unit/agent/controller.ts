@@ -13,7 +13,16 @@ import type { Fabric, Fact, InterfaceId, SiteConfig, SiteId, Triple } from '#src
 import { keyIdOf, sign, type Signer } from '#src/wire/bundle.ts'
 import { confirmationCode } from '#src/wire/confirmation.ts'
 import { thumbprint } from '#src/wire/identity.ts'
-import { type BundlePayload, EnrolRequest, type PermitPayload, PermitRequest, Report, type Signed, type TrustPayload } from '#src/wire/messages.ts'
+import {
+  type BundlePayload,
+  EnrolRequest,
+  type PermitPayload,
+  PermitRequest,
+  RenewRequest,
+  Report,
+  type Signed,
+  type TrustPayload,
+} from '#src/wire/messages.ts'
 import { encodeToken } from '#src/wire/token.ts'
 import { X509Certificate } from 'node:crypto'
 
@@ -30,6 +39,8 @@ export interface TestController {
   readonly port: number
   readonly ca: Ca
   readonly bundleSigner: Signer
+  readonly rootSigner: Signer
+  readonly trust: TrustPayload
   /** The last report of each site, and all of them. */
   readonly reports: Map<string, Report>
   readonly history: { readonly site: string; readonly report: Report }[]
@@ -45,6 +56,9 @@ export interface TestController {
   /** As the agent of `site` would get it. */
   bundle(site: string, assigned: Assigned, change?: Partial<BundlePayload>, signer?: Signer): Signed
   device(site: string): string
+  /** Of certificates, ms; and the serial numbers that renewals named. */
+  lifetime: number
+  readonly renewed: string[]
   stop(): Promise<void>
   start(): Promise<void>
 }
@@ -88,6 +102,8 @@ export async function createTestController(
     },
     ca,
     bundleSigner,
+    rootSigner: root,
+    trust: trustPayload,
     reports: new Map(),
     history: [],
     permits: [],
@@ -128,6 +144,8 @@ export async function createTestController(
       }
       return sign(payload, signer)
     },
+    lifetime: 7 * 86_400_000,
+    renewed: [],
     device: (site) => devices.get(site) ?? '',
     async stop() {
       for (const stream of streams) stream.destroy()
@@ -165,7 +183,7 @@ export async function createTestController(
         const request = EnrolRequest.parse(body)
         const token = tokens.get(request.secret)
         if (!token) return refuse(403, 'A02', 'This token is not known')
-        const issued = await issueClient(ca, request.csr, { network, site: token.site, now: new Date() })
+        const issued = await issueClient(ca, request.csr, { network, site: token.site, now: new Date(), lifetime: self.lifetime })
         if (token.device !== null && token.device !== issued.thumbprint) return refuse(409, 'A03', 'This token was already used by another box')
         token.device = issued.thumbprint
         devices.set(token.site, issued.thumbprint)
@@ -227,6 +245,14 @@ export async function createTestController(
         return {
           status: 200,
           body: sign({ kind: 'permit', network, site, device: self.device(site), triple, nonce } satisfies PermitPayload, bundleSigner),
+        }
+      }
+      case '/v1/renew': {
+        const { csr, previousSerial } = RenewRequest.parse(body)
+        self.renewed.push(previousSerial)
+        return {
+          status: 200,
+          body: { certificate: (await issueClient(ca, csr, { network, site, now: new Date() })).certificate, serverTime: new Date().toISOString() },
         }
       }
       case '/v1/trust':

@@ -1,5 +1,5 @@
 /** An agent in this process, on a fake kernel, against a controller with real signatures over real TLS. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -11,8 +11,8 @@ import { run } from '#src/agent/run.ts'
 import type { Status } from '#src/agent/status.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
-import { keyIdOf } from '#src/wire/bundle.ts'
-import { generateKeyPairSync } from 'node:crypto'
+import { keyIdOf, sign, type Signer } from '#src/wire/bundle.ts'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { createTestController, type TestController } from './controller.ts'
 import { fakeDevice, interfaceNamed } from './fake-device.ts'
 import { configOf } from './networks.ts'
@@ -122,6 +122,35 @@ describe('an agent', () => {
     await controller.start()
     await eventually(() => expect(lastReport()?.running).toEqual(triple(2)))
     expect(second.log.some((text) => /^controller back after \d+ s$/.test(text))).toBe(true)
+  })
+
+  test('renews its certificate in time, by the serial number that the controller wrote, and uses the new one', async () => {
+    controller.lifetime = 60_000
+    const agent = await start()
+    const serial = () => new X509Certificate(JSON.parse(readFileSync(join(state, 'identity.json'), 'utf8')).certificate).serialNumber.toLowerCase()
+    const first = serial()
+    await eventually(() => expect(agent.log.some((text) => text.startsWith('renew certificate good until'))).toBe(true))
+    expect(controller.renewed).toEqual([first])
+    expect(serial()).not.toBe(first)
+    await eventually(() => expect(lastReport()).toBeDefined())
+  })
+
+  test('takes a new trust document from the root it knows, and from nobody else', async () => {
+    const agent = await start()
+    await eventually(() => expect(lastReport()).toBeDefined())
+    const next = (signers: Signer[]) => ({ status: 200, body: sign({ ...controller.trust, version: 2, minimumAgent: '0.2.0' }, ...signers) })
+    controller.answer.set('/v1/trust', () => next([controller.bundleSigner]))
+    controller.answer.set('/v1/report', () => ({
+      status: 200,
+      body: { assigned: null, trustVersion: 2, serverTime: new Date().toISOString(), reportEverySeconds: 1 },
+    }))
+    await eventually(() =>
+      expect(agent.log).toContainEqual(
+        expect.stringMatching(/^trust \[A29\] Version 2 of the trust document is not signed by the key that this box trusts/),
+      ),
+    )
+    controller.answer.set('/v1/trust', () => next([controller.rootSigner]))
+    await eventually(() => expect(agent.log).toContain('trust version 2 accepted'))
   })
 
   test('stopped, leaves the data plane as it is', async () => {
@@ -243,7 +272,6 @@ describe('a change goes back', () => {
     const agent = await start()
     controller.assign('berlin', config, triple(1))
     await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
-    const { sign } = await import('#src/wire/bundle.ts')
     controller.answer.set('/v1/permit', () => ({
       status: 200,
       body: sign(
