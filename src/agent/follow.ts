@@ -48,7 +48,8 @@ export interface Follower {
 }
 
 const lookEveryMs = 5_000
-const coalesceMs = 50
+const coalesceMs = 100
+const tooFastMs = 1_000
 
 export function createFollower(of: FollowOptions): Follower {
   const { disk, keys, driver, prober, controller, clock, log } = of
@@ -150,6 +151,8 @@ export function createFollower(of: FollowOptions): Follower {
       ...(inventoryText === inventorySent ? {} : { inventory }),
     }
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
+    // It answers, so this is not the controller being away.
+    if (code === 429) return pause(tooFastMs, signal)
     if (problem) throw new AgentError(problem.code || (code === 401 || code === 403 ? 'A17' : 'A16'), problem.detail, problem.instead, true)
     const answer = ReportAnswer.safeParse(said)
     if (!answer.success)

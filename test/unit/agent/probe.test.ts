@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { configure } from '#src/compile/configure.ts'
 import type { Choice } from '#providers/device.ts'
 import type { Fact, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { createChooser } from '#src/agent/choices.ts'
 import { createProber, type Prober } from '#src/agent/probe.ts'
 import type { OpenSocket } from '#src/agent/sockets.ts'
 import { configOf, smallFabric } from './networks.ts'
@@ -178,6 +179,13 @@ describe('two ends', () => {
     expect(used(frankfurt)).toBe(used(berlin))
   })
 
+  test('a hub that starts again is told of a metered standby faster than that is probed else', async () => {
+    frankfurt.prober.close()
+    frankfurt = end('frankfurt', net.open)
+    await vi.advanceTimersByTimeAsync(22_000)
+    expect(states(frankfurt)).toEqual(['UP', 'UP', 'UP', 'UP'])
+  })
+
   test('a config that changes nothing about the paths loses no history', async () => {
     const before = berlin.prober.paths()
     berlin.prober.load({ ...berlin.config, network: { ...berlin.config.network, mtu: 1300 } }, 2, berlin.prober.choicesFor(berlin.config))
@@ -185,4 +193,14 @@ describe('two ends', () => {
     await vi.advanceTimersByTimeAsync(1_000)
     expect(berlin.steered.filter(({ choices }) => choices.some((choice) => choice.hop === 'unreachable'))).toEqual([])
   })
+})
+
+test('what was said earlier and arrives later changes nothing, unless the far clock was set back', () => {
+  const chooser = createChooser()
+  const berlin = 'berlin' as SiteId
+  expect(chooser.heard(berlin, [1], 100_000)).toBe(true)
+  expect(chooser.heard(berlin, [2], 99_900)).toBe(false)
+  expect(chooser.heard(berlin, [1], 100_100)).toBe(false)
+  expect(chooser.heard(berlin, [2], 100_200)).toBe(true)
+  expect(chooser.heard(berlin, [3], 1_000)).toBe(true)
 })
