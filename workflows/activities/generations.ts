@@ -12,6 +12,7 @@ import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { Wave } from '../rollout.ts'
 import { wavesOf } from '../waves.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
+import { supersede } from './sites.ts'
 
 export interface Made {
   readonly kind: 'made'
@@ -130,6 +131,7 @@ export function generationActivities(deps: Deps) {
       await sites.transition(tx, id, 'DECOMMISSIONING', 'RETIRED')
       await tokens.revokeAll(tx, id)
       await certificates.revokeAll(tx, id)
+      await supersede(tx, id, null)
     }
     for (const site of plan.fabric.sites) await sites.declare(tx, site.id, site.role)
     await events.emit(tx, { operationId, subject: `network/${plan.fabric.network.id}`, kind: 'generation.made', text: `generation ${number} is proved and committed`, data: { generation: number } })

@@ -142,6 +142,8 @@ export function siteActivities(deps: Deps) {
         if (!wiped) findings.push(finding('C087', 'warning', `the gateway of ${site} did not say that it wiped its keys`, 'its certificate is revoked; wipe the box by hand if you can reach it'))
         if (kept.length > 0) findings.push(finding('C088', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
         await certificates.revokeAll(tx, site)
+        // Or its box would be enrolled again as soon as a generation names the site again.
+        await supersede(tx, site, null)
         await facts.forget(tx, site)
         await paths.forget(tx, site)
         await sites.forget(tx, site)
@@ -211,7 +213,8 @@ async function invitedBy(tx: Tx, row: SiteRow, tokenId: string): Promise<SiteRow
   return await move(tx, row, 'invited', null)
 }
 
-async function supersede(tx: Tx, site: string, tokenId: string): Promise<void> {
+/** Claims of other tokens than this one (null: of all) count no more. */
+export async function supersede(tx: Tx, site: string, tokenId: string | null): Promise<void> {
   for (const old of await claims.ofSite(tx, site)) if (old.token_id !== tokenId && old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
 }
 

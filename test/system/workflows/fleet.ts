@@ -15,6 +15,8 @@ export interface Gateway {
   running(): { readonly triple: Triple; readonly config: SiteConfig } | null
   /** Says why a bundle can't be confirmed, or null. */
   reject(judge: (config: SiteConfig, triple: Triple) => string | null): void
+  /** Paths whose tunnel's name has this in it stay DOWN; null heals. */
+  cut(part: string | null): void
   plugIn(): void
   unplug(): void
 }
@@ -71,6 +73,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     let told = false
     let certified = false
     let plugged = true
+    let broken: string | null = null
     let judge: (config: SiteConfig, triple: Triple) => string | null = () => null
     let running: { triple: Triple; config: SiteConfig } | null = null
     let failed: Triple | null = null
@@ -123,7 +126,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       await report(true)
     }
     const lookAtPaths = async () => {
-      const up = (running?.config.tunnels ?? []).filter(({ id, remote }) => gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true)
+      const up = (running?.config.tunnels ?? []).filter(({ id, remote }) => (broken === null || !id.includes(broken)) && gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true)
       const now = up.map(({ id }) => id).join()
       if (now === reportedPaths) return
       reportedPaths = now
@@ -138,6 +141,9 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       running: () => running,
       reject: (next: typeof judge) => {
         judge = next
+      },
+      cut: (part: string | null) => {
+        broken = part
       },
       plugIn: () => {
         plugged = true

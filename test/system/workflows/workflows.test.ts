@@ -7,13 +7,13 @@ import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, fourClasses, frankfurt, madrid, network, oslo } from '#test/unit/compile/networks.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
 import { model } from './model.ts'
-import { startWorld, type World } from './world.ts'
+import { impatient, startWorld, type World } from './world.ts'
 
 // One network lives through all of these, in order.
 let world: World
 let worker: RunningWorker
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({ ...impatient, paths: 8_000 })
   worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
 })
 afterAll(async () => {
@@ -211,6 +211,40 @@ test('a claim whose signal was lost is heard at the next start', async () => {
   await world.reopen()
   await world.until('tokyo has a device', async () => (await row('tokyo')).device !== null)
   expect((await row('tokyo')).device).toBe(claim.thumbprint)
+  // Oslo was decommissioned and is declared again: its former box does not come back by itself.
+  expect(await row('oslo')).toMatchObject({ state: 'DECLARED', device: null })
+})
+
+test('a gateway that keeps no first bundle leaves its site ENROLLED, and is tried again', async () => {
+  const oslo = await world.onboard('oslo')
+  oslo.reject(() => 'nft refused the rules')
+  oslo.cut('lte--')
+  await world.until('oslo has a finding', async () => (await row('oslo')).finding !== null)
+  expect((await row('oslo')).finding).toMatchObject({ code: 'C090', says: 'nft refused the rules (A40)' })
+  oslo.reject(() => null)
+  await world.isActive('oslo')
+  expect(oslo.tried.map(({ outcome }) => outcome)).toContain('confirmed')
+})
+
+test('a site with a path that does not come up is ACTIVE with a finding, until it does', async () => {
+  const { finding } = await row('oslo')
+  expect(finding).toMatchObject({ code: 'C091', severity: 'warning' })
+  expect(finding?.says.split(', ')).toHaveLength(4)
+  gateway('oslo').cut(null)
+  await world.until('oslo has no finding', async () => (await row('oslo')).finding === null)
+  expect((await row('oslo')).state).toBe('ACTIVE')
+})
+
+test('a site whose box and hub are away is retired all the same, and says what is left', async () => {
+  for (const away of ['madrid', 'dublin']) gateway(away).unplug()
+  await world.until('both are offline', async () => (await Promise.all(['madrid', 'dublin'].map(row))).every((of) => Date.now() - (of.last_seen?.getTime() ?? 0) > 2_500))
+  const ended = await world.ended(await world.decommission('madrid'))
+  expect(ended).toMatchObject({ state: 'succeeded', result: { wiped: false, kept: ['dublin lagging'] }, findings: [{ code: 'C087' }, { code: 'C088', says: 'not every peer has let go of madrid yet: dublin lagging' }] })
+  expect(await row('madrid')).toMatchObject({ state: 'RETIRED', device: null })
+})
+
+test('a command without its ids is not taken', async () => {
+  await expect(world.commands().decommission('berlin', { commandId: '', operationId: 'o' })).rejects.toMatchObject({ code: 'C080' })
 })
 
 async function approveWith(fingerprint: string) {
