@@ -1,0 +1,268 @@
+/** The CLI against a running controller, in the order in which an engineer meets its verbs. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openWorld, pointerOf, type SiteDetail, until, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await openWorld(['berlin'])
+})
+afterAll(async () => world?.close())
+
+const edit = (file: string, change: (text: string) => string) => {
+  const path = join(world.sites, file)
+  const before = readFileSync(path, 'utf8')
+  const after = change(before)
+  expect(after, 'the edit changes something').not.toBe(before)
+  writeFileSync(path, after)
+}
+const lines = (text: string) => text.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+
+describe('an empty controller', () => {
+  it('says what comes next, in words and as JSON', async () => {
+    expect(await world.cli('status')).toMatchObject({ code: 0, stdout: 'no network yet. Next: causeway apply\n' })
+    expect(await world.cli('site', 'list')).toMatchObject({ code: 0, stdout: 'no site yet. Next: causeway apply\n' })
+    expect(await world.cli('path', 'list')).toMatchObject({ code: 0, stdout: 'no tunnel yet. Next: causeway apply\n' })
+    expect(await world.cli('generation', 'list')).toMatchObject({ code: 0, stdout: 'no generation yet. Next: causeway apply\n' })
+    expect(await world.cli('rollout', 'list')).toMatchObject({ code: 0, stdout: 'nothing was changed yet. Next: causeway apply\n' })
+    expect(await world.read('status')).toMatchObject({ verdict: 'empty', generation: 0 })
+  })
+  it('gives no token before a generation names the site', async () => {
+    const ran = await world.cli('site', 'token', 'berlin')
+    expect(ran.code).toBe(2)
+    expect(ran.stderr).toContain('there is no site "berlin"')
+    expect(ran.stderr).toContain('apply')
+  })
+})
+
+describe('plan and apply', () => {
+  let stale = ''
+  it('plans with an id, and only --exit-code makes pending changes a failure', async () => {
+    const ran = await world.cli('plan')
+    expect(ran).toMatchObject({ code: 0 })
+    expect(ran.stdout).toMatch(/\+ site {2}berlin/)
+    expect(ran.stdout).toMatch(/plan (p-[0-9a-z]+) on generation 0\. Run it: causeway apply \1/)
+    expect((await world.cli('plan', '--exit-code')).code).toBe(4)
+    const planned = await world.read<{ id: string; base: number }>('plan')
+    expect(planned).toMatchObject({ base: 0, id: expect.stringMatching(/^p-/) })
+    stale = planned.id
+  })
+  it('asks; with nobody to ask, it says what to write', async () => {
+    const ran = await world.cli('apply')
+    expect(ran).toMatchObject({ code: 2, stdout: '' })
+    expect(ran.stderr).toContain('add --yes')
+    expect((await world.read<{ generation: number }>('status')).generation).toBe(0)
+  })
+  it('applies with --yes, and follows to the end', async () => {
+    const ran = await world.cli('apply', '--yes')
+    expect(ran, ran.stderr).toMatchObject({ code: 0 })
+    expect(ran.stdout).toContain('apply succeeded. Look: causeway status')
+  })
+  it('refuses a stale plan as a conflict, and a plan that never was as a mistake', async () => {
+    const ran = await world.cli('apply', stale)
+    expect(ran.code, ran.stdout + ran.stderr).toBe(5)
+    expect(ran.stderr).toContain('generation 1')
+    expect((await world.cli('apply', 'p-nosuch')).code).toBe(2)
+  })
+  it('refuses what verification refuses, at its line, and touches nothing', async () => {
+    edit('network.yaml', (text) => text.replace('  - edge/inference -> model-api\nexpect', '  - core/inference -> core/inference\nexpect'))
+    const ran = await world.cli('apply', '--yes')
+    expect(ran.code, ran.stdout + ran.stderr).toBe(3)
+    expect(ran.stdout).toContain('network.yaml:')
+    const asJson = await world.cli('plan', '--json')
+    expect(asJson.code).toBe(3)
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ kind: 'Plan', data: { verdict: 'refused' }, findings: [{ severity: 'error' }] })
+    edit('network.yaml', (text) => text.replace('  - core/inference -> core/inference\nexpect', '  - edge/inference -> model-api\nexpect'))
+    expect((await world.read<unknown[]>('generation', 'list')).length).toBe(1)
+  })
+  it('has nothing to do the second time', async () => {
+    expect(await world.cli('apply', '--yes')).toMatchObject({ code: 0 })
+    expect((await world.read<unknown[]>('generation', 'list')).length).toBe(1)
+  })
+})
+
+describe('onboarding', () => {
+  it('is not green while sites wait', async () => {
+    const ran = await world.cli('status')
+    expect(ran.code, ran.stdout).toBe(9)
+    expect(ran.stdout).toContain('0/2 sites')
+    expect(ran.stdout).toMatch(/next: causeway/)
+    expect((await world.cli('site', 'status', 'berlin')).code).toBe(9)
+  })
+  it('suggests the name that was meant, everywhere', async () => {
+    for (const args of [['site', 'status', 'berln'], ['site', 'token', 'berln'], ['site', 'wait', 'berln'], ['site', 'decommission', 'berln', '--yes'], ['site', 'approve', 'berln', 'abcdef0123456789']]) {
+      const ran = await world.cli(...args)
+      expect(ran.code, args.join(' ')).toBe(2)
+      expect(ran.stderr, args.join(' ')).toContain('did you mean "berlin"?')
+    }
+    const typo = await world.cli('sit', 'list')
+    expect(typo).toMatchObject({ code: 2 })
+    expect(typo.stderr).toContain('site')
+  })
+  it('prints a token with its line on stdout, or into a file', async () => {
+    const ran = await world.cli('site', 'token', 'berlin')
+    expect(ran.code).toBe(0)
+    expect(ran.stdout).toMatch(/^echo cw1_\S+ \| causeway-agent up\n$/)
+    expect(ran.stderr).toContain('One use, this site only')
+    const file = join(world.folder, 'berlin.token')
+    expect(await world.cli('site', 'token', 'berlin', '--out', file, '--hours', '1')).toMatchObject({ code: 0, stdout: `causeway-agent up --token-file ${file}\n` })
+    expect(readFileSync(file, 'utf8')).toMatch(/^cw1_\S+\n$/)
+    expect((await world.cli('site', 'token', 'berlin', '--hours', '100')).code).toBe(2)
+  })
+  it('waits; when the time is up the work goes on', async () => {
+    const ran = await world.cli('site', 'wait', 'berlin', '--timeout', '1')
+    expect(ran.code).toBe(8)
+    expect(ran.stderr).toContain('the work goes on')
+  })
+  it('shows the core that waits, lets an operator approve it, and waits until both are active', async () => {
+    await world.agent('frankfurt', { token: await world.token('frankfurt') })
+    await world.agent('berlin', { token: await world.token('berlin') })
+    const berlin = world.launch(['site', 'wait', 'berlin', '--timeout', '90', '--json'])
+    await until('frankfurt is claimed', 30, async () => (await world.read<SiteDetail>('site', 'status', 'frankfurt')).state === 'CLAIMED')
+    const shown = await world.cli('site', 'status', 'frankfurt')
+    const { claims } = await world.read<SiteDetail>('site', 'status', 'frankfurt')
+    expect(claims).toHaveLength(1)
+    const { fingerprint, confirmationCode } = claims[0]!
+    expect(shown).toMatchObject({ code: 9 })
+    expect(shown.stdout).toContain(`causeway site approve frankfurt ${fingerprint.slice(0, 16)}`)
+    await until('the installer sees the same code', 10, () => world.logOf('frankfurt').includes(confirmationCode))
+    const wrong = await world.cli('site', 'approve', 'frankfurt', '0123456789abcdef')
+    expect(wrong).toMatchObject({ code: 5 })
+    expect(wrong.stderr).toContain(fingerprint.slice(0, 16))
+    expect((await world.cli('site', 'approve', 'frankfurt', fingerprint.slice(0, 16))).code).toBe(0)
+    const waited = await world.cli('site', 'wait', 'frankfurt', '--timeout', '60')
+    expect(waited, waited.stderr).toMatchObject({ code: 0 })
+    expect(waited.stdout).toContain(`confirmation code ${confirmationCode}`)
+    const told = await berlin.ended
+    expect(told.code, told.stderr).toBe(0)
+    expect(lines(told.stdout).at(-1)).toEqual({ type: 'result', exit: 0 })
+  })
+})
+
+describe('a network that runs', () => {
+  it('is green in one screen', async () => {
+    await until('status is green', 30, async () => (await world.cli('status')).code === 0)
+    const ran = await world.cli('status')
+    expect(ran.stdout).toMatch(/small {2}generation 1 {2}2\/2 sites {2}8\/8 tunnels up +GREEN/)
+    expect(ran.stdout).toContain('proven for this generation: 1 of 1 expectations')
+    expect(await world.read('status')).toMatchObject({ verdict: 'green', network: 'small', problems: [] })
+  })
+  it('lists sites, paths, rollouts and generations', async () => {
+    const sites = await world.cli('site', 'list')
+    expect(sites.stdout).toMatch(/berlin +edge +ACTIVE +4\/4 tunnels/)
+    expect(await world.read('site', 'list')).toMatchObject([{ id: 'berlin', state: 'ACTIVE' }, { id: 'frankfurt', state: 'ACTIVE' }])
+    expect((await world.cli('site', 'status', 'berlin')).code).toBe(0)
+    const paths = await world.cli('path', 'list', 'berlin')
+    expect(paths.stdout.trim().split('\n')).toHaveLength(4)
+    expect(paths.stdout).toMatch(/berlin\.fiber.*UP.*carries .*business/)
+    expect(await world.read<unknown[]>('path', 'list')).toHaveLength(4)
+    expect((await world.cli('path', 'list', 'berln')).stderr).toContain('did you mean "berlin"?')
+    expect((await world.cli('generation', 'list')).stdout).toMatch(/^1 .*proved 1 of 1/)
+    expect((await world.cli('rollout', 'list')).stdout).toMatch(/apply/)
+  })
+  it('traces a question', async () => {
+    expect(await world.cli('trace', 'berlin/inference', 'model-api')).toMatchObject({ code: 0, stdout: expect.stringContaining('PASS') })
+    expect((await world.cli('trace', 'berlin/inference', 'model-api', '--port', 'tcp/22')).code).toBe(1)
+    expect((await world.cli('trace', 'berln/inference', 'model-api')).stderr).toContain('did you mean')
+  })
+  it('breaks and heals a line of the lab, and shows what it did', async () => {
+    expect(await world.cli('lab', 'status')).toMatchObject({ code: 0, stdout: expect.stringContaining('berlin.fiber') })
+    expect(await world.cli('lab', 'break', 'berlin.fiber')).toMatchObject({ code: 0, stdout: expect.stringContaining('Undo: causeway lab heal berlin.fiber') })
+    await until('status says so', 30, async () => {
+      const ran = await world.cli('status')
+      return ran.code === 9 && /! .*berlin\.fiber/.test(ran.stdout)
+    })
+    expect(await world.cli('lab', 'heal')).toMatchObject({ code: 0 })
+    const wrong = await world.cli('lab', 'break', 'berlin.fibre')
+    expect(wrong.code).toBe(2)
+    expect(wrong.stderr).toContain('berlin.fiber')
+    const shell = await world.cli('lab', 'shell', 'berlin', 'wg', 'show', 'interfaces')
+    expect(shell.code, shell.stderr).toBe(0)
+    expect(shell.stdout.trim().split(/\s+/)).toHaveLength(4)
+    expect((await world.cli('lab', 'shell', 'nowhere', 'true')).code).toBe(2)
+  })
+  it('says how the machine is', async () => {
+    const ran = await world.cli('doctor')
+    expect(ran.code, ran.stdout).toBe(0)
+    expect(ran.stdout).toContain('network small')
+    expect(await world.read<unknown[]>('doctor')).toContainEqual(expect.objectContaining({ what: 'controller', ok: true }))
+  })
+})
+
+describe('a change', () => {
+  it('is detached from by Ctrl-C with 130, and goes on', async () => {
+    edit('network.yaml', (text) => text.replace('[tcp/8443, icmp]', '[tcp/8443, tcp/8444, icmp]'))
+    const apply = world.launch(['apply', '--yes'])
+    await until('it follows', 30, () => apply.said().includes('Ctrl-C leaves it running'))
+    apply.child.kill('SIGINT')
+    const ran = await apply.ended
+    expect(ran.code, ran.stdout + ran.stderr).toBe(130)
+    const operation = /causeway rollout watch (\S+)/.exec(ran.stderr)?.[1] ?? ''
+    const watched = await world.cli('rollout', 'watch', operation)
+    expect(watched, watched.stderr).toMatchObject({ code: 0 })
+    expect((await world.read<{ generation: number }>('status')).generation).toBe(2)
+    const again = await world.cli('rollout', 'watch', operation, '--json')
+    expect(lines(again.stdout).at(-1)).toMatchObject({ type: 'result', exit: 0, state: 'succeeded' })
+    expect((await world.cli('rollout', 'watch', 'op-nosuch')).code).toBe(2)
+  })
+  it('is watched and detached from by `rollout watch` alike', async () => {
+    edit('network.yaml', (text) => text.replace(', tcp/8444', ''))
+    const { id } = await world.read<{ id: string }>('plan')
+    const applied = await world.cli('apply', id, '--detach')
+    expect(applied).toMatchObject({ code: 0, stdout: expect.stringContaining('causeway rollout watch') })
+    const watch = world.launch(['rollout', 'watch'])
+    await until('it follows', 30, () => watch.said().includes('Ctrl-C leaves it running'))
+    watch.child.kill('SIGINT')
+    expect([0, 130]).toContain((await watch.ended).code)
+    await until('generation 3 runs', 40, async () => (await world.read<SiteDetail>('site', 'status', 'berlin')).running?.generation === 3)
+  })
+})
+
+describe('access', () => {
+  let viewer = ''
+  const as = (token: string) => ({ env: { CAUSEWAY_URL: pointerOf(world.controller.data).url, CAUSEWAY_TOKEN: token } })
+  beforeAll(async () => {
+    const { url } = pointerOf(world.controller.data)
+    const admin = readFileSync(join(world.controller.data, 'admin.token'), 'utf8').trim()
+    const made = await fetch(new URL('/v1/access', url), { method: 'POST', headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' }, body: JSON.stringify({ name: 'a guest', role: 'viewer' }) })
+    viewer = ((await made.json()) as { token: string }).token
+  })
+  it('logs in with a token on stdin, for whichever folder that is', async () => {
+    const { url } = pointerOf(world.controller.data)
+    const elsewhere = { env: { CAUSEWAY_STATE: join(world.folder, 'guest'), CAUSEWAY_DATA: join(world.folder, 'nothing-here') } }
+    const nobody = await world.launch(['status'], elsewhere).ended
+    expect(nobody).toMatchObject({ code: 6 })
+    expect(nobody.stderr).toContain('causeway login')
+    expect((await world.launch(['login', url], { ...elsewhere, stdin: 'cwa_wrong\n' }).ended).code).toBe(7)
+    expect(await world.launch(['login', url], { ...elsewhere, stdin: `${viewer}\n` }).ended).toMatchObject({ code: 0, stdout: expect.stringContaining('network small') })
+    expect((await world.launch(['site', 'list'], elsewhere).ended).stdout).toContain('berlin')
+  })
+  it('lets a viewer look, and change nothing', async () => {
+    expect((await world.launch(['site', 'list'], as(viewer)).ended).code).toBe(0)
+    for (const args of [['apply', '--yes'], ['site', 'token', 'berlin'], ['site', 'decommission', 'berlin', '--yes']]) {
+      const ran = await world.launch(args, as(viewer)).ended
+      expect(ran.code, args.join(' ')).toBe(7)
+      expect(ran.stderr).toContain('viewer')
+    }
+  })
+  it('says that a controller is away', async () => {
+    const ran = await world.launch(['status'], { env: { CAUSEWAY_URL: 'http://127.0.0.1:9', CAUSEWAY_TOKEN: 'x' } }).ended
+    expect(ran.code).toBe(6)
+    expect(ran.stderr).toContain("can't be reached")
+  })
+})
+
+describe('the end of a site', () => {
+  it('is not agreed to by nobody', async () => {
+    expect((await world.cli('site', 'decommission', 'berlin')).code).toBe(2)
+  })
+  it('leaves the peers first, and last the keys on the box', async () => {
+    const ran = await world.cli('site', 'decommission', 'berlin', '--yes')
+    expect(ran.code, ran.stdout + ran.stderr).toBe(0)
+    expect((await world.read<SiteDetail>('site', 'status', 'berlin')).state).toBe('RETIRED')
+    expect((await world.lab.exec('berlin', ['wg', 'show', 'interfaces'])).stdout.trim()).toBe('')
+    expect((await world.lab.exec('frankfurt', ['sh', '-c', 'wg show all peers | grep -v none'])).stdout.trim()).toBe('')
+    expect((await world.cli('site', 'decommission', 'berlin', '--yes')).code).toBe(5)
+  })
+})
