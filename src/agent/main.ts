@@ -19,7 +19,7 @@ import { type Arguments, readArguments, usage } from './options.ts'
 import { createProber } from './probe.ts'
 import { run } from './run.ts'
 import { openUdp } from './sockets.ts'
-import { renderStatus, type Status } from './status.ts'
+import { proven, renderStatus, type Status } from './status.ts'
 import { AgentError, errno, line, troubleOf, why } from './trouble.ts'
 import { agentVersion } from './version.ts'
 
@@ -140,13 +140,8 @@ function sayWhenGreen(identity: Identity): (status: Status) => void {
     if (said === 'GREEN' || status.light === said || status.paths.length === 0 || status.paths.some((one) => one.state === 'INIT')) return
     said = status.light
     out(`[5/6] tunnels      ${status.uplinks.map(({ uplink, up, of }) => `${uplink} ${up}/${of}`).join(' · ')}\n`)
-    const proven = status.paths
-      .filter((one) => one.rttMs !== null)
-      .map(
-        (one) =>
-          `${one.tunnel.split('--')[1]?.split('.')[0] ?? one.tunnel} answers in ${one.rttMs!.toFixed(0)} ms over ${one.tunnel.split('--')[0]?.split('.')[1] ?? ''}`,
-      )
-    if (proven.length > 0) out(`[6/6] proven       ${proven.join(', ')}\n`)
+    const shown = proven(status.paths)
+    if (shown !== '') out(`[6/6] proven       ${shown}\n`)
     const leave = status.light === 'GREEN' ? 'You can leave.' : `${status.says[0]!.toUpperCase()}${status.says.slice(1)}.`
     out(`${status.light}. ${leave} Confirmation code ${identity.confirmationCode} (the engineer sees the same).\n`)
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge, renderStatus, type Status } from '#src/agent/status.ts'
+import { judge, proven, renderStatus, type Status } from '#src/agent/status.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { configOf } from './networks.ts'
 
@@ -66,4 +66,16 @@ test('the screen says what is wrong and what still works', () => {
   confirmation code K7-PINE-42
 `)
   expect(renderStatus(status, false)).toMatch(/^RED {2}site berlin of acme: the agent is not running; what was set up keeps working/)
+})
+
+test('what was proven names the fastest path over each uplink', () => {
+  const of = (tunnel: string, rttMs: number | null) => ({ ...path(tunnel, 'UP'), rttMs })
+  const paths = [
+    of('berlin.fiber--frankfurt.isp-a', 34.2),
+    of('berlin.fiber--frankfurt.isp-b', 30),
+    of('berlin.lte--frankfurt.isp-a', 71),
+    of('berlin.fiber--dublin.isp-a', 41),
+  ]
+  expect(proven(paths)).toBe('frankfurt answers in 30 ms over fiber, 71 ms over lte; dublin answers in 41 ms over fiber')
+  expect(proven([of('berlin.fiber--frankfurt.isp-a', null)])).toBe('')
 })
