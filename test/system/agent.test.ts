@@ -79,11 +79,16 @@ describe('two agents in the lab', () => {
 
   it('killed in the middle of a change, are put back by the guard, though nobody starts them again', async () => {
     const { config, triple } = controller.assigned.get('berlin')!
-    const mtu = async () => /mtu (\d+)/.exec((await running.lab.exec('berlin', ['ip', 'link', 'show', 'dev', config.interfaces[0]!.device])).stdout)?.[1]
+    const mtu = async () =>
+      /mtu (\d+)/.exec((await running.lab.exec('berlin', ['ip', 'link', 'show', 'dev', config.interfaces[0]!.device])).stdout)?.[1]
     const before = await mtu()
     controller.answer.set('/v1/permit', () => 'cut')
     controller.assign('berlin', { ...config, network: { ...config.network, mtu: 1300 } }, { ...triple, generation: 2 })
-    await until('the change is applied, but not confirmed', 20, async () => status('berlin').state.commit.state === 'pending' && (await mtu()) === '1300')
+    await until(
+      'the change is applied, but not confirmed',
+      20,
+      async () => status('berlin').state.commit.state === 'pending' && (await mtu()) === '1300',
+    )
     await running.lab.stop('agent-berlin', 'SIGKILL')
     await until('the guard has restored', 30, async () => (await mtu()) === before)
     controller.answer.clear()
