@@ -39,6 +39,8 @@ export async function serve(given: Given): Promise<number> {
   const stop = () => stopping.abort()
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
+  // Whoever read our output may go (`serve | head`, a closed terminal): that is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   try {
     await start(readOptions(given), opened, say, stopping.signal)
     if (!stopping.signal.aborted) await new Promise((done) => stopping.signal.addEventListener('abort', done, { once: true }))
@@ -53,6 +55,8 @@ export async function serve(given: Given): Promise<number> {
     process.removeListener('SIGTERM', stop)
     process.removeListener('SIGINT', stop)
     for (const { name, close } of opened.reverse()) await close().catch((error: unknown) => say.line('stop-failed', { name }, `${name} did not stop cleanly: ${String(error)}`))
+    // Ours is all closed; a broken connection of Temporal's native core may still hold the process.
+    setTimeout(() => process.exit(), 1_000).unref()
   }
 }
 

@@ -27,6 +27,8 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
   let asked = false
 
   const connect = async (): Promise<Commands> => {
+    // A connection that is opened after the end would keep the process alive.
+    if (closed) throw new Error('the controller is stopping')
     connecting ??= createCommands({ address, namespace })
     try {
       return await connecting
@@ -35,9 +37,8 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
       throw error
     }
   }
+  let repetition: Promise<void> = Promise.resolve()
   const repeat = async (): Promise<void> => {
-    if (repeating) return
-    repeating = true
     for (let delay = 100; asked && !closed; delay = Math.min(delay * 2, 5_000)) {
       asked = false
       try {
@@ -46,14 +47,16 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
       } catch (error) {
         log(error)
         asked = true
-        await sleep(delay, undefined, { ref: false })
+        if (!closed) await sleep(delay)
       }
     }
     repeating = false
   }
   const again = () => {
     asked = true
-    void repeat()
+    if (repeating || closed) return
+    repeating = true
+    repetition = repeat()
   }
   /** Temporal holds an Update until a worker takes it: whoever asked is not kept waiting for that. */
   const answered = async <T>(command: (commands: Commands) => Promise<T>): Promise<T> => {
@@ -94,6 +97,7 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
     close: async () => {
       closed = true
       await connecting?.then((commands) => commands.close()).catch(() => {})
+      await repetition
     },
   }
 }
