@@ -1,5 +1,6 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
 import type { Expect, Fabric, Place, Site, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
 import { breaksOf } from './failures.ts'
 import { type Model, modelOf } from './model.ts'
@@ -36,13 +37,31 @@ export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] 
 
 const leaks = (model: Model, expect: Isolate): boolean => proveIsolate([model], expect).findings.some((finding) => finding.severity === 'error')
 
-/** What is asked before and after the change, with no further failure: who is new has nothing to lose yet. */
+/** What is asked before and after the change, with no further failure: who is new, or a port that is, has nothing to lose yet. */
 function inBoth(old: Reach, next: Reach): Reach | undefined {
   const key = (place: Place): string => JSON.stringify(place)
   const from = new Set(old.from.map(key))
   const to = new Set(old.to.map(key))
-  const both = { ...next, from: next.from.filter((place) => from.has(key(place))), to: next.to.filter((place) => to.has(key(place))), survives: [] }
-  return both.from.length > 0 && both.to.length > 0 ? both : undefined
+  const both = {
+    ...next,
+    from: next.from.filter((place) => from.has(key(place))),
+    to: next.to.filter((place) => to.has(key(place))),
+    ports: commonPorts(old.ports, next.ports),
+    survives: [],
+  }
+  return both.from.length > 0 && both.to.length > 0 && both.ports.length > 0 ? both : undefined
+}
+
+/** A port that a service opens or closes with this change was not promised before, or is not any more. */
+function commonPorts(old: readonly PortRange[], next: readonly PortRange[]): readonly PortRange[] {
+  return next.flatMap((one) =>
+    old.flatMap((other): PortRange[] => {
+      if (one.protocol === 'any') return [other]
+      if (other.protocol === 'any') return [one]
+      const [from, to] = [Math.max(one.from, other.from), Math.min(one.to, other.to)]
+      return one.protocol === other.protocol && from <= to ? [{ protocol: one.protocol, from, to }] : []
+    }),
+  )
 }
 
 /** The network after the first wave. Hubs of either side are new, the rest old; a tunnel is up when both ends have it. */

@@ -264,6 +264,11 @@ describe('on the way from one generation to the next', () => {
       "error V042 edge can't reach hub/red between the waves, when hubs are changed and edges are not yet",
     ])
   })
+  test('a service may open a port: it is promised at the end, not on the way', () => {
+    const wider = { ...two, allow: [{ ...two.allow[0]!, ports: 'tcp/443-444' }], expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: ['tunnel' as const] }] }
+    expect(transition(build(two), build(wider))).toEqual([])
+    expect(transition(build(wider), build(two))).toEqual([])
+  })
   test('a site that is new has nothing to lose', () => {
     const before = build({ ...two, sites: two.sites.slice(1), allow: [], expect: [] })
     expect(transition(before, build(two))).toEqual([])
