@@ -22,7 +22,7 @@ export function path(program: Command): void {
   command(group, 'list [site]', 'state, round trip, loss, and which classes each path carries').action(async ({ output, args: [site] }) => {
     const { paths } = await request<{ paths: PathView[] }>(`/v1/paths${site === undefined ? '' : `?site=${encodeURIComponent(site)}`}`)
     if (output.json) return output.document('Paths', paths)
-    if (paths.length === 0) return output.line(site === undefined ? 'no tunnel yet. Next: causeway apply' : `no tunnel ends at ${site}. Sites: causeway site list`)
+    if (paths.length === 0) return output.line(site === undefined ? 'no tunnel yet. Next: causeway apply' : `no tunnel ends at ${site} yet`)
     output.line(columns(rows(paths, site, output)))
   })
 }

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { suggest } from '#src/intent/suggest.ts'
 import { generations, paths, sites } from '../store/index.ts'
-import { type ApiDeps, json, need, problems, resource, security, Time, time } from './context.ts'
+import { type ApiDeps, json, missing, need, problems, resource, security, Time, time } from './context.ts'
 
 const End = z.object({
   site: z.string(),
@@ -35,6 +36,10 @@ export const pathsApi = (deps: ApiDeps) =>
     const wanted = c.req.valid('query').site
     const now = deps.now()
     const [head, reported, rows] = await Promise.all([generations.head(db), paths.all(db), sites.list(db)])
+    if (wanted !== undefined && !rows.some(({ id }) => id === wanted)) {
+      const close = suggest(wanted, rows.map(({ id }) => id))
+      throw missing('site', `"${wanted}"`, close ? `did you mean "${close}"?` : 'causeway site list')
+    }
     const online = new Set(rows.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
     const known = new Map(reported.map((row) => [`${row.tunnel} ${row.site}`, row]))
     const tunnels = (head?.fabric.tunnels ?? []).filter(({ ends }) => wanted === undefined || ends.some(({ site }) => site === wanted))
