@@ -1,0 +1,99 @@
+/** What the model says of a probe, what the kernels did with it, and the difference in words. */
+import { contains } from '#src/net/address.ts'
+import { formatPacket } from '#src/verify/packets.ts'
+import { walk, type Walk } from '#src/verify/forward.ts'
+import { chooser, type Network, type Situation } from './network.ts'
+import type { Probe } from './probes.ts'
+import { keyOf, type Seen } from './witness.ts'
+
+/** By box. */
+export type Witnesses = ReadonlyMap<string, Seen>
+/** Where a packet was seen, sorted: `frankfurt over berlin.fiber--frankfurt.isp-a`, `frankfurt-inference as EF`. */
+export type Sightings = readonly string[]
+export interface Expectation {
+  readonly request: Sightings
+  readonly reply: Sightings
+  readonly delivered: boolean
+  /** The reply comes back to who asked. */
+  readonly answered: boolean
+  readonly says: readonly string[]
+}
+
+export function expectation(network: Network, situation: Situation, probe: Probe): Expectation {
+  const { model, fabric } = network
+  const choose = chooser(situation.steering)
+  const dscpOf = new Map(fabric.classes.map((one) => [one.id, one.dscp]))
+  // A node of the model has one LAN side, a gateway has several: this is the only thing said here and not by the model.
+  if (!contains(probe.lan, probe.source))
+    return { request: [], reply: [], delivered: false, answered: false, says: [`${probe.source} is not of ${probe.box}: dropped as spoofed`] }
+  const there = walk(model, probe, situation.down, { from: probe.site, choose })
+  const request = sightings(network, there)
+  if (there.outcome.kind === 'dropped') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
+  const { at, lan, trafficClass } = there.outcome
+  const arrived = `${at}-${lan.segment} as dscp ${dscpOf.get(trafficClass)}`
+  const delivered = { request: [...request, arrived].sort(), delivered: true }
+  // Nothing answers a protocol that nobody knows.
+  if (probe.protocol === 'other') return { ...delivered, reply: [], answered: false, says: words('request', there) }
+  const back = walk(model, { ...probe, source: probe.destination, destination: probe.source }, situation.down, {
+    from: at,
+    choose,
+    direction: 'reply',
+    trafficClass,
+  })
+  const answered = back.outcome.kind === 'delivered'
+  const home = answered ? [`${probe.box} as dscp ${dscpOf.get(trafficClass)}`] : []
+  return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
+}
+
+const sightings = (network: Network, { hops }: Walk): Sightings => hops.map(({ next, hop }) => `${next} by ${deviceOf(network, next, hop.tunnel)}`).sort()
+
+function words(what: string, { hops, outcome }: Walk): readonly string[] {
+  const way = hops.map(({ node, hop, next }) => `${what}: ${node} → ${next} by ${hop.tunnel}`)
+  const end =
+    outcome.kind === 'delivered'
+      ? `delivered at ${outcome.at} as ${outcome.trafficClass}${outcome.rules.length > 0 ? ` by ${outcome.rules.join(' and ')}` : ''}`
+      : `dropped at ${outcome.at ?? 'no site'}: ${outcome.why}`
+  return [...way, `${what}: ${end}`]
+}
+
+const deviceOf = (network: Network, site: string, tunnel: string): string => {
+  const config = [...network.configs.values()].find((one) => one.site === site)!
+  const ready = config.tunnels.find((one) => one.id === tunnel)!
+  return config.interfaces.find((one) => one.id === ready.interface)!.device
+}
+/** The numbers of `gatewayWitness`. */
+export const devicesOf = (network: Network, site: string): readonly string[] =>
+  [...network.configs.values()].find((one) => one.site === site)!.interfaces.map((one) => one.device)
+
+export interface Observation {
+  readonly request: Sightings
+  readonly reply: Sightings
+}
+export function observation(network: Network, witnesses: Witnesses, probe: Probe): Observation {
+  const find = (key: string): Sightings =>
+    [...witnesses]
+      .flatMap(([box, { packets }]) => {
+        const devices = network.fabric.sites.some((site) => site.id === box) ? devicesOf(network, box) : undefined
+        return (packets.get(key) ?? []).map((noted) => (devices ? `${box} by ${devices[noted - 1]}` : `${box} as dscp ${noted}`))
+      })
+      .sort()
+  const { protocol, source, destination, sourcePort, port } = probe
+  return { request: find(keyOf(protocol, source, sourcePort, destination, port)), reply: find(keyOf(protocol, destination, port, source, sourcePort)) }
+}
+
+const same = (a: Sightings, b: Sightings): boolean => a.join('\n') === b.join('\n')
+
+/** What the model promises and has not been seen yet: worth another attempt, for a packet can be lost on the way. */
+export const isMissing = (expected: Expectation, seen: Observation): boolean =>
+  [...expected.request.filter((one) => !seen.request.includes(one)), ...expected.reply.filter((one) => !seen.reply.includes(one))].length > 0
+
+/** undefined when model and kernels agree. */
+export function disagreement(situation: Situation, probe: Probe, expected: Expectation, seen: Observation): string | undefined {
+  if (same(expected.request, seen.request) && same(expected.reply, seen.reply)) return undefined
+  return [
+    `${formatPacket(probe)} from ${probe.box}, source port ${probe.sourcePort}, with ${situation.name}`,
+    ...expected.says.map((line) => `  the model    ${line}`),
+    `  model seen   request at ${expected.request.join(', ') || 'nowhere'}; reply at ${expected.reply.join(', ') || 'nowhere'}`,
+    `  kernels saw  request at ${seen.request.join(', ') || 'nowhere'}; reply at ${seen.reply.join(', ') || 'nowhere'}`,
+  ].join('\n')
+}

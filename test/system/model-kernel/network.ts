@@ -1,0 +1,89 @@
+/** An intent folder as the controller would push it: Fabric, keys and each site's config; and what run time would choose. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { compile } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import type { Fabric, Fact, Failure, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { renderFindings } from '#src/intent/render.ts'
+import type { Choice } from '#providers/device.ts'
+import { downWith } from '#src/verify/failures.ts'
+import { cheapestUp, type Down } from '#src/verify/forward.ts'
+import { type Model, modelOf } from '#src/verify/model.ts'
+
+export interface Network {
+  readonly folder: string
+  readonly fabric: Fabric
+  readonly model: Model
+  readonly configs: ReadonlyMap<SiteId, SiteConfig>
+  /** By site, then by interface. */
+  readonly privateKeys: ReadonlyMap<SiteId, Readonly<Record<string, string>>>
+}
+/** Choices of all sites: what the kernels are told, and what the model is asked with. */
+export type Steering = ReadonlyMap<SiteId, readonly Choice[]>
+export interface Situation {
+  readonly name: string
+  readonly down: Down
+  readonly steering: Steering
+}
+
+const raw = (key: KeyObject, half: 'd' | 'x'): string => Buffer.from(key.export({ format: 'jwk' })[half]!, 'base64url').toString('base64')
+
+export function readNetwork(folder: string): Network {
+  const files = readdirSync(folder).sort().map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
+  const { intent, origins, findings } = parseIntent(files)
+  const compiled = intent ? compile(intent, []) : undefined
+  const fabric = compiled?.fabric
+  if (!fabric) throw new Error(renderFindings([...findings, ...(compiled?.findings ?? [])], origins, files, { colour: false }))
+  const facts: Fact[] = []
+  const privateKeys = new Map<SiteId, Record<string, string>>()
+  for (const site of fabric.sites) {
+    const own: Record<string, string> = {}
+    for (const { id } of site.interfaces) {
+      const { privateKey } = generateKeyPairSync('x25519')
+      own[id] = raw(privateKey, 'd')
+      facts.push({ kind: 'key', site: site.id, interface: id, linkEpoch: 0, publicKey: raw(privateKey, 'x') })
+    }
+    privateKeys.set(site.id, own)
+  }
+  const configs = new Map(fabric.sites.map((site) => [site.id, configure(fabric, facts, site.id)]))
+  return { folder, fabric, model: modelOf(fabric), configs, privateKeys }
+}
+
+/** Every group on the cheapest hop that is up, as all agents would settle when `failures` last. */
+export function settled(fabric: Fabric, name: string, failures: readonly Failure[]): Situation {
+  const { down } = downWith(fabric, failures)
+  const steering = new Map(
+    fabric.sites.map((site) => [
+      site.id,
+      site.groups.map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) })),
+    ]),
+  )
+  return { name, down, steering }
+}
+
+/** The same, but `site` reaches `remote` through another tunnel, in every class that may use it. */
+export function via(of: Situation, fabric: Fabric, site: string, remote: string, tunnel: TunnelId | string): Situation {
+  const groups = fabric.sites.find((one) => one.id === site)!.groups
+  const moved = of.steering.get(site as SiteId)!.map((choice, index): Choice => {
+    const hop = groups[index]!.via.findIndex((one) => one.tunnel === tunnel)
+    return choice.remote === remote && choice.arrived === 'anywhere' && hop >= 0 ? { ...choice, hop } : choice
+  })
+  return { ...of, name: `${of.name}, ${site} to ${remote} by ${tunnel}`, steering: new Map(of.steering).set(site as SiteId, moved) }
+}
+
+const choiceOf = ({ remote, trafficClass, arrived }: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>) => ({ remote, trafficClass, arrived })
+const keyOf = (of: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+
+/** The choices as `walk` asks for them. */
+export function chooser(steering: Steering): (node: string, group: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>) => number | 'unreachable' {
+  const known = new Map([...steering].map(([site, choices]) => [site as string, new Map(choices.map((choice) => [keyOf(choice), choice.hop]))]))
+  return (node, group) => known.get(node)!.get(keyOf(group))!
+}
+/** What has to be steered to come from one to the other. */
+export function changes(before: Steering, after: Steering): Steering {
+  const old = chooser(before)
+  const moved = [...after].map(([site, choices]) => [site, choices.filter((choice) => old(site, choice) !== choice.hop)] as const)
+  return new Map(moved.filter(([, choices]) => choices.length > 0))
+}

@@ -1,0 +1,87 @@
+/** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
+import fc from 'fast-check'
+import type { Fabric, Lan, SiteId } from '#src/fabric/fabric.ts'
+import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
+import type { Packet } from '#src/verify/packets.ts'
+
+/** A packet at a LAN; `port` is the service's. `sourcePort` is unique among all probes of a lab, so it names the probe. */
+export interface Probe extends Packet {
+  /** Box that sends it, `<site>-<segment>`. */
+  readonly box: string
+  readonly site: SiteId
+  readonly lan: Prefix
+  readonly sourcePort: number
+}
+export interface Host {
+  readonly box: string
+  readonly site: SiteId
+  readonly lan: Lan
+}
+export const hostsOf = (fabric: Fabric): readonly Host[] =>
+  fabric.sites.flatMap((site) => site.lans.map((lan) => ({ box: `${site.id}-${lan.segment}`, site: site.id, lan })))
+
+const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '203.0.113.248/29'].map(prefix)
+
+/**
+ * Odd addresses are sources and even ones destinations: a host holds its sources itself, spoofed ones too, and must not
+ * mistake them for where it sends. Neither is the gateway's own address, the network's or its broadcast.
+ */
+const addressIn = (of: Prefix, parity: 0 | 1, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
+  const { low, high } = rangeOf(of)
+  return fc
+    .bigInt({ min: low + 1n, max: high - 1n })
+    .map((bits) => addressFromBits(4, (bits & ~1n) | BigInt(parity)))
+    .filter((address) => !gateways.has(address) && addressBits(address) > low && addressBits(address) < high)
+}
+
+/** `count` different probes; the same seed gives the same. `firstPort`: source ports count from there. */
+export function probesFor(fabric: Fabric, seed: number, count: number, firstPort: number): readonly Probe[] {
+  const hosts = hostsOf(fabric)
+  const gateways = new Set(hosts.map(({ lan }) => hostOf(lan.address)))
+  const prefixes = hosts.map(({ lan }) => lan.prefix)
+  const rules = fabric.sites.flatMap((site) => site.rules)
+  const hostAt = (lan: Prefix): Host | undefined => hosts.find((host) => host.lan.prefix === lan)
+
+  const edges = [...new Set(rules.flatMap((rule) => rule.ports.flatMap(({ from, to }) => [from - 1, from, (from + to) >> 1, to, to + 1])))].filter(
+    (port) => port >= 1 && port <= 65_535,
+  )
+  const application = (ports: readonly number[]): fc.Arbitrary<Pick<Packet, 'protocol' | 'port'>> =>
+    fc.oneof(
+      { weight: 5, arbitrary: fc.record({ protocol: fc.constantFrom('tcp' as const, 'udp' as const), port: fc.constantFrom(...ports) }) },
+      { weight: 1, arbitrary: fc.record({ protocol: fc.constant('icmp' as const), port: fc.constant(0) }) },
+      { weight: 1, arbitrary: fc.record({ protocol: fc.constant('other' as const), port: fc.constant(0) }) },
+    )
+  const between = (host: Host, source: Prefix, destination: Prefix, ports: readonly number[]): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
+    fc
+      .tuple(addressIn(source, 1, gateways), addressIn(destination, 0, gateways), application(ports))
+      .map(([from, to, what]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...what }))
+
+  const byRule = fc.constantFrom(...rules).chain((rule) =>
+    fc.tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes)).chain(([from, to]) => {
+      const { ports } = rule
+      const near = ports.flatMap((range) => (range.protocol === 'tcp' || range.protocol === 'udp' ? [range.from - 1, range.from, range.to, range.to + 1] : []))
+      const usable = near.filter((port) => port >= 1 && port <= 65_535)
+      return between(hostAt(from)!, from, to, usable.length > 0 ? usable : edges)
+    }),
+  )
+  const anywhere = fc
+    .tuple(fc.constantFrom(...hosts), fc.constantFrom(...prefixes, ...undeclared))
+    .chain(([host, to]) => between(host, host.lan.prefix, to, edges))
+  /** From the wrong LAN, with a source that would be let through from the right one. */
+  const spoofed = fc
+    .tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules))
+    .chain(([host, rule]) =>
+      fc
+        .tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes))
+        .chain(([from, to]) => between(host, from, to, [rule.ports[0]!.from || 80])),
+    )
+  const one = fc
+    .oneof({ weight: 6, arbitrary: byRule }, { weight: 4, arbitrary: anywhere }, { weight: 1, arbitrary: spoofed })
+    // Hosts of one LAN speak without their gateway.
+    .filter(({ lan, destination }) => !contains(lan, destination))
+
+  const different = new Map(
+    fc.sample(one, { seed, numRuns: count }).map((probe, index) => [`${probe.source} ${probe.destination} ${probe.protocol} ${probe.port}`, { ...probe, sourcePort: firstPort + index }]),
+  )
+  return [...different.values()]
+}

@@ -1,0 +1,183 @@
+/** A lab whose gateways run the real driver, without agents or controller, and whose hosts send what a test asks for. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Ran } from '#src/lab/box.ts'
+import { type Lab, startLab } from '#src/lab/client.ts'
+import type { Finding, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { publicPort } from '#src/fabric/ids.ts'
+import { hostOf } from '#src/net/address.ts'
+import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
+import { call } from './line.ts'
+import { changes, type Network, readNetwork, settled, type Situation } from './network.ts'
+import { hostsOf, type Probe } from './probes.ts'
+import { gatewayWitness, hostWitness, readWitness } from './witness.ts'
+
+export interface World {
+  readonly network: Network
+  readonly lab: Lab
+  readonly normal: Situation
+  /** The kernels are steered so, and what is down there is cut. */
+  become(situation: Situation): Promise<void>
+  /** Gives one gateway another config than the model has, with its present choices. */
+  set(site: string, config: SiteConfig): Promise<void>
+  drift(site: string): Promise<readonly Finding[]>
+  /** Sends all and says where model and kernels differ, a paragraph each. */
+  compare(situation: Situation, probes: readonly Probe[]): Promise<readonly string[]>
+  witnesses(): Promise<Witnesses>
+  host<T>(box: string, method: 'open' | 'say', ...args: readonly unknown[]): Promise<T>
+  /** Runs a shell command in a box. */
+  shell(box: string, command: string): Promise<Ran>
+  /** Packets in clear between private addresses that came to the internet. */
+  leaks(): Promise<number>
+  stop(): Promise<void>
+}
+
+const attempts = 5
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+export async function startWorld(folder: string): Promise<World> {
+  const network = readNetwork(folder)
+  const state = mkdtempSync(join(tmpdir(), 'cwmk-'))
+  const { lab, stop } = await startLab({ sites: folder, controllerSocket: '', state, detached: false })
+  const end = async (): Promise<void> => {
+    await stop()
+    rmSync(state, { recursive: true, force: true })
+  }
+  try {
+    return await build(network, lab, state, end)
+  } catch (error) {
+    await end()
+    throw error
+  }
+}
+
+async function build(network: Network, lab: Lab, state: string, stop: () => Promise<void>): Promise<World> {
+  const { fabric } = network
+  const hosts = hostsOf(fabric)
+  const socketOf = (box: string): string => join(state, box)
+  const exec = async (box: string, argv: readonly string[], stdin?: string): Promise<string> => {
+    const ran = await lab.exec(box, argv, stdin === undefined ? {} : { stdin })
+    if (ran.code !== 0) throw new Error(`${box}: ${argv.join(' ')}: ${ran.stderr.trim()}`)
+    return ran.stdout
+  }
+  const gateway = <T>(site: string, method: string, ...args: readonly unknown[]): Promise<T> => call(socketOf(site), method, ...args)
+  let now = settled(fabric, 'nothing broken', [])
+  const normal = now
+
+  await openInternet(network, lab)
+  await Promise.all([
+    ...fabric.sites.map((site) => lab.start(site.id, `gateway-${site.id}`, [process.execPath, script('gateway.ts'), socketOf(site.id), join(state, `${site.id}.d`)])),
+    ...hosts.map(async ({ box, lan, site }) => {
+      const gatewayAddress = hostOf(lan.address)
+      // Every address of the prefix is this host's, but for the gateway's.
+      await exec(box, ['ip', '-batch', '-'], `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`)
+      await exec(box, ['nft', '-f', '-'], hostWitness(fabric.sites.find((one) => one.id === site)!.lans.map((one) => one.prefix), fabric.network.mss.v4))
+      await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box)])
+    }),
+  ])
+  const set = (site: SiteId, config: SiteConfig): Promise<void> => gateway(site, 'set', config, now.steering.get(site), network.privateKeys.get(site))
+  // Who answers before who calls, or the first handshake has to be repeated.
+  for (const hub of [true, false]) await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
+  await Promise.all(fabric.sites.map((site) => exec(site.id, ['nft', '-f', '-'], gatewayWitness(devicesOf(network, site.id)))))
+  await allTunnelsUp(network, lab)
+
+  const witnesses = async (): Promise<Witnesses> => {
+    const boxes = [...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)]
+    return new Map(await Promise.all(boxes.map(async (box) => [box, readWitness(await exec(box, ['nft', '-j', 'list', 'table', 'inet', 'witness']))] as const)))
+  }
+  const world: World = {
+    network,
+    lab,
+    normal,
+    witnesses,
+    stop,
+    async become(situation) {
+      await exec('internet', ['nft', '-f', '-'], broken(network, situation, await addressesOf(lab)))
+      await Promise.all([...changes(now.steering, situation.steering)].map(([site, choices]) => gateway(site, 'steer', choices)))
+      now = situation
+    },
+    set: (site, config) => set(site as SiteId, config),
+    drift: (site) => gateway(site, 'drift', network.configs.get(site as SiteId)),
+    async compare(situation, probes) {
+      const expected = new Map(probes.map((probe) => [probe, expectation(network, situation, probe)]))
+      let todo = probes
+      let seen: Witnesses = new Map()
+      for (let attempt = 0; attempt < attempts && todo.length > 0; attempt++) {
+        await Promise.all([...Map.groupBy(todo, (probe) => probe.box)].map(([box, own]) => call(socketOf(box), 'send', own)))
+        seen = await witnesses()
+        todo = todo.filter((probe) => isMissing(expected.get(probe)!, observation(network, seen, probe)))
+      }
+      return probes.flatMap((probe) => disagreement(situation, probe, expected.get(probe)!, observation(network, seen, probe)) ?? [])
+    },
+    host: (box, method, ...args) => call(socketOf(box), method, ...args),
+    shell: (box, command) => lab.exec(box, ['sh', '-c', command]),
+    leaks: async () => Number(/packets (\d+)/.exec(await exec('internet', ['nft', 'list', 'counter', 'inet', 'clear', 'leaked']))![1]),
+  }
+  return world
+}
+
+/** `site.uplink` → the address on its line. */
+async function addressesOf(lab: Lab): Promise<ReadonlyMap<string, string>> {
+  return new Map((await lab.status()).links.map((link) => [link.id, link.address.split('/')[0]!]))
+}
+
+/** Counts what must never be seen there, and forwards ports to hubs whose provider does. */
+async function openInternet({ fabric }: Network, lab: Lab): Promise<void> {
+  const uplinks = fabric.sites.flatMap((site) => site.uplinks.map((uplink) => ({ site, uplink })))
+  const own = uplinks.flatMap(({ uplink }) => (uplink.endpoint.kind === 'fixed' ? [hostOf(uplink.endpoint.address)] : []))
+  const forwarded = uplinks.flatMap(({ site, uplink }) => {
+    const { endpoint } = uplink
+    if (endpoint.kind !== 'fixed' || endpoint.public === hostOf(endpoint.address)) return []
+    const ports = site.interfaces.filter((one) => one.uplink === uplink.id).map((one) => one.port)
+    return ports.map((port) => ({ outside: endpoint.public, outsidePort: publicPort(endpoint, port), inside: hostOf(endpoint.address), port }))
+  })
+  const privately = '{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 }'
+  const ran = await lab.exec('internet', ['nft', '-f', '-'], {
+    stdin: `
+table inet clear {
+  counter leaked {}
+  chain arrivals {
+    type filter hook prerouting priority raw; policy accept;
+    iifname "u*" ip saddr { ${own.join(', ')} } accept
+    iifname "u*" ip daddr { ${own.join(', ')} } accept
+    iifname "u*" ip saddr ${privately} counter name leaked
+    iifname "u*" ip daddr ${privately} counter name leaked
+  }
+}
+table ip provider {
+  chain in { type nat hook prerouting priority dstnat; policy accept;
+    ${forwarded.map((one) => `ip daddr ${one.outside} udp dport ${one.outsidePort} dnat to ${one.inside}:${one.port}`).join('\n    ')}
+  }
+  chain out { type nat hook postrouting priority srcnat; policy accept;
+    ${forwarded.map((one) => `ip saddr ${one.inside} udp sport ${one.port} snat to ${one.outside}:${one.outsidePort}`).join('\n    ')}
+  }
+}`,
+  })
+  if (ran.code !== 0) throw new Error(ran.stderr)
+}
+
+/** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
+function broken({ fabric }: Network, { down }: Situation, addresses: ReadonlyMap<string, string>): string {
+  const pairs = fabric.tunnels
+    .filter((tunnel) => down(tunnel.id))
+    .map(({ ends: [a, b] }) => [addresses.get(`${a.site}.${a.uplink}`)!, addresses.get(`${b.site}.${b.uplink}`)!] as const)
+  const rules = pairs.flatMap(([a, b]) => [`ip saddr ${a} ip daddr ${b} drop`, `ip saddr ${b} ip daddr ${a} drop`])
+  return `add table inet broken\ndelete table inet broken\ntable inet broken { chain cut { type filter hook forward priority 0; policy accept;\n${rules.join('\n')}\n}\n}\n`
+}
+
+async function allTunnelsUp({ configs }: Network, lab: Lab): Promise<void> {
+  await Promise.all(
+    [...configs.values()].map(async (config) => {
+      let waiting: readonly (readonly [TunnelId, string])[] = config.tunnels.filter((one) => one.initiates).map((one) => [one.id, one.farInside] as const)
+      for (let tries = 0; waiting.length > 0; tries++) {
+        if (tries > 20) throw new Error(`${config.site}: no answer through ${waiting.map(([id]) => id).join(', ')}`)
+        const pings = waiting.map(([id, to]) => `(ping -6 -n -c 1 -W 2 ${to} >/dev/null && echo ${id}) &`)
+        const { stdout } = await lab.exec(config.site, ['sh', '-c', `${pings.join('\n')}\nwait`])
+        const up = new Set(stdout.split('\n'))
+        waiting = waiting.filter(([id]) => !up.has(id))
+      }
+    }),
+  )
+}
