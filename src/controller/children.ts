@@ -100,7 +100,7 @@ export async function supervise(options: ChildOptions): Promise<Child> {
     const log = openSync(options.logFile, 'a', 0o600)
     // setpriv sets the parent-death signal in the child itself: it can't outlive us, whatever kills us.
     const [file, ...args] = ['setpriv', '--pdeathsig', 'KILL', ...options.command]
-    const next = spawn(file!, args, { stdio: ['ignore', log, log], env: options.env ?? process.env })
+    const next = spawn(file, args, { stdio: ['ignore', log, log], env: options.env ?? process.env })
     closeSync(log)
     child = next
     exited = new Promise((resolve) => {

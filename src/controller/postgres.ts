@@ -48,7 +48,7 @@ async function initialise(bin: string, data: string): Promise<void> {
   mkdirSync(dirname(data), { recursive: true, mode: 0o700 })
   const [file, ...args] = [...unprivileged(), join(bin, 'initdb'), '--pgdata', data, '--username', user, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-instructions']
   try {
-    await run(file!, args)
+    await run(file, args)
   } catch (error) {
     const said = (error as { readonly stderr?: string }).stderr?.trim().split('\n').at(-1)
     throw new ChildFailed(`PostgreSQL could not create its files in ${data}: ${said ?? (error as Error).message}`)

@@ -45,7 +45,7 @@ export function createReports({ store, signals, now, log, collect = 50 }: Report
   let waiting = new Map<string, { arrived: Arrived; readonly stored: (() => void)[]; readonly lost: ((error: unknown) => void)[] }>()
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
-  const fabrics = fabricCache(store)
+  const fabrics = fabricCache()
 
   const flush = (): Promise<void> => {
     timer = undefined
@@ -86,7 +86,7 @@ export function createReports({ store, signals, now, log, collect = 50 }: Report
 }
 
 /** The newest generation's fabric, read again only when the head moved. */
-function fabricCache(store: Store): (tx: Tx) => Promise<Fabric | null> {
+function fabricCache(): (tx: Tx) => Promise<Fabric | null> {
   let cached: { readonly number: number; readonly fabric: Fabric } | undefined
   return async (tx) => {
     const head = (await network.get(tx))?.head ?? 0

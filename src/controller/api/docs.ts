@@ -35,7 +35,7 @@ function shape(schema: unknown, depth = 0): string {
     return `{\n${lines.join('\n')}\n${'  '.repeat(depth)}}`
   }
   const types = [of.type ?? 'any'].flat()
-  return types.map((type) => (type === 'array' ? `${shape(of.items, depth)}[]` : type === 'object' ? 'object' : escape(String(type)))).join(' | ')
+  return types.map((type) => (type === 'array' ? `${shape(of.items, depth)}[]` : type === 'object' ? 'object' : escape(type))).join(' | ')
 }
 
 function operation(method: string, path: string, of: Operation): string {

@@ -39,7 +39,8 @@ export const traceApi = (deps: ApiDeps) => {
       if (!read.ok) throw new Problem(400, 'C034', read.says, read.instead)
       const traced = trace(fabric, read.question)
       if (traced.outcome === 'unknown') throw new Problem(400, 'C034', traced.says, traced.instead)
-      return c.json({ generation: number, trace: { ...traced } as Record<string, unknown> }, 200)
+      const answer: z.infer<typeof Traced> = { generation: number, trace: { ...traced } }
+      return c.json(answer, 200)
     })
     .openapi(verifyRoute, async (c) => {
       const { number, fabric } = await head()

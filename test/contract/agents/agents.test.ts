@@ -130,7 +130,7 @@ test('a core waits for an operator, then the same request gets the certificate',
 test('two boxes with one token at the same time: one is enrolled, the other is told by which serial', async () => {
   const secret = await invite('berlin')
   const answers = await Promise.all([enrol(secret, newBox('XJ-1182')), enrol(secret, newBox('XJ-1190'))])
-  expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
+  expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 409])
   const refused = answers.find(({ status }) => status === 409)!
   expect(refused.body).toMatchObject({ code: 'A03', detail: expect.stringMatching(/already used at .* UTC by a box with serial XJ-11(82|90)\. This one is XJ-11(82|90)/) as string, instead: expect.stringContaining('new token for berlin') as string })
   expect((await claims.ofSite(store.db, 'berlin')).map(({ state }) => state).sort()).toEqual(['enrolled', 'quarantined'])

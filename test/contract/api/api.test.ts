@@ -208,7 +208,7 @@ test('approving names one waiting box; decommissioning is refused for hubs and t
   expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'cd'.repeat(32) })).toMatchObject(problem('C031', 409, 'no box', 'compare with the installer'))
   expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'AB:AB AB:AB AB:AB AB:AB' })).toMatchObject({ status: 202 })
   expect(sent.at(-1)).toMatchObject({ name: 'approve', args: ['frankfurt', { fingerprint: thumbprint }] })
-  await sites.setDevice(store.db as never, 'frankfurt', thumbprint)
+  await store.transaction((tx) => sites.setDevice(tx, 'frankfurt', thumbprint))
   expect(await call('POST', '/v1/sites/frankfurt/decommission')).toMatchObject(problem('C032', 409, 'is a hub', 'hubs:'))
   expect(await call('POST', '/v1/sites/oslo/decommission')).toMatchObject({ status: 202 })
   await store.db.updateTable('sites').set({ state: 'RETIRED' }).where('id', '=', 'oslo').execute()
