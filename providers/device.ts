@@ -1,5 +1,5 @@
 /** The port to a gateway's data plane. Snapshot, guard and confirmation are the agent's: rollback is `set(previous)`. */
-import type { ClassId, Finding, InterfaceId, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 
 /** What the box can do, read once at start; shown by `doctor`, checked before a config is accepted. */
 export interface Features {
@@ -11,6 +11,8 @@ export interface Features {
 export interface KeyStore {
   /** Private key (base64, X25519) of an interface's link epoch. Never leaves the box. */
   privateKey(of: { readonly interface: InterfaceId; readonly linkEpoch: number }): Promise<string>
+  /** The pre-shared key of an IPsec tunnel, opened from its sealed form for the moment that it is handed to IKE. */
+  secret(ref: SecretRef): Promise<Uint8Array>
 }
 /** One choice of run time: the index into the group's `via`, or 'unreachable' when all are DOWN. */
 export interface Choice {

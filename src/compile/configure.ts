@@ -1,8 +1,10 @@
 /** Fabric + Facts → one site's SiteConfig. A late join: pure, deterministic, and what lacks a fact is listed as `waiting`. */
-import type { Fabric, Fact, Interface, InterfaceId, ReadyInterface, ReadyTunnel, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Interface, InterfaceId, ReadyInterface, ReadyIpsec, ReadyTunnel, ReadyWireguard, SecretRef, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { deviceName, listenPort, parityOf } from '#src/fabric/ids.ts'
-import { commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
+import { ipsecProfiles, natTraversalPort } from '#src/fabric/ipsec.ts'
+import { cloudEndpoints, commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'
+import { type SiteSlice, type SliceCloud, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
+import { type Address, nth } from '#src/net/address.ts'
 import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
@@ -26,6 +28,15 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
       inUse.set(near.interface, (inUse.get(near.interface) ?? new Set<number>()).add(linkEpoch))
       ready.push(readyTunnel(slice, interfaces.get(near.interface)!, peer, linkEpoch, publicKey))
     }
+  }
+  const endpoints = cloudEndpoints(facts)
+  for (const cloud of slice.clouds) {
+    const { id, ends } = cloud.tunnel
+    const secret = endpoints.secret(id)
+    const address = endpoints.address(id)
+    if (secret) newest.set(ends[0].interface, secret.linkEpoch)
+    if (secret && address) ready.push(readyCloud(slice, interfaces.get(ends[0].interface)!, cloud, secret, address))
+    else waiting.push(id)
   }
   return {
     kind: 'site-config',
@@ -62,9 +73,11 @@ const displaced = (linkEpoch: number, newest: number): boolean => linkEpoch !== 
 const withEpochs = (one: Interface, newest: number, used: ReadonlySet<number>): ReadyInterface[] =>
   [...new Set([...used, newest])]
     .sort((a, b) => a - b)
-    .map((linkEpoch) => ({ ...one, linkEpoch, device: deviceName(one.stem, linkEpoch), listenPort: listenPort(one.port, linkEpoch) }))
+    // IKE makes new keys by itself, and a new secret keeps the device.
+    .map((linkEpoch) => ({ ...one, linkEpoch, ...placeOf(one, one.kind === 'cloud' ? 0 : linkEpoch) }))
+const placeOf = ({ stem, port }: Interface, linkEpoch: number) => ({ device: deviceName(stem, linkEpoch), listenPort: listenPort(port, linkEpoch) })
 
-function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyTunnel {
+function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyWireguard {
   const { tunnel, end } = peer
   const far = farEnd(peer)
   const { inside, farInside, endpoint, allowedIps } = peerOf(network.ula, own.kind, peer, linkEpoch)
@@ -72,6 +85,7 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
     id: tunnel.id,
     index: tunnel.index,
     role: tunnel.role,
+    probe: 'stamp',
     interface: own.id,
     linkEpoch,
     uplink: own.uplink,
@@ -82,6 +96,45 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
     initiates: end === 0,
     inside,
     farInside,
-    peer: { publicKey, endpoint, allowedIps },
+    peer: { kind: 'wireguard', publicKey, endpoint, allowedIps },
+  }
+}
+
+/** The cloud never dials: it takes the first host of the /30, and waits on the address that it made up. */
+function readyCloud(
+  { site }: SiteSlice,
+  own: Interface,
+  { tunnel, address, farPrefixes }: SliceCloud,
+  { ref, linkEpoch }: { readonly ref: SecretRef; readonly linkEpoch: number },
+  remote: Address,
+): ReadyIpsec {
+  const { region, connection, member } = tunnel.ends[1]
+  const { ike, esp } = ipsecProfiles[tunnel.profile]
+  return {
+    id: tunnel.id,
+    index: tunnel.index,
+    role: tunnel.role,
+    probe: 'icmp',
+    interface: own.id,
+    linkEpoch,
+    uplink: own.uplink,
+    remote: region,
+    connection,
+    member,
+    metered: site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
+    decides: true,
+    initiates: true,
+    inside: nth(tunnel.inside, 2)!,
+    farInside: nth(tunnel.inside, 1)!,
+    peer: {
+      kind: 'ipsec',
+      address: remote,
+      port: natTraversalPort,
+      localId: address,
+      remoteId: remote,
+      psk: ref,
+      proposals: { ike, esp },
+      prefixes: farPrefixes,
+    },
   }
 }

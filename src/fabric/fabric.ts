@@ -15,9 +15,12 @@ export type RegionId = Id<'region'>
 export type NodeId = SiteId | RegionId
 /** An uplink's name, unique within its site only. */
 export type UplinkId = Id<'uplink'>
-/** `berlin.fiber--frankfurt.isp-a`: the two ends in the order of `Tunnel.ends`. */
+/** `berlin.fiber--frankfurt.isp-a`, `frankfurt.isp-a--aws-eu-west-1.0`: the two ends in the order of `Tunnel.ends`. */
 export type TunnelId = Id<'tunnel'>
-/** A planned tunnel interface of one site: `hub:isp-a/s0`, `edge:fiber/frankfurt.isp-a`, `mesh:isp-a/dublin.isp-b`. */
+/**
+ * A planned tunnel interface of one site: `hub:isp-a/s0`, `edge:fiber/frankfurt.isp-a`, `mesh:isp-a/dublin.isp-b`,
+ * `cloud:isp-a/aws-eu-west-1.0`.
+ */
 export type InterfaceId = Id<'interface'>
 export type SegmentId = Id<'segment'>
 export type ClassId = Id<'class'>
@@ -27,6 +30,7 @@ export type Role = 'edge' | 'core'
 export interface Fabric {
   readonly network: Network
   readonly sites: readonly Site[]
+  readonly regions: readonly Region[]
   readonly tunnels: readonly Tunnel[]
   readonly segments: readonly Segment[]
   readonly classes: readonly TrafficClass[]
@@ -177,14 +181,34 @@ export interface Sla {
   readonly jitterMs: number
 }
 
-export interface Tunnel {
+export type Tunnel = WireguardTunnel | IpsecTunnel
+interface TunnelBase {
   readonly id: TunnelId
-  readonly kind: 'wireguard'
-  /** Allocated; names the inside addresses. */
+  /** Allocated; names the inside addresses of WireGuard, and what probes call the tunnel. */
   readonly index: number
+}
+export interface WireguardTunnel extends TunnelBase {
+  readonly kind: 'wireguard'
   /** `spoke`: ends[0] is the edge and initiates. `mesh`: ends[0] is the lower site id; it decides for both. */
   readonly role: 'spoke' | 'mesh'
   readonly ends: readonly [TunnelEnd, TunnelEnd]
+}
+/** One of the two tunnels of a connection to a cloud. */
+export interface IpsecTunnel extends TunnelBase {
+  readonly kind: 'ipsec'
+  readonly role: 'cloud'
+  /** ends[0] is the hub; it initiates and decides. */
+  readonly ends: readonly [TunnelEnd, CloudEnd]
+  /** Allocated /30 of 169.254.0.0/16; the cloud takes the first host, the hub the second. */
+  readonly inside: Prefix
+  /** Names proposals and lifetimes: `ipsecProfiles` in ipsec.ts. */
+  readonly profile: IpsecProfileId
+}
+export type IpsecProfileId = 'strong'
+export interface CloudEnd {
+  readonly region: RegionId
+  readonly connection: ConnectionId
+  readonly member: 0 | 1
 }
 export interface TunnelEnd {
   readonly site: SiteId
@@ -193,12 +217,14 @@ export interface TunnelEnd {
 }
 
 /**
- * hub: one per (own uplink, remote slot), a peer per remote site. edge, mesh: one tunnel, AllowedIPs 0/0.
- * The kernel device exists once per link-epoch parity: `${stem}p${linkEpoch % 2}`, at most 15 characters.
+ * hub: one per (own uplink, remote slot), a peer per remote site. edge, mesh: one tunnel, AllowedIPs 0/0. cloud: one
+ * IPsec tunnel, `port` for IKE and `port + 1` for ESP in UDP.
+ * The kernel device of WireGuard exists once per link-epoch parity: `${stem}p${linkEpoch % 2}`, at most 15 characters;
+ * that of a cloud always ends in p0, for IKE rekeys by itself.
  */
 export interface Interface {
   readonly id: InterfaceId
-  readonly kind: 'hub' | 'edge' | 'mesh'
+  readonly kind: 'hub' | 'edge' | 'mesh' | 'cloud'
   readonly uplink: UplinkId
   readonly stem: string
   /** Even; parity is added. */
@@ -259,7 +285,7 @@ export interface Service {
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId
 }
-export type Survives = 'uplink' | 'tunnel' | 'hub'
+export type Survives = 'uplink' | 'tunnel' | 'hub' | 'connection'
 /** `text` is the canonical selector pair as written, e.g. `edge/inference -> model-api`. */
 export type Expect =
   /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
@@ -269,6 +295,8 @@ export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }
   | { readonly kind: 'hub'; readonly site: SiteId }
+  /** Both tunnels of a cloud's VPN connection. */
+  | { readonly kind: 'connection'; readonly region: RegionId; readonly connection: ConnectionId }
 
 // ── Allocations: we decide them, append-only and stable. `compile(intent, held) → { fabric, claims }`. ──
 export type Allocation =
@@ -277,6 +305,8 @@ export type Allocation =
   /** owner `site/uplink`, value 0–7, unique within the site. */
   | { readonly kind: 'slot'; readonly owner: string; readonly value: number }
   | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
+  /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves. */
+  | { readonly kind: 'inside'; readonly owner: TunnelId; readonly value: Prefix }
   /** owner `site/interface`, value an even port, unique within the site. Hub interfaces have computed ports and need none. */
   | { readonly kind: 'port'; readonly owner: string; readonly value: number }
   | { readonly kind: 'class'; readonly owner: ClassId; readonly value: number }
@@ -286,6 +316,10 @@ export type Allocation =
 export type Fact =
   | { readonly kind: 'key'; readonly site: SiteId; readonly interface: InterfaceId; readonly linkEpoch: number; readonly publicKey: string }
   | { readonly kind: 'endpoint'; readonly tunnel: TunnelId; readonly site: SiteId; readonly address: Address; readonly port: number }
+  /** The pre-shared key of an IPsec tunnel lies in the vault; a new one raises the link epoch. */
+  | { readonly kind: 'psk'; readonly tunnel: TunnelId; readonly linkEpoch: number; readonly ref: SecretRef }
+  /** The cloud's outside address of a tunnel, known only after the connection was made. */
+  | { readonly kind: 'cloud-endpoint'; readonly tunnel: TunnelId; readonly address: Address }
 
 // ── The lowered form: one site's own part, self-contained, hashed on its own, rendered near 1:1 by providers/linux. ──
 export interface SiteConfig extends Forwarding {
@@ -301,7 +335,7 @@ export interface SiteConfig extends Forwarding {
   readonly segments: readonly Segment[]
   /** With all their link epochs; the agent makes the private keys of those it lacks. */
   readonly interfaces: readonly ReadyInterface[]
-  /** Tunnels whose both keys are known. */
+  /** Tunnels whose both keys are known; to a cloud, those whose secret and far address are. */
   readonly tunnels: readonly ReadyTunnel[]
   /** Left out for want of a fact, e.g. the other end's key. */
   readonly waiting: readonly TunnelId[]
@@ -315,31 +349,60 @@ export interface ReadyInterface extends Interface {
   /** With parity. */
   readonly listenPort: number
 }
-/** One peer of one interface, seen from this site. */
-export interface ReadyTunnel {
+/** One peer of one interface, seen from this site. `role`, `probe` and `peer.kind` say the same thing of it. */
+export type ReadyTunnel = ReadyWireguard | ReadyIpsec
+interface ReadyBase {
   readonly id: TunnelId
   /** `Tunnel.index`: what probes call it. */
   readonly index: number
-  readonly role: 'spoke' | 'mesh'
   readonly interface: InterfaceId
   readonly linkEpoch: number
   readonly uplink: UplinkId
-  readonly remote: SiteId
-  readonly remoteUplink: UplinkId
   /** Either end's uplink is metered: as a standby it is probed rarely, and both ends must expect that. */
   readonly metered: boolean
   /** This end decides the path of each class, the other follows its TLV. */
   readonly decides: boolean
   readonly initiates: boolean
-  /** /128s of this link epoch, near and far. */
+  /** Near and far, hosts. WireGuard: /128s of this link epoch. IPsec: of its /30, the second and the first. */
   readonly inside: Address
   readonly farInside: Address
-  readonly peer: {
-    readonly publicKey: string
-    readonly endpoint: { readonly address: Address; readonly port: number } | 'roams'
-    /** Hub interfaces: the site's overlay prefixes and its inside address. Others: 0/0 and ::/0. */
-    readonly allowedIps: readonly Prefix[]
-  }
+}
+export interface ReadyWireguard extends ReadyBase {
+  readonly role: 'spoke' | 'mesh'
+  readonly probe: 'stamp'
+  readonly remote: SiteId
+  readonly remoteUplink: UplinkId
+  readonly peer: WireguardPeer
+}
+export interface WireguardPeer {
+  readonly kind: 'wireguard'
+  readonly publicKey: string
+  readonly endpoint: { readonly address: Address; readonly port: number } | 'roams'
+  /** Hub interfaces: the site's overlay prefixes and its inside address. Others: 0/0 and ::/0. */
+  readonly allowedIps: readonly Prefix[]
+}
+/** The far end reflects no STAMP and knows no classes; this end decides and initiates. */
+export interface ReadyIpsec extends ReadyBase {
+  readonly role: 'cloud'
+  readonly probe: 'icmp'
+  readonly remote: RegionId
+  readonly connection: ConnectionId
+  readonly member: 0 | 1
+  readonly peer: IpsecPeer
+}
+export interface IpsecPeer {
+  readonly kind: 'ipsec'
+  /** The cloud's outside address and the port that speaks IKE and ESP in UDP (RFC 3948). */
+  readonly address: Address
+  readonly port: number
+  /** IKE identities: the public address of the uplink, as the cloud's customer gateway states it, and the cloud's. */
+  readonly localId: string
+  readonly remoteId: string
+  readonly psk: SecretRef
+  /** strongSwan's notation. */
+  readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
+  /** What may come out of it: the region's prefixes. Other sources are dropped, and its DSCP is not trusted. */
+  readonly prefixes: readonly Prefix[]
 }
 export interface RouteVector {
   /** Where the packet comes from: a LAN's segment, or a mesh interface. */

@@ -1,8 +1,8 @@
 /** A tunnel seen from one of its ends, for a link epoch: what its WireGuard peer is told. */
-import type { Fact, Interface, InterfaceId, ReadyTunnel, SiteId } from './fabric.ts'
+import type { Fact, Interface, InterfaceId, ReadyTunnel, SecretRef, SiteId, TunnelId, WireguardPeer } from './fabric.ts'
 import { insideOf, listenPort, publicPort } from './ids.ts'
 import type { SlicePeer } from './slice.ts'
-import { hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
+import { type Address, hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
 
 const everything = [prefix('0.0.0.0/0'), prefix('::/0')] as const
 
@@ -12,7 +12,7 @@ export function peerOf(
   own: Interface['kind'],
   { tunnel, end, farEndpoint, farPort, farPrefixes }: SlicePeer,
   linkEpoch: number,
-): Pick<ReadyTunnel, 'inside' | 'farInside'> & Omit<ReadyTunnel['peer'], 'publicKey'> {
+): Pick<ReadyTunnel, 'inside' | 'farInside'> & Omit<WireguardPeer, 'kind' | 'publicKey'> {
   const farInside = insideOf(ula, tunnel.index, end === 0 ? 1 : 0, linkEpoch)
   return {
     inside: insideOf(ula, tunnel.index, end, linkEpoch),
@@ -45,3 +45,20 @@ export function keyring(facts: readonly Fact[], sites: ReadonlySet<SiteId>): Key
 /** The newest link epoch that both ends have a key for. */
 export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined =>
   near.filter((linkEpoch) => far.includes(linkEpoch)).at(-1)
+
+export interface CloudEndpoints {
+  /** The newest pre-shared key of a tunnel. */
+  secret(of: TunnelId): { readonly ref: SecretRef; readonly linkEpoch: number } | undefined
+  /** The cloud's outside address. */
+  address(of: TunnelId): Address | undefined
+}
+/** What is known of the tunnels to clouds. */
+export function cloudEndpoints(facts: readonly Fact[]): CloudEndpoints {
+  const secrets = new Map<TunnelId, Fact & { readonly kind: 'psk' }>()
+  const addresses = new Map<TunnelId, Address>()
+  for (const fact of facts) {
+    if (fact.kind === 'cloud-endpoint') addresses.set(fact.tunnel, fact.address)
+    else if (fact.kind === 'psk' && fact.linkEpoch >= (secrets.get(fact.tunnel)?.linkEpoch ?? 0)) secrets.set(fact.tunnel, fact)
+  }
+  return { secret: (of) => secrets.get(of), address: (of) => addresses.get(of) }
+}

@@ -1,7 +1,11 @@
-/** One site's part of the Fabric: exactly what `configure` reads, so its hash moves when, and only when, the site's config can. */
-import type { Fabric, Network, Segment, Site, SiteId, TrafficClass, Tunnel, Uplink } from './fabric.ts'
+/**
+ * One site's part of the Fabric: exactly what `configure` reads, so its hash moves when, and only when, the site's config
+ * can. A region's part is the region itself.
+ */
+import type { Fabric, IpsecTunnel, Network, NodeId, Region, RegionId, Segment, Site, SiteId, TrafficClass, Tunnel, Uplink, WireguardTunnel } from './fabric.ts'
 import { contentHash } from './hash.ts'
-import type { Prefix } from '#src/net/address.ts'
+import { nodeOf } from './ids.ts'
+import type { Address, Prefix } from '#src/net/address.ts'
 
 export interface SiteSlice {
   readonly network: Network
@@ -9,10 +13,11 @@ export interface SiteSlice {
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   readonly peers: readonly SlicePeer[]
+  readonly clouds: readonly SliceCloud[]
 }
-/** A tunnel of the site and what is needed of its far end. */
+/** A WireGuard tunnel of the site and what is needed of its far end. */
 export interface SlicePeer {
-  readonly tunnel: Tunnel
+  readonly tunnel: WireguardTunnel
   readonly end: 0 | 1
   readonly farPort: number
   readonly farEndpoint: Uplink['endpoint']
@@ -20,10 +25,18 @@ export interface SlicePeer {
   /** The far site's overlay prefixes where this end is a hub interface; else none. */
   readonly farPrefixes: readonly Prefix[]
 }
+/** An IPsec tunnel of the site. */
+export interface SliceCloud {
+  readonly tunnel: IpsecTunnel
+  /** The hub's end as the cloud knows it: the customer gateway. */
+  readonly address: Address
+  readonly farPrefixes: readonly Prefix[]
+}
 
 interface Index {
   readonly sites: ReadonlyMap<SiteId, Site>
-  readonly tunnels: ReadonlyMap<SiteId, readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[]>
+  readonly regions: ReadonlyMap<RegionId, Region>
+  readonly tunnels: ReadonlyMap<NodeId, readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[]>
   readonly hashes: Map<SiteId, string>
 }
 // A Fabric never changes, and slicing all its sites must not look at all tunnels for each.
@@ -31,37 +44,56 @@ const indices = new WeakMap<Fabric, Index>()
 function indexOf(fabric: Fabric): Index {
   let index = indices.get(fabric)
   if (!index) {
-    const tunnels = new Map<SiteId, { tunnel: Tunnel; end: 0 | 1 }[]>(fabric.sites.map((site) => [site.id, []]))
-    for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(tunnel.ends[end].site)!.push({ tunnel, end })
-    index = { sites: new Map(fabric.sites.map((site) => [site.id, site])), tunnels, hashes: new Map() }
+    const tunnels = new Map<NodeId, { tunnel: Tunnel; end: 0 | 1 }[]>([...fabric.sites, ...fabric.regions].map((node) => [node.id, []]))
+    for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(nodeOf(tunnel.ends[end]))!.push({ tunnel, end })
+    index = {
+      sites: new Map(fabric.sites.map((site) => [site.id, site])),
+      regions: new Map(fabric.regions.map((region) => [region.id, region])),
+      tunnels,
+      hashes: new Map(),
+    }
     indices.set(fabric, index)
   }
   return index
 }
 
 export const siteOf = (fabric: Fabric, id: SiteId): Site | undefined => indexOf(fabric).sites.get(id)
-/** The tunnels that end at a site, in the Fabric's order. */
-export const tunnelsOf = (fabric: Fabric, id: SiteId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
+export const regionOf = (fabric: Fabric, id: RegionId): Region | undefined => indexOf(fabric).regions.get(id)
+/** The tunnels that end at a node, in the Fabric's order. */
+export const tunnelsOf = (fabric: Fabric, id: NodeId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
   indexOf(fabric).tunnels.get(id) ?? []
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
   const site = siteOf(fabric, id)
   if (!site) throw new TypeError(`no site "${id}" in network ${fabric.network.id}`)
-  const peers = tunnelsOf(fabric, id).map(({ tunnel, end }): SlicePeer => {
+  const peers: SlicePeer[] = []
+  const clouds: SliceCloud[] = []
+  for (const { tunnel, end } of tunnelsOf(fabric, id)) {
+    if (tunnel.kind === 'ipsec') {
+      clouds.push(cloudOf(fabric, tunnel))
+      continue
+    }
     const far = tunnel.ends[end === 0 ? 1 : 0]
     const farSite = siteOf(fabric, far.site)!
     const farUplink = farSite.uplinks.find((one) => one.id === far.uplink)!
-    return {
+    peers.push({
       tunnel,
       end,
       farPort: farSite.interfaces.find((one) => one.id === far.interface)!.port,
       farEndpoint: farUplink.endpoint,
       farMetered: farUplink.metered,
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : [],
-    }
-  })
-  return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers }
+    })
+  }
+  return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers, clouds }
+}
+function cloudOf(fabric: Fabric, tunnel: IpsecTunnel): SliceCloud {
+  const { region: id, connection: name } = tunnel.ends[1]
+  const region = regionOf(fabric, id)
+  const connection = region?.connections.find((one) => one.id === name)
+  if (!region || !connection) throw new TypeError(`no connection ${name} in region ${id}`)
+  return { tunnel, address: connection.address, farPrefixes: region.lans.map((lan) => lan.prefix) }
 }
 
 /** SHA-256, hex, of the site's slice. */
@@ -70,4 +102,10 @@ export function siteHash(fabric: Fabric, id: SiteId): string {
   const hash = hashes.get(id) ?? contentHash(siteSlice(fabric, id))
   hashes.set(id, hash)
   return hash
+}
+/** SHA-256, hex, of the region: all that its cloud is made from. Throws TypeError when it isn't in the Fabric. */
+export function regionHash(fabric: Fabric, id: RegionId): string {
+  const region = regionOf(fabric, id)
+  if (!region) throw new TypeError(`no region "${id}" in network ${fabric.network.id}`)
+  return contentHash(region)
 }

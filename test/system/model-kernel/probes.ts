@@ -23,14 +23,16 @@ export const hostsOf = (fabric: Fabric): readonly Host[] =>
 const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '203.0.113.248/29'].map(prefix)
 
 /**
- * Odd addresses are sources and even ones destinations: a host holds its sources itself, spoofed ones too, and must not
- * mistake them for where it sends. Neither is the gateway's own address, the network's or its broadcast.
+ * A host holds all its sources itself, spoofed ones too, so it must not find any of them where it sends or answers:
+ * sources, spoofed sources and destinations differ in their last two bits. Never the gateway's own address, the
+ * network's or its broadcast.
  */
-const addressIn = (of: Prefix, parity: 0 | 1, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
+const ends = { destination: 0n, source: 1n, spoofed: 3n } as const
+const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
   const { low, high } = rangeOf(of)
   return fc
     .bigInt({ min: low + 1n, max: high - 1n })
-    .map((bits) => addressFromBits(4, (bits & ~1n) | BigInt(parity)))
+    .map((bits) => addressFromBits(4, (bits & ~3n) | ends[end]))
     .filter((address) => !gateways.has(address) && addressBits(address) > low && addressBits(address) < high)
 }
 
@@ -51,9 +53,9 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
       { weight: 1, arbitrary: fc.record({ protocol: fc.constant('icmp' as const), port: fc.constant(0) }) },
       { weight: 1, arbitrary: fc.record({ protocol: fc.constant('other' as const), port: fc.constant(0) }) },
     )
-  const between = (host: Host, source: Prefix, destination: Prefix, ports: readonly number[]): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
+  const between = (host: Host, source: Prefix, destination: Prefix, ports: readonly number[], end: 'source' | 'spoofed' = 'source'): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
     fc
-      .tuple(addressIn(source, 1, gateways), addressIn(destination, 0, gateways), application(ports))
+      .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), application(ports))
       .map(([from, to, what]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...what }))
 
   const byRule = fc.constantFrom(...rules).chain((rule) =>
@@ -73,7 +75,7 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .chain(([host, rule]) =>
       fc
         .tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes))
-        .chain(([from, to]) => between(host, from, to, [rule.ports[0]!.from || 80])),
+        .chain(([from, to]) => between(host, from, to, [rule.ports[0]!.from || 80], 'spoofed')),
     )
   const one = fc
     .oneof({ weight: 6, arbitrary: byRule }, { weight: 4, arbitrary: anywhere }, { weight: 1, arbitrary: spoofed })

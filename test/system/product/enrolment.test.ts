@@ -1,6 +1,7 @@
 /** What can go wrong between a token and a green light, with real boxes: what the installer reads, and what the engineer. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
