@@ -30,7 +30,12 @@ export async function wireguardKind(runner: Runner): Promise<WireguardKind> {
     await runner.read(['ip', 'link', 'del', 'dev', probe])
     return 'kernel'
   }
-  return (await runner.read(['wireguard-go', '--version'])).code === 0 ? 'userspace' : 'none'
+  if ((await runner.read(['wireguard-go', '--version'])).code !== 0) return 'none'
+  // The program alone does nothing: it needs /dev/net/tun, and the right to make a device with it.
+  const tun = ['dev', probe, 'mode', 'tun']
+  if ((await runner.read(['ip', 'tuntap', 'add', ...tun])).code !== 0) return 'none'
+  await runner.read(['ip', 'tuntap', 'del', ...tun])
+  return 'userspace'
 }
 
 /** What `wg syncconf` reads. It holds the private key, so it goes through a pipe and is never printed. */

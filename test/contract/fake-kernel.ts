@@ -201,7 +201,7 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     const family: Family = command[1] === '-6' ? 6 : 4
     if (line === 'ip link add dev cwprobe type wireguard') return wireguard === 'kernel' ? ok() : fail('Error: Unknown device type.')
     if (line === 'ip link del dev cwprobe') return ok()
-    if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show') return ok()
+    if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show' || line.startsWith('ip tuntap ')) return ok()
     if (line === 'swanctl --version') return fail('spawn swanctl ENOENT', 127)
     if (line === 'ip -j addr show') {
       return ok(
