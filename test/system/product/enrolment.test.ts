@@ -158,14 +158,14 @@ describe('a box among the wrong cables', () => {
     expect(claims.map(({ serial, state: of }) => [serial, of])).toContainEqual(['LAB-THIEF', 'quarantined'])
   })
   it('A09: an uplink that drops UDP is named, and the other carries the traffic', async () => {
-    await world.lab.line('madrid.lte', { cut: 'udp' })
+    await world.lab.line('madrid.fiber', { cut: 'udp' })
     await until('the engineer sees it', 60, async () => (await site('madrid')).reported.some((one) => one.code === 'A09'))
     const { reported } = await site('madrid')
-    expect(reported[0]!.says).toMatch(/lte gets no reply on udp\/51\d+.* from frankfurt \(443\/tcp works\)/)
+    expect(reported[0]!.says).toMatch(/fiber gets no reply on udp\/51\d+.* from frankfurt \(443\/tcp works\)/)
     expect(world.status('madrid').light).toBe('YELLOW')
     const ping = await world.lab.exec('madrid-inference', ['ping', '-c', '2', '-W', '2', '10.10.0.10'])
     expect(ping.code, ping.stdout).toBe(0)
-    await world.lab.heal('madrid.lte')
+    await world.lab.heal('madrid.fiber')
   })
 })
 
