@@ -1,9 +1,10 @@
 /** Row types of `migrations/*.sql`, the pool, transactions and LISTEN. One file a table or noun holds its named queries. */
 import { type ColumnType, type Generated, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
-import type { Allocation, Fabric, Fact, Finding, SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { Allocation, Fabric, Fact, Finding, Region, SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import type { Inventory, Report, Signed } from '#src/wire/messages.ts'
+import type { RouteRow } from './regions.ts'
 
 /** Written as JSON text (`json()`), because node-postgres would turn a JavaScript array into an SQL array. */
 type Json<T> = ColumnType<T, string, string>
@@ -16,6 +17,8 @@ type Stamp = ColumnType<Date, Date | undefined, Date>
 export type SiteState =
   | 'DECLARED' | 'INVITED' | 'EXPIRED' | 'CLAIMED' | 'ENROLLED' | 'QUARANTINED' | 'PROVISIONING' | 'ACTIVE' | 'CHANGING'
   | 'DRAINING' | 'MAINTENANCE' | 'REPLACING' | 'REVOKED' | 'DECOMMISSIONING' | 'RETIRED'
+export type RegionState = 'DECLARED' | 'CREATING' | 'ACTIVE' | 'CHANGING' | 'FAILED' | 'DELETING' | 'RETIRED'
+export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' | 'FAILED'
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
 export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded'
 export type Purpose = 'enrol' | 'replace'
@@ -64,6 +67,19 @@ export interface Database {
   permits: { site: string; nonce: string; triple: Json<Triple>; granted_at: Stamp }
   paths: { tunnel: string; site: string; state: string; since: Date; rtt_ms: Nullable<number>; loss: Nullable<number>; jitter_ms: Nullable<number>; active_classes: DefaultJson<readonly string[]>; at: Stamp }
   secrets: { id: string; version: number; wrapped_key: Buffer; ciphertext: Buffer; fingerprint: string; created_at: Stamp }
+  regions: {
+    id: string; provider: string; location: string; state: RegionState; config: NullableJson<Region>; generation: Nullable<number>; reached: Nullable<string>; tried: Nullable<string>
+    routes: DefaultJson<readonly RouteRow[]>; down: DefaultJson<readonly string[]>; finding: NullableJson<Finding>; findings: DefaultJson<readonly Finding[]>; checked_at: Nullable<Date>; state_since: Stamp
+  }
+  cloud_resources: {
+    region: string; id: string; type: string; cloud_id: Nullable<string>; state: 'making' | 'ready' | 'gone'; fence: number; holder: string; lease_until: Date; begun_at: Date
+    resume: Nullable<string>; operation_id: string
+  }
+  drills: {
+    id: string; site: string; uplink: string; seconds: number; operation_id: string; state: DrillState; gate: NullableJson<unknown>; ordered: NullableJson<Signed>; measured: NullableJson<unknown>
+    evidence: Nullable<string>; created_by: string; created_at: Stamp; broken_at: Nullable<Date>; healed_at: Nullable<Date>
+  }
+  evidence: { id: string; subject: string; signed: Json<Signed>; at: Stamp }
   access_tokens: { id: string; hash: string; name: string; role: AccessRole; created_at: Stamp; revoked_at: Nullable<Date> }
   migrations: { number: number; name: string; hash: string; applied_at: Stamp }
 }

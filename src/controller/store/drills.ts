@@ -1,0 +1,63 @@
+/** Failover exercises and their signed evidence. */
+import { sql } from 'kysely'
+import type { Signed } from '#src/wire/messages.ts'
+import { type Db, type DrillState, json } from './database.ts'
+
+export interface DrillRow {
+  readonly id: string
+  readonly site: string
+  readonly uplink: string
+  readonly seconds: number
+  readonly operation_id: string
+  readonly state: DrillState
+  readonly gate: unknown
+  readonly ordered: Signed | null
+  readonly measured: unknown
+  readonly evidence: string | null
+  readonly created_by: string
+  readonly created_at: Date
+  readonly broken_at: Date | null
+  readonly healed_at: Date | null
+}
+export interface NewDrill {
+  readonly id: string
+  readonly site: string
+  readonly uplink: string
+  readonly seconds: number
+  readonly operationId: string
+  readonly createdBy: string
+}
+export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
+  await tx.insertInto('drills').values({ id: of.id, site: of.site, uplink: of.uplink, seconds: of.seconds, operation_id: of.operationId, state: 'GATED', created_by: of.createdBy }).onConflict((at) => at.doNothing()).execute()
+}
+export const get = (db: Db, id: string): Promise<DrillRow | undefined> => db.selectFrom('drills').selectAll().where('id', '=', id).executeTakeFirst()
+export const list = (db: Db, limit = 100): Promise<readonly DrillRow[]> => db.selectFrom('drills').selectAll().orderBy('created_at', 'desc').limit(limit).execute()
+/** What the site's agent is to do now, if anything. */
+export const orderFor = (db: Db, site: string): Promise<DrillRow | undefined> =>
+  db.selectFrom('drills').selectAll().where('site', '=', site).where('state', 'in', ['ORDERED', 'BROKEN']).orderBy('created_at', 'desc').limit(1).executeTakeFirst()
+export async function move(tx: Db, id: string, state: DrillState, more: { readonly gate?: unknown; readonly ordered?: Signed; readonly measured?: unknown; readonly evidence?: string } = {}): Promise<void> {
+  await tx
+    .updateTable('drills')
+    .set({
+      state,
+      ...(more.gate === undefined ? {} : { gate: json(more.gate) }),
+      ...(more.ordered === undefined ? {} : { ordered: json(more.ordered) }),
+      ...(more.measured === undefined ? {} : { measured: json(more.measured) }),
+      ...(more.evidence === undefined ? {} : { evidence: more.evidence }),
+      ...(state === 'BROKEN' ? { broken_at: sql<Date>`now()` } : {}),
+      ...(state === 'HEALED' ? { healed_at: sql<Date>`now()` } : {}),
+    })
+    .where('id', '=', id)
+    .execute()
+}
+
+export interface EvidenceRow {
+  readonly id: string
+  readonly subject: string
+  readonly signed: Signed
+  readonly at: Date
+}
+export const evidence = (db: Db, id: string): Promise<EvidenceRow | undefined> => db.selectFrom('evidence').selectAll().where('id', '=', id).executeTakeFirst()
+export const keep = async (tx: Db, id: string, subject: string, signed: Signed): Promise<void> => {
+  await tx.insertInto('evidence').values({ id, subject, signed: json(signed) }).onConflict((at) => at.doNothing()).execute()
+}
