@@ -45,7 +45,8 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }
 
-const sightings = (network: Network, { hops }: Walk): Sightings => hops.map(({ next, hop }) => `${next} by ${deviceOf(network, next, hop.tunnel)}`).sort()
+const sightings = (network: Network, { hops }: Walk): Sightings =>
+  hops.map(({ next, hop }) => `${next} by ${deviceOf(network, next, hop.tunnel)}`).sort()
 
 function words(what: string, { hops, outcome }: Walk): readonly string[] {
   const way = hops.map(({ node, hop, next }) => `${what}: ${node} → ${next} by ${hop.tunnel}`)
@@ -78,7 +79,10 @@ export function observation(network: Network, witnesses: Witnesses, probe: Probe
       })
       .sort()
   const { protocol, source, destination, sourcePort, port } = probe
-  return { request: find(keyOf(protocol, source, sourcePort, destination, port)), reply: find(keyOf(protocol, destination, port, source, sourcePort)) }
+  return {
+    request: find(keyOf(protocol, source, sourcePort, destination, port)),
+    reply: find(keyOf(protocol, destination, port, source, sourcePort)),
+  }
 }
 
 const same = (a: Sightings, b: Sightings): boolean => a.join('\n') === b.join('\n')

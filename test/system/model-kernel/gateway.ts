@@ -1,10 +1,14 @@
 /** A gateway as a process inside its box: the real Linux driver, called by the test. `gateway.ts SOCKET STATE`. */
 import type { SiteConfig } from '#src/fabric/fabric.ts'
-import type { Choice } from '#providers/device.ts'
+import type { Choice, KeyStore } from '#providers/device.ts'
 import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
 import { serve } from './line.ts'
 
 const [socket = '', stateDir = ''] = process.argv.slice(2)
+const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({
+  privateKey: (of) => Promise.resolve(privateKeys[of.interface]!),
+  secret: ({ id }) => Promise.reject(new Error(`there is no tunnel to a cloud here, and no secret ${id}`)),
+})
 const driver = createLinuxDriver({ stateDir, echo: () => {} })
 
 async function explained<T>(work: Promise<T>): Promise<T> {
@@ -17,7 +21,7 @@ async function explained<T>(work: Promise<T>): Promise<T> {
 
 serve(socket, {
   set: (config: SiteConfig, choices: readonly Choice[], privateKeys: Readonly<Record<string, string>>) =>
-    explained(driver.set(config, { prune: true, choices, keys: { privateKey: (of) => Promise.resolve(privateKeys[of.interface]!) } })),
+    explained(driver.set(config, { prune: true, choices, keys: keysOf(privateKeys) })),
   steer: (choices: readonly Choice[]) => explained(driver.steer(choices)),
   drift: (config: SiteConfig) => explained(driver.drift(config)),
 })

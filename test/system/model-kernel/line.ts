@@ -41,6 +41,8 @@ const ask = (path: string, text: string): Promise<{ readonly value?: unknown; re
     socket.setEncoding('utf8').on('data', (part: string) => {
       said += part
     })
-    socket.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? resolve(undefined) : reject(error)))
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? resolve(undefined) : reject(error),
+    )
     socket.on('end', () => (said === '' ? reject(new Error(`${path} ended without an answer`)) : resolve(JSON.parse(said))))
   })

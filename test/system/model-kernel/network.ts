@@ -2,9 +2,10 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Fabric, Fact, Failure, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Failure, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import type { Choice } from '#providers/device.ts'
@@ -31,7 +32,9 @@ export interface Situation {
 const raw = (key: KeyObject, half: 'd' | 'x'): string => Buffer.from(key.export({ format: 'jwk' })[half]!, 'base64url').toString('base64')
 
 export function readNetwork(folder: string): Network {
-  const files = readdirSync(folder).sort().map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
+  const files = readdirSync(folder)
+    .sort()
+    .map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
   const { intent, origins, findings } = parseIntent(files)
   const compiled = intent ? compile(intent, []) : undefined
   const fabric = compiled?.fabric
@@ -55,12 +58,17 @@ export function readNetwork(folder: string): Network {
 export function settled(fabric: Fabric, name: string, failures: readonly Failure[]): Situation {
   const { down } = downWith(fabric, failures)
   const steering = new Map(
-    fabric.sites.map((site) => [
-      site.id,
-      site.groups.map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) })),
-    ]),
+    fabric.sites.map((site) => [site.id, site.groups.map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   return { name, down, steering }
+}
+
+/** Every group on any of its hops, for run time may choose each of them: nothing is down. */
+export function shuffled(fabric: Fabric, seed: number): Situation {
+  const numbers = fc.sample(fc.nat(), { seed, numRuns: fabric.sites.reduce((sum, site) => sum + site.groups.length, 0) })
+  const pick = ({ via }: Group): Choice['hop'] => (via.length === 0 ? 'unreachable' : numbers.pop()! % via.length)
+  const steering = new Map(fabric.sites.map((site) => [site.id, site.groups.map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]))
+  return { name: `every group on a random hop`, down: () => false, steering }
 }
 
 /** The same, but `site` reaches `remote` through another tunnel, in every class that may use it. */

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { Fabric, Lan, SiteId } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
 
 /** A packet at a LAN; `port` is the service's. `sourcePort` is unique among all probes of a lab, so it names the probe. */
@@ -53,29 +54,42 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
       { weight: 1, arbitrary: fc.record({ protocol: fc.constant('icmp' as const), port: fc.constant(0) }) },
       { weight: 1, arbitrary: fc.record({ protocol: fc.constant('other' as const), port: fc.constant(0) }) },
     )
-  const between = (host: Host, source: Prefix, destination: Prefix, ports: readonly number[], end: 'source' | 'spoofed' = 'source'): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
+  const allowedBy = (ports: readonly PortRange[]): fc.Arbitrary<Pick<Packet, 'protocol' | 'port'>> =>
+    fc.constantFrom(...ports).chain(({ protocol, from, to }) => {
+      if (protocol === 'any') return application(edges)
+      if (protocol === 'icmp') return fc.constant({ protocol, port: 0 })
+      return fc.constantFrom(Math.max(1, from), to).map((port) => ({ protocol, port }))
+    })
+  const between = (
+    host: Host,
+    source: Prefix,
+    destination: Prefix,
+    what: fc.Arbitrary<Pick<Packet, 'protocol' | 'port'>>,
+    end: 'source' | 'spoofed' = 'source',
+  ): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
     fc
-      .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), application(ports))
-      .map(([from, to, what]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...what }))
+      .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), what)
+      .map(([from, to, of]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...of }))
 
   const byRule = fc.constantFrom(...rules).chain((rule) =>
     fc.tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes)).chain(([from, to]) => {
-      const { ports } = rule
-      const near = ports.flatMap((range) => (range.protocol === 'tcp' || range.protocol === 'udp' ? [range.from - 1, range.from, range.to, range.to + 1] : []))
-      const usable = near.filter((port) => port >= 1 && port <= 65_535)
-      return between(hostAt(from)!, from, to, usable.length > 0 ? usable : edges)
+      const near = rule.ports.flatMap(({ from: low, to: high }) => [low - 1, low, high, high + 1]).filter((port) => port >= 1 && port <= 65_535)
+      return between(hostAt(from)!, from, to, fc.oneof({ weight: 2, arbitrary: allowedBy(rule.ports) }, { weight: 1, arbitrary: application(near) }))
     }),
   )
   const anywhere = fc
     .tuple(fc.constantFrom(...hosts), fc.constantFrom(...prefixes, ...undeclared))
-    .chain(([host, to]) => between(host, host.lan.prefix, to, edges))
+    .chain(([host, to]) => between(host, host.lan.prefix, to, application(edges)))
   /** From the wrong LAN, with a source that would be let through from the right one. */
   const spoofed = fc
     .tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules))
     .chain(([host, rule]) =>
       fc
-        .tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes))
-        .chain(([from, to]) => between(host, from, to, [rule.ports[0]!.from || 80], 'spoofed')),
+        .tuple(
+          fc.constantFrom(...rule.from.prefixes.filter((from) => from !== host.lan.prefix), ...undeclared.slice(0, 1)),
+          fc.constantFrom(...rule.to.prefixes),
+        )
+        .chain(([from, to]) => between(host, from, to, allowedBy(rule.ports), 'spoofed')),
     )
   const one = fc
     .oneof({ weight: 6, arbitrary: byRule }, { weight: 4, arbitrary: anywhere }, { weight: 1, arbitrary: spoofed })
@@ -83,7 +97,9 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .filter(({ lan, destination }) => !contains(lan, destination))
 
   const different = new Map(
-    fc.sample(one, { seed, numRuns: count }).map((probe, index) => [`${probe.source} ${probe.destination} ${probe.protocol} ${probe.port}`, { ...probe, sourcePort: firstPort + index }]),
+    fc
+      .sample(one, { seed, numRuns: count })
+      .map((probe, index) => [`${probe.source} ${probe.destination} ${probe.protocol} ${probe.port}`, { ...probe, sourcePort: firstPort + index }]),
   )
   return [...different.values()]
 }

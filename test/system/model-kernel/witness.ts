@@ -50,6 +50,8 @@ export const hostWitness = (own: readonly string[], mss: number): string =>
 `,
   )
 
+export const forgetting = ['tcp', 'udp', 'icmp', 'other'].map((name) => `flush set inet witness seen-${name}\n`).join('')
+
 export interface Seen {
   /** keyOf the packet → numbers noted with it. */
   readonly packets: ReadonlyMap<string, readonly number[]>

@@ -12,7 +12,7 @@ import { devicesOf, disagreement, expectation, isMissing, observation, type Witn
 import { call } from './line.ts'
 import { changes, type Network, readNetwork, settled, type Situation } from './network.ts'
 import { hostsOf, type Probe } from './probes.ts'
-import { gatewayWitness, hostWitness, readWitness } from './witness.ts'
+import { forgetting, gatewayWitness, hostWitness, readWitness } from './witness.ts'
 
 export interface World {
   readonly network: Network
@@ -26,6 +26,8 @@ export interface World {
   /** Sends all and says where model and kernels differ, a paragraph each. */
   compare(situation: Situation, probes: readonly Probe[]): Promise<readonly string[]>
   witnesses(): Promise<Witnesses>
+  /** Empties them. */
+  forget(): Promise<void>
   host<T>(box: string, method: 'open' | 'say', ...args: readonly unknown[]): Promise<T>
   /** Runs a shell command in a box. */
   shell(box: string, command: string): Promise<Ran>
@@ -63,29 +65,45 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     return ran.stdout
   }
   const gateway = <T>(site: string, method: string, ...args: readonly unknown[]): Promise<T> => call(socketOf(site), method, ...args)
+  const boxes = [...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)]
   let now = settled(fabric, 'nothing broken', [])
   const normal = now
 
   await openInternet(network, lab)
   await Promise.all([
-    ...fabric.sites.map((site) => lab.start(site.id, `gateway-${site.id}`, [process.execPath, script('gateway.ts'), socketOf(site.id), join(state, `${site.id}.d`)])),
+    ...fabric.sites.map((site) =>
+      lab.start(site.id, `gateway-${site.id}`, [process.execPath, script('gateway.ts'), socketOf(site.id), join(state, `${site.id}.d`)]),
+    ),
     ...hosts.map(async ({ box, lan, site }) => {
       const gatewayAddress = hostOf(lan.address)
       // Every address of the prefix is this host's, but for the gateway's.
-      await exec(box, ['ip', '-batch', '-'], `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`)
-      await exec(box, ['nft', '-f', '-'], hostWitness(fabric.sites.find((one) => one.id === site)!.lans.map((one) => one.prefix), fabric.network.mss.v4))
+      await exec(
+        box,
+        ['ip', '-batch', '-'],
+        `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
+      )
+      await exec(
+        box,
+        ['nft', '-f', '-'],
+        hostWitness(
+          fabric.sites.find((one) => one.id === site)!.lans.map((one) => one.prefix),
+          fabric.network.mss.v4,
+        ),
+      )
       await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box)])
     }),
   ])
   const set = (site: SiteId, config: SiteConfig): Promise<void> => gateway(site, 'set', config, now.steering.get(site), network.privateKeys.get(site))
   // Who answers before who calls, or the first handshake has to be repeated.
-  for (const hub of [true, false]) await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
+  for (const hub of [true, false])
+    await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
   await Promise.all(fabric.sites.map((site) => exec(site.id, ['nft', '-f', '-'], gatewayWitness(devicesOf(network, site.id)))))
   await allTunnelsUp(network, lab)
 
   const witnesses = async (): Promise<Witnesses> => {
-    const boxes = [...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)]
-    return new Map(await Promise.all(boxes.map(async (box) => [box, readWitness(await exec(box, ['nft', '-j', 'list', 'table', 'inet', 'witness']))] as const)))
+    return new Map(
+      await Promise.all(boxes.map(async (box) => [box, readWitness(await exec(box, ['nft', '-j', 'list', 'table', 'inet', 'witness']))] as const)),
+    )
   }
   const world: World = {
     network,
@@ -93,6 +111,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     normal,
     witnesses,
     stop,
+    forget: async () => void (await Promise.all(boxes.map((box) => exec(box, ['nft', '-f', '-'], forgetting)))),
     async become(situation) {
       await exec('internet', ['nft', '-f', '-'], broken(network, situation, await addressesOf(lab)))
       await Promise.all([...changes(now.steering, situation.steering)].map(([site, choices]) => gateway(site, 'steer', choices)))
@@ -161,6 +180,7 @@ table ip provider {
 /** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
 function broken({ fabric }: Network, { down }: Situation, addresses: ReadonlyMap<string, string>): string {
   const pairs = fabric.tunnels
+    .filter((tunnel) => tunnel.kind === 'wireguard')
     .filter((tunnel) => down(tunnel.id))
     .map(({ ends: [a, b] }) => [addresses.get(`${a.site}.${a.uplink}`)!, addresses.get(`${b.site}.${b.uplink}`)!] as const)
   const rules = pairs.flatMap(([a, b]) => [`ip saddr ${a} ip daddr ${b} drop`, `ip saddr ${b} ip daddr ${a} drop`])
@@ -170,7 +190,9 @@ function broken({ fabric }: Network, { down }: Situation, addresses: ReadonlyMap
 async function allTunnelsUp({ configs }: Network, lab: Lab): Promise<void> {
   await Promise.all(
     [...configs.values()].map(async (config) => {
-      let waiting: readonly (readonly [TunnelId, string])[] = config.tunnels.filter((one) => one.initiates).map((one) => [one.id, one.farInside] as const)
+      let waiting: readonly (readonly [TunnelId, string])[] = config.tunnels
+        .filter((one) => one.initiates)
+        .map((one) => [one.id, one.farInside] as const)
       for (let tries = 0; waiting.length > 0; tries++) {
         if (tries > 20) throw new Error(`${config.site}: no answer through ${waiting.map(([id]) => id).join(', ')}`)
         const pings = waiting.map(([id, to]) => `(ping -6 -n -c 1 -W 2 ${to} >/dev/null && echo ${id}) &`)
