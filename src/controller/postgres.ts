@@ -50,7 +50,9 @@ async function initialise(bin: string, data: string): Promise<void> {
   try {
     await run(file, args)
   } catch (error) {
-    const said = (error as { readonly stderr?: string }).stderr?.trim().split('\n').at(-1)
+    const lines = (error as { readonly stderr?: string }).stderr?.trim().split('\n') ?? []
+    // Its last lines only say that it cleans up.
+    const said = lines.find((line) => /\b(FATAL|PANIC|error):/.test(line)) ?? lines.at(-1)
     throw new ChildFailed(`PostgreSQL could not create its files in ${data}: ${said ?? (error as Error).message}`)
   }
   writeFileSync(join(data, 'causeway.initialised'), '')
