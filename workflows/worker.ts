@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import type { ActivityInterceptorsFactory, LogLevel } from '@temporalio/worker'
 import { taskQueue } from './contract.ts'
 import { createActivities } from './activities/index.ts'
@@ -67,11 +67,15 @@ export async function startWorker({ address, namespace, deps, cache, interceptor
 }
 
 let installed = false
-/** The SDK has one logger a process. */
+/** The SDK has one logger a process. Its native core would write to stderr by itself, and stderr belongs to people. */
 function install(log: NonNullable<WorkerOptions['log']>): void {
   if (installed) return
   installed = true
-  Runtime.install({ logger: new DefaultLogger('WARN', ({ level, message, meta }) => log(level, message, meta)), shutdownSignals: [] })
+  Runtime.install({
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => log(level, message, meta)),
+    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
+    shutdownSignals: [],
+  })
 }
 
 /** The project's own folder, also when this file was bundled into another one. */
