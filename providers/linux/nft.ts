@@ -163,26 +163,31 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
       ),
     ]),
   )
+  // By the service's port in both directions, and not by what connection tracking remembers: what this end can't have seen
+  // start (a restart, a moved path) is classified all the same. It only says which direction is asked first, or the
+  // request of one allow would pass as a reply of another that has no port, in that one's class.
+  const classified = (end: 'from' | 'to'): readonly string[] =>
+    config.rules.flatMap((rule) => {
+      const index = classes.find((one) => one.id === rule.trafficClass)?.index ?? 0
+      return families.flatMap((family) =>
+        ownedPairs(rule, own, family)
+          .filter(({ owns }) => owns === end)
+          .flatMap(({ from, to }) => {
+            const [near, far, port] = end === 'from' ? [from, to, 'th dport'] : [to, from, 'th sport']
+            return portMatches(rule.ports, family, () => port).map(
+              (match) => `${word(family)} saddr ${oneOf(near)} ${word(family)} daddr ${oneOf(far)} ${match}goto class${index}`,
+            )
+          }),
+      )
+    })
+  blocks.push(block('chain requests', classified('from')))
+  blocks.push(block('chain replies', classified('to')))
   blocks.push(
     block('chain classify_lan', [
       ...icmpErrors.map((match) => match.replace(/accept$/, 'meta mark set ct mark accept')),
-      ...config.rules.flatMap((rule) => {
-        const index = classes.find((one) => one.id === rule.trafficClass)?.index ?? 0
-        return families.flatMap((family) =>
-          ownedPairs(rule, own, family).flatMap(({ from, to, owns }) => {
-            const ip = word(family)
-            // Both directions by the service's port and never by connection tracking: what this end can't have seen
-            // start (a restart, a moved path) is classified all the same.
-            return owns === 'from'
-              ? portMatches(rule.ports, family, () => 'th dport').map(
-                  (match) => `${ip} saddr ${oneOf(from)} ${ip} daddr ${oneOf(to)} ${match}goto class${index}`,
-                )
-              : portMatches(rule.ports, family, () => 'th sport').map(
-                  (match) => `${ip} saddr ${oneOf(to)} ${ip} daddr ${oneOf(from)} ${match}goto class${index}`,
-                )
-          }),
-        )
-      }),
+      'ct direction reply jump replies',
+      'jump requests',
+      'jump replies',
       'goto class0',
     ]),
   )
@@ -193,6 +198,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
         'ct mark set meta mark',
         `ip dscp set ${one.dscp}`,
         `ip6 dscp set ${one.dscp}`,
+        'accept',
       ]),
     )
   }

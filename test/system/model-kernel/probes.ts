@@ -21,7 +21,7 @@ export interface Host {
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
   fabric.sites.flatMap((site) => site.lans.map((lan) => ({ box: `${site.id}-${lan.segment}`, site: site.id, lan })))
 
-const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '203.0.113.248/29'].map(prefix)
+const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '192.0.2.0/24', '100.64.0.0/16'].map(prefix)
 
 /**
  * A host holds all its sources itself, spoofed ones too, so it must not find any of them where it sends or answers:

@@ -41,10 +41,17 @@ describe('allows', () => {
     expect(found.map((line) => line.replace(/^.*daddr (?:\{[^}]*\}|\S+) /, ''))).toEqual(ends)
   })
   it('classify requests by where they go to and answers by where they come from', () => {
-    const edge = chain(ruleset(base, []), 'classify_lan').filter((line) => line.includes('8443'))
-    const core = chain(ruleset(configOf('frankfurt'), []), 'classify_lan').filter((line) => line.includes('8443'))
+    const edge = chain(ruleset(base, []), 'requests').filter((line) => line.includes('8443'))
+    const core = chain(ruleset(configOf('frankfurt'), []), 'replies').filter((line) => line.includes('8443'))
     expect(edge).toEqual(['ip saddr 10.1.10.0/24 ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto tcp th dport 8443 goto class1'])
     expect(core).toContain('ip saddr 10.3.10.0/24 ip daddr { 10.1.10.0/24, 10.2.10.0/24, 10.3.10.0/24 } meta l4proto tcp th sport 8443 goto class1')
+  })
+  it('give a reply the class of its request, whatever else may be opened the other way round', () => {
+    const lines = chain(ruleset(base, []), 'classify_lan')
+    const order = ['ct direction reply jump replies', 'jump requests', 'jump replies', 'goto class0']
+    expect(lines.filter((line) => order.includes(line))).toEqual(order)
+    // Or the chain that jumped would go on, and classify once more.
+    expect(chain(ruleset(base, []), 'class1').filter((line) => line !== '').at(-1)).toBe('accept')
   })
   it('that name no prefix of this site allow nothing here', () => {
     const elsewhere = { segment: inference, prefixes: [prefix('10.8.0.0/24')] }
