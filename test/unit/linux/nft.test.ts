@@ -51,7 +51,11 @@ describe('allows', () => {
     const order = ['ct direction reply jump replies', 'jump requests', 'jump replies', 'goto class0']
     expect(lines.filter((line) => order.includes(line))).toEqual(order)
     // Or the chain that jumped would go on, and classify once more.
-    expect(chain(ruleset(base, []), 'class1').filter((line) => line !== '').at(-1)).toBe('accept')
+    expect(
+      chain(ruleset(base, []), 'class1')
+        .filter((line) => line !== '')
+        .at(-1),
+    ).toBe('accept')
   })
   it('that name no prefix of this site allow nothing here', () => {
     const elsewhere = { segment: inference, prefixes: [prefix('10.8.0.0/24')] }
