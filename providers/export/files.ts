@@ -3,7 +3,7 @@
  * wg-quick's form and the policy as an nftables file. Private keys exist only on the boxes and stand as placeholders.
  */
 import type { Fabric, Fact, Flow, Interface, Rule, Site, Transit } from '#src/fabric/fabric.ts'
-import { deviceName, listenPort, nodeOf } from '#src/fabric/ids.ts'
+import { deviceName, listenPort } from '#src/fabric/ids.ts'
 import { commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
 import { type Family, familyOf, type Prefix } from '#src/net/address.ts'

@@ -86,6 +86,11 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
       )
     }
   }
+  const clouds = config.interfaces.filter((one) => one.kind === 'cloud')
+  if (clouds[0])
+    findings.push(
+      finding('D013', [clouds[0].id], 'this version makes no IPsec tunnels, and the configuration has one to a cloud', 'take the region out of the network, or upgrade the gateway'),
+    )
   for (const one of config.interfaces) {
     if (!isOurs(one.device))
       findings.push(
@@ -99,7 +104,7 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
     const peers = peersOf(config, one)
     // WireGuard would silently move the prefix to the peer that was written last.
     const ranges = peers
-      .flatMap((tunnel) => tunnel.peer.allowedIps.map((prefix) => ({ tunnel, prefix })))
+      .flatMap((tunnel) => (tunnel.peer.kind === 'wireguard' ? tunnel.peer.allowedIps : []).map((prefix) => ({ tunnel, prefix })))
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
     let outer = ranges[0]
     for (const range of ranges.slice(1)) {

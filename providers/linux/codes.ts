@@ -88,6 +88,13 @@ export const linuxCodes: readonly CodePage[] = [
   },
   {
     code: 'D013',
+    title: 'no IPsec in this version',
+    text: 'Tunnels to a cloud are IPsec. This version of the driver makes only WireGuard tunnels, so it refuses a configuration that has others instead of leaving them out.',
+    wrong: 'region: aws-eu-west-1',
+    right: 'a network without regions',
+  },
+  {
+    code: 'D013',
     title: 'two tunnels on one port',
     text: 'Each tunnel interface listens on a port of its own. Two with one port are a fault in the bundle.',
     wrong: '',

@@ -73,6 +73,7 @@ function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): rea
   return config.interfaces.map((one): Link => {
     const uplink = config.uplinks.find((each) => each.id === one.uplink)
     const peers = peersOf(config, one)
+      .filter((tunnel) => tunnel.role !== 'cloud')
       .map((tunnel) => ({
         publicKey: tunnel.peer.publicKey,
         endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),

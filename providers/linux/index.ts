@@ -296,7 +296,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: new Map(), keptPorts: [] })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
-        const peer = want.links.find((link) => link.name === device)?.peers.find((each) => each.publicKey === one.peer.publicKey)
+        const peer = want.links.find((link) => link.name === device)?.peers.find((each) => one.peer.kind === 'wireguard' && each.publicKey === one.peer.publicKey)
         if (device !== undefined && peer) await renew(runner, device, peer)
       }
     },
@@ -305,7 +305,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       if (config === undefined) return []
       const links = await readWireguard(runner)
       return config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
-        const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => one.publicKey === tunnel.peer.publicKey)
+        const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => tunnel.peer.kind === 'wireguard' && one.publicKey === tunnel.peer.publicKey)
         return peer
           ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }]
           : []

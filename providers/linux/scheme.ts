@@ -6,10 +6,10 @@ import type { Family } from '#src/net/address.ts'
 /** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
 export const protocol = 67
 export const nftTable = 'causeway'
-/** All tunnel devices begin so (`cwh…`, `cwe…`, `cwm…`), which lets one nft wildcard name them, old link epochs too. */
+/** All tunnel devices begin so (`cwh…`, `cwe…`, `cwm…`, `cwi…`), which lets one nft wildcard name them, old link epochs too. */
 export const tunnelPrefix = 'cw'
 export const meshPrefix = 'cwm'
-export const isOurs = (device: string): boolean => /^cw[hem][0-9a-z]*p[01]$/.test(device) && device.length <= 15
+export const isOurs = (device: string): boolean => /^cw[hemi][0-9a-z]*p[01]$/.test(device) && device.length <= 15
 
 export const uplinkTable = (slot: number): number => 7700 + slot
 export const guardTable = 7710

@@ -1,5 +1,5 @@
 /** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
-import type { Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { health } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, type Selection, select } from '#src/path/selection.ts'
@@ -11,7 +11,7 @@ import { isMute } from './suspicion.ts'
 export type ByTunnel = ReadonlyMap<TunnelId, ProbedPath>
 /** For people: the classes of one remote that went the same way. */
 export interface Move {
-  readonly remote: SiteId
+  readonly remote: NodeId
   readonly classes: string[]
   readonly from: string
   readonly to: string
@@ -19,7 +19,7 @@ export interface Move {
 }
 export interface Chooser {
   /** The far end's view, with its time of sending; true when it says something new. */
-  heard(remote: SiteId, view: readonly number[], sentAt: number): boolean
+  heard(remote: NodeId, view: readonly number[], sentAt: number): boolean
   /** The far end sends some class over this tunnel. */
   isUsedThere(record: ProbedPath): boolean
   /** Chooses for every group and returns what changed. */
@@ -27,7 +27,7 @@ export interface Chooser {
   /** Tunnel of each group that has one now. */
   chosen(config: SiteConfig): readonly { readonly group: Group; readonly tunnel: TunnelId }[]
   /** What to tell each remote: class index → tunnel index. */
-  views(config: SiteConfig, byTunnel: ByTunnel): Map<SiteId, number[]>
+  views(config: SiteConfig, byTunnel: ByTunnel): Map<NodeId, number[]>
   /** Where the groups of the next config start: on the same tunnels, as far as they are ready there. */
   startOf(config: SiteConfig | null, next: SiteConfig, now: number): readonly Choice[]
   load(choices: readonly Choice[]): void
@@ -53,9 +53,9 @@ const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string =
 
 export function createChooser(): Chooser {
   let current = new Map<string, Selection['hop']>()
-  const announced = new Map<SiteId, readonly number[]>()
+  const announced = new Map<NodeId, readonly number[]>()
   /** By the far end's clock: words over a slow path arrive after newer ones over a fast one. */
-  const announcedAt = new Map<SiteId, number>()
+  const announcedAt = new Map<NodeId, number>()
   /** Groups whose ways are all DOWN: since when. */
   const lostAt = new Map<string, number>()
 
@@ -126,7 +126,7 @@ export function createChooser(): Chooser {
         const [from, to] = [name(before), name(hop)]
         const told = moves.get(`${remote} ${from} ${to} ${reason}`)
         if (told) told.classes.push(trafficClass)
-        else moves.set(`${remote} ${from} ${to} ${reason}`, { remote: remote as SiteId, classes: [trafficClass], from, to, reason })
+        else moves.set(`${remote} ${from} ${to} ${reason}`, { remote: remote, classes: [trafficClass], from, to, reason })
       }
       return { moved, moves: [...moves.values()] }
     },

@@ -15,7 +15,9 @@ const isSibling = (record: ProbedPath, other: ProbedPath): boolean =>
   other.role !== 'active' &&
   other.path.alive === 'UP' &&
   (other.tunnel.uplink === record.tunnel.uplink ||
-    (other.tunnel.remote === record.tunnel.remote && other.tunnel.remoteUplink === record.tunnel.remoteUplink))
+    (other.tunnel.remote === record.tunnel.remote && farLine(other) !== null && farLine(other) === farLine(record)))
+/** A cloud's lines are its own matter. */
+const farLine = ({ tunnel }: ProbedPath) => ('remoteUplink' in tunnel ? tunnel.remoteUplink : null)
 
 const silentAt = ({ path }: ProbedPath): number => path.quietFrom + suspectAfter * path.timing.intervalMs + path.jitterMs
 const mayDoubt = (record: ProbedPath): boolean => record.role === 'active' && record.tunnel.decides && record.path.alive === 'UP' && !record.suspect

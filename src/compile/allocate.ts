@@ -4,18 +4,21 @@
  * predecessor's address.
  */
 import { createHash } from 'node:crypto'
-import type { Allocation, ClassId, Finding, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
+import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import { cloudInterfaceId, compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { type Prefix, prefixFromBits } from '#src/net/address.ts'
+import { type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
+import type { CloudPath } from './clouds.ts'
 import type { Path } from './paths.ts'
 
 export interface Numbers {
   readonly ula: Prefix
-  readonly node: (site: SiteId) => number
+  readonly node: (node: NodeId) => number
   readonly slot: (site: SiteId, uplink: UplinkId) => number
   readonly tunnel: (tunnel: TunnelId) => number
-  /** Of edge and mesh interfaces, by `site/interface`. */
+  /** Of tunnels to clouds. */
+  readonly inside: (tunnel: TunnelId) => Prefix
+  /** Of edge, mesh and cloud interfaces, by `site/interface`. */
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
@@ -31,19 +34,21 @@ export function ulaOf(network: string): Prefix {
 export function allocate(
   intent: Intent,
   paths: readonly Path[],
+  clouds: readonly CloudPath[],
   held: readonly Allocation[],
 ): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
   const ledger = openLedger(held)
   const findings: Finding[] = []
   const uplinks = intent.sites.flatMap((site) => site.uplinks.map((uplink) => ({ site: site.id, owner: `${site.id}/${uplink.id}` })))
   const ports = interfacePorts(paths)
+  const cloudTunnels = clouds.flatMap((path) => path.tunnels.map((owner) => ({ owner })))
 
   const ula = held.find((one) => one.kind === 'ula' && one.owner === intent.network)?.value ?? ulaOf(intent.network)
   if (!held.some((one) => one.kind === 'ula' && one.owner === intent.network))
     ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula as Prefix })
   const node = ledger.number(
     'node',
-    intent.sites.map((site) => ({ owner: site.id })),
+    [...intent.sites, ...intent.regions].map((node) => ({ owner: node.id })),
     { first: 0, step: 1, end: nodeLimit },
   )
   const slot = ledger.number(
@@ -53,10 +58,12 @@ export function allocate(
   )
   const tunnel = ledger.number(
     'tunnel',
-    paths.map((path) => ({ owner: path.id })),
+    [...paths.map((path) => ({ owner: path.id })), ...cloudTunnels],
     { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 },
   )
   const mesh = ledger.number('port', ports.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
+  const cloud = ledger.number('port', cloudPorts(clouds), { first: firstMeshPort, step: 2, end: firstEdgePort })
+  const inside = ledger.number('inside', cloudTunnels, { first: 0, step: 1, end: insides })
   const edge = ledger.number('port', ports.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   const defaultClass = 'default' as ClassId
@@ -81,7 +88,7 @@ export function allocate(
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
-  for (const [site, owners] of Map.groupBy([...mesh.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
+  for (const [site, owners] of Map.groupBy([...mesh.refused, ...cloud.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
     full([site], () => ({
       code: 'I121',
       at: [`site/${site}`],
@@ -89,6 +96,12 @@ export function allocate(
       instead: 'give it fewer uplinks or hubs',
     }))
   }
+  full(inside.refused, (owner) => ({
+    code: 'I124',
+    at: [`region/${owner.slice(owner.indexOf('--') + 2, owner.lastIndexOf('.'))}`, 'network'],
+    says: `tunnel ${owner} is one too many for the addresses inside tunnels to clouds`,
+    instead: `a network has ${insides} such tunnels, two for each hub uplink and region; those removed count until released`,
+  }))
   full(trafficClass.refused, (owner) => ({
     code: 'I122',
     at: [`class/${owner}`],
@@ -110,12 +123,14 @@ export function allocate(
       return number
     }
   const slotOf = of(slot.numbers, 'uplink')
-  const portOf = of(new Map([...mesh.numbers, ...edge.numbers]), 'interface')
+  const insideOf = of(inside.numbers, 'tunnel to a cloud')
+  const portOf = of(new Map([...mesh.numbers, ...cloud.numbers, ...edge.numbers]), 'interface')
   const numbers: Numbers = {
     ula: ula as Prefix,
-    node: of(node.numbers, 'site'),
+    node: of(node.numbers, 'node'),
     slot: (site, uplink) => slotOf(`${site}/${uplink}`),
     tunnel: of(tunnel.numbers, 'tunnel'),
+    inside: (id) => insideAt(insideOf(id)),
     port: portOf,
     trafficClass: of(trafficClass.numbers, 'class'),
     segment: of(segment.numbers, 'segment'),
@@ -140,6 +155,28 @@ function interfacePorts(paths: readonly Path[]): Record<'edge' | 'mesh', { owner
   return { edge, mesh }
 }
 
+const cloudPorts = (clouds: readonly CloudPath[]): { owner: string; scope: string }[] =>
+  clouds.flatMap(({ site, uplink, region }) =>
+    ([0, 1] as const).map((member) => ({ owner: `${site.id}/${cloudInterfaceId(uplink.id, region.id, member)}`, scope: site.id })),
+  )
+
+/**
+ * The /30s inside tunnels to clouds, numbered from the first: the upper half of 169.254.0.0/16 less 169.254.169.0/24, where
+ * clouds have their metadata. AWS refuses 169.254.0.0 to 5.3 and 169.254.169.252/30, Azure takes 169.254.21.0 to 22.255.
+ */
+const firstInside = prefixBits(prefix('169.254.128.0/30')).value
+const insideStep = 4n
+const metadata = { first: (169n - 128n) * 64n, size: 64n }
+const insides = 128 * 64 - Number(metadata.size)
+function insideAt(number: number): Prefix {
+  const at = BigInt(number) < metadata.first ? BigInt(number) : BigInt(number) + metadata.size
+  return prefixFromBits(4, firstInside + at * insideStep, 30)
+}
+function insideNumber(of: Prefix): number {
+  const at = (prefixBits(of).value - firstInside) / insideStep
+  return Number(at < metadata.first ? at : at - metadata.size)
+}
+
 type NumberKind = Exclude<Allocation['kind'], 'ula'>
 /** A value is unique within its scope: the site for slots and ports, else the network. */
 const scopeOf = (kind: NumberKind, owner: string): string => (kind === 'slot' || kind === 'port' ? owner.slice(0, owner.indexOf('/')) : '')
@@ -161,11 +198,11 @@ function openLedger(held: readonly Allocation[]) {
     known.set(`${kind} ${owner}`, value)
     takenIn(kind, scopeOf(kind, owner)).add(value)
   }
-  for (const one of held) if (one.kind !== 'ula') note(one.kind, one.owner, one.value)
+  for (const one of held) if (one.kind !== 'ula') note(one.kind, one.owner, one.kind === 'inside' ? insideNumber(one.value) : one.value)
 
   const claim = (kind: NumberKind, owner: string, value: number) => {
     note(kind, owner, value)
-    claims.push({ kind, owner, value } as Allocation)
+    claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
   }
   /** In the order of owners' names, so that the order of the input means nothing. */
   const number = (

@@ -73,6 +73,13 @@ export const compileCodes: readonly CodePage[] = [
     right: 'share a segment between LANs that trust each other',
   },
   {
+    code: 'I124',
+    title: 'no addresses left inside tunnels to clouds',
+    text: 'Every tunnel to a cloud has a /30 of 169.254.0.0/16 inside, as clouds want it; there are 8128 that no cloud keeps for itself. Each hub uplink has two such tunnels to each region, and those that were removed count until released.',
+    wrong: 'a 4065th pair of hub uplink and region',
+    right: 'fewer hubs in the `hubs:` of regions',
+  },
+  {
     code: 'I130',
     title: 'two peers of one interface overlap',
     text: 'WireGuard sends a prefix to the peer that was configured last and takes it silently from the other, so the compiler proves for every hub interface that no two peers have an address in common. The numbers that keep them apart are allocations; when the proof fails, those in the store contradict each other.',

@@ -3,6 +3,7 @@ import type { Allocation, Fabric, Finding } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { allocate } from './allocate.ts'
 import { classes } from './classes.ts'
+import { clouds } from './clouds.ts'
 import { expects } from './expects.ts'
 import { mtu } from './mtu.ts'
 import { paths } from './paths.ts'
@@ -25,10 +26,11 @@ export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
   const reach = paths(intent)
   if (wrong(resolved, reach)) return stop(resolved, reach)
 
-  const allocated = allocate(intent, reach.paths, held)
+  const joins = clouds(intent)
+  const allocated = allocate(intent, reach.paths, joins, held)
   if (wrong(allocated)) return stop(resolved, reach, allocated)
 
-  const built = tunnels(intent, reach.paths, allocated.numbers)
+  const built = tunnels(intent, reach.paths, joins, allocated.numbers)
   if (wrong(built)) return stop(resolved, reach, allocated, built)
 
   const queues = classes(intent, allocated.numbers)
@@ -40,6 +42,7 @@ export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
     intent,
     numbers: allocated.numbers,
     tunnels: built,
+    clouds: joins,
     sizes,
     classes: queues,
     policyOf,

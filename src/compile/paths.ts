@@ -67,7 +67,7 @@ export function paths(intent: Intent): { readonly paths: readonly Path[]; readon
   return { paths: found.sort((a, b) => compareText(a.id, b.id)), findings }
 }
 
-function transportsMeet(intent: Intent): (a: string, b: string) => boolean {
+export function transportsMeet(intent: Intent): (a: string, b: string) => boolean {
   const reaches = new Set(intent.transports.flatMap(({ id, reaches: others }) => others.flatMap((other) => [`${id} ${other}`, `${other} ${id}`])))
   return (a, b) => a === b || reaches.has(`${a} ${b}`)
 }

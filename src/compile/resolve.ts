@@ -2,15 +2,15 @@
  * Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. That names exist and
  * selectors select something is the intent's to check; here a selector that finds nothing allows nothing.
  */
-import type { ClassId, Finding, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, NodeId, Place, SegmentId, Service } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import type { Intent, IntentExpect, IntentService, IntentSite, Selector } from '#src/intent/intent.ts'
+import type { Intent, IntentExpect, IntentService, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
-  readonly caller: SiteId | null
+  readonly caller: NodeId | null
   readonly from: readonly Place[]
   readonly to: readonly Place[]
 }
@@ -35,19 +35,19 @@ export interface Resolved {
 
 export function resolve(intent: Intent): Resolved {
   const findings: Finding[] = []
-  const places = placesOf(intent.sites)
+  const places = placesOf(intent)
   const services = new Map(intent.services.map((service) => [service.id, service]))
   const find = finder(intent, places, services)
 
-  const pair = (from: Selector, to: Selector, unmet: (callers: readonly SiteId[]) => void): Pairing[] => {
+  const pair = (from: Selector, to: Selector, unmet: (callers: readonly NodeId[]) => void): Pairing[] => {
     const callers = find(from, null)
     if (to.where.kind !== 'same') {
       const targets = find(to, null)
       return callers.length > 0 && targets.length > 0 ? [{ caller: null, from: callers, to: targets }] : []
     }
     const pairings: Pairing[] = []
-    const without: SiteId[] = []
-    for (const [caller, own] of Map.groupBy(callers, (place) => place.node as SiteId)) {
+    const without: NodeId[] = []
+    for (const [caller, own] of Map.groupBy(callers, (place) => place.node)) {
       const targets = find(to, caller)
       if (targets.length > 0) pairings.push({ caller, from: own, to: targets })
       else without.push(caller)
@@ -56,7 +56,7 @@ export function resolve(intent: Intent): Resolved {
     return pairings
   }
   // A site that calls and has nothing to be called is no mistake in an allow, but can't keep a promise.
-  const unmetPromise = (index: number, expect: IntentExpect) => (sites: readonly SiteId[]) => {
+  const unmetPromise = (index: number, expect: IntentExpect) => (sites: readonly NodeId[]) => {
     if (expect.kind === 'isolate') return
     findings.push({
       code: 'I101',
@@ -92,37 +92,41 @@ export function resolve(intent: Intent): Resolved {
 const list = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
 
-/** One place per (site, segment), its prefixes in order. */
-function placesOf(sites: readonly IntentSite[]): Map<SegmentId, Place[]> {
-  const places = new Map<SegmentId, Place[]>()
-  for (const site of [...sites].sort((a, b) => compareText(a.id, b.id))) {
-    for (const [segment, lans] of Map.groupBy(site.lans, (lan) => lan.segment)) {
-      const place: Place = { node: site.id, segment, prefixes: lans.map((lan) => lan.prefix).sort(comparePrefixes) }
-      const known = places.get(segment)
-      if (known) known.push(place)
-      else places.set(segment, [place])
-    }
-  }
-  return places
+/** One place per (node, segment), its prefixes in order; by node. */
+function placesOf({ sites, regions }: Intent): Map<SegmentId, readonly Place[]> {
+  const all = [
+    ...sites.flatMap((site) =>
+      [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
+        ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix).sort(comparePrefixes) }),
+      ),
+    ),
+    ...regions.map(
+      ({ id, segment, networks }): Place => ({ node: id, segment, prefixes: networks.flatMap((one) => one.prefixes).sort(comparePrefixes) }),
+    ),
+  ]
+  return Map.groupBy(
+    all.sort((a, b) => compareText(a.node, b.node)),
+    (place) => place.segment,
+  )
 }
 
 /** Answers a selector; what doesn't depend on the caller is computed once. */
 function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>, services: ReadonlyMap<string, IntentService>) {
-  const sites = new Map(intent.sites.map((site) => [site.id, site]))
+  const sites = new Map<NodeId, Intent['sites'][number]>(intent.sites.map((site) => [site.id, site]))
   const at = new Map([...places.values()].flat().map((place) => [`${place.node}/${place.segment}`, place]))
   const cache = new Map<string, readonly Place[]>()
 
   const matches = (place: Place, where: Selector['where']): boolean => {
-    const site = sites.get(place.node as SiteId)!
+    const site = sites.get(place.node)
     switch (where.kind) {
       case 'any':
         return true
       case 'role':
-        return site.role === where.role
+        return (site?.role ?? 'region') === where.role
       case 'site':
-        return site.id === where.site
+        return place.node === where.site
       case 'label':
-        return site.labels.includes(where.label)
+        return site?.labels.includes(where.label) ?? false
       case 'same':
         return false
       default:
@@ -147,7 +151,7 @@ function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>
     }
     return value
   }
-  const find = (selector: Selector, caller: SiteId | null): readonly Place[] => {
+  const find = (selector: Selector, caller: NodeId | null): readonly Place[] => {
     const { where, what } = selector
     if (where.kind === 'any') return candidates(what)
     const site = where.kind === 'same' ? caller : where.kind === 'site' ? where.site : undefined
@@ -159,12 +163,12 @@ function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>
     if (site !== undefined) return bySiteOf(what).get(site) ?? []
     return remember(JSON.stringify([where, what]), () => candidates(what).filter((place) => matches(place, where)))
   }
-  const grouped = new Map<string, Map<SiteId, Place[]>>()
-  const bySiteOf = (what: Selector['what']): ReadonlyMap<SiteId, readonly Place[]> => {
+  const grouped = new Map<string, Map<NodeId, Place[]>>()
+  const bySiteOf = (what: Selector['what']): ReadonlyMap<NodeId, readonly Place[]> => {
     const key = JSON.stringify(what)
     let groups = grouped.get(key)
     if (!groups) {
-      groups = Map.groupBy(candidates(what), (place) => place.node as SiteId)
+      groups = Map.groupBy(candidates(what), (place) => place.node)
       grouped.set(key, groups)
     }
     return groups

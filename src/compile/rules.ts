@@ -1,5 +1,8 @@
-/** Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2, 3 and 22). */
-import type { Flow, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
+/**
+ * Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2,
+ * 3 and 22). A region's rules are the same allows as its security groups see them (rule 4).
+ */
+import type { Flow, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
@@ -12,14 +15,17 @@ export interface Policy {
 }
 const nothing: Policy = { rules: [], transits: [] }
 
-export function rules(intent: Intent, resolved: Resolved): (site: SiteId) => Policy {
-  const owners = new Map<SiteId, Map<string, Rule>>()
-  const hubsOf = new Map(intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs]))
+export function rules(intent: Intent, resolved: Resolved): (node: NodeId) => Policy {
+  const owners = new Map<NodeId, Map<string, Rule>>()
+  const hubsOf = new Map<NodeId, readonly SiteId[]>([
+    ...intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs] as const),
+    ...intent.regions.map((region) => [region.id, region.hubs] as const),
+  ])
   const crossing = new Map<SiteId, Map<string, Transit>>()
 
-  const add = (site: SiteId, rule: Rule) => {
-    const own = owners.get(site) ?? new Map<string, Rule>()
-    owners.set(site, own)
+  const add = (node: NodeId, rule: Rule) => {
+    const own = owners.get(node) ?? new Map<string, Rule>()
+    owners.set(node, own)
     own.set(rule.id, rule)
   }
   for (const allow of resolved.allows) {
@@ -30,17 +36,17 @@ export function rules(intent: Intent, resolved: Resolved): (site: SiteId) => Pol
       }
     }
   }
-  const sites = new Set<SiteId>([...owners.keys(), ...crossing.keys()])
+  const nodes = new Set<NodeId>([...owners.keys(), ...crossing.keys()])
   const policies = new Map(
-    [...sites].map((site): [SiteId, Policy] => [
-      site,
+    [...nodes].map((node): [NodeId, Policy] => [
+      node,
       {
-        rules: [...(owners.get(site)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
-        transits: [...(crossing.get(site)?.values() ?? [])].sort((x, y) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b)),
+        rules: [...(owners.get(node)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
+        transits: [...(crossing.get(node as SiteId)?.values() ?? [])].sort((x, y) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b)),
       },
     ]),
   )
-  return (site) => policies.get(site) ?? nothing
+  return (node) => policies.get(node) ?? nothing
 }
 
 interface SegmentPair {
@@ -62,12 +68,12 @@ const portsText = (ports: readonly PortRange[]): string =>
  * The id starts with the allow as written, so that a trace can name its line: `edge/inference -> model-api tcp/8443#out
  * inference>inference`. out: this site opens; in: this site answers; local: both LANs are here.
  */
-function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (site: SiteId, rule: Rule) => void): void {
+function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (node: NodeId, rule: Rule) => void): void {
   const { ports, trafficClass } = allow
   const id = (way: 'out' | 'in' | 'local') => `${allow.text}${portsText(ports)}#${way} ${from.segment}>${to.segment}`
   const flow = (segment: SegmentId, prefixes: readonly Prefix[]): Flow => ({ segment, prefixes })
-  const callers = prefixesBySite(from.places)
-  const targets = prefixesBySite(to.places)
+  const callers = prefixesByNode(from.places)
+  const targets = prefixesByNode(to.places)
   const allCallers = [...callers.values()].flat().sort(comparePrefixes)
   const allTargets = [...targets.values()].flat().sort(comparePrefixes)
   const without = (all: readonly Prefix[], own: readonly Prefix[] | undefined) => (own ? all.filter((prefix) => !own.includes(prefix)) : all)
@@ -86,21 +92,20 @@ function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (site:
   }
 }
 
-function prefixesBySite(places: readonly Place[]): Map<SiteId, readonly Prefix[]> {
-  const found = new Map<SiteId, readonly Prefix[]>()
-  for (const place of places) found.set(place.node as SiteId, place.prefixes)
+function prefixesByNode(places: readonly Place[]): Map<NodeId, readonly Prefix[]> {
+  const found = new Map<NodeId, readonly Prefix[]>()
+  for (const place of places) found.set(place.node, place.prefixes)
   return found
 }
 
-/** Whatever runs between two sites crosses the hubs of either, never an owner of an end: there the stateful rules apply. */
-function transitsOf({ from, to }: SegmentPair, hubsOf: ReadonlyMap<SiteId, readonly SiteId[]>, crossing: Map<SiteId, Map<string, Transit>>): void {
+/** Whatever runs between two nodes crosses the hubs of either, never an owner of an end: there the stateful rules apply. */
+function transitsOf({ from, to }: SegmentPair, hubsOf: ReadonlyMap<NodeId, readonly SiteId[]>, crossing: Map<SiteId, Map<string, Transit>>): void {
   for (const caller of from.places) {
     for (const target of to.places) {
       if (caller.node === target.node) continue
-      const between = new Set([...(hubsOf.get(caller.node as SiteId) ?? []), ...(hubsOf.get(target.node as SiteId) ?? [])])
-      between.delete(caller.node as SiteId)
-      between.delete(target.node as SiteId)
+      const between = new Set<SiteId>([...(hubsOf.get(caller.node) ?? []), ...(hubsOf.get(target.node) ?? [])])
       for (const hub of between) {
+        if (hub === caller.node || hub === target.node) continue
         const transits = crossing.get(hub) ?? new Map<string, Transit>()
         crossing.set(hub, transits)
         for (const x of caller.prefixes) {

@@ -1,4 +1,5 @@
 /** Who the controller is to agents: it can only be said once the network has a name, and then the agents' listener starts. */
+import { siteEnds } from '#src/fabric/ids.ts'
 import type { Listen } from './agents.ts'
 import { startAgents } from './agents.ts'
 import { createEnrolment } from './enrolment.ts'
@@ -45,7 +46,7 @@ export function openIdentity(deps: IdentityDeps): Identity {
     const authority = await loadAuthority(vault, { network: name, now: now() })
     const reports = createReports({ store, signals: relay.signals, now, log })
     const enrolment = createEnrolment({ store, authority, claimed: relay.signals.claimed, quarantined: (site) => quarantined(store, relay, site), now })
-    const listener = await startAgents({ store, authority, enrolment, reports, notifications, now, log }, deps.listen)
+    const listener = await startAgents({ store, authority, vault, enrolment, reports, notifications, now, log }, deps.listen)
     deps.told(listener.port)
     relay.again()
     return {
@@ -85,7 +86,7 @@ export function openIdentity(deps: IdentityDeps): Identity {
 async function quarantined(store: Store, relay: Relay, site: string): Promise<void> {
   await relay.signals.reported(site)
   const head = await generations.head(store.db)
-  const peers = new Set(head?.fabric.tunnels.filter(({ ends }) => ends.some((end) => end.site === site)).flatMap(({ ends }) => ends.map((end) => end.site as string)))
+  const peers = new Set(head?.fabric.tunnels.map(siteEnds).filter((ends) => ends.some((end) => end.site === site)).flatMap((ends) => ends.map((end) => end.site as string)))
   peers.delete(site)
   for (const peer of peers) await relay.signals.facts(peer)
 }

@@ -3,7 +3,8 @@ import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { parseIntent } from '#src/intent/parse.ts'
+import { returnRoutes } from '#src/path/return-routes.ts'
 import { plan } from '#src/plan/plan.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
 
-export const planner = { parseIntent, compile, configure, verify, verifyTransition, plan, compilerVersion } as const
+export const planner = { parseIntent, compile, configure, verify, verifyTransition, plan, returnRoutes, compilerVersion } as const

@@ -3,6 +3,7 @@
  * an entity waits for what moved.
  */
 import type { Fabric, Fact, InterfaceId, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { siteEnds } from '#src/fabric/ids.ts'
 import { parseAddress } from '#src/net/address.ts'
 import type { Report } from '#src/wire/messages.ts'
 import { facts, generations, network, paths, type SiteState, sites, type Store, type Tx } from './store/index.ts'
@@ -14,6 +15,8 @@ export interface ReportsDeps {
   readonly signals: {
     facts(site: string): Promise<void>
     reported(site: string): Promise<void>
+    /** A tunnel to this cloud region came or went. */
+    region(region: string): Promise<void>
   }
   readonly now: () => Date
   readonly log: (error: unknown) => void
@@ -36,6 +39,7 @@ interface Arrived {
 export interface Wakes {
   readonly facts: ReadonlySet<string>
   readonly reported: ReadonlySet<string>
+  readonly regions: ReadonlySet<string>
 }
 
 /** Nobody waits for the paths of a site in these states. */
@@ -57,7 +61,7 @@ export function createReports({ store, signals, now, log, collect = 50 }: Report
       try {
         const wakes = await write(store, fabrics, [...batch.values()].map(({ arrived }) => arrived))
         for (const { stored } of batch.values()) for (const done of stored) done()
-        await Promise.all([...[...wakes.facts].map((site) => signals.facts(site)), ...[...wakes.reported].map((site) => signals.reported(site))]).catch(log)
+        await Promise.all([...[...wakes.facts].map((site) => signals.facts(site)), ...[...wakes.reported].map((site) => signals.reported(site)), ...[...wakes.regions].map((region) => signals.region(region))]).catch(log)
       } catch (error) {
         for (const { lost } of batch.values()) for (const failed of lost) failed(error)
       }
@@ -103,7 +107,7 @@ function fabricCache(): (tx: Tx) => Promise<Fabric | null> {
 async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>, batch: readonly Arrived[]): Promise<Wakes> {
   return store.transaction(async (tx) => {
     const fabric = await fabricOf(tx)
-    const wake = { facts: new Set<string>(), reported: new Set<string>() }
+    const wake = { facts: new Set<string>(), reported: new Set<string>(), regions: new Set<string>() }
     // In one order everywhere, so that two controllers' batches can't wait for each other.
     const sorted = [...batch].sort((a, b) => (a.site < b.site ? -1 : 1))
     for (const { site, report, at } of sorted) {
@@ -111,10 +115,12 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
       if (!before) continue
       // A site with a finding about its paths waits for them as well.
       const waits = !settled.includes(before.state) || before.finding?.code === 'C091'
-      const pathsBefore = waits ? await paths.ofSite(tx, site) : []
+      const clouds = fabric ? cloudTunnels(fabric, site) : noClouds
+      const pathsBefore = waits || clouds.size > 0 ? await paths.ofSite(tx, site) : []
       await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), at })
       const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
+      for (const region of turned(clouds, pathsBefore, report)) wake.regions.add(region)
       if (moved(before, report) || (waits && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)
     }
     await paths.replace(tx, sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })))
@@ -127,12 +133,13 @@ export function factsOf(fabric: Fabric, site: string, report: Report): readonly 
   const own = fabric.sites.find(({ id }) => id === site)
   if (!own) return []
   const interfaces = new Set<string>(own.interfaces.map(({ id }) => id))
-  const tunnels = new Map<string, (typeof fabric.tunnels)[number]>(fabric.tunnels.filter(({ ends }) => ends.some((end) => end.site === site)).map((tunnel) => [tunnel.id, tunnel]))
+  const tunnels = new Map<string, (typeof fabric.tunnels)[number]>(fabric.tunnels.filter((tunnel) => siteEnds(tunnel).some((end) => end.site === site)).map((tunnel) => [tunnel.id, tunnel]))
   const keys = report.keys
     .filter((key) => interfaces.has(key.interface) && key.linkEpoch >= 0 && isPublicKey(key.publicKey))
     .map((key): Fact => ({ kind: 'key', site: site as SiteId, interface: key.interface as InterfaceId, linkEpoch: key.linkEpoch, publicKey: key.publicKey }))
   const endpoints = report.endpoints.flatMap(({ tunnel, address, port }): readonly Fact[] => {
-    const far = tunnels.get(tunnel)?.ends.find((end) => end.site !== site)
+    const known = tunnels.get(tunnel)
+    const far = known && siteEnds(known).find((end) => end.site !== site)
     const parsed = parseAddress(address)
     return far && parsed.ok && port >= 1 && port <= 65_535 ? [{ kind: 'endpoint', tunnel: tunnel as TunnelId, site: far.site, address: parsed.value, port }] : []
   })
@@ -145,13 +152,27 @@ const isPublicKey = (text: string): boolean => /^[A-Za-z0-9+/]{43}=$/.test(text)
 export function touches(fabric: Fabric, fact: Fact): ReadonlySet<string> {
   switch (fact.kind) {
     case 'key':
-      return new Set(fabric.tunnels.filter(({ ends }) => ends.some((end) => end.site === fact.site && end.interface === fact.interface)).flatMap(({ ends }) => ends.map(({ site }) => site)))
+      return new Set(fabric.tunnels.map(siteEnds).filter((ends) => ends.some((end) => end.site === fact.site && end.interface === fact.interface)).flatMap((ends) => ends.map(({ site }) => site)))
     case 'endpoint':
       // Far ends roam: WireGuard follows them by itself, and no configuration names them.
       return new Set()
+    case 'psk':
+    case 'cloud-endpoint':
+      return new Set(fabric.tunnels.filter(({ id }) => id === fact.tunnel).map(({ ends }) => ends[0].site))
     default:
       return fact satisfies never
   }
+}
+
+const noClouds: ReadonlyMap<string, string> = new Map()
+/** The site's tunnels to clouds, each with its region. Generations from before there were regions have none. */
+const cloudTunnels = (fabric: Fabric, site: string): ReadonlyMap<string, string> =>
+  new Map(((fabric as Partial<Fabric>).regions ?? []).flatMap(({ id, connections }) => connections.filter((of) => of.site === site).flatMap(({ members }) => members.map(({ tunnel }) => [tunnel, id] as const))))
+/** Regions of which a tunnel is reported in another state than before. */
+function turned(clouds: ReadonlyMap<string, string>, before: readonly PathRow[], report: Report): readonly string[] {
+  const was = new Map(before.map(({ tunnel, state }) => [tunnel, state]))
+  const is = new Map(report.paths.map(({ tunnel, state }) => [tunnel, state]))
+  return [...clouds].flatMap(([tunnel, region]) => (was.get(tunnel) === is.get(tunnel) ? [] : [region]))
 }
 
 function moved(before: SiteRow, report: Report): boolean {

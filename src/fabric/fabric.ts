@@ -329,6 +329,8 @@ export interface SiteConfig extends Forwarding {
   readonly index: number
   readonly role: Role
   readonly hub: boolean
+  /** About to be serviced: the agent says so in its probes, and its peers rank paths to it last. Absent: no. */
+  readonly draining?: boolean
   readonly loopback: Address
   readonly uplinks: readonly Uplink[]
   readonly classes: readonly TrafficClass[]

@@ -3,7 +3,7 @@
  * driver, lab, exports) computes it here.
  */
 import { type Address, addressFromBits, type Prefix, prefixBits } from '#src/net/address.ts'
-import type { ConnectionId, Endpoint, InterfaceId, NodeId, RegionId, SiteId, Tunnel, TunnelId, UplinkId } from './fabric.ts'
+import type { ConnectionId, Endpoint, InterfaceId, NodeId, RegionId, SiteId, Tunnel, TunnelEnd, TunnelId, UplinkId } from './fabric.ts'
 
 /** By code unit: the same order on every machine, whatever its locale. */
 export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
@@ -22,6 +22,8 @@ export const cloudTunnelId = (site: SiteId, uplink: UplinkId, region: RegionId, 
 export const connectionName = (region: RegionId, connection: ConnectionId): string => `${connection}--${region}`
 /** Which node an end of a tunnel is at. */
 export const nodeOf = (end: Tunnel['ends'][number]): NodeId => ('site' in end ? end.site : end.region)
+/** Its ends at sites: both, or the hub's alone. */
+export const siteEnds = ({ ends: [near, far] }: Pick<Tunnel, 'ends'>): readonly TunnelEnd[] => ('site' in far ? [near, far] : [near])
 
 export const hubInterfaceId = (uplink: UplinkId, remoteSlot: number): InterfaceId => `hub:${uplink}/s${remoteSlot}` as InterfaceId
 export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: UplinkId): InterfaceId =>

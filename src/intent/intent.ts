@@ -5,10 +5,12 @@
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `class/<id>[/field]`, `service/<id>[/at/<i>]`,
  * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
  * `site/<id>/hubs/<i>`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
+ * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
+ * order), `region/<id>/vpc/<vpc id>`,
  * `transport/<id>`, `network/mtu`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
  * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
-import type { ClassId, NetworkId, Role, SegmentId, SiteId, Sla, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, NetworkId, NodeId, RegionId, Role, SegmentId, SiteId, Sla, Survives, UplinkId } from '#src/fabric/fabric.ts'
 import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
@@ -20,6 +22,7 @@ export interface Intent {
   /** Names; two uplinks form a path when their transports are the same or one `reaches` the other. */
   readonly transports: readonly { readonly id: string; readonly reaches: readonly string[] }[]
   readonly sites: readonly IntentSite[]
+  readonly regions: readonly IntentRegion[]
   readonly services: readonly IntentService[]
   readonly classes: readonly IntentClass[]
   readonly allow: readonly IntentAllow[]
@@ -54,13 +57,30 @@ export interface IntentLan {
   readonly prefix: Prefix
   readonly address: AddressWithLength
 }
-/** `[where/]what`. `any`: no where was written. `same`: the caller's own site. `site` is an exact site id. */
+/** A cloud region that hubs join by IPsec. One segment; the rest is refused with "not yet". */
+export interface IntentRegion {
+  readonly id: RegionId
+  readonly provider: 'aws'
+  readonly attach: 'transit-gateway'
+  readonly routing: 'static'
+  /** `eu-west-1`. */
+  readonly location: string
+  /** The cloud's side and the hubs', which all regions share. */
+  readonly asn: number
+  readonly hubAsn: number
+  /** In order of preference. Default: the network's `hubs`. */
+  readonly hubs: readonly SiteId[]
+  readonly segment: SegmentId
+  /** Sorted by id, their prefixes in order. */
+  readonly networks: readonly { readonly id: string; readonly prefixes: readonly Prefix[] }[]
+}
+/** `[where/]what`. `any`: no where was written. `same`: the caller's own node. `site` is an exact id of a site or region. */
 export interface Selector {
   readonly where:
     | { readonly kind: 'any' }
     | { readonly kind: 'same' }
-    | { readonly kind: 'role'; readonly role: Role }
-    | { readonly kind: 'site'; readonly site: SiteId }
+    | { readonly kind: 'role'; readonly role: Role | 'region' }
+    | { readonly kind: 'site'; readonly site: NodeId }
     | { readonly kind: 'label'; readonly label: string }
   readonly what: { readonly kind: 'segment'; readonly segment: SegmentId } | { readonly kind: 'service'; readonly service: string }
   /** As written, canonical. */

@@ -56,6 +56,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
         segments: segmentsOf(names),
         transports,
         sites,
+        regions: [],
         services,
         classes,
         allow,

@@ -1,5 +1,5 @@
 /** Services, allows and expectations: selectors read, canonical, sorted, and each meaning at least one place. */
-import type { ClassId, Origin, SegmentId, SiteId, Survives } from '#src/fabric/fabric.ts'
+import type { ClassId, NodeId, Origin, SegmentId, SiteId, Survives } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
 import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, IntentSite, Selector } from './intent.ts'
@@ -91,7 +91,7 @@ export function readAllows(raw: Raw, names: Names, report: Report): readonly Int
   return inOrder('allow', placed, report)
 }
 
-const order: readonly Survives[] = ['uplink', 'tunnel', 'hub']
+const order = ['uplink', 'tunnel', 'hub'] as const satisfies readonly Survives[]
 
 export function readExpects(raw: Raw, names: Names, report: Report): readonly IntentExpect[] {
   const placed: Placed<IntentExpect>[] = []
@@ -137,7 +137,7 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
 
 /** What selectors select, by site and segment. */
 interface World {
-  readonly sites: ReadonlyMap<SiteId, IntentSite>
+  readonly sites: ReadonlyMap<NodeId, IntentSite>
   readonly services: ReadonlyMap<string, IntentService>
   /** By canonical text: the same selector stands in many lines. */
   readonly asked: Map<string, ReadonlySet<SiteId>>

@@ -1,6 +1,7 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Fabric, Rule, Site, SiteId, Uplink } from '#src/fabric/fabric.ts'
+import type { Fabric, NodeId, Rule, Site, SiteId, Uplink } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
 import { siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
@@ -65,8 +66,8 @@ function changeOf(
   gone: Moved,
   arrived: Moved,
 ): { readonly text: string; readonly class: ChangeClass } {
-  const far = (id: SiteId, fabric: Fabric) => tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: tunnel.ends[end === 0 ? 1 : 0].site }))
-  const stays = ({ far: other }: { readonly far: SiteId }) => !gone.sites.has(other)
+  const far = (id: SiteId, fabric: Fabric) => tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
+  const stays = ({ far: other }: { readonly far: NodeId }) => !gone.sites.has(other as SiteId)
   const known = (...prefixes: readonly Prefix[]) => !prefixes.some((one) => gone.prefixes.has(one))
   const deltas = [
     delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),

@@ -351,11 +351,11 @@ function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<
     )
   const mine = (prefixes: readonly Prefix[]): readonly Prefix[] =>
     prefixes.flatMap((prefix) => place.prefixes.flatMap((own) => (contains(prefix, own) ? [own] : contains(own, prefix) ? [prefix] : [])))
-  for (const lan of node.site.lans) {
+  for (const lan of node.of.lans) {
     for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort]))
       for (const packets of wanted(inside)) yield { packets, rule: null }
   }
-  for (const rule of node.site.rules) {
+  for (const rule of node.of.rules) {
     const sources = mine(rule.from.prefixes)
     if (sources.length === 0) continue
     for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports)) for (const packets of wanted(allowed)) yield { packets, rule }

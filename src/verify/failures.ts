@@ -1,5 +1,6 @@
 /** Every single thing that can break, and what goes down with it. */
 import type { Fabric, Failure, NodeId, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import { connectionName, siteEnds } from '#src/fabric/ids.ts'
 import type { Down } from './forward.ts'
 
 export interface Break {
@@ -15,7 +16,7 @@ export interface Breaks {
   readonly of: (tunnel: TunnelId) => readonly Break[]
 }
 
-/** Each uplink, tunnel and hub, alone. */
+/** Each uplink, tunnel, hub and connection to a cloud, alone. An uplink takes its connections with it. */
 export function breaksOf(fabric: Fabric): Breaks {
   const byEnd = new Map<string, Set<TunnelId>>()
   const add = (key: string, tunnel: TunnelId): void => {
@@ -24,7 +25,7 @@ export function breaksOf(fabric: Fabric): Breaks {
     else byEnd.set(key, new Set([tunnel]))
   }
   for (const tunnel of fabric.tunnels) {
-    for (const end of tunnel.ends) {
+    for (const end of siteEnds(tunnel)) {
       add(`${end.site}/${end.uplink}`, tunnel.id)
       add(end.site, tunnel.id)
     }
@@ -47,6 +48,16 @@ export function breaksOf(fabric: Fabric): Breaks {
     ...fabric.sites
       .filter((site) => site.hub)
       .map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
+    ...fabric.regions.flatMap((region) =>
+      region.connections.map(
+        ({ id, members }): Break => ({
+          failure: { kind: 'connection', region: region.id, connection: id },
+          kind: 'connection',
+          tunnels: new Set(members.map((member) => member.tunnel)),
+          dead: null,
+        }),
+      ),
+    ),
   ]
   const index = new Map<TunnelId, Break[]>()
   for (const one of all) {
@@ -70,11 +81,17 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
         tunnels.add(failure.tunnel)
         break
       case 'uplink':
-        for (const { id, ends } of fabric.tunnels) if (ends.some((end) => end.site === failure.site && end.uplink === failure.uplink)) tunnels.add(id)
+        for (const tunnel of fabric.tunnels)
+          if (siteEnds(tunnel).some((end) => end.site === failure.site && end.uplink === failure.uplink)) tunnels.add(tunnel.id)
         break
       case 'hub':
         dead.add(failure.site)
-        for (const { id, ends } of fabric.tunnels) if (ends.some((end) => end.site === failure.site)) tunnels.add(id)
+        for (const tunnel of fabric.tunnels) if (siteEnds(tunnel).some((end) => end.site === failure.site)) tunnels.add(tunnel.id)
+        break
+      case 'connection':
+        for (const region of fabric.regions)
+          for (const { id, members } of region.connections)
+            if (region.id === failure.region && id === failure.connection) for (const member of members) tunnels.add(member.tunnel)
         break
       default:
         throw new TypeError(`no such failure: ${failure satisfies never}`)
@@ -83,7 +100,7 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
   return { down: (tunnel) => tunnels.has(tunnel), dead }
 }
 
-/** `frankfurt`, `berlin.fiber`, `berlin.fiber--frankfurt.isp-a`: the names that `trace --without` and `lab break` take. */
+/** `frankfurt`, `berlin.fiber`, `berlin.fiber--frankfurt.isp-a`, `frankfurt.isp-a--aws-eu-west-1`: the names that `trace --without` and `lab break` take. */
 export function nameOf(failure: Failure): string {
   switch (failure.kind) {
     case 'tunnel':
@@ -92,6 +109,8 @@ export function nameOf(failure: Failure): string {
       return `${failure.site}.${failure.uplink}`
     case 'hub':
       return failure.site
+    case 'connection':
+      return connectionName(failure.region, failure.connection)
     default:
       throw new TypeError(`no such failure: ${failure satisfies never}`)
   }

@@ -7,6 +7,7 @@
  * stateful allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
 import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
 import { type Packet, type Packets, packetsOfOne } from './packets.ts'
 
@@ -84,14 +85,15 @@ export function decide(
   return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
 }
 
-/** A hub's peer for an edge accepts that edge's own LANs only; single-peer tunnels accept all. */
+/** A hub's peer for an edge accepts that edge's own LANs only, a tunnel from a cloud the region's prefixes; others accept all. */
 function sourceGuard(model: Model, node: Node, arrival: Extract<Arrival, { kind: 'tunnel' }>): Node | undefined {
   const { tunnel } = arrival
-  return tunnel.role === 'spoke' && tunnel.ends[1].site === node.id ? model.node(arrival.from) : undefined
+  const guarded = tunnel.kind === 'ipsec' ? tunnel.ends[0].site === node.id : tunnel.role === 'spoke' && tunnel.ends[1].site === node.id
+  return guarded ? model.node(arrival.from) : undefined
 }
 /** Sending over a hub's multi-peer interface, the destination picks the peer: it must be behind that edge. */
 function destinationGuard(model: Model, node: Node, tunnel: Tunnel): Node | undefined {
-  return tunnel.role === 'spoke' && tunnel.ends[1].site === node.id ? model.node(tunnel.ends[0].site) : undefined
+  return tunnel.kind === 'wireguard' && tunnel.role === 'spoke' && tunnel.ends[1].site === node.id ? model.node(tunnel.ends[0].site) : undefined
 }
 
 export type Next = { readonly kind: 'to'; readonly node: Node; readonly arrival: Arrival } | { readonly kind: 'drop'; readonly why: Drop }
@@ -109,7 +111,7 @@ export function follow(model: Model, node: Node, hop: Hop, packets: Packets): An
   return one({ kind: 'to', node: next, arrival: { kind: 'tunnel', tunnel, from: node.id } })
 }
 const joins = ({ ends }: Tunnel, a: NodeId, b: NodeId): boolean =>
-  (ends[0].site === a && ends[1].site === b) || (ends[0].site === b && ends[1].site === a)
+  (nodeOf(ends[0]) === a && nodeOf(ends[1]) === b) || (nodeOf(ends[0]) === b && nodeOf(ends[1]) === a)
 
 // ── Sets: a graph of everything that can happen, then asked under each failure ──
 
@@ -385,7 +387,7 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
 
 /** The node whose LAN holds the source of all of `packets`. */
 export const ownerOf = (model: Model, packets: Packets): NodeId | undefined =>
-  model.fabric.sites.find((site) => ask(lookup(model.node(site.id)!.lans, packets, 'source')) !== undefined)?.id
+  [...model.fabric.sites, ...model.fabric.regions].find(({ id }) => ask(lookup(model.node(id)!.lans, packets, 'source')) !== undefined)?.id
 
 /** A single packet is never split. */
 function ask<T>(answer: Answer<T>): T {

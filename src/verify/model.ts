@@ -1,5 +1,5 @@
 /** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
-import type { ClassId, Fabric, Group, Lan, NodeId, Route, Rule, Site, Transit, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Forwarding, Group, Lan, NodeId, Region, Route, Rule, Site, Transit, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
 
@@ -15,7 +15,8 @@ export type Table<T> = ByFamily<readonly Entry<readonly Clause<T>[]>[]>
 
 export interface Node {
   readonly id: NodeId
-  readonly site: Site
+  /** As it stands in the Fabric. */
+  readonly of: Forwarding & { readonly kind: (Site | Region)['kind'] }
   readonly lans: ByFamily<readonly Entry<Lan>[]>
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
@@ -31,7 +32,7 @@ export interface Model {
 
 /** Nodes are indexed when they are first asked for: a trace through three sites of ten thousand reads three. */
 export function modelOf(fabric: Fabric): Model {
-  const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
+  const all = new Map<NodeId, Site | Region>([...fabric.sites, ...fabric.regions].map((node) => [node.id, node]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nodes = new Map<NodeId, Node>()
   return {
@@ -39,23 +40,23 @@ export function modelOf(fabric: Fabric): Model {
     tunnel: (id) => tunnels.get(id),
     node: (id) => {
       const known = nodes.get(id)
-      const site = sites.get(id)
-      if (known || !site) return known
-      const made = nodeOf(site)
+      const of = all.get(id)
+      if (known || !of) return known
+      const made = nodeOf(of)
       nodes.set(id, made)
       return made
     },
   }
 }
 
-function nodeOf(site: Site): Node {
-  const groups = new Map(site.groups.map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
-  const ruleEntries = site.rules.flatMap((rule) => {
+function nodeOf(of: Site | Region): Node {
+  const groups = new Map(of.groups.map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
+  const ruleEntries = of.rules.flatMap((rule) => {
     const applications = rule.ports.map(applicationOf)
     const clauses = perFamily((family) => ({ destinations: spansOf(rule.to.prefixes, family), applications, value: rule }))
     return rule.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
   })
-  const transitEntries = site.transits.flatMap((transit) => {
+  const transitEntries = of.transits.flatMap((transit) => {
     const one = (from: Prefix, to: Prefix) => ({
       prefix: from,
       value: { destinations: spansOf([to], familyOf(from)), applications: [everything], value: transit },
@@ -63,10 +64,10 @@ function nodeOf(site: Site): Node {
     return [one(transit.a, transit.b), one(transit.b, transit.a)]
   })
   return {
-    id: site.id,
-    site,
-    lans: perFamily((family) => longest(entries(site.lans, (lan) => lan.prefix, family))),
-    routes: perFamily((family) => longest(entries(site.routes, (route) => route.to, family))),
+    id: of.id,
+    of,
+    lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
+    routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
     rules: perFamily((family) => tableOf(ruleEntries, family)),
     transits: perFamily((family) => tableOf(transitEntries, family)),
     group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),

@@ -2,7 +2,8 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { Fabric, Finding, Group, NodeId, Site, SiteId } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, Group, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -24,24 +25,25 @@ const error = (code: string, at: readonly string[], says: string, instead: strin
   instead,
   witness,
 })
+const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
 const compilerFault = 'this is a fault of the compiler: report it with `causeway bundle`'
 
 /** Every overlay address has one owner. */
 function owners(fabric: Fabric): Structure {
-  const lans = fabric.sites
-    .flatMap((site) => site.lans.map((lan) => ({ site: site.id, lan })))
+  const lans = nodesOf(fabric)
+    .flatMap((node) => node.lans.map((lan) => ({ node: node.id, kind: node.kind, lan })))
     .sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
   const findings: Finding[] = []
   // Prefixes nest or are disjoint, and the wider comes first: the last wide one is the only one to compare with.
   let outer: (typeof lans)[number] | undefined
   for (const one of lans) {
     if (outer && overlaps(outer.lan.prefix, one.lan.prefix)) {
-      const both = `${outer.lan.prefix} of ${outer.site}/${outer.lan.segment}`
+      const both = `${outer.lan.prefix} of ${outer.node}/${outer.lan.segment}`
       findings.push(
         error(
           'V024',
-          [`site/${one.site}`, `site/${outer.site}`],
-          `${one.lan.prefix} of ${one.site}/${one.lan.segment} overlaps ${both}`,
+          [`${one.kind}/${one.node}`, `${outer.kind}/${outer.node}`],
+          `${one.lan.prefix} of ${one.node}/${one.lan.segment} overlaps ${both}`,
           'renumber one of them',
         ),
       )
@@ -56,22 +58,23 @@ function hops(fabric: Fabric): Structure {
   const carried = new Map(fabric.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels))]))
   const findings: Finding[] = []
   let checks = fabric.tunnels.length
-  for (const { id, ends } of fabric.tunnels) {
-    for (const end of ends)
+  for (const tunnel of fabric.tunnels) {
+    const { id } = tunnel
+    for (const end of siteEnds(tunnel))
       if (!carried.get(end.site)?.has(id))
         findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
   }
-  for (const site of fabric.sites) {
-    for (const group of site.groups) {
+  for (const node of nodesOf(fabric)) {
+    for (const group of node.groups) {
       for (const hop of group.via) {
         checks++
-        const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map((end) => end.site) ?? []
-        if (!ends.includes(site.id) || !ends.includes(hop.next) || hop.next === site.id) {
+        const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map(nodeOf) ?? []
+        if (!ends.includes(node.id) || !ends.includes(hop.next) || hop.next === node.id) {
           findings.push(
             error(
               'V027',
-              [`site/${site.id}`],
-              `${site.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
+              [`${node.kind}/${node.id}`],
+              `${node.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
               compilerFault,
             ),
           )
@@ -84,20 +87,22 @@ function hops(fabric: Fabric): Structure {
 
 /** Every route leads to the owner, and every class has a group for it, with at least one hop. */
 function routes(fabric: Fabric): Structure {
-  const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
+  const nodes = new Map<NodeId, Site | Region>(nodesOf(fabric).map((node) => [node.id, node]))
   const findings: Finding[] = []
   let checks = 0
-  for (const site of fabric.sites) {
+  for (const site of nodes.values()) {
+    const at = `${site.kind}/${site.id}`
     const groups = new Map(
       site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [`${group.remote} ${group.trafficClass}`, group]),
     )
     for (const route of site.routes) {
       checks++
-      if (!sites.get(route.remote)?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
+      const owner = nodes.get(route.remote)
+      if (!owner?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
         findings.push(
           error(
             'V021',
-            [`site/${site.id}`, `site/${route.remote}`],
+            [at, `${owner?.kind ?? 'site'}/${route.remote}`],
             `${site.id} routes ${route.to} to ${route.remote}, which does not own it`,
             compilerFault,
           ),
@@ -110,7 +115,7 @@ function routes(fabric: Fabric): Structure {
         const group = groups.get(`${remote} ${id}`)
         if (!group)
           findings.push(
-            error('V022', [`site/${site.id}`, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault),
+            error('V022', [at, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault),
           )
       }
     }
@@ -124,7 +129,7 @@ function routes(fabric: Fabric): Structure {
   return { findings, checks }
 }
 
-function empty(fabric: Fabric, at: SiteId, groups: readonly Group[]): Finding {
+function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Finding {
   const { trafficClass } = groups[0]!
   const remotes = groups.map((group) => group.remote).sort()
   const forbidden = groups.flatMap((group) => neverUsed(fabric, at, group))
@@ -143,7 +148,7 @@ function empty(fabric: Fabric, at: SiteId, groups: readonly Group[]): Finding {
 function loops(fabric: Fabric): Structure {
   const roles = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.role]))
   const byRemote = new Map<string, Map<string, Group>>()
-  for (const site of fabric.sites) {
+  for (const site of nodesOf(fabric)) {
     for (const group of site.groups) {
       const key = `${group.remote} ${group.trafficClass}`
       const nodes = byRemote.get(key) ?? new Map<string, Group>()
@@ -188,7 +193,7 @@ function loops(fabric: Fabric): Structure {
 
 /** No two peers of an interface claim one prefix: WireGuard would silently give it to the last. */
 function peers(fabric: Fabric): Structure {
-  const sites = new Map(fabric.sites.map((site) => [site.id, site]))
+  const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const findings: Finding[] = []
   let checks = 0
@@ -197,7 +202,7 @@ function peers(fabric: Fabric): Structure {
       if (one.kind !== 'hub') continue
       const claims = one.tunnels
         .flatMap((tunnel) => {
-          const far = tunnels.get(tunnel)?.ends.find((end) => end.site !== site.id)?.site
+          const far = tunnels.get(tunnel)?.ends.map(nodeOf).find((node) => node !== site.id)
           return (far === undefined ? [] : (sites.get(far)?.lans ?? [])).map((lan) => ({ tunnel, prefix: lan.prefix }))
         })
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix))

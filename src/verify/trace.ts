@@ -202,7 +202,7 @@ function openedPort(model: Model, source: Place, target: Place): PortRange {
         rule.to.prefixes.some((to) => target.prefixes.some((own) => contains(to, own))) &&
         packets.family > 0,
     )
-  return model.node(source.node)?.site.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
+  return model.node(source.node)?.of.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
 }
 
 const expectedBy = (fabric: Fabric, source: Place, target: Place): readonly string[] => {

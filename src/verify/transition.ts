@@ -1,5 +1,6 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
 import type { Expect, Fabric, Place, Site, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { siteEnds } from '#src/fabric/ids.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
 import { breaksOf } from './failures.ts'
@@ -74,10 +75,11 @@ export function hubsFirst(before: Fabric, after: Fabric): Fabric {
   const has = new Map(all.map((site) => [site.id, new Set<TunnelId>(site.interfaces.flatMap((one) => one.tunnels))]))
   const tunnels = new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel]))
   const expects: readonly Expect[] = []
+  // A cloud is changed with the hubs: who has not yet heard of a tunnel to it does not use it.
   return {
     ...after,
     sites: all,
     expects,
-    tunnels: [...tunnels.values()].filter((tunnel) => tunnel.ends.every((end) => has.get(end.site)?.has(tunnel.id))),
+    tunnels: [...tunnels.values()].filter((tunnel) => siteEnds(tunnel).every((end) => has.get(end.site)?.has(tunnel.id))),
   }
 }

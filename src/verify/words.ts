@@ -1,5 +1,6 @@
 /** How a witness names things: the words of the YAML and the CLI. */
 import type { ClassId, Fabric, Group, Hop, NodeId, Place, Tunnel } from '#src/fabric/fabric.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
 import type { Drop, Stop, Vertex } from './forward.ts'
 import type { Model } from './model.ts'
 
@@ -12,15 +13,17 @@ export function halves(text: string): { readonly from: string; readonly to: stri
   return { from: from.trim(), to: to.trim() }
 }
 
-/** `berlin ─fiber→ isp-a.frankfurt`: each hop by the uplinks that it uses. */
+/** What a line is called at one end: its uplink; a cloud has no uplinks of ours, the connection is named by the other end. */
+const lineAt = (end: Tunnel['ends'][number]): string => ('site' in end ? end.uplink : 'ipsec')
+/** `berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1`: each hop by the uplinks that it uses. */
 export function pathText(model: Model, from: NodeId, path: readonly Hop[]): string {
   let text: string = from
   let at = from
   for (const hop of path) {
     const tunnel = model.tunnel(hop.tunnel)
-    const near = tunnel?.ends.find((end) => end.site === at)
-    const far = tunnel?.ends.find((end) => end.site !== at)
-    text += near && far ? ` ─${near.uplink}/${far.uplink}→ ${hop.next}` : ` ─${hop.tunnel}→ ${hop.next}`
+    const near = tunnel?.ends.find((end) => nodeOf(end) === at)
+    const far = tunnel?.ends.find((end) => nodeOf(end) !== at)
+    text += near && far ? ` ─${lineAt(near)}/${lineAt(far)}→ ${hop.next}` : ` ─${hop.tunnel}→ ${hop.next}`
     at = hop.next
   }
   return text
@@ -31,12 +34,12 @@ export function neverUsed(fabric: Fabric, at: NodeId, group: Group): readonly Tu
   const nexts = new Set<NodeId>([...group.via.map((hop) => hop.next), group.remote])
   const used = new Set(group.via.map((hop) => hop.tunnel))
   return fabric.tunnels.filter(
-    ({ id, ends }) => !used.has(id) && ends.some((end) => end.site === at) && ends.some((end) => end.site !== at && nexts.has(end.site)),
+    ({ id, ends }) => !used.has(id) && ends.some((end) => nodeOf(end) === at) && ends.some((end) => nodeOf(end) !== at && nexts.has(nodeOf(end))),
   )
 }
 /** `lte`, or `lte and sat`: the near uplinks of these tunnels. */
 export function uplinksText(tunnels: readonly Tunnel[], at: NodeId): string {
-  const names = [...new Set(tunnels.flatMap((tunnel) => tunnel.ends.filter((end) => end.site === at).map((end) => String(end.uplink))))].sort()
+  const names = [...new Set(tunnels.flatMap((tunnel) => tunnel.ends.filter((end) => nodeOf(end) === at).map(lineAt)))].sort()
   return names.length < 2 ? (names[0] ?? 'nothing') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 

@@ -15,6 +15,7 @@ const driver = createLinuxDriver({ stateDir: process.argv[2]!, follow: process.a
 const runner = createRunner()
 const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({
   privateKey: ({ interface: name, linkEpoch }) => Promise.resolve(privateKeys[`${name} ${linkEpoch}`]!),
+  secret: () => Promise.reject(new Error('no IPsec here')),
 })
 
 const methods = {

@@ -65,7 +65,7 @@ export function provisioningActivities({ store, model }: Deps) {
       const assigned = row.assigned === null ? undefined : await bundles.get(db, site, row.assigned)
       const keys = new Set((await facts.all(db)).flatMap((fact) => (fact.kind === 'key' && fact.site === site ? [`${fact.interface}/${fact.linkEpoch}`] : [])))
       const peers = (end: 0 | 1) =>
-        [...new Set(fabric.tunnels.flatMap(({ ends }) => (ends[end].site === site ? [ends[end === 0 ? 1 : 0].site as string] : [])))]
+        [...new Set(fabric.tunnels.flatMap((tunnel) => (tunnel.kind === 'wireguard' && tunnel.ends[end].site === site ? [tunnel.ends[end === 0 ? 1 : 0].site as string] : [])))]
           .filter((peer) => {
             const other = rows.get(peer)
             return other !== undefined && other.assigned !== null && isEnrolled(other.state as SiteState)
@@ -118,7 +118,7 @@ const failed = (row: SiteRow, triple: Triple): boolean => (row.commit?.state ===
 /** Facts of sites whose device we (still) trust: one that is leaving or in quarantine is no peer. */
 async function believed(db: Db): Promise<readonly Fact[]> {
   const enrolled = new Set((await sites.list(db)).filter((row) => isEnrolled(row.state as SiteState)).map((row) => row.id))
-  return (await facts.all(db)).filter((fact) => enrolled.has(fact.site))
+  return (await facts.all(db)).filter((fact) => !('site' in fact) || enrolled.has(fact.site))
 }
 
 async function fabricOf(db: Db, row: SiteRow | undefined): Promise<Fabric | null> {

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { siteEnds } from '#src/fabric/ids.ts'
 import { suggest } from '#src/intent/suggest.ts'
 import { generations, paths, sites } from '../store/index.ts'
 import { type ApiDeps, json, missing, need, problems, resource, security, Time, time } from './context.ts'
@@ -14,7 +15,7 @@ const End = z.object({
   loss: z.number().nullable(),
   classes: z.array(z.string()),
 })
-const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh']), ends: z.array(End) }).openapi('Path')
+const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh', 'cloud']), ends: z.array(End) }).openapi('Path')
 
 const route = createRoute({
   method: 'get',
@@ -42,13 +43,13 @@ export const pathsApi = (deps: ApiDeps) =>
     }
     const online = new Set(rows.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
     const known = new Map(reported.map((row) => [`${row.tunnel} ${row.site}`, row]))
-    const tunnels = (head?.fabric.tunnels ?? []).filter(({ ends }) => wanted === undefined || ends.some(({ site }) => site === wanted))
+    const tunnels = (head?.fabric.tunnels ?? []).filter(({ ends }) => wanted === undefined || siteEnds({ ends }).some((end) => end.site === wanted))
     return c.json(
       {
         paths: tunnels.map(({ id, role, ends }) => ({
           tunnel: id,
           role,
-          ends: ends.map(({ site, uplink }) => {
+          ends: siteEnds({ ends }).map(({ site, uplink }) => {
             const row = known.get(`${id} ${site}`)
             return {
               site,

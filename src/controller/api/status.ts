@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import { siteEnds } from '#src/fabric/ids.ts'
 import { generations, network, operations, paths, sites } from '../store/index.ts'
 import { type ApiDeps, etag, json, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
 
@@ -40,7 +41,7 @@ export const statusApi = (deps: ApiDeps) =>
     const online = new Set(present.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
     const tunnels = head?.fabric.tunnels ?? []
     // A tunnel is up when both ends say so and can still say it.
-    const up = tunnels.filter(({ id, ends }) => ends.every(({ site }) => online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED'))))
+    const up = tunnels.filter(({ id, ends }) => siteEnds({ ends }).every(({ site }) => online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED'))))
     const wrong = [
       ...present.flatMap((row) => {
         if (row.state === 'QUARANTINED') return [{ subject: `site/${row.id}`, says: row.finding?.says ?? 'quarantined', since: row.state_since, next: `causeway site status ${row.id}` }]
@@ -54,7 +55,7 @@ export const statusApi = (deps: ApiDeps) =>
     ]
     const active = new Set(present.filter(({ state }) => state === 'ACTIVE').map(({ id }) => id))
     // A tunnel counts once both its sites carry traffic: before that it is work under way, not damage.
-    const due = tunnels.filter(({ ends }) => ends.every(({ site }) => active.has(site)))
+    const due = tunnels.filter(({ ends }) => siteEnds({ ends }).every(({ site }) => active.has(site)))
     const whole = active.size === present.length && open.length === 0
     const sound = wrong.length === 0 && due.every((tunnel) => up.includes(tunnel))
     return c.json(

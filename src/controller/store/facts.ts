@@ -2,7 +2,26 @@
 import type { Fact } from '#src/fabric/fabric.ts'
 import { type Db, json, type Tx } from './database.ts'
 
-export const ownerOf = (fact: Fact): string => (fact.kind === 'key' ? `${fact.site}/${fact.interface}/${fact.linkEpoch}` : `${fact.tunnel}/${fact.site}`)
+export function ownerOf(fact: Fact): string {
+  switch (fact.kind) {
+    case 'key':
+      return `${fact.site}/${fact.interface}/${fact.linkEpoch}`
+    case 'endpoint':
+      return `${fact.tunnel}/${fact.site}`
+    case 'psk':
+      return `${fact.tunnel}/${fact.linkEpoch}`
+    case 'cloud-endpoint':
+      return fact.tunnel
+    default:
+      return fact satisfies never
+  }
+}
+/** The node that the fact is about and ends with: of tunnels to a cloud, the region (`frankfurt.isp-a--aws-eu-west-1.0`). */
+export function nodeOf(fact: Fact): string {
+  if ('site' in fact) return fact.site
+  const far = fact.tunnel.slice(fact.tunnel.indexOf('--') + 2)
+  return far.slice(0, far.lastIndexOf('.'))
+}
 
 export async function all(db: Db): Promise<readonly Fact[]> {
   const rows = await db.selectFrom('facts').select('fact').orderBy('kind').orderBy('owner').execute()
@@ -12,7 +31,7 @@ export async function all(db: Db): Promise<readonly Fact[]> {
 export async function put(tx: Tx, facts: readonly Fact[]): Promise<readonly Fact[]> {
   const byOwner = new Map(facts.map((fact) => [`${fact.kind} ${ownerOf(fact)}`, fact]))
   if (byOwner.size === 0) return []
-  const rows = [...byOwner.values()].map((fact) => ({ kind: fact.kind, owner: ownerOf(fact), site: fact.site, fact: json(fact) }))
+  const rows = [...byOwner.values()].map((fact) => ({ kind: fact.kind, owner: ownerOf(fact), site: nodeOf(fact), fact: json(fact) }))
   const changed = await tx
     .insertInto('facts')
     .values(rows)
@@ -26,6 +45,7 @@ export async function put(tx: Tx, facts: readonly Fact[]): Promise<readonly Fact
     .execute()
   return changed.flatMap(({ kind, owner }) => byOwner.get(`${kind} ${owner}`) ?? [])
 }
+/** Of a site or region that is gone. */
 export const forget = async (tx: Db, site: string): Promise<void> => {
   await tx.deleteFrom('facts').where('site', '=', site).execute()
 }

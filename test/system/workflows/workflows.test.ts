@@ -185,7 +185,7 @@ test('a decommissioned site is let go by its peers first, wiped last, and is gon
   expect(ended).toMatchObject({ state: 'succeeded', result: { wiped: true, kept: [] } })
   expect(await row('oslo')).toMatchObject({ state: 'RETIRED', device: null, assigned: null })
   expect(gateway('frankfurt').running()?.config.tunnels.filter(({ remote }) => remote === 'oslo')).toEqual([])
-  expect((await facts.all(world.store.db)).filter(({ site }) => site === 'oslo')).toEqual([])
+  expect((await facts.all(world.store.db)).filter((fact) => 'site' in fact && fact.site === 'oslo')).toEqual([])
   const certified = await world.store.db.selectFrom('certificates').select('revoked_at').where('site', '=', 'oslo').execute()
   expect(certified.every(({ revoked_at }) => revoked_at !== null)).toBe(true)
   await expect(world.decommission('oslo')).rejects.toMatchObject({ code: 'C032' })

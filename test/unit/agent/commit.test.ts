@@ -17,7 +17,8 @@ const configs = new Map([
   [1, other],
 ])
 const interfaces = ['eth0', 'wwan0', 'eth1'].map((name, i) => ({ ...interfaceNamed(name, `100.64.${i}.2/24`) }))
-const idleProber: Prober = { choicesFor: () => [], load() {}, hold() {}, unload() {}, paths: () => [], isUp: () => false, close() {} }
+const idleProber: Prober = { choicesFor: () => [], load() {}, hold() {}, unload() {}, paths: () => [], isUp: () => false,
+  findings: () => [], close() {} }
 
 /** Time passes only when somebody waits. */
 function clockOf(): Clock {
@@ -34,7 +35,7 @@ function box(disk: Disk, change: Partial<CommitDeps> & { permits?: readonly Perm
   const deps: CommitDeps = {
     disk,
     driver: device,
-    keys: { privateKey: async () => '' },
+    keys: { privateKey: async () => '', secret: () => Promise.reject(new Error('no IPsec here')) },
     prober: idleProber,
     clock,
     arm(nonce) {
@@ -173,7 +174,7 @@ describe('a power cut', () => {
     const device = fakeDevice(interfaces)
     const bundle = confirmed === null ? null : await after.bundle(confirmed)
     await restore(
-      { driver: device, prober: idleProber, keys: { privateKey: async () => '' } },
+      { driver: device, prober: idleProber, keys: { privateKey: async () => '', secret: () => Promise.reject(new Error('no IPsec here')) } },
       confirmed === null ? null : { triple: confirmed, config: configs.get(Number(bundle?.payload))! },
     )
     return {

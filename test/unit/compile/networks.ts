@@ -140,6 +140,7 @@ export function network(more: Partial<Intent> = {}): Intent {
     segments: ['cameras', 'inference', 'training'].map(segmentId),
     transports: [{ id: 'internet', reaches: [] }],
     sites: [berlin, dublin, frankfurt, madrid, oslo],
+    regions: [],
     services: [
       { id: 'camera-rtp', at: [selector('inference')], ports: ports('udp/5004-5010'), trafficClass: classId('realtime') },
       { id: 'model-api', at: [selector('core/inference')], ports: ports('tcp/8443'), trafficClass: classId('business') },

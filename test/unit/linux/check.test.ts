@@ -57,11 +57,15 @@ describe('a config fits a box', () => {
     expect(says({ ...berlin, classes: [...berlin.classes, { ...berlin.classes[1]!, id: 'gold' as never, index: 100 }] }, boxes.berlin)).toEqual([
       'D010 class/gold: class gold has number 100, and a gateway has room for 0 to 99; use fewer classes',
     ])
-    const hub = frankfurt.tunnels.find((one) => one.role === 'spoke')!
+    const hub = frankfurt.tunnels.filter((one) => one.role !== 'cloud').find((one) => one.role === 'spoke')!
     const twin = { ...hub, id: 'oslo.fiber--frankfurt.isp-a' as never, peer: { ...hub.peer, publicKey: 'x', allowedIps: [prefix('10.1.0.0/16')] } }
     expect(says({ ...frankfurt, tunnels: [...frankfurt.tunnels, twin] }, boxes.frankfurt)[0]).toMatch(
       /^D011 .*: 10\.1\.10\.0\/24 would be behind two peers of cwh0s0p0: oslo\.fiber--frankfurt\.isp-a and berlin\.fiber--frankfurt\.isp-a/,
     )
+    const cloud = { ...frankfurt.interfaces[0]!, id: 'cloud:isp-a/aws.0' as never, kind: 'cloud' as const, device: 'cwi3u0m0p0', listenPort: 52_100 }
+    expect(says({ ...frankfurt, interfaces: [...frankfurt.interfaces, cloud] }, boxes.frankfurt)).toEqual([
+      'D013 cloud:isp-a/aws.0: this version makes no IPsec tunnels, and the configuration has one to a cloud; take the region out of the network, or upgrade the gateway',
+    ])
   })
 })
 

@@ -161,7 +161,10 @@ function keyPair(
   }
   return pair
 }
-export const keysOf = (site: Name): KeyStore => ({ privateKey: (of) => Promise.resolve(keyPair(site, of).privateKey) })
+export const keysOf = (site: Name): KeyStore => ({
+  privateKey: (of) => Promise.resolve(keyPair(site, of).privateKey),
+  secret: () => Promise.reject(new Error('no IPsec here')),
+})
 export const publicKeyFor = (site: Name, of: { readonly interface: InterfaceId; readonly linkEpoch: number }): string => keyPair(site, of).publicKey
 
 function interfaceFor(link: Link, own: End, far: End): Omit<Interface, 'tunnels'> {
@@ -232,6 +235,7 @@ export function configOf(
         id: idOf(link),
         index: link.index,
         role: link.role,
+        probe: 'stamp',
         metered: uplinkOf(link.ends[0].site, link.ends[0].uplink).metered,
         interface: interfaceFor(link, own, far).id,
         linkEpoch,
@@ -243,6 +247,7 @@ export function configOf(
         inside: insideOf(ula, link.index, end, linkEpoch),
         farInside,
         peer: {
+          kind: 'wireguard',
           publicKey: keyPair(far.site, { interface: farInterface.id, linkEpoch }).publicKey,
           endpoint:
             farUplink.endpoint.kind === 'fixed' ? { address: farUplink.endpoint.public, port: listenPort(farInterface.port, linkEpoch) } : 'roams',

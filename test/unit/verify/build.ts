@@ -16,9 +16,9 @@ import type {
   SiteId,
   Survives,
   Transit,
-  Tunnel,
   TunnelId,
   UplinkId,
+  WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, nth, prefix, type Prefix } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
@@ -61,7 +61,7 @@ export interface Sketch {
 export function build(sketch: Sketch): Fabric {
   const classes = sketch.classes ?? ['default']
   const hubs = sketch.sites.filter((one) => one.hub).map((one) => one.id)
-  const tunnels: Tunnel[] = []
+  const tunnels: WireguardTunnel[] = []
   const join = (role: 'spoke' | 'mesh', a: SiteSketch, b: SiteSketch): void => {
     for (const near of a.uplinks) {
       for (const far of b.uplinks) {
@@ -213,6 +213,7 @@ export function build(sketch: Sketch): Fabric {
   return {
     network: { id: 'test' as NetworkId, ula: prefix('fd00::/48'), mtu: 1360, mss: { v4: 1320, v6: 1300 }, pool: [prefix('10.0.0.0/8')] },
     sites: made,
+    regions: [],
     tunnels,
     segments: [...new Set(sketch.sites.flatMap((one) => Object.keys(one.lans)))].sort().map((id, index) => ({ id: segment(id), index })),
     classes: classes.map((id, index) => ({

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Fabric, Group, Hop, Rule, Site, Survives } from '#src/fabric/fabric.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
 import { prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
 import { build, change, ports, type Sketch, trafficClass } from './build.ts'
@@ -66,12 +67,12 @@ const patient = (one: Site): Site => ({
 function careless(of: Reader, fabric: Fabric): Fabric {
   const everything = [{ a: prefix('10.0.0.0/16'), b: prefix('10.0.0.0/16') }]
   const astray = (site: Site, group: Group): Group => {
-    const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => end.site === site.id)))
+    const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => nodeOf(end) === site.id)))
     return {
       ...group,
       via: [
         ...group.via,
-        { tunnel: tunnel.id, next: tunnel.ends.find((end) => end.site !== site.id)!.site, stage: group.via[0]?.stage ?? 0, cost: 1, returnAfter: 0 },
+        { tunnel: tunnel.id, next: tunnel.ends.map(nodeOf).find((node) => node !== site.id)!, stage: group.via[0]?.stage ?? 0, cost: 1, returnAfter: 0 },
       ],
     }
   }

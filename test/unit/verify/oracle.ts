@@ -9,6 +9,7 @@ interface Packet {
   readonly destination: number
   readonly application: string
 }
+/** A cloud's end has no uplink. */
 type Ends = readonly { readonly site: string; readonly uplink: string }[]
 
 /** Rules of random networks name TCP 1 and 2 and UDP 1; one port that no rule names stands for all others. */
@@ -39,7 +40,9 @@ const speaks = (port: { protocol: string; from: number; to: number }, applicatio
 
 export function oracle(fabric: Fabric) {
   const siteOf = (id: string) => fabric.sites.find((site) => site.id === id)!
-  const endsOf = (tunnel: string): Ends | undefined => fabric.tunnels.find((one) => one.id === tunnel)?.ends
+  const plain = (of: Fabric['tunnels'][number]): Ends => of.ends.map((end) => ('site' in end ? end : { site: end.region, uplink: '' }))
+  const endsById = new Map<string, Ends>(fabric.tunnels.map((one) => [one.id, plain(one)]))
+  const endsOf = (tunnel: string): Ends | undefined => endsById.get(tunnel)
   const roleOf = (tunnel: string) => fabric.tunnels.find((one) => one.id === tunnel)!.role
   const lanAt = (id: string, address: number) => siteOf(id).lans.find((lan) => holds(lan.prefix, address))
   const allowed = (id: string, packet: Packet) =>
@@ -117,7 +120,7 @@ export function oracle(fabric: Fabric) {
   }
 
   const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null }[] => {
-    const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(one.ends)).map((one) => one.id))
+    const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(plain(one))).map((one) => one.id))
     return [
       { down: new Set<string>(), dead: null },
       ...(survives.includes('uplink')
