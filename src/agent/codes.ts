@@ -254,5 +254,19 @@ export const agentCodes: readonly CodePage[] = [
     wrong: 'a second VPN program on the box',
     right: 'one owner for routes and firewall',
   },
+  {
+    code: 'A38',
+    title: 'a path loses full packets',
+    text: 'Small probes are answered and those as long as the overlay MTU are not: somewhere a line is narrower and says nothing of it. TCP would connect there and stand still, so the path ranks behind every other and is used only when there is none.',
+    wrong: 'a provider that filters ICMP "packet too big" behind PPPoE',
+    right: 'mtu: 1280 in network.yaml, or a line that carries 1,500 bytes',
+  },
+  {
+    code: 'A39',
+    title: 'a secret is missing',
+    text: "IPsec tunnels need a pre-shared key. It comes sealed for this box, with the first bundle that names it, and stays on disk in that form. Until it is there the tunnel can't be made; the rest of the bundle waits with it.",
+    wrong: 'a state folder of which only bundles/ was restored',
+    right: 'the agent in touch with its controller',
+  },
   { code: 'A40', title: 'something unforeseen went wrong', text: 'The sentence is all the agent knows. It goes on trying.', wrong: '', right: '' },
 ]

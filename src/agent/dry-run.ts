@@ -8,7 +8,7 @@ import { openDisk } from './disk.ts'
 import { type Identity, trustOf } from './enrol.ts'
 import type { Files } from './files.ts'
 import { storedBundle, targetOf } from './session.ts'
-import { deviceKey, openWireguardKeys } from './keys.ts'
+import { deviceKey, keyed, openBoxKeys, openWireguardKeys } from './keys.ts'
 import { line, troubleOf } from './trouble.ts'
 import { bundleSchema } from './version.ts'
 
@@ -38,8 +38,8 @@ export async function dryRun(of: DryRunOptions): Promise<number> {
   const findings = [...checkInterfaces(config, await driver.inventory()), ...(await driver.check(config))]
   for (const one of findings) out(`${line(one)}\n`)
   if (findings.some((one) => one.severity === 'error')) return 1
-  const keys = await openWireguardKeys(withoutWrites(files))
-  await keys.ensure(config.interfaces.map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))
+  const keys = await openBoxKeys(withoutWrites(files), identity)
+  await keys.ensure(keyed(config))
   await driver.set(config, { prune: true, choices: [], keys })
   await driver.close()
   out('Nothing was changed.\n')

@@ -3,8 +3,9 @@
  * needed to carry traffic: with the controller away the last confirmed bundle runs, failover included.
  */
 import type { DeviceDriver, OsInterface } from '#providers/device.ts'
-import type { Triple } from '#src/fabric/fabric.ts'
+import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
+import { secretsOf } from '#src/fabric/secrets.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { type Report, ReportAnswer } from '#src/wire/messages.ts'
 import { checkInterfaces, inventoryOf, silentUplinks, udpBlocked, waysOf } from './box.ts'
@@ -15,7 +16,7 @@ import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
 import type { Identity } from './enrol.ts'
 import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
-import { destroy, type WireguardKeys } from './keys.ts'
+import { type BoxKeys, destroy, keyed } from './keys.ts'
 import type { Log } from './log.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
@@ -25,7 +26,7 @@ import { AgentError, line, type Trouble, troubleOf } from './trouble.ts'
 export interface FollowOptions {
   readonly files: Files
   readonly disk: Disk
-  readonly keys: WireguardKeys
+  readonly keys: BoxKeys
   readonly identity: Identity
   readonly driver: DeviceDriver
   readonly prober: Prober
@@ -101,7 +102,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
     const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...blocked, ...drift]
+    return [...own, ...wrong, ...blocked, ...prober.findings(), ...drift]
   }
 
   function status(): void {
@@ -126,7 +127,7 @@ export function createFollower(of: FollowOptions): Follower {
 
   /** Where the far ends are seen: what only a hub can tell of a site behind NAT. */
   async function endpoints(): Promise<Report['endpoints']> {
-    const roaming = new Set(running?.config.tunnels.filter((one) => one.peer.endpoint === 'roams').map((one) => one.id))
+    const roaming = new Set(running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id))
     if (roaming.size === 0) return []
     return (await driver.counters()).flatMap(({ tunnel, endpoint }) => {
       const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)
@@ -208,7 +209,8 @@ export function createFollower(of: FollowOptions): Follower {
     await disk.staged(next.triple, fetched.signed)
     log('bundle', `${tripleText(next.triple)} staged: ${next.config.tunnels.length} tunnels, ${next.config.waiting.length} waiting`)
     // The far ends wait for these keys: told at once, while this box goes on.
-    if (await keys.ensure(next.config.interfaces.map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch })))) wake()
+    if (await keys.ensure(keyed(next.config))) wake()
+    await keys.secrets.ensure(secretsOf(next.config), session.secret)
     const outcome = await commit(
       { disk, driver, keys, prober, clock, arm: of.arm, permit: session.permit, event: log, changed: wake, deadlineSeconds: of.deadlineSeconds },
       next,
@@ -218,14 +220,7 @@ export function createFollower(of: FollowOptions): Follower {
       case 'confirmed':
         running = next
         setWays()
-        await keys.keepOnly(
-          [...next.config.interfaces, ...((await storedBundle(disk, session.identity(), disk.state().previous))?.config.interfaces ?? [])].map(
-            (one) => ({
-              interface: one.id,
-              linkEpoch: one.linkEpoch,
-            }),
-          ),
-        )
+        await forgetOldKeys(next.config)
         await verifyKernel()
         break
       case 'refused':
@@ -238,6 +233,14 @@ export function createFollower(of: FollowOptions): Follower {
       default:
         throw new TypeError(`no such outcome: ${outcome satisfies never}`)
     }
+  }
+
+  /** The bundle before this one may come back by a rollback, without the controller. */
+  async function forgetOldKeys(config: SiteConfig): Promise<void> {
+    const previous = (await storedBundle(disk, session.identity(), disk.state().previous))?.config
+    const kept = previous ? [config, previous] : [config]
+    await keys.keepOnly(kept.flatMap(keyed))
+    await keys.secrets.keepOnly(kept.flatMap(secretsOf))
   }
 
   /** A change that cut the box off is not tried again; one that met a controller that was away is, when that is back. */

@@ -1,8 +1,9 @@
 /** The box's private keys: made here, 0600, never sent. A second start reuses what the first one made. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import type { InterfaceId } from '#src/fabric/fabric.ts'
+import type { InterfaceId, SiteConfig } from '#src/fabric/fabric.ts'
 import type { KeyStore } from '#providers/device.ts'
 import type { Files } from './files.ts'
+import { openSecrets, type Secrets } from './secrets.ts'
 import { AgentError } from './trouble.ts'
 
 export interface Pair {
@@ -34,7 +35,7 @@ interface Stored {
   readonly privateKey: string
   readonly publicKey: string
 }
-export interface WireguardKeys extends KeyStore {
+export interface WireguardKeys extends Pick<KeyStore, 'privateKey'> {
   /** Makes the missing pairs, and says whether there were any; drops nothing. */
   ensure(of: readonly TunnelKey[]): Promise<boolean>
   /** Drops all but these: after a commit is confirmed, a rotated key is of no more use. */
@@ -87,12 +88,27 @@ export async function openWireguardKeys(files: Files): Promise<WireguardKeys> {
   }
 }
 
+/** All that the driver may ask for. */
+export interface BoxKeys extends WireguardKeys, KeyStore {
+  readonly secrets: Secrets
+}
+export async function openBoxKeys(files: Files, of: { readonly network: string; readonly site: string }): Promise<BoxKeys> {
+  const [wireguard, sealing] = await Promise.all([openWireguardKeys(files), sealingKey(files)])
+  const secrets = openSecrets(files, sealing, of)
+  return { ...wireguard, secrets, secret: (ref) => secrets.open(ref) }
+}
+
+/** The interfaces that have a key pair of this box; a cloud's have a secret. */
+export const keyed = (config: SiteConfig): readonly TunnelKey[] =>
+  config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch }))
+
 /** Everything that makes this box a part of its network. Keys first: what is left of an interrupted wipe is worth nothing. */
 export async function destroy(files: Files): Promise<void> {
   for (const name of [
     'device.key',
     'sealing.key',
     'wireguard-keys.json',
+    'secrets',
     'token',
     'identity.json',
     'state.json',

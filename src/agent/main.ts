@@ -11,8 +11,9 @@ import { openDisk } from './disk.ts'
 import { enrol, type Identity, readIdentity } from './enrol.ts'
 import { diskFiles } from './files.ts'
 import { storedBundle } from './session.ts'
+import { openPing } from './echo.ts'
 import { fireGuard } from './guard.ts'
-import { destroy, openWireguardKeys } from './keys.ts'
+import { destroy, openBoxKeys } from './keys.ts'
 import { holderOf, startedAt, takeLock } from './lock.ts'
 import { createLog } from './log.ts'
 import { type Arguments, readArguments, usage } from './options.ts'
@@ -105,6 +106,7 @@ async function joinAndRun(args: Arguments): Promise<number> {
       deadlineSeconds: args.deadline,
       guardCommand: [process.execPath, ...process.execArgv, process.argv[1]!, 'guard', '--state', state],
       open: openUdp,
+      echo: openPing,
       onStatus: args.command === 'up' && !args.json ? sayWhenGreen(identity) : () => {},
       signal,
     })
@@ -159,6 +161,7 @@ async function guard(args: Arguments): Promise<number> {
     wall: () => clock.now(),
     random: Math.random,
     open: () => ({ send() {}, close() {} }),
+    echo: () => ({ close() {}, retire() {} }),
     steer: async () => {},
     rehandshake: async () => {},
     event() {},
@@ -173,7 +176,7 @@ async function guard(args: Arguments): Promise<number> {
       clock,
       say: (text) => out(`${new Date(clock.now()).toISOString()} ${text}\n`),
       async restore(disk) {
-        await restore({ driver, prober: silent, keys: await openWireguardKeys(files) }, await storedBundle(disk, identity, disk.state().confirmed))
+        await restore({ driver, prober: silent, keys: await openBoxKeys(files, identity) }, await storedBundle(disk, identity, disk.state().confirmed))
       },
     })
     out(`guard: ${result}\n`)

@@ -1,16 +1,26 @@
 /** One probed path: a tunnel of one link epoch, its state machine, and what its far end last said. */
 import type { ReadyTunnel, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { createPath, type Path } from '#src/path/machine.ts'
+import { createPath, hearRemote, type Path } from '#src/path/machine.ts'
 import type { PathRole, ProbeTiming } from '#src/path/path.ts'
 import { timingFor } from '#src/path/timing.ts'
+import type { Echo } from './echo.ts'
+import { type MtuProof, newProof } from './mtu.ts'
 import type { ProbeSocket } from './sockets.ts'
+import type { Trouble } from './trouble.ts'
 
 const sentRing = 1024
 
 export interface ProbedPath {
   tunnel: ReadyTunnel
   path: Path
+  /** Of a path that is probed by STAMP, or … */
   socket: ProbeSocket | null
+  /** … by ICMP, at this interval. */
+  echo: Echo | null
+  echoMs: number
+  readonly proof: MtuProof
+  /** Why its tunnel does not come up, in the driver's words. */
+  trouble: Trouble | null
   /** Tick at which a socket that broke is opened again. */
   reopenAt: number
   role: PathRole
@@ -44,6 +54,10 @@ export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number
     tunnel,
     path: newPath(tunnel, config, at),
     socket: null,
+    echo: null,
+    echoMs: 0,
+    proof: newProof(),
+    trouble: null,
     reopenAt: at,
     role: standbyRole(tunnel),
     nextAt: at,
@@ -61,8 +75,12 @@ export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number
     suspectSince: at,
   }
 }
-export const newPath = (tunnel: ReadyTunnel, config: SiteConfig, at: number): Path =>
-  createPath({ at, timing: searching, slas: config.classes.map((one) => one.sla), follows: !tunnel.decides })
+export function newPath(tunnel: ReadyTunnel, config: SiteConfig, at: number): Path {
+  const path = createPath({ at, timing: searching, slas: config.classes.map((one) => one.sla), follows: !tunnel.decides })
+  // What only echoes has no view of its own.
+  if (tunnel.probe === 'icmp') hearRemote(path, 'UP', false)
+  return path
+}
 
 export const standbyRole = (tunnel: ReadyTunnel): PathRole => (tunnel.metered ? 'metered-standby' : 'standby')
 

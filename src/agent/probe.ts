@@ -4,7 +4,7 @@
  * follows. A path that falls is left in the same turn of the event loop, by one batch of nexthop replacements.
  */
 import { canonicalJson } from '#src/fabric/hash.ts'
-import type { SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { deadline, hearRemote, overall, probeAnswered, probeSent, retime, silentFor, tick } from '#src/path/machine.ts'
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
@@ -13,10 +13,13 @@ import type { Choice } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
 import { type ByTunnel, createChooser } from './choices.ts'
+import { createEchoes } from './echoes.ts'
+import type { OpenEcho } from './echo.ts'
+import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
 import { createProbed, keyOf, newPath, type ProbedPath, rehandshakeFirstMs, remember, sentTick, standbyRole, standsFor, timingOf } from './paths.ts'
 import type { OpenSocket } from './sockets.ts'
 import { doubtUnheard, suspectSiblings, suspicionAt } from './suspicion.ts'
-import { why } from './trouble.ts'
+import { type Trouble, troubleOf, why } from './trouble.ts'
 
 type Report = ReturnType<typeof PathReport.parse>
 
@@ -28,6 +31,7 @@ export interface ProberOptions {
   /** [0, 1). */
   readonly random: () => number
   readonly open: OpenSocket
+  readonly echo: OpenEcho
   readonly steer: (choices: readonly Choice[]) => Promise<void>
   readonly rehandshake: (tunnel: TunnelId) => Promise<void>
   readonly event: (event: string, text: string, data?: Readonly<Record<string, unknown>>) => void
@@ -43,6 +47,8 @@ export interface Prober {
   hold(next: SiteConfig): void
   unload(): void
   paths(): readonly Report[]
+  /** Paths that lose full packets, tunnels that don't come up. */
+  findings(): readonly Trouble[]
   isUp(tunnel: TunnelId): boolean
   close(): void
 }
@@ -51,17 +57,21 @@ export interface Prober {
 const demotionMs = 250
 const reopenMs = 1_000
 const rehandshakeMostMs = 60_000
+/** A padded probe is told by its length: without padding none is as long. */
+const isPadded = (packet: Buffer): boolean => packet.length > maximumUnpadded
+/** Whatever MTU a tunnel may have. */
+const longest = 9_216
 const sameGroups = (a: SiteConfig | null, b: SiteConfig): boolean => a !== null && canonicalJson(a.groups) === canonicalJson(b.groups)
 
 export function createProber(options: ProberOptions): Prober {
   const { random } = options
   const records = new Map<string, ProbedPath>()
-  const packet = Buffer.alloc(maximumUnpadded)
+  const packet = Buffer.alloc(longest)
   let config: SiteConfig | null = null
   let generation = 0
   let byTunnel: ByTunnel = new Map()
   const chooser = createChooser()
-  let views = new Map<SiteId, number[]>()
+  let views = new Map<NodeId, number[]>()
   let held = false
   let lag = noHold
   let dirty = false
@@ -93,10 +103,15 @@ export function createProber(options: ProberOptions): Prober {
       record.role = role
       const view = views.get(record.tunnel.remote)!
       const said = before.get(record.tunnel.remote)
-      if (record.tunnel.decides && (said === undefined || said.some((one, i) => one !== view[i]))) record.nextAt = now
+      if (said === undefined || said.some((one, i) => one !== view[i])) probeBy(record, now)
       retimeRecord(record, now)
     }
     arm(now)
+  }
+
+  /** ping keeps its own time: there `nextAt` is when it must have spoken. */
+  function probeBy(record: ProbedPath, at: number): void {
+    if (record.tunnel.decides && record.tunnel.probe === 'stamp') record.nextAt = Math.min(record.nextAt, at)
   }
 
   function retimeRecord(record: ProbedPath, now: number): void {
@@ -105,16 +120,16 @@ export function createProber(options: ProberOptions): Prober {
       [...records.values()].some((one) => one.role === 'active' && one.tunnel.remote === record.tunnel.remote && overall(one.path) !== 'UP')
     const timing = timingOf(record, now, silentFor(record.path, now), degraded)
     // Faster: the next probe must not wait for the slow one's turn.
-    if (record.tunnel.decides && timing.intervalMs < record.path.timing.intervalMs)
-      record.nextAt = Math.min(record.nextAt, nextProbeAt(now, timing.intervalMs, random()))
+    if (timing.intervalMs < record.path.timing.intervalMs) probeBy(record, nextProbeAt(now, timing.intervalMs, random()))
     retime(record.path, now, timing)
+    echoes.followTiming(record, now)
   }
 
   const endView = (record: ProbedPath): EndView => ({
     tunnel: record.tunnel.index,
     generation,
     state: overall(record.path),
-    draining: false,
+    draining: config?.draining ?? false,
     received: record.received >>> 0,
     highest: record.highest,
     view: views.get(record.tunnel.remote) ?? [],
@@ -130,6 +145,16 @@ export function createProber(options: ProberOptions): Prober {
     record.socket.send(packet, length, record.tunnel.farInside)
   }
 
+  /** The same, as long as the overlay's packets may be; it counts neither as sent nor as lost. */
+  function sendPadded(record: ProbedPath, now: number): void {
+    // The number of the probe before: a lost one must leave no gap, which would count towards silence.
+    const sequence = record.sequence - 1
+    paddedSent(record, now, sequence)
+    if (!record.socket || !config) return
+    const probe = { ...endView(record), sequence: sequence >>> 0, session: record.session, sentAt: options.wall() }
+    record.socket.send(packet, encodeProbe(packet, probe, Math.min(longest - 4, paddedPayload(config.network.mtu))), record.tunnel.farInside)
+  }
+
   /** What the far end says, whether in a probe or in a reply. */
   function hear(record: ProbedPath, said: EndView, sentAt: number): void {
     const { path } = record
@@ -138,7 +163,7 @@ export function createProber(options: ProberOptions): Prober {
     if (chooser.heard(record.tunnel.remote, said.view, sentAt)) dirty = true
   }
 
-  function onProbe(record: ProbedPath, probe: Probe, now: number): void {
+  function onProbe(record: ProbedPath, probe: Probe, now: number, padTo: number): void {
     if (probe.session !== record.farSession) {
       // The far end started again and counts from 0.
       record.farSession = probe.session
@@ -148,7 +173,7 @@ export function createProber(options: ProberOptions): Prober {
       record.path.seen = 0
     }
     const stale = record.received > 0 && probe.sequence < record.highest
-    record.received++
+    if (padTo === 0) record.received++
     record.highest = Math.max(record.highest, probe.sequence)
     if (!stale) hear(record, probe, probe.sentAt)
     if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
@@ -163,12 +188,16 @@ export function createProber(options: ProberOptions): Prober {
       probeSequence: probe.sequence,
       probeSentAt: probe.sentAt,
       probeTtl: 255,
-    })
+    }, padTo)
     record.socket?.send(packet, length, record.tunnel.farInside)
   }
 
-  function onReply(record: ProbedPath, reply: Reply, now: number): void {
+  function onReply(record: ProbedPath, reply: Reply, now: number, padded: boolean): void {
     if (reply.session !== record.session) return
+    if (padded) {
+      if (paddedAnswered(record, now, reply.probeSequence)) widthChanged(record)
+      return
+    }
     const sent = sentTick(record, reply.probeSequence)
     if (sent === undefined) return
     if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt)
@@ -181,17 +210,26 @@ export function createProber(options: ProberOptions): Prober {
     const now = options.tick()
     const before = overall(record.path)
     const probe = decodeProbe(data)
-    if (probe?.tunnel === record.tunnel.index) onProbe(record, probe, now)
+    if (probe?.tunnel === record.tunnel.index) onProbe(record, probe, now, isPadded(data) ? data.length : 0)
     else {
       const reply = decodeReply(data)
-      if (reply?.tunnel === record.tunnel.index) onReply(record, reply, now)
+      if (reply?.tunnel === record.tunnel.index) onReply(record, reply, now, isPadded(data))
     }
+    judge(record, before, now)
+  }
+  function judge(record: ProbedPath, before: string, now: number): void {
     const after = overall(record.path)
     if (after !== before) stateChanged(record, before, after, now)
     if (dirty) {
       decide(now)
       announce(now)
     }
+  }
+  function widthChanged({ tunnel, path }: ProbedPath): void {
+    const size = `packets of ${config?.network.mtu ?? 0} bytes`
+    options.event('mtu', `${tunnel.id} ${path.narrow ? `loses ${size}` : `carries ${size} again`}`, { tunnel: tunnel.id })
+    dirty = true
+    options.changed()
   }
 
   function stateChanged(record: ProbedPath, before: string, after: string, now: number): void {
@@ -201,6 +239,8 @@ export function createProber(options: ProberOptions): Prober {
       record.rehandshakes = 0
       record.rehandshakeAt = now + rehandshakeFirstMs
     } else if (after !== 'DOWN') record.rehandshakeAt = Number.POSITIVE_INFINITY
+    if (record.path.alive === 'UP') record.trouble = null
+    if (before === 'INIT' || before === 'DOWN' || after === 'DOWN') planProof(record, now)
     if (after === 'DOWN' && record.path.follows && record.role === 'active') doubtUnheard(records, record)
     byTunnel = standsFor(records.values())
     retimeRecord(record, now)
@@ -211,7 +251,8 @@ export function createProber(options: ProberOptions): Prober {
     record.suspect = false
     dirty = true
   }
-  function openSocket(record: ProbedPath): void {
+  function openSocket(record: ProbedPath, now: number): void {
+    if (record.tunnel.probe === 'icmp') return echoes.open(record, now)
     record.socket = options.open(
       record.tunnel.inside,
       (data, from) => onPacket(record, data, from),
@@ -224,7 +265,12 @@ export function createProber(options: ProberOptions): Prober {
 
   function rehandshake(record: ProbedPath, now: number): void {
     record.rehandshakeAt = now + Math.min(rehandshakeMostMs, rehandshakeFirstMs * 2 ** ++record.rehandshakes)
-    options.rehandshake(record.tunnel.id).catch((error: unknown) => options.event('path', `${record.tunnel.id}: no new handshake: ${why(error)}`))
+    options.rehandshake(record.tunnel.id).catch((error: unknown) => {
+      options.event('path', `${record.tunnel.id}: no new handshake: ${why(error)}`)
+      if (record.path.alive === 'UP' || records.get(keyOf(record.tunnel)) !== record) return
+      record.trouble = troubleOf(error)
+      options.changed()
+    })
   }
 
   /** The one timer: silence first, then probes, so that the probes already carry the new choice. */
@@ -238,9 +284,13 @@ export function createProber(options: ProberOptions): Prober {
       if (!everySecond && now < deadline(record.path)) continue
       const before = overall(record.path)
       tick(record.path, now)
+      if (paddedLost(record, now)) widthChanged(record)
       const after = overall(record.path)
       if (after !== before) stateChanged(record, before, after, now)
-      if (everySecond) retimeRecord(record, now)
+      if (everySecond) {
+        retimeRecord(record, now)
+        planProof(record, now)
+      }
     }
     if (everySecond) {
       nextSecond = now + 1_000
@@ -248,7 +298,7 @@ export function createProber(options: ProberOptions): Prober {
       dirty = true
     }
     suspectSiblings(records, now, (record) => {
-      record.nextAt = now
+      probeBy(record, now)
       retimeRecord(record, now)
     })
     const fell = wereUp.filter((one) => one.path.alive !== 'UP').length
@@ -256,8 +306,12 @@ export function createProber(options: ProberOptions): Prober {
     lag = holdThroughLag(lag, { now, lagMs: late, windowMs, fell, wereUp: wereUp.length })
     if (dirty) decide(now)
     for (const record of records.values()) {
-      if (!record.socket && now >= record.reopenAt) openSocket(record)
-      if (record.tunnel.decides && now >= record.nextAt) sendProbe(record, now)
+      if (!record.socket && !record.echo && now >= record.reopenAt) openSocket(record, now)
+      if (record.tunnel.decides && now >= record.nextAt) {
+        if (record.tunnel.probe === 'icmp') echoes.overdue(record, now)
+        else sendProbe(record, now)
+      }
+      if (record.tunnel.decides && record.tunnel.probe === 'stamp' && now >= record.proof.nextAt) sendPadded(record, now)
       if (now >= record.rehandshakeAt) rehandshake(record, now)
     }
     arm(now)
@@ -273,15 +327,34 @@ export function createProber(options: ProberOptions): Prober {
         deadline(record.path),
         record.rehandshakeAt,
         record.tunnel.decides ? record.nextAt : Number.POSITIVE_INFINITY,
-        record.socket ? Number.POSITIVE_INFINITY : record.reopenAt,
+        record.socket || record.echo ? Number.POSITIVE_INFINITY : record.reopenAt,
       )
     }
     alarm.set(at)
   }
 
   const alarm = createAlarm(options.tick, run)
+  const echoes = createEchoes({
+    echo: options.echo,
+    tick: options.tick,
+    heard(record, answered) {
+      const now = options.tick()
+      if (records.get(keyOf(record.tunnel)) !== record) return
+      const before = overall(record.path)
+      const doubted = record.suspect
+      answered(now)
+      if (doubted && !record.suspect) dirty = true
+      judge(record, before, now)
+    },
+    ended(record, said) {
+      options.event('path', `${record.tunnel.id}: ping ended: ${said || 'without a word'}`)
+      if (records.get(keyOf(record.tunnel)) === record) arm(options.tick())
+    },
+  })
   function forget(record: ProbedPath): void {
     record.socket?.close()
+    record.echo?.close()
+    record.echo = null
     records.delete(keyOf(record.tunnel))
   }
 
@@ -347,6 +420,18 @@ export function createProber(options: ProberOptions): Prober {
         classes: [...new Set(classes.get(tunnel.id))].sort(),
       }))
     },
+    findings: () =>
+      [...byTunnel.values()].flatMap(({ tunnel, path, trouble }): readonly Trouble[] => {
+        if (path.alive !== 'UP') return trouble ? [trouble] : []
+        if (!path.narrow) return []
+        return [
+          {
+            code: 'A38',
+            says: `${tunnel.id} answers small packets and loses those of ${config?.network.mtu ?? 0} bytes (an MTU black hole)`,
+            instead: 'Have the provider let ICMP "packet too big" through, or set a lower mtu: in network.yaml',
+          },
+        ]
+      }),
     isUp: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'UP',
     close() {
       alarm.clear()

@@ -8,7 +8,8 @@ import { type Identity, trustOf } from './enrol.ts'
 import { diskFiles } from './files.ts'
 import { createFollower } from './follow.ts'
 import { armGuard } from './guard.ts'
-import { deviceKey, openWireguardKeys } from './keys.ts'
+import type { OpenEcho } from './echo.ts'
+import { deviceKey, openBoxKeys } from './keys.ts'
 import type { Log } from './log.ts'
 import { createProber } from './probe.ts'
 import { targetOf } from './session.ts'
@@ -27,6 +28,7 @@ export interface RunOptions {
   /** Starts this program again as a guard; the nonce is added. */
   readonly guardCommand: readonly string[]
   readonly open: OpenSocket
+  readonly echo: OpenEcho
   readonly onStatus: (status: Status) => void
   readonly signal: AbortSignal
 }
@@ -38,7 +40,7 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
   const stored = Number(await files.read('clock'))
   clock.atLeast(stored)
   const disk = await openDisk(files)
-  const keys = await openWireguardKeys(files)
+  const keys = await openBoxKeys(files, identity)
   const pem = (await deviceKey(files)).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
   const controller = createController(targetOf(identity, trustOf(identity), pem))
   let statusFailed = false
@@ -47,6 +49,7 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     wall: () => clock.now(),
     random: Math.random,
     open: of.open,
+    echo: of.echo,
     steer: (choices) => driver.steer(choices),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
     event: log,

@@ -1,9 +1,9 @@
 /** What the controller is asked for, and checked by what this box trusts: bundles, permits, trust documents, certificates. */
 import { X509Certificate } from 'node:crypto'
-import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { SecretRef, SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import { openBundle, openPermit, openTrust, tripleText } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
-import { RenewAnswer, Signed, type TrustPayload } from '#src/wire/messages.ts'
+import { RenewAnswer, SealedSecret, Signed, type TrustPayload } from '#src/wire/messages.ts'
 import type { Clock } from './clock.ts'
 import type { Bundle, PermitAnswer } from './commit.ts'
 import type { Controller, Target } from './controller.ts'
@@ -33,6 +33,8 @@ export type Fetched =
 export interface Session {
   identity(): Identity
   fetch(triple: Triple): Promise<Fetched>
+  /** The ciphertext of a secret that the assigned bundle names. Throws AgentError. */
+  secret(ref: SecretRef): Promise<string>
   /** Over a fresh connection, signature and nonce checked. */
   permit(triple: Triple, nonce: string, within: AbortSignal): Promise<PermitAnswer>
   /** When the controller has a newer document than `version`. */
@@ -90,6 +92,19 @@ export function createSession(of: SessionOptions): Session {
       if (!sameTriple(named, triple))
         return { kind: 'refused', trouble: { code: 'A26', says: `${tripleText(triple)} was asked for, and ${tripleText(named)} came`, instead: '' } }
       return { kind: 'bundle', bundle: { triple, config: config as SiteConfig }, signed: signed.data }
+    },
+    async secret(ref) {
+      const path = `/v1/secret?id=${encodeURIComponent(ref.id)}&version=${ref.version}`
+      const { body, problem } = await controller.call({ method: 'GET', path, signal })
+      const answer = SealedSecret.safeParse(body)
+      if (problem || !answer.success)
+        throw new AgentError(
+          'A39',
+          `The secret "${ref.id}" version ${ref.version} does not come: ${problem?.detail ?? 'the answer is not understood'}`,
+          problem?.instead ?? 'Upgrade the agent, or the controller',
+          true,
+        )
+      return answer.data.sealed
     },
     async permit(triple, nonce, within) {
       try {

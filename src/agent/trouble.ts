@@ -47,8 +47,13 @@ const words: Readonly<Record<string, string>> = {
 /** An error of the system in words for people. */
 export const why = (error: unknown): string => words[errno(error)] ?? (error instanceof Error ? error.message : String(error))
 
+/** What a device driver throws. */
+const isFinding = (error: unknown): error is { readonly finding: Trouble } =>
+  error instanceof Error && 'finding' in error && typeof error.finding === 'object' && error.finding !== null && 'says' in error.finding
+
 /** Any error as a Trouble; what we didn't foresee keeps its first line. */
 export function troubleOf(error: unknown, code = 'A40'): Trouble {
   if (error instanceof AgentError) return error.trouble
+  if (isFinding(error)) return { code: error.finding.code, says: error.finding.says, instead: error.finding.instead }
   return { code, says: why(error).split('\n')[0]!, instead: '' }
 }

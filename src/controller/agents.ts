@@ -18,13 +18,16 @@ import { type Enrolment, notTheDevice } from './enrolment.ts'
 import { createLimiter } from './limits.ts'
 import type { Notifications } from './notifications.ts'
 import type { Authority } from './pki/authority.ts'
+import type { Vault } from './pki/vault.ts'
 import { Problem, problemDocument, problemOf } from './problem.ts'
 import type { Reports } from './reports.ts'
+import { sealedSecret } from './secrets.ts'
 import { bundles, certificates, claims, sites, type Store } from './store/index.ts'
 
 export interface AgentsDeps {
   readonly store: Store
   readonly authority: Authority
+  readonly vault: Vault
   readonly enrolment: Enrolment
   readonly reports: Reports
   readonly notifications: Notifications
@@ -56,7 +59,7 @@ interface Env {
   Variables: { device: Device }
 }
 
-export function agentsApp({ store, authority, enrolment, reports, notifications, now, log }: AgentsDeps): Hono<Env> {
+export function agentsApp({ store, authority, vault, enrolment, reports, notifications, now, log }: AgentsDeps): Hono<Env> {
   const app = new Hono<Env>()
   const strangers = createLimiter({ burst: 60, perSecond: 5, now: () => performance.now() })
   const devices = createLimiter({ burst: 60, perSecond: 10, now: () => performance.now() })
@@ -121,6 +124,13 @@ export function agentsApp({ store, authority, enrolment, reports, notifications,
     const triple = { term: Number(term), generation: Number(generation), revision: Number(revision) }
     if (![triple.term, triple.generation, triple.revision].every((n) => Number.isSafeInteger(n) && n >= 0 && n < 2 ** 31)) throw new Problem(400, 'C050', 'a bundle is asked for by term, generation and revision', 'as in /v1/bundle?term=1&generation=42&revision=0')
     return c.json(await signedBundle(store, authority, { site, device: thumbprint, triple, now: now() }))
+  })
+
+  app.get('/v1/secret', device, async (c) => {
+    const { site, thumbprint } = c.get('device')
+    const { id = '', version } = c.req.query()
+    if (id === '' || !/^\d{1,9}$/.test(version ?? '')) throw new Problem(400, 'C050', 'a secret is asked for by id and version', 'as in /v1/secret?id=psk/…&version=1')
+    return c.json(await sealedSecret(store, vault, { network: authority.network, site, device: thumbprint, id, version: Number(version) }))
   })
 
   app.post('/v1/permit', limited(messageLimit), device, async (c) => {

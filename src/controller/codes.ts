@@ -58,6 +58,7 @@ export const controllerCodes = [
   { code: 'C065', title: 'the vault key is open to others', text: 'It must be a plain file of mode 0400 or 0600.', wrong: 'chmod 644 vault.key', right: 'chmod 400 vault.key' },
   { code: 'C066', title: 'the vault key is damaged', text: 'The file must hold 64 hex digits.', wrong: '', right: 'the file from the backup' },
   { code: 'C067', title: 'the vault key can\'t be read or made', text: 'Its folder must exist and belong to the user who runs the controller.', wrong: '', right: '' },
+  { code: 'C068', title: 'not a secret for this box', text: 'A box gets the secrets that its assigned bundle names, sealed to its own key, and no others: not another site\'s, and not an old version.', wrong: '', right: '' },
   { code: 'C070', title: 'not a certificate request', text: 'Enrolment and renewal carry PKCS#10 in PEM.', wrong: '', right: 'what the agent makes' },
   { code: 'C071', title: 'the certificate request is not signed by its key', text: 'The sender does not hold the private key, or the request was changed.', wrong: '', right: 'a request made on the box' },
   { code: 'C072', title: 'a key of another kind', text: 'Devices have Ed25519 or P-256 keys.', wrong: 'RSA', right: 'Ed25519' },
@@ -77,6 +78,16 @@ export const controllerCodes = [
   { code: 'C089', title: 'the gateway kept what it had', text: 'It rolled the newest bundle back or refused it, and runs the one before. The finding has its reason.', wrong: '', right: 'mend what the reason names, then plan again' },
   { code: 'C090', title: 'the site could not be brought up', text: 'Its gateway is enrolled, but did not confirm its bundle or has no path that is UP. It is tried again by itself.', wrong: 'udp/51820 blocked on every uplink', right: 'causeway site log berlin' },
   { code: 'C091', title: 'not every path came up', text: 'The site carries traffic, but some of its paths are not UP, so a standby is missing.', wrong: 'a carrier that drops UDP on one uplink', right: 'causeway path list' },
+  // ── cloud regions ──
+  { code: 'C100', title: 'no such region', text: 'No generation names a region of this name.', wrong: 'causeway region status aws-eu-west-2', right: 'causeway region list' },
+  { code: 'C101', title: 'there is nothing to repair', text: 'Repairing makes a region\'s resources as they should be. One that is being taken down, or was never made, has none.', wrong: 'causeway region repair, after region decommission', right: 'causeway region status aws-eu-west-1' },
+  { code: 'C102', title: 'the region is being taken down', text: 'It is being decommissioned, or already is; what was under way there was cancelled, and what that had made is deleted as well.', wrong: 'causeway region decommission aws-eu-west-1, twice', right: 'causeway region wait aws-eu-west-1' },
+  { code: 'C103', title: 'this controller has no way to the cloud', text: 'Credentials are taken from the environment of `causeway serve`, as the cloud\'s own tools take them.', wrong: 'causeway serve without AWS_REGION and credentials', right: 'see docs/aws.md, then start the controller again' },
+  { code: 'C104', title: 'the tunnel has no key', text: 'Pre-shared keys are made in the vault before the cloud is asked for a tunnel; this one\'s is not there.', wrong: '', right: 'causeway region repair aws-eu-west-1' },
+  { code: 'C105', title: 'the cloud still differs', text: 'Everything was made or changed as planned, and the cloud still reports something else. Somebody else may be changing it at the same time.', wrong: 'another tool that manages the same gateway', right: 'causeway region status aws-eu-west-1 names what differs' },
+  { code: 'C106', title: 'not every tunnel of the region is UP', text: 'The region carries traffic, but a standby is missing.', wrong: 'udp/4500 blocked on one uplink of the hub', right: 'causeway path list' },
+  { code: 'C107', title: 'the work on the region ended early', text: 'The message has the reason. What was made stays and is found again by its tag, so that trying again makes nothing twice.', wrong: '', right: 'causeway region repair aws-eu-west-1, or region decommission' },
+  { code: 'C108', title: 'a region that stands is left out', text: 'The plan no longer names a region whose resources are in the cloud. Taking it out of the files does not delete them, and they cost money.', wrong: 'rm regions/aws-eu-west-1.yaml', right: 'causeway region decommission aws-eu-west-1, then remove the file' },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

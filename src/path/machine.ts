@@ -69,6 +69,8 @@ export interface Path {
   readonly follows: boolean
   remoteState: PathState
   remoteDraining: boolean
+  /** Small packets pass and those of the overlay's MTU don't: no class may rely on it, but it is better than nothing. */
+  narrow: boolean
   rttMs: number
   jitterMs: number
   loss: number
@@ -110,6 +112,7 @@ export function createPath(options: PathOptions): Path {
     follows: options.follows ?? false,
     remoteState: 'INIT',
     remoteDraining: false,
+    narrow: false,
     rttMs: Number.NaN,
     jitterMs: 0,
     loss: 0,
@@ -228,9 +231,10 @@ export function hearRemote(path: Path, state: PathState, draining: boolean): voi
 /** How long nobody has answered a path that is INIT or DOWN, ms: what `timingFor` backs off by. */
 export const silentFor = (path: Path, at: number): number => (path.replies > 0 ? 0 : at - Math.max(path.since, path.lastReplyAt))
 
-/** For people and reports: DEGRADED when any class's SLA is breached. */
+/** For people and reports: DEGRADED when any class's SLA is breached, or full packets don't pass. */
 export function overall(path: Path): PathState {
   if (path.alive !== 'UP') return path.alive
+  if (path.narrow) return 'DEGRADED'
   for (const watch of path.classes) if (watch.degraded) return 'DEGRADED'
   return 'UP'
 }
@@ -240,10 +244,11 @@ export function health(path: Path, i: number): HopHealth {
   const watch = path.classes[i]
   if (!watch) throw new RangeError(`path has ${path.classes.length} classes, not ${i + 1}`)
   const out = watch.health
-  out.state = path.alive === 'UP' && watch.degraded ? 'DEGRADED' : path.alive
+  out.state = path.alive === 'UP' && (watch.degraded || path.narrow) ? 'DEGRADED' : path.alive
   out.rttMs = path.rttMs
   out.jitterMs = path.jitterMs
-  out.loss = path.loss
+  // Every full packet is lost: among paths that are all bad it is the worst.
+  out.loss = path.narrow ? 1 : path.loss
   out.remoteState = path.remoteState
   out.remoteDraining = path.remoteDraining
   out.upSince = path.upSince

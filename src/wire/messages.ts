@@ -8,6 +8,7 @@
  * GET  /v1/bundle?term=&generation=&revision=  → Signed (payload BundlePayload)
  * POST /v1/permit   PermitRequest → Signed (payload PermitPayload), 409 when the triple is no longer assigned
  * GET  /v1/trust    → Signed (payload TrustPayload)
+ * GET  /v1/secret?id=&version=  → SealedSecret   (only what the assigned bundle names)
  * GET  /v1/hints    → text/event-stream of Hint
  * Errors: application/problem+json { type, title, status, code, detail, instead }.
  */
@@ -123,6 +124,9 @@ export const BundlePayload = z.object({
   config: z.unknown(),
 })
 export type BundlePayload = z.infer<typeof BundlePayload>
+/** For the X25519 key of the box that asks: `openSealed` of seal.ts. */
+export const SealedSecret = z.object({ sealed: z.string() })
+export type SealedSecret = z.infer<typeof SealedSecret>
 export const PermitRequest = z.object({ triple: Triple, nonce: z.string() })
 export const PermitPayload = z.object({
   kind: z.literal('permit'),

@@ -8,7 +8,7 @@ import { createEnrolment } from '#src/controller/enrolment.ts'
 import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
 import { type Authority, loadAuthority } from '#src/controller/pki/authority.ts'
 import { newToken } from '#src/controller/pki/tokens.ts'
-import { openVault } from '#src/controller/pki/vault.ts'
+import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import { createReports } from '#src/controller/reports.ts'
 import { bundles, certificates, claims, events, facts, secrets, sites, type Store, tokens } from '#src/controller/store/index.ts'
 import type { Fabric, SiteConfig } from '#src/fabric/fabric.ts'
@@ -16,12 +16,14 @@ import { openSigned } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
 import { checkController, thumbprint } from '#src/wire/identity.ts'
 import type { Report, Signed } from '#src/wire/messages.ts'
+import { openSealed, x25519Raw } from '#src/wire/seal.ts'
 import { decodeToken } from '#src/wire/token.ts'
 import { startTestDatabase, type TestDatabase } from '../store/fixture.ts'
 
 let database: TestDatabase
 let store: Store
 let authority: Authority
+let vault: Vault
 let notifications: Notifications
 let listener: AgentsListener
 let closeReports: () => Promise<void>
@@ -38,12 +40,13 @@ beforeEach(async () => {
   now = new Date()
   claimed = []
   signals = []
-  authority = await loadAuthority(await openVault(randomBytes(32), secrets.rows(store.db)), { network: 'acme', now })
+  vault = await openVault(randomBytes(32), secrets.rows(store.db))
+  authority = await loadAuthority(vault, { network: 'acme', now })
   notifications = await openNotifications(store)
-  const reports = createReports({ store, signals: { facts: async (site) => void signals.push(`facts ${site}`), reported: async (site) => void signals.push(`reported ${site}`) }, now: () => now, log: () => {}, collect: 5 })
+  const reports = createReports({ store, signals: { facts: async (site) => void signals.push(`facts ${site}`), reported: async (site) => void signals.push(`reported ${site}`), region: async (region) => void signals.push(`region ${region}`) }, now: () => now, log: () => {}, collect: 5 })
   closeReports = reports.close
   const enrolment = createEnrolment({ store, authority, claimed: async (site, id) => void claimed.push(`${site} ${(await claims.get(store.db, id))!.state}`), quarantined: async (site) => void signals.push(`quarantined ${site}`), now: () => now })
-  listener = await startAgents({ store, authority, enrolment, reports, notifications, now: () => now, log: () => {} }, { kind: 'port', port: 17_701, host: '127.0.0.1' })
+  listener = await startAgents({ store, authority, vault, enrolment, reports, notifications, now: () => now, log: () => {} }, { kind: 'port', port: 17_701, host: '127.0.0.1' })
   await store.transaction(async (tx) => {
     await sites.declare(tx, 'berlin', 'edge')
     await sites.declare(tx, 'oslo', 'edge')
@@ -62,11 +65,12 @@ interface Box {
   readonly publicKey: KeyObject
   readonly serial: string
   readonly thumbprint: string
+  readonly sealing: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
   certificate: string | null
 }
 function newBox(serial: string): Box {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  return { privateKey, publicKey, serial, thumbprint: thumbprint(publicKey), certificate: null }
+  return { privateKey, publicKey, serial, thumbprint: thumbprint(publicKey), sealing: generateKeyPairSync('x25519'), certificate: null }
 }
 const inventory = (serial: string) => ({ serial, hostname: 'box', os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] }) as const
 
@@ -95,7 +99,7 @@ async function invite(site: string, hours = 24): Promise<string> {
   if (!decoded.ok) throw new Error(decoded.says)
   return decoded.secret.toString('base64url')
 }
-const enrol = (secret: string, box: Box) => call('POST', '/v1/enrol', { secret, csr: createCsr('box', box), sealingKey: randomBytes(32).toString('base64'), inventory: inventory(box.serial) })
+const enrol = (secret: string, box: Box) => call('POST', '/v1/enrol', { secret, csr: createCsr('box', box), sealingKey: x25519Raw(box.sealing.publicKey).toString('base64'), inventory: inventory(box.serial) })
 /** An edge's box with its certificate, as the site's entity leaves it. */
 async function enrolled(site = 'berlin'): Promise<Box> {
   const box = newBox(`XJ-${site}`)
@@ -279,8 +283,41 @@ test('a hint comes at once and whenever the assignment moves', async () => {
   expect(heard).toEqual(['data: {"assigned":null}', 'data: {"assigned":{"term":1,"revision":0,"generation":1}}'])
 })
 
+test('a secret goes only to the box whose assigned bundle names it, sealed to that box', async () => {
+  const [frankfurt, oslo] = [await enrolled('berlin'), await enrolled('oslo')]
+  const first = await vault.put('psk/frankfurt.isp-a--aws.0', Buffer.from('the first key'))
+  const second = await vault.rotate(first.id, Buffer.from('the second key'))
+  await vault.put('ca/key', Buffer.from('never for a box'))
+  const named = (psk: typeof first) => ({ kind: 'site-config', site: 'berlin', tunnels: [{ peer: { kind: 'wireguard' } }, { peer: { kind: 'ipsec', psk } }] }) as unknown as SiteConfig
+  const assign = (revision: number, config: SiteConfig) =>
+    store.transaction(async (tx) => {
+      await bundles.insert(tx, { site: 'berlin', triple: { term: 1, generation: 1, revision }, hash: 'h', config, operationId: null })
+      await sites.assign(tx, 'berlin', { term: 1, generation: 1, revision })
+    })
+  await store.db.insertInto('generations').values({ number: 1, base: 0, intent: '{}', fabric: '{}', fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: 'op', created_by: 'a' }).execute()
+  const ask = (version: number, box = frankfurt, id = first.id) => call('GET', `/v1/secret?id=${encodeURIComponent(id)}&version=${version}`, null, box)
+  const refused = problem('C068', 404, /names no secret/)
+
+  expect(await ask(1)).toMatchObject(refused)
+  await assign(0, named(first))
+  const { status, body } = await ask(1)
+  expect(status).toBe(200)
+  const context = { network: 'acme', site: 'berlin', secret: { id: first.id, version: 1 } }
+  expect(openSealed(body['sealed'] as string, frankfurt.sealing, context)).toEqual({ ok: true, secret: Buffer.from('the first key') })
+  expect(openSealed(body['sealed'] as string, oslo.sealing, context)).toMatchObject({ ok: false, code: 'A30' })
+  expect(await ask(1, oslo)).toMatchObject(refused)
+  expect(await ask(2)).toMatchObject(refused)
+  expect(await ask(1, frankfurt, 'ca/key')).toMatchObject(refused)
+  expect(await call('GET', '/v1/secret?id=x&version=-1', null, frankfurt)).toMatchObject(problem('C050', 400, 'by id and version'))
+  expect(await call('GET', `/v1/secret?id=${encodeURIComponent(first.id)}&version=1`, null)).toMatchObject(problem('C073', 401, 'no client certificate'))
+
+  await assign(1, named(second))
+  expect(await ask(1)).toMatchObject(refused)
+  expect(openSealed((await ask(2)).body['sealed'] as string, frankfurt.sealing, { ...context, secret: { id: first.id, version: 2 } })).toEqual({ ok: true, secret: Buffer.from('the second key') })
+})
+
 test('a taken port is followed by the next free one', async () => {
-  const deps = { store, authority, notifications, now: () => now, log: () => {}, enrolment: { enrol: async () => Promise.reject(new Error('unused')), renew: async () => Promise.reject(new Error('unused')) }, reports: { accept: async () => {}, close: async () => {} } }
+  const deps = { store, authority, vault, notifications, now: () => now, log: () => {}, enrolment: { enrol: async () => Promise.reject(new Error('unused')), renew: async () => Promise.reject(new Error('unused')) }, reports: { accept: async () => {}, close: async () => {} } }
   const second = await startAgents(deps, { kind: 'port', port: listener.port!, host: '127.0.0.1' })
   expect(second.port).toBeGreaterThan(listener.port!)
   await second.close()

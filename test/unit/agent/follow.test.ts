@@ -67,6 +67,7 @@ async function start(device = fakeDevice(interfaces.map((one) => ({ ...one, rout
     deadlineSeconds: 6,
     guardCommand: ['true'],
     open: () => ({ send() {}, close() {} }),
+    echo: () => ({ close() {}, retire() {} }),
     onStatus: (next) => (status = next),
     signal: stop.signal,
   })

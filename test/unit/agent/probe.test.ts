@@ -20,12 +20,17 @@ type Site = keyof typeof configs
 function network() {
   const receivers = new Map<string, (packet: Buffer, from: string) => void>()
   const cut = new Set<string>()
+  /** Tunnels that lose what is longer than 1,300 bytes. */
+  const narrow = new Set<string>()
+  const padded: { at: number; tunnel: string }[] = []
   const tunnelOf = new Map(Object.values(configs).flatMap((config) => config.tunnels.map((one) => [one.inside as string, one.id])))
   const open: OpenSocket = (local, onPacket) => {
     receivers.set(local, onPacket)
     return {
       send(packet, length, to) {
         const copy = Buffer.from(packet.subarray(0, length))
+        if (length > 1_000) padded.push({ at: performance.now(), tunnel: tunnelOf.get(local)! })
+        if (narrow.has(tunnelOf.get(local)!) && length > 1_300 - 48) return
         if (cut.has(tunnelOf.get(local)!) || cut.has(`${tunnelOf.get(local)} from ${local}`)) return
         setTimeout(() => {
           if (!cut.has(tunnelOf.get(local)!)) receivers.get(to)?.(copy, local)
@@ -37,6 +42,8 @@ function network() {
   return {
     open,
     cut,
+    narrow,
+    padded,
     silence: (tunnel: string, site: Site) => cut.add(`${tunnel} from ${configs[site].tunnels.find((one) => one.id === tunnel)!.inside}`),
   }
 }
@@ -53,21 +60,23 @@ interface End {
   readonly config: SiteConfig
   readonly steered: { at: number; choices: readonly Choice[] }[]
   readonly rehandshakes: string[]
+  readonly reasons: string[]
   readonly choices: Map<string, Choice['hop']>
 }
 function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): End {
-  const self = { config, steered: [] as End['steered'], rehandshakes: [] as string[], choices: new Map<string, Choice['hop']>() }
+  const self = { config, steered: [] as End['steered'], rehandshakes: [] as string[], reasons: [] as string[], choices: new Map<string, Choice['hop']>() }
   const prober = createProber({
     tick: () => performance.now(),
     wall: () => Date.now(),
     random,
     open,
+    echo: () => ({ close() {}, retire() {} }),
     steer: async (choices) => {
       self.steered.push({ at: performance.now(), choices })
       for (const choice of choices) self.choices.set(choice.trafficClass, choice.hop)
     },
     rehandshake: async (tunnel: TunnelId) => void self.rehandshakes.push(tunnel),
-    event() {},
+    event: (_event, _text, data) => void self.reasons.push(String(data?.['reason'] ?? '')),
     changed() {},
   })
   const choices = prober.choicesFor(config)
@@ -184,6 +193,62 @@ describe('two ends', () => {
     frankfurt = end('frankfurt', net.open)
     await vi.advanceTimersByTimeAsync(22_000)
     expect(states(frankfurt)).toEqual(['UP', 'UP', 'UP', 'UP'])
+  })
+
+  test('prove by full packets that each path carries the MTU, often only where traffic flows', async () => {
+    expect(new Set(net.padded.map((one) => one.tunnel)).size, 'each as it came up').toBe(4)
+    expect(berlin.prober.findings()).toEqual([])
+    const active = used(berlin) as string
+    const metered = berlin.config.tunnels.find((one) => one.metered)!.id
+    const before = net.padded.length
+    await vi.advanceTimersByTimeAsync(60_000)
+    const of = (tunnel: string) => net.padded.slice(before).filter((one) => one.tunnel === tunnel).length
+    // A probe and its reply.
+    expect(of(active)).toBeGreaterThanOrEqual(10)
+    expect(of(active)).toBeLessThanOrEqual(14)
+    expect(of(metered)).toBe(0)
+    expect(berlin.prober.paths()[0]).toMatchObject({ loss: 0 })
+  })
+
+  test('leave a path that loses full packets, say so, and use it again when it carries them', async () => {
+    const hole = used(berlin) as string
+    net.narrow.add(hole)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(berlin.prober.paths().find((one) => one.tunnel === hole)).toMatchObject({ state: 'DEGRADED', loss: 0 })
+    expect(berlin.prober.findings()).toEqual([
+      {
+        code: 'A38',
+        says: `${hole} answers small packets and loses those of 1360 bytes (an MTU black hole)`,
+        instead: 'Have the provider let ICMP "packet too big" through, or set a lower mtu: in network.yaml',
+      },
+    ])
+    expect(used(berlin)).not.toBe(hole)
+    expect(used(frankfurt)).toBe(used(berlin))
+    net.narrow.clear()
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(berlin.prober.paths().find((one) => one.tunnel === hole)).toMatchObject({ state: 'UP' })
+    expect(berlin.prober.findings()).toEqual([])
+  })
+
+  test('a path that loses full packets is better than none', async () => {
+    for (const tunnel of berlin.config.tunnels) net.narrow.add(tunnel.id)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(used(berlin)).not.toBe('unreachable')
+    expect(berlin.steered.flatMap(({ choices }) => choices).filter((choice) => choice.hop === 'unreachable')).toEqual([])
+  })
+
+  test('a site that drains says so: its paths rank last, and stay in use where there is no other', async () => {
+    frankfurt.prober.load({ ...frankfurt.config, draining: true }, 2, frankfurt.prober.choicesFor(frankfurt.config))
+    await vi.advanceTimersByTimeAsync(1_000)
+    for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(berlin.reasons).toContain('draining')
+    expect(used(berlin)).toMatch(/^berlin\.lte--/)
+    net.cut.clear()
+    frankfurt.prober.load(frankfurt.config, 3, frankfurt.prober.choicesFor(frankfurt.config))
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(used(berlin)).toMatch(/^berlin\.fiber--/)
+    expect(berlin.reasons.at(-1)).not.toBe('draining')
   })
 
   test('a config that changes nothing about the paths loses no history', async () => {

@@ -1,0 +1,78 @@
+/**
+ * ICMP echo to a far end that reflects no STAMP (a cloud's inside address). Node has no ICMP sockets, so one `ping` a
+ * tunnel runs for as long as the interval stays the same, and is read line by line: a reply, or `no answer yet` for a
+ * number, which it says when it sends the next one (-O).
+ */
+import { spawn } from 'node:child_process'
+import type { Address } from '#src/net/address.ts'
+
+export type EchoLine =
+  | { readonly kind: 'reply'; readonly sequence: number; readonly rttMs: number }
+  /** This one is unanswered so far, and the next one has just left. */
+  | { readonly kind: 'unanswered'; readonly sequence: number }
+export interface Echo {
+  close(): void
+  /** Another one takes over; what is on its way may still be answered for a moment. */
+  retire(): void
+}
+/** Numbers begin at 1 and only rise. `ended` is called when it stops by itself, with what it said last. */
+export type OpenEcho = (
+  of: { readonly from: Address; readonly to: Address; readonly intervalMs: number },
+  heard: (line: EchoLine) => void,
+  ended: (said: string) => void,
+) => Echo
+
+export function readEcho(line: string): EchoLine | undefined {
+  const reply = /icmp_seq=(\d+) .*\btime=([\d.]+) ms/.exec(line)
+  if (reply) return { kind: 'reply', sequence: Number(reply[1]), rttMs: Number(reply[2]) }
+  const none = /^no answer yet for icmp_seq=(\d+)/.exec(line)
+  return none ? { kind: 'unanswered', sequence: Number(none[1]) } : undefined
+}
+
+/** ping counts in 16 bits, which at 50 ms last for an hour: the number nearest to the last one is meant. */
+export const unwrap = (latest: number, sequence: number): number => latest + (((sequence - latest) << 16) >> 16)
+
+const lingerMs = 1_000
+
+export const openPing: OpenEcho = ({ from, to, intervalMs }, heard, ended) => {
+  let closed = false
+  let said = ''
+  let over = false
+  const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), '-I', from, to], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
+  })
+  const end = (why: string): void => {
+    if (over) return
+    over = true
+    if (!closed) ended(why)
+  }
+  let rest = ''
+  let latest = 0
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()!
+    for (const line of lines) {
+      const read = readEcho(line)
+      if (!read) continue
+      const sequence = unwrap(latest, read.sequence)
+      latest = Math.max(latest, sequence)
+      heard({ ...read, sequence })
+    }
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = text.trim().split('\n').at(-1) ?? said
+  })
+  child.on('error', (error) => end(error.message))
+  child.on('close', () => end(said))
+  return {
+    close() {
+      closed = true
+      child.kill('SIGKILL')
+    },
+    retire() {
+      closed = true
+      setTimeout(() => child.kill('SIGKILL'), lingerMs).unref()
+    },
+  }
+}
