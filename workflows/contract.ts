@@ -12,6 +12,8 @@ export const siteWorkflowId = (site: string) => `site/${site}`
 export const onboardWorkflowId = (site: string) => `onboard/${site}`
 export const rolloutWorkflowId = (operation: string) => `rollout/${operation}`
 export const decommissionWorkflowId = (site: string) => `decommission/${site}`
+export const regionWorkflowId = (region: string) => `region/${region}`
+export const drillWorkflowId = (drill: string) => `drill/${drill}`
 
 /** How long workflows wait, in milliseconds; carried in the entities' input, so that tests can be impatient. */
 export interface Timing {
@@ -29,7 +31,23 @@ export interface Timing {
   readonly again: number
   /** How long a decommissioned device may take to wipe its keys. */
   readonly wipe: number
+  /** Absent in what was started before there were regions. */
+  readonly cloud?: CloudTiming
 }
+/** Milliseconds. */
+export interface CloudTiming {
+  /** A worker that died in the middle of a cloud call is noticed after this. */
+  readonly heartbeat: number
+  /** How long after an ambiguous create the cloud may still come to show what it made; nothing is made a second time before. */
+  readonly settle: number
+  /** How long a connection must be UP again before return traffic goes back to it. */
+  readonly hold: number
+  /** How long the tunnels of a new region may take to come UP before it counts as degraded. */
+  readonly paths: number
+  /** Between two comparisons with the cloud; up to a fifth is added at random. */
+  readonly drift: number
+}
+export const defaultCloudTiming: CloudTiming = { heartbeat: 15_000, settle: 120_000, hold: 30_000, paths: 120_000, drift: 600_000 }
 export const defaultTiming: Timing = { coalesce: 500, deliver: 60_000, margin: 5_000, paths: 45_000, soak: 1_000, again: 2_000, wipe: 60_000 }
 
 /** Input of `network/<id>` and `site/<id>`; `carried` is what continue-as-new hands on. */
@@ -43,8 +61,19 @@ export interface SiteInput {
   readonly timing: Timing
   readonly carried?: { readonly seen: readonly string[]; readonly failures: number }
 }
+export interface RegionInput {
+  readonly region: string
+  readonly timing: CloudTiming
+  readonly carried?: { readonly seen: readonly string[]; readonly driftAt: number }
+}
+export interface DrillInput {
+  readonly drill: string
+  readonly command: Command
+  /** How long the agent may take to begin, and to tell what it measured after the end, milliseconds. */
+  readonly patience: number
+}
 /** The types of workflows, so that the client need not import their code. */
-export const workflowType = { network: 'network', site: 'site', onboard: 'onboard', rollout: 'rollout', decommission: 'decommission' } as const
+export const workflowType = { network: 'network', site: 'site', onboard: 'onboard', rollout: 'rollout', decommission: 'decommission', region: 'region', drill: 'drill' } as const
 
 /** Every command is a row in `commands`, written with its audit entry before the Update is sent. */
 export interface Command {
@@ -67,6 +96,12 @@ export interface ApproveCommand extends Command {
 export const inviteUpdate = defineUpdate<void, [InviteCommand]>('invite')
 export const approveUpdate = defineUpdate<void, [ApproveCommand]>('approve')
 export const decommissionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('decommission')
+
+/** region/<id> commands. */
+export const repairRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('repair-region')
+export const decommissionRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('decommission-region')
+/** A generation was made that names the region, a hub reported about a tunnel to it, or a row was written for it to read. */
+export const lookSignal = defineSignal<[]>('look')
 
 /** A claim was stored by the enrolment endpoint; the entity reads the row. */
 export const claimedSignal = defineSignal<[{ readonly claimId: string }]>('claimed')

@@ -2,5 +2,6 @@
 export { decommission } from './decommission.ts'
 export { network } from './network.ts'
 export { onboard } from './onboard.ts'
+export { region } from './region.ts'
 export { rollout } from './rollout.ts'
 export { site } from './site.ts'

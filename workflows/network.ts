@@ -1,8 +1,9 @@
 /** `network/<id>`: the only writer of generations. Applies one plan at a time; a failed rollout is undone by a newer generation. */
-import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, executeChild, log, ParentClosePolicy, setHandler, workflowInfo } from '@temporalio/workflow'
-import { applyUpdate, rolloutWorkflowId } from './contract.ts'
-import type { ApplyCommand, NetworkInput } from './contract.ts'
+import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, executeChild, getExternalWorkflowHandle, log, ParentClosePolicy, setHandler, startChild, workflowInfo } from '@temporalio/workflow'
+import { applyUpdate, defaultCloudTiming, lookSignal, regionWorkflowId, rolloutWorkflowId } from './contract.ts'
+import type { ApplyCommand, NetworkInput, RegionInput, Timing } from './contract.ts'
 import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
+import type { region as Region } from './region.ts'
 import { remember } from './seen.ts'
 import type { rollout as Rollout, RolloutResult } from './rollout.ts'
 
@@ -44,6 +45,8 @@ export async function network(input: NetworkInput): Promise<void> {
 async function apply(command: ApplyCommand, { network, timing }: NetworkInput): Promise<void> {
   const made = await compiling.commitGeneration({ network, command })
   if (made.kind === 'refused') return
+  // A cloud takes its time: the rollout does not wait for it, and what depends on it waits for its facts.
+  await wakeRegions(made.regions, timing)
   const roll = async (generation: number, waves: typeof made.waves, suffix: string): Promise<RolloutResult> =>
     await executeChild<typeof Rollout>('rollout', {
       workflowId: `${rolloutWorkflowId(command.operationId)}${suffix}`,
@@ -57,6 +60,17 @@ async function apply(command: ApplyCommand, { network, timing }: NetworkInput): 
     return
   }
   const back = await compiling.commitRollback({ network, command, generation: made.generation })
+  await wakeRegions(back.regions, timing)
   const undone = await roll(back.generation, back.waves, '/back')
   await rows.completeOperation({ network, command, state: 'rolled-back', generation: back.generation, lagging: undone.lagging, why: forward.why })
+}
+
+/** Each region's entity lives on by itself; one that runs already looks at the new generation. */
+async function wakeRegions(regions: readonly string[] | undefined, timing: Timing): Promise<void> {
+  for (const region of regions ?? []) {
+    const told = await getExternalWorkflowHandle(regionWorkflowId(region)).signal(lookSignal).then(() => true, () => false)
+    if (told) continue
+    const args: [RegionInput] = [{ region, timing: timing.cloud ?? defaultCloudTiming }]
+    await startChild<typeof Region>('region', { workflowId: regionWorkflowId(region), workflowTaskTimeout, parentClosePolicy: ParentClosePolicy.ABANDON, args }).catch((error: unknown) => log.info(`region/${region} runs already`, { error: String(error) }))
+  }
 }

@@ -3,12 +3,13 @@ import { Client, Connection, isGrpcServiceError, WithStartWorkflowOperation, Wor
 import type { UpdateDefinition } from '@temporalio/common'
 import { ApplicationFailure } from '@temporalio/common'
 import {
-  applyUpdate, approveUpdate, claimedSignal, decommissionUpdate, defaultTiming, factsSignal, inviteUpdate, networkWorkflowId, reportedSignal, siteWorkflowId, taskQueue, workflowType,
+  applyUpdate, approveUpdate, claimedSignal, decommissionRegionUpdate, decommissionUpdate, defaultCloudTiming, defaultTiming, factsSignal, inviteUpdate, lookSignal, networkWorkflowId, regionWorkflowId,
+  repairRegionUpdate, reportedSignal, siteWorkflowId, taskQueue, workflowType,
 } from '#workflows/contract.ts'
-import type { ApplyCommand, ApproveCommand, Command, InviteCommand, NetworkInput, SiteInput, Timing } from '#workflows/contract.ts'
+import type { ApplyCommand, ApproveCommand, Command, InviteCommand, NetworkInput, RegionInput, SiteInput, Timing } from '#workflows/contract.ts'
 import type { ControllerCode } from './codes.ts'
 import { Problem } from './problem.ts'
-import { commands as commandRows, operations, sites } from './store/index.ts'
+import { commands as commandRows, operations, regions, sites } from './store/index.ts'
 import type { Store } from './store/index.ts'
 
 export interface CommandsOptions {
@@ -29,11 +30,15 @@ export interface Commands {
   invite(site: string, command: InviteCommand): Promise<void>
   approve(site: string, command: ApproveCommand): Promise<void>
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
+  repairRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
+  decommissionRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
   claimed(site: string, claimId: string): Promise<void>
   facts(site: string): Promise<void>
   reported(site: string): Promise<void>
+  /** A hub reported about a tunnel to the region. */
+  region(region: string): Promise<void>
   /** At boot, for Temporal may have lost everything: an entity for every site that lives, a workflow for every open operation. */
-  reopen(store: Store): Promise<{ readonly sites: number; readonly operations: number }>
+  reopen(store: Store): Promise<{ readonly sites: number; readonly regions: number; readonly operations: number }>
   close(): Promise<void>
 }
 
@@ -55,28 +60,37 @@ export async function createCommands({ address, namespace, timing = defaultTimin
   const siteStart = (site: string) =>
     new WithStartWorkflowOperation<(input: SiteInput) => Promise<void>>(workflowType.site, { ...siteOptions(site), workflowIdConflictPolicy: 'USE_EXISTING' })
 
+  const regionOptions = (region: string) => ({ workflowId: regionWorkflowId(region), taskQueue: taskQueue.workflows, workflowTaskTimeout, args: [{ region, timing: timing.cloud ?? defaultCloudTiming }] as [RegionInput] })
+  const regionStart = (region: string) =>
+    new WithStartWorkflowOperation<(input: RegionInput) => Promise<void>>(workflowType.region, { ...regionOptions(region), workflowIdConflictPolicy: 'USE_EXISTING' })
+
   /** The command's id is the update's: a repeated request gets the first answer. */
-  const update = async <Result, Args extends Command>(definition: UpdateDefinition<Result, [Args]>, command: Args, start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart>): Promise<Result> => {
+  const update = async <Result, Args extends Command>(definition: UpdateDefinition<Result, [Args]>, command: Args, start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart> | ReturnType<typeof regionStart>): Promise<Result> => {
     try {
       return await client.workflow.executeUpdateWithStart(definition, { startWorkflowOperation: start as ReturnType<typeof siteStart>, updateId: command.commandId, args: [command] })
     } catch (error) {
       throw forPeople(error, address)
     }
   }
-  const signal = async (site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: unknown[]): Promise<void> => {
+  /** Whoever tells (a batch of reports) must not wait for ever: what was not heard is said again. */
+  const soon = async (tell: () => Promise<unknown>): Promise<void> => {
     try {
-      // Whoever tells (a batch of reports) must not wait for ever: what was not heard is said again.
-      await client.withDeadline(Date.now() + signalWithinMs, () => client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args }))
+      await client.withDeadline(Date.now() + signalWithinMs, tell)
     } catch (error) {
       throw forPeople(error, address)
     }
   }
+  const signal = async (site: string, definition: Parameters<typeof client.workflow.signalWithStart>[1]['signal'], args: unknown[]): Promise<void> =>
+    await soon(() => client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args }))
 
   const commands: Commands = {
     apply: async (network, command) => await update(applyUpdate, command, networkStart(network)),
     invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
     approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
+    repairRegion: async (region, command) => await update(repairRegionUpdate, command, regionStart(region)),
+    decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, regionStart(region)),
+    region: async (region) => await soon(() => client.workflow.signalWithStart(workflowType.region, { ...regionOptions(region), signal: lookSignal, signalArgs: [] })),
     claimed: async (site, claimId) => await signal(site, claimedSignal, [{ claimId }]),
     facts: async (site) => await signal(site, factsSignal, []),
     reported: async (site) => await signal(site, reportedSignal, []),
@@ -87,20 +101,23 @@ export async function createCommands({ address, namespace, timing = defaultTimin
         await commands.reported(id)
         await commands.facts(id)
       }
+      const clouds = (await regions.list(store.db)).filter(({ state }) => state !== 'RETIRED')
+      for (const { id } of clouds) await commands.region(id)
       let reopened = 0
       for (const operation of await operations.open(store.db)) {
-        if (operation.kind === 'onboard') continue
+        // Their entities find them again by themselves.
+        if (operation.kind === 'onboard' || operation.kind === 'region' || operation.kind === 'return-routes') continue
         const row = await commandRows.ofOperation(store.db, operation.id)
         if (row === undefined) continue
         const command: Command = { commandId: row.id, operationId: operation.id }
-        const subject = operation.subject.replace(/^(site|network)\//, '')
+        const subject = operation.subject.replace(/^(site|network|region)\//, '')
         reopened += 1
         // A refusal here is the operation's own end, told in its findings.
         await reissue(commands, operation.kind, subject, command, row.args).catch((error: unknown) => {
           if (!(error instanceof Problem)) throw error
         })
       }
-      return { sites: living.length, operations: reopened }
+      return { sites: living.length, regions: clouds.length, operations: reopened }
     },
     close: async () => await connection.close(),
   }
@@ -112,6 +129,8 @@ async function reissue(commands: Commands, kind: string, subject: string, comman
   if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
   else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
   else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
+  else if (kind === 'region-repair') await commands.repairRegion(subject, command)
+  else if (kind === 'region-decommission') await commands.decommissionRegion(subject, command)
   // A decommissioning that has begun goes on by itself: its site's entity was started above.
   else if (kind === 'decommission') await commands.decommission(subject, command)
 }

@@ -12,7 +12,7 @@ export interface RelayDeps {
 }
 export interface Relay {
   readonly commands: ApiCommands
-  readonly signals: Pick<Commands, 'claimed' | 'facts' | 'reported'>
+  readonly signals: Pick<Commands, 'claimed' | 'facts' | 'reported' | 'region'>
   /** Something was not heard, or Temporal came back without its memory: say it all again, until it is heard. */
   again(): void
   close(): Promise<void>
@@ -87,11 +87,14 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
       invite: (site, command) => answered((commands) => commands.invite(site, command)),
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),
+      repairRegion: (region, command) => answered((commands) => commands.repairRegion(region, command)),
+      decommissionRegion: (region, command) => answered((commands) => commands.decommissionRegion(region, command)),
     },
     signals: {
       claimed: (site, claimId) => heard((commands) => commands.claimed(site, claimId)),
       facts: (site) => heard((commands) => commands.facts(site)),
       reported: (site) => heard((commands) => commands.reported(site)),
+      region: (region) => heard((commands) => commands.region(region)),
     },
     again,
     close: async () => {

@@ -3,7 +3,9 @@ import { ApplicationFailure } from '@temporalio/activity'
 import { commands, once, operations } from '#src/controller/store/index.ts'
 import type { Store, Tx } from '#src/controller/store/index.ts'
 import type { CommandKind, CommandRow } from '#src/controller/store/commands.ts'
-import type { Allocation, Fabric, Fact, Finding, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
+import type { CloudProvider, ReturnRoutes } from '#providers/cloud.ts'
+import type { Vault } from '#src/controller/pki/vault.ts'
+import type { Allocation, ConnectionId, Fabric, Fact, Finding, RegionId, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import type { Command } from '../contract.ts'
 
@@ -13,6 +15,8 @@ export interface Model {
   configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig
   verify(fabric: Fabric): Verified
   verifyTransition(before: Fabric, after: Fabric): Verified
+  /** By which connection each overlay prefix is reached from the cloud, without those that are down. */
+  returnRoutes(fabric: Fabric, region: RegionId, down: ReadonlySet<ConnectionId>): ReturnRoutes
   readonly compilerVersion: string
 }
 export interface Verified {
@@ -25,7 +29,12 @@ export interface Deps {
   readonly model: Model
   /** A site that has not reported for this long is offline, milliseconds. */
   readonly offlineAfter: number
+  /** By the provider's name in the fabric; without it, regions can't be made here. */
+  readonly clouds?: Clouds
+  /** Where pre-shared keys are made and read. */
+  readonly vault?: Vault
 }
+export type Clouds = (provider: string) => CloudProvider | undefined
 
 export const finding = (code: string, severity: Finding['severity'], says: string, instead = ''): Finding => ({ code, severity, at: [], says, instead, witness: [] })
 

@@ -1,6 +1,6 @@
 /** The network's own steps: a plan becomes a generation, a failed one is undone by a newer, an operation ends. */
 import { ApplicationFailure, heartbeat } from '@temporalio/activity'
-import { allocations, certificates, events, generations, network, once, operations, plans, sites, tokens } from '#src/controller/store/index.ts'
+import { allocations, certificates, events, generations, network, once, operations, plans, regions, sites, tokens } from '#src/controller/store/index.ts'
 import type { OperationState, Tx } from '#src/controller/store/index.ts'
 import type { GenerationRow } from '#src/controller/store/generations.ts'
 import type { PlanRow } from '#src/controller/store/plans.ts'
@@ -12,12 +12,15 @@ import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { Wave } from '../rollout.ts'
 import { wavesOf } from '../waves.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
+import { moveRegion, regionsOf } from './regions.ts'
 import { supersede } from './sites.ts'
 
 export interface Made {
   readonly kind: 'made'
   readonly generation: number
   readonly waves: readonly Wave[]
+  /** Regions that the generation names; absent in histories from before there were any. */
+  readonly regions?: readonly string[]
 }
 
 export function generationActivities(deps: Deps) {
@@ -122,6 +125,11 @@ export function generationActivities(deps: Deps) {
     const held = gone.filter((row) => row.device !== null)
     if (held.length > 0)
       throw new Refused(...held.map(({ id }) => finding('C085', 'error', `the plan no longer names ${id}, whose gateway is enrolled`, `decommission it first: causeway site decommission ${id}`)))
+    const clouds = regionsOf(plan.fabric)
+    const left = (await regions.list(tx)).filter((row) => row.state !== 'RETIRED' && !clouds.some(({ id }) => id === row.id))
+    const standing = left.filter(({ state }) => state !== 'DECLARED')
+    if (standing.length > 0)
+      throw new Refused(...standing.map(({ id }) => finding('C108', 'error', `the plan no longer names ${id}, whose resources are in the cloud`, `decommission it first: causeway region decommission ${id}`)))
     const number = await generations.commit(tx, plan, hashes, key).catch((error: unknown) => {
       if (error instanceof generations.StaleBase) throw stale(error.base, error.head)
       throw error
@@ -133,6 +141,8 @@ export function generationActivities(deps: Deps) {
       await certificates.revokeAll(tx, id)
       await supersede(tx, id, null)
     }
+    for (const row of left) await moveRegion(tx, row, 'retired', null, operationId)
+    for (const region of clouds) await regions.declare(tx, region)
     for (const site of plan.fabric.sites) await sites.declare(tx, site.id, site.role)
     await events.emit(tx, { operationId, subject: `network/${plan.fabric.network.id}`, kind: 'generation.made', text: `generation ${number} is proved and committed`, data: { generation: number } })
     const moved = new Set<string>()
@@ -144,7 +154,7 @@ export function generationActivities(deps: Deps) {
       if (old[row.id] !== hashes[row.id]) moved.add(row.id)
     }
     const touched = plan.fabric.sites.filter((site) => moved.has(site.id))
-    return { kind: 'made', generation: number, waves: wavesOf(touched.filter((site) => site.hub).map((site) => site.id), touched.filter((site) => !site.hub).map((site) => site.id)) }
+    return { kind: 'made', generation: number, waves: wavesOf(touched.filter((site) => site.hub).map((site) => site.id), touched.filter((site) => !site.hub).map((site) => site.id)), regions: clouds.map(({ id }) => id) }
   }
 }
 

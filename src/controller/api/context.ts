@@ -16,6 +16,8 @@ export interface ApiCommands {
   invite(site: string, command: InviteCommand): Promise<unknown>
   approve(site: string, command: ApproveCommand): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>
+  repairRegion(region: string, command: Command): Promise<unknown>
+  decommissionRegion(region: string, command: Command): Promise<unknown>
 }
 export interface ApiDeps {
   readonly store: Store

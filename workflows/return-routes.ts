@@ -1,0 +1,43 @@
+/** Which connections of a region carry no return traffic now: pure. */
+export interface ConnectionView {
+  readonly id: string
+  readonly hub: string
+  /** Tunnels that the hub reports UP (or DEGRADED) and DOWN; the rest it has not judged. */
+  readonly up: number
+  readonly down: number
+  readonly members: number
+}
+
+/**
+ * Down at once when both tunnels are; up again only after `hold` milliseconds of being UP without a break. A connection
+ * that nobody has judged stays as it was. `healedAt` remembers since when each is UP again.
+ */
+export function downConnections(connections: readonly ConnectionView[], before: readonly string[], healedAt: Map<string, number>, now: number, hold: number): { readonly down: readonly string[]; readonly next: number | null } {
+  const down: string[] = []
+  let next: number | null = null
+  for (const { id, up, down: dead, members } of connections) {
+    const was = before.includes(id)
+    if (up === 0) {
+      healedAt.delete(id)
+      if (was || dead === members) down.push(id)
+      continue
+    }
+    if (!was) continue
+    const since = healedAt.get(id) ?? now
+    healedAt.set(id, since)
+    if (now - since >= hold) {
+      healedAt.delete(id)
+      continue
+    }
+    down.push(id)
+    next = Math.min(next ?? Number.POSITIVE_INFINITY, since + hold)
+  }
+  return { down: down.sort(), next }
+}
+
+/** `whole`: every tunnel is UP; `part`: some are; `dark`: none is. */
+export function carries(connections: readonly ConnectionView[]): 'whole' | 'part' | 'dark' {
+  const up = connections.reduce((sum, of) => sum + of.up, 0)
+  const all = connections.reduce((sum, of) => sum + of.members, 0)
+  return up === 0 ? 'dark' : up === all ? 'whole' : 'part'
+}
