@@ -10,6 +10,8 @@ import { filesUnder, openWorld, until, type World } from './world.ts'
 
 interface Canary {
   readonly what: string
+  /** Where it belongs; '' = nowhere on a disk. */
+  readonly file: string
   readonly forms: readonly string[]
 }
 let world: World
@@ -38,8 +40,8 @@ function forms(secret: Buffer): readonly string[] {
   const all = [secret.toString('hex'), secret.toString('hex').toUpperCase(), secret.toString('base64'), secret.toString('base64url'), ...offsets, ...offsets.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))]
   return [...new Set([...all, secret.toString('latin1')])]
 }
-const ofText = (what: string, text: string): Canary => ({ what, forms: [...new Set([text, ...forms(Buffer.from(text))])] })
-const ofBytes = (what: string, bytes: Buffer): Canary => ({ what, forms: forms(bytes) })
+const ofText = (what: string, text: string, file = ''): Canary => ({ what, file, forms: [...new Set([text, ...forms(Buffer.from(text))])] })
+const ofBytes = (what: string, bytes: Buffer, file = ''): Canary => ({ what, file, forms: forms(bytes) })
 
 function canaries(): readonly Canary[] {
   const tokens = world.tokens.flatMap((text, index) => {
@@ -50,18 +52,15 @@ function canaries(): readonly Canary[] {
   const keys = filesUnder(join(world.folder, 'boxes')).flatMap((file): readonly Canary[] => {
     const text = readFileSync(file, 'utf8')
     const pem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0]
-    if (pem) {
-      const jwk = createPrivateKey(pem).export({ format: 'jwk' }) as { readonly d: string }
-      return [ofBytes(file, Buffer.from(jwk.d, 'base64url'))]
-    }
-    return /^[A-Za-z0-9+/]{43}=$/.test(text.trim()) ? [ofBytes(file, Buffer.from(text.trim(), 'base64'))] : []
+    if (pem) return [ofBytes(file, Buffer.from((createPrivateKey(pem).export({ format: 'jwk' }) as { readonly d: string }).d, 'base64url'), file)]
+    return [...text.matchAll(/"privateKey":"([A-Za-z0-9+/]{43}=)"/g)].map(([, key], index) => ofBytes(`${file} ${index}`, Buffer.from(key!, 'base64'), file))
   })
   const { data } = world.controller
   return [
     ...tokens,
     ...keys,
-    ofBytes('the vault key', Buffer.from(readFileSync(`${data}.vault-key`, 'utf8').trim(), 'hex')),
-    ofText('the admin token', readFileSync(join(data, 'admin.token'), 'utf8').trim()),
+    ofBytes('the vault key', Buffer.from(readFileSync(`${data}.vault-key`, 'utf8').trim(), 'hex'), `${data}.vault-key`),
+    ofText('the admin token', readFileSync(join(data, 'admin.token'), 'utf8').trim(), join(data, 'admin.token')),
   ]
 }
 
@@ -95,12 +94,13 @@ describe('the secrets of an onboarding', () => {
   })
   it('would be found: where they belong they are', () => {
     const all = canaries()
-    for (const one of all.filter(({ what }) => what.startsWith('/'))) expect(found(read(one.what), [one]), one.what).toEqual([one.what])
+    for (const one of all.filter(({ file }) => file !== '' && !file.endsWith('.key'))) expect(found(read(one.file), [one]), one.what).toEqual([one.what])
     expect(found(`x${Buffer.from(`ab${world.tokens[0]!}`).toString('base64')}`, all)).toContain('token 0')
   })
   it('stand in no log and on no command line', () => {
     const all = canaries()
-    const logs = [...filesUnder(world.folder), ...filesUnder(world.controller.data)].filter((file) => /\.(log|log\.1|json|address|pid)$/.test(file) && !/identity\.json$/.test(file))
+    const belongs = new Set(all.map(({ file }) => file))
+    const logs = filesUnder(world.folder).filter((file) => /\.(log|json|address|pid|txt)$/.test(file) && !belongs.has(file))
     expect(logs.map((file) => file.split('/').at(-1))).toEqual(expect.arrayContaining(['controller.log', 'temporal.log', 'postgres.log', 'serve.log', 'agent-berlin.log', 'agent-frankfurt.log', 'status.json', 'run.json']))
     // The first administrator's token is shown once, to whoever starts the controller.
     const own = read(world.controller.console).split('\n').filter((line) => found(line, all).length > 0)
@@ -123,7 +123,7 @@ describe('the secrets of an onboarding', () => {
     await db.connect()
     try {
       const { rows: tables } = await db.query<{ name: string }>(`select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`)
-      expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['tokens', 'secrets', 'access', 'audit', 'events', 'commands', 'claims', 'facts', 'bundles']))
+      expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['tokens', 'secrets', 'access_tokens', 'audit', 'events', 'commands', 'claims', 'facts', 'bundles']))
       for (const { name } of tables) {
         const { rows } = await db.query<{ text: string }>(`select row_to_json(t)::text as text from ${name} t`)
         // bytea is written as \x and hex.
@@ -134,9 +134,6 @@ describe('the secrets of an onboarding', () => {
     }
   })
   it('are readable by their owner only', () => {
-    const { data } = world.controller
-    for (const file of [...canaries().map(({ what }) => what).filter((what) => what.startsWith('/')), join(data, 'admin.token'), `${data}.vault-key`]) {
-      expect(statSync(file).mode & 0o077, file).toBe(0)
-    }
+    for (const { file } of canaries().filter((one) => one.file !== '')) expect(statSync(file).mode & 0o077, file).toBe(0)
   })
 })
