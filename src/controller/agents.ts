@@ -41,8 +41,6 @@ export interface AgentsListener {
   close(): Promise<void>
 }
 
-/** Seconds between reports; three missed ones make a site offline. */
-export const reportEverySeconds = 5
 const reportLimit = 256 << 10
 const messageLimit = 64 << 10
 const keepAliveMs = 15_000
@@ -111,7 +109,8 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
       assigned: row?.assigned && assigned ? { triple: row.assigned, hash: assigned.hash } : null,
       trustVersion: authority.trustPayload.version,
       serverTime: now().toISOString(),
-      reportEverySeconds,
+      // Spread by a tenth, or all that were cut off together would speak together ever after.
+      reportEverySeconds: (row?.report_every ?? 5) * (0.9 + 0.2 * Math.random()),
       // Its peers have let go of it; until then a leaving site keeps what is assigned.
       ...(row?.state === 'DECOMMISSIONING' && row.assigned === null ? { wipe: true } : {}),
     }

@@ -1,14 +1,14 @@
 /** `causeway serve`: database, Temporal, vault, worker, API and the agents' listener as one process, wired here and nowhere else. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import type { RunningWorker } from '#workflows/worker.ts'
 import { grant, newAccessToken } from './access.ts'
 import { listenPort } from './agents.ts'
 import { createApp } from './api/app.ts'
-import { alive, startTime } from './children.ts'
+import { lockFolder, makeFolder, removePointer, writePointer } from './folder.ts'
 import { openIdentity } from './identity.ts'
 import { openLog } from './log.ts'
 import { openNotifications } from './notifications.ts'
@@ -73,19 +73,29 @@ const speaker = (json: boolean): Speaker => ({
 async function start(options: ServeOptions, opened: Opened[], say: Speaker, signal: AbortSignal): Promise<void> {
   const { data, role } = options
   makeFolder(data)
-  if (role === 'all') opened.push(lockFolder(data))
+  if (role === 'all') {
+    const unlock = lockFolder(data)
+    opened.push({ name: 'lock', close: async () => unlock() })
+  }
   const log = openLog(join(data, 'controller.log'))
   opened.push({ name: 'log', close: async () => log.close() })
   const trouble = (error: unknown) => log.error(error)
 
+  const took = stopwatch()
   let running: RunningWorker | undefined
   let temporalBack = () => {}
 
-  // The two servers side by side; nothing else is slow.
-  const [url, temporalAddress] = await both(database(), temporal())
-  const store = openStore(url, { max: 20 })
+  // Side by side: the API needs the database only, and what is commanded before workflows are there is kept for them.
+  const temporal = startOrFindTemporal()
+  // Also when we fail before: a server that is starting by then has to be stopped.
+  opened.push({ name: 'Temporal', close: () => temporal.then(({ stop }) => stop(), () => {}) })
+  const temporalAddress = temporal.then(({ address }) => (took('temporal'), address))
+  temporalAddress.catch(() => {})
+  const store = openStore(await database(), { max: 20 })
   opened.push({ name: 'store', close: store.close })
+  took('database')
   await migrate(store)
+  took('schema')
   const vault = await openVault(await loadKek(options.vaultKey, data), secrets.rows(store.db))
   const admin = await firstAdmin(store.db, join(data, 'admin.token'))
   const notifications = await openNotifications(store)
@@ -94,9 +104,9 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   const relay = openRelay({ store, address: temporalAddress, namespace, log: trouble })
   opened.push({ name: 'commands', close: relay.close })
   temporalBack = relay.again
-  let worker: Promise<void> | undefined
+  let polling: Promise<void> | undefined
   if (role !== 'api') {
-    worker = runWorker()
+    polling = runWorker()
     opened.push({ name: 'worker', close: () => running?.close() ?? Promise.resolve() })
   }
 
@@ -131,16 +141,18 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     const api = `http://127.0.0.1:${port}`
     pointer = { url: api, port, pid: process.pid, agentsSocket: options.agents.kind === 'socket' ? options.agents.path : null }
     writePointer(data, { ...pointer, agentsPort })
-    opened.push({ name: 'pointer', close: async () => rmSync(join(data, 'run.json'), { force: true }) })
+    opened.push({ name: 'pointer', close: async () => removePointer(data) })
+    took('api')
+    await temporalAddress
     if (port !== options.port) say.line('port', { wanted: options.port, port }, `port ${options.port} is taken, this is ${port}`)
     if (admin.made) say.line('admin', { token: admin.token, file: join(data, 'admin.token') }, `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`)
     const count = named ? (await sites.list(store.db)).length : 0
     say.line('ready', { url: api, port, agentsPort, network: named?.id ?? null }, `controller ${api}/v1/docs${named ? `, network ${named.id}, ${count} sites` : '. Next: causeway apply'}`)
   } else {
     relay.again()
+    await polling
     say.line('ready', { role }, 'worker is ready')
   }
-  if (worker) void worker.catch(trouble)
 
   async function database(): Promise<string> {
     if (options.databaseUrl) return options.databaseUrl
@@ -153,74 +165,52 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     opened.push({ name: 'PostgreSQL', close: postgres.stop })
     return postgres.url
   }
-  async function temporal(): Promise<string> {
-    if (options.temporalAddress) return options.temporalAddress
+  async function startOrFindTemporal(): Promise<{ readonly address: string; stop(): Promise<void> }> {
+    const elsewhere = (address: string) => ({ address, stop: async () => {} })
+    if (options.temporalAddress) return elsewhere(options.temporalAddress)
     if (role !== 'all') {
       const pointer = temporalPointer(data)
       if (!existsSync(pointer)) throw new ServeFailed('C045', 6, `there is no Temporal for --role ${role}`, 'set TEMPORAL_ADDRESS, or start causeway serve on this data folder first')
-      return readFileSync(pointer, 'utf8').trim()
+      return elsewhere(readFileSync(pointer, 'utf8').trim())
     }
     const binary = temporalBinary()
     if (!binary) throw new ServeFailed('C045', 10, 'the Temporal server is not installed', 'npm run dev fetches it; or put `temporal` on PATH, or set TEMPORAL_ADDRESS')
-    const server = await startTemporal({ folder: data, binary, died: (how) => log.warn(how), restarted: () => temporalBack() })
-    opened.push({ name: 'Temporal', close: server.stop })
-    return server.address
+    return startTemporal({ folder: data, binary, died: (how) => log.warn(how), restarted: () => temporalBack() })
   }
-  /** A worker that fails is started again; one that can't connect yet tries again. */
-  async function runWorker(): Promise<void> {
-    const { startWorker } = await import('#workflows/worker.ts')
-    for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
-      try {
-        running = await startWorker({ address: temporalAddress, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterSeconds * 1000 }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
-        delay = 100
-        await running.done
-      } catch (error) {
-        trouble(error)
+  /** Resolves when it takes tasks. A worker that fails is started again; one that can't connect yet tries again, and says so once. */
+  function runWorker(): Promise<void> {
+    return new Promise((polls) => {
+      const keep = async () => {
+        const [{ startWorker }, address] = await Promise.all([import('#workflows/worker.ts'), temporalAddress])
+        let said = false
+        for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
+          try {
+            running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
+            took('worker')
+            polls()
+            delay = 100
+            await running.done
+          } catch (error) {
+            trouble(error)
+            if (!said && role === 'worker') say.line('waiting', { address }, `no worker yet: Temporal does not answer at ${address}; trying again until it does`)
+            said = true
+          }
+          running = undefined
+          if (!signal.aborted) await sleep(delay)
+        }
+        polls()
       }
-      running = undefined
-      if (!signal.aborted) await sleep(delay)
-    }
+      keep().catch((error: unknown) => {
+        trouble(error)
+        polls()
+      })
+    })
   }
-}
-
-/** Waits for both also when one fails: the other has started a server by then that has to be stopped. */
-async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([a, b])
-  return Promise.all([a, b])
-}
-
-/** Not by `recursive`: Node 24 loops for ever where a parent can't hold folders, as in /proc. */
-function makeFolder(data: string): void {
-  if (!existsSync(data)) {
-    if (dirname(data) !== data) makeParent(dirname(data))
-    mkdirSync(data, { mode: 0o700 })
+  /** How long each part of the start took, for the log. */
+  function stopwatch(): (part: string) => void {
+    const begun = performance.now()
+    return (part) => log.info('started', { part, afterMs: Math.round(performance.now() - begun), processMs: Math.round(performance.now()) })
   }
-  // It holds the administrator's token and the sockets' pointers, so it is nobody else's.
-  chmodSync(data, 0o700)
-  writeFileSync(join(data, '.writable'), '')
-  rmSync(join(data, '.writable'))
-}
-
-function makeParent(folder: string): void {
-  if (existsSync(folder)) return
-  makeParent(dirname(folder))
-  mkdirSync(folder)
-}
-
-/** One controller a folder; the file of a killed one is taken over, for its start time tells it from whoever has its id now. */
-function lockFolder(data: string): Opened {
-  const file = join(data, 'serve.pid')
-  const [pid, start] = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : []
-  if (pid && start && alive({ pid: Number(pid), start }) && Number(pid) !== process.pid) throw new ServeFailed('C041', 5, `another controller runs on ${data} (process ${pid})`, `stop it, or use another folder: causeway serve --data DIR`)
-  writeFileSync(file, `${process.pid} ${startTime(process.pid) ?? ''}\n`, { mode: 0o600 })
-  return { name: 'lock', close: async () => rmSync(file, { force: true }) }
-}
-
-/** In place at once or not at all: the CLI may read it at any moment. */
-function writePointer(data: string, content: object): void {
-  const file = join(data, 'run.json')
-  writeFileSync(`${file}.new`, `${JSON.stringify(content)}\n`, { mode: 0o600 })
-  renameSync(`${file}.new`, file)
 }
 
 /** The file first: a start that is killed between the two finds the token there and stores it then. */

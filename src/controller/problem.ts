@@ -41,7 +41,9 @@ export const problemDocument = (of: Problem): ProblemDocument => ({
 })
 
 /** PostgreSQL or Temporal can't be reached: the request may be repeated as it is. */
-const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03', '53300'])
+const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', '57P01', '57P02', '57P03', '53300'])
+/** PostgreSQL's own codes of a disk without space, and of a write that failed. */
+const full = new Set(['53100', '58030'])
 
 interface CodedError extends Error {
   readonly code?: unknown
@@ -54,10 +56,11 @@ export function problemOf(error: unknown, log: (error: unknown) => void): Proble
   if (error instanceof HTTPException && error.status < 500) return new Problem(400, 'C005', 'the request\'s body is not JSON', 'see /v1/docs')
   const { code, message, instead } = error instanceof Error ? (error as CodedError) : { code: undefined, message: '', instead: undefined }
   if (typeof code === 'string' && unreachable.has(code)) return storeAway()
-  if (/Connection terminated|timeout exceeded when trying to connect|timeout expired/.test(message)) return storeAway()
+  if ((typeof code === 'string' && full.has(code)) || /No space left on device/.test(message)) return storeAway('the database can\'t write: its disk is full', 'free some space; the controller recovers by itself')
+  if (/Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error/.test(message)) return storeAway()
   // PkiError and its like carry their own code and advice; a CSR that is none is the sender's mistake.
   if (typeof code === 'string' && /^C07[0-2]$/.test(code) && typeof instead === 'string') return new Problem(400, code as ControllerCode, message, instead)
   log(error)
   return new Problem(500, 'C009', 'something unforeseen went wrong in the controller', 'its log has the details; send `causeway bundle` with a report')
 }
-const storeAway = () => new Problem(503, 'C010', 'the database does not answer', 'the controller goes on trying; repeat the request in some seconds', { headers: { 'retry-after': '2' } })
+const storeAway = (says = 'the database does not answer', instead = 'the controller goes on trying; repeat the request in some seconds') => new Problem(503, 'C010', says, instead, { headers: { 'retry-after': '2' } })

@@ -6,7 +6,8 @@ import type { Store } from './store/index.ts'
 
 export interface RelayDeps {
   readonly store: Store
-  readonly address: string
+  /** host:port of Temporal, once it is known. */
+  readonly address: Promise<string>
   readonly namespace: string
   readonly log: (error: unknown) => void
 }
@@ -29,7 +30,7 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
   const connect = async (): Promise<Commands> => {
     // A connection that is opened after the end would keep the process alive.
     if (closed) throw new Error('the controller is stopping')
-    connecting ??= createCommands({ address, namespace })
+    connecting ??= address.then((known) => createCommands({ address: known, namespace }))
     try {
       return await connecting
     } catch (error) {

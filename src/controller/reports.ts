@@ -107,6 +107,7 @@ function fabricCache(): (tx: Tx) => Promise<Fabric | null> {
 async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>, batch: readonly Arrived[]): Promise<Wakes> {
   return store.transaction(async (tx) => {
     const fabric = await fabricOf(tx)
+    const every = sites.reportEvery(fabric?.sites.length ?? 0)
     const wake = { facts: new Set<string>(), reported: new Set<string>(), regions: new Set<string>() }
     // In one order everywhere, so that two controllers' batches can't wait for each other.
     const sorted = [...batch].sort((a, b) => (a.site < b.site ? -1 : 1))
@@ -117,7 +118,7 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
       const waits = !settled.includes(before.state) || before.finding?.code === 'C091'
       const clouds = fabric ? cloudTunnels(fabric, site) : noClouds
       const pathsBefore = waits || clouds.size > 0 ? await paths.ofSite(tx, site) : []
-      await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), at })
+      await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), every, at })
       const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
       for (const region of turned(clouds, pathsBefore, report)) wake.regions.add(region)

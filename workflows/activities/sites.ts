@@ -41,7 +41,7 @@ export function siteActivities(deps: Deps) {
         confirmed: row.confirmed,
         failed: commit?.state === 'rolled-back' || commit?.state === 'refused' ? { triple: commit.triple, outcome: commit.state, why: `${commit.why} (${commit.code})` } : null,
         pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
-        online: row.last_seen !== null && Date.now() - row.last_seen.getTime() < deps.offlineAfter,
+        online: sites.isOnline(row, new Date(), deps.offlineAfter),
         tokenEnds: row.state === 'INVITED' ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
         noted: row.finding?.code === 'C089' ? 'held' : row.finding?.code === 'C091' ? 'yellow' : null,
         claim: await unheard(row),

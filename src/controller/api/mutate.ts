@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Context } from 'hono'
 import { Problem } from '../problem.ts'
-import { commands, type Tx } from '../store/index.ts'
+import { commands, events, type Tx } from '../store/index.ts'
 import type { CommandKind } from '../store/commands.ts'
 import { type ApiDeps, type Env, idempotencyKey } from './context.ts'
 
@@ -41,13 +41,15 @@ export async function mutate<Args extends object>(c: Context<Env>, deps: ApiDeps
     return { ...fresh, repeated: false, stored: args }
   })
   // Sent again when repeated: the first sender may have died in between, and workflows take a command once.
-  await send({ commandId: done.commandId, operationId: done.operationId }, stored).catch((error: unknown) => refusedOrLater(deps, error))
+  await send({ commandId: done.commandId, operationId: done.operationId }, stored).catch((error: unknown) => refusedOrLater(deps, done.operationId, subject, error))
   return done
 }
 
 /** Workflows refused it, in a sentence for the sender; or they are away: it is stored and will be sent again. */
-function refusedOrLater(deps: ApiDeps, error: unknown): void {
+async function refusedOrLater(deps: ApiDeps, operationId: string, subject: string, error: unknown): Promise<void> {
   if (error instanceof Problem) throw error
   deps.log(error)
   deps.again()
+  // For whoever follows the operation; the command itself stands already.
+  await events.emit(deps.store.db, { operationId, subject, kind: 'operation.waits', text: 'workflows do not answer (C011): it is stored and is carried out as soon as they do', data: { code: 'C011' } }).catch(deps.log)
 }

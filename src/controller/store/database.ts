@@ -57,7 +57,7 @@ export interface Database {
     id: string; state: SiteState; role: 'edge' | 'core'; device: Nullable<string>
     assigned: NullableJson<Triple>; running: NullableJson<Triple>; pending: NullableJson<Pending>; confirmed: NullableJson<Triple>
     commit: NullableJson<Report['commit']>; findings: DefaultJson<Report['findings']>; inventory: NullableJson<Inventory>
-    finding: NullableJson<Finding>; last_seen: Nullable<Date>; headless_since: Nullable<Date>; state_since: Stamp
+    finding: NullableJson<Finding>; last_seen: Nullable<Date>; report_every: Generated<number>; headless_since: Nullable<Date>; state_since: Stamp
   }
   tokens: { id: string; site: string; purpose: Purpose; hash: string; expires_at: Date; created_by: string; created_at: Stamp; redeemed_at: Nullable<Date>; claim_id: Nullable<string>; revoked_at: Nullable<Date> }
   claims: { id: string; token_id: string; site: string; thumbprint: string; sealing_key: string; serial: string; inventory: Json<Inventory>; certificate: Nullable<string>; state: ClaimState; created_at: Stamp }
@@ -116,9 +116,12 @@ export interface StoreOptions {
   readonly max?: number
 }
 
+/** A server that is there but stands still must not hold whoever asks for ever; waiting for a lock may take seconds. */
+const queryTimeoutMs = 30_000
+
 /** Opens a pool; connects lazily, so an unreachable server shows at the first query (`reachable`). */
 export function openStore(url: string, { max = 10 }: StoreOptions = {}): Store {
-  const pool = new pg.Pool({ connectionString: url, max, types, connectionTimeoutMillis: 5_000, application_name: 'causeway' })
+  const pool = new pg.Pool({ connectionString: url, max, types, connectionTimeoutMillis: 5_000, query_timeout: queryTimeoutMs, keepAlive: true, application_name: 'causeway' })
   // An idle connection that breaks is replaced by the pool; without a listener Node would end the process.
   pool.on('error', () => {})
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })

@@ -19,6 +19,8 @@ export interface SiteRow {
   readonly finding: Finding | null
   readonly last_seen: Date | null
   readonly headless_since: Date | null
+  /** Seconds between its reports, as it was last told. */
+  readonly report_every: number
   readonly state_since: Date
 }
 
@@ -27,9 +29,15 @@ export const list = (db: Db): Promise<readonly SiteRow[]> => db.selectFrom('site
 /** Locks the row until the transaction ends. */
 export const lock = (tx: Tx, id: string): Promise<SiteRow | undefined> => tx.selectFrom('sites').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
 
-/** Three missed reports (every 5 s) and the site counts as offline. */
-export const offlineAfterSeconds = 15
-export const isOnline = ({ last_seen }: Pick<SiteRow, 'last_seen'>, now: Date): boolean => last_seen !== null && now.getTime() - last_seen.getTime() < offlineAfterSeconds * 1000
+const [quickest, slowest] = [5, 60]
+/** Seconds between a site's reports, so that 10,000 sites tell a controller no more at once than it can write. */
+export const reportEvery = (sites: number): number => Math.round(Math.min(slowest, Math.max(quickest, quickest + ((sites - 100) * (slowest - quickest)) / (10_000 - 100))))
+
+/** Three missed reports and a site counts as offline, milliseconds; of one that reports every 5 s. */
+export const offlineAfterMs = 3 * quickest * 1000
+/** `after` grows with the time between the site's reports. */
+export const isOnline = ({ last_seen, report_every }: Pick<SiteRow, 'last_seen' | 'report_every'>, now: Date, after = offlineAfterMs): boolean =>
+  last_seen !== null && now.getTime() - last_seen.getTime() < (after * report_every) / quickest
 
 /** A generation names the site. One that is known keeps its state; RETIRED starts over. */
 export async function declare(tx: Tx, id: string, role: 'edge' | 'core'): Promise<void> {
@@ -105,6 +113,7 @@ export interface SiteReport {
   readonly findings: Report['findings']
   readonly inventory: Inventory | null
   readonly headlessSince: Date | null
+  readonly every: number
   readonly at: Date
 }
 export async function reported(tx: Db, report: SiteReport): Promise<void> {
@@ -119,6 +128,7 @@ export async function reported(tx: Db, report: SiteReport): Promise<void> {
       findings: json(report.findings),
       headless_since: report.headlessSince,
       last_seen: report.at,
+      report_every: report.every,
       ...(report.inventory ? { inventory: json(report.inventory) } : {}),
     })
     .where('id', '=', report.site)

@@ -33,6 +33,7 @@ export interface Fleet {
 /** How long a commit stays PENDING, milliseconds. */
 const pendingFor = 20
 const everyMs = 25
+const quiet = { rttMs: 10, jitterMs: 1, loss: 0, classes: [] }
 
 export function startFleet(store: Store, commands: () => Commands): Fleet {
   const gateways = new Map<string, Gateway & { tick(): Promise<void> }>()
@@ -85,7 +86,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
 
     const report = async (kick: boolean) => {
       lastReport = Date.now()
-      await sites.reported(store.db, { site, running: running?.triple ?? null, commit, findings: [], inventory: null, headlessSince: null, at: new Date() })
+      await sites.reported(store.db, { site, running: running?.triple ?? null, commit, findings: [], inventory: null, headlessSince: null, every: 5, at: new Date() })
       if (kick) await signalled(commands().reported(site))
     }
     const makeKeys = async (config: SiteConfig) => {
@@ -126,13 +127,16 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       await report(true)
     }
     const lookAtPaths = async () => {
-      const up = (running?.config.tunnels ?? []).filter(({ id, remote }) => (broken === null || !id.includes(broken)) && gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true)
-      const now = up.map(({ id }) => id).join()
+      const up = (running?.config.tunnels ?? []).filter(({ id, remote, role }) => (broken === null || !id.includes(broken)) && (role === 'cloud' || gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true))
+      const cut = (running?.config.tunnels ?? []).filter(({ id, role }) => role === 'cloud' && broken !== null && id.includes(broken))
+      const now = `${up.map(({ id }) => id).join()} ${cut.map(({ id }) => id).join()}`
       if (now === reportedPaths) return
       reportedPaths = now
       const since = new Date().toISOString()
-      await paths.replace(store.db, [{ site, at: new Date(), paths: up.map(({ id }) => ({ tunnel: id, state: 'UP', since, rttMs: 10, jitterMs: 1, loss: 0, classes: [] })) }])
+      await paths.replace(store.db, [{ site, at: new Date(), paths: [...up.map(({ id }) => ({ ...quiet, tunnel: id, state: 'UP' as const, since })), ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since }))] }])
       await report(true)
+      const clouds = new Set((running?.config.tunnels ?? []).flatMap(({ role, remote }) => (role === 'cloud' ? [remote as string] : [])))
+      for (const region of clouds) await signalled(commands().region(region))
     }
 
     return {
