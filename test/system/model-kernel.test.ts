@@ -179,6 +179,11 @@ describe('a network of oddities', () => {
     })
   })
 
+  it('carries a datagram in fragments through two hubs, there and back', async () => {
+    const { stdout } = await world().shell('east-lab', 'head -c 5000 /dev/zero | socat -t 3 -b 6000 - UDP:10.50.2.160:99,bind=10.50.2.10 | wc -c')
+    expect(stdout.trim()).toBe('5000')
+  })
+
   describe('this test', () => {
     it('sees a hub that lost a transit pair', async () => {
       const { network, normal } = world()
