@@ -43,7 +43,7 @@ export function instrument(client: EC2Client, count: (action: string) => void): 
       return next(args)
     },
     // After the retry middleware, so that its repetitions are seen.
-    { step: 'finalizeRequest', priority: 'low', name: 'causewayCount' },
+    { step: 'finalizeRequest', priority: 'low' },
   )
   client.middlewareStack.add(
     (next, context) => async (args) => {
@@ -55,7 +55,7 @@ export function instrument(client: EC2Client, count: (action: string) => void): 
         throw redact(error, actionOf(context), secretsIn(args.input))
       }
     },
-    { step: 'initialize', priority: 'high', name: 'causewayRedact' },
+    { step: 'initialize', priority: 'high' },
   )
   return client
 }

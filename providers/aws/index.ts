@@ -13,7 +13,7 @@ import { permissions } from './permissions.ts'
 import { awsTiming, type Clock, createGatherer, realClock, type Timing, until } from './poll.ts'
 import { judge, surroundings } from './preflight.ts'
 import { createReads, type Reads } from './reads.ts'
-import { localName } from './scheme.ts'
+import { localName, regionOf, tagOf } from './scheme.ts'
 import { steps } from './steps.ts'
 import { verify } from './verify.ts'
 
@@ -114,9 +114,12 @@ export function createAwsProvider(options: AwsOptions = {}): AwsProvider {
 
 function createClients(make: ClientOf, count: (action: string) => void): ClientOf {
   const known = new Map<string, ReturnType<ClientOf>>()
+  const instrumented = new WeakSet<object>()
   return (location, retries) => {
     const key = `${location} ${retries}`
-    const client = known.get(key) ?? instrument(make(location, retries), count)
+    const client = known.get(key) ?? make(location, retries)
+    if (!instrumented.has(client)) instrument(client, count)
+    instrumented.add(client)
     known.set(key, client)
     return client
   }
@@ -150,7 +153,8 @@ async function parentId(reads: Reads, fingerprint: read.Fingerprint, of: Resourc
 export function telemetry(region: Region, connections: Awaited<ReturnType<Reads['connections']>>): readonly Telemetry[] {
   const members = region.connections.flatMap((of) => of.members)
   return connections.flatMap((of) => {
-    if (of.State === 'deleted' || of.State === 'deleting') return []
+    const ours = regionOf(read.tagValue(of.Tags, tagOf.id) ?? '') === region.id
+    if (!ours || of.State === 'deleted' || of.State === 'deleting') return []
     return (of.VgwTelemetry ?? []).flatMap((said): readonly Telemetry[] => {
       const inside = of.Options?.TunnelOptions?.find((option) => option.OutsideIpAddress === said.OutsideIpAddress)?.TunnelInsideCidr
       const member = members.find((one) => one.inside === inside)

@@ -129,7 +129,7 @@ async function searchRoutes(client: EC2Client, table: string, within?: string): 
   let more: boolean
   do {
     const page = await client.send(
-      new SearchTransitGatewayRoutesCommand({ TransitGatewayRouteTableId: table, Filters, MaxResults: 1000, ...(token === undefined ? {} : { NextToken: token }) }),
+      new SearchTransitGatewayRoutesCommand({ TransitGatewayRouteTableId: table, Filters, ...(token === undefined ? {} : { NextToken: token }) }),
     )
     found.push(...(page.Routes ?? []))
     token = page.NextToken
