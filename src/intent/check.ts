@@ -1,8 +1,8 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SiteId } from '#src/fabric/fabric.ts'
-import { type Address, contains, hostOf, prefix, type Prefix } from '#src/net/address.ts'
+import { type Address, comparePrefixes, contains, familyOf, hostOf, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport } from './defaults.ts'
-import type { Intent, IntentSite, IntentUplink } from './intent.ts'
+import type { Intent, IntentRegion, IntentSite, IntentUplink } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
@@ -15,6 +15,13 @@ const unreachable: readonly { readonly range: Prefix; readonly name: string }[] 
 ]
 const nameOf = (address: Address): string | undefined => unreachable.find(({ range }) => contains(range, address))?.name
 
+const reachesInternet =
+  (transports: Intent['transports']) =>
+  (transport: string): boolean =>
+    transport === defaultTransport ||
+    (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false) ||
+    (transports.find((each) => each.id === defaultTransport)?.reaches.includes(transport) ?? false)
+
 /** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
 export function checkHubs(
   sites: readonly IntentSite[],
@@ -23,8 +30,7 @@ export function checkHubs(
   unread: ReadonlySet<string>,
   report: Report,
 ): void {
-  const meetsInternet = (transport: string): boolean =>
-    transport === defaultTransport || (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false)
+  const meetsInternet = reachesInternet(transports)
   const dialled = new Map<string, string>()
   for (const site of sites.filter((each) => hubs.includes(each.id) && each.role === 'core')) {
     for (const uplink of site.uplinks) {
@@ -92,17 +98,60 @@ export function checkPaths(sites: readonly IntentSite[], transports: Intent['tra
   }
 }
 
+/** A cloud knows a hub uplink by its public address, so each needs one of its own, and each hub of a region such an uplink. */
+export function checkClouds(
+  sites: readonly IntentSite[],
+  regions: readonly IntentRegion[],
+  transports: Intent['transports'],
+  report: Report,
+): void {
+  const onInternet = reachesInternet(transports)
+  const byId = new Map(sites.map((site) => [site.id, site]))
+  const vpcs = new Map<string, string>()
+  for (const region of regions) {
+    for (const { id } of region.networks) {
+      const other = vpcs.get(id)
+      if (other) report.error('I081', [`region/${region.id}/vpc/${id}`, other], `${id} is in two regions`, 'keep it in the one where it is')
+      else vpcs.set(id, `region/${region.id}/vpc/${id}`)
+    }
+    const known = new Map<Address, string>()
+    for (const hub of region.hubs) {
+      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => onInternet(uplink.transport)) ?? []
+      if (uplinks.length === 0)
+        report.error('I084', [`region/${region.id}`, `site/${hub}`], `no uplink of hub ${hub} reaches the internet, where ${region.id} is`, 'give it one, or leave the hub out: hubs: in the file of the region')
+      for (const uplink of uplinks) {
+        const key = `site/${hub}/uplink/${uplink.id}`
+        const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
+        if (address === undefined) continue
+        const at = [uplink.public ? `${key}/public` : `${key}/address`, key]
+        const other = known.get(address)
+        if (familyOf(address) === 6) report.error('I008', at, `a cloud that is joined over IPv6 is not supported yet, and ${region.id} would be`, 'give the uplink an IPv4 address')
+        else if (other !== undefined)
+          report.error('I084', at, `${region.id} would know two uplinks as ${address}: ${other} and ${hub}.${uplink.id}`, 'give each a public address of its own; a cloud tells its customers by it')
+        else known.set(address, `${hub}.${uplink.id}`)
+      }
+    }
+  }
+}
+
 /** One address space: a prefix has one owner. */
-export function checkOverlaps(sites: readonly IntentSite[], report: Report): void {
+export function checkOverlaps(sites: readonly IntentSite[], regions: readonly IntentRegion[], report: Report): void {
   const counts = new Map<string, number>()
-  const all = sites.flatMap((site) =>
+  const atSites = sites.flatMap((site) =>
     site.lans.map((lan) => {
       const base = `site/${site.id}/lan/${lan.segment}`
       const i = counts.get(base) ?? 0
       counts.set(base, i + 1)
-      return { site: site.id, prefix: lan.prefix, key: `${base}/${i}` }
+      return { site: String(site.id), prefix: lan.prefix, key: `${base}/${i}` }
     }),
   )
+  const inRegions = regions.flatMap(({ id, segment, networks }) =>
+    networks
+      .flatMap((network) => network.prefixes)
+      .sort(comparePrefixes)
+      .map((each, i) => ({ site: String(id), prefix: each, key: `region/${id}/lan/${segment}/${i}` })),
+  )
+  const all = [...atSites, ...inRegions]
   for (const [each, over] of overlapping(all)) {
     if (over.site === each.site) continue
     const says =

@@ -124,7 +124,7 @@ export const networkCodes = [
   {
     code: 'I071',
     title: 'Unknown failure',
-    text: '`survives` lists what may break, one at a time: `uplink`, `tunnel`, `hub`.',
+    text: '`survives` lists what may break, one at a time: `uplink`, `tunnel`, `hub`, `connection` (both tunnels between a hub uplink and a cloud).',
     wrong:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: site',
     right:

@@ -4,6 +4,11 @@ import type { Sla } from '#src/fabric/fabric.ts'
 export const defaultMtu = 1360
 export const defaultTransport = 'internet'
 export const defaultRole = 'edge'
+/** RFC 6996: AS numbers of 16 bits that nobody owns. */
+export const privateAsns = { first: 64_512, last: 65_534 } as const
+/** The hubs' side towards every cloud, and what clouds take by default. */
+export const hubAsn = 65_000
+export const defaultCloudAsn = 64_512
 export const defaultClass = 'default'
 
 export interface ClassDefaults {

@@ -2,7 +2,7 @@
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { classDefaults } from './defaults.ts'
-import type { Intent, IntentClass, IntentSite, IntentUplink, Selector } from './intent.ts'
+import type { Intent, IntentClass, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
 import { didYouMean } from './suggest.ts'
 import { formatDuration, formatPercent, formatRate } from './values.ts'
 
@@ -96,6 +96,22 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
   }
 }
 
+function* regionFacts({ id, provider, attach, routing, location, asn, hubs, segment, networks }: IntentRegion): Generator<Fact> {
+  const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
+    path: ['regions', id, ...keys],
+    value,
+    key: `region/${id}/${key}`,
+    otherwise,
+  })
+  yield fact(['provider'], provider, 'provider')
+  yield fact(['attach'], attach, 'attach')
+  yield fact(['routing'], routing, 'routing')
+  yield fact(['in'], location, 'in', 'from the name of the region')
+  yield fact(['asn'], String(asn), 'asn')
+  yield { ...fact(['hubs'], many(hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
+  for (const network of networks) yield fact(['segments', segment, 'vpcs', network.id], many(network.prefixes), `vpc/${network.id}`)
+}
+
 const texts = (selectors: readonly Selector[]): string => many(selectors.map((selector) => selector.text))
 
 /** Everything that the intent says, in the order of the files' keys. */
@@ -121,12 +137,14 @@ function* facts(intent: Intent): Generator<Fact> {
     yield plain(['expect', String(n)], `${verb} ${expect.from.text} -> ${expect.to.text}${survives}`, `expect/${n}`)
   }
   for (const site of intent.sites) yield* siteFacts(site, intent)
+  for (const region of intent.regions) yield* regionFacts(region)
 }
 
 /** The words that a path may leave out: names are in one set, so `berlin.uplinks` and `model-api.at` say enough. */
 function full(path: readonly string[], intent: Intent): readonly string[] {
   const [first = ''] = path
   if (intent.sites.some((site) => site.id === first)) return ['sites', ...path]
+  if (intent.regions.some((region) => region.id === first)) return ['regions', ...path]
   if (intent.services.some((service) => service.id === first)) return ['services', ...path]
   if (intent.classes.some((each) => each.id === first)) return ['classes', ...path]
   return path
@@ -160,7 +178,7 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
   )
   const names =
     stem.length === 0
-      ? [...next, ...intent.sites.map((site) => site.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)]
+      ? [...next, ...intent.sites.map((site) => site.id), ...intent.regions.map((region) => region.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)]
       : [...next]
   const wrong = wanted[stem.length] ?? ''
   const meant = didYouMean(wrong, names)

@@ -1,11 +1,12 @@
 import * as z from 'zod'
 import { networkFile, siteFile } from './schema.ts'
+import { regionFile } from './schema-region.ts'
 
 /**
  * JSON Schema (2020-12) of one file, for editors: completion, hints and the first mistakes while typing. Made of the same
  * zod types that read the files; what keys mean together only `causeway check` knows.
  */
 export function jsonSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema]), { io: 'input', reused: 'ref' })
-  return { $schema, title: 'Causeway intent', description: 'A file of a Causeway network: network.yaml, or one file a site.', ...schema }
+  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema, regionFile.schema]), { io: 'input', reused: 'ref' })
+  return { $schema, title: 'Causeway intent', description: 'A file of a Causeway network: network.yaml, or one file a site or cloud region.', ...schema }
 }

@@ -9,7 +9,7 @@ import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { media } from './values.ts'
 
-type Kind = 'segment' | 'service' | 'site' | 'label'
+type Kind = 'segment' | 'service' | 'site' | 'region' | 'label'
 
 export function readNames(raw: Raw, report: Report): Names {
   const fields = raw.network?.fields
@@ -26,13 +26,14 @@ export function readNames(raw: Raw, report: Report): Names {
         'I011',
         [name.at, other.name.at],
         `${kind} "${name.value}" has the name of a ${other.kind}`,
-        'rename one: segments, services, sites and labels share one set of names',
+        'rename one: segments, services, sites, regions and labels share one set of names',
       )
     else if (kind !== 'label') report.error('I009', [name.at, other.name.at], `${kind} "${name.value}" is declared twice`, 'keep one')
   }
   for (const segment of fields?.segments ?? []) declare('segment', segment)
   for (const service of fields?.services ?? []) declare('service', service.key)
   for (const site of raw.sites) declare('site', site.name)
+  for (const region of raw.regions) declare('region', region.name)
   for (const site of raw.sites) for (const label of site.fields.labels ?? []) declare('label', label)
   const all = (kind: Kind): ReadonlySet<string> => new Set([...held].filter(([, entry]) => entry.kind === kind).map(([name]) => name))
   for (const segment of fields?.segments ?? []) report.origins.set(`segment/${segment.value}`, segment.at)
@@ -41,7 +42,7 @@ export function readNames(raw: Raw, report: Report): Names {
     labels: all('label'),
     segments: all('segment'),
     services: all('service'),
-    regions: raw.regions,
+    regions: all('region'),
     partial: raw.partial || fields?.segments === undefined,
   }
 }
@@ -84,15 +85,42 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
     !raw.partial &&
     !(network.fields.hubs?.length ?? 0) &&
     !(network.wrote.has('hubs') && network.fields.hubs === undefined) &&
-    raw.sites.length > 1
+    (raw.sites.length > 1 || raw.regions.length > 0)
   ) {
     const cores = spokes.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
     report.error(
       'I062',
       network.fields.network?.at ?? network.at,
-      'the network has no hubs, so its sites are not joined',
+      `the network has no hubs, so its ${raw.sites.length > 1 ? 'sites' : 'site and region'} are not joined`,
       `add hubs: [${cores.join(', ') || 'the sites that end the tunnels'}]`,
     )
+  }
+  return out
+}
+
+/** The hubs of one spoke, a site or region, in its own order of preference: among the network's. */
+export function readOwnHubs(
+  base: string,
+  own: readonly Located<string>[] | undefined,
+  all: readonly SiteId[],
+  names: Names,
+  report: Report,
+): readonly SiteId[] {
+  if (!own) return all
+  const out: SiteId[] = []
+  for (const [i, { value, at }] of own.entries()) {
+    const id = value as SiteId
+    report.origins.set(`${base}/hubs/${i}`, at)
+    if (out.includes(id)) report.error('I060', at, `hub "${id}" stands twice`, 'remove one')
+    else if (all.includes(id)) out.push(id)
+    else if (names.sites.has(id))
+      report.error(
+        'I061',
+        at,
+        `site "${id}" is not a hub`,
+        all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs",
+      )
+    else if (!names.partial) report.error('I012', at, `hub "${id}" is not a site${report.meant(id, all.length > 0 ? all : names.sites)}`)
   }
   return out
 }

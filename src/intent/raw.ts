@@ -1,6 +1,7 @@
 /** All files of a network as they were read, before anything is compared with anything. */
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Report } from './report.ts'
+import { regionFile, type RawRegion } from './schema-region.ts'
 import { networkFile, type RawNetwork, type RawSite, siteFile } from './schema.ts'
 import type { Entry, Located, ReadOf, Spec } from './spec.ts'
 import { suggest } from './suggest.ts'
@@ -12,10 +13,15 @@ export interface NamedSite {
   /** `role:` stands there, readable or not. */
   readonly roleWritten: boolean
 }
+export interface NamedRegion {
+  readonly name: Located<string>
+  readonly fields: RawRegion['fields']
+  readonly wrote: ReadonlySet<string>
+}
 export interface Raw {
   readonly network: RawNetwork | undefined
   readonly sites: readonly NamedSite[]
-  readonly regions: ReadonlySet<string>
+  readonly regions: readonly NamedRegion[]
   /** A file or a name could not be read: what it declares is unknown. */
   readonly partial: boolean
 }
@@ -38,14 +44,14 @@ function kindOf(source: Source, report: Report): Kind | undefined {
     // `sites` alone is a key of the network file and no slip of the pen.
     if (meant !== undefined && text !== `${meant}s`) return meant as Kind
   }
-  report.error('I004', source.at(source.root), 'the file says neither `network:` nor `site:`', 'begin with `network: name` or `site: name`')
+  report.error('I004', source.at(source.root), 'the file says none of `network:`, `site:` and `region:`', 'begin with `network: name`, `site: name` or `region: name`')
   return undefined
 }
 
 export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const networks: { readonly at: Origin; readonly raw: RawNetwork }[] = []
   const sites: NamedSite[] = []
-  const regions = new Set<string>()
+  const regions: NamedRegion[] = []
   let partial = false
   const readBy = <S extends Spec<unknown>>(spec: S, source: Source, name: string): ReadOf<S> =>
     spec.read(source.root, { at: source.at(source.root), name }, { source, report }) as ReadOf<S>
@@ -68,15 +74,8 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
         break
       }
       case 'region': {
-        const pair = source.root.items.find((each) => source.textOf(source.follow(each.key)) === 'region')
-        const id = source.textOf(source.follow(pair?.value))
-        if (id !== undefined) regions.add(id)
-        report.error(
-          'I008',
-          source.at(pair?.key ?? source.root),
-          'cloud regions are not supported yet',
-          'remove the file from the folder; its segments and services can wait in another',
-        )
+        const raw = readBy(regionFile, source, file.path)
+        if (raw.fields.region) regions.push({ name: raw.fields.region, fields: raw.fields, wrote: raw.wrote })
         break
       }
       default:
@@ -84,14 +83,15 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
     }
   }
   const [first, ...others] = networks
-  for (const other of others) report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites')
+  for (const other of others) report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites and regions')
   if (!first && !partial)
     report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
   for (const entry of first?.raw.fields.sites ?? []) sites.push(...named(entry))
+  for (const { key, value } of first?.raw.fields.regions ?? []) if (value) regions.push({ name: key, fields: value.fields, wrote: value.wrote })
   return {
     network: first?.raw,
-    sites: distinct(sites, report),
-    regions,
+    sites: distinct('site', sites, report),
+    regions: distinct('region', regions, report),
     partial: partial || !first || report.findings.some((finding) => finding.code === 'I010'),
   }
 }
@@ -99,13 +99,13 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
 const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] =>
   value ? [{ name: key, fields: value.fields, roleWritten: value.wrote.has('role') }] : []
 
-function distinct(sites: readonly NamedSite[], report: Report): readonly NamedSite[] {
-  const byName = new Map<string, NamedSite>()
-  for (const site of sites) {
-    const held = byName.get(site.name.value)
+function distinct<T extends { readonly name: Located<string> }>(kind: string, all: readonly T[], report: Report): readonly T[] {
+  const byName = new Map<string, T>()
+  for (const each of all) {
+    const held = byName.get(each.name.value)
     if (held)
-      report.error('I009', [site.name.at, held.name.at], `site "${site.name.value}" is declared twice`, 'keep one, or give one of them another name')
-    else byName.set(site.name.value, site)
+      report.error('I009', [each.name.at, held.name.at], `${kind} "${each.name.value}" is declared twice`, 'keep one, or give one of them another name')
+    else byName.set(each.name.value, each)
   }
   return [...byName.values()].sort((a, b) => (a.name.value < b.name.value ? -1 : 1))
 }

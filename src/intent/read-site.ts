@@ -20,8 +20,9 @@ import {
 import { PrefixTable } from '#src/net/lpm.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
 import type { IntentLan, IntentSite, IntentUplink } from './intent.ts'
+import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
-import type { NamedSite, Raw } from './raw.ts'
+import type { NamedSite } from './raw.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
@@ -31,7 +32,7 @@ import { mediumOfName, meteredByDefault } from './values.ts'
 
 const maxUplinks = 8
 /** Not for hosts: this network, loopback, link-local, multicast and reserved (RFC 6890). */
-const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map(prefix)
+export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map(prefix)
 
 const isHostOf = (link: Prefix, host: Address): boolean => {
   const { family, low, high } = rangeOf(link)
@@ -51,7 +52,6 @@ export function noteFields(base: string, fields: Readonly<Record<string, unknown
 
 export function readSite(
   { name, fields }: NamedSite,
-  raw: Raw,
   names: Names,
   transports: ReadonlySet<string>,
   networkHubs: readonly SiteId[],
@@ -70,7 +70,7 @@ export function readSite(
     role: fields.role?.value ?? defaultRole,
     labels: [...new Set((fields.labels ?? []).map((label) => label.value))].sort(),
     place: fields.place?.value ?? '',
-    hubs: hub ? hubsOfHub(fields.hubs, report) : readHubs(fields.hubs, networkHubs, names, report),
+    hubs: hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report),
     uplinks,
     lans,
   }
@@ -78,25 +78,6 @@ export function readSite(
   function hubsOfHub(own: readonly Located<string>[] | undefined, to: Report): readonly SiteId[] {
     if (own?.[0]) to.error('I061', own[0].at, `${id} is a hub and has no hubs of its own`, 'remove `hubs:` here; hubs are meshed with one another')
     return []
-  }
-  function readHubs(own: readonly Located<string>[] | undefined, all: readonly SiteId[], known: Names, to: Report): readonly SiteId[] {
-    if (!own) return all
-    const out: SiteId[] = []
-    for (const [i, hubName] of own.entries()) {
-      const hubId = hubName.value as SiteId
-      to.origins.set(`${base}/hubs/${i}`, hubName.at)
-      if (out.includes(hubId)) to.error('I060', hubName.at, `hub "${hubId}" stands twice`, 'remove one')
-      else if (all.includes(hubId)) out.push(hubId)
-      else if (known.sites.has(hubId))
-        to.error(
-          'I061',
-          hubName.at,
-          `site "${hubId}" is not a hub`,
-          all.length > 0 ? `write one of ${oneOf(all)}, or add it to the network's hubs` : "add it to the network's hubs",
-        )
-      else if (!raw.partial) to.error('I012', hubName.at, `hub "${hubId}" is not a site${to.meant(hubId, all.length > 0 ? all : known.sites)}`)
-    }
-    return out
   }
 }
 

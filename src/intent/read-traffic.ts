@@ -1,8 +1,8 @@
 /** Services, allows and expectations: selectors read, canonical, sorted, and each meaning at least one place. */
-import type { ClassId, NodeId, Origin, SegmentId, SiteId, Survives } from '#src/fabric/fabric.ts'
+import type { ClassId, NodeId, Origin, Role, SegmentId, Survives } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, IntentSite, Selector } from './intent.ts'
+import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
@@ -91,7 +91,7 @@ export function readAllows(raw: Raw, names: Names, report: Report): readonly Int
   return inOrder('allow', placed, report)
 }
 
-const order = ['uplink', 'tunnel', 'hub'] as const satisfies readonly Survives[]
+const order = ['uplink', 'tunnel', 'hub', 'connection'] as const satisfies readonly Survives[]
 
 export function readExpects(raw: Raw, names: Names, report: Report): readonly IntentExpect[] {
   const placed: Placed<IntentExpect>[] = []
@@ -135,15 +135,21 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
   }
 }
 
-/** What selectors select, by site and segment. */
+/** A site or region, as selectors see it. */
+interface Selectable {
+  readonly id: NodeId
+  readonly role: Role | 'region'
+  readonly labels: readonly string[]
+  readonly segments: readonly SegmentId[]
+}
+/** What selectors select, by node and segment. */
 interface World {
-  readonly sites: ReadonlyMap<NodeId, IntentSite>
+  readonly nodes: ReadonlyMap<NodeId, Selectable>
   readonly services: ReadonlyMap<string, IntentService>
   /** By canonical text: the same selector stands in many lines. */
-  readonly asked: Map<string, ReadonlySet<SiteId>>
+  readonly asked: Map<string, ReadonlySet<NodeId>>
 }
-const has = (site: IntentSite, segment: SegmentId): boolean => site.lans.some((lan) => lan.segment === segment)
-const isWhere = (where: Selector['where'], site: IntentSite): boolean => {
+const isWhere = (where: Selector['where'], site: Selectable): boolean => {
   switch (where.kind) {
     case 'any':
     case 'same':
@@ -158,15 +164,16 @@ const isWhere = (where: Selector['where'], site: IntentSite): boolean => {
       return where satisfies never
   }
 }
-function sitesOf(selector: Selector, world: World): ReadonlySet<SiteId> {
+function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   const held = world.asked.get(selector.text)
   if (held) return held
   const { where, what } = selector
-  const one = where.kind === 'site' ? world.sites.get(where.site) : undefined
-  const here = where.kind === 'site' ? (one ? [one] : []) : [...world.sites.values()].filter((site) => isWhere(where, site))
-  const places = what.kind === 'service' ? (world.services.get(what.service)?.at ?? []).map((at) => sitesOf(at, world)) : []
-  const fits = (site: IntentSite): boolean => (what.kind === 'segment' ? has(site, what.segment) : places.some((ids) => ids.has(site.id)))
-  const out = new Set(here.filter(fits).map((site) => site.id))
+  const one = where.kind === 'site' ? world.nodes.get(where.site) : undefined
+  const here = where.kind === 'site' ? (one ? [one] : []) : [...world.nodes.values()].filter((node) => isWhere(where, node))
+  const places = what.kind === 'service' ? (world.services.get(what.service)?.at ?? []).map((at) => nodesOf(at, world)) : []
+  const fits = (node: Selectable): boolean =>
+    what.kind === 'segment' ? node.segments.includes(what.segment) : places.some((ids) => ids.has(node.id))
+  const out = new Set(here.filter(fits).map((node) => node.id))
   world.asked.set(selector.text, out)
   return out
 }
@@ -175,14 +182,17 @@ function sitesOf(selector: Selector, world: World): ReadonlySet<SiteId> {
  * Selectors that select nothing. In an expectation, or with a site's own name, that is a mistake (a promise about nothing
  * always holds); in an allow by role or segment it may be meant for a site to come.
  */
-export function checkPlaces({ sites, services, allow, expect }: Pick<Intent, 'sites' | 'services' | 'allow' | 'expect'>, report: Report): void {
+export function checkPlaces({ sites, regions, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'services' | 'allow' | 'expect'>, report: Report): void {
   const world: World = {
-    sites: new Map(sites.map((site) => [site.id, site])),
+    nodes: new Map<NodeId, Selectable>([
+      ...sites.map(({ id, role, labels, lans }) => [id, { id, role, labels, segments: lans.map((lan) => lan.segment) }] as const),
+      ...regions.map(({ id, segment }) => [id, { id, role: 'region', labels: [], segments: [segment] }] as const),
+    ]),
     services: new Map(services.map((service) => [service.id, service])),
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
-    if (sitesOf(selector, world).size > 0) return false
+    if (nodesOf(selector, world).size > 0) return false
     const says = selector.what.kind === 'service' ? `service "${selector.text}" is nowhere` : `no site has a LAN that "${selector.text}" selects`
     const instead =
       selector.where.kind === 'site'
@@ -203,12 +213,12 @@ export function checkPlaces({ sites, services, allow, expect }: Pick<Intent, 'si
       const nowhere = empty(`${kind}/${n}/from`, from, mistake) || (to.what.kind === 'segment' && empty(`${kind}/${n}/to`, to, mistake))
       if (nowhere) continue
       // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
-      if (to.what.kind === 'service' && sitesOf(to, world).size === 0) {
+      if (to.what.kind === 'service' && nodesOf(to, world).size === 0) {
         if (mistake || to.where.kind !== 'any') empty(`${kind}/${n}/to`, to, mistake)
         continue
       }
-      const callers = sitesOf(from, world)
-      if (to.where.kind === 'same' && ![...sitesOf(to, world)].some((id) => callers.has(id))) {
+      const callers = nodesOf(from, world)
+      if (to.where.kind === 'same' && ![...nodesOf(to, world)].some((id) => callers.has(id))) {
         const says = `no site has both ends of "${from.text} -> ${to.text}"`
         if (mistake) report.error('I019', `${kind}/${n}/to`, says, 'select another place than same')
         else report.warning('I019', `${kind}/${n}/to`, says, 'select another place than same')

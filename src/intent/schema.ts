@@ -1,6 +1,7 @@
 /** The language: which keys stand where. What they mean together is judged by `check.ts`. */
 import { parseAddress, parseAddressWithLength, parsePrefix, type Address, type AddressWithLength, type Parsed } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
+import { regionBody } from './schema-region.ts'
 import { flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
 import { media, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from './values.ts'
 
@@ -176,7 +177,7 @@ const expectation = object(
     reach: arrow,
     'reach-all': arrow,
     isolate: arrow,
-    survives: list(word('I071', 'failure', ['uplink', 'tunnel', 'hub'], 'What may break, one at a time, while the promise holds.')),
+    survives: list(word('I071', 'failure', ['uplink', 'tunnel', 'hub', 'connection'], 'What may break, one at a time, while the promise holds.')),
   },
   { later: ['within', 'path', 'symmetric', 'bandwidth', 'ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
 )
@@ -198,11 +199,11 @@ export const networkFile = object(
     classes: map(name('realtime, business, bulk, default, or a name of your own.', 'business'), trafficClass, '{ business: { avoid: lte } }'),
     expect: list(expectation),
     sites: map(name('The name of a site.', 'berlin'), siteBody, '{ berlin: { uplinks: { fiber: { interface: eth0 } } } }'),
+    regions: map(name('The name of a cloud region.', 'aws-eu-west-1'), regionBody, `{ aws-eu-west-1: ${regionBody.example} }`),
   },
   {
     required: ['network', 'segments'],
     later: [
-      'regions',
       'translate',
       'routing',
       'asn',

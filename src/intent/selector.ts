@@ -1,5 +1,5 @@
 /** `[where/]what`, and `from -> to`, with the position of every part. */
-import type { Origin, Role, SegmentId, SiteId } from '#src/fabric/fabric.ts'
+import type { NodeId, Origin, Role, SegmentId } from '#src/fabric/fabric.ts'
 import { formatPortRange, parsePortRange, type PortRange } from '#src/net/ports.ts'
 import type { Selector } from './intent.ts'
 import type { Report } from './report.ts'
@@ -12,7 +12,6 @@ export interface Names {
   readonly labels: ReadonlySet<string>
   readonly segments: ReadonlySet<string>
   readonly services: ReadonlySet<string>
-  /** Declared, but not supported yet: reported once where they stand, so their uses say nothing more. */
   readonly regions: ReadonlySet<string>
   /** Some declaration could not be read: an unknown name may stand there, so it is not reported. */
   readonly partial: boolean
@@ -68,20 +67,20 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   }
   const role = roles.find((each) => each === text)
   if (role) return { kind: 'role', role }
-  if (names.sites.has(text)) return { kind: 'site', site: text as SiteId }
+  if (text === 'region') return { kind: 'role', role: 'region' }
+  if (names.sites.has(text) || names.regions.has(text)) return { kind: 'site', site: text as NodeId }
   if (names.labels.has(text)) return { kind: 'label', label: text }
-  if (text === 'region') report.error('I008', at, 'cloud regions are not supported yet', 'select sites: edge, core, a label or a name')
-  else if (names.segments.has(text) || names.services.has(text))
+  if (names.segments.has(text) || names.services.has(text))
     report.error(
       'I018',
       at,
       `"${text}" is a ${names.segments.has(text) ? 'segment' : 'service'}, not a place`,
       'write [where/]what: the site, role or label comes first',
     )
-  else if (!names.regions.has(text) && !names.partial) {
-    const known = [...names.sites, ...names.labels, ...roles, ...(rules.same ? ['same'] : [])]
+  else if (!names.partial) {
+    const known = [...names.sites, ...names.regions, ...names.labels, ...roles, ...(names.regions.size > 0 ? ['region'] : []), ...(rules.same ? ['same'] : [])]
     const meant = report.meant(text, known)
-    report.error('I014', at, `"${text}" is no site, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
+    report.error('I014', at, `"${text}" is no site, region, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
   }
   return undefined
 }

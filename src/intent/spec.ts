@@ -96,15 +96,17 @@ export function parsedText<T>(
   return scalar(schema, String(meta.examples[0]), () => undefined)
 }
 
-/** One of a few words. */
+/** One of a few words; those of `later` belong to the language, but this version refuses them. */
 export function word<const W extends readonly [string, ...string[]]>(
   code: IntentCode,
   noun: string,
   words: W,
   description: string,
+  later: readonly string[] = [],
 ): Spec<Located<W[number]>> {
   const schema = z.enum(words).meta({ description })
   return scalar(schema, words[0], (text) => {
+    if (later.includes(text)) return { code: 'I008', says: `${noun} "${text}" is not supported yet`, instead: `write ${oneOf(words)}` }
     const meant = didYouMean(text, words)
     return { code, says: `${noun} "${text}" does not exist${meant}`, instead: meant === '' ? `write ${oneOf(words)}` : '' }
   })

@@ -127,7 +127,7 @@ export function parseInterface(text: string): Parsed<string> {
   if (text.length > 15) return refuse(`interface name "${text}" has ${text.length} characters`, 'write at most 15, as Linux does')
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(text))
     return refuse(`"${text}" is not an interface name`, 'write it as `ip link` shows it, like eth0 or bond0.10')
-  if (text === 'lo' || /^cw[hem]\d/.test(text))
+  if (text === 'lo' || /^cw[hemi]\d/.test(text))
     return refuse(
       `interface "${text}" is not for traffic of a site`,
       text === 'lo' ? 'write a real interface like eth0' : 'names like this one are made by Causeway for its tunnels; rename the interface',
