@@ -155,7 +155,7 @@ export function cloudActivities(deps: Deps) {
         operation: operationId,
         signal: both,
         heartbeat: (details) => {
-          resume = details
+          if (details !== '') resume = details
           say(details)
           renew()
         },
@@ -251,8 +251,8 @@ export function cloudActivities(deps: Deps) {
     // A silent wait would look like a dead worker.
     let said = context.info.heartbeatDetails as string | undefined
     const say = (details: string) => {
-      said = details
-      context.heartbeat(details)
+      if (details !== '') said = details
+      context.heartbeat(said)
     }
     const beat = setInterval(() => context.heartbeat(said), Math.max(50, leaseOf(context.info.heartbeatTimeoutMs) / 3))
     try {

@@ -87,7 +87,7 @@ export function regionActivities(deps: Deps) {
     async reachRegion({ region, operationId, findings }: Of & { readonly operationId: string; readonly findings: readonly Finding[] }): Promise<void> {
       await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
-        if (row?.tried == null || row.state === 'DELETING' || row.reached === row.tried) return
+        if (row?.tried == null || row.state === 'DELETING' || (await operations.get(tx, operationId))?.state !== 'running') return
         await regions.reach(tx, region, row.tried)
         await regions.checked(tx, region, findings)
         await events.emit(tx, { operationId, subject: `region/${region}`, kind: 'region.made', text: `${region} is made; waiting for its tunnels` })

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { compile } from '#src/compile/compile.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { createCommands, type Commands } from '#src/controller/commands.ts'
-import { allocations, commands as rows, events, network, operations, plans, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import { openVault, type Vault } from '#src/controller/pki/vault.ts'
+import { allocations, commands as rows, events, network, operations, plans, secrets as vaultRows, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import type { CommandKind } from '#src/controller/store/commands.ts'
 import type { OperationRow } from '#src/controller/store/operations.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import type { Intent } from '#src/intent/intent.ts'
@@ -16,7 +18,7 @@ import { startFleet, type Fleet, type Gateway } from './fleet.ts'
 import { model } from './model.ts'
 import { startTemporal, type TestTemporal } from './server.ts'
 
-export const impatient: Timing = { ...defaultTiming, coalesce: 100, deliver: 10_000, margin: 500, paths: 20_000, soak: 50, again: 200, wipe: 5_000 }
+export const impatient: Timing = { ...defaultTiming, coalesce: 100, deliver: 10_000, margin: 500, paths: 20_000, soak: 50, again: 200, wipe: 5_000, cloud: { heartbeat: 1_500, settle: 1_000, hold: 400, paths: 3_000, drift: 600_000 } }
 
 export interface World {
   readonly store: Store
@@ -26,13 +28,18 @@ export interface World {
   /** Plans and applies; answers the operation's id. */
   apply(intent: Intent): Promise<string>
   /** A command's row, as the API writes it. */
-  record(kind: 'apply' | 'invite' | 'approve' | 'decommission', subject: string, args: unknown): Promise<{ readonly commandId: string; readonly operationId: string }>
+  record(kind: CommandKind, subject: string, args: unknown): Promise<{ readonly commandId: string; readonly operationId: string }>
   /** Answers the token's id. */
   invite(site: string, livesMs: number): Promise<string>
   /** Invites, and a box pastes the token. */
   onboard(site: string): Promise<Gateway>
   approve(site: string): Promise<void>
   decommission(site: string): Promise<string>
+  /** Answers the operation's id. */
+  regionCommand(kind: 'region-repair' | 'region-decommission', region: string): Promise<string>
+  /** The vault of this world's database, and its key for workers of their own. */
+  readonly vault: Vault
+  readonly kek: Buffer
   ended(operationId: string): Promise<OperationRow>
   until(what: string, holds: () => Promise<boolean>): Promise<void>
   isActive(...ids: readonly string[]): Promise<void>
@@ -47,13 +54,15 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'cw-workflows-'))
   const [database, temporal] = await Promise.all([startTestDatabase(), startTemporal(folder)])
   const store = await database.store()
+  const kek = randomBytes(32)
+  const vault = await openVault(kek, vaultRows.rows(store.db))
   const connect = () => createCommands({ address: temporal.address, namespace: 'default', timing })
   let commands = await connect()
   // The gateways may be in the middle of telling one of these something.
   const former: Commands[] = []
   const fleet = startFleet(store, () => commands)
   const secrets: string[] = []
-  const record = async (kind: 'apply' | 'invite' | 'approve' | 'decommission', subject: string, args: unknown) => {
+  const record = async (kind: CommandKind, subject: string, args: unknown) => {
     const command = { commandId: `c-${randomUUID()}`, operationId: `o-${randomUUID()}` }
     await store.transaction((tx) => rows.record(tx, { id: command.commandId, operationId: command.operationId, kind, subject, args, actor: 'test' }))
     return command
@@ -98,6 +107,14 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       await commands.decommission(site, command)
       return command.operationId
     },
+    regionCommand: async (kind, region) => {
+      const command = await record(kind, `region/${region}`, {})
+      if (kind === 'region-repair') await commands.repairRegion(region, command)
+      else await commands.decommissionRegion(region, command)
+      return command.operationId
+    },
+    vault,
+    kek,
     ended: async (operationId) => {
       await world.until(`operation ${operationId} ends`, async () => (await operations.get(store.db, operationId))?.state !== 'running')
       return (await operations.get(store.db, operationId)) as OperationRow
