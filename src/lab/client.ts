@@ -115,6 +115,8 @@ export async function startLab(options: LabOptions): Promise<{ readonly lab: Lab
   const argv = options.detached ? unshare : ['setpriv', '--pdeathsig', 'KILL', ...unshare]
   const child: ChildProcess = spawn(argv[0]!, argv.slice(1), { detached: options.detached, stdio: ['ignore', 'pipe', 'pipe', options.detached ? 'ignore' : 'pipe'] })
   writeFileSync(join(options.state, 'pid'), String(child.pid))
+  // Whoever kills the lab may reset its pipes; `exit` tells that it ended.
+  for (const pipe of child.stdio) pipe?.on('error', () => {})
   let complaint = ''
   child.stderr!.on('data', (text: Buffer) => {
     complaint += text.toString()
