@@ -70,6 +70,11 @@ export function createFollower(of: FollowOptions): Follower {
   let blocked: readonly Trouble[] = []
   let headlessSaid = ''
   let wakeUp = () => {}
+  /**
+   * After a change: a firewall that is loaded under an open connection knows it only by what this end sends, and on the
+   * stream of hints only the far end speaks.
+   */
+  let listenAnew = () => {}
   let woken = false
 
   const setWays = () => controller.setWays(waysOf(interfaces, running?.config ?? null, (tunnel) => prober.isUp(tunnel)))
@@ -216,6 +221,7 @@ export function createFollower(of: FollowOptions): Follower {
       next,
       running,
     )
+    listenAnew()
     switch (outcome.kind) {
       case 'confirmed':
         running = next
@@ -352,6 +358,8 @@ export function createFollower(of: FollowOptions): Follower {
   async function hints(): Promise<void> {
     let attempt = 0
     while (!signal.aborted) {
+      const anew = new AbortController()
+      listenAnew = () => anew.abort()
       try {
         await controller.stream(
           '/v1/hints',
@@ -359,11 +367,12 @@ export function createFollower(of: FollowOptions): Follower {
             attempt = 0
             wake()
           },
-          signal,
+          AbortSignal.any([signal, anew.signal]),
         )
       } catch {
         // The report loop says that the controller is away; two voices would say it twice.
       }
+      if (anew.signal.aborted) attempt = 0
       await pause(backoff(attempt++), signal)
     }
   }

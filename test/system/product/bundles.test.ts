@@ -46,6 +46,20 @@ afterAll(async () => {
 })
 
 describe('a bundle', () => {
+  it('is heard of at once, though the firewall was loaded under the open connection', async () => {
+    const { config, triple } = controller.assigned.get('frankfurt')!
+    let reports = 0
+    controller.answer.set('/v1/report', () => {
+      reports++
+      return { status: 200, body: { assigned: { triple: controller.assigned.get('frankfurt')!.triple, hash: '' }, trustVersion: 1, serverTime: new Date().toISOString(), reportEverySeconds: 600 } }
+    })
+    await until('the next report is far away', 10, () => reports > 0)
+    controller.assign('frankfurt', config, { ...triple, revision: triple.revision + 1 })
+    await until('frankfurt runs it', 20, () => status().state.confirmed?.revision === triple.revision + 1)
+    controller.answer.delete('/v1/report')
+    controller.assign('frankfurt', config, { ...triple, revision: triple.revision + 2 })
+    await until('frankfurt runs that', 20, () => status().state.confirmed?.revision === triple.revision + 2)
+  })
   const stranger = generateKeyPairSync('ed25519')
   const other = { keyId: keyIdOf(stranger.publicKey), privateKey: stranger.privateKey }
   let revision = 100
