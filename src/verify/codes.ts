@@ -21,7 +21,7 @@ export const verifyCodes: readonly CodePage[] = [
   page(
     'V003',
     'lost when one thing fails',
-    'An expectation must survive the failure of any single uplink, tunnel or hub that `survives` lists, and there is one that it does not survive. The witness names it, and where packets stop then. Give the site a second uplink, the network a second hub, the service a second place, or take that kind out of `survives`.',
+    'An expectation must survive the failure of any single uplink, tunnel, hub or connection to a cloud that `survives` lists, and there is one that it does not survive. The witness names it, and where packets stop then. Give the site a second uplink, the network a second hub, the service a second place, or take that kind out of `survives`.',
     'hubs: [frankfurt]\nexpect:\n  - { reach: edge/inference -> model-api, survives: hub }',
     'hubs: [frankfurt, dublin]\nexpect:\n  - { reach: edge/inference -> model-api, survives: hub }',
   ),
@@ -29,6 +29,13 @@ export const verifyCodes: readonly CodePage[] = [
     'V004',
     'can be lost while traffic waits to return',
     'After a failure traffic goes back to its first choice only when that was clean for some minutes. This expectation holds once traffic has settled, but while it waits on the fallback path one more failure would interrupt it until the wait ends. A second path on the fallback removes the warning.',
+  ),
+  page(
+    'V005',
+    'lost until the return route has moved',
+    "A cloud with static routing sends replies into one connection. When that fails, its hubs notice within a second or two and Causeway points the route to another connection by a call to the cloud's API; when only one of its two tunnels fails, the cloud notices by itself. Until then replies are lost. The expectation holds once the route has moved, and at once when a second place, a data centre for example, answers as well.",
+    'expect:\n  - { reach: edge/inference -> aws-eu-west-1/inference, survives: connection }',
+    'services:\n  model-api: { at: [core/inference, aws-eu-west-1/inference], ports: tcp/8443 }\nexpect:\n  - { reach: edge/inference -> model-api, survives: connection }',
   ),
   page(
     'V011',

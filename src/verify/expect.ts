@@ -54,7 +54,8 @@ const nothing: Down = () => false
 
 export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict {
   const errors: Case[] = []
-  const warnings: Case[] = []
+  const waiting: Case[] = []
+  const moving: Case[] = []
   let checks = 0
   for (const from of expect.from) {
     const pairs = new Map<Place, Pair>()
@@ -78,10 +79,15 @@ export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict
       /** The place that answers; undefined when none does, and then it is noted. */
       const judge = (broken: Break | null): Place | undefined => {
         checks++
+        const unmoved = probe(broken, 'unmoved')
+        if (unmoved.answers) return unmoved.answers
         const held = probe(broken, 'held')
-        if (held.answers) return held.answers
+        if (held.answers) {
+          moving.push({ from, broken, losses: unmoved.losses })
+          return held.answers
+        }
         const settled = probe(broken, 'settled')
-        ;(settled.answers ? warnings : errors).push({ from, broken, losses: settled.answers ? held.losses : settled.losses })
+        ;(settled.answers ? waiting : errors).push({ from, broken, losses: settled.answers ? held.losses : settled.losses })
         return settled.answers ?? undefined
       }
       const answers = judge(null)
@@ -94,7 +100,12 @@ export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict
       }
     }
   }
-  return { findings: [...reachFindings(model, expect, errors, 'error'), ...reachFindings(model, expect, warnings, 'warning')], checks }
+  const findings = [
+    ...reachFindings(model, expect, errors, 'lost'),
+    ...reachFindings(model, expect, waiting, 'waits'),
+    ...reachFindings(model, expect, moving, 'moves'),
+  ]
+  return { findings, checks }
 }
 
 function relevant(breaks: Breaks, pair: Pair, expect: Reach): ReadonlySet<Break> {
@@ -172,7 +183,7 @@ function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | nu
   return null
 }
 
-function reachFindings(model: Model, expect: Reach, cases: readonly Case[], severity: 'error' | 'warning'): readonly Finding[] {
+function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind: 'lost' | 'waits' | 'moves'): readonly Finding[] {
   return [cases.filter((one) => one.broken === null), cases.filter((one) => one.broken !== null)].flatMap((group): Finding[] => {
     const worst = group[0]
     if (!worst) return []
@@ -196,8 +207,18 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], seve
           ]
         : []),
     ]
-    const finding = { at: [...new Set([expect.id, ...rules].map(lineOf))], witness: [...witness, ...more], severity }
-    if (severity === 'warning') {
+    const finding = { at: [...new Set([expect.id, ...rules].map(lineOf))], witness: [...witness, ...more], severity: kind === 'lost' ? ('error' as const) : ('warning' as const) }
+    if (kind === 'moves') {
+      return [
+        {
+          ...finding,
+          code: 'V005',
+          says: `${worst.from.node} loses ${target}${name === '' ? '' : ` if ${name} fails`} until the cloud's return route has moved, some seconds`,
+          instead: 'let a second place answer too, or accept it: a static route is moved by a call to the cloud',
+        },
+      ]
+    }
+    if (kind === 'waits') {
       return [
         {
           ...finding,

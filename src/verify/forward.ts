@@ -34,6 +34,8 @@ export type Drop =
   | 'all-down'
   /** The peer would not accept the destination (WireGuard's AllowedIPs on the sending side). */
   | 'peer'
+  /** A cloud's return route still leads into a connection that is down. */
+  | 'unmoved'
   /** The node itself has failed. */
   | 'dead'
   | 'loop'
@@ -41,6 +43,9 @@ export type Decision =
   | { readonly kind: 'deliver'; readonly lan: Lan; readonly rule: Rule | null }
   | { readonly kind: 'forward'; readonly group: Group }
   | { readonly kind: 'drop'; readonly why: Drop }
+
+/** A cloud marks nothing, and its marks would not be trusted: whatever comes from it is of the default class on its way. */
+const classFrom = (node: Node, trafficClass: ClassId): ClassId => (node.of.kind === 'region' ? ('default' as ClassId) : trafficClass)
 
 const drop = (why: Drop): Answer<Decision> => one({ kind: 'drop', why })
 
@@ -121,6 +126,8 @@ export interface Vertex {
   readonly arrival: Arrival
   readonly decision: Decision
   readonly edges: readonly Edge[]
+  /** A region, whose choice is a route in the cloud: it moves when it is told to, and not by itself. */
+  readonly cloud: boolean
 }
 export interface Edge {
   readonly hop: Hop
@@ -139,7 +146,7 @@ export function courses(model: Model, from: Node, packets: Packets, trafficClass
   const done: Course[] = []
   const todo = [packets]
   for (let piece = todo.pop(); piece; piece = todo.pop()) {
-    const entry = explore(model, from, { kind: 'lan' }, piece, trafficClass, direction, direction === 'request', new Map())
+    const entry = explore(model, from, { kind: 'lan' }, piece, classFrom(from, trafficClass), direction, direction === 'request', new Map())
     if (entry.kind === 'split') todo.push(...[...entry.pieces].reverse())
     else done.push({ packets: piece, entry: entry.value })
   }
@@ -162,7 +169,7 @@ function explore(
   const decision = decide(model, node, arrival, packets, trafficClass, direction, admitted)
   if (decision.kind === 'split') return decision
   const edges: Edge[] = []
-  const vertex: Vertex = { node: node.id, arrival, decision: decision.value, edges }
+  const vertex: Vertex = { node: node.id, arrival, decision: decision.value, edges, cloud: node.of.kind === 'region' }
   known.set(key, vertex)
   if (decision.value.kind !== 'forward') return one(vertex)
   for (const hop of decision.value.group.via) {
@@ -180,16 +187,22 @@ function explore(
 }
 
 export type Down = (tunnel: TunnelId) => boolean
-/** `settled`: traffic has moved to the first stage that works. `held`: it may still wait out `returnAfter` on a later one. */
-export type Patience = 'settled' | 'held'
+/**
+ * `settled`: traffic has moved to the first stage that works. `held`: it may still wait out `returnAfter` on a later one.
+ * `unmoved`: and a cloud may still send where it sent before the failure, a matter of seconds.
+ */
+export type Patience = 'settled' | 'held' | 'unmoved'
 
 /** The edges that run time may choose when the tunnels of `down` are down. */
 export function choices(vertex: Vertex, down: Down, patience: Patience): readonly Edge[] {
   const alive = vertex.edges.filter((edge) => !down(edge.hop.tunnel) && !missing(edge))
-  let first = Number.POSITIVE_INFINITY
-  for (const { hop } of alive) first = Math.min(first, hop.stage)
-  return alive.filter(({ hop }) => hop.stage === first || (patience === 'held' && hop.returnAfter > 0))
+  const first = firstStage(alive)
+  const chosen = alive.filter(({ hop }) => hop.stage === first || (patience !== 'settled' && hop.returnAfter > 0))
+  if (!vertex.cloud || patience !== 'unmoved') return chosen
+  const before = firstStage(vertex.edges)
+  return [...chosen, ...vertex.edges.filter(({ hop }) => hop.stage === before && down(hop.tunnel))]
 }
+const firstStage = (edges: readonly Edge[]): number => edges.reduce((first, { hop }) => Math.min(first, hop.stage), Number.POSITIVE_INFINITY)
 const missing = (edge: Edge): boolean => 'why' in edge.to && edge.to.why === 'all-down'
 
 /** Where packets stop, and the hops that brought them there. */
@@ -214,6 +227,7 @@ export function firstStop(entry: Vertex, down: Down, patience: Patience): Stop |
     if (next.length === 0) return stop(vertex, 'all-down')
     open.add(vertex)
     for (const edge of next) {
+      if (down(edge.hop.tunnel)) return stop(vertex, 'unmoved')
       if ('why' in edge.to) return stop(vertex, edge.to.why)
       path.push(edge.hop)
       const lost = visit(edge.to)
@@ -237,7 +251,9 @@ export interface Delivery {
  * No failure has to be tried: what fails only takes hops away. With several models each node may run any of them, which
  * is every moment of a change.
  */
-export function anyDelivery(models: readonly Model[], from: NodeId, packets: Packets, trafficClass: ClassId): Delivery | null {
+export function anyDelivery(models: readonly Model[], from: NodeId, packets: Packets, given: ClassId): Delivery | null {
+  const entry = first(models, (model) => model.node(from) ?? null)
+  const trafficClass = entry ? classFrom(entry, given) : given
   const visit = (
     id: NodeId,
     arrivalIn: (model: Model) => Arrival | undefined,
@@ -360,11 +376,12 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
     rules.push(first.id)
     trafficClass ??= first.trafficClass
   }
-  const used = trafficClass ?? ('default' as ClassId)
+  const given = trafficClass ?? ('default' as ClassId)
+  const used = classFrom(node, given)
   let arrival: Arrival = { kind: 'lan' }
   const visited = new Set<string>()
   for (;;) {
-    const dropped = (why: Drop): Walk => ({ hops, outcome: { kind: 'dropped', at: node.id, why, trafficClass: used } })
+    const dropped = (why: Drop): Walk => ({ hops, outcome: { kind: 'dropped', at: node.id, why, trafficClass: given } })
     const key = `${node.id} ${arrival.kind === 'lan' ? '' : `${arrival.tunnel.role} ${arrival.from}`}`
     if (visited.has(key)) return dropped('loop')
     visited.add(key)
@@ -372,7 +389,7 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
     if (decision.kind === 'drop') return dropped(decision.why)
     if (decision.kind === 'deliver') {
       if (decision.rule) rules.push(decision.rule.id)
-      return { hops, outcome: { kind: 'delivered', at: node.id, lan: decision.lan, trafficClass: used, rules } }
+      return { hops, outcome: { kind: 'delivered', at: node.id, lan: decision.lan, trafficClass: given, rules } }
     }
     const index = choose(node.id, decision.group, down)
     const hop: Hop | undefined = index === 'unreachable' ? undefined : decision.group.via[index]

@@ -1,5 +1,5 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Region, Rule, Site } from '#src/fabric/fabric.ts'
 import { type Address, contains, familyOf, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { downWith, nameOf } from './failures.ts'
@@ -88,24 +88,27 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const service = services ? fabric.services.find((one) => one.id === what) : undefined
   const candidates = service
     ? service.places
-    : where === null && fabric.sites.some((site) => site.id === what)
+    : where === null && nodesOf(fabric).some((node) => node.id === what)
       ? places.filter((place) => place.node === what)
       : places.filter((place) => place.segment === what)
   const chosen = candidates.filter(
-    (place) => where === null || place.node === where || fabric.sites.some((site) => site.id === place.node && site.role === where),
+    (place) => where === null || place.node === where || nodesOf(fabric).some((node) => node.id === place.node && roleOf(node) === where),
   )
   if (chosen.length > 0) return { places: chosen, ports: service?.ports ?? [] }
   const names = [...fabric.segments.map((segment) => String(segment.id)), ...(services ? fabric.services.map((one) => one.id) : [])]
   return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
 }
+const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
+const roleOf = (node: Site | Region): string => (node.kind === 'site' ? node.role : 'region')
+
 function addressEnd(fabric: Fabric, address: Address): End | Unknown {
-  for (const site of fabric.sites) {
+  for (const site of nodesOf(fabric)) {
     for (const lan of site.lans)
       if (contains(lan.prefix, address)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(address)] }], ports: [] }
   }
   return {
     says: `${address} is in no LAN of this network`,
-    instead: `write an address inside one of ${fabric.sites
+    instead: `write an address inside one of ${nodesOf(fabric)
       .flatMap((site) => site.lans.map((lan) => lan.prefix))
       .filter((one) => familyOf(one) === familyOf(address))
       .slice(0, 6)
@@ -113,7 +116,7 @@ function addressEnd(fabric: Fabric, address: Address): End | Unknown {
   }
 }
 function placesOf(fabric: Fabric): readonly Place[] {
-  return fabric.sites.flatMap((site) =>
+  return nodesOf(fabric).flatMap((site) =>
     [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
       ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) }),
     ),

@@ -62,6 +62,8 @@ export function whyText(why: Drop, at: NodeId, trafficClass: ClassId): string {
       return `every path that class ${trafficClass} may use at ${at} is down`
     case 'peer':
       return `the peer that ${at} would send it to does not accept that destination`
+    case 'unmoved':
+      return `the return route of ${at} still leads into a connection that is down`
     case 'dead':
       return `${at} itself has failed`
     case 'loop':
