@@ -5,7 +5,8 @@
 import type { CloudFact, Observed, Resource, Run, Step } from '../cloud.ts'
 import { type Difference, difference, pairTunnels, refsOf } from './difference.ts'
 import { classify, CloudError, conflict, finding, isAmbiguous, isDependency, isNotFound, isTaken, trouble } from './errors.ts'
-import { type Context, type Kind, kinds, unlessGone } from './kinds.ts'
+import { type Context, type Kind, unlessGone } from './kind.ts'
+import { kinds } from './kinds.ts'
 import { type Clock, type Timing, tooLate, until } from './poll.ts'
 import { type AwsObserved, type AwsResource, type AwsType, isAwsType, type WantedProperties } from './scheme.ts'
 
@@ -174,15 +175,27 @@ function notApplied(resource: AwsResource, differences: readonly Difference[]): 
   const psk = keys.find((key) => key.endsWith(' psk'))
   return conflict(
     psk === undefined
-      ? finding('R028', [resource.id], `AWS does not take over ${keys.join(', ')} of ${resource.id}`, 'look at it in the console; something else may be setting it back')
-      : finding('R025', [psk.slice(0, -' psk'.length)], `AWS reports another pre-shared key for ${psk.slice(0, -' psk'.length)} than it was given`, 'something else may be setting it back; rotate the key'),
+      ? finding(
+          'R028',
+          [resource.id],
+          `AWS does not take over ${keys.join(', ')} of ${resource.id}`,
+          'look at it in the console; something else may be setting it back',
+        )
+      : finding(
+          'R025',
+          [psk.slice(0, -' psk'.length)],
+          `AWS reports another pre-shared key for ${psk.slice(0, -' psk'.length)} than it was given`,
+          'something else may be setting it back; rotate the key',
+        ),
   )
 }
 
 /** At this moment the keys are at hand: what AWS reports must have their fingerprints. */
 async function withExpectedKeys(context: Context, resource: AwsResource): Promise<Resource> {
   if (resource.type !== 'vpn-connection') return resource
-  const tunnels = await Promise.all(resource.properties.tunnels.map(async (of) => ({ ...of, psk: context.fingerprint(await context.psk(of.tunnel)) })))
+  const tunnels = await Promise.all(
+    resource.properties.tunnels.map(async (of) => ({ ...of, psk: context.fingerprint(await context.psk(of.tunnel)) })),
+  )
   return { ...resource, properties: { ...resource.properties, tunnels } }
 }
 
@@ -220,7 +233,8 @@ async function remove(means: Means, kind: Kind<AwsType>, id: string, cloudId: st
     if (!left && (++missing > 1 || last !== undefined)) return
     if (left) {
       missing = 0
-      if (!left.ours) throw conflict(finding('R022', [id], `${cloudId} does not carry this network's tag`, "it is not touched; delete it yourself if it's yours"))
+      if (!left.ours)
+        throw conflict(finding('R022', [id], `${cloudId} does not carry this network's tag`, "it is not touched; delete it yourself if it's yours"))
       if (left.state !== 'deleting') {
         try {
           await kind.remove(context, cloudId).catch(unlessGone)
@@ -243,6 +257,14 @@ async function remove(means: Means, kind: Kind<AwsType>, id: string, cloudId: st
 }
 
 const vanished = (what: string): CloudError =>
-  new CloudError(trouble('retry', finding('R027', [what], `${what} was made but is not described any more`, 'the operation looks again; was it deleted by hand?'), 30_000))
+  new CloudError(
+    trouble(
+      'retry',
+      finding('R027', [what], `${what} was made but is not described any more`, 'the operation looks again; was it deleted by hand?'),
+      30_000,
+    ),
+  )
 const failed = (what: string, seen: Observed): CloudError =>
-  conflict(finding('R021', [what], `AWS reports ${what} (${seen.cloudId}) as failed`, 'plan again, it is then replaced; the console says why it failed'))
+  conflict(
+    finding('R021', [what], `AWS reports ${what} (${seen.cloudId}) as failed`, 'plan again, it is then replaced; the console says why it failed'),
+  )

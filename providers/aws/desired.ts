@@ -15,7 +15,8 @@ export const strongProfile: Omit<TunnelProperties, 'inside'> = {
   encryption: [['AES256-GCM-16'], ['AES256-GCM-16']],
   integrity: [['SHA2-384'], ['SHA2-384']],
   groups: [[20], [20]],
-  lifetimes: [28_800, 3600],
+  ikeLifetime: 28_800,
+  espLifetime: 3600,
   rekeyMargin: 270,
   rekeyFuzz: 100,
   replayWindow: 1024,
@@ -56,19 +57,14 @@ export function desired(network: NetworkId, region: Region, routes: ReturnRoutes
     ),
     ...region.connections.map((connection) => vpnConnection(region, connection)),
     ...region.networks.map((of) =>
-      resource(
-        'vpc-attachment',
-        resourceId.attachment(region.id, of.id),
-        { transitGateway: ref(transitGateway), vpc: of.id, everywhere: true },
-        [transitGateway],
-      ),
+      resource('vpc-attachment', resourceId.attachment(region.id, of.id), { transitGateway: ref(transitGateway), vpc: of.id, everywhere: true }, [
+        transitGateway,
+      ]),
     ),
     ...region.connections.map((of) => association(region, 'hubs', of.id, resourceId.connection(region.id, of.id))),
     ...region.networks.map((of) => association(region, 'networks', of.id, resourceId.attachment(region.id, of.id))),
     ...region.networks.flatMap((of) =>
-      mergePrefixes(of.prefixes.filter(isV4)).map((destination) =>
-        route(region, 'hubs', destination, resourceId.attachment(region.id, of.id)),
-      ),
+      mergePrefixes(of.prefixes.filter(isV4)).map((destination) => route(region, 'hubs', destination, resourceId.attachment(region.id, of.id))),
     ),
     ...aggregate(routes).map(([destination, connection]) => route(region, 'networks', destination, resourceId.connection(region.id, connection))),
     ...region.networks.flatMap((of) =>
@@ -93,7 +89,10 @@ export const overlayPrefixes = (region: Region): readonly Prefix[] => mergePrefi
  * the same connection stays if a third, of another connection, lies between the two.
  */
 export function aggregate(routes: ReturnRoutes): readonly (readonly [Prefix, Connection['id']])[] {
-  const byConnection = Map.groupBy([...routes].filter(([prefix]) => isV4(prefix)), ([, connection]) => connection)
+  const byConnection = Map.groupBy(
+    [...routes].filter(([prefix]) => isV4(prefix)),
+    ([, connection]) => connection,
+  )
   const merged = [...byConnection].flatMap(([connection, entries]) => {
     const others = [...routes].filter(([, other]) => other !== connection).map(([prefix]) => prefix)
     const own = entries.map(([prefix]) => prefix)
@@ -107,9 +106,7 @@ export function aggregate(routes: ReturnRoutes): readonly (readonly [Prefix, Con
 
 function customerGateways(region: Region): readonly Resource[] {
   const addresses = [...new Set(region.connections.map((connection) => connection.address))]
-  return addresses.map((address) =>
-    resource('customer-gateway', resourceId.customerGateway(region.id, address), { address, asn: region.hubAsn }, []),
-  )
+  return addresses.map((address) => resource('customer-gateway', resourceId.customerGateway(region.id, address), { address, asn: region.hubAsn }, []))
 }
 
 function vpnConnection(region: Region, of: Connection): Resource {

@@ -19,7 +19,7 @@ const equal = (a: unknown, b: unknown): boolean => JSON.stringify(canonical(a)) 
 function canonical(value: unknown): unknown {
   if (!Array.isArray(value)) return value
   const items = value.map(canonical)
-  return items.every((item) => typeof item !== 'object') ? items.toSorted() : items
+  return items.every((item) => typeof item !== 'object') ? items.map(String).sort() : items
 }
 
 /** A key that the cloud does not report (`undefined`) is no difference: it can't be known. */

@@ -92,7 +92,7 @@ const broken = [
 const noHost = ['ENOTFOUND', 'UnknownEndpoint', 'EndpointError']
 
 const asError = (error: unknown): AwsError => {
-  if (error instanceof Error) return error as AwsError
+  if (error instanceof Error) return error
   return { name: 'Error', message: String(error) }
 }
 /** Both, because the SDK puts AWS's code into `name` and Node's into `code`. */
@@ -116,9 +116,14 @@ export function isAmbiguous(error: unknown): boolean {
   return isOneOf(of, broken) || statusOf(of) >= 500 || isUnreadable(of)
 }
 /** An answer cut short: the SDK can't read it, so nobody knows what it said. */
-const isUnreadable = (error: AwsError): boolean => isOneOf(error, ['SyntaxError']) || /deserialization error|socket hang up|aborted/i.test(error.message)
+const isUnreadable = (error: AwsError): boolean =>
+  isOneOf(error, ['SyntaxError']) || /deserialization error|socket hang up|aborted/i.test(error.message)
 
-const firstSentence = (message: string): string => message.split(/(?<=\.)\s|\n/)[0]!.replace(/\.$/, '').slice(0, 300)
+const firstSentence = (message: string): string =>
+  message
+    .split(/(?<=\.)\s|\n/)[0]!
+    .replace(/\.$/, '')
+    .slice(0, 300)
 
 export function classify(error: unknown): Trouble {
   if (error instanceof CloudError) return error.trouble
@@ -135,27 +140,58 @@ export function classify(error: unknown): Trouble {
   if (isOneOf(of, credentials) || /could not load credentials|credential/i.test(of.name))
     return trouble(
       'credentials',
-      finding('R001', at, `AWS does not accept the credentials: ${says}`, 'set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of an account that exists'),
+      finding(
+        'R001',
+        at,
+        `AWS does not accept the credentials: ${says}`,
+        'set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of an account that exists',
+      ),
     )
   const limit = namesOf(of).find((name) => /LimitExceeded$|^LimitExceeded/.test(name) && !throttled.includes(name))
   if (limit !== undefined)
     return trouble(
       'quota',
-      finding('R003', at, `The quota "${quotas[limit] ?? limit.replace(/LimitExceeded$/, '')}" is used up (${limit})`, 'have it raised in Service Quotas, or delete what is not needed; what is done so far stays and is taken up'),
+      finding(
+        'R003',
+        at,
+        `The quota "${quotas[limit] ?? limit.replace(/LimitExceeded$/, '')}" is used up (${limit})`,
+        'have it raised in Service Quotas, or delete what is not needed; what is done so far stays and is taken up',
+      ),
     )
   if (isOneOf(of, throttled)) return trouble('retry', finding('R004', at, `${asked} is throttling: ${says}`, 'nothing, it is asked again'), 2000)
   if (isOneOf(of, noHost))
     return trouble('missing', finding('R012', at, `There is no EC2 at this location: ${says}`, "the name of one of AWS's Regions, e.g. eu-west-1"))
   if (isOneOf(of, ['ECONNREFUSED']) || isAmbiguous(of))
-    return trouble('retry', finding('R005', at, `${asked} gave no answer (${reason(of)})`, 'nothing, it is asked again; what it may have done is looked for first'), 2000)
-  if (isNotFound(of)) return trouble('missing', finding('R006', at, `${asked} says: ${says} (${of.name})`, 'it was deleted, or is so new that AWS does not know it everywhere yet'), 2000)
+    return trouble(
+      'retry',
+      finding('R005', at, `${asked} gave no answer (${reason(of)})`, 'nothing, it is asked again; what it may have done is looked for first'),
+      2000,
+    )
+  if (isNotFound(of))
+    return trouble(
+      'missing',
+      finding('R006', at, `${asked} says: ${says} (${of.name})`, 'it was deleted, or is so new that AWS does not know it everywhere yet'),
+      2000,
+    )
   if (isOneOf(of, ['DependencyViolation']))
-    return trouble('conflict', finding('R007', at, `Something still uses it: ${says}`, 'take it off what uses it, e.g. instances that carry the security group'), 5000)
-  if (isOneOf(of, taken)) return trouble('conflict', finding('R013', at, `It exists already: ${says}`, 'delete it, or leave it and change the intent; foreign things are never touched'))
-  if (isOneOf(of, busy)) return trouble('retry', finding('R008', at, `It is being changed at the moment: ${says}`, 'nothing, it is asked again'), 2000)
+    return trouble(
+      'conflict',
+      finding('R007', at, `Something still uses it: ${says}`, 'take it off what uses it, e.g. instances that carry the security group'),
+      5000,
+    )
+  if (isOneOf(of, taken))
+    return trouble(
+      'conflict',
+      finding('R013', at, `It exists already: ${says}`, 'delete it, or leave it and change the intent; foreign things are never touched'),
+    )
+  if (isOneOf(of, busy))
+    return trouble('retry', finding('R008', at, `It is being changed at the moment: ${says}`, 'nothing, it is asked again'), 2000)
   if (isOneOf(of, ['DryRunOperation'])) return trouble('fatal', finding('R010', at, 'It was only tried', ''))
   if (/^(InvalidParameter|MissingParameter|UnknownParameter|Invalid|Malformed|Validation)/.test(of.name))
-    return trouble('fatal', finding('R009', at, `${asked} refuses a value: ${says} (${of.name})`, 'the intent must change, asking again would not help'))
+    return trouble(
+      'fatal',
+      finding('R009', at, `${asked} refuses a value: ${says} (${of.name})`, 'the intent must change, asking again would not help'),
+    )
   return trouble('fatal', finding('R010', at, `${asked} says: ${says} (${of.name})`, ''))
 }
 
@@ -166,9 +202,15 @@ function permission(of: AwsError, at: readonly string[]) {
   const explicit = /explicit deny/i.test(of.message) ? ' (an explicit deny forbids it)' : ''
   return trouble(
     'permission',
-    finding('R002', at, `${who ?? 'The identity'} may not ${named ?? 'do this'}${explicit}`, '`causeway region permissions` prints the policy that is needed', {
-      witness: encoded === undefined ? [] : [`aws sts decode-authorization-message --encoded-message ${encoded}`],
-    }),
+    finding(
+      'R002',
+      at,
+      `${who ?? 'The identity'} may not ${named ?? 'do this'}${explicit}`,
+      '`causeway region permissions` prints the policy that is needed',
+      {
+        witness: encoded === undefined ? [] : [`aws sts decode-authorization-message --encoded-message ${encoded}`],
+      },
+    ),
   )
 }
 const reason = (of: AwsError): string => {

@@ -7,7 +7,7 @@ import { applyStep } from './apply.ts'
 import { type ClientOf, type Counter, createClient, createCounter, instrument } from './client.ts'
 import { desired } from './desired.ts'
 import { classify, CloudError, finding, trouble } from './errors.ts'
-import type { Context } from './kinds.ts'
+import type { Context } from './kind.ts'
 import * as read from './observe.ts'
 import { permissions } from './permissions.ts'
 import { awsTiming, type Clock, createGatherer, realClock, type Timing, until } from './poll.ts'
@@ -72,7 +72,15 @@ export function createAwsProvider(options: AwsOptions = {}): AwsProvider {
       idOf: async (of) => run.cloudId(of) ?? (await parentId(reads, fingerprint, of)),
       settled: async (id) => {
         const limit = 30 * 60_000
-        await until({ what: id, limit, clock, timing, signal: run.signal, beat: () => run.heartbeat(run.resume ?? ''), check: () => connectionState(id) })
+        await until({
+          what: id,
+          limit,
+          clock,
+          timing,
+          signal: run.signal,
+          beat: () => run.heartbeat(run.resume ?? ''),
+          check: () => connectionState(id),
+        })
       },
     }
   }
@@ -146,7 +154,9 @@ async function parentId(reads: Reads, fingerprint: read.Fingerprint, of: Resourc
   const found = (await list()).filter((one) => one.id === of && one.state !== 'deleting').map((one) => one.cloudId)
   const [first] = found.sort()
   if (first !== undefined) return first
-  throw new CloudError(trouble('missing', finding('R029', [of], `${of} does not exist, and something else needs it`, 'plan again: what it hangs on comes first'), 2000))
+  throw new CloudError(
+    trouble('missing', finding('R029', [of], `${of} does not exist, and something else needs it`, 'plan again: what it hangs on comes first'), 2000),
+  )
 }
 
 /** Which tunnel it is, the outside address tells and the inside prefix confirms; the position in AWS's lists says nothing. */

@@ -27,7 +27,13 @@ export type Fingerprint = (secret: string) => string
 export const tagValue = (tags: readonly Tag[] | undefined, key: string): string | undefined => (tags ?? []).find((tag) => tag.Key === key)?.Value
 const idOf = (tags: readonly Tag[] | undefined): ResourceId => (tagValue(tags, tagOf.id) ?? '') as ResourceId
 
-function observed<T extends AwsType>(type: T, id: ResourceId, cloudId: string, state: Observed['state'], properties: Partial<ObservedProperties<T>>): Observed {
+function observed<T extends AwsType>(
+  type: T,
+  id: ResourceId,
+  cloudId: string,
+  state: Observed['state'],
+  properties: Partial<ObservedProperties<T>>,
+): Observed {
   return { id, type, cloudId, state, properties }
 }
 /** `gone` is not observed at all. Every word that is not known is `pending`: AWS adds some. */
@@ -74,7 +80,13 @@ const known = <K extends string, V>(key: K, value: V | undefined): { readonly [k
 
 export const readRouteTables = (of: readonly TransitGatewayRouteTable[]): readonly Observed[] =>
   present(of, (item) => item.State).map(([item, state]) =>
-    observed('transit-gateway-route-table', idOf(item.Tags), item.TransitGatewayRouteTableId ?? '', state, known('transitGateway', item.TransitGatewayId)),
+    observed(
+      'transit-gateway-route-table',
+      idOf(item.Tags),
+      item.TransitGatewayRouteTableId ?? '',
+      state,
+      known('transitGateway', item.TransitGatewayId),
+    ),
   )
 
 export const readCustomerGateways = (of: readonly CustomerGateway[]): readonly Observed[] =>
@@ -95,10 +107,14 @@ export const readConnections = (of: readonly VpnConnection[], fingerprint: Finge
       ...known('transitGateway', item.TransitGatewayId),
       ...known('customerGateway', item.CustomerGatewayId),
       ...known('static', item.Options?.StaticRoutesOnly),
-      ...known('tunnels', item.Options?.TunnelOptions?.map((tunnel) => readTunnel(tunnel, fingerprint))),
+      ...known(
+        'tunnels',
+        item.Options?.TunnelOptions?.map((tunnel) => readTunnel(tunnel, fingerprint)),
+      ),
     }),
   )
-const words = (of: readonly IKEVersionsListValue[] | undefined): readonly string[] => (of ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
+const words = (of: readonly IKEVersionsListValue[] | undefined): readonly string[] =>
+  (of ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
 const numbers = (of: readonly { readonly Value?: number | undefined }[] | undefined): readonly number[] =>
   (of ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
 /** AWS leaves out of a report what stands at its default. */
@@ -110,7 +126,8 @@ export function readTunnel(of: TunnelOption, fingerprint: Fingerprint): Observed
     encryption: [words(of.Phase1EncryptionAlgorithms), words(of.Phase2EncryptionAlgorithms)],
     integrity: [words(of.Phase1IntegrityAlgorithms), words(of.Phase2IntegrityAlgorithms)],
     groups: [numbers(of.Phase1DHGroupNumbers), numbers(of.Phase2DHGroupNumbers)],
-    lifetimes: [of.Phase1LifetimeSeconds ?? 28_800, of.Phase2LifetimeSeconds ?? 3600],
+    ikeLifetime: of.Phase1LifetimeSeconds ?? 28_800,
+    espLifetime: of.Phase2LifetimeSeconds ?? 3600,
     rekeyMargin: of.RekeyMarginTimeSeconds ?? 270,
     rekeyFuzz: of.RekeyFuzzPercentage ?? 100,
     replayWindow: of.ReplayWindowSize ?? 1024,
@@ -144,7 +161,11 @@ export function attachmentSubnets(of: readonly Subnet[]): readonly string[] {
   const length = (subnet: Subnet): number => Number(subnet.CidrBlock?.split('/')[1] ?? 0)
   const usable = (subnet: Subnet): number => ((subnet.AvailableIpAddressCount ?? 1) > 0 ? 0 : 1)
   return [...byZone.values()]
-    .map((zone) => zone.toSorted((a, b) => usable(a) - usable(b) || length(b) - length(a) || ((a.SubnetId ?? '') < (b.SubnetId ?? '') ? -1 : 1))[0]?.SubnetId ?? '')
+    .map(
+      (zone) =>
+        zone.toSorted((a, b) => usable(a) - usable(b) || length(b) - length(a) || ((a.SubnetId ?? '') < (b.SubnetId ?? '') ? -1 : 1))[0]?.SubnetId ??
+        '',
+    )
     .sort()
 }
 /** The zones that an attachment lacks, as subnets to add. */

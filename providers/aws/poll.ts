@@ -62,7 +62,16 @@ export async function until<T>(of: Wait<T>): Promise<T> {
 }
 export const tooLate = (what: string, limit: number): CloudError =>
   new CloudError(
-    trouble('retry', finding('R020', [what], `${what} did not become ready within ${Math.ceil(limit / 60_000)} min`, 'look at its state in the console; the operation takes it up where it stands'), 30_000),
+    trouble(
+      'retry',
+      finding(
+        'R020',
+        [what],
+        `${what} did not become ready within ${Math.ceil(limit / 60_000)} min`,
+        'look at its state in the console; the operation takes it up where it stands',
+      ),
+      30_000,
+    ),
   )
 
 /**

@@ -4,7 +4,8 @@ import type { Finding, NetworkId, Region } from '#src/fabric/fabric.ts'
 import { comparePrefixes, contains, familyOf, type Prefix, prefix } from '#src/net/address.ts'
 import { CloudError, finding } from './errors.ts'
 import { groupRules, overlayPrefixes } from './desired.ts'
-import { foreignCustomerGateway, foreignRoute } from './kinds.ts'
+import { foreignCustomerGateway } from './kinds-gateway.ts'
+import { foreignRoute } from './kinds-vpc.ts'
 import { attachmentSubnets, isOurs, tagValue, usableTables } from './observe.ts'
 import type { Reads } from './reads.ts'
 import { tagOf } from './scheme.ts'
@@ -37,15 +38,31 @@ function judgeVpc(region: Region, of: Region['networks'][number], around: Surrou
   const vpc = around.vpcs.find((one) => one.VpcId === of.id)
   if (!vpc)
     return [
-      finding('R030', [`${region.id}/${of.id}`, region.id], `There is no VPC ${of.id} in ${region.location} for this account`, 'the id from the console, or another account or Region (AWS_PROFILE, `location`)'),
+      finding(
+        'R030',
+        [`${region.id}/${of.id}`, region.id],
+        `There is no VPC ${of.id} in ${region.location} for this account`,
+        'the id from the console, or another account or Region (AWS_PROFILE, `location`)',
+      ),
     ]
   const subnets = around.subnets.filter((subnet) => subnet.VpcId === of.id)
   return [
     ...judgePrefixes(region, of, vpc),
     ...(attachmentSubnets(subnets).length === 0
-      ? [finding('R032', [`${region.id}/${of.id}`, region.id], `The VPC ${of.id} has no subnet to attach to`, 'make one, a /28 in each availability zone is enough')]
+      ? [
+          finding(
+            'R032',
+            [`${region.id}/${of.id}`, region.id],
+            `The VPC ${of.id} has no subnet to attach to`,
+            'make one, a /28 in each availability zone is enough',
+          ),
+        ]
       : []),
-    ...judgeRoutes(region, around.tables.filter((table) => table.VpcId === of.id), around.transitGateways),
+    ...judgeRoutes(
+      region,
+      around.tables.filter((table) => table.VpcId === of.id),
+      around.transitGateways,
+    ),
   ]
 }
 function judgePrefixes(region: Region, of: Region['networks'][number], vpc: Vpc): readonly Finding[] {
@@ -55,7 +72,12 @@ function judgePrefixes(region: Region, of: Region['networks'][number], vpc: Vpc)
   if (same) return []
   const list = (prefixes: readonly Prefix[]): string => [...prefixes].sort(comparePrefixes).join(', ')
   return [
-    finding('R031', [`${region.id}/${of.id}`, region.id], `The VPC ${of.id} has ${list(real)}, the intent says ${list(of.prefixes)}`, `prefixes: [${list(real)}]`),
+    finding(
+      'R031',
+      [`${region.id}/${of.id}`, region.id],
+      `The VPC ${of.id} has ${list(real)}, the intent says ${list(of.prefixes)}`,
+      `prefixes: [${list(real)}]`,
+    ),
   ]
 }
 function judgeRoutes(region: Region, tables: readonly RouteTable[], gateways: readonly TransitGateway[]): readonly Finding[] {
@@ -70,7 +92,13 @@ function judgeRoutes(region: Region, tables: readonly RouteTable[], gateways: re
       const error = foreignRoute(region.id, table, to)
       if (around === to) return error instanceof CloudError ? [error.trouble.finding] : []
       return [
-        finding('R034', [region.id], `Route table ${table.RouteTableId} leads ${to} elsewhere, a part of ${around}`, 'that part stays out of reach from this VPC until the route is deleted', { severity: 'warning' }),
+        finding(
+          'R034',
+          [region.id],
+          `Route table ${table.RouteTableId} leads ${to} elsewhere, a part of ${around}`,
+          'that part stays out of reach from this VPC until the route is deleted',
+          { severity: 'warning' },
+        ),
       ]
     }),
   )
@@ -78,7 +106,8 @@ function judgeRoutes(region: Region, tables: readonly RouteTable[], gateways: re
 function judgeCustomerGateways(network: NetworkId, region: Region, around: Surroundings): readonly Finding[] {
   return around.customerGateways.flatMap((of) => {
     const owner = tagValue(of.Tags, tagOf.id)
-    const same = of.State !== 'deleted' && of.State !== 'deleting' && Number(of.BgpAsn ?? of.BgpAsnExtended) === region.hubAsn && of.Type === 'ipsec.1'
+    const same =
+      of.State !== 'deleted' && of.State !== 'deleting' && Number(of.BgpAsn ?? of.BgpAsnExtended) === region.hubAsn && of.Type === 'ipsec.1'
     const ours = isOurs(of.Tags, network) && owner?.startsWith(`${region.id}/`) === true
     return same && !ours ? [foreignCustomerGateway(region.id, of.CustomerGatewayId ?? '', of.IpAddress ?? '', region.hubAsn, owner)] : []
   })
@@ -93,20 +122,35 @@ export function misfits(region: Region): readonly Finding[] {
   const insides = region.connections.flatMap((of) => of.members)
   const tooMany = (what: string, count: number, limit: number): readonly Finding[] =>
     count > limit
-      ? [finding('R038', [region.id], `${count} ${what} are needed, AWS's default quota is ${limit}`, 'have it raised in Service Quotas first', { severity: 'warning' })]
+      ? [
+          finding('R038', [region.id], `${count} ${what} are needed, AWS's default quota is ${limit}`, 'have it raised in Service Quotas first', {
+            severity: 'warning',
+          }),
+        ]
       : []
   return [
     ...insides.flatMap(({ tunnel, inside }) =>
       /^169\.254\.\d+\.\d+\/30$/.test(inside) && !reserved.includes(inside)
         ? []
-        : [finding('R036', [tunnel], `AWS takes no inside prefix ${inside} for ${tunnel}`, `a /30 of 169.254.0.0/16 other than ${reserved.join(', ')}`)],
+        : [
+            finding(
+              'R036',
+              [tunnel],
+              `AWS takes no inside prefix ${inside} for ${tunnel}`,
+              `a /30 of 169.254.0.0/16 other than ${reserved.join(', ')}`,
+            ),
+          ],
     ),
     ...insides
       .filter(({ inside }, at) => insides.findIndex((other) => other.inside === inside) !== at)
-      .map(({ tunnel, inside }) => finding('R036', [tunnel], `The inside prefix ${inside} is used twice in ${region.id}`, 'one for each tunnel of a transit gateway')),
+      .map(({ tunnel, inside }) =>
+        finding('R036', [tunnel], `The inside prefix ${inside} is used twice in ${region.id}`, 'one for each tunnel of a transit gateway'),
+      ),
     ...[...region.routes.map((of) => of.to), ...region.networks.flatMap((of) => of.prefixes)]
       .filter((of) => familyOf(of) === 6)
-      .map((of) => finding('R037', [region.id], `${of} can't be routed to ${region.id}: IPv6 over a VPN connection is not yet there`, 'an IPv4 prefix')),
+      .map((of) =>
+        finding('R037', [region.id], `${of} can't be routed to ${region.id}: IPv6 over a VPN connection is not yet there`, 'an IPv4 prefix'),
+      ),
     ...tooMany('VPN connections', region.connections.length, quota.connections),
     ...tooMany('routes in a VPC route table', overlayPrefixes(region).length, quota.vpcRoutes),
     ...region.networks.flatMap((of) => {

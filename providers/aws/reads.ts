@@ -66,16 +66,22 @@ export function createReads(client: EC2Client, network: NetworkId, gather: Retur
 
   return {
     transitGateways: () => shared('transit-gateways', [], () => pages(paginateDescribeTransitGateways(with_, ours), (page) => page.TransitGateways)),
-    routeTables: () => shared('route-tables', [], () => pages(paginateDescribeTransitGatewayRouteTables(with_, ours), (page) => page.TransitGatewayRouteTables)),
-    customerGateways: () => shared('customer-gateways', [], async () => (await client.send(new DescribeCustomerGatewaysCommand(ours))).CustomerGateways ?? []),
+    routeTables: () =>
+      shared('route-tables', [], () => pages(paginateDescribeTransitGatewayRouteTables(with_, ours), (page) => page.TransitGatewayRouteTables)),
+    customerGateways: () =>
+      shared('customer-gateways', [], async () => (await client.send(new DescribeCustomerGatewaysCommand(ours))).CustomerGateways ?? []),
     connections: () => shared('connections', [], async () => (await client.send(new DescribeVpnConnectionsCommand(ours))).VpnConnections ?? []),
     vpcAttachments: () =>
-      shared('vpc-attachments', [], () => pages(paginateDescribeTransitGatewayVpcAttachments(with_, ours), (page) => page.TransitGatewayVpcAttachments)),
+      shared('vpc-attachments', [], () =>
+        pages(paginateDescribeTransitGatewayVpcAttachments(with_, ours), (page) => page.TransitGatewayVpcAttachments),
+      ),
     securityGroups: () => shared('security-groups', [], () => pages(paginateDescribeSecurityGroups(with_, ours), (page) => page.SecurityGroups)),
     attachments: async (ids) => {
       if (ids.length === 0) return []
       const input = { Filters: [filter('transit-gateway-id', ids)] }
-      return shared('attachments', ids, () => pages(paginateDescribeTransitGatewayAttachments(with_, input), (page) => page.TransitGatewayAttachments))
+      return shared('attachments', ids, () =>
+        pages(paginateDescribeTransitGatewayAttachments(with_, input), (page) => page.TransitGatewayAttachments),
+      )
     },
     routes: (table) => shared('routes', [table], () => searchRoutes(client, table)),
     vpcs: async (ids) => {
@@ -102,7 +108,11 @@ export function createReads(client: EC2Client, network: NetworkId, gather: Retur
     customerGatewaysAt: async (addresses) => {
       if (addresses.length === 0) return []
       const input = { Filters: [filter('ip-address', addresses)] }
-      return shared('customer-gateways-at', addresses, async () => (await client.send(new DescribeCustomerGatewaysCommand(input))).CustomerGateways ?? [])
+      return shared(
+        'customer-gateways-at',
+        addresses,
+        async () => (await client.send(new DescribeCustomerGatewaysCommand(input))).CustomerGateways ?? [],
+      )
     },
     connectionsById: async (ids) => {
       if (ids.length === 0) return []

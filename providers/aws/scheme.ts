@@ -26,8 +26,9 @@ export interface TunnelProperties {
   readonly encryption: readonly [readonly string[], readonly string[]]
   readonly integrity: readonly [readonly string[], readonly string[]]
   readonly groups: readonly [readonly number[], readonly number[]]
-  /** Seconds, of phase 1 (IKE) and phase 2 (ESP). */
-  readonly lifetimes: readonly [number, number]
+  /** Seconds. */
+  readonly ikeLifetime: number
+  readonly espLifetime: number
   /** Seconds of rekey margin, per cent of fuzz, packets of the replay window. */
   readonly rekeyMargin: number
   readonly rekeyFuzz: number

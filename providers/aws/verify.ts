@@ -14,17 +14,34 @@ export function verify(wanted: readonly Resource[], observed: readonly Observed[
       const seen = chosen.get(of.id)
       if (!seen) return [finding('R040', [of.id], `The ${words(of.type)} ${of.id} does not exist in AWS`, `was it deleted by hand? ${again}`)]
       if (seen.state === 'failed') return [finding('R043', [of.id], `AWS reports ${of.id} (${seen.cloudId}) as failed`, `${again}: it is replaced`)]
-      if (seen.state !== 'ready') return [finding('R044', [of.id], `AWS is still working on ${of.id} (${seen.cloudId})`, 'wait, then ask again', { severity: 'note' })]
+      if (seen.state !== 'ready')
+        return [finding('R044', [of.id], `AWS is still working on ${of.id} (${seen.cloudId})`, 'wait, then ask again', { severity: 'note' })]
       return difference(of, seen, resolve).map(({ key, wanted: want, observed: there }) =>
         key.endsWith(' psk')
-          ? finding('R025', [key.slice(0, -' psk'.length), of.id], `AWS has another pre-shared key for ${key.slice(0, -' psk'.length)} than the vault`, again)
-          : finding('R041', [of.id], `${key} of ${of.id} (${seen.cloudId}) is ${text(there)} in AWS, it must be ${text(want)}`, `was it changed by hand? ${again}`),
+          ? finding(
+              'R025',
+              [key.slice(0, -' psk'.length), of.id],
+              `AWS has another pre-shared key for ${key.slice(0, -' psk'.length)} than the vault`,
+              again,
+            )
+          : finding(
+              'R041',
+              [of.id],
+              `${key} of ${of.id} (${seen.cloudId}) is ${text(there)} in AWS, it must be ${text(want)}`,
+              `was it changed by hand? ${again}`,
+            ),
       )
     }),
     ...surplus.map((seen) =>
-      finding('R042', [seen.id], `The ${words(seen.type)} ${seen.cloudId} carries our tag ${seen.id === '' ? 'and no name' : seen.id}, and nothing wants it`, `${again} and deletes it`, {
-        severity: 'warning',
-      }),
+      finding(
+        'R042',
+        [seen.id],
+        `The ${words(seen.type)} ${seen.cloudId} carries our tag ${seen.id === '' ? 'and no name' : seen.id}, and nothing wants it`,
+        `${again} and deletes it`,
+        {
+          severity: 'warning',
+        },
+      ),
     ),
   ]
 }

@@ -11,7 +11,16 @@ const counts = (world: World): Record<string, number> => ({
   tgwRoutes: world.fake.tgwRoutes().length,
   vpcRoutes: world.fake.vpcRoutes().length,
 })
-const complete = { TransitGateway: 1, RouteTable: 2, CustomerGateway: 2, VpnConnection: 2, VpcAttachment: 1, SecurityGroup: 1, tgwRoutes: 3, vpcRoutes: 4 }
+const complete = {
+  TransitGateway: 1,
+  RouteTable: 2,
+  CustomerGateway: 2,
+  VpnConnection: 2,
+  VpcAttachment: 1,
+  SecurityGroup: 1,
+  tgwRoutes: 3,
+  vpcRoutes: 4,
+}
 const nothing = Object.fromEntries(Object.keys(complete).map((key) => [key, 0]))
 
 describe('a region', () => {
@@ -54,8 +63,11 @@ describe('a region', () => {
   test('tells the outside address of each tunnel by its inside prefix, not by its position', async () => {
     const world = createWorld()
     const facts = []
-    for (const step of world.provider.steps(world.wanted, await world.observe())) facts.push(...(await world.provider.apply(network, world.region, step, world.run())))
-    const options = world.fake.living('VpnConnection').flatMap(({ fields }) => (fields['Options'] as { TunnelOptions: Record<string, string>[] }).TunnelOptions)
+    for (const step of world.provider.steps(world.wanted, await world.observe()))
+      facts.push(...(await world.provider.apply(network, world.region, step, world.run())))
+    const options = world.fake
+      .living('VpnConnection')
+      .flatMap(({ fields }) => (fields['Options'] as { TunnelOptions: Record<string, string>[] }).TunnelOptions)
     for (const { tunnel, inside } of world.region.connections.flatMap(({ members }) => members)) {
       const address = options.find((option) => option['TunnelInsideCidr'] === inside)!['OutsideIpAddress']
       expect(facts).toContainEqual({ kind: 'cloud-endpoint', tunnel, address })
@@ -136,10 +148,16 @@ describe('changes', () => {
     const world = createWorld()
     await world.converge()
     const tunnel = world.region.connections[0]!.members[1].tunnel
-    const [step] = world.wanted.filter((of) => of.id.endsWith('connection/frankfurt.isp-a')).map((resource) => ({ kind: 'update' as const, resource }))
+    const [step] = world.wanted
+      .filter((of) => of.id.endsWith('connection/frankfurt.isp-a'))
+      .map((resource) => ({ kind: 'update' as const, resource }))
     await world.provider.apply(network, world.region, step!, world.run({ psk: async (of) => (of === tunnel ? 'another.key.of.8' : keyOf(of)) }))
     expect(world.fake.calls.filter((call) => call === 'ModifyVpnTunnelOptions')).toHaveLength(1)
-    const keys = world.fake.living('VpnConnection').flatMap(({ fields }) => (fields['Options'] as { TunnelOptions: Record<string, string>[] }).TunnelOptions.map((option) => option['PreSharedKey']))
+    const keys = world.fake
+      .living('VpnConnection')
+      .flatMap(({ fields }) =>
+        (fields['Options'] as { TunnelOptions: Record<string, string>[] }).TunnelOptions.map((option) => option['PreSharedKey']),
+      )
     expect(keys.filter((key) => key === 'another.key.of.8')).toHaveLength(1)
   })
 
@@ -147,11 +165,19 @@ describe('changes', () => {
     const world = createWorld()
     await world.converge()
     const [first, second] = world.region.connections
-    const moved = { ...world.region, connections: [{ ...first!, address: '192.0.2.99' as typeof first extends undefined ? never : NonNullable<typeof first>['address'] }, second!] }
+    const moved = {
+      ...world.region,
+      connections: [{ ...first!, address: '192.0.2.99' as typeof first extends undefined ? never : NonNullable<typeof first>['address'] }, second!],
+    }
     const goal = world.provider.resources(network, moved, sampleRoutes(moved))
     await world.converge(goal)
     expect(counts(world)).toEqual(complete)
-    expect(world.fake.living('CustomerGateway').map(({ fields }) => fields['IpAddress']).sort()).toEqual(['192.0.2.99', '198.51.100.10'])
+    expect(
+      world.fake
+        .living('CustomerGateway')
+        .map(({ fields }) => String(fields['IpAddress']))
+        .sort(),
+    ).toEqual(['192.0.2.99', '198.51.100.10'])
     expect(world.provider.verify(goal, await world.observe())).toEqual([])
   })
 

@@ -34,7 +34,8 @@ export interface FakeEc2 {
   faults: readonly Fault[]
   delay: number
 }
-const fail = (name: string, message: string, status = 400): Error => Object.assign(new Error(message), { name, $metadata: { httpStatusCode: status } })
+const fail = (name: string, message: string, status = 400): Error =>
+  Object.assign(new Error(message), { name, $metadata: { httpStatusCode: status } })
 type Input = Record<string, unknown>
 const text = (value: unknown): string => String(value)
 
@@ -50,7 +51,8 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
   const calls: string[] = []
 
   const alive = (thing: Thing): boolean => thing.gone === undefined
-  const stateOf = (thing: Thing): string => (thing.gone === undefined ? (now >= thing.ready ? 'available' : 'pending') : now >= thing.gone ? 'deleted' : 'deleting')
+  const stateOf = (thing: Thing): string =>
+    thing.gone === undefined ? (now >= thing.ready ? 'available' : 'pending') : now >= thing.gone ? 'deleted' : 'deleting'
   const get = (type: string, id: unknown): Thing => {
     const thing = things.find((one) => one.type === type && one.id === id && stateOf(one) !== 'deleted')
     if (!thing) throw fail(`Invalid${type}.NotFound`, `The ${type} '${text(id)}' does not exist.`)
@@ -80,20 +82,37 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     })
   }
   const fieldFor = (thing: Thing, filter: string): unknown =>
-    ({ 'transit-gateway-id': thing.fields['TransitGatewayId'], 'vpc-id': thing.fields['VpcId'], 'ip-address': thing.fields['IpAddress'], 'vpn-connection-id': thing.id })[filter]
+    ({
+      'transit-gateway-id': thing.fields['TransitGatewayId'],
+      'vpc-id': thing.fields['VpcId'],
+      'ip-address': thing.fields['IpAddress'],
+      'vpn-connection-id': thing.id,
+    })[filter]
   const shown = (thing: Thing, idField: string): Input => ({ ...thing.fields, [idField]: thing.id, State: stateOf(thing) })
 
   const actions: Record<string, (input: Input) => object> = {
     DescribeTransitGateways: (input) => ({ TransitGateways: list('TransitGateway', input).map((of) => shown(of, 'TransitGatewayId')) }),
-    DescribeTransitGatewayRouteTables: (input) => ({ TransitGatewayRouteTables: list('RouteTable', input).map((of) => shown(of, 'TransitGatewayRouteTableId')) }),
+    DescribeTransitGatewayRouteTables: (input) => ({
+      TransitGatewayRouteTables: list('RouteTable', input).map((of) => shown(of, 'TransitGatewayRouteTableId')),
+    }),
     DescribeCustomerGateways: (input) => ({ CustomerGateways: list('CustomerGateway', input).map((of) => shown(of, 'CustomerGatewayId')) }),
     DescribeVpnConnections: (input) => ({ VpnConnections: list('VpnConnection', input).map((of) => shown(of, 'VpnConnectionId')) }),
-    DescribeTransitGatewayVpcAttachments: (input) => ({ TransitGatewayVpcAttachments: list('VpcAttachment', input).map((of) => shown(of, 'TransitGatewayAttachmentId')) }),
-    DescribeSecurityGroups: (input) => ({ SecurityGroups: list('SecurityGroup', input).filter(alive).map((of) => shown(of, 'GroupId')) }),
+    DescribeTransitGatewayVpcAttachments: (input) => ({
+      TransitGatewayVpcAttachments: list('VpcAttachment', input).map((of) => shown(of, 'TransitGatewayAttachmentId')),
+    }),
+    DescribeSecurityGroups: (input) => ({
+      SecurityGroups: list('SecurityGroup', input)
+        .filter(alive)
+        .map((of) => shown(of, 'GroupId')),
+    }),
     DescribeVpcs: (input) => ({ Vpcs: list('Vpc', input).map((of) => ({ ...of.fields })) }),
     DescribeSubnets: (input) => ({ Subnets: list('Subnet', input).map((of) => ({ ...of.fields, SubnetId: of.id })) }),
     DescribeRouteTables: (input) => ({
-      RouteTables: list('VpcTable', input).map((of) => ({ ...of.fields, RouteTableId: of.id, Routes: vpcRoutes.filter((route) => route['RouteTableId'] === of.id) })),
+      RouteTables: list('VpcTable', input).map((of) => ({
+        ...of.fields,
+        RouteTableId: of.id,
+        Routes: vpcRoutes.filter((route) => route['RouteTableId'] === of.id),
+      })),
     }),
     DescribeTransitGatewayAttachments: (input) => ({
       TransitGatewayAttachments: [...list('VpnConnection', input), ...list('VpcAttachment', input)].map((of) => {
@@ -127,12 +146,17 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     },
     CreateCustomerGateway: (input) => {
       const { IpAddress, BgpAsn, Type } = input
-      const same = things.find((one) => one.type === 'CustomerGateway' && alive(one) && one.fields['IpAddress'] === IpAddress && one.fields['BgpAsn'] === text(BgpAsn))
+      const same = things.find(
+        (one) => one.type === 'CustomerGateway' && alive(one) && one.fields['IpAddress'] === IpAddress && one.fields['BgpAsn'] === text(BgpAsn),
+      )
       const of = same ?? make('CustomerGateway', 'cgw', input, { IpAddress, BgpAsn: text(BgpAsn), Type }, 0)
       return { CustomerGateway: shown(of, 'CustomerGatewayId') }
     },
     CreateVpnConnection: (input) => {
-      const [gateway, customer] = [settled(get('TransitGateway', input['TransitGatewayId'])), settled(get('CustomerGateway', input['CustomerGatewayId']))]
+      const [gateway, customer] = [
+        settled(get('TransitGateway', input['TransitGatewayId'])),
+        settled(get('CustomerGateway', input['CustomerGatewayId'])),
+      ]
       const options = input['Options'] as { TunnelOptions: Input[]; StaticRoutesOnly: boolean }
       const n = serial + 1
       const tunnels = options.TunnelOptions.map((tunnel, at) => reported(tunnel, `203.0.113.${n * 2 + at}`))
@@ -142,7 +166,12 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
         CustomerGatewayId: customer.id,
         CustomerGatewayConfiguration: `<secret>${tunnels.map((tunnel) => tunnel['PreSharedKey']).join(' ')}</secret>`,
         Options: { StaticRoutesOnly: options.StaticRoutesOnly, TunnelOptions: tunnels.toReversed() },
-        VgwTelemetry: tunnels.map((tunnel, at) => ({ OutsideIpAddress: tunnel['OutsideIpAddress'], Status: at === 0 ? 'UP' : 'DOWN', StatusMessage: '', LastStatusChange: new Date(0) })),
+        VgwTelemetry: tunnels.map((tunnel, at) => ({
+          OutsideIpAddress: tunnel['OutsideIpAddress'],
+          Status: at === 0 ? 'UP' : 'DOWN',
+          StatusMessage: '',
+          LastStatusChange: new Date(0),
+        })),
       })
       return { VpnConnection: shown(of, 'VpnConnectionId') }
     },
@@ -150,13 +179,19 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
       const of = settled(get('VpnConnection', input['VpnConnectionId']))
       const options = of.fields['Options'] as { TunnelOptions: Input[] }
       options.TunnelOptions = options.TunnelOptions.map((tunnel) =>
-        tunnel['OutsideIpAddress'] === input['VpnTunnelOutsideIpAddress'] ? { ...tunnel, ...reported(input['TunnelOptions'] as Input, text(tunnel['OutsideIpAddress'])) } : tunnel,
+        tunnel['OutsideIpAddress'] === input['VpnTunnelOutsideIpAddress']
+          ? { ...tunnel, ...reported(input['TunnelOptions'] as Input, text(tunnel['OutsideIpAddress'])) }
+          : tunnel,
       )
       return {}
     },
     CreateTransitGatewayVpcAttachment: (input) => {
       const { id } = settled(get('TransitGateway', input['TransitGatewayId']))
-      if (things.some((one) => one.type === 'VpcAttachment' && alive(one) && one.fields['VpcId'] === input['VpcId'] && one.fields['TransitGatewayId'] === id))
+      if (
+        things.some(
+          (one) => one.type === 'VpcAttachment' && alive(one) && one.fields['VpcId'] === input['VpcId'] && one.fields['TransitGatewayId'] === id,
+        )
+      )
         throw fail('DuplicateTransitGatewayAttachment', 'It has an attachment already.')
       const of = make('VpcAttachment', 'att', input, { TransitGatewayId: id, VpcId: input['VpcId'], SubnetIds: input['SubnetIds'] })
       return { TransitGatewayVpcAttachment: { TransitGatewayAttachmentId: of.id } }
@@ -180,35 +215,54 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     CreateTransitGatewayRoute: (input) => {
       const [table, destination] = [input['TransitGatewayRouteTableId'], input['DestinationCidrBlock']]
       settled(get('RouteTable', table))
-      if (tgwRoutes.some((route) => route['table'] === table && route['destination'] === destination)) throw fail('RouteAlreadyExists', 'There is such a route.')
+      if (tgwRoutes.some((route) => route['table'] === table && route['destination'] === destination))
+        throw fail('RouteAlreadyExists', 'There is such a route.')
       tgwRoutes.push({ table, destination, attachment: input['TransitGatewayAttachmentId'] })
       return {}
     },
     ReplaceTransitGatewayRoute: (input) => {
-      const route = tgwRoutes.find((one) => one['table'] === input['TransitGatewayRouteTableId'] && one['destination'] === input['DestinationCidrBlock'])
+      const route = tgwRoutes.find(
+        (one) => one['table'] === input['TransitGatewayRouteTableId'] && one['destination'] === input['DestinationCidrBlock'],
+      )
       if (!route) throw fail('InvalidRoute.NotFound', 'There is no such route.')
       route['attachment'] = input['TransitGatewayAttachmentId']
       return {}
     },
-    DeleteTransitGatewayRoute: (input) => drop(tgwRoutes, (route) => route['table'] === input['TransitGatewayRouteTableId'] && route['destination'] === input['DestinationCidrBlock']),
+    DeleteTransitGatewayRoute: (input) =>
+      drop(tgwRoutes, (route) => route['table'] === input['TransitGatewayRouteTableId'] && route['destination'] === input['DestinationCidrBlock']),
     CreateRoute: (input) => {
       const { RouteTableId, DestinationCidrBlock, TransitGatewayId } = input
-      if (vpcRoutes.some((route) => route['RouteTableId'] === RouteTableId && route['DestinationCidrBlock'] === DestinationCidrBlock)) throw fail('RouteAlreadyExists', 'There is such a route.')
+      if (vpcRoutes.some((route) => route['RouteTableId'] === RouteTableId && route['DestinationCidrBlock'] === DestinationCidrBlock))
+        throw fail('RouteAlreadyExists', 'There is such a route.')
       vpcRoutes.push({ RouteTableId, DestinationCidrBlock, TransitGatewayId, State: 'active' })
       return {}
     },
     ReplaceRoute: (input) => {
-      const route = vpcRoutes.find((one) => one['RouteTableId'] === input['RouteTableId'] && one['DestinationCidrBlock'] === input['DestinationCidrBlock'])
+      const route = vpcRoutes.find(
+        (one) => one['RouteTableId'] === input['RouteTableId'] && one['DestinationCidrBlock'] === input['DestinationCidrBlock'],
+      )
       if (!route) throw fail('InvalidRoute.NotFound', 'There is no such route.')
       route['TransitGatewayId'] = input['TransitGatewayId']
       return {}
     },
-    DeleteRoute: (input) => drop(vpcRoutes, (route) => route['RouteTableId'] === input['RouteTableId'] && route['DestinationCidrBlock'] === input['DestinationCidrBlock']),
+    DeleteRoute: (input) =>
+      drop(vpcRoutes, (route) => route['RouteTableId'] === input['RouteTableId'] && route['DestinationCidrBlock'] === input['DestinationCidrBlock']),
     CreateSecurityGroup: (input) => {
-      if (things.some((one) => one.type === 'SecurityGroup' && alive(one) && one.fields['VpcId'] === input['VpcId'] && one.fields['GroupName'] === input['GroupName']))
+      if (
+        things.some(
+          (one) =>
+            one.type === 'SecurityGroup' && alive(one) && one.fields['VpcId'] === input['VpcId'] && one.fields['GroupName'] === input['GroupName'],
+        )
+      )
         throw fail('InvalidGroup.Duplicate', 'The security group exists already.')
       const anywhere = [{ IpProtocol: '-1', IpRanges: [{ CidrIp: '0.0.0.0/0' }] }]
-      const of = make('SecurityGroup', 'sg', input, { VpcId: input['VpcId'], GroupName: input['GroupName'], IpPermissions: [], IpPermissionsEgress: anywhere }, 0)
+      const of = make(
+        'SecurityGroup',
+        'sg',
+        input,
+        { VpcId: input['VpcId'], GroupName: input['GroupName'], IpPermissions: [], IpPermissionsEgress: anywhere },
+        0,
+      )
       return { GroupId: of.id }
     },
     AuthorizeSecurityGroupIngress: (input) => permit(input, 'IpPermissions', true),
@@ -219,7 +273,7 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     DeleteVpnConnection: (input) => {
       const of = get('VpnConnection', input['VpnConnectionId'])
       end(of)
-      drop(associations as unknown as Input[], (one) => one['attachment'] === `att-${of.id}`, true)
+      drop(associations, (one) => one['attachment'] === `att-${of.id}`, true)
       return {}
     },
     DeleteCustomerGateway: (input) => {
@@ -232,7 +286,7 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     DeleteTransitGatewayVpcAttachment: (input) => {
       const of = get('VpcAttachment', input['TransitGatewayAttachmentId'])
       end(of)
-      drop(associations as unknown as Input[], (one) => one['attachment'] === of.id, true)
+      drop(associations, (one) => one['attachment'] === of.id, true)
       return {}
     },
     DeleteTransitGatewayRouteTable: (input) => {
@@ -244,7 +298,11 @@ export function createFakeEc2(options: { readonly lag?: number; readonly takes?:
     },
     DeleteTransitGateway: (input) => {
       const of = get('TransitGateway', input['TransitGatewayId'])
-      if (things.some((one) => ['VpnConnection', 'VpcAttachment'].includes(one.type) && stateOf(one) !== 'deleted' && one.fields['TransitGatewayId'] === of.id))
+      if (
+        things.some(
+          (one) => ['VpnConnection', 'VpcAttachment'].includes(one.type) && stateOf(one) !== 'deleted' && one.fields['TransitGatewayId'] === of.id,
+        )
+      )
         throw fail('IncorrectState', `${of.id} has non-deleted attachments.`)
       end(of)
       return {}

@@ -28,7 +28,11 @@ export function createWorld(options: { readonly lag?: number; readonly takes?: n
   for (const id of ['rtb-main', 'rtb-b']) fake.plant('VpcTable', { id, VpcId: vpc })
   const region = sampleRegion(vpc, [prefix('10.20.0.0/16')], options.region)
   const create = (): AwsProvider =>
-    createAwsProvider({ client: () => fake.client, clock: fake.clock, timing: { poll: 500, gather: 0, settle: (options.lag ?? 0) + 5000, patience: 1 } })
+    createAwsProvider({
+      client: () => fake.client,
+      clock: fake.clock,
+      timing: { poll: 500, gather: 0, settle: (options.lag ?? 0) + 5000, patience: 1 },
+    })
   let provider = create()
   const wanted = provider.resources(network, region, sampleRoutes(region))
   const observe = (): Promise<readonly Observed[]> => provider.observe(network, region, never)
@@ -71,7 +75,12 @@ export function createWorld(options: { readonly lag?: number; readonly takes?: n
         for (const group of waves(left)) for (const step of group) kills += await apply(step, heartbeats)
         await fake.clock.sleep(options.lag ?? 0, never)
       }
-      throw new Error(`does not converge: ${provider.steps(goal, await observe()).map((step) => (step.kind === 'delete' ? `delete ${step.cloudId}` : `${step.kind} ${step.resource.id}`)).join(', ')}`)
+      throw new Error(
+        `does not converge: ${provider
+          .steps(goal, await observe())
+          .map((step) => (step.kind === 'delete' ? `delete ${step.cloudId}` : `${step.kind} ${step.resource.id}`))
+          .join(', ')}`,
+      )
     },
   }
 }
