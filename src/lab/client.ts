@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Ran } from './box.ts'
 import type { Answer, Request, Status } from './control.ts'
-import type { LabArguments } from './main.ts'
+import type { AwsPart, LabArguments } from './main.ts'
 import type { Line } from './underlay.ts'
 
 export interface Lab {
@@ -96,6 +96,7 @@ export interface LabOptions {
   readonly state: string
   /** Goes on when this process ends; `lab down` ends it. */
   readonly detached: boolean
+  readonly aws?: AwsPart
 }
 
 /**
@@ -109,7 +110,7 @@ export async function startLab(options: LabOptions): Promise<{ readonly lab: Lab
   const control = join(short, 'c')
   writeFileSync(join(options.state, 'control'), control)
   const lifeline = options.detached ? -1 : 3
-  const args: LabArguments = { sites: options.sites, controllerSocket: options.controllerSocket, control, state: options.state, lifeline }
+  const args: LabArguments = { sites: options.sites, controllerSocket: options.controllerSocket, control, state: options.state, lifeline, ...(options.aws && { aws: options.aws }) }
   const inside = ['sh', '-c', '"$@" & wait $!', 'lab', process.execPath, fileURLToPath(new URL('./main.ts', import.meta.url)), JSON.stringify(args)]
   const unshare = ['unshare', '-Urnmpf', '--kill-child', '--mount-proc', ...inside]
   const argv = options.detached ? unshare : ['setpriv', '--pdeathsig', 'KILL', ...unshare]

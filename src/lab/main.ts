@@ -14,6 +14,7 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { enter, run, start } from './box.ts'
 import type { Answer, Request } from './control.ts'
+import { addRegions } from './region.ts'
 import { buildWorld, type World } from './world.ts'
 
 export interface LabArguments {
@@ -23,6 +24,17 @@ export interface LabArguments {
   readonly state: string
   /** File descriptor whose EOF ends the lab; −1: none (a detached lab, ended by `lab down`). */
   readonly lifeline: number
+  /** Emulated AWS regions beside the intent's sites. */
+  readonly aws?: AwsPart
+}
+export interface AwsPart {
+  /** Path of the emulator's seed. */
+  readonly seed: string
+  /** UNIX sockets of the EC2 endpoint and of the emulator's control path. */
+  readonly socket: string
+  readonly control: string
+  /** Of the times that the cloud's changes of state take. */
+  readonly timeScale: number
 }
 
 function readIntent(folder: string): Intent {
@@ -104,11 +116,13 @@ async function main(): Promise<void> {
   const intent = readIntent(options.sites)
   await run(['ip', 'link', 'set', 'lo', 'up'])
   const world = await buildWorld(intent, { controllerSocket: options.controllerSocket, logs })
+  const cloud = options.aws && (await addRegions(world, { ...options.aws, seed: JSON.parse(readFileSync(options.aws.seed, 'utf8')) as unknown, logs }))
   const processes = new Map<string, Process>()
   const original = new Map([...world.links.keys()].map((id) => [id, world.line(id)]))
 
   const end = async () => {
     for (const { child } of processes.values()) child.kill('SIGTERM')
+    await cloud?.close()
     await world.close()
     rmSync(options.control, { force: true })
     process.exit(0)

@@ -16,6 +16,9 @@ export interface World {
   readonly impairment: 'netem' | 'relay'
   line(id: string): Line
   setLine(id: string, line: Line): Promise<void>
+  /** A namespace more, for what comes and goes; `closeBox` ends it and with it its links. */
+  openBox(name: string): Promise<Box>
+  closeBox(name: string): Promise<void>
   /** Undone by `setLine` of the same line. */
   close(): Promise<void>
 }
@@ -97,7 +100,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     ])
   }
   for (const lan of plan.lans) {
-    await ipBatch(boxes.get(lan.namespace)!, [`addr add ${lan.host} dev eth0`, 'link set eth0 up', `route add default via ${lan.gateway}`])
+    await ipBatch(boxes.get(lan.namespace)!, [...lan.hosts.map((host) => `addr add ${host} dev eth0`), 'link set eth0 up', `route add default via ${lan.gateway}`])
   }
   await ipBatch(internet, [
     `addr add ${controllerAddress}/32 dev lo`,
@@ -137,6 +140,18 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       lines.set(id, line)
       if (relay) relay.send({ set: { id, line } })
       else await netem(id)
+    },
+    openBox: async (name) => {
+      if (boxes.has(name)) throw new Error(`there is a box "${name}" in the lab already`)
+      const box = await openBox(name)
+      boxes.set(name, box)
+      return box
+    },
+    closeBox: async (name) => {
+      const box = boxes.get(name)
+      if (!box) return
+      boxes.delete(name)
+      process.kill(box.pid, 'SIGKILL')
     },
     close: async () => {
       for (const child of children) child.kill('SIGKILL')

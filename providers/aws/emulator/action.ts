@@ -54,9 +54,11 @@ export function findLiving<R extends Resource>(of: Kind, rows: Record<string, R>
 }
 export const isLiving = (row: Timed): boolean => row.state !== 'deleted' && row.state !== 'deleting'
 
-/** A state that becomes another by itself after `ms`. */
-export const becoming = (state: string, later: string, ms: number, { now }: Context): { state: string; next: Timed['next'] } =>
-  ms <= 0 ? { state: later, next: undefined } : { state, next: { at: now + ms, state: later } }
+/** A state that becomes another by itself after `ms`: with 0, before the next call. */
+export const becoming = (state: string, later: string, ms: number, { now }: Context): { state: string; next: Timed['next'] } => ({
+  state,
+  next: { at: now + ms, state: later },
+})
 export const fresh = (of: Kind, world: World, context: Context) => ({
   id: `${of.prefix}-${context.hex(17)}`,
   createdAt: context.now,

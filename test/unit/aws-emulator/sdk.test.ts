@@ -80,7 +80,7 @@ describe('a region that is built and removed with the SDK', () => {
     const gateway = await send(
       new CreateTransitGatewayCommand({ Options: { ...off.Options, AmazonSideAsn: 64_600, VpnEcmpSupport: 'enable' }, TagSpecifications: [{ ResourceType: 'transit-gateway', Tags: tags }] }),
     )
-    expect(gateway.TransitGateway).toMatchObject({ State: 'available', Options: { AmazonSideAsn: 64_600, DefaultRouteTableAssociation: 'disable' }, Tags: tags })
+    expect(gateway.TransitGateway).toMatchObject({ State: 'pending', Options: { AmazonSideAsn: 64_600, DefaultRouteTableAssociation: 'disable' }, Tags: tags })
     expect(gateway.TransitGateway?.CreationTime).toBeInstanceOf(Date)
     made['tgw'] = gateway.TransitGateway!.TransitGatewayId!
     await send(new ModifyTransitGatewayCommand({ TransitGatewayId: made['tgw'], Description: 'models' }))
@@ -130,8 +130,8 @@ describe('a region that is built and removed with the SDK', () => {
   it('associates, propagates and routes', async () => {
     const [TransitGatewayRouteTableId, vpc, vpn] = [made['table']!, made['vpc']!, made['attachment']!]
     for (const TransitGatewayAttachmentId of [vpc, vpn])
-      expect((await send(new AssociateTransitGatewayRouteTableCommand({ TransitGatewayRouteTableId, TransitGatewayAttachmentId }))).Association).toMatchObject({ TransitGatewayAttachmentId, State: 'associated' })
-    expect((await send(new EnableTransitGatewayRouteTablePropagationCommand({ TransitGatewayRouteTableId, TransitGatewayAttachmentId: vpc }))).Propagation).toMatchObject({ State: 'enabled', ResourceId: ids.vpc })
+      expect((await send(new AssociateTransitGatewayRouteTableCommand({ TransitGatewayRouteTableId, TransitGatewayAttachmentId }))).Association).toMatchObject({ TransitGatewayAttachmentId, State: 'associating' })
+    expect((await send(new EnableTransitGatewayRouteTablePropagationCommand({ TransitGatewayRouteTableId, TransitGatewayAttachmentId: vpc }))).Propagation).toMatchObject({ State: 'enabling', ResourceId: ids.vpc })
     const { Associations } = await send(new GetTransitGatewayRouteTableAssociationsCommand({ TransitGatewayRouteTableId, Filters: [{ Name: 'resource-type', Values: ['vpn'] }] }))
     expect(Associations).toEqual([{ TransitGatewayAttachmentId: vpn, ResourceId: made['vpn'], ResourceType: 'vpn', State: 'associated' }])
     expect((await send(new GetTransitGatewayRouteTablePropagationsCommand({ TransitGatewayRouteTableId }))).TransitGatewayRouteTablePropagations).toHaveLength(1)

@@ -1,0 +1,228 @@
+/** The emulated cloud carries packets: the real SDK builds, strongSwan answers, and what is forwarded is what was built. */
+import {
+  AssociateTransitGatewayRouteTableCommand,
+  AuthorizeSecurityGroupIngressCommand,
+  CreateCustomerGatewayCommand,
+  CreateRouteCommand,
+  CreateSecurityGroupCommand,
+  CreateTransitGatewayCommand,
+  CreateTransitGatewayRouteCommand,
+  CreateTransitGatewayRouteTableCommand,
+  CreateTransitGatewayVpcAttachmentCommand,
+  CreateVpnConnectionCommand,
+  DeleteVpnConnectionCommand,
+  DescribeTransitGatewayAttachmentsCommand,
+  DescribeVpnConnectionsCommand,
+  EC2Client,
+  EnableTransitGatewayRouteTablePropagationCommand,
+  GetActiveVpnTunnelStatusCommand,
+  ReplaceTransitGatewayRouteCommand,
+  waitUntilVpnConnectionAvailable,
+} from '@aws-sdk/client-ec2'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { IpsecTunnel } from '#providers/linux/ipsec.ts'
+import { startLab } from '#src/lab/client.ts'
+import { ids, off, seed, strong } from '#test/unit/aws-emulator/cloud.ts'
+
+const state = mkdtempSync(join(tmpdir(), 'cwaws-'))
+const hub = 'frankfurt'
+const models = '10.50.1.10'
+const keys = { a: ['a.key.of.isp_a_tunnel1', 'a.key.of.isp_a_tunnel2'], b: ['a.key.of.isp_b_tunnel1', 'a.key.of.isp_b_tunnel2'] } as const
+const sites = {
+  'network.yaml': 'network: small\nhubs: [frankfurt]\nsegments: [inference]\n',
+  'frankfurt.yaml': `site: frankfurt
+role: core
+uplinks:
+  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1, rate: 10G }
+  isp-b: { interface: eth1, address: 198.51.100.10/28, router: 198.51.100.1, rate: 10G }
+segments:
+  inference: { interface: eth2, prefixes: 10.10.0.0/16 }
+`,
+}
+let running: Awaited<ReturnType<typeof startLab>>
+let socat: ChildProcess
+let ec2: EC2Client
+const made: Record<string, string> = {}
+const outsides: Record<'a' | 'b', string[]> = { a: [], b: [] }
+
+const exec = async (box: string, command: string): Promise<string> => {
+  const ran = await running.lab.exec(box, ['sh', '-c', command], { timeoutMs: 60_000 })
+  return ran.stdout + ran.stderr
+}
+async function ping(to: string, from = ''): Promise<string> {
+  const text = await exec(hub, `ping -q -c 5 -i 0.1 -W 2 ${from && `-I ${from}`} ${to}`)
+  const counts = /(\d+) packets transmitted, (\d+) received/.exec(text)
+  return counts ? `${counts[2]}/${counts[1]}` : text
+}
+async function eventually<T>(question: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+  let answer = await question()
+  for (let tries = 0; tries < 80 && !isRight(answer); tries++) {
+    await sleep(250)
+    answer = await question()
+  }
+  return answer
+}
+const status = async (id: string): Promise<Record<string, string | undefined>> => {
+  const { VpnConnections } = await ec2.send(new DescribeVpnConnectionsCommand({ VpnConnectionIds: [id] }))
+  return Object.fromEntries(VpnConnections![0]!.VgwTelemetry!.map((one) => [one.OutsideIpAddress!, one.Status]))
+}
+const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<IpsecTunnel> = {}): IpsecTunnel => {
+  const slot = (name === 'a' ? 0 : 2) + member
+  const own = name === 'a' ? '192.0.2.10' : '198.51.100.10'
+  const outside = outsides[name][member]!
+  return {
+    device: `cwi${name}${member}`,
+    mark: name === 'a' ? 0x10000 : 0x20000,
+    local: { address: own as IpsecTunnel['local']['address'], id: own, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
+    remote: { address: outside as IpsecTunnel['local']['address'], id: outside, port: 4500 },
+    inside: `169.254.10.${2 + 4 * slot}/30` as IpsecTunnel['inside'],
+    initiates: true,
+    proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16-ecp384'] },
+    mtu: 1400,
+    table: 9001 + slot,
+    ...change,
+  }
+}
+async function connect(tunnels: readonly { readonly tunnel: IpsecTunnel; readonly secret: string }[]): Promise<string[]> {
+  const script = resolve('test/system/aws-emulator-hub.ts')
+  const ran = await running.lab.exec(hub, [resolve('node_modules/.bin/node'), script], { stdin: JSON.stringify(tunnels), timeoutMs: 90_000 })
+  return `${ran.stdout}${ran.stderr}`.trim().split('\n')
+}
+async function createConnection(name: 'a' | 'b', address: string): Promise<void> {
+  const { CustomerGateway } = await ec2.send(new CreateCustomerGatewayCommand({ Type: 'ipsec.1', IpAddress: address, BgpAsn: 65_001 }))
+  const first = name === 'a' ? 0 : 8
+  const { VpnConnection } = await ec2.send(
+    new CreateVpnConnectionCommand({
+      CustomerGatewayId: CustomerGateway!.CustomerGatewayId!,
+      TransitGatewayId: made['tgw']!,
+      Type: 'ipsec.1',
+      Options: { StaticRoutesOnly: true, TunnelOptions: [strong(`169.254.10.${first}/30`, keys[name][0]), strong(`169.254.10.${first + 4}/30`, keys[name][1])] },
+    }),
+  )
+  made[name] = VpnConnection!.VpnConnectionId!
+  outsides[name] = VpnConnection!.Options!.TunnelOptions!.map((one) => one.OutsideIpAddress!)
+  await waitUntilVpnConnectionAvailable({ client: ec2, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { VpnConnectionIds: [made[name]] })
+  const { TransitGatewayAttachments } = await ec2.send(new DescribeTransitGatewayAttachmentsCommand({ Filters: [{ Name: 'resource-id', Values: [made[name]] }] }))
+  made[`${name}-attachment`] = TransitGatewayAttachments![0]!.TransitGatewayAttachmentId!
+  await ec2.send(new AssociateTransitGatewayRouteTableCommand({ TransitGatewayRouteTableId: made['table']!, TransitGatewayAttachmentId: made[`${name}-attachment`]! }))
+}
+
+beforeAll(async () => {
+  for (const [name, text] of Object.entries(sites)) {
+    mkdirSync(join(state, 'sites'), { recursive: true })
+    writeFileSync(join(state, 'sites', name), text)
+  }
+  const aws = { seed: join(state, 'seed.json'), socket: join(state, 'ec2'), control: join(state, 'control-ec2'), timeScale: 0.2 }
+  writeFileSync(aws.seed, JSON.stringify({ ...seed, regions: seed.regions.slice(0, 1) }))
+  running = await startLab({ sites: join(state, 'sites'), controllerSocket: '', state: join(state, 'lab'), detached: false, aws })
+  // As the controller reaches it: the host's loopback to the emulator's socket.
+  const free = createServer().listen(0, '127.0.0.1')
+  await new Promise((listening) => free.once('listening', listening))
+  const { port } = free.address() as AddressInfo
+  await new Promise((closed) => free.close(closed))
+  socat = spawn('socat', [`TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr`, `UNIX-CONNECT:${aws.socket}`], { stdio: 'ignore' })
+  ec2 = new EC2Client({ region: 'eu-west-1', endpoint: `http://127.0.0.1:${port}`, credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'unused' } })
+  await exec(hub, 'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; mkdir -m 700 /run/hub')
+  const created = await eventually(() => ec2.send(new CreateTransitGatewayCommand(off)), () => true)
+  made['tgw'] = created.TransitGateway!.TransitGatewayId!
+  const patiently = async <T>(what: () => Promise<T>): Promise<T> => {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await what()
+      } catch (error) {
+        if ((error as Error).name !== 'IncorrectState' || tries > 40) throw error
+        await sleep(100)
+      }
+    }
+  }
+  made['table'] = (await patiently(() => ec2.send(new CreateTransitGatewayRouteTableCommand({ TransitGatewayId: made['tgw']! })))).TransitGatewayRouteTable!.TransitGatewayRouteTableId!
+  const { TransitGatewayVpcAttachment } = await ec2.send(new CreateTransitGatewayVpcAttachmentCommand({ TransitGatewayId: made['tgw'], VpcId: ids.vpc, SubnetIds: [ids.subnetA] }))
+  const member = { TransitGatewayRouteTableId: made['table'], TransitGatewayAttachmentId: TransitGatewayVpcAttachment!.TransitGatewayAttachmentId! }
+  await patiently(() => ec2.send(new AssociateTransitGatewayRouteTableCommand(member)))
+  await ec2.send(new EnableTransitGatewayRouteTablePropagationCommand(member))
+  await createConnection('a', '192.0.2.10')
+  await createConnection('b', '198.51.100.10')
+})
+afterAll(async () => {
+  ec2.destroy()
+  socat.kill('SIGKILL')
+  await running.stop()
+  rmSync(state, { recursive: true, force: true })
+})
+
+describe('the tunnels of an emulated connection', () => {
+  it('are real: both come up with the keys that were sent, and their insides answer', async () => {
+    expect(await status(made['a']!)).toEqual({ [outsides.a[0]!]: 'DOWN', [outsides.a[1]!]: 'DOWN' })
+    const up = ([0, 1] as const).flatMap((member) => (['a', 'b'] as const).map((name) => ({ tunnel: tunnel(name, member), secret: keys[name][member] })))
+    expect(await connect(up)).toEqual(['cwia0 up', 'cwib0 up', 'cwia1 up', 'cwib1 up'])
+    for (const inside of [1, 5, 9, 13]) expect(await ping(`169.254.10.${inside}`)).toBe('5/5')
+    for (const name of ['a', 'b'] as const) expect(await eventually(() => status(made[name]!), (now) => Object.values(now).every((one) => one === 'UP'))).toEqual({ [outsides[name][0]!]: 'UP', [outsides[name][1]!]: 'UP' })
+    expect((await ec2.send(new GetActiveVpnTunnelStatusCommand({ VpnConnectionId: made['a']!, VpnTunnelOutsideIpAddress: outsides.a[0]! }))).ActiveVpnTunnelStatus).toMatchObject({
+      Phase1EncryptionAlgorithm: 'AES256-GCM-16',
+      Phase1DHGroup: 20,
+      Phase2EncryptionAlgorithm: 'AES256-GCM-16',
+      IkeVersion: 'ikev2',
+    })
+  })
+})
+
+describe('the VPC', () => {
+  it('is reached when routes both ways and a security group say so, and not before', async () => {
+    await exec(hub, `ip route add ${models}/32 dev cwia0 src 10.10.0.1`)
+    const fetchModels = () => exec(hub, `curl -s -m 2 http://${models}:8443/`)
+    expect(await fetchModels()).toBe('')
+    await ec2.send(new CreateTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['a-attachment']! }))
+    await ec2.send(new CreateRouteCommand({ RouteTableId: ids.routes, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayId: made['tgw']! }))
+    await sleep(500)
+    expect(await fetchModels()).toBe('')
+    const { GroupId } = await ec2.send(new CreateSecurityGroupCommand({ GroupName: 'causeway', Description: 'from the sites', VpcId: ids.vpc, TagSpecifications: [{ ResourceType: 'security-group', Tags: [{ Key: 'causeway:id', Value: 'x' }] }] }))
+    await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: GroupId!, IpPermissions: [{ IpProtocol: 'tcp', FromPort: 8443, ToPort: 8443, IpRanges: [{ CidrIp: '10.10.0.0/16' }] }] }))
+    expect(await eventually(fetchModels, (body) => body !== '')).toBe('models')
+    expect(await ping(models, '10.10.0.1')).toBe('0/5')
+  })
+
+  it('answers through the connection that the route names, and through its other tunnel when one is down', async () => {
+    const received = async (device: string) => Number(await exec(hub, `cat /sys/class/net/${device}/statistics/rx_packets 2>/dev/null || ip -s -j link show ${device} | sed 's/.*"rx":{"bytes":[0-9]*,"packets":\\([0-9]*\\).*/\\1/'`))
+    const taking = async (): Promise<string[]> => {
+      const devices = ['cwia0', 'cwia1', 'cwib0', 'cwib1']
+      const before = await Promise.all(devices.map(received))
+      await exec(hub, `curl -s -m 2 http://${models}:8443/`)
+      const after = await Promise.all(devices.map(received))
+      // A request's answer is several packets; the kernel's own are one or two.
+      return devices.filter((_, n) => after[n]! - before[n]! >= 3)
+    }
+    const [first] = await taking()
+    expect(first).toMatch(/^cwia[01]$/)
+    await ec2.send(new ReplaceTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['b-attachment']! }))
+    const [second] = await eventually(taking, ([one]) => one?.startsWith('cwib') === true)
+    expect(second).toMatch(/^cwib[01]$/)
+    await exec(hub, `kill $(cat /proc/net/dev >/dev/null; for p in $(pgrep charon-systemd); do grep -qs '^iff:.*${second}$' /proc/$p/fdinfo/* && echo $p; done)`)
+    const other = second === 'cwib0' ? 'cwib1' : 'cwib0'
+    expect(await eventually(taking, ([one]) => one === other)).toEqual([other])
+  })
+})
+
+describe('an emulated tunnel', () => {
+  it('refuses a wrong key and a weaker proposal', async () => {
+    const spare = (change: Partial<IpsecTunnel>) => tunnel('a', 1, { device: 'cwix', table: 9009, local: { ...tunnel('a', 1).local, ports: { ike: 5020, nat: 5021 } }, ...change })
+    expect(await connect([{ tunnel: spare({}), secret: 'not.the.key' }])).toEqual(['cwix D044'])
+    expect(await connect([{ tunnel: spare({ proposals: { ike: ['aes128-sha256-modp2048'], esp: ['aes128-sha256'] } }), secret: keys.a[1] }])).toEqual(['cwix D044'])
+  })
+
+  it('goes with its connection: no charon, no box and no key is left', async () => {
+    await ec2.send(new DeleteVpnConnectionCommand({ VpnConnectionId: made['b']! }))
+    const boxes = () => running.lab.status().then(({ boxes: all }) => all.map((box) => box.name).filter((name) => name.startsWith('203.')))
+    expect(await eventually(boxes, (left) => left.length === 2)).toEqual(outsides.a)
+    expect(await ping(`169.254.10.1`)).toBe('5/5')
+    const written = readdirSync(join(state, 'lab', 'logs')).map((name) => readFileSync(join(state, 'lab', 'logs', name), 'utf8')).join('')
+    expect(written).toContain('CreateVpnConnection')
+    for (const key of [...keys.a, ...keys.b]) expect(written).not.toContain(key)
+  })
+})
