@@ -5,7 +5,7 @@
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type { Intent, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, address, addressWithLength, hostOf, lengthOf, nth, type Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, address, addressWithLength, hostOf, lengthOf, nth } from '#src/net/address.ts'
 
 export interface Underlay {
   readonly links: readonly Link[]
@@ -37,14 +37,14 @@ export interface Line {
   /** Silent loss of everything, or of UDP only. */
   readonly cut: 'no' | 'all' | 'udp'
 }
-/** A host on a site's LAN: namespace `<site>-<segment>`, `.10` of the prefix. */
+/** A host on a site's LAN: namespace `<site>-<segment>`, `.10` of each of its prefixes. */
 export interface LanHost {
   readonly namespace: string
   readonly site: SiteId
   readonly interface: string
-  readonly prefix: Prefix
+  /** Of the first prefix: the host's default router. */
   readonly gateway: Address
-  readonly host: AddressWithLength
+  readonly hosts: readonly AddressWithLength[]
 }
 
 /** Where the agents find the controller: a documentation address (RFC 5737) inside the lab. */
@@ -71,13 +71,18 @@ export function underlay(intent: Intent): Underlay {
       return { ...base, ...dynamicAddress(uplink, n) }
     }),
   )
-  const lans = intent.sites.flatMap((site) =>
-    site.lans.flatMap((lan): LanHost[] => {
-      const host = nth(lan.prefix, 10)
-      if (!host) return []
-      return [{ namespace: `${site.id}-${lan.segment}`, site: site.id, interface: lan.interface, prefix: lan.prefix, gateway: hostOf(lan.address), host: addressWithLength(`${host}/${lengthOf(lan.prefix)}`) }]
-    }),
-  )
+  const lans = intent.sites.flatMap((site) => {
+    const byInterface = Map.groupBy(site.lans, (lan) => lan.interface)
+    return [...byInterface.values()].flatMap((all): LanHost[] => {
+      const hosts = all.flatMap((lan) => {
+        const host = nth(lan.prefix, 10)
+        return host ? [{ lan, host: addressWithLength(`${host}/${lengthOf(lan.prefix)}`) }] : []
+      })
+      const first = hosts[0]
+      if (!first) return []
+      return [{ namespace: `${site.id}-${first.lan.segment}`, site: site.id, interface: first.lan.interface, gateway: hostOf(first.lan.address), hosts: hosts.map(({ host }) => host) }]
+    })
+  })
   return { links, lans }
 }
 
