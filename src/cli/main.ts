@@ -11,6 +11,7 @@ import { lab } from './commands/lab.ts'
 import { login } from './commands/login.ts'
 import { path } from './commands/path.ts'
 import { planCommands } from './commands/plan.ts'
+import { cloud, region } from './commands/region.ts'
 import { serve } from './commands/serve.ts'
 import { site } from './commands/site.ts'
 import { status } from './commands/status.ts'
@@ -23,6 +24,6 @@ const program = new Command('causeway')
   .description('Sites, clouds and the tunnels between them: proven before they are pushed, proven while they run.')
   .version(version, '--version')
   .helpCommand(false)
-for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, path, history, lab]) register(program)
+for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, path, history, lab]) register(program)
 
 await runProgram(program, process.argv)

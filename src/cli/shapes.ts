@@ -27,6 +27,22 @@ export interface PathView {
   readonly role: string
   readonly ends: readonly { readonly site: string; readonly uplink: string; readonly state: string; readonly since: string | null; readonly rttMs: number | null; readonly jitterMs: number | null; readonly loss: number | null; readonly classes: readonly string[] }[]
 }
+export interface RegionView {
+  readonly id: string
+  readonly provider: string
+  readonly location: string
+  readonly state: string
+  readonly stateSince: string
+  readonly tunnels: { readonly total: number; readonly up: number }
+  readonly resources: { readonly total: number; readonly ready: number }
+  readonly finding: { readonly code: string; readonly says: string; readonly instead: string } | null
+  readonly checkedAt: string | null
+}
+export interface RegionDetailView extends RegionView {
+  readonly connections: readonly { readonly id: string; readonly hub: string; readonly carriesReturn: boolean; readonly tunnels: readonly { readonly id: string; readonly outside: string | null; readonly state: string }[] }[]
+  readonly routes: readonly { readonly to: string; readonly via: string }[]
+  readonly findings: readonly { readonly code: string; readonly says: string; readonly instead: string }[]
+}
 export interface StatusView {
   readonly network: string | null
   readonly generation: number

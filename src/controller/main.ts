@@ -4,10 +4,12 @@ import { createServer } from 'node:http'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import { defaultTiming } from '#workflows/contract.ts'
 import type { RunningWorker } from '#workflows/worker.ts'
 import { grant, newAccessToken } from './access.ts'
 import { listenPort } from './agents.ts'
 import { createApp } from './api/app.ts'
+import { cloudTimingOf, openClouds } from './clouds.ts'
 import { lockFolder, makeFolder, removePointer, writePointer } from './folder.ts'
 import { openIdentity } from './identity.ts'
 import { openLog } from './log.ts'
@@ -18,7 +20,7 @@ import { openVault } from './pki/vault.ts'
 import { planner } from './planner.ts'
 import { embeddedUrl, startPostgres } from './postgres.ts'
 import { openRelay } from './relay.ts'
-import { access, type Db, migrate, network, openStore, secrets, sites } from './store/index.ts'
+import { access, migrate, network, openStore, secrets, sites, type Store } from './store/index.ts'
 import { namespace, startTemporal, temporalBinary, temporalPointer } from './temporal.ts'
 import { ServeFailed, toFailure } from './trouble.ts'
 import { version } from './version.ts'
@@ -91,17 +93,20 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   opened.push({ name: 'Temporal', close: () => temporal.then(({ stop }) => stop(), () => {}) })
   const temporalAddress = temporal.then(({ address }) => (took('temporal'), address))
   temporalAddress.catch(() => {})
+  // What is only looked up is there or not, before anything is written.
+  if (role !== 'all') await temporal
   const store = openStore(await database(), { max: 20 })
   opened.push({ name: 'store', close: store.close })
   took('database')
   await migrate(store)
   took('schema')
   const vault = await openVault(await loadKek(options.vaultKey, data), secrets.rows(store.db))
-  const admin = await firstAdmin(store.db, join(data, 'admin.token'))
+  const admin = await firstAdmin(store, join(data, 'admin.token'))
   const notifications = await openNotifications(store)
   opened.push({ name: 'notifications', close: notifications.close })
 
-  const relay = openRelay({ store, address: temporalAddress, namespace, log: trouble })
+  const clouds = openClouds()
+  const relay = openRelay({ store, address: temporalAddress, namespace, timing: { ...defaultTiming, cloud: cloudTimingOf() }, log: trouble })
   opened.push({ name: 'commands', close: relay.close })
   temporalBack = relay.again
   let polling: Promise<void> | undefined
@@ -119,7 +124,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   if (role !== 'worker') {
     opened.push({ name: 'agents', close: identity.close })
     const app = createApp({
-      store, notifications, planner, version, log: trouble,
+      store, notifications, planner, clouds, version, log: trouble,
       commands: relay.commands,
       again: relay.again,
       tokens: identity.tokens,
@@ -185,7 +190,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
         let said = false
         for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
           try {
-            running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
+            running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs, clouds, vault }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
             took('worker')
             polls()
             delay = 100
@@ -214,12 +219,16 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
 }
 
 /** The file first: a start that is killed between the two finds the token there and stores it then. */
-async function firstAdmin(db: Db, file: string): Promise<{ readonly made: boolean; readonly token: string }> {
-  if ((await access.list(db)).length > 0) return { made: false, token: '' }
-  const token = existsSync(file) ? readFileSync(file, 'utf8').trim() : newAccessToken()
-  writeFileSync(file, `${token}\n`, { mode: 0o600 })
-  await grant(db, 'first administrator', 'admin', token)
-  return { made: true, token }
+function firstAdmin(store: Store, file: string): Promise<{ readonly made: boolean; readonly token: string }> {
+  return store.transaction(async (tx) => {
+    // Of several that start on an empty database at once, one makes it.
+    await access.lock(tx)
+    if ((await access.list(tx)).length > 0) return { made: false, token: '' }
+    const token = existsSync(file) ? readFileSync(file, 'utf8').trim() : newAccessToken()
+    writeFileSync(file, `${token}\n`, { mode: 0o600 })
+    await grant(tx, 'first administrator', 'admin', token)
+    return { made: true, token }
+  })
 }
 
 // Started as a program of its own: `node src/controller/main.ts --data DIR …`, for tests and the lab.

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiCommands } from './api/context.ts'
 import { type Commands, createCommands } from './commands.ts'
+import type { Timing } from '#workflows/contract.ts'
 import type { Store } from './store/index.ts'
 
 export interface RelayDeps {
@@ -9,6 +10,7 @@ export interface RelayDeps {
   /** host:port of Temporal, once it is known. */
   readonly address: Promise<string>
   readonly namespace: string
+  readonly timing: Timing
   readonly log: (error: unknown) => void
 }
 export interface Relay {
@@ -21,7 +23,7 @@ export interface Relay {
 
 const answerWithinMs = 5_000
 
-export function openRelay({ store, address, namespace, log }: RelayDeps): Relay {
+export function openRelay({ store, address, namespace, timing, log }: RelayDeps): Relay {
   let connecting: Promise<Commands> | undefined
   let closed = false
   let repeating = false
@@ -30,7 +32,7 @@ export function openRelay({ store, address, namespace, log }: RelayDeps): Relay 
   const connect = async (): Promise<Commands> => {
     // A connection that is opened after the end would keep the process alive.
     if (closed) throw new Error('the controller is stopping')
-    connecting ??= address.then((known) => createCommands({ address: known, namespace }))
+    connecting ??= address.then((known) => createCommands({ address: known, namespace, timing }))
     try {
       return await connecting
     } catch (error) {

@@ -8,6 +8,7 @@ import { generationsApi } from './generations.ts'
 import { operationsApi } from './operations.ts'
 import { pathsApi } from './paths.ts'
 import { plansApi } from './plans.ts'
+import { regionsApi } from './regions.ts'
 import { sitesApi } from './sites.ts'
 import { statusApi } from './status.ts'
 import { traceApi } from './trace.ts'
@@ -40,6 +41,7 @@ export function createApp(deps: ApiDeps) {
   return root
     .route('/v1', statusApi(deps))
     .route('/v1', sitesApi(deps))
+    .route('/v1', regionsApi(deps))
     .route('/v1', pathsApi(deps))
     .route('/v1', plansApi(deps))
     .route('/v1', operationsApi(deps))

@@ -3,6 +3,7 @@ import { type Hook, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Finding } from '#src/fabric/fabric.ts'
+import type { Clouds } from '#workflows/activities/index.ts'
 import type { ApplyCommand, ApproveCommand, Command, InviteCommand } from '#workflows/contract.ts'
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
 import type { Planner } from '../generations.ts'
@@ -23,6 +24,7 @@ export interface ApiDeps {
   readonly store: Store
   readonly commands: ApiCommands
   readonly planner: Planner
+  readonly clouds: Clouds
   readonly notifications: Notifications
   /** What bootstrap tokens carry; null until a network is named. */
   readonly tokens: () => { readonly caPin: Buffer; readonly host: string } | null

@@ -42,6 +42,7 @@ beforeEach(async () => {
     store,
     notifications,
     planner,
+    clouds: () => undefined,
     commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission'), repairRegion: say('repairRegion'), decommissionRegion: say('decommissionRegion') },
     tokens: () => (named ? { caPin: Buffer.alloc(20, 7), host: 'ctl.acme.net:7701' } : null),
     named: async (network) => void (named = network),

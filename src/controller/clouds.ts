@@ -1,0 +1,22 @@
+/** The clouds that this controller can speak to. Credentials are the SDK's business: its own chains read the environment. */
+import { createAwsProvider } from '#providers/aws/index.ts'
+import type { CloudProvider } from '#providers/cloud.ts'
+import { type CloudTiming, defaultCloudTiming } from '#workflows/contract.ts'
+
+export const cloudProviders = ['aws'] as const
+
+/** In a lab the states of a cloud take seconds, not minutes. */
+const labTiming: CloudTiming = { heartbeat: 3_000, settle: 4_000, hold: 3_000, paths: 20_000, drift: 30_000 }
+const isLab = (env: NodeJS.ProcessEnv): boolean => env['CAUSEWAY_CLOUD_PACE'] === 'lab'
+
+export const cloudTimingOf = (env: NodeJS.ProcessEnv = process.env): CloudTiming => (isLab(env) ? labTiming : defaultCloudTiming)
+
+/** Made at first use: a controller without regions loads no SDK client. */
+export function openClouds(env: NodeJS.ProcessEnv = process.env): (provider: string) => CloudProvider | undefined {
+  let aws: CloudProvider | undefined
+  return (provider) => {
+    if (provider !== 'aws') return undefined
+    aws ??= createAwsProvider(isLab(env) ? { timing: { poll: 250, gather: 20, settle: 3_000 } } : {})
+    return aws
+  }
+}
