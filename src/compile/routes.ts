@@ -45,7 +45,7 @@ export function routes(
         classIds.flatMap((trafficClass): Group[] => {
           const stages = stagesTo(site, byId.get(remote)!, hubs)
           // Spokes behind the same hubs have the same hops: kept once.
-          const key = `${trafficClass} ${stages.map((stage) => stage.next).join(' ')}`
+          const key = `${trafficClass} ${stages.map((stage) => `${stage.next} ${stage.returnAfter}`).join(' ')}`
           const via =
             shared.get(key) ??
             stages.flatMap(({ next, returnAfter }, stage) => hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...hop, stage, returnAfter })))

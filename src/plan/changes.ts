@@ -2,7 +2,7 @@
 import type { Fabric, NodeId, Rule, Site, SiteId, Uplink } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
-import { siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
+import { regionOf, siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
 /** additive: only something new. neutral: the same traffic passes. disruptive: traffic that runs now is interrupted or ended. */
@@ -36,15 +36,21 @@ const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' :
 const sizeOf = (fabric: Fabric, site: Site): string =>
   `${count(tunnelsOf(fabric, site.id).length, 'tunnel')}, ${count(new Set(site.lans.map((lan) => lan.segment)).size, 'segment')}`
 
-/** Sites that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
+/** Sites and regions that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
 interface Moved {
   readonly sites: ReadonlySet<SiteId>
+  readonly nodes: ReadonlySet<NodeId>
   readonly prefixes: ReadonlySet<Prefix>
 }
-const nobody: Moved = { sites: new Set(), prefixes: new Set() }
+const nobody: Moved = { sites: new Set(), nodes: new Set(), prefixes: new Set() }
 function onlyIn(fabric: Fabric, other: Fabric): Moved {
   const sites = fabric.sites.filter((site) => !siteOf(other, site.id))
-  return { sites: new Set(sites.map((site) => site.id)), prefixes: new Set(sites.flatMap((site) => site.lans.map((lan) => lan.prefix))) }
+  const nodes = [...sites, ...fabric.regions.filter((region) => !regionOf(other, region.id))]
+  return {
+    sites: new Set(sites.map((site) => site.id)),
+    nodes: new Set(nodes.map((node) => node.id)),
+    prefixes: new Set(nodes.flatMap((node) => node.lans.map((lan) => lan.prefix))),
+  }
 }
 
 interface Delta {
@@ -67,7 +73,7 @@ function changeOf(
   arrived: Moved,
 ): { readonly text: string; readonly class: ChangeClass } {
   const far = (id: SiteId, fabric: Fabric) => tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
-  const stays = ({ far: other }: { readonly far: NodeId }) => !gone.sites.has(other as SiteId)
+  const stays = ({ far: other }: { readonly far: NodeId }) => !gone.nodes.has(other)
   const known = (...prefixes: readonly Prefix[]) => !prefixes.some((one) => gone.prefixes.has(one))
   const deltas = [
     delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),

@@ -1,9 +1,11 @@
 /** Before and after → what changes, in which order, how risky and how long. A plan's id and base are the controller's. */
 import type { Fabric, SiteId } from '#src/fabric/fabric.ts'
 import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
+import { costOf, type RegionChange, regionChanges, roundCents } from './regions.ts'
 import { diffReachability, type ReachabilityDifference } from './reachability.ts'
 
 export type { ChangeClass, SiteChange } from './changes.ts'
+export type { RegionChange } from './regions.ts'
 export type Risk = 'none' | 'low' | 'medium' | 'high'
 export interface PlanStep {
   /** From 1; steps of one number may run side by side, the next number waits for them. */
@@ -14,12 +16,14 @@ export interface PlanStep {
 export interface Plan {
   /** Sorted by site. */
   readonly changes: readonly SiteChange[]
+  /** Sorted by region. */
+  readonly regions: readonly RegionChange[]
   readonly class: ChangeClass
   readonly steps: readonly PlanStep[]
   /** Sites whose configuration moves, of all that exist before or after. */
   readonly blastRadius: { readonly sites: readonly SiteId[]; readonly of: number }
   readonly reachability: ReachabilityDifference
-  /** US dollars an hour. Own gateways cost nothing; clouds will. */
+  /** US dollars an hour of the whole network after the change. Own gateways cost nothing, clouds do (`prices.ts`). */
   readonly costPerHour: number
   readonly expectedSeconds: number
   readonly risk: Risk
@@ -30,17 +34,19 @@ const secondsPerStep = 6
 
 export function plan(before: Fabric | null, after: Fabric): Plan {
   const changes = siteChanges(before, after)
+  const regions = regionChanges(before, after)
   const steps = stepsOf(changes)
   const all = new Set([...(before?.sites ?? []), ...after.sites].map((site) => site.id))
   return {
     changes,
-    class: worst(changes),
+    regions,
+    class: worst([...changes, ...regions]),
     steps,
     blastRadius: { sites: changes.map((change) => change.site), of: all.size },
     reachability: diffReachability(before, after),
-    costPerHour: 0,
+    costPerHour: roundCents(after.regions.reduce((sum, region) => sum + costOf(region), 0)),
     expectedSeconds: secondsPerStep * (steps.at(-1)?.order ?? 0),
-    risk: riskOf(changes, all.size),
+    risk: riskOf(changes, regions, all.size),
   }
 }
 
@@ -59,15 +65,15 @@ function stepsOf(changes: readonly SiteChange[]): readonly PlanStep[] {
     .flatMap(({ action, sites }, index) => sites.map(({ site }): PlanStep => ({ order: index + 1, action, site })))
 }
 
-function worst(changes: readonly SiteChange[]): ChangeClass {
+function worst(changes: readonly { readonly class: ChangeClass }[]): ChangeClass {
   if (changes.some((change) => change.class === 'disruptive')) return 'disruptive'
   return changes.length > 0 && changes.every((change) => change.class === 'additive') ? 'additive' : 'neutral'
 }
 
 /** high: running traffic is interrupted at a hub or at half of the network. */
-function riskOf(changes: readonly SiteChange[], of: number): Risk {
-  if (changes.length === 0) return 'none'
+function riskOf(changes: readonly SiteChange[], regions: readonly RegionChange[], of: number): Risk {
+  if (changes.length + regions.length === 0) return 'none'
   const felt = changes.filter((change) => change.class === 'disruptive')
-  if (felt.length === 0) return 'low'
+  if (felt.length === 0) return regions.some((change) => change.class === 'disruptive') ? 'medium' : 'low'
   return felt.some((change) => change.hub) || felt.length * 2 >= of ? 'high' : 'medium'
 }

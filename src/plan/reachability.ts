@@ -1,7 +1,7 @@
 /** What a change opens and closes, read from the owners' rules. */
-import type { Fabric, NodeId, Rule, SegmentId, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Forwarding, NodeId, Region, Rule, SegmentId, Site } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import { siteOf } from '#src/fabric/slice.ts'
+import { regionOf, siteOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 
@@ -39,18 +39,19 @@ export function diffReachability(before: Fabric | null, after: Fabric): Reachabi
 /** Sites with equal rules in both have nothing to tell: what they allow, the other Fabric's same site allows too. */
 function allowedIn(fabric: Fabric, other: Fabric | null): Map<string, Allowed> {
   const owners = new Map<Prefix, AllowedEnd>(
-    fabric.sites.flatMap((site) => site.lans.map(({ prefix, segment }) => [prefix, { node: site.id, segment, prefix }] as const)),
+    nodesOf(fabric).flatMap((node) => node.lans.map(({ prefix, segment }) => [prefix, { node: node.id, segment, prefix }] as const)),
   )
   const found = new Map<string, Allowed>()
-  for (const site of fabric.sites) {
-    const twin = other && siteOf(other, site.id)
+  for (const site of nodesOf(fabric)) {
+    const twin = other && (site.kind === 'site' ? siteOf(other, site.id) : regionOf(other, site.id))
     if (twin && sameRules(site, twin)) continue
     for (const rule of site.rules) each(rule, owners, found)
   }
   return found
 }
 
-const sameRules = (a: Site, b: Site): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
+const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
+const sameRules = (a: Forwarding, b: Forwarding): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
 
 function each(rule: Rule, owners: ReadonlyMap<Prefix, AllowedEnd>, found: Map<string, Allowed>): void {
   for (const from of rule.from.prefixes) {

@@ -17,7 +17,7 @@ export function planCommands(program: Command): void {
       if (out !== undefined) writeFileSync(out, `${JSON.stringify(planned, null, 2)}\n`)
       if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan })
       else printPlan(planned, output)
-      return options['exitCode'] && planned.plan.changes.length > 0 ? exit.pending : exit.done
+      return options['exitCode'] && changesOf(planned) > 0 ? exit.pending : exit.done
     })
 
   command(program, 'apply [plan-or-folder]', 'run a plan by its id, or plan a folder, ask, and run it')
@@ -34,9 +34,10 @@ export function planCommands(program: Command): void {
     })
 }
 
+const changesOf = ({ plan }: Planned): number => plan.changes.length + plan.regions.length
 function printPlan(planned: Planned, output: Output): void {
   output.line(planned.text.trimEnd())
-  if (planned.id !== null && planned.plan.changes.length > 0) output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
+  if (planned.id !== null && changesOf(planned) > 0) output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
 }
 
 /** The id of a fresh plan that somebody agreed to; null: nothing to change, or not agreed. */
@@ -46,7 +47,7 @@ async function agree(folder: string | undefined, yes: boolean, output: Output): 
   if (planned.id === null) throw new Stop(exit.unreachable, 'no controller is known here, so nothing can be applied', 'start one: causeway serve, or name one: causeway login https://…')
   if (output.json) output.event({ type: 'plan', id: planned.id, base: planned.base, plan: planned.plan })
   else printPlan(planned, output)
-  if (planned.plan.changes.length === 0) {
+  if (changesOf(planned) === 0) {
     if (output.json) output.event({ type: 'result', exit: exit.done })
     return null
   }

@@ -1,10 +1,11 @@
 /** Small networks built by hand, as `parseIntent` would give them. */
-import type { ClassId, NetworkId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
-import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentSite, IntentUplink, Selector, UplinkSelector } from '#src/intent/intent.ts'
+import type { ClassId, NetworkId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentRegion, IntentSite, IntentUplink, Selector, UplinkSelector } from '#src/intent/intent.ts'
 import { addressWithLength, type AddressWithLength, lengthOf, nth, prefix, address } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 
 export const siteId = (text: string) => text as SiteId
+export const regionId = (text: string) => text as RegionId
 export const uplinkId = (text: string) => text as UplinkId
 export const segmentId = (text: string) => text as SegmentId
 export const classId = (text: string) => text as ClassId
@@ -24,7 +25,7 @@ export function selector(text: string): Selector {
   const place = (): Selector['where'] => {
     if (where === undefined) return { kind: 'any' }
     if (where === 'same') return { kind: 'same' }
-    if (where === 'edge' || where === 'core') return { kind: 'role', role: where }
+    if (where === 'edge' || where === 'core' || where === 'region') return { kind: 'role', role: where }
     if (where.startsWith('label:')) return { kind: 'label', label: where.slice(6) }
     return { kind: 'site', site: siteId(where) }
   }
@@ -131,6 +132,19 @@ export const edge = (id: string, lans: Readonly<Record<string, readonly string[]
 export const berlin = edge('berlin', { inference: ['10.1.10.0/24'], cameras: ['192.168.1.0/24'] })
 export const madrid = edge('madrid', { inference: ['10.1.11.0/24'] })
 export const oslo = edge('oslo', { inference: ['10.1.12.0/24'] })
+
+export const cloud: IntentRegion = {
+  id: regionId('aws-eu-west-1'),
+  provider: 'aws',
+  attach: 'transit-gateway',
+  routing: 'static',
+  location: 'eu-west-1',
+  asn: 64512,
+  hubAsn: 65000,
+  hubs: hubOrder.hubs,
+  segment: segmentId('inference'),
+  networks: [{ id: 'vpc-0a1b2c3d4e5f60718', prefixes: [prefix('10.96.0.0/16')] }],
+}
 
 export function network(more: Partial<Intent> = {}): Intent {
   return {

@@ -3,11 +3,16 @@ import { compile } from '#src/compile/compile.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { plan } from '#src/plan/plan.ts'
+import { resourcesOf } from '#src/plan/regions.ts'
+import { returnRoutes } from '#src/path/return-routes.ts'
+import { prefix } from '#src/net/address.ts'
+import { desired } from '#providers/aws/desired.ts'
 import { diffReachability } from '#src/plan/reachability.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import {
   allow,
   berlin,
+  cloud,
   dublin,
   edge,
   fixed,
@@ -207,5 +212,43 @@ describe('diffReachability', () => {
     const { opened, closed } = diffReachability(was, is)
     expect(lines(opened)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/2'])
     expect(lines(closed)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/1'])
+  })
+})
+
+describe('cloud regions', () => {
+  const open = [...network().allow, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')]
+  const joined = fabricOf({ regions: [cloud], allow: open })
+  test('joins: what is made, and what it costs', () => {
+    const rows = text(fabricOf(), joined)
+    expect(rows).toContain('+ region aws-eu-west-1  4 connections, 1 VPC  26 resources  $0.45/h estimate, prices of 2026-11-01')
+    expect(rows.find((row) => row.includes('frankfurt'))).toMatch(/^~ site {2}frankfurt {2}\+4 peers, no interruption/)
+    expect(rows.some((row) => row.includes('opens'))).toBe(false)
+    expect(rows.find((row) => row.includes('berlin'))).toBe('~ site  berlin     +1 route, +4 path orders, no interruption  low')
+    expect(plan(fabricOf(), joined)).toMatchObject({ costPerHour: 0.45, class: 'additive', risk: 'low' })
+  })
+  test('leaves: hubs are not interrupted, what used it is', () => {
+    const rows = text(joined, fabricOf())
+    expect(rows).toContain('- region aws-eu-west-1  4 connections, 1 VPC  26 resources  saves $0.45/h estimate, prices of 2026-11-01')
+    expect(rows.find((row) => row.includes('frankfurt'))).toContain('no interruption')
+    expect(plan(joined, fabricOf())).toMatchObject({ costPerHour: 0, class: 'disruptive', risk: 'medium' })
+  })
+  test('changes: by what is taken away', () => {
+    const row = (before: Fabric, after: Fabric) => text(before, after).find((one) => one.startsWith('~ region'))
+    const wider = fabricOf({ regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16')] }] }], allow: open })
+    expect(row(joined, wider)).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC.*, no interruption {2}\d+ resources {2}\$0\.50\/h/)
+    expect(row(wider, joined)).toContain('−1 VPC')
+    expect(row(wider, joined)).toContain('interrupts traffic')
+    expect(row(joined, fabricOf({ regions: [{ ...cloud, asn: 64513 }], allow: open }))).toContain('1 setting changed, interrupts traffic')
+    expect(row(joined, fabricOf({ regions: [{ ...cloud, hubs: [siteId('frankfurt')] }], allow: open }))).toContain('−2 connections')
+    expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
+    const alone = fabricOf({ regions: [{ ...cloud, networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.96.0.0/16')] }] }], allow: open })
+    expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC, −1 VPC, interrupts traffic/)
+  })
+  test('counts what the provider makes', () => {
+    const two = fabricOf({ regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16'), prefix('10.98.0.0/24')] }] }], allow: open })
+    for (const of of [joined, two, fabricOf({ regions: [cloud] })]) {
+      const [region] = of.regions
+      expect(resourcesOf(region!)).toBe(desired(of.network.id, region!, returnRoutes(of, region!.id, new Set())).length)
+    }
   })
 })
