@@ -46,20 +46,18 @@ afterAll(async () => {
 })
 
 describe('a bundle', () => {
-  it('is heard of at once, though the firewall was loaded under the open connection', async () => {
+  it('is heard of, though the firewall was loaded under the open connection', async () => {
     const { config, triple } = controller.assigned.get('frankfurt')!
-    let reports = 0
-    controller.answer.set('/v1/report', () => {
-      reports++
-      return { status: 200, body: { assigned: { triple: controller.assigned.get('frankfurt')!.triple, hash: '' }, trustVersion: 1, serverTime: new Date().toISOString(), reportEverySeconds: 600 } }
-    })
-    await until('the next report is far away', 10, () => reports > 0)
     controller.assign('frankfurt', config, { ...triple, revision: triple.revision + 1 })
     await until('frankfurt runs it', 20, () => status().state.confirmed?.revision === triple.revision + 1)
-    controller.answer.delete('/v1/report')
-    controller.assign('frankfurt', config, { ...triple, revision: triple.revision + 2 })
-    await until('frankfurt runs that', 20, () => status().state.confirmed?.revision === triple.revision + 2)
+    // What the box drops stays in the queue of the far end. A connection that the box gave up is closing there.
+    await until('every hint was acknowledged', 20, async () => {
+      const { stdout } = await running.lab.exec('internet', ['ss', '-tnH', 'state', 'established', 'sport', '=', ':443'])
+      const queues = stdout.trim().split('\n').map((line) => line.trim().split(/\s+/)[1])
+      return queues.length > 0 && queues.every((bytes) => bytes === '0')
+    })
   })
+
   const stranger = generateKeyPairSync('ed25519')
   const other = { keyId: keyIdOf(stranger.publicKey), privateKey: stranger.privateKey }
   let revision = 100

@@ -1,10 +1,14 @@
-/** Changes that would strand a site, and a network without its controller: what keeps carrying traffic, and what goes back. */
-import { readFileSync, writeFileSync } from 'node:fs'
+/** Changes that would strand a site, and a network without its controller: what goes back, what goes on, and what all of it leaves behind. */
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openWorld, type SiteDetail, until, type World } from './world.ts'
+import { embeddedUrl } from '#src/controller/postgres.ts'
+import { canariesOf, found, read, watchCommandLines } from './canaries.ts'
+import { filesUnder, openWorld, type SiteDetail, until, type World } from './world.ts'
 
+const watch = watchCommandLines()
 let world: World
 beforeAll(async () => {
   world = await openWorld(['berlin'])
@@ -13,7 +17,10 @@ beforeAll(async () => {
   await world.onboard('frankfurt', 'berlin')
   await until('the network is green', 30, async () => (await world.cli('status')).code === 0)
 })
-afterAll(async () => world?.close())
+afterAll(async () => {
+  watch.stop()
+  await world?.close()
+})
 
 const site = (name: string) => world.read<SiteDetail>('site', 'status', name)
 const generations = async () => (await world.read<{ number: number }[]>('generation', 'list')).length
@@ -110,5 +117,61 @@ describe('traffic', () => {
     await world.lab.heal('all')
     await world.controller.start()
     await until('berlin is back', 60, async () => world.status('berlin').headlessSince === null && (await site('berlin')).state === 'ACTIVE')
+  })
+})
+
+describe('the secrets of all this', () => {
+  it('are these: tokens, the keys of both boxes, the vault key, the admin token', () => {
+    const what = canariesOf(world).map((one) => one.what)
+    expect(what.filter((one) => one.includes('token'))).toHaveLength(5)
+    for (const box of ['frankfurt', 'berlin']) {
+      const own = what.filter((one) => one.includes(`/boxes/${box}/`))
+      // TLS, sealing, and a WireGuard pair for each of four interfaces.
+      expect(own.length, own.join('\n')).toBeGreaterThanOrEqual(6)
+    }
+  })
+  it('would be found: where they belong they are', () => {
+    const all = canariesOf(world)
+    for (const one of all.filter(({ file }) => file !== '' && !file.endsWith('.key'))) expect(found(read(one.file), [one]), one.what).toEqual([one.what])
+    expect(found(`x${Buffer.from(`ab${world.tokens[0]!}`).toString('base64')}`, all)).toContain('token 0')
+  })
+  it('stand in no log and on no command line', () => {
+    const all = canariesOf(world)
+    const belongs = new Set(all.map(({ file }) => file))
+    const logs = filesUnder(world.folder).filter((file) => /\.(log|json|address|pid|txt)$/.test(file) && !belongs.has(file))
+    expect(logs.map((file) => file.split('/').at(-1))).toEqual(expect.arrayContaining(['controller.log', 'temporal.log', 'postgres.log', 'serve.log', 'agent-berlin.log', 'agent-frankfurt.log', 'status.json', 'run.json']))
+    // The first administrator's token is shown once, to whoever starts the controller.
+    const own = read(world.controller.console).split('\n').filter((line) => found(line, all).length > 0)
+    expect(own.map((line) => line.split(':')[0])).toEqual(["first administrator's access token, shown once"])
+    for (const file of logs.filter((one) => one !== world.controller.console)) expect(found(read(file), all), file).toEqual([])
+    expect([...watch.seen].some((line) => line.includes('causeway-agent'))).toBe(true)
+    for (const line of watch.seen) expect(found(line, all), line.split('\0')[0]).toEqual([])
+  })
+  it("stand in no workflow's history", () => {
+    const database = join(world.controller.data, 'temporal.db')
+    const raw = read(database) + (existsSync(`${database}-wal`) ? read(`${database}-wal`) : '')
+    expect(raw, 'histories are in it').toContain('site/berlin')
+    expect(found(raw, canariesOf(world))).toEqual([])
+    // Payloads are JSON inside; what was encoded inside them is decoded.
+    const decoded = (raw.match(/[A-Za-z0-9+/_-]{24,}/g) ?? []).map((text) => Buffer.from(text, 'base64').toString('latin1')).join('\n')
+    expect(found(decoded, canariesOf(world))).toEqual([])
+  })
+  it('are not in the database, but as hashes and ciphertext', async () => {
+    const db = new pg.Client({ connectionString: embeddedUrl(world.controller.data)! })
+    await db.connect()
+    try {
+      const { rows: tables } = await db.query<{ name: string }>(`select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`)
+      expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['tokens', 'secrets', 'access_tokens', 'audit', 'events', 'commands', 'claims', 'facts', 'bundles']))
+      for (const { name } of tables) {
+        const { rows } = await db.query<{ text: string }>(`select row_to_json(t)::text as text from ${name} t`)
+        // bytea is written as \x and hex.
+        expect(found(rows.map(({ text }) => text).join('\n'), canariesOf(world)), `table ${name}`).toEqual([])
+      }
+    } finally {
+      await db.end()
+    }
+  })
+  it('are readable by their owner only', () => {
+    for (const { file } of canariesOf(world).filter((one) => one.file !== '')) expect(statSync(file).mode & 0o077, file).toBe(0)
   })
 })

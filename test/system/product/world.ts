@@ -227,7 +227,7 @@ export async function openWorld(edges: readonly string[]): Promise<World> {
       return existsSync(file) ? readFileSync(file, 'utf8') : ''
     },
     async agent(box, { name = box, token, serial = `LAB-${name.toUpperCase()}`, env: more = {} } = {}) {
-      await lab.start(box, `agent-${name}`, agentCommand('up', '--state', stateOf(name), '--deadline', '9'), {
+      await lab.start(box, `agent-${name}`, agentCommand('up', '--state', stateOf(name), '--deadline', '6'), {
         stdin: token === undefined ? '' : `${token}\n`,
         env: { CAUSEWAY_SERIAL: serial, ...more },
       })
