@@ -11,11 +11,17 @@ export interface Run {
 export type Action = (run: Run) => void | ExitCode | Promise<void | ExitCode>
 
 /** Declares `usage` under `parent`, e.g. `token <site>`. */
-export function command(parent: Command, usage: string, description: string): { option(flags: string, text: string): ReturnType<typeof command>; action(action: Action): void } {
+export function command(parent: Command, usage: string, description: string): { option(flags: string, text: string): ReturnType<typeof command>; passThrough(): ReturnType<typeof command>; action(action: Action): void } {
   const declared = parent.command(usage).description(description).option('--json', 'one JSON document (reads) or an event a line (long verbs) on stdout')
   const self = {
     option: (flags: string, text: string) => {
       declared.option(flags, text)
+      return self
+    },
+    /** What follows the first argument is another program's, options included. */
+    passThrough: () => {
+      for (let above: Command | null = parent; above; above = above.parent) above.enablePositionalOptions()
+      declared.passThroughOptions()
       return self
     },
     action: (action: Action) => {

@@ -91,7 +91,7 @@ export function lab(program: Command): void {
     else output.line(`${link === 'all' ? 'all lines are' : `${link} is`} whole again`)
   })
 
-  command(group, 'shell <box> [command...]', "a shell (or one command) in a site's gateway or LAN host, e.g. `shell berlin wg show`").action(async ({ args }) => {
+  command(group, 'shell <box> [command...]', "a shell (or one command) in a site's gateway or LAN host, e.g. `shell berlin wg show`").passThrough().action(async ({ args }) => {
     const [box = '', ...rest] = args.flat() as string[]
     const { attach, labPid } = await client()
     const state = labState()
