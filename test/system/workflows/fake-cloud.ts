@@ -22,8 +22,8 @@ export interface FakeCloud {
   living(): readonly CloudObject[]
   /** `create vpn-connection`, in order. */
   readonly calls: readonly string[]
-  /** The next calls that match answer with this instead of acting, `times` often. */
-  refuse(call: string, code: string, times?: number): void
+  /** The next calls that match answer with this instead of acting, `times` often, or until the answer is called. */
+  refuse(call: string, code: string, times?: number): () => void
   /** The next call that matches acts, and its answer is lost. */
   lose(call: string): void
   /** Pre-shared keys that it was given. */
@@ -100,7 +100,13 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
     living,
     calls,
     keys,
-    refuse: (call, code, times = 1) => void refusals.push({ call, code, left: times }),
+    refuse: (call, code, times = 1) => {
+      const refusal = { call, code, left: times }
+      refusals.push(refusal)
+      return () => {
+        refusal.left = 0
+      }
+    },
     lose: (call) => void losses.push(call),
     stop: async () => {
       server.closeAllConnections()

@@ -3,22 +3,29 @@
  * boundary (before or after an activity, by workflow and activity type) that the file does not name yet.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
-import { openStore } from '#src/controller/store/index.ts'
+import { Context } from '@temporalio/activity'
+import { openVault } from '#src/controller/pki/vault.ts'
+import { openStore, secrets } from '#src/controller/store/index.ts'
 import { startWorker } from '#workflows/worker.ts'
+import { fakeProvider } from './fake-provider.ts'
 import { model } from './model.ts'
 
-const { DATABASE_URL = '', TEMPORAL_ADDRESS = '', BOUNDARIES } = process.env
+const { DATABASE_URL = '', TEMPORAL_ADDRESS = '', BOUNDARIES, KILL_AT = '', FAKE_CLOUD, KEK = '' } = process.env
+const fatal = new RegExp(KILL_AT)
 const crossed = new Set(BOUNDARIES !== undefined && existsSync(BOUNDARIES) ? readFileSync(BOUNDARIES, 'utf8').split('\n') : [])
 function cross(boundary: string): void {
-  if (BOUNDARIES === undefined || crossed.has(boundary)) return
+  if (BOUNDARIES === undefined || crossed.has(boundary) || !fatal.test(boundary)) return
   appendFileSync(BOUNDARIES, `${boundary}\n`)
   process.kill(process.pid, 'SIGKILL')
 }
 
+const store = openStore(DATABASE_URL)
+const provider = FAKE_CLOUD === undefined ? undefined : fakeProvider(FAKE_CLOUD, (call) => cross(`${Context.current().info.activityType} ${call}`))
+const vault = FAKE_CLOUD === undefined ? undefined : await openVault(Buffer.from(KEK, 'hex'), secrets.rows(store.db))
 const worker = await startWorker({
   address: TEMPORAL_ADDRESS,
   namespace: 'default',
-  deps: { store: openStore(DATABASE_URL), model, offlineAfter: 30_000 },
+  deps: { store, model, offlineAfter: 30_000, clouds: () => provider, ...(vault ? { vault } : {}) },
   log: (level, message, meta) => console.log(level, message, JSON.stringify(meta)),
   interceptors: [
     ({ info: { workflowType, activityType } }) => ({

@@ -1,0 +1,42 @@
+/** A region's life under a worker that is killed wherever `at` matches; answers what was left, for whoever judges it. */
+import { operations } from '#src/controller/store/index.ts'
+import { startFakeCloud } from './fake-cloud.ts'
+import { fetchHistories, leaks } from './histories.ts'
+import { keepWorking } from './keep-working.ts'
+import { liveThroughRegion } from './region-story.ts'
+import { impatient, startWorld } from './world.ts'
+
+export interface Aftermath {
+  readonly crossed: readonly string[]
+  /** How often each resource was ever made: id, count. */
+  readonly made: Readonly<Record<string, number>>
+  readonly left: readonly string[]
+  readonly running: readonly string[]
+  readonly leaked: readonly string[]
+  readonly keys: number
+}
+export const storyTiming = { ...impatient, cloud: { ...(impatient.cloud as NonNullable<typeof impatient.cloud>), drift: 2_000 } }
+
+export async function killThroughRegion(at: string): Promise<Aftermath> {
+  const cloud = await startFakeCloud()
+  const world = await startWorld(storyTiming)
+  const worker = keepWorking(world, { boundaries: true, at, cloud: cloud.url })
+  try {
+    await liveThroughRegion(world, cloud)
+    const histories = await fetchHistories(world.temporal.address)
+    const made: Record<string, number> = {}
+    for (const { id } of cloud.all) made[id] = (made[id] ?? 0) + 1
+    return {
+      crossed: worker.crossed(),
+      made,
+      left: cloud.living().map(({ id }) => id),
+      running: (await operations.open(world.store.db)).map(({ kind }) => kind),
+      leaked: leaks([histories, worker.log()], [...new Set(cloud.keys), world.kek.toString('hex')]),
+      keys: new Set(cloud.keys).size,
+    }
+  } finally {
+    await worker.stop()
+    await world.stop()
+    await cloud.stop()
+  }
+}
