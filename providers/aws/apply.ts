@@ -102,6 +102,7 @@ async function ensure(means: Means, kind: Kind<AwsType>, resource: AwsResource):
       const winner = await settleDuplicates(means, kind, resource, all, one, own)
       return (await adjust(winner)) ? winner : undefined
     },
+    cause: () => adjust.failed,
   })
   return factsOf(resource, seen)
 }
@@ -148,11 +149,15 @@ async function settleDuplicates(
  * True when nothing differs; else changes it and leaves it to a later look to tell. A report may be older than the
  * change, so the next try waits as long as that can be; what AWS does not take over in three tries it never will.
  */
-function createAdjuster(means: Means, kind: Kind<AwsType>, resource: AwsResource): (seen: Observed) => Promise<boolean> {
+interface Adjuster {
+  (seen: Observed): Promise<boolean>
+  failed?: unknown
+}
+function createAdjuster(means: Means, kind: Kind<AwsType>, resource: AwsResource): Adjuster {
   const { context, clock, timing } = means
   let tries = 0
   let next = Number.NEGATIVE_INFINITY
-  return async (seen) => {
+  const adjust: Adjuster = async (seen) => {
     const ids = new Map<string, string>()
     for (const [, to] of refsOf(resource)) ids.set(to, await context.idOf(to))
     const wanted = await withExpectedKeys(context, resource)
@@ -165,10 +170,12 @@ function createAdjuster(means: Means, kind: Kind<AwsType>, resource: AwsResource
       next = clock.now() + timing.settle
     } catch (error) {
       if (!passing(error) && !isAmbiguous(error)) throw error
+      adjust.failed = error
       tries--
     }
     return false
   }
+  return adjust
 }
 function notApplied(resource: AwsResource, differences: readonly Difference[]): CloudError {
   const keys = differences.map(({ key }) => key)

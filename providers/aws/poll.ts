@@ -48,6 +48,8 @@ export interface Wait<T> {
   /** Undefined: not yet. It throws what can't come right any more. */
   check(): Promise<T | undefined>
   beat(): void
+  /** What kept it from coming right, if anything was said. */
+  cause?(): unknown
 }
 export async function until<T>(of: Wait<T>): Promise<T> {
   const end = of.clock.now() + of.limit * of.timing.patience
@@ -56,7 +58,7 @@ export async function until<T>(of: Wait<T>): Promise<T> {
     of.beat()
     const result = await of.check()
     if (result !== undefined) return result
-    if (of.clock.now() >= end) throw tooLate(of.what, of.limit * of.timing.patience)
+    if (of.clock.now() >= end) throw of.cause?.() ?? tooLate(of.what, of.limit * of.timing.patience)
     await of.clock.sleep(of.timing.poll, of.signal)
   }
 }

@@ -17,6 +17,7 @@ import {
   SearchTransitGatewayRoutesCommand,
   type SecurityGroup,
   type Subnet,
+  type Tag,
   type TransitGateway,
   type TransitGatewayAttachment,
   type TransitGatewayRoute,
@@ -64,18 +65,20 @@ export function createReads(client: EC2Client, network: NetworkId, gather: Retur
   const shared = <T>(name: string, keys: readonly string[], fetch: () => Promise<readonly T[]>): Promise<readonly T[]> =>
     unlessAborted(gather([network, name, ...keys].join(' '), fetch), signal)
 
+  // Asked for by tag and looked at again here: what an endpoint that does not know the filter returns is not ours by that.
+  const tagged = async <T extends { readonly Tags?: Tag[] | undefined }>(name: string, fetch: () => Promise<readonly T[]>): Promise<readonly T[]> =>
+    (await shared(name, [], fetch)).filter((of) => of.Tags?.some((tag) => tag.Key === tagOf.network && tag.Value === network) === true)
+
   return {
-    transitGateways: () => shared('transit-gateways', [], () => pages(paginateDescribeTransitGateways(with_, ours), (page) => page.TransitGateways)),
+    transitGateways: () => tagged('transit-gateways', () => pages(paginateDescribeTransitGateways(with_, ours), (page) => page.TransitGateways)),
     routeTables: () =>
-      shared('route-tables', [], () => pages(paginateDescribeTransitGatewayRouteTables(with_, ours), (page) => page.TransitGatewayRouteTables)),
+      tagged('route-tables', () => pages(paginateDescribeTransitGatewayRouteTables(with_, ours), (page) => page.TransitGatewayRouteTables)),
     customerGateways: () =>
-      shared('customer-gateways', [], async () => (await client.send(new DescribeCustomerGatewaysCommand(ours))).CustomerGateways ?? []),
-    connections: () => shared('connections', [], async () => (await client.send(new DescribeVpnConnectionsCommand(ours))).VpnConnections ?? []),
+      tagged('customer-gateways', async () => (await client.send(new DescribeCustomerGatewaysCommand(ours))).CustomerGateways ?? []),
+    connections: () => tagged('connections', async () => (await client.send(new DescribeVpnConnectionsCommand(ours))).VpnConnections ?? []),
     vpcAttachments: () =>
-      shared('vpc-attachments', [], () =>
-        pages(paginateDescribeTransitGatewayVpcAttachments(with_, ours), (page) => page.TransitGatewayVpcAttachments),
-      ),
-    securityGroups: () => shared('security-groups', [], () => pages(paginateDescribeSecurityGroups(with_, ours), (page) => page.SecurityGroups)),
+      tagged('vpc-attachments', () => pages(paginateDescribeTransitGatewayVpcAttachments(with_, ours), (page) => page.TransitGatewayVpcAttachments)),
+    securityGroups: () => tagged('security-groups', () => pages(paginateDescribeSecurityGroups(with_, ours), (page) => page.SecurityGroups)),
     attachments: async (ids) => {
       if (ids.length === 0) return []
       const input = { Filters: [filter('transit-gateway-id', ids)] }

@@ -1,0 +1,166 @@
+/**
+ * The EC2s that the contract runs against: our emulator, moto, and a real account if one is named. Each is its own
+ * process behind an endpoint, so that nothing but the wire is shared with the provider.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { CreateSubnetCommand, CreateVpcCommand, DescribeVpcsCommand, EC2Client } from '@aws-sdk/client-ec2'
+import { createClient, type ClientOf } from '#providers/aws/client.ts'
+import { awsTiming, type Timing } from '#providers/aws/poll.ts'
+import type { AwsType } from '#providers/aws/scheme.ts'
+import { type Prefix, prefix } from '#src/net/address.ts'
+
+export interface Cloud {
+  readonly client: ClientOf
+  readonly timing: Timing
+  readonly location: string
+  readonly vpc: string
+  readonly prefixes: readonly Prefix[]
+  close(): Promise<void>
+}
+export interface CloudKind {
+  readonly name: string
+  /** Why it can't run here; '' when it can. */
+  readonly skipped: string
+  /** What it does not implement, with what it does instead. */
+  readonly lacks: Readonly<Partial<Record<AwsType, string>>>
+  start(): Promise<Cloud>
+}
+
+const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
+const fast: Timing = { poll: 100, gather: 10, settle: 3000, patience: 1 / 60 }
+const emulator = 'providers/aws/emulator/main.ts'
+const moto = '.causeway/cache/moto/bin/moto_server'
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  const done = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  child.kill('SIGTERM')
+  return done
+}
+/** The first line of its output, or why there is none. */
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let out = ''
+    let trouble = ''
+    child.stderr?.on('data', (data: Buffer) => void (trouble += data.toString()))
+    child.stdout?.on('data', (data: Buffer) => {
+      out += data.toString()
+      if (out.includes('\n')) resolve(out.slice(0, out.indexOf('\n')))
+    })
+    child.once('exit', (code) => reject(new Error(`it ended with ${code}: ${trouble}`)))
+  })
+}
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+const clientAt =
+  (endpoint: string): ClientOf =>
+  (location, retries) =>
+    createClient(location, retries, { endpoint, credentials })
+
+async function startEmulator(): Promise<Cloud> {
+  const folder = mkdtempSync(join(tmpdir(), 'cw-ec2-'))
+  const seed = {
+    accessKeys: [credentials.accessKeyId],
+    regions: [
+      {
+        name: 'eu-west-1',
+        outside: '203.0.113.0/25',
+        vpcs: [
+          {
+            id: 'vpc-0a1b2c3d',
+            cidr: '10.20.0.0/16',
+            subnets: [
+              { id: 'subnet-00000001', cidr: '10.20.0.0/24', zone: 'eu-west-1a' },
+              { id: 'subnet-00000002', cidr: '10.20.1.0/24', zone: 'eu-west-1b' },
+            ],
+            routeTables: [
+              { id: 'rtb-00000001', main: true },
+              { id: 'rtb-00000002', subnets: ['subnet-00000002'] },
+            ],
+          },
+        ],
+        times: { consistency: 1000 },
+      },
+    ],
+  }
+  writeFileSync(join(folder, 'seed.json'), JSON.stringify(seed))
+  const port = await freePort()
+  const child = spawn(process.execPath, [emulator, '--port', String(port), '--seed', join(folder, 'seed.json'), '--time-scale', '0.2'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  await firstLine(child)
+  return {
+    client: clientAt(`http://127.0.0.1:${port}`),
+    timing: fast,
+    location: 'eu-west-1',
+    vpc: 'vpc-0a1b2c3d',
+    prefixes: [prefix('10.20.0.0/16')],
+    close: async () => {
+      await ended(child)
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+async function startMoto(): Promise<Cloud> {
+  const port = await freePort()
+  const child = spawn(moto, ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
+  const endpoint = `http://127.0.0.1:${port}`
+  const raw = new EC2Client({ region: 'eu-west-1', endpoint, credentials, maxAttempts: 1 })
+  const make = async (): Promise<string> => {
+    const { Vpc } = await raw.send(new CreateVpcCommand({ CidrBlock: '10.20.0.0/16' }))
+    for (const zone of ['a', 'b'])
+      await raw.send(
+        new CreateSubnetCommand({ VpcId: Vpc?.VpcId, CidrBlock: `10.20.${zone === 'a' ? 0 : 1}.0/28`, AvailabilityZone: `eu-west-1${zone}` }),
+      )
+    return Vpc?.VpcId ?? ''
+  }
+  for (let tries = 0; ; tries++) {
+    try {
+      const vpc = await make()
+      return { client: clientAt(endpoint), timing: fast, location: 'eu-west-1', vpc, prefixes: [prefix('10.20.0.0/16')], close: () => ended(child) }
+    } catch (error) {
+      if (tries > 100 || child.exitCode !== null) throw error
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+}
+
+/** The account, Region and VPC that the environment names; it costs about half a dollar. */
+async function startReal(): Promise<Cloud> {
+  const location = process.env['AWS_REGION'] ?? 'eu-west-1'
+  const vpc = process.env['CAUSEWAY_TEST_AWS_VPC'] ?? ''
+  const { Vpcs } = await new EC2Client({ region: location }).send(new DescribeVpcsCommand({ VpcIds: [vpc] }))
+  const prefixes = (Vpcs?.[0]?.CidrBlockAssociationSet ?? []).map((set) => prefix(set.CidrBlock ?? ''))
+  return { client: createClient, timing: awsTiming, location, vpc, prefixes, close: async () => {} }
+}
+
+const realSkipped = (): string => {
+  if (process.env['CAUSEWAY_TEST_AWS'] !== '1') return 'CAUSEWAY_TEST_AWS=1 is not set'
+  return process.env['CAUSEWAY_TEST_AWS_VPC'] === undefined ? 'CAUSEWAY_TEST_AWS_VPC names no VPC' : ''
+}
+export const clouds: readonly CloudKind[] = [
+  { name: 'the emulator', skipped: existsSync(emulator) ? '' : `${emulator} is not there`, lacks: {}, start: startEmulator },
+  {
+    name: 'moto',
+    skipped: existsSync(moto)
+      ? ''
+      : `${moto} is not there: python3 -m venv .causeway/cache/moto && .causeway/cache/moto/bin/pip install 'moto[server,ec2]==5.2.5'`,
+    lacks: {
+      'vpc-attachment': 'keeps no tags of it',
+      'transit-gateway-association': 'associates with a default table although that is disabled, and answers disassociation with HTTP 500',
+      'transit-gateway-route': 'forgets where a route to a VPN attachment leads',
+    },
+    start: startMoto,
+  },
+  { name: 'a real account', skipped: realSkipped(), lacks: {}, start: startReal },
+]

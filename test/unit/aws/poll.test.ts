@@ -1,0 +1,171 @@
+import { EC2Client } from '@aws-sdk/client-ec2'
+import { describe, expect, test } from 'vitest'
+import { attachmentSubnets, missingSubnets, readTunnel } from '#providers/aws/observe.ts'
+import { type Clock, createGatherer, realClock, until } from '#providers/aws/poll.ts'
+import { createReads } from '#providers/aws/reads.ts'
+import { network } from '#test/contract/aws-region.ts'
+
+const timing = { poll: 1000, gather: 0, settle: 5000, patience: 1 }
+const signal = new AbortController().signal
+function virtual(): Clock {
+  let now = 0
+  return { now: () => now, sleep: async (milliseconds) => void (now += milliseconds) }
+}
+
+describe('waiting', () => {
+  test('beats at every look and ends with what it waited for', async () => {
+    let looks = 0
+    let beats = 0
+    const result = await until({
+      what: 'x',
+      limit: 60_000,
+      clock: virtual(),
+      timing,
+      signal,
+      beat: () => void beats++,
+      check: async () => (++looks === 4 ? 'ready' : undefined),
+    })
+    expect([result, beats]).toEqual(['ready', 4])
+  })
+  test('ends at its limit, with the reason if there is one', async () => {
+    const base = { what: 'vpn-connection x', limit: 120_000, clock: virtual(), timing, signal, beat: () => {}, check: async () => undefined }
+    await expect(until(base)).rejects.toThrow('R020 vpn-connection x did not become ready within 2 min')
+    await expect(until({ ...base, clock: virtual(), cause: () => new Error('HTTP 500') })).rejects.toThrow('HTTP 500')
+  })
+  test('what cannot come right any more ends it at once', async () => {
+    let looks = 0
+    const check = async (): Promise<undefined> => {
+      looks++
+      throw new Error('UnauthorizedOperation')
+    }
+    await expect(until({ what: 'x', limit: 60_000, clock: virtual(), timing, signal, beat: () => {}, check })).rejects.toThrow(
+      'UnauthorizedOperation',
+    )
+    expect(looks).toBe(1)
+  })
+  test('a raised signal ends a sleep', async () => {
+    const controller = new AbortController()
+    const sleep = realClock.sleep(60_000, controller.signal)
+    controller.abort(new Error('stop'))
+    await expect(sleep).rejects.toThrow('stop')
+  })
+})
+
+describe('gathering', () => {
+  test('those who ask together share a request, those who ask later get a newer one', async () => {
+    let value = 0
+    const release: (() => void)[] = []
+    const gather = createGatherer(() => new Promise((resolve) => void release.push(resolve)))
+    const fetch = async (): Promise<number> => ++value
+    const [a, b] = [gather('k', fetch), gather('k', fetch)]
+    release[0]!()
+    expect(await Promise.all([a, b])).toEqual([1, 1])
+    const c = gather('k', fetch)
+    release[1]!()
+    expect(await c).toBe(2)
+  })
+  test('a request that began before the question does not answer it', async () => {
+    let begun = 0
+    const gather = createGatherer(async () => {})
+    const slow = (): Promise<number> => new Promise((resolve) => void setTimeout(resolve, 20, ++begun))
+    const first = gather('k', slow)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(begun).toBe(1)
+    expect(await Promise.all([first, gather('k', slow)])).toEqual([1, 2])
+  })
+})
+
+describe('reading', () => {
+  function clientOf(answer: (action: string, input: Record<string, unknown>) => object): EC2Client {
+    const client = new EC2Client({ region: 'eu-west-1', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } })
+    client.middlewareStack.add(
+      (_next, context) => async (args) => ({
+        output: { $metadata: {}, ...answer((context as { commandName?: string }).commandName!, args.input as Record<string, unknown>) } as never,
+        response: {},
+      }),
+      { step: 'initialize', priority: 'low' },
+    )
+    return client
+  }
+  const readsOf = (client: EC2Client, abort = signal) =>
+    createReads(
+      client,
+      network,
+      createGatherer(async () => {}),
+      abort,
+    )
+  const tags = [{ Key: 'causeway:network', Value: 'acme' }]
+
+  test('takes all pages', async () => {
+    const client = clientOf((_action, input) =>
+      input['NextToken'] === undefined
+        ? { TransitGateways: [{ TransitGatewayId: 'tgw-1', Tags: tags }], NextToken: 'more' }
+        : { TransitGateways: [{ TransitGatewayId: 'tgw-2', Tags: tags }] },
+    )
+    expect((await readsOf(client).transitGateways()).map((of) => of.TransitGatewayId)).toEqual(['tgw-1', 'tgw-2'])
+  })
+  test('does not believe the filter: what lacks the tag is not ours', async () => {
+    const foreign = [{ Key: 'causeway:network', Value: 'other' }]
+    const client = clientOf(() => ({
+      CustomerGateways: [{ CustomerGatewayId: 'cgw-1', Tags: tags }, { CustomerGatewayId: 'cgw-2', Tags: foreign }, { CustomerGatewayId: 'cgw-3' }],
+    }))
+    expect((await readsOf(client).customerGateways()).map((of) => of.CustomerGatewayId)).toEqual(['cgw-1'])
+  })
+  test('more routes than one answer holds are asked for by halves', async () => {
+    const all = Array.from({ length: 300 }, (_, n) => `10.${n % 256}.${Math.floor(n / 256)}.0/24`)
+    const bits = (of: string): number =>
+      of
+        .split('/')[0]!
+        .split('.')
+        .reduce((sum, byte) => sum * 256 + Number(byte), 0)
+    const client = clientOf((_action, input) => {
+      const filter = (input['Filters'] as { Name: string; Values: string[] }[]).find(({ Name }) => Name === 'route-search.subnet-of-match')
+      const [base = '0.0.0.0', length = '0'] = (filter?.Values[0] ?? '0.0.0.0/0').split('/')
+      const size = 2 ** (32 - Number(length))
+      const inside = all.filter((of) => bits(of) >= bits(base) && bits(of) < bits(base) + size)
+      return {
+        Routes: inside.slice(0, 100).map((DestinationCidrBlock) => ({ DestinationCidrBlock })),
+        AdditionalRoutesAvailable: inside.length > 100,
+      }
+    })
+    const found = (await readsOf(client).routes('tgw-rtb-1')).map((of) => String(of.DestinationCidrBlock))
+    expect(found.sort()).toEqual(all.sort())
+  })
+  test('one who gives up does not take the answer from the others', async () => {
+    const controller = new AbortController()
+    const gather = createGatherer(() => new Promise((resolve) => void setTimeout(resolve, 10)))
+    const client = clientOf(() => ({ CustomerGateways: [{ CustomerGatewayId: 'cgw-1', Tags: tags }] }))
+    const leaving = createReads(client, network, gather, controller.signal).customerGateways()
+    const staying = createReads(client, network, gather, signal).customerGateways()
+    controller.abort(new Error('stop'))
+    await expect(leaving).rejects.toThrow('stop')
+    expect(await staying).toHaveLength(1)
+  })
+  test('what a tunnel reports of its key is a fingerprint, and nothing when AWS hides it', () => {
+    expect(readTunnel({ PreSharedKey: 'secret.key' }, (key) => `${key.length}`).psk).toBe('10')
+    expect(readTunnel({}, () => 'x')).not.toHaveProperty('psk')
+  })
+})
+
+describe('subnets of an attachment', () => {
+  const subnet = (SubnetId: string, zone: string, CidrBlock: string, more: object = {}) => ({
+    SubnetId,
+    AvailabilityZoneId: zone,
+    CidrBlock,
+    AvailableIpAddressCount: 5,
+    ...more,
+  })
+  const all = [
+    subnet('subnet-b', 'euw1-az1', '10.0.0.0/24'),
+    subnet('subnet-a', 'euw1-az1', '10.0.1.0/28'),
+    subnet('subnet-full', 'euw1-az2', '10.0.2.0/28', { AvailableIpAddressCount: 0 }),
+    subnet('subnet-c', 'euw1-az2', '10.0.3.0/24'),
+    subnet('subnet-outpost', 'euw1-az3', '10.0.4.0/24', { OutpostArn: 'arn' }),
+  ]
+  test('are one a zone: the smallest that has room', () => {
+    expect(attachmentSubnets(all)).toEqual(['subnet-a', 'subnet-c'])
+  })
+  test('are added only for zones that lack one', () => {
+    expect(missingSubnets(all, ['subnet-b'])).toEqual(['subnet-c'])
+  })
+})
