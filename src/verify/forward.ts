@@ -199,8 +199,9 @@ export function choices(vertex: Vertex, down: Down, patience: Patience): readonl
   const first = firstStage(alive)
   const chosen = alive.filter(({ hop }) => hop.stage === first || (patience !== 'settled' && hop.returnAfter > 0))
   if (!vertex.cloud || patience !== 'unmoved') return chosen
-  const before = firstStage(vertex.edges)
-  return [...chosen, ...vertex.edges.filter(({ hop }) => hop.stage === before && down(hop.tunnel))]
+  const known = vertex.edges.filter((edge) => !missing(edge))
+  const before = firstStage(known)
+  return [...chosen, ...known.filter(({ hop }) => hop.stage === before && down(hop.tunnel))]
 }
 const firstStage = (edges: readonly Edge[]): number => edges.reduce((first, { hop }) => Math.min(first, hop.stage), Number.POSITIVE_INFINITY)
 const missing = (edge: Edge): boolean => 'why' in edge.to && edge.to.why === 'all-down'

@@ -1,12 +1,18 @@
-/** sites/demo as a Fabric, with changes to its network.yaml. */
+/** sites/demo, or the same with a cloud region, as a Fabric, with changes to its network.yaml. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric, Origins } from '#src/fabric/fabric.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 
-const folder = new URL('../../../sites/demo/', import.meta.url)
+type Edits = readonly (readonly [string, string])[]
+interface Compiled {
+  readonly fabric: Fabric
+  readonly origins: Origins
+}
+export const demo = (...edits: Edits): Compiled => compiledOf(new URL('../../../sites/demo/', import.meta.url), edits)
+export const cloudDemo = (...edits: Edits): Compiled => compiledOf(new URL('../../cases/cloud/', import.meta.url), edits)
 
-export function demo(...edits: readonly (readonly [string, string])[]): { readonly fabric: Fabric; readonly origins: Origins } {
+function compiledOf(folder: URL, edits: Edits): Compiled {
   const files = readdirSync(folder)
     .filter((path) => path.endsWith('.yaml'))
     .map((path) => {

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Fabric, Group, Hop, Rule, Site, Survives } from '#src/fabric/fabric.ts'
+import type { Fabric, Forwarding, Group, Hop, Region, Rule, Site, Survives } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
-import { build, change, ports, type Sketch, trafficClass } from './build.ts'
+import { build, ports, type Sketch, trafficClass } from './build.ts'
+import { cloudify } from './cloudify.ts'
 import { oracle } from './oracle.ts'
 
 /** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
@@ -15,7 +16,7 @@ function reader(tape: readonly number[]) {
 }
 type Reader = ReturnType<typeof reader>
 
-const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub']
+const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub', 'connection']
 
 /** A network that could be compiled, its first sites hubs, with LANs of four addresses. */
 function sound(of: Reader): Sketch {
@@ -66,7 +67,7 @@ const patient = (one: Site): Site => ({
 /** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */
 function careless(of: Reader, fabric: Fabric): Fabric {
   const everything = [{ a: prefix('10.0.0.0/16'), b: prefix('10.0.0.0/16') }]
-  const astray = (site: Site, group: Group): Group => {
+  const astray = (site: Site | Region, group: Group): Group => {
     const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => nodeOf(end) === site.id)))
     return {
       ...group,
@@ -76,19 +77,18 @@ function careless(of: Reader, fabric: Fabric): Fabric {
       ],
     }
   }
-  return {
-    ...fabric,
-    sites: fabric.sites.map((site) => ({
-      ...site,
-      transits: everything,
-      groups: site.groups.map((group) => (of.chance(30) ? astray(site, group) : group)),
-    })),
-  }
+  const carrying = <T extends Site | Region>(node: T): T => ({
+    ...node,
+    transits: everything,
+    groups: node.groups.map((group) => (of.chance(30) ? astray(node, group) : group)),
+  })
+  return { ...fabric, sites: fabric.sites.map(carrying), regions: fabric.regions.map(carrying) }
 }
 
 /** One mistake, as a faulty compiler could make it. */
 function damage(of: Reader, fabric: Fabric): Fabric {
-  const victim = of.pick(fabric.sites)
+  const nodes = [...fabric.sites, ...fabric.regions]
+  const victim = of.pick(nodes)
   const without = <T>(list: readonly T[]): readonly T[] => {
     const i = of.below(Math.max(1, list.length))
     return list.filter((_, at) => at !== i)
@@ -102,10 +102,10 @@ function damage(of: Reader, fabric: Fabric): Fabric {
     const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(text) ?? []
     return net === '' ? text : of.pick([`${net}${last}/31`, `${net}${Number(last) + 2}/31`, `${net}${Number(last) + of.below(4)}/32`])
   }
-  const hop = (edit: (one: Hop) => Hop) => (site: Site) => ({
+  const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
     groups: oneOf(site.groups, (group): Group => ({ ...group, via: oneOf(group.via, edit) })),
   })
-  const edits: readonly ((site: Site) => Partial<Site>)[] = [
+  const edits: readonly ((site: Site | Region) => Partial<Forwarding>)[] = [
     (site) => ({ routes: without(site.routes) }),
     (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: prefix(narrow(route.to)) })) }),
     (site) => ({
@@ -113,8 +113,8 @@ function damage(of: Reader, fabric: Fabric): Fabric {
         ...site.routes,
         {
           segment: site.lans[0]!.segment,
-          to: prefix(narrow(of.pick(fabric.sites).lans[0]!.prefix)),
-          remote: of.pick(fabric.sites.filter((one) => one.id !== site.id)).id,
+          to: prefix(narrow(of.pick(nodes).lans[0]!.prefix)),
+          remote: of.pick(nodes.filter((one) => one.id !== site.id)).id,
         },
       ],
     }),
@@ -133,14 +133,17 @@ function damage(of: Reader, fabric: Fabric): Fabric {
     (site) => ({ groups: without(site.groups) }),
     (site) => ({ groups: oneOf(site.groups, (group): Group => ({ ...group, via: without(group.via) })) }),
     hop((one) => ({ ...one, stage: of.below(3) })),
-    hop((one) => ({ ...one, next: of.pick(fabric.sites).id })),
+    hop((one) => ({ ...one, next: of.pick(nodes).id })),
   ]
-  return change(fabric, victim.id, of.pick(edits))
+  const edit = of.pick(edits)
+  const damaged = <T extends Site | Region>(one: T): T => (one.id === victim.id ? { ...one, ...edit(one) } : one)
+  return { ...fabric, sites: fabric.sites.map(damaged), regions: fabric.regions.map(damaged) }
 }
 
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
   let fabric = build(sound(of))
+  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id)
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)
@@ -159,17 +162,21 @@ test('verify and brute force agree on every expectation of a thousand small netw
           ? 'no'
           : own.some((finding) => finding.code === 'V004')
             ? 'waiting'
-            : 'yes'
+            : own.some((finding) => finding.code === 'V005')
+              ? 'moving'
+              : 'yes'
         const fact =
           one.kind === 'isolate'
             ? truth.isolates(one)
               ? 'yes'
               : 'no'
-            : !truth.reaches(one, false)
+            : !truth.reaches(one, 0)
               ? 'no'
-              : truth.reaches(one, true)
-                ? 'yes'
-                : 'waiting'
+              : !truth.reaches(one, 1)
+                ? 'waiting'
+                : truth.reaches(one, 2)
+                  ? 'yes'
+                  : 'moving'
         const key = `${one.kind} ${fact}`
         seen.set(key, (seen.get(key) ?? 0) + 1)
         expect({ [one.id]: verdict }).toEqual({ [one.id]: fact })
@@ -183,5 +190,5 @@ test('verify and brute force agree on every expectation of a thousand small netw
       .filter(([, count]) => count > 10)
       .map(([key]) => key)
       .sort(),
-  ).toEqual(['isolate no', 'isolate yes', 'reach no', 'reach waiting', 'reach yes'])
+  ).toEqual(['isolate no', 'isolate yes', 'reach moving', 'reach no', 'reach waiting', 'reach yes'])
 }, 120_000)

@@ -38,8 +38,15 @@ const speaks = (port: { protocol: string; from: number; to: number }, applicatio
   return protocol === port.protocol && (number === undefined || (port.from <= Number(number) && Number(number) <= port.to))
 }
 
+/** 0: all has settled. 1: some wait to return. 2: and clouds still send where they sent before. */
+export type Patience = 0 | 1 | 2
+
 export function oracle(fabric: Fabric) {
-  const siteOf = (id: string) => fabric.sites.find((site) => site.id === id)!
+  const nodes = [...fabric.sites, ...fabric.regions]
+  const siteOf = (id: string) => nodes.find((node) => node.id === id)!
+  const isCloud = (id: string): boolean => siteOf(id).kind === 'region'
+  /** Clouds mark nothing. */
+  const classFrom = (id: string, trafficClass: string): string => (isCloud(id) ? 'default' : trafficClass)
   const plain = (of: Fabric['tunnels'][number]): Ends => of.ends.map((end) => ('site' in end ? end : { site: end.region, uplink: '' }))
   const endsById = new Map<string, Ends>(fabric.tunnels.map((one) => [one.id, plain(one)]))
   const endsOf = (tunnel: string): Ends | undefined => endsById.get(tunnel)
@@ -80,7 +87,7 @@ export function oracle(fabric: Fabric) {
     trafficClass: string,
     reply: boolean,
   ): 'here' | 'lost' | readonly { hop: Hop; lost: boolean }[] => {
-    if (over === null ? !lanAt(id, packet.source) : isHubEnd(id, over) && !lanAt(from, packet.source)) return 'lost'
+    if (over === null ? !lanAt(id, packet.source) : (isHubEnd(id, over) || isCloud(from)) && !lanAt(from, packet.source)) return 'lost'
     if (lanAt(id, packet.destination)) return over !== null && !reply && allowed(id, packet).length === 0 ? 'lost' : 'here'
     const group = groupAt(id, packet, trafficClass, over !== null && roleOf(over.tunnel) === 'mesh')
     if (!group || (over !== null && !carries(id, packet))) return 'lost'
@@ -96,7 +103,7 @@ export function oracle(fabric: Fabric) {
     trafficClass: string,
     reply: boolean,
     down: ReadonlySet<string>,
-    patient: boolean,
+    patience: Patience,
     passed: readonly string[],
   ): boolean => {
     const mark = `${id} ${over?.tunnel ?? ''}`
@@ -105,10 +112,12 @@ export function oracle(fabric: Fabric) {
     if (typeof next === 'string') return next === 'here'
     const up = next.filter(({ hop }) => !down.has(hop.tunnel))
     const first = Math.min(...up.map(({ hop }) => hop.stage))
-    const possible = up.filter(({ hop }) => hop.stage === first || (patient && hop.returnAfter > 0))
+    const possible = up.filter(({ hop }) => hop.stage === first || (patience > 0 && hop.returnAfter > 0))
+    const before = Math.min(...next.map(({ hop }) => hop.stage))
+    if (patience === 2 && isCloud(id) && next.some(({ hop }) => hop.stage === before && down.has(hop.tunnel))) return false
     return (
       possible.length > 0 &&
-      possible.every(({ hop, lost }) => !lost && always(hop.next, hop, id, packet, trafficClass, reply, down, patient, [...passed, mark]))
+      possible.every(({ hop, lost }) => !lost && always(hop.next, hop, id, packet, trafficClass, reply, down, patience, [...passed, mark]))
     )
   }
   const ever = (id: string, over: Hop | null, from: string, packet: Packet, trafficClass: string, passed: readonly string[]): boolean => {
@@ -132,6 +141,11 @@ export function oracle(fabric: Fabric) {
           )
         : []),
       ...(survives.includes('tunnel') ? fabric.tunnels.map((one) => ({ down: new Set<string>([one.id]), dead: null })) : []),
+      ...(survives.includes('connection')
+        ? fabric.regions.flatMap((region) =>
+            region.connections.map(({ members }) => ({ down: new Set<string>(members.map((member) => member.tunnel)), dead: null })),
+          )
+        : []),
       ...(survives.includes('hub')
         ? fabric.sites
             .filter((site) => site.hub)
@@ -144,7 +158,7 @@ export function oracle(fabric: Fabric) {
     to: Place,
     expect: Extract<Expect, { kind: 'reach' }>,
     broken: { down: ReadonlySet<string>; dead: string | null },
-    patient: boolean,
+    patience: Patience,
   ): boolean => {
     if (broken.dead === to.node) return false
     const any = expect.ports.some((port) => port.protocol === 'any')
@@ -159,9 +173,9 @@ export function oracle(fabric: Fabric) {
           if (rules.length === 0 && !any) return false
           opened ||= rules.length > 0
           for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
-            if (!always(from.node, null, '', packet, trafficClass, false, broken.down, patient, [])) return false
-            if (!always(to.node, null, '', { ...packet, source: destination, destination: source }, trafficClass, true, broken.down, patient, []))
-              return false
+            if (!always(from.node, null, '', packet, classFrom(from.node, trafficClass), false, broken.down, patience, [])) return false
+            const reply = { ...packet, source: destination, destination: source }
+            if (!always(to.node, null, '', reply, classFrom(to.node, trafficClass), true, broken.down, patience, [])) return false
           }
         }
         if (!opened) return false
@@ -169,14 +183,14 @@ export function oracle(fabric: Fabric) {
     }
     return true
   }
-  const reaches = (expect: Extract<Expect, { kind: 'reach' }>, patient: boolean): boolean =>
+  const reaches = (expect: Extract<Expect, { kind: 'reach' }>, patience: Patience): boolean =>
     expect.from.every((from) =>
       (expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])).every((targets) =>
         breaks(expect.survives).every(
           (broken) =>
             broken.dead === from.node ||
             (expect.mode === 'all' && broken.dead === targets[0]!.node) ||
-            targets.some((to) => answers(from, to, expect, broken, patient)),
+            targets.some((to) => answers(from, to, expect, broken, patience)),
         ),
       ),
     )
@@ -190,7 +204,7 @@ export function oracle(fabric: Fabric) {
               applications.every((application) => {
                 const packet = { source, destination, application }
                 return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
-                  (trafficClass) => !ever(from.node, null, '', packet, trafficClass, []),
+                  (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),
                 )
               }),
             ),

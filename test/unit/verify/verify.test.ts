@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { Fabric, Finding, Group, Site } from '#src/fabric/fabric.ts'
-import { prefix } from '#src/net/address.ts'
+import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
-import { build, change, type Sketch, site, tunnelId } from './build.ts'
-import { demo } from './demo.ts'
+import { decide } from '#src/verify/forward.ts'
+import { modelOf } from '#src/verify/model.ts'
+import { packetsOfOne } from '#src/verify/packets.ts'
+import { build, change, type Sketch, site, trafficClass, tunnelId } from './build.ts'
+import { cloudDemo, demo } from './demo.ts'
 
 const said = (findings: readonly Finding[]): readonly string[] => findings.map((one) => `${one.severity} ${one.code} ${one.says}`)
 const seenCodes = new Set<string>()
@@ -272,6 +275,62 @@ describe('on the way from one generation to the next', () => {
   test('a site that is new has nothing to lose', () => {
     const before = build({ ...two, sites: two.sites.slice(1), allow: [], expect: [] })
     expect(transition(before, build(two))).toEqual([])
+  })
+})
+
+describe('a cloud region', () => {
+  const reach = 'reach edge/inference -> aws-eu-west-1/inference'
+  test('is reached after every single failure once its return route has moved, and until then only where nothing else answers', () => {
+    const { findings, proof } = verify(cloudDemo().fabric)
+    for (const one of findings) seenCodes.add(one.code)
+    expect(findings.map((one) => `${one.severity} ${one.code} ${one.at[0]}`)).toEqual([`warning V005 ${reach}`])
+    expect(findings[0]!.says).toBe("berlin loses aws-eu-west-1/inference if frankfurt.isp-a fails until the cloud's return route has moved, some seconds")
+    // As sites/demo, and 4 connections of 2 tunnels.
+    expect(proof).toMatchObject({ expects: 6, held: 6, failures: 10 + 2 + 24 + 4 + 8 + 4 })
+  })
+  test('with one connection is lost with it, and with its uplink', () => {
+    const { fabric } = cloudDemo()
+    const one = fabric.regions[0]!
+    const first = new Set(one.connections[0]!.members.map((member) => member.tunnel))
+    const only = <T extends { readonly groups: readonly Group[] }>(of: T): T => ({
+      ...of,
+      groups: of.groups.map((group) => ({ ...group, via: group.via.filter((hop) => !hop.tunnel.includes('--aws') || first.has(hop.tunnel)) })),
+    })
+    const survives = (kind: 'connection' | 'uplink' | 'tunnel') => ({
+      ...fabric,
+      sites: fabric.sites.map(only),
+      regions: [only(one)],
+      expects: fabric.expects.flatMap((expect) => (expect.kind === 'reach' && expect.id === reach ? [{ ...expect, survives: [kind] as const }] : [])),
+    })
+    expect(said(check(survives('connection')))).toEqual(['error V003 berlin loses aws-eu-west-1/inference if frankfurt.isp-a--aws-eu-west-1 fails'])
+    expect(said(check(survives('uplink')))).toEqual(['error V003 berlin loses aws-eu-west-1/inference if frankfurt.isp-a fails'])
+    expect(said(check(survives('tunnel'))).map((line) => line.slice(0, 12)), 'the other tunnel of the connection').toEqual(['warning V005'])
+  })
+  test('is kept apart like a site, in both directions', () => {
+    const { fabric } = cloudDemo(['allow:\n', 'allow:\n  - region/inference -> training\n'])
+    expect(said(check(fabric)).filter((line) => line.startsWith('error'))).toEqual([
+      "error V011 aws-eu-west-1/inference can reach training, and this line expects that it can't",
+    ])
+  })
+  test('needs its own allow: the security groups, without which even an allow at the owner opens nothing', () => {
+    const { fabric } = cloudDemo()
+    const closed = { ...fabric, regions: fabric.regions.map((region) => ({ ...region, rules: [] })) }
+    const [finding] = check(closed).filter((one) => one.severity === 'error')
+    expect(finding).toMatchObject({ code: 'V002', says: "berlin can't reach aws-eu-west-1/inference" })
+    expect(finding!.witness[1]).toBe('  berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1, stops at aws-eu-west-1: no `allow` at aws-eu-west-1 covers it')
+  })
+  test('forwards nothing for others, and what it sends with another’s address is dropped at the hub', () => {
+    const { fabric } = cloudDemo()
+    const model = modelOf(fabric)
+    const tunnel = fabric.tunnels.find((one) => one.kind === 'ipsec')!
+    const arrives = (source: string) => {
+      const packets = packetsOfOne({ source: address(source), destination: address('10.1.11.10'), protocol: 'tcp', port: 8443 })
+      const hub = model.node(tunnel.ends[0].site)!
+      return decide(model, hub, { kind: 'tunnel', tunnel, from: site('aws-eu-west-1') }, packets, trafficClass('default'), 'reply', false)
+    }
+    expect(arrives('10.96.0.10')).toMatchObject({ value: { kind: 'forward' } })
+    expect(arrives('10.1.10.10')).toEqual({ kind: 'one', value: { kind: 'drop', why: 'spoofed' } })
+    expect(fabric.regions[0]!.transits).toEqual([])
   })
 })
 

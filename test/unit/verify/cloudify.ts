@@ -1,0 +1,94 @@
+/** An edge of a small Fabric becomes a cloud region: two IPsec tunnels for each hub uplink instead of its own lines. */
+import type { ConnectionId, Fabric, Group, Hop, InterfaceId, IpsecTunnel, NodeId, Region, RegionId, Site, TunnelId } from '#src/fabric/fabric.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
+import { address, prefix } from '#src/net/address.ts'
+
+export function cloudify(fabric: Fabric, id: string): Fabric {
+  const edge = fabric.sites.find((one) => one.id === id)!
+  const region = id as RegionId
+  const hubs = fabric.sites.filter((one) => one.hub)
+  const ours = hubs.flatMap((hub) =>
+    hub.uplinks.flatMap((uplink) =>
+      ([0, 1] as const).map((member): IpsecTunnel => {
+        const connection = `${hub.id}.${uplink.id}` as ConnectionId
+        return {
+          id: `${connection}--${id}.${member}` as TunnelId,
+          kind: 'ipsec',
+          index: 0,
+          role: 'cloud',
+          ends: [{ site: hub.id, uplink: uplink.id, interface: `cloud:${uplink.id}/${id}.${member}` as InterfaceId }, { region, connection, member }],
+          inside: prefix('169.254.128.0/30'),
+          profile: 'strong',
+        }
+      }),
+    ),
+  )
+  const at = (hub: NodeId) => ours.filter((tunnel) => tunnel.ends[0].site === hub)
+  const hops = (of: readonly IpsecTunnel[], next: (tunnel: IpsecTunnel) => NodeId, stage: number): readonly Hop[] =>
+    of.map((tunnel) => ({ tunnel: tunnel.id, next: next(tunnel), stage, cost: 10, returnAfter: stage > 0 ? 60 : 0 }))
+  const direct = (site: Site, group: Group): Group => ({
+    ...group,
+    via: [...hops(at(site.id), () => region, 0), ...group.via.filter((hop) => hop.next !== region)],
+  })
+  const sites = fabric.sites
+    .filter((one) => one.id !== id)
+    .map((site): Site =>
+      site.hub
+        ? {
+            ...site,
+            interfaces: [
+              ...site.interfaces.filter((one) => !one.tunnels.some((tunnel) => tunnel.startsWith(`${id}.`))),
+              ...at(site.id).map((tunnel, n) => ({
+                id: tunnel.ends[0].interface,
+                kind: 'cloud' as const,
+                uplink: tunnel.ends[0].uplink,
+                stem: `cwi${n}`,
+                port: 52_900 + 2 * n,
+                tunnels: [tunnel.id],
+              })),
+            ],
+            groups: site.groups.map((group) => (group.remote === id ? direct(site, group) : group)),
+          }
+        : site,
+    )
+  const groups = edge.groups.map((group): Group => {
+    const order = [...hubs.filter((hub) => hub.id === group.remote), ...hubs.filter((hub) => hub.id !== group.remote)]
+    const connections = order.flatMap((hub) => [...Map.groupBy(at(hub.id), (tunnel) => tunnel.ends[1].connection).values()])
+    return { ...group, via: connections.flatMap((members, stage) => hops(members, (tunnel) => tunnel.ends[0].site, stage)) }
+  })
+  const connections = [...Map.groupBy(ours, (tunnel) => tunnel.ends[1].connection)].map(([connection, [first, second]]) => ({
+    id: connection,
+    site: first!.ends[0].site,
+    uplink: first!.ends[0].uplink,
+    address: address('192.0.2.1'),
+    members: [
+      { tunnel: first!.id, inside: first!.inside },
+      { tunnel: second!.id, inside: second!.inside },
+    ] as const,
+  }))
+  const cloud: Region = {
+    kind: 'region',
+    id: region,
+    index: edge.index,
+    provider: 'aws',
+    attach: 'transit-gateway',
+    location: 'eu-west-1',
+    routing: 'static',
+    asn: 64_512,
+    hubAsn: 65_000,
+    segment: edge.lans[0]!.segment,
+    networks: [{ id: 'vpc-0a1b2c3d', prefixes: edge.lans.map((lan) => lan.prefix) }],
+    connections,
+    lans: edge.lans,
+    routes: edge.routes,
+    rules: edge.rules,
+    transits: [],
+    groups,
+  }
+  return {
+    ...fabric,
+    sites,
+    regions: [cloud],
+    tunnels: [...fabric.tunnels.filter((tunnel) => !tunnel.ends.some((end) => nodeOf(end) === id)), ...ours],
+  }
+}
