@@ -5,12 +5,11 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createEmulator, type StartTunnel } from '#providers/aws/emulator/emulator.ts'
 import { listen } from '#providers/aws/emulator/listen.ts'
-import type { RegionSeed } from '#providers/aws/emulator/seed.ts'
 import { type Allowed, type Attached, type Forwarding, forwardingOf, type HostForwarding, type TransitForward } from '#providers/aws/emulator/view.ts'
-import { parseSeed } from '#providers/aws/emulator/seed.ts'
+import { parseSeed, type RegionSeed } from '#providers/aws/emulator/seed.ts'
 import { lengthOf, nth } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, run, start } from './box.ts'
 import { startResponder } from './responder.ts'
@@ -19,7 +18,7 @@ import type { World } from './world.ts'
 export interface CloudOptions {
   /** The emulator's seed, as read from its file. A host's box has the host's name and answers HTTP on 8443. */
   readonly seed: unknown
-  /** UNIX socket of the EC2 endpoint, and of its control path; at most 107 bytes. */
+  /** UNIX socket of the EC2 endpoint, and of its control path; at most 107 bytes. Its folder is the responders' too. */
   readonly socket: string
   readonly control: string
   readonly logs: string
@@ -81,7 +80,7 @@ export async function addRegions(world: World, options: CloudOptions): Promise<C
   const internet = world.boxes.get('internet')!
   await ipBatch(internet, [`addr replace ${internetAddress}/32 dev lo`])
   const regions = new Map<string, Awaited<ReturnType<typeof openRegion>>>()
-  for (const region of seed.regions) regions.set(region.name, await openRegion(world, region, options.logs))
+  for (const region of seed.regions) regions.set(region.name, await openRegion(world, region, options.logs, dirname(options.socket), regions.size))
 
   const emulator = createEmulator({
     seed: options.seed,
@@ -102,15 +101,17 @@ export async function addRegions(world: World, options: CloudOptions): Promise<C
   }
 }
 
-async function openRegion(world: World, seed: RegionSeed, logs: string) {
+async function openRegion(world: World, seed: RegionSeed, logs: string, scratch: string, index: number) {
   const internet = world.boxes.get('internet')!
   const transit = await world.openBox(`${seed.name}-tgw`)
   const children: ChildProcess[] = []
   let made = 0
+  /** A device's name that no other region uses; at most 15 characters. */
+  const nameOf = (what: string): string => `r${index}${what}`
   /** Both ends are made in the lab's own namespace and then moved. */
   const wire = async (a: Box, nameA: string, b: Box, nameB: string): Promise<void> => {
     const n = made++
-    const [one, other] = [`${seed.name.replace(/[^a-z0-9]/g, '').slice(0, 8)}a${n}`, `${seed.name.replace(/[^a-z0-9]/g, '').slice(0, 8)}b${n}`]
+    const [one, other] = [nameOf(`a${n}`), nameOf(`b${n}`)]
     await must(['ip', '-batch', '-'], `link add ${one} type veth peer name ${other}\nlink set ${one} netns ${a.pid} name ${nameA}\nlink set ${other} netns ${b.pid} name ${nameB}\n`)
   }
   /** Device of the transit gateway towards an attachment, and the table of what comes in through it. */
@@ -122,7 +123,7 @@ async function openRegion(world: World, seed: RegionSeed, logs: string) {
 
   const routers: { readonly box: Box; readonly vpc: string }[] = []
   for (const [v, vpc] of seed.vpcs.entries()) {
-    const router = await world.openBox(`${vpc.id}-router`)
+    const router = await world.openBox(`${seed.name}-router${v === 0 ? '' : v}`)
     routers.push({ box: router, vpc: vpc.id })
     await wire(transit, `v${v}`, router, 'tgw0')
     const table = tables++
@@ -155,9 +156,9 @@ async function openRegion(world: World, seed: RegionSeed, logs: string) {
       await world.closeBox(options.outside)
     }
     try {
-      await wire(internet, `${device}${seed.name}`.replace(/-/g, '').slice(0, 15), box, 'wan0')
+      const wan = nameOf(device)
+      await wire(internet, wan, box, 'wan0')
       await wire(transit, device, box, 'tgw0')
-      const wan = `${device}${seed.name}`.replace(/-/g, '').slice(0, 15)
       await ipBatch(box, [
         `addr add ${options.outside}/32 dev wan0`,
         'link set wan0 up',
@@ -169,7 +170,7 @@ async function openRegion(world: World, seed: RegionSeed, logs: string) {
       const door = doors.get(options.connection) ?? { device: '', table: tables++ }
       doors.set(options.connection, door)
       await openDoor(device, door.table)
-      const responder = await startResponder(box, options, join(logs, `${options.outside}.log`), (up, negotiated) => changed(up, negotiated))
+      const responder = await startResponder(box, options, { scratch, log: join(logs, `${options.outside}.log`) }, changed)
       await ipBatch(box, [
         'route add default dev ipsec0 table 10',
         `route add default via ${transitSide} dev tgw0 onlink table 20`,
@@ -177,6 +178,8 @@ async function openRegion(world: World, seed: RegionSeed, logs: string) {
         'rule add iif ipsec0 lookup 20 prio 100',
         `rule add from ${options.inside.split('/')[0]} lookup 10 prio 101`,
       ])
+      // As a transit gateway does; path MTU discovery, which a Site-to-Site VPN lacks, would not help.
+      await must(enter(box, ['nft', '-f', '-']), 'table ip mss { chain forward { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set 1360; }; }\n')
       devices.set(options.outside, device)
       return {
         async stop() {

@@ -2,8 +2,7 @@
  * The cloud's end of one tunnel: a real strongSwan in a namespace of its own, made from nothing but the options that the
  * emulated cloud received, so that a wrong key or proposal fails as it would there. Userspace ESP (kernel-libipsec).
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TunnelOptions } from '#providers/aws/emulator/view.ts'
@@ -130,12 +129,17 @@ export function statusOf(associations: readonly Section[]): { readonly up: boole
 
 /**
  * Starts charon in `box`, whose `wan0` has the outside address already. What comes out of the tunnel is for the caller to
- * forward from `ipsec0`. `changed` is told after each change of the security associations, and when charon dies.
+ * forward from `ipsec0`. `scratch`: a folder with a short path that its owner removes, not under /run, which each box has
+ * for itself. `changed` is told after each change of the security associations, and when charon dies.
  */
-export async function startResponder(box: Box, options: TunnelOptions, log: string, changed: (up: boolean, negotiated: Negotiated | null) => void): Promise<Responder> {
-  // Not under /run, which each box has for itself; the key goes through the socket only and never into this folder.
-  const folder = mkdtempSync(join(tmpdir(), 'cwr-'))
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+export async function startResponder(
+  box: Box,
+  options: TunnelOptions,
+  { scratch, log }: { readonly scratch: string; readonly log: string },
+  changed: (up: boolean, negotiated: Negotiated | null) => void,
+): Promise<Responder> {
+  // The key goes through the socket only and never into this folder.
+  const folder = mkdtempSync(join(scratch, 'r-'))
   const socket = join(folder, 'vici')
   const config = join(folder, 'strongswan.conf')
   writeFileSync(config, settings(options, socket))

@@ -21,14 +21,14 @@ import {
 } from '@aws-sdk/client-ec2'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { IpsecTunnel } from '#providers/linux/ipsec.ts'
 import { startLab } from '#src/lab/client.ts'
+import type { Address } from '#src/net/address.ts'
 import { ids, off, seed, strong } from '#test/unit/aws-emulator/cloud.ts'
 
 const state = mkdtempSync(join(tmpdir(), 'cwaws-'))
@@ -56,6 +56,11 @@ const exec = async (box: string, command: string): Promise<string> => {
   const ran = await running.lab.exec(box, ['sh', '-c', command], { timeoutMs: 60_000 })
   return ran.stdout + ran.stderr
 }
+/** Body of the answer, or nothing. */
+async function fetchModels(): Promise<string> {
+  const answer = await exec(hub, `printf 'GET / HTTP/1.1\\r\\n\\r\\n' | timeout 4 socat -t 2 - TCP:${models}:8443,connect-timeout=2 2>/dev/null`)
+  return answer.split('\r\n\r\n')[1] ?? ''
+}
 async function ping(to: string, from = ''): Promise<string> {
   const text = await exec(hub, `ping -q -c 5 -i 0.1 -W 2 ${from && `-I ${from}`} ${to}`)
   const counts = /(\d+) packets transmitted, (\d+) received/.exec(text)
@@ -80,8 +85,8 @@ const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<IpsecTunnel> = {
   return {
     device: `cwi${name}${member}`,
     mark: name === 'a' ? 0x10000 : 0x20000,
-    local: { address: own as IpsecTunnel['local']['address'], id: own, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
-    remote: { address: outside as IpsecTunnel['local']['address'], id: outside, port: 4500 },
+    local: { address: own as Address, id: own, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
+    remote: { address: outside as Address, id: outside, port: 4500 },
     inside: `169.254.10.${2 + 4 * slot}/30` as IpsecTunnel['inside'],
     initiates: true,
     proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16-ecp384'] },
@@ -130,7 +135,7 @@ beforeAll(async () => {
   socat = spawn('socat', [`TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr`, `UNIX-CONNECT:${aws.socket}`], { stdio: 'ignore' })
   ec2 = new EC2Client({ region: 'eu-west-1', endpoint: `http://127.0.0.1:${port}`, credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'unused' } })
   await exec(hub, 'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; mkdir -m 700 /run/hub')
-  const created = await eventually(() => ec2.send(new CreateTransitGatewayCommand(off)), () => true)
+  const created = await ec2.send(new CreateTransitGatewayCommand(off))
   made['tgw'] = created.TransitGateway!.TransitGatewayId!
   const patiently = async <T>(what: () => Promise<T>): Promise<T> => {
     for (let tries = 0; ; tries++) {
@@ -176,8 +181,7 @@ describe('the tunnels of an emulated connection', () => {
 describe('the VPC', () => {
   it('is reached when routes both ways and a security group say so, and not before', async () => {
     await exec(hub, `ip route add ${models}/32 dev cwia0 src 10.10.0.1`)
-    const fetchModels = () => exec(hub, `curl -s -m 2 http://${models}:8443/`)
-    expect(await fetchModels()).toBe('')
+        expect(await fetchModels()).toBe('')
     await ec2.send(new CreateTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['a-attachment']! }))
     await ec2.send(new CreateRouteCommand({ RouteTableId: ids.routes, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayId: made['tgw']! }))
     await sleep(500)
@@ -188,12 +192,19 @@ describe('the VPC', () => {
     expect(await ping(models, '10.10.0.1')).toBe('0/5')
   })
 
+  it('sends segments that fit into a tunnel', async () => {
+    const heard = exec(hub, 'timeout 20 socat -u TCP-LISTEN:9000,reuseaddr STDOUT | wc -c')
+    await eventually(() => exec(hub, 'ss -ltn'), (listening) => listening.includes(':9000'))
+    await exec('models', 'head -c 300000 /dev/zero | socat -u STDIN TCP:10.10.0.1:9000,connect-timeout=5')
+    expect((await heard).trim()).toBe('300000')
+  })
+
   it('answers through the connection that the route names, and through its other tunnel when one is down', async () => {
-    const received = async (device: string) => Number(await exec(hub, `cat /sys/class/net/${device}/statistics/rx_packets 2>/dev/null || ip -s -j link show ${device} | sed 's/.*"rx":{"bytes":[0-9]*,"packets":\\([0-9]*\\).*/\\1/'`))
+    const received = async (device: string) => (JSON.parse(await exec(hub, `ip -s -j link show dev ${device} 2>/dev/null || echo '[]'`)) as { readonly stats64: { readonly rx: { readonly packets: number } } }[])[0]?.stats64.rx.packets ?? 0
     const taking = async (): Promise<string[]> => {
       const devices = ['cwia0', 'cwia1', 'cwib0', 'cwib1']
       const before = await Promise.all(devices.map(received))
-      await exec(hub, `curl -s -m 2 http://${models}:8443/`)
+      await fetchModels()
       const after = await Promise.all(devices.map(received))
       // A request's answer is several packets; the kernel's own are one or two.
       return devices.filter((_, n) => after[n]! - before[n]! >= 3)
@@ -203,7 +214,7 @@ describe('the VPC', () => {
     await ec2.send(new ReplaceTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['b-attachment']! }))
     const [second] = await eventually(taking, ([one]) => one?.startsWith('cwib') === true)
     expect(second).toMatch(/^cwib[01]$/)
-    await exec(hub, `kill $(cat /proc/net/dev >/dev/null; for p in $(pgrep charon-systemd); do grep -qs '^iff:.*${second}$' /proc/$p/fdinfo/* && echo $p; done)`)
+    await exec(hub, `kill $(for p in $(pgrep charon-systemd); do grep -qs '^iff:.*${second}$' /proc/$p/fdinfo/* && echo $p; done)`)
     const other = second === 'cwib0' ? 'cwib1' : 'cwib0'
     expect(await eventually(taking, ([one]) => one === other)).toEqual([other])
   })
@@ -212,8 +223,14 @@ describe('the VPC', () => {
 describe('an emulated tunnel', () => {
   it('refuses a wrong key and a weaker proposal', async () => {
     const spare = (change: Partial<IpsecTunnel>) => tunnel('a', 1, { device: 'cwix', table: 9009, local: { ...tunnel('a', 1).local, ports: { ike: 5020, nat: 5021 } }, ...change })
+    const reasons = () => readFileSync(join(state, 'lab', 'logs', `${outsides.a[1]}.log`), 'utf8')
     expect(await connect([{ tunnel: spare({}), secret: 'not.the.key' }])).toEqual(['cwix D044'])
+    expect(reasons()).toContain('N(AUTH_FAILED)')
+    expect(reasons()).not.toContain('N(NO_PROP)')
     expect(await connect([{ tunnel: spare({ proposals: { ike: ['aes128-sha256-modp2048'], esp: ['aes128-sha256'] } }), secret: keys.a[1] }])).toEqual(['cwix D044'])
+    expect(reasons()).toContain('N(NO_PROP)')
+    // It was for these, and for nothing else.
+    expect(await connect([{ tunnel: spare({}), secret: keys.a[1] }])).toEqual(['cwix up'])
   })
 
   it('goes with its connection: no charon, no box and no key is left', async () => {
