@@ -22,7 +22,7 @@ import type { Vault } from './pki/vault.ts'
 import { Problem, problemDocument, problemOf } from './problem.ts'
 import type { Reports } from './reports.ts'
 import { sealedSecret } from './secrets.ts'
-import { bundles, certificates, claims, sites, type Store } from './store/index.ts'
+import { bundles, certificates, claims, drills, sites, type Store } from './store/index.ts'
 
 export interface AgentsDeps {
   readonly store: Store
@@ -105,6 +105,7 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     await reports.accept(site, await read(c, Report))
     const row = await sites.get(store.db, site)
     const assigned = row?.assigned ? await bundles.get(store.db, site, row.assigned) : undefined
+    const drill = await drills.orderFor(store.db, site)
     const answer: ReportAnswer = {
       assigned: row?.assigned && assigned ? { triple: row.assigned, hash: assigned.hash } : null,
       trustVersion: authority.trustPayload.version,
@@ -113,6 +114,7 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
       reportEverySeconds: (row?.report_every ?? 5) * (0.9 + 0.2 * Math.random()),
       // Its peers have let go of it; until then a leaving site keeps what is assigned.
       ...(row?.state === 'DECOMMISSIONING' && row.assigned === null ? { wipe: true } : {}),
+      ...(drill?.ordered ? { drill: drill.ordered } : {}),
     }
     return c.json(answer)
   })
@@ -258,7 +260,8 @@ export async function listenPort(server: Pick<Server, 'listen' | 'once' | 'remov
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     }
   }
-  throw new Problem(500, 'C046', `ports ${first} to ${Math.min(65_535, first + tries - 1)} are all taken`, 'choose another: causeway serve --port 8800')
+  const last = Math.min(65_535, first + tries - 1)
+  throw new Problem(500, 'C046', first === last ? `port ${first} is taken` : `ports ${first} to ${last} are all taken`, 'choose another: causeway serve --port 8800')
 }
 function once(server: Pick<Server, 'once' | 'removeListener'>, listen: () => unknown): Promise<void> {
   return new Promise((resolve, reject) => {

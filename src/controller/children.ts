@@ -141,7 +141,12 @@ export async function supervise(options: ChildOptions): Promise<Child> {
     })
   }
 
-  await start()
+  await start().catch(async (error: unknown) => {
+    child?.kill('SIGKILL')
+    await exited
+    rmSync(options.pidFile, { force: true })
+    throw error
+  })
   watch(Date.now())
   return {
     pid: () => child?.pid,

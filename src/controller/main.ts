@@ -101,7 +101,8 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   await migrate(store)
   took('schema')
   const vault = await openVault(await loadKek(options.vaultKey, data), secrets.rows(store.db))
-  const admin = await firstAdmin(store, join(data, 'admin.token'))
+  // A worker has nobody to show it to.
+  const admin = role === 'worker' ? null : await firstAdmin(store, join(data, 'admin.token'))
   const notifications = await openNotifications(store)
   opened.push({ name: 'notifications', close: notifications.close })
 
@@ -150,7 +151,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     took('api')
     await temporalAddress
     if (port !== options.port) say.line('port', { wanted: options.port, port }, `port ${options.port} is taken, this is ${port}`)
-    if (admin.made) say.line('admin', { token: admin.token, file: join(data, 'admin.token') }, `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`)
+    if (admin?.made) say.line('admin', { token: admin.token, file: join(data, 'admin.token') }, `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`)
     const count = named ? (await sites.list(store.db)).length : 0
     say.line('ready', { url: api, port, agentsPort, network: named?.id ?? null }, `controller ${api}/v1/docs${named ? `, network ${named.id}, ${count} sites` : '. Next: causeway apply'}`)
   } else {

@@ -7,6 +7,8 @@ import type { Bench } from './measure.ts'
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   verify: () => import('./verify.ts'),
   path: () => import('./path.ts'),
+  reports: () => import('./reports.ts'),
+  region: () => import('./region.ts'),
 }
 
 async function main(args: readonly string[]): Promise<number> {

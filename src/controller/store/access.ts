@@ -1,6 +1,6 @@
 /** API access tokens of people and programs: hashes and roles. */
 import { sql } from 'kysely'
-import type { AccessRole, Db } from './database.ts'
+import type { AccessRole, Db, Tx } from './database.ts'
 
 export interface AccessRow {
   readonly id: string
@@ -18,4 +18,8 @@ export const insert = async (tx: Db, of: { readonly id: string; readonly hash: s
 }
 export const revoke = async (tx: Db, id: string): Promise<void> => {
   await tx.updateTable('access_tokens').set({ revoked_at: sql<Date>`now()` }).where('id', '=', id).execute()
+}
+/** Until the transaction ends nobody else makes a token. */
+export const lock = async (tx: Tx): Promise<void> => {
+  await sql`lock table access_tokens in share row exclusive mode`.execute(tx)
 }

@@ -124,6 +124,8 @@ export function openStore(url: string, { max = 10 }: StoreOptions = {}): Store {
   const pool = new pg.Pool({ connectionString: url, max, types, connectionTimeoutMillis: 5_000, query_timeout: queryTimeoutMs, keepAlive: true, application_name: 'causeway' })
   // An idle connection that breaks is replaced by the pool; without a listener Node would end the process.
   pool.on('error', () => {})
+  // The pool looks away while a connection is in use: one that breaks between two queries of a transaction is nobody's else.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
   return {
     db,

@@ -1,5 +1,6 @@
 /** Agents over real TLS: enrolment, renewal, bundles, permits and hints, with real keys and a real database. */
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:https'
 import { connect } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -76,6 +77,7 @@ const inventory = (serial: string) => ({ serial, hostname: 'box', os: 'Debian 12
 
 interface Answer {
   readonly status: number
+  readonly headers: IncomingHttpHeaders
   readonly body: { readonly [name: string]: unknown }
 }
 function call(method: string, path: string, body: unknown, box?: Box): Promise<Answer> {
@@ -86,7 +88,7 @@ function call(method: string, path: string, body: unknown, box?: Box): Promise<A
       let answer = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => (answer += chunk))
-      response.on('end', () => resolve({ status: response.statusCode!, body: JSON.parse(answer) as Answer['body'] }))
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: JSON.parse(answer) as Answer['body'] }))
     })
     sent.on('error', reject)
     sent.end(body === null ? undefined : text)
@@ -171,6 +173,37 @@ test('what is not understood, too large or without certificate is refused in a s
   expect(await call('POST', '/v1/enrol', { secret: 'x'.repeat(70_000) })).toMatchObject(problem('C004', 413, 'larger than 64 kB'))
   expect(await call('POST', '/v1/report', report())).toMatchObject(problem('C073', 401, 'no client certificate'))
   expect(await call('GET', '/v1/nothing', null)).toMatchObject(problem('C006', 404, 'nothing at GET /v1/nothing'))
+})
+
+test('who asks too often is told when to ask again, and others are not held up', async () => {
+  const box = await enrolled()
+  const other = await enrolled('oslo')
+  const answers = await Promise.all(Array.from({ length: 90 }, () => call('GET', '/v1/trust', null, box)))
+  const refused = answers.filter(({ status }) => status === 429)
+  expect(refused.length).toBeGreaterThan(0)
+  expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(60)
+  expect(refused[0]).toMatchObject({ ...problem('C014', 429, 'too many requests', /ask again in \d+ s/), headers: { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) as string } })
+  expect((await call('GET', '/v1/trust', null, other)).status).toBe(200)
+})
+
+test('the larger the fleet, the longer between reports; each answer is spread by a tenth', async () => {
+  const box = await enrolled()
+  const everySeconds = async (count: number) => {
+    const number = count + 1
+    const fabric = { sites: Array.from({ length: count }, (_, n) => ({ id: n === 0 ? 'berlin' : `s${n}`, interfaces: [] })), tunnels: [] }
+    await store.db.insertInto('generations').values({ number, base: 0, intent: '{}', fabric: JSON.stringify(fabric), fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: `op-${number}`, created_by: 'a' }).execute()
+    await store.db.insertInto('network').values({ id: 'acme', head: number }).onConflict((at) => at.column('id').doUpdateSet({ head: number })).execute()
+    return (await call('POST', '/v1/report', report(), box)).body['reportEverySeconds'] as number
+  }
+  for (const [count, seconds] of [[5, 5], [100, 5], [1_000, 10], [10_000, 60], [20_000, 60]] as const) {
+    const told = await everySeconds(count)
+    expect(told).toBeGreaterThanOrEqual(seconds * 0.9)
+    expect(told).toBeLessThanOrEqual(seconds * 1.1)
+    // Silence counts after three of them.
+    const row = (await sites.get(store.db, 'berlin'))!
+    expect(sites.isOnline(row, new Date(now.getTime() + 3_000 * seconds - 1))).toBe(true)
+    expect(sites.isOnline(row, new Date(now.getTime() + 3_000 * seconds))).toBe(false)
+  }
 })
 
 test('nothing older than TLS 1.3 is spoken', async () => {

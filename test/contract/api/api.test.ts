@@ -22,6 +22,9 @@ let sent: { readonly name: string; readonly args: readonly unknown[] }[]
 let away: Error | null
 let again: number
 let named: string | null
+/** A mistake of the controller's own. */
+let broken: Error | null
+let logged: unknown[]
 
 beforeAll(async () => {
   database = await startTestDatabase()
@@ -34,6 +37,8 @@ beforeEach(async () => {
   away = null
   again = 0
   named = null
+  broken = null
+  logged = []
   const say = (name: string) => async (...args: unknown[]) => {
     if (away) throw away
     sent.push({ name, args })
@@ -43,13 +48,16 @@ beforeEach(async () => {
     notifications,
     planner,
     clouds: () => undefined,
-    commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission'), repairRegion: say('repairRegion'), decommissionRegion: say('decommissionRegion') },
-    tokens: () => (named ? { caPin: Buffer.alloc(20, 7), host: 'ctl.acme.net:7701' } : null),
+    commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission'), drill: say('drill'), repairRegion: say('repairRegion'), decommissionRegion: say('decommissionRegion') },
+    tokens: () => {
+      if (broken) throw broken
+      return named ? { caPin: Buffer.alloc(20, 7), host: 'ctl.acme.net:7701' } : null
+    },
     named: async (network) => void (named = network),
     again: () => void again++,
     now: () => new Date(),
     version: '0.1.0',
-    log: () => {},
+    log: (error) => logged.push(error),
   })
   server = createServer(getRequestListener(app.fetch) as Parameters<typeof createServer>[1])
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -170,12 +178,22 @@ test('a stale plan, another network, a moved generation and a frozen network are
   expect(await call('POST', `/v1/plans/${fresh}/apply`)).toMatchObject(problem('C025', 409, 'frozen'))
 })
 
+test('what nobody foresaw says no internals: they go to the log', async () => {
+  await applied()
+  broken = new Error('password=hunter2 at secrets.ts:12')
+  const answer = await call('POST', '/v1/sites/berlin/tokens', {})
+  expect(answer).toMatchObject(problem('C009', 500, 'something unforeseen', 'log has the details'))
+  expect(JSON.stringify(answer.body)).not.toContain('hunter2')
+  expect(logged).toEqual([broken])
+})
+
 test('a command stands when workflows are away, and their own refusal is told', async () => {
   const id = await planDemo()
   away = new Error('nobody there')
   const { status, body } = await call('POST', `/v1/plans/${id}/apply`)
   expect(status).toBe(202)
   expect(again).toBe(1)
+  expect(await events.after(store.db, 0, { operationId: body['operation'] as string })).toMatchObject([{ kind: 'operation.waits', text: expect.stringContaining('C011') as string }])
   expect(await operations.get(store.db, body['operation'] as string)).toMatchObject({ state: 'running' })
 })
 
