@@ -121,10 +121,8 @@ export function controllerIn(folder: string, options: readonly string[] = []): C
       child = spawn('setpriv', ['--pdeathsig', 'KILL', command!, ...args], { stdio: ['ignore', log, log], env: { ...process.env, NO_COLOR: '1' } })
       closeSync(log)
       const started = child
-      await until('serve answers', 60, () => {
-        if (started.exitCode !== null) throw new Error(`serve ended with ${started.exitCode}: ${readFileSync(console, 'utf8').slice(-500)}`)
-        return pointerOf(data).pid === started.pid
-      })
+      await until('serve answers', 60, () => started.exitCode !== null || pointerOf(data).pid === started.pid)
+      if (started.exitCode !== null) throw new Error(`serve ended with ${started.exitCode}: ${readFileSync(console, 'utf8').slice(-500)}`)
       return pointerOf(data)
     },
     async stop(signal = 'SIGTERM') {
