@@ -185,32 +185,28 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   }
   /** Resolves when it takes tasks. A worker that fails is started again; one that can't connect yet tries again, and says so once. */
   function runWorker(): Promise<void> {
-    return new Promise((polls) => {
-      const keep = async () => {
-        const [{ startWorker }, address] = await Promise.all([import('#workflows/worker.ts'), temporalAddress])
-        let said = false
-        for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
-          try {
-            running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs, clouds, vault }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
-            took('worker')
-            polls()
-            delay = 100
-            await running.done
-          } catch (error) {
-            trouble(error)
-            if (!said && role === 'worker') say.line('waiting', { address }, `no worker yet: Temporal does not answer at ${address}; trying again until it does`)
-            said = true
-          }
-          running = undefined
-          if (!signal.aborted) await sleep(delay)
+    const { promise, resolve: polls } = Promise.withResolvers<void>()
+    const keep = async () => {
+      const [{ startWorker }, address] = await Promise.all([import('#workflows/worker.ts'), temporalAddress])
+      let said = false
+      for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
+        try {
+          running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs, clouds, vault }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
+          took('worker')
+          polls()
+          delay = 100
+          await running.done
+        } catch (error) {
+          trouble(error)
+          if (!said && role === 'worker') say.line('waiting', { address }, `no worker yet: Temporal does not answer at ${address}; trying again until it does`)
+          said = true
         }
-        polls()
+        running = undefined
+        if (!signal.aborted) await sleep(delay)
       }
-      keep().catch((error: unknown) => {
-        trouble(error)
-        polls()
-      })
-    })
+    }
+    void keep().catch(trouble).finally(polls)
+    return promise
   }
   /** How long each part of the start took, for the log. */
   function stopwatch(): (part: string) => void {

@@ -88,7 +88,7 @@ async function fleet(url: string, count: number): Promise<{ readonly perSecond: 
   await store.db.deleteFrom('generations').execute()
   await store.db.deleteFrom('network').execute()
   await declared(store, count)
-  const reports = createReports({ store, signals: { facts: async () => {}, reported: async () => {} }, now: () => new Date(), log: () => {} })
+  const reports = createReports({ store, signals: { facts: async () => {}, reported: async () => {}, region: async () => {} }, now: () => new Date(), log: () => {} })
   const server = listener(store, reports)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   try {
