@@ -70,6 +70,8 @@ async function ensure(means: Means, kind: Kind<AwsType>, resource: AwsResource):
     try {
       own = await kind.make(context, resource)
       beat(said.made(id, own))
+      // What takes minutes is never ready at once.
+      if (kind.limits[0] > 5 * 60_000) await clock.sleep(timing.poll, run.signal)
       break
     } catch (error) {
       doubtful = isAmbiguous(error) || isTaken(error)

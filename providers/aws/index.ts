@@ -61,6 +61,9 @@ export function createAwsProvider(options: AwsOptions = {}): AwsProvider {
       const found = read.readConnections(await reads.connections(), fingerprint).find((of) => of.id === id && of.state !== 'deleting')
       return found?.state === 'ready' ? true : undefined
     }
+    // What a step hangs on stays the same while it lasts: asked for once.
+    const parents = new Map<ResourceId, string>()
+    let gateways: readonly string[] = []
     return {
       network,
       operation: run.operation,
@@ -69,7 +72,15 @@ export function createAwsProvider(options: AwsOptions = {}): AwsProvider {
       again: send('again'),
       fingerprint,
       psk: (tunnel) => run.psk(tunnel),
-      idOf: async (of) => run.cloudId(of) ?? (await parentId(reads, fingerprint, of)),
+      idOf: async (of) => {
+        const id = run.cloudId(of) ?? parents.get(of) ?? (await parentId(reads, fingerprint, of))
+        parents.set(of, id)
+        return id
+      },
+      gateways: async () => {
+        if (gateways.length === 0) gateways = read.readTransitGateways(await reads.transitGateways()).map(({ cloudId }) => cloudId)
+        return [...gateways].sort()
+      },
       settled: async (id) => {
         const limit = 30 * 60_000
         await until({

@@ -19,6 +19,8 @@ export interface Context {
   psk(tunnel: TunnelId): Promise<string>
   /** The cloud id of another resource of ours; throws if there is none. */
   idOf(of: ResourceId): Promise<string>
+  /** Our transit gateways that are not gone, sorted. */
+  gateways(): Promise<readonly string[]>
   /** Waits until a VPN connection is `available` again. */
   settled(connection: ResourceId): Promise<void>
 }

@@ -133,8 +133,7 @@ export const vpcAttachment: Kind<'vpc-attachment'> = {
 
 /** The attachment of a VPN connection is made by AWS and has an id of its own; a VPC attachment's is its own. */
 async function attachmentOf(context: Context, of: string): Promise<{ readonly id: string; readonly state: string } | undefined> {
-  const gateways = read.readTransitGateways(await context.reads.transitGateways()).map(({ cloudId }) => cloudId)
-  const all = await context.reads.attachments(gateways.sort())
+  const all = await context.reads.attachments(await context.gateways())
   const found = all.find(
     (one) => (one.ResourceId === of || one.TransitGatewayAttachmentId === of) && one.State !== 'deleted' && one.State !== 'deleting',
   )
@@ -151,9 +150,8 @@ export const association: Kind<'transit-gateway-association'> = {
   limits: [minutes(15), minutes(15)],
   async find(context, { id, properties }) {
     const of = await context.idOf(properties.of.ref)
-    const gateways = read.readTransitGateways(await context.reads.transitGateways()).map(({ cloudId }) => cloudId)
     const parent: Observed = { id: properties.of.ref, type: '', cloudId: of, state: 'ready', properties: {} }
-    return withId(read.readAssociations(await context.reads.attachments(gateways.sort()), [parent]), id)
+    return withId(read.readAssociations(await context.reads.attachments(await context.gateways()), [parent]), id)
   },
   async make(context, { properties }) {
     const [attachment, table] = [await readyAttachment(context, await context.idOf(properties.of.ref)), await context.idOf(properties.routeTable.ref)]
@@ -167,8 +165,7 @@ export const association: Kind<'transit-gateway-association'> = {
   },
   async left(context, cloudId) {
     const [attachment, table] = cloudId.split('@')
-    const gateways = read.readTransitGateways(await context.reads.transitGateways()).map((one) => one.cloudId)
-    const found = (await context.reads.attachments(gateways.sort())).find((one) => one.TransitGatewayAttachmentId === attachment)
+    const found = (await context.reads.attachments(await context.gateways())).find((one) => one.TransitGatewayAttachmentId === attachment)
     const there = found?.Association
     if (there?.TransitGatewayRouteTableId !== table || there?.State === 'disassociated' || found?.State === 'deleted') return undefined
     return { state: there?.State === 'disassociating' ? 'deleting' : 'ready', ours: true }

@@ -52,14 +52,16 @@ export interface Wait<T> {
   cause?(): unknown
 }
 export async function until<T>(of: Wait<T>): Promise<T> {
-  const end = of.clock.now() + of.limit * of.timing.patience
+  const begun = of.clock.now()
+  const end = begun + of.limit * of.timing.patience
   for (;;) {
     of.signal.throwIfAborted()
     of.beat()
     const result = await of.check()
     if (result !== undefined) return result
     if (of.clock.now() >= end) throw of.cause?.() ?? tooLate(of.what, of.limit * of.timing.patience)
-    await of.clock.sleep(of.timing.poll, of.signal)
+    // What takes long is looked at less often: never more than a twelfth of its time late.
+    await of.clock.sleep(Math.max(of.timing.poll, Math.min((of.clock.now() - begun) / 12, 15_000)), of.signal)
   }
 }
 export const tooLate = (what: string, limit: number): CloudError =>

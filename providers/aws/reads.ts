@@ -61,6 +61,7 @@ async function pages<Page, Item>(of: AsyncIterable<Page>, items: (page: Page) =>
 export function createReads(client: EC2Client, network: NetworkId, gather: ReturnType<typeof createGatherer>, signal: AbortSignal): Reads {
   const ours = { Filters: [filter(`tag:${tagOf.network}`, [network])] }
   const with_ = { client }
+  const subnets = new Map<string, Promise<readonly Subnet[]>>()
   // A shared request belongs to all who wait for it: one who gives up leaves, the request goes on.
   const shared = <T>(name: string, keys: readonly string[], fetch: () => Promise<readonly T[]>): Promise<readonly T[]> =>
     unlessAborted(gather([network, name, ...keys].join(' '), fetch), signal)
@@ -96,7 +97,11 @@ export function createReads(client: EC2Client, network: NetworkId, gather: Retur
     subnets: async (ids) => {
       if (ids.length === 0) return []
       const input = { Filters: [filter('vpc-id', ids)] }
-      return shared('subnets', ids, () => pages(paginateDescribeSubnets(with_, input), (page) => page.Subnets))
+      // They hardly ever change: once for each step.
+      const key = ids.join(' ')
+      const found = subnets.get(key) ?? shared('subnets', ids, () => pages(paginateDescribeSubnets(with_, input), (page) => page.Subnets))
+      subnets.set(key, found)
+      return found
     },
     vpcTables: async (ids) => {
       if (ids.length === 0) return []

@@ -27,7 +27,7 @@ export interface CloudKind {
   readonly skipped: string
   /** What it does not implement, with what it does instead. */
   readonly lacks: Readonly<Partial<Record<AwsType, string>>>
-  start(): Promise<Cloud>
+  start(pace?: { readonly timeScale: number }): Promise<Cloud>
 }
 
 const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
@@ -66,7 +66,7 @@ const clientAt =
   (location, retries) =>
     createClient(location, retries, { endpoint, credentials })
 
-async function startEmulator(): Promise<Cloud> {
+async function startEmulator({ timeScale } = { timeScale: 0.2 }): Promise<Cloud> {
   const folder = mkdtempSync(join(tmpdir(), 'cw-ec2-'))
   const seed = {
     accessKeys: [credentials.accessKeyId],
@@ -88,13 +88,13 @@ async function startEmulator(): Promise<Cloud> {
             ],
           },
         ],
-        times: { consistency: 1000 },
+        times: { consistency: 200 / timeScale },
       },
     ],
   }
   writeFileSync(join(folder, 'seed.json'), JSON.stringify(seed))
   const port = await freePort()
-  const child = spawn(process.execPath, [emulator, '--port', String(port), '--seed', join(folder, 'seed.json'), '--time-scale', '0.2'], {
+  const child = spawn(process.execPath, [emulator, '--port', String(port), '--seed', join(folder, 'seed.json'), '--time-scale', String(timeScale)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   await firstLine(child)
