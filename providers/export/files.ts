@@ -1,12 +1,14 @@
 /**
  * A network as plain files, for reading, diffing and air-gapped review: per site a README, the WireGuard interfaces in
- * wg-quick's form and the policy as an nftables file. Private keys exist only on the boxes and stand as placeholders.
+ * wg-quick's form, tunnels to clouds in swanctl's and the policy as an nftables file; per cloud region a README. Secrets
+ * stand as placeholders.
  */
-import type { Fabric, Fact, Flow, Interface, Rule, Site, Transit } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Flow, Interface, Region, Rule, Site, Transit } from '#src/fabric/fabric.ts'
 import { deviceName, listenPort } from '#src/fabric/ids.ts'
-import { commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
-import { type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { ipsecProfiles } from '#src/fabric/ipsec.ts'
+import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
+import { type SiteSlice, type SliceCloud, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
+import { type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
 export interface ExportedFile {
@@ -17,6 +19,7 @@ export interface ExportedFile {
 
 /** Without facts public keys are placeholders too. Sorted by path. */
 export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readonly ExportedFile[] {
+  const clouds = cloudEndpoints(facts)
   const keys = keyring(facts, new Set(fabric.sites.map((site) => site.id)))
   const files = fabric.sites.flatMap((site) => {
     const slice = siteSlice(fabric, site.id)
@@ -27,9 +30,11 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
       ...site.interfaces.flatMap((own) =>
         devicesOf(slice, own, keys).map((device) => ({ path: `${folder}/wireguard/${device.name}.conf`, text: wireguard(slice, own, device, keys) })),
       ),
+      ...slice.clouds.map((cloud) => ipsec(folder, site, cloud, clouds)),
     ]
   })
-  return [{ path: 'README.md', text: networkReadme(fabric) }, ...files].sort((a, b) => (a.path < b.path ? -1 : 1))
+  const regions = fabric.regions.map((region) => ({ path: `regions/${region.id}/README.md`, text: regionReadme(region) }))
+  return [{ path: 'README.md', text: networkReadme(fabric) }, ...files, ...regions].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
 interface Device {
@@ -73,6 +78,38 @@ function wireguard({ site, network }: SiteSlice, own: Interface, device: Device,
     ...(peer.end === 0 ? ['PersistentKeepalive = 25'] : []),
   ])
   return `${[...interfaceLines, ...peerLines].join('\n')}\n`
+}
+
+/** One tunnel to a cloud, as strongSwan reads it; the connection is route-based, so its selectors are everything. */
+function ipsec(folder: string, site: Site, { tunnel, address }: SliceCloud, clouds: CloudEndpoints): ExportedFile {
+  const own = site.interfaces.find((one) => one.id === tunnel.ends[0].interface)!
+  const device = deviceName(own.stem, 0)
+  const far = clouds.address(tunnel.id) ?? `<address of ${tunnel.ends[1].region}>`
+  const { ike, esp, rekey } = ipsecProfiles[tunnel.profile]
+  const lines = [
+    `# ${tunnel.id}, inside ${nth(tunnel.inside, 2)} to ${nth(tunnel.inside, 1)}`,
+    'connections {',
+    `  ${device} {`,
+    '    version = 2',
+    `    remote_addrs = ${far}`,
+    `    proposals = ${ike.join(', ')}`,
+    `    rekey_time = ${rekey.ike}s`,
+    `    local { auth = psk, id = ${address} }`,
+    `    remote { auth = psk, id = ${far} }`,
+    '    children {',
+    `      ${device} {`,
+    '        local_ts = 0.0.0.0/0',
+    '        remote_ts = 0.0.0.0/0',
+    `        esp_proposals = ${esp.join(', ')}`,
+    `        rekey_time = ${rekey.esp}s`,
+    '        start_action = start',
+    '      }',
+    '    }',
+    '  }',
+    '}',
+    `secrets { ike-${device} { id = ${far}, secret = <pre-shared key of ${tunnel.id}> } }`,
+  ]
+  return { path: `${folder}/ipsec/${device}.conf`, text: `${lines.join('\n')}\n` }
 }
 
 /** Owners are stateful, transit is stateless: routing rules 3 and 22. */
@@ -138,7 +175,10 @@ const section = (title: string, head: readonly string[], rows: readonly (readonl
 
 function siteReadme(slice: SiteSlice, keys: Keyring): string {
   const { site, network } = slice
-  const devices = site.interfaces.flatMap((own) =>
+  const toClouds = site.interfaces.flatMap((own) =>
+    own.kind === 'cloud' ? [[deviceName(own.stem, 0), String(own.port), own.kind, own.tunnels.join('<br>')]] : [],
+  )
+  const wireguardDevices = site.interfaces.flatMap((own) =>
     devicesOf(slice, own, keys).map((device) => [
       device.name,
       String(listenPort(own.port, device.linkEpoch)),
@@ -146,6 +186,7 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
       device.peers.map((peer) => peer.tunnel.id).join('<br>'),
     ]),
   )
+  const devices = [...toClouds, ...wireguardDevices]
   const uplinks = site.uplinks.map((one) => [
     one.id,
     one.interface,
@@ -178,11 +219,45 @@ function stages(via: Site['groups'][number]['via']): string {
   return [...byStage.values()].map((hops) => hops.map((hop) => hop.tunnel).join(', ')).join('; ') || 'none: unreachable'
 }
 
+function regionReadme(region: Region): string {
+  const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
+  const back = [...new Map(region.groups.map((group) => [group.remote, group.via])).entries()].map(([remote, via]) => [
+    remote,
+    [...new Set(via.map((hop) => connectionOf.get(hop.tunnel)!))].join(', '),
+  ])
+  return `${[
+    `# ${region.id}`,
+    '',
+    `Region ${region.location} of ${region.provider}, segment ${region.segment}, joined by a ${region.attach.replaceAll('-', ' ')} with ${region.routing} routing; AS ${region.asn}, hubs ${region.hubAsn}.`,
+    ...section(
+      'VPCs',
+      ['VPC', 'prefixes'],
+      region.networks.map((network) => [network.id, network.prefixes.join(', ')]),
+    ),
+    ...section(
+      'Connections',
+      ['connection', 'customer gateway', 'tunnels', 'inside'],
+      region.connections.map(({ id, address, members }) => [
+        id,
+        address,
+        members.map((member) => member.tunnel).join('<br>'),
+        members.map((member) => member.inside).join('<br>'),
+      ]),
+    ),
+    ...section('Return routes: the first connection that works', ['to', 'connections'], back),
+    ...section(
+      'Security groups',
+      ['allow'],
+      region.rules.map((rule) => [rule.id]),
+    ),
+  ].join('\n')}\n`
+}
+
 const networkReadme = (fabric: Fabric): string =>
   `${[
     `# Network ${fabric.network.id}`,
     '',
-    `${fabric.sites.length} sites, ${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
+    `${fabric.sites.length} sites, ${fabric.regions.length > 0 ? `${fabric.regions.length} cloud ${fabric.regions.length === 1 ? 'region' : 'regions'}, ` : ''}${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
     '',
     ...table(
       ['site', 'role', 'tunnels', 'LANs'],

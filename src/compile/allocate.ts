@@ -5,7 +5,17 @@
  */
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { cloudInterfaceId, compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
+import {
+  cloudInterfaceId,
+  compareText,
+  edgeInterfaceId,
+  firstEdgePort,
+  firstMeshPort,
+  meshInterfaceId,
+  nodeLimit,
+  portsEnd,
+  slots,
+} from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import type { CloudPath } from './clouds.ts'
@@ -56,11 +66,11 @@ export function allocate(
     uplinks.map(({ site, owner }) => ({ owner, scope: site })),
     { first: 0, step: 1, end: slots },
   )
-  const tunnel = ledger.number(
-    'tunnel',
-    [...paths.map((path) => ({ owner: path.id })), ...cloudTunnels],
-    { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 },
-  )
+  const tunnel = ledger.number('tunnel', [...paths.map((path) => ({ owner: path.id })), ...cloudTunnels], {
+    first: 1,
+    step: 1,
+    end: Number.MAX_SAFE_INTEGER / 8,
+  })
   const mesh = ledger.number('port', ports.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
   const cloud = ledger.number('port', cloudPorts(clouds), { first: firstMeshPort, step: 2, end: firstEdgePort })
   const inside = ledger.number('inside', cloudTunnels, { first: 0, step: 1, end: insides })

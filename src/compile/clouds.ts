@@ -58,7 +58,11 @@ export const cloudTunnels = (paths: readonly CloudPath[], numbers: Numbers): rea
   )
 
 /** What a region is beside its forwarding. */
-export function regionOf(region: IntentRegion, paths: readonly CloudPath[], numbers: Numbers): Omit<Region, 'routes' | 'groups' | 'rules' | 'transits'> {
+export function regionOf(
+  region: IntentRegion,
+  paths: readonly CloudPath[],
+  numbers: Numbers,
+): Omit<Region, 'routes' | 'groups' | 'rules' | 'transits'> {
   const { id, provider, attach, routing, location, asn, hubAsn, segment } = region
   const networks = region.networks
     .map((network) => ({ id: network.id, prefixes: [...network.prefixes].sort(comparePrefixes) }))
@@ -78,7 +82,12 @@ export function regionOf(region: IntentRegion, paths: readonly CloudPath[], numb
     // The VPC's own router has the first address of every subnet; it stands for the LAN's gateway.
     lans: networks
       .flatMap((network) =>
-        network.prefixes.map((prefix) => ({ segment, interface: network.id, prefix, address: `${nth(prefix, 1)!}/${lengthOf(prefix)}` as AddressWithLength })),
+        network.prefixes.map((prefix) => ({
+          segment,
+          interface: network.id,
+          prefix,
+          address: `${nth(prefix, 1)!}/${lengthOf(prefix)}` as AddressWithLength,
+        })),
       )
       .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
     connections: connectionsOf(id, paths, numbers),

@@ -1,5 +1,18 @@
 /** Fabric + Facts → one site's SiteConfig. A late join: pure, deterministic, and what lacks a fact is listed as `waiting`. */
-import type { Fabric, Fact, Interface, InterfaceId, ReadyInterface, ReadyIpsec, ReadyTunnel, ReadyWireguard, SecretRef, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type {
+  Fabric,
+  Fact,
+  Interface,
+  InterfaceId,
+  ReadyInterface,
+  ReadyIpsec,
+  ReadyTunnel,
+  ReadyWireguard,
+  SecretRef,
+  SiteConfig,
+  SiteId,
+  TunnelId,
+} from '#src/fabric/fabric.ts'
 import { deviceName, listenPort, parityOf } from '#src/fabric/ids.ts'
 import { ipsecProfiles, natTraversalPort } from '#src/fabric/ipsec.ts'
 import { cloudEndpoints, commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'

@@ -28,7 +28,9 @@ export function routes(
   const hubs = new Set<SiteId>(intent.hubs)
   const everything: Route[] = [
     ...sites.flatMap((site) => site.lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: site.id }))),
-    ...intent.regions.flatMap(({ id, segment, networks }) => networks.flatMap((one) => one.prefixes.map((to): Route => ({ segment, to, remote: id })))),
+    ...intent.regions.flatMap(({ id, segment, networks }) =>
+      networks.flatMap((one) => one.prefixes.map((to): Route => ({ segment, to, remote: id }))),
+    ),
   ].sort((a, b) => comparePrefixes(a.to, b.to))
   const owner = new Map(everything.map((route) => [route.to, route]))
   const byId = new Map<NodeId, Ended>([...sites, ...intent.regions].map((node) => [node.id, node]))
@@ -160,7 +162,13 @@ function directHops(
         // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
         return costs.includes('never')
           ? []
-          : [{ tunnel: tunnel.id, cost: Math.max(...(costs as number[])), order: ends[0]!.slot * 8 + (tunnel.kind === 'ipsec' ? tunnel.ends[1].member : ends[1]!.slot) }]
+          : [
+              {
+                tunnel: tunnel.id,
+                cost: Math.max(...(costs as number[])),
+                order: ends[0]!.slot * 8 + (tunnel.kind === 'ipsec' ? tunnel.ends[1].member : ends[1]!.slot),
+              },
+            ]
       })
       .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
       .map(({ tunnel, cost }) => ({ tunnel, cost }))

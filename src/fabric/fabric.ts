@@ -289,7 +289,16 @@ export type Survives = 'uplink' | 'tunnel' | 'hub' | 'connection'
 /** `text` is the canonical selector pair as written, e.g. `edge/inference -> model-api`. */
 export type Expect =
   /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
-  | { readonly kind: 'reach'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[]; readonly ports: readonly PortRange[]; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
+  | {
+      readonly kind: 'reach'
+      readonly id: string
+      readonly text: string
+      readonly from: readonly Place[]
+      readonly to: readonly Place[]
+      readonly ports: readonly PortRange[]
+      readonly mode: 'any' | 'all'
+      readonly survives: readonly Survives[]
+    }
   | { readonly kind: 'isolate'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
 export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
@@ -412,7 +421,10 @@ export interface RouteVector {
   readonly source: Address
   readonly to: Address
   readonly trafficClass: ClassId
-  readonly expect: { readonly kind: 'remote'; readonly remote: NodeId } | { readonly kind: 'lan'; readonly segment: SegmentId } | { readonly kind: 'unreachable' }
+  readonly expect:
+    | { readonly kind: 'remote'; readonly remote: NodeId }
+    | { readonly kind: 'lan'; readonly segment: SegmentId }
+    | { readonly kind: 'unreachable' }
 }
 
 /** (term, generation, revision): term rises only by `restore`, generation is the intent's, revision the facts'. */

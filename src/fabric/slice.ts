@@ -2,7 +2,21 @@
  * One site's part of the Fabric: exactly what `configure` reads, so its hash moves when, and only when, the site's config
  * can. A region's part is the region itself.
  */
-import type { Fabric, IpsecTunnel, Network, NodeId, Region, RegionId, Segment, Site, SiteId, TrafficClass, Tunnel, Uplink, WireguardTunnel } from './fabric.ts'
+import type {
+  Fabric,
+  IpsecTunnel,
+  Network,
+  NodeId,
+  Region,
+  RegionId,
+  Segment,
+  Site,
+  SiteId,
+  TrafficClass,
+  Tunnel,
+  Uplink,
+  WireguardTunnel,
+} from './fabric.ts'
 import { contentHash } from './hash.ts'
 import { nodeOf } from './ids.ts'
 import type { Address, Prefix } from '#src/net/address.ts'

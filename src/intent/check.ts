@@ -99,12 +99,7 @@ export function checkPaths(sites: readonly IntentSite[], transports: Intent['tra
 }
 
 /** A cloud knows a hub uplink by its public address, so each needs one of its own, and each hub of a region such an uplink. */
-export function checkClouds(
-  sites: readonly IntentSite[],
-  regions: readonly IntentRegion[],
-  transports: Intent['transports'],
-  report: Report,
-): void {
+export function checkClouds(sites: readonly IntentSite[], regions: readonly IntentRegion[], transports: Intent['transports'], report: Report): void {
   const onInternet = reachesInternet(transports)
   const byId = new Map(sites.map((site) => [site.id, site]))
   const vpcs = new Map<string, string>()
@@ -118,16 +113,32 @@ export function checkClouds(
     for (const hub of region.hubs) {
       const uplinks = byId.get(hub)?.uplinks.filter((uplink) => onInternet(uplink.transport)) ?? []
       if (uplinks.length === 0)
-        report.error('I084', [`region/${region.id}`, `site/${hub}`], `no uplink of hub ${hub} reaches the internet, where ${region.id} is`, 'give it one, or leave the hub out: hubs: in the file of the region')
+        report.error(
+          'I084',
+          [`region/${region.id}`, `site/${hub}`],
+          `no uplink of hub ${hub} reaches the internet, where ${region.id} is`,
+          'give it one, or leave the hub out: hubs: in the file of the region',
+        )
       for (const uplink of uplinks) {
         const key = `site/${hub}/uplink/${uplink.id}`
         const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
         if (address === undefined) continue
         const at = [uplink.public ? `${key}/public` : `${key}/address`, key]
         const other = known.get(address)
-        if (familyOf(address) === 6) report.error('I008', at, `a cloud that is joined over IPv6 is not supported yet, and ${region.id} would be`, 'give the uplink an IPv4 address')
+        if (familyOf(address) === 6)
+          report.error(
+            'I008',
+            at,
+            `a cloud that is joined over IPv6 is not supported yet, and ${region.id} would be`,
+            'give the uplink an IPv4 address',
+          )
         else if (other !== undefined)
-          report.error('I084', at, `${region.id} would know two uplinks as ${address}: ${other} and ${hub}.${uplink.id}`, 'give each a public address of its own; a cloud tells its customers by it')
+          report.error(
+            'I084',
+            at,
+            `${region.id} would know two uplinks as ${address}: ${other} and ${hub}.${uplink.id}`,
+            'give each a public address of its own; a cloud tells its customers by it',
+          )
         else known.set(address, `${hub}.${uplink.id}`)
       }
     }

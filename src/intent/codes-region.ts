@@ -9,8 +9,7 @@ export const regionCodes = [
     code: 'I080',
     title: 'Not a cloud region',
     text: 'A region names its provider (`aws`), what ends the tunnels there (`attach: transit-gateway`), how the cloud learns our prefixes (`routing: static`) and one segment with its VPCs. Where it is follows from the end of its name, or from `in:`.',
-    wrong:
-      '# cloud.yaml\nregion: cloud\nprovider: aws\nsegments:\n  inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 }',
+    wrong: '# cloud.yaml\nregion: cloud\nprovider: aws\nsegments:\n  inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 }',
     right:
       '# cloud.yaml\nregion: cloud\nprovider: aws\nin: eu-west-1\nsegments:\n  inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 }',
   },
@@ -18,8 +17,7 @@ export const regionCodes = [
     code: 'I081',
     title: 'Not a VPC',
     text: 'VPCs are never made here: the file names those that exist, once each, by their id: `vpc-` and 17 (in old accounts 8) digits and letters from a to f.',
-    wrong:
-      '# aws-eu-west-1.yaml\nregion: aws-eu-west-1\nprovider: aws\nsegments:\n  inference: { vpcs: my-vpc, prefixes: 10.96.0.0/16 }',
+    wrong: '# aws-eu-west-1.yaml\nregion: aws-eu-west-1\nprovider: aws\nsegments:\n  inference: { vpcs: my-vpc, prefixes: 10.96.0.0/16 }',
     right,
   },
   {

@@ -178,7 +178,13 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
   )
   const names =
     stem.length === 0
-      ? [...next, ...intent.sites.map((site) => site.id), ...intent.regions.map((region) => region.id), ...intent.services.map((service) => service.id), ...intent.classes.map((each) => each.id)]
+      ? [
+          ...next,
+          ...intent.sites.map((site) => site.id),
+          ...intent.regions.map((region) => region.id),
+          ...intent.services.map((service) => service.id),
+          ...intent.classes.map((each) => each.id),
+        ]
       : [...next]
   const wrong = wanted[stem.length] ?? ''
   const meant = didYouMean(wrong, names)

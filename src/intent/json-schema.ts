@@ -8,5 +8,10 @@ import { regionFile } from './schema-region.ts'
  */
 export function jsonSchema(): Readonly<Record<string, unknown>> {
   const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema, regionFile.schema]), { io: 'input', reused: 'ref' })
-  return { $schema, title: 'Causeway intent', description: 'A file of a Causeway network: network.yaml, or one file a site or cloud region.', ...schema }
+  return {
+    $schema,
+    title: 'Causeway intent',
+    description: 'A file of a Causeway network: network.yaml, or one file a site or cloud region.',
+    ...schema,
+  }
 }

@@ -44,7 +44,12 @@ function kindOf(source: Source, report: Report): Kind | undefined {
     // `sites` alone is a key of the network file and no slip of the pen.
     if (meant !== undefined && text !== `${meant}s`) return meant as Kind
   }
-  report.error('I004', source.at(source.root), 'the file says none of `network:`, `site:` and `region:`', 'begin with `network: name`, `site: name` or `region: name`')
+  report.error(
+    'I004',
+    source.at(source.root),
+    'the file says none of `network:`, `site:` and `region:`',
+    'begin with `network: name`, `site: name` or `region: name`',
+  )
   return undefined
 }
 
@@ -83,7 +88,8 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
     }
   }
   const [first, ...others] = networks
-  for (const other of others) report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites and regions')
+  for (const other of others)
+    report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites and regions')
   if (!first && !partial)
     report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
   for (const entry of first?.raw.fields.sites ?? []) sites.push(...named(entry))
@@ -104,7 +110,12 @@ function distinct<T extends { readonly name: Located<string> }>(kind: string, al
   for (const each of all) {
     const held = byName.get(each.name.value)
     if (held)
-      report.error('I009', [each.name.at, held.name.at], `${kind} "${each.name.value}" is declared twice`, 'keep one, or give one of them another name')
+      report.error(
+        'I009',
+        [each.name.at, held.name.at],
+        `${kind} "${each.name.value}" is declared twice`,
+        'keep one, or give one of them another name',
+      )
     else byName.set(each.name.value, each)
   }
   return [...byName.values()].sort((a, b) => (a.name.value < b.name.value ? -1 : 1))

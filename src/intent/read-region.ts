@@ -54,9 +54,16 @@ function readSegments(
   report: Report,
 ): Pick<IntentRegion, 'segment' | 'networks'> {
   const [first, second] = entries
-  if (second) report.error('I008', second.key.at, 'more than one segment in a region is not supported yet', 'keep one; its VPCs can hold several networks')
+  if (second)
+    report.error('I008', second.key.at, 'more than one segment in a region is not supported yet', 'keep one; its VPCs can hold several networks')
   if (!first) {
-    if (written) report.error('I080', name.at, `region "${name.value}" has no segment`, 'write one, with its VPC: inference: { vpcs: vpc-…, prefixes: 10.96.0.0/16 }')
+    if (written)
+      report.error(
+        'I080',
+        name.at,
+        `region "${name.value}" has no segment`,
+        'write one, with its VPC: inference: { vpcs: vpc-…, prefixes: 10.96.0.0/16 }',
+      )
     return { segment: '' as SegmentId, networks: [] }
   }
   for (const { key } of entries) {
@@ -84,7 +91,8 @@ function readSegments(
   const all = usable.flatMap(({ own }) => own).sort((a, b) => comparePrefixes(a.value, b.value))
   for (const [i, { at }] of all.entries()) report.origins.set(`${base}/lan/${segment}/${i}`, at)
   for (const [each, over] of overlapping(all.map(({ value, at }) => ({ prefix: value, at })))) {
-    const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this region` : `${each.prefix} is part of ${over.prefix} in this region`
+    const says =
+      each.prefix === over.prefix ? `${each.prefix} stands twice in this region` : `${each.prefix} is part of ${over.prefix} in this region`
     report.error('I033', [each.at, over.at], says, 'state every network once; VPCs of a region have networks of their own')
   }
   return {
@@ -106,10 +114,17 @@ function statedPrefixes(
   const byMap = vpcs.some((vpc) => vpc.prefixes !== null)
   const unsaid = !byMap && vpcs.length > 1
   const example = [...new Set(vpcs.map((vpc) => vpc.id.value))].map((id, i) => `${id}: 10.${96 + i}.0.0/16`).join(', ')
-  if (byMap && written) report.error('I082', shared?.[0]?.at ?? at, 'the prefixes are stated twice, by VPC and for all', 'remove prefixes:, or the map')
+  if (byMap && written)
+    report.error('I082', shared?.[0]?.at ?? at, 'the prefixes are stated twice, by VPC and for all', 'remove prefixes:, or the map')
   else if (unsaid)
     report.error('I082', shared?.[0]?.at ?? at, `which of ${vpcs.length} VPCs has which prefix is not said`, `write vpcs: { ${example} }`)
-  else if (!byMap && vpcs.length === 1 && !written) report.error('I082', vpcs[0]!.id.at, `the prefixes of ${vpcs[0]!.id.value} are not said`, 'add prefixes: with its networks; they are compared with what the cloud reports')
+  else if (!byMap && vpcs.length === 1 && !written)
+    report.error(
+      'I082',
+      vpcs[0]!.id.at,
+      `the prefixes of ${vpcs[0]!.id.value} are not said`,
+      'add prefixes: with its networks; they are compared with what the cloud reports',
+    )
   return vpcs.map(({ id, prefixes }) => ({ id: id.value, own: prefixes ?? (unsaid ? [] : (shared ?? [])) }))
 }
 
@@ -121,7 +136,12 @@ function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
   }
   const inSpecial = special.some((range) => contains(range, value) || contains(value, range))
   if (inSpecial || lengthOf(value) < 16 || lengthOf(value) > 28) {
-    report.error('I082', at, `${value} can't be a network of a VPC`, inSpecial ? 'write a network for hosts, like one of 10.0.0.0/8' : 'a VPC has networks of /16 to /28')
+    report.error(
+      'I082',
+      at,
+      `${value} can't be a network of a VPC`,
+      inSpecial ? 'write a network for hosts, like one of 10.0.0.0/8' : 'a VPC has networks of /16 to /28',
+    )
     return false
   }
   return true

@@ -182,7 +182,10 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
  * Selectors that select nothing. In an expectation, or with a site's own name, that is a mistake (a promise about nothing
  * always holds); in an allow by role or segment it may be meant for a site to come.
  */
-export function checkPlaces({ sites, regions, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'services' | 'allow' | 'expect'>, report: Report): void {
+export function checkPlaces(
+  { sites, regions, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'services' | 'allow' | 'expect'>,
+  report: Report,
+): void {
   const world: World = {
     nodes: new Map<NodeId, Selectable>([
       ...sites.map(({ id, role, labels, lans }) => [id, { id, role, labels, segments: lans.map((lan) => lan.segment) }] as const),

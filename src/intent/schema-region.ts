@@ -41,7 +41,8 @@ const vpcs: Spec<readonly RawVpc[]> = {
   example: vpcExample,
   wants: 'an id, or a map of ids',
   read(node, slot, reading) {
-    if (isMap(node)) return vpcMap.read(node, slot, reading)?.map(({ key, value }: Entry<readonly Located<Prefix>[]>) => ({ id: key, prefixes: value ?? [] }))
+    if (isMap(node))
+      return vpcMap.read(node, slot, reading)?.map(({ key, value }: Entry<readonly Located<Prefix>[]>) => ({ id: key, prefixes: value ?? [] }))
     return vpcList.read(node, slot, reading)?.map((id) => ({ id, prefixes: null }))
   },
 }
@@ -53,13 +54,12 @@ const cloudSegment = object(
 
 const regionFields = {
   provider: word('I080', 'provider', ['aws'], 'Whose cloud it is.', ['azure']),
-  attach: word(
-    'I080',
-    'attachment',
-    ['transit-gateway'],
-    'What ends the tunnels in the cloud. Default: transit-gateway.',
-    ['virtual-private-gateway', 'gateway-vm', 'vpn-gateway', 'virtual-wan'],
-  ),
+  attach: word('I080', 'attachment', ['transit-gateway'], 'What ends the tunnels in the cloud. Default: transit-gateway.', [
+    'virtual-private-gateway',
+    'gateway-vm',
+    'vpn-gateway',
+    'virtual-wan',
+  ]),
   routing: word('I080', 'routing', ['static'], 'How the cloud learns where our prefixes are. Default: static.', ['bgp']),
   in: parsedText('I080', parseLocation, {
     description: "The provider's code of the region. Default: the end of the name.",

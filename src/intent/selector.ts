@@ -78,7 +78,14 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
       'write [where/]what: the site, role or label comes first',
     )
   else if (!names.partial) {
-    const known = [...names.sites, ...names.regions, ...names.labels, ...roles, ...(names.regions.size > 0 ? ['region'] : []), ...(rules.same ? ['same'] : [])]
+    const known = [
+      ...names.sites,
+      ...names.regions,
+      ...names.labels,
+      ...roles,
+      ...(names.regions.size > 0 ? ['region'] : []),
+      ...(rules.same ? ['same'] : []),
+    ]
     const meant = report.meant(text, known)
     report.error('I014', at, `"${text}" is no site, region, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
   }

@@ -72,7 +72,8 @@ function changeOf(
   gone: Moved,
   arrived: Moved,
 ): { readonly text: string; readonly class: ChangeClass } {
-  const far = (id: SiteId, fabric: Fabric) => tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
+  const far = (id: SiteId, fabric: Fabric) =>
+    tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
   const stays = ({ far: other }: { readonly far: NodeId }) => !gone.nodes.has(other)
   const known = (...prefixes: readonly Prefix[]) => !prefixes.some((one) => gone.prefixes.has(one))
   const deltas = [

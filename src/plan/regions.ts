@@ -70,7 +70,15 @@ function changeOf(was: Region, is: Region): Pick<RegionChange, 'text' | 'class'>
   const grown = moved.length > 0 && moved.every(({ removed, changed }) => removed + changed === 0)
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
 }
-const settingsOf = ({ provider, attach, location, routing, asn, hubAsn, segment }: Region) => ({ provider, attach, location, routing, asn, hubAsn, segment })
+const settingsOf = ({ provider, attach, location, routing, asn, hubAsn, segment }: Region) => ({
+  provider,
+  attach,
+  location,
+  routing,
+  asn,
+  hubAsn,
+  segment,
+})
 
 function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string) {
   const old = new Map(was.map((one) => [key(one), contentHash(one)]))

@@ -207,7 +207,11 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind
           ]
         : []),
     ]
-    const finding = { at: [...new Set([expect.id, ...rules].map(lineOf))], witness: [...witness, ...more], severity: kind === 'lost' ? ('error' as const) : ('warning' as const) }
+    const finding = {
+      at: [...new Set([expect.id, ...rules].map(lineOf))],
+      witness: [...witness, ...more],
+      severity: kind === 'lost' ? ('error' as const) : ('warning' as const),
+    }
     if (kind === 'moves') {
       return [
         {

@@ -114,9 +114,7 @@ function routes(fabric: Fabric): Structure {
         checks++
         const group = groups.get(`${remote} ${id}`)
         if (!group)
-          findings.push(
-            error('V022', [at, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault),
-          )
+          findings.push(error('V022', [at, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault))
       }
     }
     for (const { id } of fabric.classes) {
@@ -202,7 +200,10 @@ function peers(fabric: Fabric): Structure {
       if (one.kind !== 'hub') continue
       const claims = one.tunnels
         .flatMap((tunnel) => {
-          const far = tunnels.get(tunnel)?.ends.map(nodeOf).find((node) => node !== site.id)
+          const far = tunnels
+            .get(tunnel)
+            ?.ends.map(nodeOf)
+            .find((node) => node !== site.id)
           return (far === undefined ? [] : (sites.get(far)?.lans ?? [])).map((lan) => ({ tunnel, prefix: lan.prefix }))
         })
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix))

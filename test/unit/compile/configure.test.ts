@@ -59,7 +59,11 @@ describe('a ready tunnel', () => {
       inside: 'fd65:b821:8de0:1::20',
       farInside: 'fd65:b821:8de0:1::22',
       peer: {
-        kind: 'wireguard', publicKey: 'frankfurt hub:isp-b/s1 0', endpoint: { address: '198.51.100.10', port: 51838 }, allowedIps: ['0.0.0.0/0', '::/0'] },
+        kind: 'wireguard',
+        publicKey: 'frankfurt hub:isp-b/s1 0',
+        endpoint: { address: '198.51.100.10', port: 51838 },
+        allowedIps: ['0.0.0.0/0', '::/0'],
+      },
     })
   })
   test('at the hub: waits for a roaming peer that may use its own addresses only', () => {
@@ -93,8 +97,12 @@ describe('a ready tunnel', () => {
       inference: ['10.11.0.0/16'],
     })
     const forwarded = compile(network({ sites: [berlin, behind, frankfurt] }), []).fabric!
-    expect(tunnel('berlin', 'berlin.lte--dublin.isp-a', allKeys(forwarded), forwarded)!.peer).toMatchObject({ endpoint: { address: '203.0.113.7', port: 40002 } })
-    expect(tunnel('frankfurt', 'dublin.isp-a--frankfurt.isp-b', allKeys(forwarded), forwarded)!.peer).toMatchObject({ endpoint: { address: '203.0.113.7', port: 40182 } })
+    expect(tunnel('berlin', 'berlin.lte--dublin.isp-a', allKeys(forwarded), forwarded)!.peer).toMatchObject({
+      endpoint: { address: '203.0.113.7', port: 40002 },
+    })
+    expect(tunnel('frankfurt', 'dublin.isp-a--frankfurt.isp-b', allKeys(forwarded), forwarded)!.peer).toMatchObject({
+      endpoint: { address: '203.0.113.7', port: 40182 },
+    })
   })
 })
 

@@ -1,6 +1,16 @@
 /** Small networks built by hand, as `parseIntent` would give them. */
 import type { ClassId, NetworkId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
-import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentRegion, IntentSite, IntentUplink, Selector, UplinkSelector } from '#src/intent/intent.ts'
+import type {
+  Intent,
+  IntentAllow,
+  IntentClass,
+  IntentExpect,
+  IntentRegion,
+  IntentSite,
+  IntentUplink,
+  Selector,
+  UplinkSelector,
+} from '#src/intent/intent.ts'
 import { addressWithLength, type AddressWithLength, lengthOf, nth, prefix, address } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 

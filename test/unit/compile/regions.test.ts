@@ -10,7 +10,11 @@ import { returnRoutes } from '#src/path/return-routes.ts'
 import { allow, berlin, cloud, dublin, frankfurt, madrid, network, oslo, regionId, siteId, uplinkId } from './networks.ts'
 
 const withCloud = (region: Partial<IntentRegion> = {}, more: Partial<Intent> = {}): Intent =>
-  network({ regions: [{ ...cloud, ...region }], allow: [...network().allow, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')], ...more })
+  network({
+    regions: [{ ...cloud, ...region }],
+    allow: [...network().allow, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')],
+    ...more,
+  })
 const made = (intent: Intent, held: readonly Allocation[] = []): Fabric => compile(intent, held).fabric!
 const fabric = made(withCloud())
 const region = fabric.regions[0]!
@@ -44,7 +48,9 @@ describe('a region', () => {
       from: { prefixes: ['10.1.10.0/24', '10.1.11.0/24', '10.1.12.0/24'] },
       to: { prefixes: ['10.96.0.0/16'] },
     })
-    const owner = fabric.sites.find((one) => one.id === 'berlin')!.rules.find((one) => one.id.includes('#out') && one.id.startsWith('edge/inference -> aws'))!
+    const owner = fabric.sites
+      .find((one) => one.id === 'berlin')!
+      .rules.find((one) => one.id.includes('#out') && one.id.startsWith('edge/inference -> aws'))!
     expect(owner.to.prefixes).toEqual(['10.96.0.0/16'])
     expect(frankfurtSite.transits).toContainEqual({ a: '10.1.10.0/24', b: '10.96.0.0/16' })
   })
@@ -68,14 +74,17 @@ describe('the ways', () => {
   })
   test('of an edge: its home, then the next hub', () => {
     const edge = fabric.sites.find((one) => one.id === 'berlin')!
-    expect([...Map.groupBy(via(edge, 'aws-eu-west-1'), (hop) => hop.stage)].map(([stage, hops]) => [stage, hops[0]!.next, hops[0]!.returnAfter])).toEqual([
+    expect(
+      [...Map.groupBy(via(edge, 'aws-eu-west-1'), (hop) => hop.stage)].map(([stage, hops]) => [stage, hops[0]!.next, hops[0]!.returnAfter]),
+    ).toEqual([
       [0, 'frankfurt', 0],
       [1, 'dublin', 300],
     ])
     expect(new Set(via(edge, 'frankfurt').map((hop) => hop.returnAfter)), 'to the home itself nothing waits').toEqual(new Set([0]))
   })
   test('of the region: the remote’s hubs in their order, each connection a stage, the same for all classes', () => {
-    const order = (remote: string, of = fabric) => stages(via(of.regions[0]!, remote)).map((stage) => stage.map((id) => id.slice(0, id.indexOf('--'))))
+    const order = (remote: string, of = fabric) =>
+      stages(via(of.regions[0]!, remote)).map((stage) => stage.map((id) => id.slice(0, id.indexOf('--'))))
     expect(order('berlin')).toEqual([
       ['frankfurt.isp-a', 'frankfurt.isp-a'],
       ['frankfurt.isp-b', 'frankfurt.isp-b'],
@@ -84,7 +93,9 @@ describe('the ways', () => {
     ])
     expect(order('dublin')[0]![0]).toBe('dublin.isp-a')
     for (const { id } of fabric.classes) expect(via(region, 'berlin', id)).toEqual(via(region, 'berlin'))
-    const odd = made(withCloud({ hubs: [siteId('frankfurt')] }, { sites: [{ ...berlin, hubs: [siteId('dublin')] }, dublin, frankfurt, madrid, oslo] }))
+    const odd = made(
+      withCloud({ hubs: [siteId('frankfurt')] }, { sites: [{ ...berlin, hubs: [siteId('dublin')] }, dublin, frankfurt, madrid, oslo] }),
+    )
     expect(order('berlin', odd)[0]![0], 'a hub that is not its own, when there is no other').toBe('frankfurt.isp-a')
   })
   test('back, by connection: the first that is up, or the first when none is', () => {
@@ -109,7 +120,11 @@ describe('the addresses inside', () => {
       expect(contains(prefix('169.254.0.0/16'), value) && value.endsWith('/30')).toBe(true)
       expect(reserved.some((one) => contains(one, value) || contains(value, one))).toBe(false)
     }
-    const second: IntentRegion = { ...cloud, id: regionId('aws-eu-central-1'), networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.97.0.0/16')] }] }
+    const second: IntentRegion = {
+      ...cloud,
+      id: regionId('aws-eu-central-1'),
+      networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.97.0.0/16')] }],
+    }
     const later = compile({ ...withCloud(), regions: [second, cloud] }, claims)
     expect(later.fabric!.regions.find((one) => one.id === region.id)!.connections).toEqual(region.connections)
     expect(insides(later.claims)).toHaveLength(8)
@@ -118,20 +133,30 @@ describe('the addresses inside', () => {
   test('pass over the metadata, and end: I124', () => {
     const at = (n: number) => prefixFromBits(4, 0xa9fe_8000n + BigInt(n) * 4n, 30)
     const all = Array.from({ length: 8192 }, (_, n) => at(n)).filter((one) => !contains(prefix('169.254.169.0/24'), one))
-    const taken = (count: number): Allocation[] => all.slice(0, count).map((value, n) => ({ kind: 'inside', owner: `x.u--gone.${n}` as TunnelId, value }))
+    const taken = (count: number): Allocation[] =>
+      all.slice(0, count).map((value, n) => ({ kind: 'inside', owner: `x.u--gone.${n}` as TunnelId, value }))
     const before = 41 * 64
     const next = insides(compile(withCloud(), taken(before)).claims).map((one) => one.value)
     expect(next[0]).toBe('169.254.170.0/30')
     expect(compile(withCloud(), taken(all.length - 8)).findings).toEqual([])
     expect(compile(withCloud(), taken(all.length - 7)).findings).toMatchObject([
-      { code: 'I124', at: ['region/aws-eu-west-1', 'network'], says: 'tunnel frankfurt.isp-b--aws-eu-west-1.1 is one too many for the addresses inside tunnels to clouds' },
+      {
+        code: 'I124',
+        at: ['region/aws-eu-west-1', 'network'],
+        says: 'tunnel frankfurt.isp-b--aws-eu-west-1.1 is one too many for the addresses inside tunnels to clouds',
+      },
     ])
   })
 })
 
 describe('a hub’s configuration', () => {
   const tunnel = cloudTunnelId(siteId('frankfurt'), uplinkId('isp-a'), region.id, 0)
-  const psk = (linkEpoch: number): Fact => ({ kind: 'psk', tunnel, linkEpoch, ref: { id: `psk/${tunnel}`, version: linkEpoch + 1, fingerprint: '0123456789abcdef' } })
+  const psk = (linkEpoch: number): Fact => ({
+    kind: 'psk',
+    tunnel,
+    linkEpoch,
+    ref: { id: `psk/${tunnel}`, version: linkEpoch + 1, fingerprint: '0123456789abcdef' },
+  })
   const endpoint: Fact = { kind: 'cloud-endpoint', tunnel, address: address('203.0.113.9') }
   const config = (...facts: readonly Fact[]) => configure(fabric, facts, siteId('frankfurt'))
   test('waits for the secret and for the cloud’s address', () => {

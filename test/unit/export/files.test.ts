@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { exportFiles } from '#providers/export/files.ts'
 import { compile } from '#src/compile/compile.ts'
 import type { Fact } from '#src/fabric/fabric.ts'
-import { allow, berlin, fixed, madrid, network, site, siteId } from '../compile/networks.ts'
+import { cloudTunnelId } from '#src/fabric/ids.ts'
+import { address } from '#src/net/address.ts'
+import { allow, berlin, cloud, fixed, madrid, network, site, siteId, uplinkId } from '../compile/networks.ts'
 
 const hub = site('hub', 'core', [fixed('isp', '192.0.2.10/28', '192.0.2.1')], { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] })
 const other = site('other', 'core', [fixed('isp', '10.0.0.2/24', '10.0.0.1', { public: { address: '203.0.113.7' as never, base: 40000 } })], {
@@ -78,5 +80,33 @@ describe('export files', () => {
         ?.text.match(/(?<=PublicKey = ).*/g)
     expect(peers('sites/hub/wireguard/cwh0s0p0.conf')).toEqual(['fiber'])
     expect(peers('sites/hub/wireguard/cwh0s0p1.conf')).toEqual(['m1'])
+  })
+})
+
+describe('a cloud region', () => {
+  const joined = compile(network({ regions: [cloud], expect: [] }), []).fabric!
+  const tunnel = cloudTunnelId(siteId('frankfurt'), uplinkId('isp-a'), cloud.id, 1)
+  const files = (facts: readonly Fact[] = []) => new Map(exportFiles(joined, facts).map((one) => [one.path, one.text]))
+  test('has a page of its own, and hubs a file a tunnel', () => {
+    expect([...files().keys()].filter((path) => path.startsWith('regions/') || path.includes('/ipsec/'))).toEqual([
+      'regions/aws-eu-west-1/README.md',
+      ...['dublin', 'frankfurt'].flatMap((hub) =>
+        ['cwi0u0m0', 'cwi0u0m1', 'cwi0u1m0', 'cwi0u1m1'].map((stem) => `sites/${hub}/ipsec/${stem}p0.conf`),
+      ),
+    ])
+    const page = files().get('regions/aws-eu-west-1/README.md')!
+    expect(page).toContain('| vpc-0a1b2c3d4e5f60718 | 10.96.0.0/16 |')
+    expect(page).toContain('| frankfurt | frankfurt.isp-a, frankfurt.isp-b, dublin.isp-a, dublin.isp-b |')
+    expect(files().get('sites/frankfurt/README.md')).toContain(`| cwi0u0m1p0 | 52010 | cloud | ${tunnel} |`)
+  })
+  test('keeps its secrets, and says the cloud’s address once it is known', () => {
+    const path = 'sites/frankfurt/ipsec/cwi0u0m1p0.conf'
+    expect(files().get(path)).toContain('remote_addrs = <address of aws-eu-west-1>')
+    const psk: Fact = { kind: 'psk', tunnel, linkEpoch: 0, ref: { id: 'psk/secret-id', version: 1, fingerprint: '0123456789abcdef' } }
+    const known = files([psk, { kind: 'cloud-endpoint', tunnel, address: address('203.0.113.9') }]).get(path)!
+    expect(known).toContain('local { auth = psk, id = 192.0.2.10 }')
+    expect(known).toContain('remote { auth = psk, id = 203.0.113.9 }')
+    expect(known).toContain(`secret = <pre-shared key of ${tunnel}>`)
+    expect(known).not.toContain('0123456789abcdef')
   })
 })

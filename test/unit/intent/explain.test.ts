@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { explain, explainAll } from '#src/intent/explain.ts'
 import { parseIntent } from '#src/intent/parse.ts'
-import { demo } from './files.ts'
+import { demo, small } from './files.ts'
 
 const { intent, origins } = parseIntent(demo)
 /** One line an entry: `path = value  file:line  (why)`. */
@@ -54,5 +54,39 @@ describe('explain', () => {
       const answer = explain(intent!, origins, entry.path)
       expect(answer.ok && answer.entries).toContainEqual(entry)
     }
+  })
+})
+
+describe('explain a cloud region', () => {
+  const files = small({
+    path: 'aws-eu-west-1.yaml',
+    text: 'region: aws-eu-west-1\nprovider: aws\nsegments:\n  inference:\n    vpcs: { vpc-0a1b2c3d4e5f60718: [10.97.0.0/16, 10.96.0.0/16] }\n',
+  })
+  const parsed = parseIntent(files)
+  const lines = (path: string): readonly string[] => {
+    const answer = explain(parsed.intent!, parsed.origins, path)
+    return answer.ok
+      ? answer.entries.map(({ path: at, value, at: origin, why }) => `${at} = ${value}  ${origin ? `${origin.file}:${origin.line}` : ''}  ${why}`)
+      : [answer.says]
+  }
+  it('by its name, with what follows from it', () => {
+    expect(lines('aws-eu-west-1')).toEqual([
+      'regions.aws-eu-west-1.provider = aws  aws-eu-west-1.yaml:2  ',
+      'regions.aws-eu-west-1.attach = transit-gateway    default',
+      'regions.aws-eu-west-1.routing = static    default',
+      'regions.aws-eu-west-1.in = eu-west-1    from the name of the region',
+      'regions.aws-eu-west-1.asn = 64512    default',
+      'regions.aws-eu-west-1.hubs = frankfurt  network.yaml:2  hubs of the network',
+      'regions.aws-eu-west-1.segments.inference.vpcs.vpc-0a1b2c3d4e5f60718 = [10.96.0.0/16, 10.97.0.0/16]  aws-eu-west-1.yaml:5  ',
+    ])
+  })
+  it('also when it stands in network.yaml', () => {
+    const { intent: other } = parseIntent(
+      small({
+        path: 'network.yaml',
+        text: 'network: acme\nhubs: frankfurt\nsegments: inference\nregions:\n  west:\n    provider: aws\n    in: eu-west-1\n    segments: { inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 } }\n',
+      }),
+    )
+    expect(other!.regions).toMatchObject([{ id: 'west', location: 'eu-west-1', hubs: ['frankfurt'] }])
   })
 })

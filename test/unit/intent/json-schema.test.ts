@@ -26,6 +26,13 @@ describe('the editors’ JSON Schema', () => {
   ])('refuses %s', (_, text) => {
     expect(accepts(text)).toBe(false)
   })
+  it.each([
+    ['one VPC', 'region: aws-eu-west-1\nprovider: aws\nsegments: { inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 } }', true],
+    ['VPCs by map', 'region: aws-eu-west-1\nprovider: aws\nsegments: { inference: { vpcs: { vpc-0a1b2c3d4e5f60718: 10.96.0.0/16 } } }', true],
+    ['an unknown provider', 'region: aws-eu-west-1\nprovider: amazon\nsegments: {}', false],
+  ])('knows regions: %s', (_, text, right) => {
+    expect(accepts(text)).toBe(right)
+  })
   it('accepts one item where a list of one is meant, as the reader does', () => {
     expect(
       accepts(

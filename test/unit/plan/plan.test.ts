@@ -234,7 +234,10 @@ describe('cloud regions', () => {
   })
   test('changes: by what is taken away', () => {
     const row = (before: Fabric, after: Fabric) => text(before, after).find((one) => one.startsWith('~ region'))
-    const wider = fabricOf({ regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16')] }] }], allow: open })
+    const wider = fabricOf({
+      regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16')] }] }],
+      allow: open,
+    })
     expect(row(joined, wider)).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC.*, no interruption {2}\d+ resources {2}\$0\.50\/h/)
     expect(row(wider, joined)).toContain('−1 VPC')
     expect(row(wider, joined)).toContain('interrupts traffic')
@@ -245,7 +248,12 @@ describe('cloud regions', () => {
     expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC, −1 VPC, interrupts traffic/)
   })
   test('counts what the provider makes', () => {
-    const two = fabricOf({ regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16'), prefix('10.98.0.0/24')] }] }], allow: open })
+    const two = fabricOf({
+      regions: [
+        { ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16'), prefix('10.98.0.0/24')] }] },
+      ],
+      allow: open,
+    })
     for (const of of [joined, two, fabricOf({ regions: [cloud] })]) {
       const [region] = of.regions
       expect(resourcesOf(region!)).toBe(desired(of.network.id, region!, returnRoutes(of, region!.id, new Set())).length)

@@ -16,7 +16,10 @@ export function cloudify(fabric: Fabric, id: string): Fabric {
           kind: 'ipsec',
           index: 0,
           role: 'cloud',
-          ends: [{ site: hub.id, uplink: uplink.id, interface: `cloud:${uplink.id}/${id}.${member}` as InterfaceId }, { region, connection, member }],
+          ends: [
+            { site: hub.id, uplink: uplink.id, interface: `cloud:${uplink.id}/${id}.${member}` as InterfaceId },
+            { region, connection, member },
+          ],
           inside: prefix('169.254.128.0/30'),
           profile: 'strong',
         }
@@ -32,24 +35,25 @@ export function cloudify(fabric: Fabric, id: string): Fabric {
   })
   const sites = fabric.sites
     .filter((one) => one.id !== id)
-    .map((site): Site =>
-      site.hub
-        ? {
-            ...site,
-            interfaces: [
-              ...site.interfaces.filter((one) => !one.tunnels.some((tunnel) => tunnel.startsWith(`${id}.`))),
-              ...at(site.id).map((tunnel, n) => ({
-                id: tunnel.ends[0].interface,
-                kind: 'cloud' as const,
-                uplink: tunnel.ends[0].uplink,
-                stem: `cwi${n}`,
-                port: 52_900 + 2 * n,
-                tunnels: [tunnel.id],
-              })),
-            ],
-            groups: site.groups.map((group) => (group.remote === id ? direct(site, group) : group)),
-          }
-        : site,
+    .map(
+      (site): Site =>
+        site.hub
+          ? {
+              ...site,
+              interfaces: [
+                ...site.interfaces.filter((one) => !one.tunnels.some((tunnel) => tunnel.startsWith(`${id}.`))),
+                ...at(site.id).map((tunnel, n) => ({
+                  id: tunnel.ends[0].interface,
+                  kind: 'cloud' as const,
+                  uplink: tunnel.ends[0].uplink,
+                  stem: `cwi${n}`,
+                  port: 52_900 + 2 * n,
+                  tunnels: [tunnel.id],
+                })),
+              ],
+              groups: site.groups.map((group) => (group.remote === id ? direct(site, group) : group)),
+            }
+          : site,
     )
   const groups = edge.groups.map((group): Group => {
     const order = [...hubs.filter((hub) => hub.id === group.remote), ...hubs.filter((hub) => hub.id !== group.remote)]

@@ -73,7 +73,13 @@ function careless(of: Reader, fabric: Fabric): Fabric {
       ...group,
       via: [
         ...group.via,
-        { tunnel: tunnel.id, next: tunnel.ends.map(nodeOf).find((node) => node !== site.id)!, stage: group.via[0]?.stage ?? 0, cost: 1, returnAfter: 0 },
+        {
+          tunnel: tunnel.id,
+          next: tunnel.ends.map(nodeOf).find((node) => node !== site.id)!,
+          stage: group.via[0]?.stage ?? 0,
+          cost: 1,
+          returnAfter: 0,
+        },
       ],
     }
   }

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { Failure } from '#src/fabric/fabric.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
 import { ports, site } from './build.ts'
-import { demo } from './demo.ts'
+import { readQuestion } from '#src/verify/question.ts'
+import { cloudDemo, demo } from './demo.ts'
 
 const { fabric, origins } = demo()
 const ask = (from: string, to: string, port: string | null = null, without: readonly Failure[] = []): string =>
@@ -69,6 +70,38 @@ describe('trace', () => {
   test('an unknown destination may have been a service', () => {
     expect(ask('berlin/inference', 'modelapi')).toContain(
       '"modelapi" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training, camera-rtp, model-api, registry, stream',
+    )
+  })
+})
+
+describe('trace to a cloud', () => {
+  const cloud = cloudDemo()
+  const answer = (from: string, to: string, ...without: readonly string[]): string => {
+    const read = readQuestion(cloud.fabric, { from, to, port: null, without })
+    return read.ok
+      ? renderTrace(trace(cloud.fabric, read.question), cloud.origins).replaceAll(/network\.yaml:\d+/g, 'network.yaml:N')
+      : `${read.says}; ${read.instead}`
+  }
+  test('over the home hub, both ways by its first connection', () => {
+    expect(answer('berlin/inference', 'aws-eu-west-1')).toBe(
+      'PASSES, 10.1.10.10 → 10.96.0.10 tcp/8443, class business\n  allowed by network.yaml:N\n  there  berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1\n  back   aws-eu-west-1 ─ipsec/isp-a→ frankfurt ─isp-a/fiber→ berlin\n',
+    )
+  })
+  test('without a connection over the next, without the hub over the other hub; by address too', () => {
+    expect(answer('berlin/inference', 'aws-eu-west-1', 'frankfurt.isp-a--aws-eu-west-1')).toContain(
+      'there  berlin ─fiber/isp-a→ frankfurt ─isp-b/ipsec→ aws-eu-west-1\n  back   aws-eu-west-1 ─ipsec/isp-b→ frankfurt ─isp-a/fiber→ berlin',
+    )
+    expect(answer('berlin/inference', '10.96.0.77', 'frankfurt')).toContain('there  berlin ─fiber/isp-a→ dublin ─isp-a/ipsec→ aws-eu-west-1')
+  })
+  test('from the cloud, and to what it may not reach', () => {
+    expect(answer('region/inference', 'frankfurt/inference')).toContain('PASSES, 10.96.0.10 → 10.10.0.10 tcp/443, class bulk')
+    expect(answer('aws-eu-west-1', 'frankfurt/training')).toBe(
+      'BLOCKED at aws-eu-west-1, before encryption\n  no `allow` lets aws-eu-west-1 reach training, and network.yaml:N expects exactly that\n',
+    )
+  })
+  test('names a connection when one is misspelt', () => {
+    expect(answer('berlin/inference', 'aws-eu-west-1', 'frankfurt.isp-a--aws')).toBe(
+      '"frankfurt.isp-a--aws" is not a hub, an uplink, a connection or a tunnel of this network; write a hub (dublin, frankfurt), an uplink like berlin.fiber, a connection like frankfurt.isp-a--aws-eu-west-1, or a tunnel like berlin.fiber--dublin.isp-a',
     )
   })
 })

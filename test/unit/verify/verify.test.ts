@@ -268,7 +268,11 @@ describe('on the way from one generation to the next', () => {
     ])
   })
   test('a service may open a port: it is promised at the end, not on the way', () => {
-    const wider = { ...two, allow: [{ ...two.allow[0]!, ports: 'tcp/443-444' }], expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: ['tunnel' as const] }] }
+    const wider = {
+      ...two,
+      allow: [{ ...two.allow[0]!, ports: 'tcp/443-444' }],
+      expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: ['tunnel' as const] }],
+    }
     expect(transition(build(two), build(wider))).toEqual([])
     expect(transition(build(wider), build(two))).toEqual([])
   })
@@ -284,7 +288,9 @@ describe('a cloud region', () => {
     const { findings, proof } = verify(cloudDemo().fabric)
     for (const one of findings) seenCodes.add(one.code)
     expect(findings.map((one) => `${one.severity} ${one.code} ${one.at[0]}`)).toEqual([`warning V005 ${reach}`])
-    expect(findings[0]!.says).toBe("berlin loses aws-eu-west-1/inference if frankfurt.isp-a fails until the cloud's return route has moved, some seconds")
+    expect(findings[0]!.says).toBe(
+      "berlin loses aws-eu-west-1/inference if frankfurt.isp-a fails until the cloud's return route has moved, some seconds",
+    )
     // As sites/demo, and 4 connections of 2 tunnels.
     expect(proof).toMatchObject({ expects: 6, held: 6, failures: 10 + 2 + 24 + 4 + 8 + 4 })
   })
@@ -304,7 +310,10 @@ describe('a cloud region', () => {
     })
     expect(said(check(survives('connection')))).toEqual(['error V003 berlin loses aws-eu-west-1/inference if frankfurt.isp-a--aws-eu-west-1 fails'])
     expect(said(check(survives('uplink')))).toEqual(['error V003 berlin loses aws-eu-west-1/inference if frankfurt.isp-a fails'])
-    expect(said(check(survives('tunnel'))).map((line) => line.slice(0, 12)), 'the other tunnel of the connection').toEqual(['warning V005'])
+    expect(
+      said(check(survives('tunnel'))).map((line) => line.slice(0, 12)),
+      'the other tunnel of the connection',
+    ).toEqual(['warning V005'])
   })
   test('is kept apart like a site, in both directions', () => {
     const { fabric } = cloudDemo(['allow:\n', 'allow:\n  - region/inference -> training\n'])
@@ -317,7 +326,9 @@ describe('a cloud region', () => {
     const closed = { ...fabric, regions: fabric.regions.map((region) => ({ ...region, rules: [] })) }
     const [finding] = check(closed).filter((one) => one.severity === 'error')
     expect(finding).toMatchObject({ code: 'V002', says: "berlin can't reach aws-eu-west-1/inference" })
-    expect(finding!.witness[1]).toBe('  berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1, stops at aws-eu-west-1: no `allow` at aws-eu-west-1 covers it')
+    expect(finding!.witness[1]).toBe(
+      '  berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1, stops at aws-eu-west-1: no `allow` at aws-eu-west-1 covers it',
+    )
   })
   test('forwards nothing for others, and what it sends with another’s address is dropped at the hub', () => {
     const { fabric } = cloudDemo()
