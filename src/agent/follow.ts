@@ -18,6 +18,7 @@ import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
 import { type BoxKeys, destroy, keyed } from './keys.ts'
 import type { Log } from './log.ts'
+import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
@@ -37,6 +38,8 @@ export interface FollowOptions {
   readonly arm: (nonce: string, deadlineBoot: number) => Guard
   readonly deadlineSeconds: number
   readonly onStatus: (status: Status) => void
+  /** Takes nft's rules; the system's nft unless a test says otherwise. */
+  readonly drillRun?: DrillRun
   readonly signal: AbortSignal
 }
 export interface Follower {
@@ -57,6 +60,7 @@ export function createFollower(of: FollowOptions): Follower {
   const left = new AbortController()
   const signal = AbortSignal.any([of.signal, left.signal])
   const session = createSession({ ...of, signal })
+  const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
   let inventorySent = ''
@@ -123,6 +127,7 @@ export function createFollower(of: FollowOptions): Follower {
       ...judge(running?.config ?? null, paths, headlessSince !== null, all),
       state: disk.state(),
       headlessSince,
+      ...(driller.report() ? { drill: driller.report()! } : {}),
       uplinks: running ? uplinkCounts(running.config, paths) : [],
       paths,
       waiting: running?.config.waiting ?? [],
@@ -173,6 +178,8 @@ export function createFollower(of: FollowOptions): Follower {
     headlessSaid = ''
     await session.renewTrust(answer.data.trustVersion)
     leaving = answer.data.wipe === true
+    if (answer.data.drill) void driller.order(answer.data.drill, session.identity())
+    else driller.told()
   }
 
   /** The site is decommissioned and its peers have let go. */

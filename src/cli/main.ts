@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { check } from './commands/check.ts'
+import { drill } from './commands/drill.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
 import { exportCommand } from './commands/export.ts'
@@ -24,6 +25,6 @@ const program = new Command('causeway')
   .description('Sites, clouds and the tunnels between them: proven before they are pushed, proven while they run.')
   .version(version, '--version')
   .helpCommand(false)
-for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, path, history, lab]) register(program)
+for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, drill, path, history, lab]) register(program)
 
 await runProgram(program, process.argv)

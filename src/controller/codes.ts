@@ -88,6 +88,12 @@ export const controllerCodes = [
   { code: 'C106', title: 'not every tunnel of the region is UP', text: 'The region carries traffic, but a standby is missing.', wrong: 'udp/4500 blocked on one uplink of the hub', right: 'causeway path list' },
   { code: 'C107', title: 'the work on the region ended early', text: 'The message has the reason. What was made stays and is found again by its tag, so that trying again makes nothing twice.', wrong: '', right: 'causeway region repair aws-eu-west-1, or region decommission' },
   { code: 'C108', title: 'a region that stands is left out', text: 'The plan no longer names a region whose resources are in the cloud. Taking it out of the files does not delete them, and they cost money.', wrong: 'rm regions/aws-eu-west-1.yaml', right: 'causeway region decommission aws-eu-west-1, then remove the file' },
+  // ── drills ──
+  { code: 'C110', title: 'there is nothing to drill', text: 'A drill names a site and one of its uplinks.', wrong: 'causeway drill run berlin --break fibre', right: 'causeway drill run berlin --break fiber' },
+  { code: 'C111', title: 'nothing can be signed here', text: 'Orders and evidence are signed with keys from the vault.', wrong: '', right: 'causeway serve with the vault\'s key' },
+  { code: 'C112', title: 'the drill would be an outage', text: 'Before anything is cut it is proved that the site is at rest, that every class that would move has another way that is UP, and that the line it goes to is wide enough. The message names what is short.', wrong: 'a drill while the other uplink is DOWN', right: 'causeway path list berlin, then the drill' },
+  { code: 'C113', title: 'the drill has no result', text: 'The box refused, or did not tell what it saw. The uplink heals by itself: the kernel of the box keeps the time.', wrong: '', right: 'causeway drill run berlin --break fiber, again' },
+  { code: 'C114', title: 'a class did not move', text: 'It stayed on the uplink that was cut, for all of the drill. The evidence says so and is signed nevertheless.', wrong: '', right: 'causeway path list berlin' },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -3,10 +3,10 @@ import { Client, Connection, isGrpcServiceError, WithStartWorkflowOperation, Wor
 import type { UpdateDefinition } from '@temporalio/common'
 import { ApplicationFailure } from '@temporalio/common'
 import {
-  applyUpdate, approveUpdate, claimedSignal, decommissionRegionUpdate, decommissionUpdate, defaultCloudTiming, defaultTiming, factsSignal, inviteUpdate, lookSignal, networkWorkflowId, regionWorkflowId,
+  applyUpdate, approveUpdate, claimedSignal, decommissionRegionUpdate, decommissionUpdate, defaultCloudTiming, defaultTiming, drillWorkflowId, factsSignal, inviteUpdate, lookSignal, networkWorkflowId, regionWorkflowId,
   repairRegionUpdate, reportedSignal, siteWorkflowId, taskQueue, workflowType,
 } from '#workflows/contract.ts'
-import type { ApplyCommand, ApproveCommand, Command, InviteCommand, NetworkInput, RegionInput, SiteInput, Timing } from '#workflows/contract.ts'
+import type { ApplyCommand, ApproveCommand, Command, DrillInput, InviteCommand, NetworkInput, RegionInput, SiteInput, Timing } from '#workflows/contract.ts'
 import type { ControllerCode } from './codes.ts'
 import { Problem } from './problem.ts'
 import { commands as commandRows, operations, regions, sites } from './store/index.ts'
@@ -32,6 +32,7 @@ export interface Commands {
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
   repairRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
   decommissionRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
+  drill(drill: string, command: Command): Promise<void>
   claimed(site: string, claimId: string): Promise<void>
   facts(site: string): Promise<void>
   reported(site: string): Promise<void>
@@ -45,6 +46,8 @@ export interface Commands {
 // An entity's tasks come back this soon when its worker is killed.
 const workflowTaskTimeout = '2s'
 const signalWithinMs = 5_000
+/** How long a box may take to hear of a drill, and to tell how it ended. */
+const drillPatienceMs = 20_000
 
 export async function createCommands({ address, namespace, timing = defaultTiming }: CommandsOptions): Promise<Commands> {
   const connection = await Connection.connect({ address }).catch((error: unknown) => {
@@ -90,6 +93,12 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
     repairRegion: async (region, command) => await update(repairRegionUpdate, command, regionStart(region)),
     decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, regionStart(region)),
+    drill: async (drill, command) => {
+      const args: [DrillInput] = [{ drill, command, patience: drillPatienceMs }]
+      await client.workflow.start(workflowType.drill, { workflowId: drillWorkflowId(drill), taskQueue: taskQueue.workflows, workflowTaskTimeout, workflowIdConflictPolicy: 'USE_EXISTING', args }).catch((error: unknown) => {
+        throw forPeople(error, address)
+      })
+    },
     region: async (region) => await soon(() => client.workflow.signalWithStart(workflowType.region, { ...regionOptions(region), signal: lookSignal, signalArgs: [] })),
     claimed: async (site, claimId) => await signal(site, claimedSignal, [{ claimId }]),
     facts: async (site) => await signal(site, factsSignal, []),
@@ -110,7 +119,7 @@ export async function createCommands({ address, namespace, timing = defaultTimin
         const row = await commandRows.ofOperation(store.db, operation.id)
         if (row === undefined) continue
         const command: Command = { commandId: row.id, operationId: operation.id }
-        const subject = operation.subject.replace(/^(site|network|region)\//, '')
+        const subject = operation.subject.replace(/^(site|network|region|drill)\//, '')
         reopened += 1
         // A refusal here is the operation's own end, told in its findings.
         await reissue(commands, operation.kind, subject, command, row.args).catch((error: unknown) => {
@@ -129,6 +138,7 @@ async function reissue(commands: Commands, kind: string, subject: string, comman
   if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
   else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
   else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
+  else if (kind === 'drill') await commands.drill(subject, command)
   else if (kind === 'region-repair') await commands.repairRegion(subject, command)
   else if (kind === 'region-decommission') await commands.decommissionRegion(subject, command)
   // A decommissioning that has begun goes on by itself: its site's entity was started above.

@@ -6,6 +6,7 @@ import { createEnrolment } from './enrolment.ts'
 import type { Notifications } from './notifications.ts'
 import { type Authority, loadAuthority } from './pki/authority.ts'
 import type { Vault } from './pki/vault.ts'
+import type { Signed } from '#src/wire/messages.ts'
 import type { Relay } from './relay.ts'
 import { createReports } from './reports.ts'
 import { generations, network, type Store } from './store/index.ts'
@@ -26,6 +27,7 @@ export interface IdentityDeps {
 export interface Identity {
   /** What bootstrap tokens carry; null while the network has no name. */
   tokens(): { readonly caPin: Buffer; readonly host: string } | null
+  trust(): Signed | null
   /** Idempotent; returns when agents can connect. */
   start(network: string): Promise<void>
   close(): Promise<void>
@@ -74,6 +76,7 @@ export function openIdentity(deps: IdentityDeps): Identity {
   })
   return {
     tokens: () => (running ? { caPin: running.authority.caPin, host: running.host } : null),
+    trust: () => running?.authority.trust ?? null,
     start,
     close: async () => {
       stop()

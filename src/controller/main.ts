@@ -129,6 +129,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
       commands: relay.commands,
       again: relay.again,
       tokens: identity.tokens,
+      trust: identity.trust,
       named: identity.start,
       now: () => new Date(),
     })

@@ -90,6 +90,7 @@ export function openRelay({ store, address, namespace, timing, log }: RelayDeps)
       invite: (site, command) => answered((commands) => commands.invite(site, command)),
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),
+      drill: (drill, command) => answered((commands) => commands.drill(drill, command)),
       repairRegion: (region, command) => answered((commands) => commands.repairRegion(region, command)),
       decommissionRegion: (region, command) => answered((commands) => commands.decommissionRegion(region, command)),
     },

@@ -75,6 +75,17 @@ export const PathReport = z.object({
   classes: z.array(z.string()),
 })
 export type PathReport = z.infer<typeof PathReport>
+/** What a box saw of the exercise that it was ordered. Times by its own clock. */
+export const DrillReport = z.object({
+  drill: z.string(),
+  state: z.enum(['broken', 'healed', 'refused']),
+  brokenAt: z.nullable(z.string()),
+  healedAt: z.nullable(z.string()),
+  /** Classes that used the uplink: milliseconds from the cut until each went another way; null: it never did. */
+  classes: z.array(z.object({ trafficClass: z.string(), from: z.string(), to: z.nullable(z.string()), movedAfterMs: z.nullable(z.number()) })),
+  why: z.string(),
+})
+export type DrillReport = z.infer<typeof DrillReport>
 export const Report = z.object({
   /** Last confirmed and running bundle. */
   running: z.nullable(Triple),
@@ -94,6 +105,7 @@ export const Report = z.object({
   inventory: z.optional(Inventory),
   /** The agent was without its controller since then. */
   headlessSince: z.nullable(z.string()),
+  drill: z.optional(DrillReport),
 })
 export type Report = z.infer<typeof Report>
 export const ReportAnswer = z.object({
@@ -103,6 +115,8 @@ export const ReportAnswer = z.object({
   reportEverySeconds: z.number(),
   /** The site is decommissioned and its peers have let go: remove everything, report `running: null` once more, then destroy the keys. */
   wipe: z.optional(z.boolean()),
+  /** Payload DrillPayload: until the box has told what it saw. */
+  drill: z.optional(Signed),
 })
 export type ReportAnswer = z.infer<typeof ReportAnswer>
 export const Hint = z.object({ assigned: z.nullable(Triple) })
@@ -137,6 +151,37 @@ export const PermitPayload = z.object({
   nonce: z.string(),
 })
 export type PermitPayload = z.infer<typeof PermitPayload>
+/** Break one uplink for some seconds; signed like a permit. */
+export const DrillPayload = z.object({
+  kind: z.literal('drill'),
+  network: z.string(),
+  site: z.string(),
+  device: z.string(),
+  drill: z.string(),
+  uplink: z.string(),
+  seconds: z.number().check(z.minimum(1), z.maximum(60)),
+  /** RFC 3339: not begun after this. */
+  beginBefore: z.string(),
+})
+export type DrillPayload = z.infer<typeof DrillPayload>
+/** What a drill proved; signed by an evidence signer of the trust document. */
+export const EvidencePayload = z.object({
+  kind: z.literal('evidence'),
+  network: z.string(),
+  evidence: z.string(),
+  drill: z.string(),
+  site: z.string(),
+  uplink: z.string(),
+  seconds: z.number(),
+  generation: z.int(),
+  /** What was proved before the cut. */
+  gate: z.unknown(),
+  measured: DrillReport,
+  /** Every class that used the uplink went another way. */
+  held: z.boolean(),
+  signedAt: z.string(),
+})
+export type EvidencePayload = z.infer<typeof EvidencePayload>
 export const TrustPayload = z.object({
   kind: z.literal('trust'),
   network: z.string(),

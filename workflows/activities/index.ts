@@ -1,4 +1,5 @@
 import type { Deps } from './context.ts'
+import { drillActivities } from './drills.ts'
 import { generationActivities } from './generations.ts'
 import { provisioningActivities } from './provisioning.ts'
 import { cloudActivities } from './cloud.ts'
@@ -6,6 +7,6 @@ import { regionActivities } from './regions.ts'
 import { siteActivities } from './sites.ts'
 
 /** The use cases. Each may run more than once and changes things once. */
-export const createActivities = (deps: Deps) => ({ ...generationActivities(deps), ...siteActivities(deps), ...provisioningActivities(deps), ...regionActivities(deps), ...cloudActivities(deps) })
+export const createActivities = (deps: Deps) => ({ ...generationActivities(deps), ...siteActivities(deps), ...provisioningActivities(deps), ...regionActivities(deps), ...cloudActivities(deps), ...drillActivities(deps) })
 export type Activities = ReturnType<typeof createActivities>
 export type { Clouds, Deps, Model, Verified } from './context.ts'

@@ -4,6 +4,7 @@ import { Problem, problemDocument, problemOf } from '../problem.ts'
 import { accessApi } from './access.ts'
 import { type ApiDeps, authenticate, type Env, limit } from './context.ts'
 import { docsPage } from './docs.ts'
+import { drillsApi } from './drills.ts'
 import { generationsApi } from './generations.ts'
 import { operationsApi } from './operations.ts'
 import { pathsApi } from './paths.ts'
@@ -42,6 +43,7 @@ export function createApp(deps: ApiDeps) {
     .route('/v1', statusApi(deps))
     .route('/v1', sitesApi(deps))
     .route('/v1', regionsApi(deps))
+    .route('/v1', drillsApi(deps))
     .route('/v1', pathsApi(deps))
     .route('/v1', plansApi(deps))
     .route('/v1', operationsApi(deps))

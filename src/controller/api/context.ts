@@ -3,6 +3,7 @@ import { type Hook, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Finding } from '#src/fabric/fabric.ts'
+import type { Signed } from '#src/wire/messages.ts'
 import type { Clouds } from '#workflows/activities/index.ts'
 import type { ApplyCommand, ApproveCommand, Command, InviteCommand } from '#workflows/contract.ts'
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
@@ -17,6 +18,7 @@ export interface ApiCommands {
   invite(site: string, command: InviteCommand): Promise<unknown>
   approve(site: string, command: ApproveCommand): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>
+  drill(drill: string, command: Command): Promise<unknown>
   repairRegion(region: string, command: Command): Promise<unknown>
   decommissionRegion(region: string, command: Command): Promise<unknown>
 }
@@ -25,6 +27,8 @@ export interface ApiDeps {
   readonly commands: ApiCommands
   readonly planner: Planner
   readonly clouds: Clouds
+  /** What agents trust; null until a network is named. */
+  readonly trust: () => Signed | null
   readonly notifications: Notifications
   /** What bootstrap tokens carry; null until a network is named. */
   readonly tokens: () => { readonly caPin: Buffer; readonly host: string } | null

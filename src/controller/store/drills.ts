@@ -1,6 +1,6 @@
 /** Failover exercises and their signed evidence. */
 import { sql } from 'kysely'
-import type { Signed } from '#src/wire/messages.ts'
+import type { DrillReport, Signed } from '#src/wire/messages.ts'
 import { type Db, type DrillState, json } from './database.ts'
 
 export interface DrillRow {
@@ -49,6 +49,14 @@ export async function move(tx: Db, id: string, state: DrillState, more: { readon
     })
     .where('id', '=', id)
     .execute()
+}
+
+/** Only of a drill that this site was ordered, and only forwards: a repeated report changes nothing. */
+export async function reported(tx: Db, site: string, report: DrillReport): Promise<void> {
+  const row = await get(tx, report.drill)
+  if (row === undefined || row.site !== site || (row.state !== 'ORDERED' && row.state !== 'BROKEN')) return
+  const state = report.state === 'broken' ? 'BROKEN' : report.state === 'healed' ? 'HEALED' : 'FAILED'
+  if (state !== row.state || state !== 'BROKEN') await move(tx, row.id, state, { measured: report })
 }
 
 export interface EvidenceRow {

@@ -48,6 +48,7 @@ beforeEach(async () => {
     notifications,
     planner,
     clouds: () => undefined,
+    trust: () => null,
     commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission'), drill: say('drill'), repairRegion: say('repairRegion'), decommissionRegion: say('decommissionRegion') },
     tokens: () => {
       if (broken) throw broken

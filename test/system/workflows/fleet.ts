@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Fact, SiteConfig, SiteId, Triple } from '#src/fabric/fabric.ts'
 import type { Commands } from '#src/controller/commands.ts'
-import { bundles, certificates, claims, facts, paths, permits, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import { bundles, certificates, claims, drills, facts, paths, permits, sites, type Store, tokens } from '#src/controller/store/index.ts'
 import type { Report } from '#src/wire/messages.ts'
 
 export interface Gateway {
@@ -126,6 +126,17 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       }
       await report(true)
     }
+    /** Obeys without a clock of its own: cut, and whole again at the next look. */
+    const drill = async () => {
+      const order = await drills.orderFor(store.db, site)
+      if (order === undefined) return
+      const at = new Date().toISOString()
+      const way = (running?.config.tunnels ?? []).filter(({ role }) => role === 'spoke')
+      const from = way.find(({ uplink }) => uplink === order.uplink)
+      const to = way.find(({ uplink }) => uplink !== order.uplink)
+      const classes = from && to ? [{ trafficClass: 'default', from: from.id, to: to.id, movedAfterMs: 140 }] : []
+      await store.transaction((tx) => drills.reported(tx, site, { drill: order.id, state: order.state === 'ORDERED' ? 'broken' : 'healed', brokenAt: at, healedAt: order.state === 'ORDERED' ? null : at, classes, why: '' }))
+    }
     const lookAtPaths = async () => {
       const up = (running?.config.tunnels ?? []).filter(({ id, remote, role }) => (broken === null || !id.includes(broken)) && (role === 'cloud' || gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true))
       const cut = (running?.config.tunnels ?? []).filter(({ id, role }) => role === 'cloud' && broken !== null && id.includes(broken))
@@ -133,7 +144,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       if (now === reportedPaths) return
       reportedPaths = now
       const since = new Date().toISOString()
-      await paths.replace(store.db, [{ site, at: new Date(), paths: [...up.map(({ id }) => ({ ...quiet, tunnel: id, state: 'UP' as const, since })), ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since }))] }])
+      await paths.replace(store.db, [{ site, at: new Date(), paths: [...up.map(({ id, role: kind }, index) => ({ ...quiet, tunnel: id, state: 'UP' as const, since, classes: kind === 'spoke' && index === 0 ? ['default'] : [] })), ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since }))] }])
       await report(true)
       const clouds = new Set((running?.config.tunnels ?? []).flatMap(({ role, remote }) => (role === 'cloud' ? [remote as string] : [])))
       for (const region of clouds) await signalled(commands().region(region))
@@ -184,6 +195,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         }
         if (!sites.sameTriple(row.assigned, running?.triple ?? null) && !sites.sameTriple(row.assigned, failed)) await take(row.assigned)
         await lookAtPaths()
+        await drill()
         if (Date.now() - lastReport > 500) await report(false)
       },
     }

@@ -27,6 +27,9 @@ export async function liveThroughRegion(world: World, cloud: FakeCloud): Promise
   // A comparison with the cloud finds nothing.
   const checked = (await row())?.checked_at?.getTime() ?? 0
   await world.until('it was compared with the cloud', async () => ((await row())?.checked_at?.getTime() ?? 0) > checked)
+  await world.isActive('frankfurt', 'berlin')
+  const drilled = await world.ended((await world.drill('berlin', 'fiber')).operationId)
+  if (drilled.state !== 'succeeded') throw new Error(JSON.stringify(drilled))
   if (JSON.stringify(kinds(cloud)) !== JSON.stringify(resourcesOf())) throw new Error(`the cloud holds ${JSON.stringify(kinds(cloud))}`)
   const gone = await world.ended(await world.regionCommand('region-decommission', region))
   if (gone.state !== 'succeeded') throw new Error(JSON.stringify(gone))

@@ -7,7 +7,7 @@ import { compile } from '#src/compile/compile.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { createCommands, type Commands } from '#src/controller/commands.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
-import { allocations, commands as rows, events, network, operations, plans, secrets as vaultRows, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import { allocations, commands as rows, drills, events, network, operations, plans, secrets as vaultRows, sites, type Store, tokens } from '#src/controller/store/index.ts'
 import type { CommandKind } from '#src/controller/store/commands.ts'
 import type { OperationRow } from '#src/controller/store/operations.ts'
 import { contentHash } from '#src/fabric/hash.ts'
@@ -37,6 +37,8 @@ export interface World {
   decommission(site: string): Promise<string>
   /** Answers the operation's id. */
   regionCommand(kind: 'region-repair' | 'region-decommission', region: string): Promise<string>
+  /** Answers the drill's id and its operation's. */
+  drill(site: string, uplink: string): Promise<{ readonly drill: string; readonly operationId: string }>
   /** The vault of this world's database, and its key for workers of their own. */
   readonly vault: Vault
   readonly kek: Buffer
@@ -112,6 +114,13 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       if (kind === 'region-repair') await commands.repairRegion(region, command)
       else await commands.decommissionRegion(region, command)
       return command.operationId
+    },
+    drill: async (site, uplink) => {
+      const drill = `d-${randomUUID()}`
+      const command = await record('drill', `drill/${drill}`, { drill, site, uplink, seconds: 1 })
+      await drills.insert(store.db, { id: drill, site, uplink, seconds: 1, operationId: command.operationId, createdBy: 'test' })
+      await commands.drill(drill, command)
+      return { drill, operationId: command.operationId }
     },
     vault,
     kek,
