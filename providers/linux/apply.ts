@@ -1,5 +1,6 @@
 /** Makes changes, in their order, with as few processes as the kernel's interfaces allow. */
 import { join } from 'node:path'
+import { changeSecret, startCharon, stopCharon } from './charons.ts'
 import type { Change } from './difference.ts'
 import { DeviceError, finding } from './errors.ts'
 import { replacement } from './nft.ts'
@@ -12,6 +13,8 @@ export interface Means {
   readonly stateDir: string
   readonly wireguard: WireguardKind
   readonly privateKeys: ReadonlyMap<string, string>
+  /** Pre-shared keys by device. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>
   /** wireguard-go processes by device: read, and written when one is started or ended. */
   readonly daemons: Map<string, Started>
   /** Keeps a ruleset where an operator can read it; returns the path. */
@@ -110,6 +113,15 @@ async function one(means: Means, change: Change): Promise<void> {
     }
     case 'wireguard':
       return configure(means.runner, change.link, means.privateKeys.get(change.link.name)!)
+    case 'ipsec': {
+      const secret = means.secrets.get(change.want.tunnel.device)
+      if (means.runner.dryRun || !secret) return
+      if (change.work === 'secret') return changeSecret(means, change.want, secret)
+      if (change.have) await stopCharon(means, change.have)
+      return startCharon(means, change.want, secret)
+    }
+    case 'ipsec-stop':
+      return means.runner.dryRun ? undefined : stopCharon(means, change.have)
     case 'sysctl':
       return means.runner.writeFile(join('/proc/sys', change.key), change.value)
     case 'nft':

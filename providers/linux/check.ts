@@ -34,6 +34,19 @@ export function missingFeatures(features: Features, ipv6: boolean): readonly Fin
   return findings
 }
 
+export function missingIpsec(features: Features, config: SiteConfig): readonly Finding[] {
+  const cloud = config.tunnels.find((tunnel) => tunnel.peer.kind === 'ipsec')
+  if (!cloud || features.ipsec !== 'none') return []
+  return [
+    finding(
+      'D015',
+      [cloud.id],
+      'this box has no strongSwan with ESP in user space, and the configuration has IPsec tunnels',
+      'apt-get install charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins',
+    ),
+  ]
+}
+
 export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'interfaces'>): readonly Finding[] {
   const findings: Finding[] = []
   const known = interfaces.map((one) => one.name).join(', ') || 'none'
@@ -86,11 +99,6 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
       )
     }
   }
-  const clouds = config.interfaces.filter((one) => one.kind === 'cloud')
-  if (clouds[0])
-    findings.push(
-      finding('D013', [clouds[0].id], 'this version makes no IPsec tunnels, and the configuration has one to a cloud', 'take the region out of the network, or upgrade the gateway'),
-    )
   for (const one of config.interfaces) {
     if (!isOurs(one.device))
       findings.push(
@@ -98,7 +106,7 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
           'D009',
           [one.id],
           `"${one.device}" can't be a tunnel's device name`,
-          'a name begins with cwh, cwe or cwm, ends with p0 or p1 and has at most 15 characters',
+          'a name begins with cwh, cwe, cwm or cwi, ends with p0 or p1 and has at most 15 characters',
         ),
       )
     const peers = peersOf(config, one)
@@ -134,17 +142,20 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
   }
   const ports = new Map<number, string>()
   for (const one of config.interfaces) {
-    const other = ports.get(one.listenPort)
+    // A cloud's takes two: IKE, and IKE with ESP in UDP.
+    const own = one.kind === 'cloud' ? [one.port, one.port + 1] : [one.listenPort]
+    const taken = own.find((port) => ports.has(port))
+    const other = taken === undefined ? undefined : ports.get(taken)
     if (other !== undefined)
       findings.push(
         finding(
           'D013',
           [one.id],
-          `${one.device} and ${other} would both listen on udp/${one.listenPort}`,
+          `${one.device} and ${other} would both listen on udp/${taken}`,
           'this is a fault in the bundle, report it',
         ),
       )
-    ports.set(one.listenPort, one.device)
+    for (const port of own) ports.set(port, one.device)
   }
   for (const uplink of config.uplinks) {
     const addresses = interfaces.find((one) => one.name === uplink.interface)?.addresses.map((address) => hostOf(addressWithLength(address))) ?? []

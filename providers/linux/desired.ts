@@ -2,6 +2,7 @@
 import type { Choice } from '../device.ts'
 import type { Group, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
+import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { cover, ruleset } from './nft.ts'
@@ -22,6 +23,8 @@ import {
 
 export interface Desired extends Kernel {
   readonly links: readonly Link[]
+  /** IPsec. */
+  readonly tunnels: readonly WantedTunnel[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
   readonly nft: string
@@ -70,7 +73,7 @@ export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group,
 }
 
 function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {
-  return config.interfaces.map((one): Link => {
+  return config.interfaces.filter((one) => one.kind !== 'cloud').map((one): Link => {
     const uplink = config.uplinks.find((each) => each.id === one.uplink)
     const peers = peersOf(config, one)
       .filter((tunnel) => tunnel.role !== 'cloud')
@@ -101,7 +104,7 @@ function addresses(config: SiteConfig): readonly DeviceAddress[] {
     ...config.lans.map((lan) => ({ device: lan.interface, address: lan.address })),
     ...config.tunnels.flatMap((tunnel) => {
       const device = interfaceOf(config, tunnel)?.device
-      return device === undefined ? [] : [{ device, address: `${tunnel.inside}/128` }]
+      return device === undefined ? [] : [{ device, address: tunnel.role === 'cloud' ? insideOf(tunnel) : `${tunnel.inside}/128` }]
     }),
   ]
 }
@@ -266,7 +269,8 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
   for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
   for (const tunnel of config.tunnels) {
     const device = interfaceOf(config, tunnel)?.device
-    if (device !== undefined)
+    // A cloud's far inside is on its /30.
+    if (device !== undefined && tunnel.role !== 'cloud')
       routes.push({
         family: 6,
         table: 'main',
@@ -317,10 +321,11 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
   return {
     sysctls: sysctls(config, situation),
     links: links(config, situation.publicKeys),
+    tunnels: wantedTunnels(config),
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...inner.routes]),
     rules: unique([...outer.rules, ...inner.rules]),
-    nft: ruleset(whole, [...config.interfaces.map((one) => one.listenPort), ...situation.keptPorts]),
+    nft: ruleset(whole, [...config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => one.listenPort), ...situation.keptPorts]),
   }
 }

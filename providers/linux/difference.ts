@@ -1,4 +1,5 @@
 /** What separates two kernel states, as the smallest list of changes. Pure. */
+import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
 import type { Desired } from './desired.ts'
 import { type DeviceAddress, type Link, nexthopArguments, type Peer, routeArguments, routeIdentity, routeKey, ruleArguments } from './kernel.ts'
 import type { Observed } from './observe.ts'
@@ -14,6 +15,8 @@ export type Change =
   | { readonly kind: 'sysctl'; readonly key: string; readonly value: string; readonly was: string }
   | { readonly kind: 'nft'; readonly text: string }
   | { readonly kind: 'remove'; readonly device: string }
+  | { readonly kind: 'ipsec'; readonly work: Exclude<TunnelWork, ''>; readonly want: WantedTunnel; readonly have: ObservedTunnel | undefined }
+  | { readonly kind: 'ipsec-stop'; readonly have: ObservedTunnel }
 
 export interface Difference {
   /** In the order in which they are made. */
@@ -97,6 +100,16 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
     )
     if (why !== '') make.push({ kind: 'wireguard', link, why })
   }
+  const starting = new Set<string>()
+  for (const one of want.tunnels) {
+    const { device } = one.tunnel
+    const running = have.tunnels.find((each) => each.device === device)
+    const work = workFor(one, running, have.tunnelDevices.includes(device))
+    if (work === '') continue
+    make.push({ kind: 'ipsec', work, want: one, have: running })
+    // It brings its address along.
+    if (work !== 'secret') starting.add(device)
+  }
   for (const link of want.links) {
     const found = have.links.find((one) => one.name === link.name)
     if (found?.mtu !== link.mtu || !found.up) ip(make, 'link', 6, `link set dev ${link.name} addrgenmode none mtu ${link.mtu} up`)
@@ -106,7 +119,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   }
   const present = new Set(have.addresses.map(addressKey))
   for (const at of want.addresses) {
-    if (!present.has(addressKey(at)))
+    if (!present.has(addressKey(at)) && !starting.has(at.device))
       ip(make, 'addr', familyOfText(at.address), `addr add ${addressKey(at)}${familyOfText(at.address) === 6 ? ' nodad' : ''}`)
   }
   early.filter((one) => isOurs(deviceOfKey(one.key))).forEach(sysctl)
@@ -126,7 +139,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const wantedHops = new Set(want.nexthops.map((hop) => hop.id))
   for (const hop of have.nexthops) if (!wantedHops.has(hop.id)) ip(prune, 'nexthop', hop.family, `nexthop del id ${hop.id}`)
   const wantedAddresses = new Set(want.addresses.map(addressKey))
-  const wantedLinks = new Set(want.links.map((link) => link.name))
+  const wantedLinks = new Set([...want.links.map((link) => link.name), ...want.tunnels.map((one) => one.tunnel.device)])
   for (const at of have.addresses) {
     const ours =
       (wantedLinks.has(at.device) && isOurs(at.device)) ||
@@ -135,6 +148,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
     if (ours && !wantedAddresses.has(addressKey(at))) ip(prune, 'addr', familyOfText(at.address), `addr del ${addressKey(at)}`)
   }
   for (const link of have.links) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
+  for (const one of have.tunnels) if (!wantedLinks.has(one.device)) prune.push({ kind: 'ipsec-stop', have: one })
   return { make, prune }
 }
 
@@ -151,6 +165,19 @@ export function say(change: Change): string {
       return `${change.key} is ${change.was === '' ? 'missing' : change.was} instead of ${change.value}`
     case 'nft':
       return 'table inet causeway is not the one that was loaded'
+    case 'ipsec':
+      switch (change.work) {
+        case 'start':
+          return `${change.want.tunnel.device}: no charon runs for it`
+        case 'again':
+          return `${change.want.tunnel.device}: charon runs with other settings`
+        case 'secret':
+          return `${change.want.tunnel.device}: charon has another version of the pre-shared key`
+        default:
+          return change.work satisfies never
+      }
+    case 'ipsec-stop':
+      return `the charon of ${change.have.device} is left over`
     case 'remove':
       return `interface ${change.device} is left over`
     default:

@@ -1,8 +1,9 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
 import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '../device.ts'
-import type { Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
-import { missingFeatures, misfits } from './check.ts'
+import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
+import { missingFeatures, missingIpsec, misfits } from './check.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
@@ -44,6 +45,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   let applied: SiteConfig | undefined
   let follower: Follower | undefined
   let known: Promise<Features> | undefined
+  let lacking: Finding[] = []
   let last: Promise<unknown> = Promise.resolve()
 
   /** One at a time, or two would compute their differences from the same kernel. Steering does not wait for it. */
@@ -58,9 +60,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       wireguardKind(runner),
       runner.read(['nft', 'list', 'tables']),
       runner.read(['ip', 'nexthop', 'show']),
-      runner.read(['swanctl', '--version']),
+      ipsecKind(runner),
     ])
-    return { wireguard, nftables: nft.code === 0, nexthops: nexthops.code === 0, ipsec: charon.code === 0 ? 'userspace' : 'none' }
+    return { wireguard, nftables: nft.code === 0, nexthops: nexthops.code === 0, ipsec: wireguard === 'none' ? 'none' : charon }
   }
   const features = (): Promise<Features> => (known ??= readFeatures())
 
@@ -92,7 +94,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   ): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
     const privateKeys = new Map(
       await Promise.all(
-        config.interfaces.map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
+        config.interfaces.filter((one) => one.kind !== 'cloud').map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
       ),
     )
     return { privateKeys, publicKeys: new Map([...privateKeys].map(([device, key]) => [device, publicKeyOf(key)])) }
@@ -105,7 +107,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     readonly choices: Choices
   }
   async function compare(config: SiteConfig, publicKeys: ReadonlyMap<string, string> | undefined, prune: boolean): Promise<Comparison> {
-    const [kernel, stored] = await Promise.all([observe(runner), remember(stateDir)])
+    const [kernel, stored] = await Promise.all([observe(runner, stateDir), remember(stateDir)])
     const choices = choicesNow(config, kernel)
     const want = desired(config, {
       interfaces: kernel.interfaces,
@@ -126,6 +128,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     config: SiteConfig,
     prune: boolean,
     privateKeys: ReadonlyMap<string, string>,
+    secrets: ReadonlyMap<string, Uint8Array>,
   ): Promise<void> {
     const all = [...changes, ...(prune ? leftovers : [])]
     if (all.length === 0) return
@@ -136,6 +139,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       stateDir,
       wireguard,
       privateKeys,
+      secrets,
       daemons,
       keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)),
     }
@@ -170,7 +174,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     try {
       await apply(means, changes, { tolerant: false })
       if (prune) await apply(means, leftovers, { tolerant: true })
-      if (loads) next = { ...next, nft: { text: loads.text, listing: (await observe(runner)).nft } }
+      if (loads) next = { ...next, nft: { text: loads.text, listing: (await observe(runner, stateDir)).nft } }
       if (prune)
         next = {
           ...next,
@@ -183,17 +187,48 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     }
   }
 
+  /** The secrets that could be opened. A tunnel without one is left out and said; the others must not wait for it. */
+  async function readSecrets(whole: SiteConfig, keys: KeyStore): Promise<{ readonly config: SiteConfig; readonly secrets: ReadonlyMap<string, Uint8Array> }> {
+    const secrets = new Map<string, Uint8Array>()
+    const without = new Set<string>()
+    lacking = []
+    for (const { tunnel, psk } of wantedTunnels(whole)) {
+      try {
+        secrets.set(tunnel.device, await keys.secret(psk))
+      } catch (error) {
+        without.add(tunnel.device)
+        lacking.push(
+          finding(
+            'D046',
+            [tunnel.device],
+            `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} has no pre-shared key here: ${(error as Error).message}`,
+            'it comes with the next bundle, when the controller can be reached',
+          ),
+        )
+      }
+    }
+    if (without.size === 0) return { config: whole, secrets }
+    const gone = new Set(whole.interfaces.filter((one) => without.has(one.device)).map((one) => one.id))
+    const config = {
+      ...whole,
+      interfaces: whole.interfaces.filter((one) => !gone.has(one.id)),
+      tunnels: whole.tunnels.filter((one) => !gone.has(one.interface)),
+    }
+    return { config, secrets }
+  }
+
   async function set(
-    config: SiteConfig,
+    whole: SiteConfig,
     how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore },
   ): Promise<void> {
     const blocking = missingFeatures(await features(), (await runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')) !== undefined)
     if (blocking[0]) throw new DeviceError(blocking[0])
     for (const choice of how.choices) chosen.set(groupKey(choice), choice)
+    const { config, secrets } = await readSecrets(whole, how.keys)
     const { privateKeys, publicKeys } = await readKeys(config, how.keys)
     const before = new Map(chosen)
     const comparison = await compare(config, publicKeys, how.prune)
-    await make(comparison, config, how.prune, privateKeys)
+    await make(comparison, config, how.prune, privateKeys, secrets)
     applied = config
     // Whoever was steered meanwhile was perhaps overwritten by what was compared before.
     const moved = [...chosen.values()].filter((choice) => before.get(groupKey(choice)) !== choice)
@@ -268,7 +303,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     inventory: async () => (await readInterfaces(runner)).interfaces,
     async check(config) {
       const [found, kernel, ipv6] = await Promise.all([features(), readInterfaces(runner), runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')])
-      const findings = [...missingFeatures(found, ipv6 !== undefined), ...misfits(config, kernel)]
+      const findings = [...missingFeatures(found, ipv6 !== undefined), ...missingIpsec(found, config), ...misfits(config, kernel)]
       if (found.nftables) {
         const want = desired(config, {
           interfaces: kernel.interfaces,
@@ -292,6 +327,12 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         throw new DeviceError(
           finding('D038', [tunnel], `tunnel ${tunnel} is not in the configuration that was applied last`, 'name one of its tunnels'),
         )
+      const [cloud] = ready
+      if (cloud?.peer.kind === 'ipsec') {
+        const device = interfaceOf(applied, cloud)?.device
+        if (device !== undefined) await reinitiate(stateDir, { tunnel, device, to: cloud.peer.address })
+        return
+      }
       const { interfaces, defaults } = await readInterfaces(runner)
       const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: new Map(), keptPorts: [] })
       for (const one of ready) {
@@ -304,29 +345,45 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const config = applied
       if (config === undefined) return []
       const links = await readWireguard(runner)
-      return config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
+      const clouds = await Promise.all(
+        config.tunnels.map(async (tunnel): Promise<readonly TunnelCounters[]> => {
+          const { peer } = tunnel
+          const device = interfaceOf(config, tunnel)?.device
+          if (peer.kind !== 'ipsec' || device === undefined) return []
+          const state = await charonState(stateDir, device).catch(() => undefined)
+          if (!state) return []
+          const { rxBytes, txBytes, establishedFor } = state
+          const lastHandshake = state.child === 'INSTALLED' ? Math.floor(Date.now() / 1000) - establishedFor : 0
+          return [{ tunnel: tunnel.id, lastHandshake, rxBytes, txBytes, endpoint: `${peer.address}:${peer.port}` }]
+        }),
+      )
+      const wireguard = config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
         const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => tunnel.peer.kind === 'wireguard' && one.publicKey === tunnel.peer.publicKey)
         return peer
           ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }]
           : []
       })
+      return [...wireguard, ...clouds.flat()]
     },
-    drift: (config) =>
+    drift: (whole) =>
       serially(async () => {
+        // What can't be made is said by `lacking`, and is no drift.
+        const config = lacking.length > 0 && applied ? applied : whole
         const comparison = await compare(config, undefined, true)
-        return [...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices))]
+        return [...lacking, ...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices))]
       }),
     wipe: () =>
       serially(async () => {
-        const [kernel, memory] = await Promise.all([observe(runner), remember(stateDir)])
+        const [kernel, memory] = await Promise.all([observe(runner, stateDir), remember(stateDir)])
         const wireguard: WireguardKind = (await features()).wireguard
-        const none: Desired = { sysctls: [], links: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
+        const none: Desired = { sysctls: [], links: [], tunnels: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
         const { prune } = difference(none, kernel, {}, memory)
         const means: Means = {
           runner,
           stateDir,
           wireguard,
           privateKeys: new Map(),
+          secrets: new Map(),
           daemons: new Map(Object.entries(memory.daemons)),
           keep: () => Promise.resolve(''),
         }

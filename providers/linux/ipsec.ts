@@ -2,7 +2,7 @@
  * IPsec where the kernel has no ESP: one charon per tunnel with kernel-libipsec, because one charon puts all its tunnels
  * on a single TUN and traffic into the last of them. Selectors are 0/0; which tunnel a packet takes is an ordinary route.
  */
-import { mkdir, readlink, writeFile } from 'node:fs/promises'
+import { mkdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Address, AddressWithLength } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
@@ -26,11 +26,22 @@ export interface IpsecTunnel {
   /** Distinct per charon: the table of the 0/0 route that libipsec insists on and nothing may use. */
   readonly table: number
 }
+export interface TunnelState {
+  /** '' when there is none. */
+  readonly ike: string
+  readonly child: string
+  /** Seconds since the association was made, 0 when there is none. */
+  readonly establishedFor: number
+  readonly rxBytes: number
+  readonly txBytes: number
+}
 export interface RunningTunnel {
   readonly device: string
   readonly pid: number
   /** What charon says of the tunnel now. */
-  state(): Promise<{ readonly ike: string; readonly child: string; readonly rxBytes: number; readonly txBytes: number }>
+  state(): Promise<TunnelState>
+  /** Lets go of the control socket; the tunnel runs on. */
+  release(): void
   /** Ends the security associations, the process and with it the TUN. */
   stop(): Promise<void>
 }
@@ -66,7 +77,10 @@ export function settings(tunnel: IpsecTunnel, folder: string): string {
 }
 `
 }
-const socketOf = (folder: string): string => join(folder, 'vici')
+export const socketOf = (folder: string): string => join(folder, 'vici')
+/** sockaddr_un. */
+const longestSocketPath = 107
+const aliasOf = (device: string): string => `causeway ${device}`
 
 /** `load-conn`: no secret in it. */
 export function connection(tunnel: IpsecTunnel): ViciMessage {
@@ -115,14 +129,20 @@ export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => 
 export async function startTunnel(
   tunnel: IpsecTunnel,
   secret: Uint8Array,
-  { run, folder }: { readonly run: Runner; readonly folder: string },
+  { run, folder, wait = true }: { readonly run: Runner; readonly folder: string; /** For the security association. */ readonly wait?: boolean },
 ): Promise<RunningTunnel> {
+  if (Buffer.byteLength(socketOf(folder)) > longestSocketPath)
+    throw new DeviceError(
+      finding('D045', [tunnel.device], `${socketOf(folder)} is too long for a socket: ${longestSocketPath} bytes at most`, 'give the agent a shorter state folder: --state DIR'),
+    )
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  // Of a charon that was killed.
+  await rm(socketOf(folder), { force: true })
+  await removePlaceholder(tunnel.device, run)
   const config = join(folder, 'strongswan.conf')
   await writeFile(config, settings(tunnel, folder), { mode: 0o600 })
   const pid = await run.daemon(['charon-systemd'], { env: { STRONGSWAN_CONF: config }, log: join(folder, 'log') })
   const charon: Started = { pid, startTime: (await run.startTime(pid)) ?? '' }
-  let placeholder = ''
   try {
     const vici = await patiently(tunnel, folder, run, charon, async () => {
       if ((await run.list(folder)).includes('vici')) return connectVici(socketOf(folder)).catch(() => undefined)
@@ -139,32 +159,39 @@ export async function startTunnel(
       // charon knows its TUN by the old name for ever, and without a device of that name it can't install its 0/0 route
       // and fails the SA, also when DPD brings it up again. So an empty TUN takes the name; what is routed there is lost.
       ['tuntap', 'add', 'dev', made, 'mode', 'tun'],
-      ['link', 'set', 'dev', made, 'up'],
+      // By its alias it is found again, whoever started it.
+      ['link', 'set', 'dev', made, 'alias', aliasOf(tunnel.device), 'up'],
     ])
-    placeholder = made
     await vici.request('load-shared', shared(tunnel, secret))
     await vici.request('load-conn', connection(tunnel))
-    if (tunnel.initiates) await initiate(vici, tunnel, folder)
-    return running(tunnel, made, vici, charon, run)
+    if (tunnel.initiates) await (wait ? initiate(vici, tunnel, folder) : vici.request('initiate', { ...initiation(tunnel.device), timeout: '-1' }))
+    return running(tunnel, vici, charon, run)
   } catch (error) {
-    await remove(tunnel, charon, placeholder, run)
+    await remove(tunnel.device, charon, run)
     throw error
   }
 }
 
 /** Ends charon, with which its TUN goes, and then what took the TUN's first name. */
-async function remove(tunnel: IpsecTunnel, charon: Started, placeholder: string, run: Runner): Promise<void> {
+export async function remove(device: string, charon: Started, run: Runner): Promise<void> {
   await run.end(charon)
   for (let tries = 0; tries < 100 && (await isAlive(charon, run)); tries++) await pause(50)
-  if (placeholder !== '') await ip(run, tunnel, [['link', 'delete', 'dev', placeholder]])
+  await removePlaceholder(device, run)
+}
+async function removePlaceholder(device: string, run: Runner): Promise<void> {
+  const listed = await run.read(['ip', '-j', 'link', 'show'])
+  if (listed.code !== 0 || listed.stdout.trim() === '') return
+  for (const link of JSON.parse(listed.stdout) as readonly { readonly ifname: string; readonly ifalias?: string }[])
+    if (link.ifalias === aliasOf(device)) await run.change(['ip', 'link', 'delete', 'dev', link.ifname])
 }
 /** A zombie that nobody has waited for holds no TUN any more. */
 const isAlive = async (charon: Started, run: Runner): Promise<boolean> =>
   (await run.startTime(charon.pid)) === charon.startTime && (await run.list(`/proc/${charon.pid}/fd`)).length > 0
 
+const initiation = (device: string): ViciMessage => ({ child: device, ike: device, timeout: '10000', 'init-limits': 'no' })
 async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promise<void> {
   try {
-    await vici.request('initiate', { child: tunnel.device, ike: tunnel.device, timeout: '10000', 'init-limits': 'no' })
+    await vici.request('initiate', initiation(tunnel.device))
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error
     throw new DeviceError(
@@ -179,25 +206,29 @@ async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promis
   }
 }
 
-function running(tunnel: IpsecTunnel, placeholder: string, vici: Vici, charon: Started, run: Runner): RunningTunnel {
+export async function stateOf(vici: Vici, device: string): Promise<TunnelState> {
+  const [sa] = await vici.stream('list-sas', 'list-sa', { ike: device })
+  const ike = section(sa, device)
+  const child = Object.values(section(ike, 'child-sas') ?? {})[0] as ViciAnswer | undefined
+  return {
+    ike: text(ike, 'state'),
+    child: text(child, 'state'),
+    establishedFor: Number(text(ike, 'established') || 0),
+    rxBytes: Number(text(child, 'bytes-in') || 0),
+    txBytes: Number(text(child, 'bytes-out') || 0),
+  }
+}
+
+function running(tunnel: IpsecTunnel, vici: Vici, charon: Started, run: Runner): RunningTunnel {
   return {
     device: tunnel.device,
     pid: charon.pid,
-    async state() {
-      const [sa] = await vici.stream('list-sas', 'list-sa', { ike: tunnel.device })
-      const ike = section(sa, tunnel.device)
-      const child = Object.values(section(ike, 'child-sas') ?? {})[0] as ViciAnswer | undefined
-      return {
-        ike: text(ike, 'state'),
-        child: text(child, 'state'),
-        rxBytes: Number(text(child, 'bytes-in') || 0),
-        txBytes: Number(text(child, 'bytes-out') || 0),
-      }
-    },
+    state: () => stateOf(vici, tunnel.device),
+    release: () => vici.close(),
     async stop() {
       await vici.request('terminate', { ike: tunnel.device, timeout: '2000' }).catch(() => {})
       vici.close()
-      await remove(tunnel, charon, placeholder, run)
+      await remove(tunnel.device, charon, run)
     },
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Rule, SiteConfig, Transit } from '#src/fabric/fabric.ts'
 import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { hex, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
 
@@ -101,6 +102,10 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
   const own = cover(config.lans.map((lan) => lan.prefix))
   const others = cover(config.routes.map((route) => route.to))
+  const clouds = config.tunnels.flatMap((tunnel) => {
+    const own = tunnel.role === 'cloud' ? interfaceOf(config, tunnel) : undefined
+    return tunnel.role === 'cloud' && own && tunnel.peer.prefixes.length > 0 ? [{ tunnel, device: own.device, port: own.port }] : []
+  })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
   const blocks: string[] = []
@@ -121,6 +126,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     block('chain ingress', [
       'type filter hook prerouting priority raw; policy accept;',
       ...lanDevices.map((device, index) => `iifname "${device}" goto lan${index}`),
+      ...clouds.map(({ device }, index) => `iifname "${device}" goto cloud${index}`),
       `iifname ${tunnels} goto tunnel`,
       ...(uplinks === undefined
         ? []
@@ -141,6 +147,19 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
       ]),
     )
   })
+  clouds.forEach(({ tunnel }, index) => {
+    blocks.push(
+      block(`chain cloud${index}`, [
+        `ip saddr ${tunnel.farInside} accept`,
+        ...icmpErrors,
+        // A cloud is one region's, whatever it sends.
+        'meta nfproto ipv6 counter drop',
+        `ip saddr != ${oneOf(ofFamily(tunnel.peer.prefixes, 4))} counter drop`,
+        ...transitMatches.filter((match) => match.startsWith('ip saddr')).map((match) => `${match} notrack accept`),
+        'accept',
+      ]),
+    )
+  })
   blocks.push(
     block('chain tunnel', [
       ...icmpErrors,
@@ -157,6 +176,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
     block('chain classify', [
       'type filter hook prerouting priority mangle; policy accept;',
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
+      // A cloud's DSCP is not trusted.
+      ...(clouds.length > 0 ? [`iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 accept`] : []),
       ...families.map(
         (family) =>
           `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`,
@@ -255,6 +276,10 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
         ? []
         : [
             ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
+            // IKE and ESP in UDP, from the cloud's endpoint only.
+            ...clouds.map(
+              ({ tunnel, port }) => `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${port}, ${port + 1} } accept`,
+            ),
             `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
           ]),

@@ -1,10 +1,11 @@
 /** Kernel → the shapes of kernel.ts, by the JSON output of iproute2 and `wg show all dump`. Reads only. */
 import type { OsInterface } from '../device.ts'
 import type { Family } from '#src/net/address.ts'
+import { type ObservedTunnel, observeTunnels } from './charons.ts'
 import { DeviceError, finding } from './errors.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route } from './kernel.ts'
 import { firstLine, type Runner } from './run.ts'
-import { isOurs, nftTable, protocol } from './scheme.ts'
+import { isIpsecDevice, isOurs, nftTable, protocol } from './scheme.ts'
 
 export interface ObservedPeer extends Peer {
   /** Seconds since the epoch, 0 = never. */
@@ -25,6 +26,9 @@ export interface DefaultRoute {
 }
 export interface Observed extends Kernel {
   readonly links: readonly ObservedLink[]
+  /** IPsec: charons of this state folder, and the devices that there are. */
+  readonly tunnels: readonly ObservedTunnel[]
+  readonly tunnelDevices: readonly string[]
   /** Every interface that isn't ours. */
   readonly interfaces: readonly OsInterface[]
   readonly defaults: readonly DefaultRoute[]
@@ -183,7 +187,7 @@ export async function readInterfaces(
   return { links, defaults, interfaces }
 }
 
-export async function observe(runner: Runner): Promise<Observed> {
+export async function observe(runner: Runner, stateDir = ''): Promise<Observed> {
   const ours = <T extends { readonly protocol?: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.protocol === String(protocol))
   const [{ links, defaults, interfaces }, wireguard, nexthops, routes, rules, nft] = await Promise.all([
     readInterfaces(runner),
@@ -210,7 +214,7 @@ export async function observe(runner: Runner): Promise<Observed> {
   )
   return {
     links: links
-      .filter((link) => isOurs(link.ifname))
+      .filter((link) => isOurs(link.ifname) && !isIpsecDevice(link.ifname))
       .map(
         (link): ObservedLink => ({
           name: link.ifname,
@@ -219,6 +223,8 @@ export async function observe(runner: Runner): Promise<Observed> {
           ...(wireguard.get(link.ifname) ?? { publicKey: '', listenPort: 0, fwmark: 0, peers: [] }),
         }),
       ),
+    tunnels: await observeTunnels(runner, stateDir),
+    tunnelDevices: links.filter((link) => isIpsecDevice(link.ifname)).map((link) => link.ifname),
     addresses,
     nexthops,
     routes,

@@ -9,6 +9,9 @@ export const nftTable = 'causeway'
 /** All tunnel devices begin so (`cwh…`, `cwe…`, `cwm…`, `cwi…`), which lets one nft wildcard name them, old link epochs too. */
 export const tunnelPrefix = 'cw'
 export const meshPrefix = 'cwm'
+export const cloudPrefix = 'cwi'
+/** Made by charon, not by WireGuard. */
+export const isIpsecDevice = (device: string): boolean => isOurs(device) && device.startsWith(cloudPrefix)
 export const isOurs = (device: string): boolean => /^cw[hemi][0-9a-z]*p[01]$/.test(device) && device.length <= 15
 
 export const uplinkTable = (slot: number): number => 7700 + slot

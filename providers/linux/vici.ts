@@ -17,7 +17,7 @@ export interface Vici {
   /** Throws DeviceError D041 when charon answers `success = no` or does not know the command. */
   request(command: string, message?: ViciMessage): Promise<ViciAnswer>
   /** A command that answers by events, one a section, like `list-sas` by `list-sa`. */
-  stream(command: string, event: string, message?: ViciMessage): Promise<readonly ViciAnswer[]>
+  stream(command: string, event: string, message?: ViciMessage, heard?: (event: ViciAnswer) => void): Promise<readonly ViciAnswer[]>
   close(): void
 }
 
@@ -156,14 +156,16 @@ export async function connectVici(path: string): Promise<Vici> {
   })
 
   /** Sends one packet and collects events until its answer is there. */
-  function exchange(bytes: Buffer): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
+  function exchange(bytes: Buffer, onEvent: (event: Received) => void = () => {}): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
     return new Promise((resolve, reject) => {
       if (ended) return reject(ended)
       const events: Received[] = []
       failed = reject
       heard = (received) => {
-        if (received.type === packet.event) events.push(received)
-        else resolve({ answer: received, events })
+        if (received.type === packet.event) {
+          events.push(received)
+          onEvent(received)
+        } else resolve({ answer: received, events })
       }
       socket.write(bytes)
     })
@@ -174,8 +176,12 @@ export async function connectVici(path: string): Promise<Vici> {
     last = result.catch(() => {})
     return result
   }
-  async function command(name: string, message: ViciMessage): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
-    const result = await exchange(frame(packet.request, name, message))
+  async function command(
+    name: string,
+    message: ViciMessage,
+    onEvent?: (event: Received) => void,
+  ): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
+    const result = await exchange(frame(packet.request, name, message), onEvent)
     const { type, message: answer } = result.answer
     if (type === packet.unknownCommand)
       throw new DeviceError(finding('D041', [path], `charon does not know the command "${name}"`, 'load its vici plugin of version 5.9 or newer'))
@@ -187,13 +193,13 @@ export async function connectVici(path: string): Promise<Vici> {
   }
   return {
     request: (name, message = {}) => inTurn(async () => (await command(name, message)).answer.message),
-    stream: (name, event, message = {}) =>
+    stream: (name, event, message = {}, heard = () => {}) =>
       inTurn(async () => {
         const { answer } = await exchange(frame(packet.register, event))
         if (answer.type !== packet.confirmed)
           throw new DeviceError(finding('D041', [path], `charon does not know the event "${event}"`, 'load its vici plugin of version 5.9 or newer'))
         try {
-          return (await command(name, message)).events.filter((one) => one.name === event).map((one) => one.message)
+          return (await command(name, message, (one) => one.name === event && heard(one.message))).events.filter((one) => one.name === event).map((one) => one.message)
         } finally {
           if (!ended) await exchange(frame(packet.unregister, event))
         }

@@ -202,7 +202,7 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     if (line === 'ip link add dev cwprobe type wireguard') return wireguard === 'kernel' ? ok() : fail('Error: Unknown device type.')
     if (line === 'ip link del dev cwprobe') return ok()
     if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show' || line.startsWith('ip tuntap ')) return ok()
-    if (line === 'swanctl --version') return fail('spawn swanctl ENOENT', 127)
+    if (line === 'sh -c command -v charon-systemd') return fail('', 127)
     if (line === 'ip -j addr show') {
       return ok(
         JSON.stringify(

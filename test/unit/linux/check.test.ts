@@ -62,9 +62,9 @@ describe('a config fits a box', () => {
     expect(says({ ...frankfurt, tunnels: [...frankfurt.tunnels, twin] }, boxes.frankfurt)[0]).toMatch(
       /^D011 .*: 10\.1\.10\.0\/24 would be behind two peers of cwh0s0p0: oslo\.fiber--frankfurt\.isp-a and berlin\.fiber--frankfurt\.isp-a/,
     )
-    const cloud = { ...frankfurt.interfaces[0]!, id: 'cloud:isp-a/aws.0' as never, kind: 'cloud' as const, device: 'cwi3u0m0p0', listenPort: 52_100 }
+    const cloud = { ...frankfurt.interfaces[0]!, id: 'cloud:isp-a/aws.0' as never, kind: 'cloud', device: 'cwi3u0m0p0' } as const
     expect(says({ ...frankfurt, interfaces: [...frankfurt.interfaces, cloud] }, boxes.frankfurt)).toEqual([
-      'D013 cloud:isp-a/aws.0: this version makes no IPsec tunnels, and the configuration has one to a cloud; take the region out of the network, or upgrade the gateway',
+      `D013 cloud:isp-a/aws.0: cwi3u0m0p0 and ${frankfurt.interfaces[0]!.device} would both listen on udp/${cloud.port}; this is a fault in the bundle, report it`,
     ])
   })
 })

@@ -1,0 +1,116 @@
+/** What an IPsec tunnel of a configuration becomes, and when it is touched. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ipsecKind, observeTunnels, type ObservedTunnel, type WantedTunnel, wantedTunnels, workFor } from '#providers/linux/charons.ts'
+import { missingIpsec } from '#providers/linux/check.ts'
+import { desired } from '#providers/linux/desired.ts'
+import { difference } from '#providers/linux/difference.ts'
+import { connection, settings, startTunnel } from '#providers/linux/ipsec.ts'
+import { nothing } from '#providers/linux/memory.ts'
+import { ruleset } from '#providers/linux/nft.ts'
+import type { Observed } from '#providers/linux/observe.ts'
+import { createRunner, type Runner } from '#providers/linux/run.ts'
+import { hubConfig } from '../../system/ipsec-hub-world.ts'
+
+const wanted = wantedTunnels(hubConfig())
+const running = (of: WantedTunnel, made: WantedTunnel | undefined = of): ObservedTunnel => ({ device: of.tunnel.device, charon: { pid: 7, startTime: '1' }, made })
+
+test('each tunnel has its own ports, mark and stray table, and no secret in it', () => {
+  expect(wanted.map(({ tunnel }) => [tunnel.device, tunnel.mark, tunnel.local.ports, tunnel.inside, tunnel.table])).toEqual([
+    ['cwi0u0m0p0', 0x10000, { ike: 52000, nat: 52001 }, '169.254.10.2/30', 152_000],
+    ['cwi0u1m0p0', 0x20000, { ike: 52002, nat: 52003 }, '169.254.10.6/30', 152_002],
+  ])
+  expect(wanted[0]!.psk).toEqual({ id: 'psk/a', version: 1, fingerprint: '0000000000000001' })
+})
+
+test.each<readonly [string, ObservedTunnel | undefined, boolean, string]>([
+  ['is missing', undefined, false, 'start'],
+  ['runs as wanted', running(wanted[0]!), true, ''],
+  ['runs, and its device was deleted', running(wanted[0]!), false, 'again'],
+  ['was never finished', { ...running(wanted[0]!), made: undefined }, true, 'again'],
+  ['has another far end', running(wanted[0]!, { ...wanted[0]!, tunnel: { ...wanted[0]!.tunnel, mtu: 1300 } }), true, 'again'],
+  ['has another version of its key', running(wanted[0]!, { ...wanted[0]!, psk: { ...wanted[0]!.psk, version: 2 } }), true, 'secret'],
+])('a tunnel that %s', (_what, have, present, work) => {
+  expect(workFor(wanted[0]!, have, present)).toBe(work)
+})
+
+test('only the tunnel that changed is touched, and one that is left over ends last', () => {
+  const want = desired(hubConfig({ a: 2, b: 1 }), { interfaces: [], defaults: [], publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const left = { ...running(wanted[0]!), device: 'cwi9u0m0p0' }
+  const have = {
+    ...want,
+    tunnels: [running(wanted[0]!), running(wanted[1]!), left],
+    tunnelDevices: ['cwi0u0m0p0', 'cwi0u1m0p0', 'cwi9u0m0p0'],
+    off: [],
+    interfaces: [],
+    defaults: [],
+  } as unknown as Observed
+  const { make, prune } = difference(want, have, {}, nothing)
+  expect(make.filter((change) => change.kind === 'ipsec').map((change) => [change.want.tunnel.device, change.work])).toEqual([['cwi0u0m0p0', 'secret']])
+  expect(prune).toEqual([{ kind: 'ipsec-stop', have: left }])
+})
+
+test('a tunnel that is started brings its address along, an address that was lost is put back', () => {
+  const want = desired(hubConfig(), { interfaces: [], defaults: [], publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const have = { links: [], tunnels: [running(wanted[0]!)], tunnelDevices: ['cwi0u0m0p0'], addresses: [], nexthops: [], routes: [], rules: [], nft: '', off: [], interfaces: [], defaults: [] }
+  const lines = difference(want, have as Observed, {}, nothing).make.flatMap((change) => (change.kind === 'ip' && change.object === 'addr' ? [change.line] : []))
+  expect(lines.filter((line) => line.includes('cwi'))).toEqual(['addr add 169.254.10.2/30 dev cwi0u0m0p0'])
+})
+
+test('the policy lets in IKE from the cloud only, and of the tunnel only what the region has', () => {
+  const text = ruleset(hubConfig(), [])
+  expect(text).toContain('iifname { "wan0", "wan1" } ip saddr 203.0.113.1 udp dport { 52000, 52001 } accept')
+  expect(text).toContain('iifname "cwi0u0m0p0" goto cloud0')
+  expect(text.slice(text.indexOf('chain cloud0 {'), text.indexOf('chain cloud1 {'))).toContain('ip saddr != 172.31.0.0/16 counter drop')
+  expect(text).toContain('iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 accept')
+})
+
+test('a charon is found by the folder in its environment, and no other process is taken for it', async () => {
+  const state = await mkdtemp(join(tmpdir(), 'charons-'))
+  const folder = join(state, 'ipsec', 'cwi0u0m0p0')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'tunnel.json'), JSON.stringify(wanted[0]))
+  const files: Readonly<Record<string, string>> = {
+    '/proc/7/comm': 'charon-systemd\n',
+    '/proc/7/environ': `PATH=/bin\0STRONGSWAN_CONF=${folder}/strongswan.conf\0`,
+    '/proc/8/comm': 'charon-systemd\n',
+    '/proc/8/environ': 'STRONGSWAN_CONF=/etc/strongswan.conf\0',
+    '/proc/9/comm': 'cat\n',
+    '/proc/9/environ': `STRONGSWAN_CONF=${folder}/strongswan.conf\0`,
+  }
+  const runner: Runner = {
+    ...createRunner(),
+    list: async (path) => (path === '/proc' ? ['7', '8', '9', 'self'] : ['cwi0u0m0p0']),
+    readFile: async (path) => files[path],
+    startTime: async () => '42',
+  }
+  try {
+    expect(await observeTunnels(runner, state)).toEqual([{ device: 'cwi0u0m0p0', charon: { pid: 7, startTime: '42' }, made: wanted[0] }])
+  } finally {
+    await rm(state, { recursive: true })
+  }
+})
+
+test('without strongSwan a configuration with IPsec is refused with the packages to install', async () => {
+  const lacking: Runner = { ...createRunner(), read: async () => ({ code: 127, stdout: '', stderr: '' }), list: async () => [] }
+  const whole: Runner = {
+    ...lacking,
+    read: async () => ({ code: 0, stdout: '', stderr: '' }),
+    list: async (folder) => (folder === '/usr/lib/ipsec/plugins' ? ['kernel-libipsec', 'vici', 'openssl', 'gcm'].map((name) => `libstrongswan-${name}.so`) : []),
+  }
+  expect([await ipsecKind(lacking), await ipsecKind({ ...whole, list: async () => [] }), await ipsecKind(whole)]).toEqual(['none', 'none', 'userspace'])
+  const features = { wireguard: 'userspace', nftables: true, nexthops: true, ipsec: 'none' } as const
+  expect(missingIpsec(features, hubConfig())).toMatchObject([{ code: 'D015', instead: expect.stringMatching(/^apt-get install charon-systemd /) as string }])
+  expect(missingIpsec({ ...features, ipsec: 'userspace' }, hubConfig())).toEqual([])
+  expect(missingIpsec(features, { ...hubConfig(), tunnels: [] })).toEqual([])
+})
+
+test('a state folder that is too deep for a socket is said so', async () => {
+  const folder = join('/tmp', 'x'.repeat(110))
+  await expect(startTunnel(wanted[0]!.tunnel, Buffer.from('key'), { run: createRunner({ echo: () => {} }), folder })).rejects.toMatchObject({
+    finding: { code: 'D045', says: `${folder}/vici is too long for a socket: 107 bytes at most` },
+  })
+  expect(settings(wanted[0]!.tunnel, '/x') + JSON.stringify(connection(wanted[0]!.tunnel))).not.toContain('key of')
+})
