@@ -34,8 +34,10 @@ const watchEveryMs = 5
 /** Ports of tunnels: ours and the cloud's IKE. DHCP and DNS go on. */
 const tunnelPorts = '{ 500, 4500, 51820-53999 }'
 
-/** The table stays when the drill is over; it drops nothing then. */
-export const drillRules = (uplinkInterface: string, seconds: number): string => `table inet causeway_drill {
+/** The table of the drill before goes; this one's stays when it is over, and drops nothing then. */
+export const drillRules = (uplinkInterface: string, seconds: number): string => `table inet causeway_drill
+delete table inet causeway_drill
+table inet causeway_drill {
   set uplinks { type ifname; flags timeout; }
   chain out { type filter hook output priority -310; policy accept; oifname @uplinks meta l4proto esp drop; oifname @uplinks udp sport ${tunnelPorts} drop; oifname @uplinks udp dport ${tunnelPorts} drop; }
   chain in { type filter hook prerouting priority -310; policy accept; iifname @uplinks meta l4proto esp drop; iifname @uplinks udp sport ${tunnelPorts} drop; iifname @uplinks udp dport ${tunnelPorts} drop; }

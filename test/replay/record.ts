@@ -1,28 +1,38 @@
 /**
  * Lives through everything once and keeps the histories of each workflow type under histories/<version>/.
- *   node test/replay/record.ts 0.1.0      refuses to overwrite what is there
+ *   node test/replay/record.ts 0.1.0            refuses to overwrite what is there
+ *   node test/replay/record.ts 0.2.0 region     the life of a cloud region and a drill
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { sites } from '#src/controller/store/index.ts'
+import { startFakeCloud } from '#test/system/workflows/fake-cloud.ts'
+import { fakeProvider } from '#test/system/workflows/fake-provider.ts'
 import { fetchHistories, type History } from '#test/system/workflows/histories.ts'
 import { liveThrough } from '#test/system/workflows/life.ts'
 import { model } from '#test/system/workflows/model.ts'
+import { storyTiming } from '#test/system/workflows/region-kills.ts'
+import { liveThroughRegion } from '#test/system/workflows/region-story.ts'
 import { startWorld } from '#test/system/workflows/world.ts'
 import { startWorker } from '#workflows/worker.ts'
 
-const [version] = process.argv.slice(2)
+const [version, story = 'sites'] = process.argv.slice(2)
 if (version === undefined) throw new Error('say the version: node test/replay/record.ts 0.1.0')
 const folder = join(import.meta.dirname, 'histories', version)
 if (existsSync(folder)) throw new Error(`${folder} is there already; histories are added to, never edited`)
 
-const world = await startWorld()
-const worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 30_000 } })
+const cloud = await startFakeCloud()
+const provider = fakeProvider(cloud.url)
+const world = await startWorld(storyTiming)
+const worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => provider } })
 try {
-  await liveThrough(world)
-  await world.until('oslo is gone', async () => (await sites.get(world.store.db, 'oslo'))?.state === 'RETIRED')
+  if (story === 'region') await liveThroughRegion(world, cloud)
+  else {
+    await liveThrough(world)
+    await world.until('oslo is gone', async () => (await sites.get(world.store.db, 'oslo'))?.state === 'RETIRED')
+  }
   mkdirSync(folder, { recursive: true })
   const found = [...(await fetchHistories(world.temporal.address))].sort((a, b) => startOf(a) - startOf(b))
   const operations: string[] = []
@@ -38,6 +48,7 @@ try {
 } finally {
   await worker.close()
   await world.stop()
+  await cloud.stop()
 }
 
 function startOf({ history }: History): number {
