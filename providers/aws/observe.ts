@@ -262,7 +262,8 @@ export async function observeAll(reads: Reads, fingerprint: Fingerprint, vpcs: r
     owners.size === 0 ? [] : searched === undefined ? tablesEverywhere(reads, [...owners.keys()].sort()) : reads.vpcTables(searched),
     ...tables.map((table) => (table.state === 'ready' ? reads.routes(table.cloudId) : Promise.resolve([]))),
   ])
-  const parents = [...readConnections(rawConnections, fingerprint), ...readVpcAttachments(rawAttachments, subnets)]
+  const unlisted = await unlistedConnections(reads, attachments, rawConnections)
+  const parents = [...readConnections([...rawConnections, ...unlisted], fingerprint), ...readVpcAttachments(rawAttachments, subnets)]
   return [
     ...readTransitGateways(rawGateways),
     ...tables,
@@ -273,6 +274,18 @@ export async function observeAll(reads: Reads, fingerprint: Fingerprint, vpcs: r
     ...tables.flatMap((table, at) => readRoutes(routes[at] ?? [], table, parents)),
     ...readVpcRoutes(vpcTables, owners),
   ].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : a.cloudId < b.cloudId ? -1 : 1))
+}
+/** The list by tag may lag behind; a connection whose attachment is there already is then asked for by its id. */
+async function unlistedConnections(
+  reads: Reads,
+  attachments: readonly TransitGatewayAttachment[],
+  listed: readonly VpnConnection[],
+): Promise<readonly VpnConnection[]> {
+  const known = new Set(listed.map((of) => of.VpnConnectionId))
+  const missing = attachments.filter(
+    (of) => of.ResourceType === 'vpn' && !['deleting', 'deleted'].includes(of.State ?? '') && !known.has(of.ResourceId),
+  )
+  return reads.connectionsById(missing.map((of) => of.ResourceId ?? '').sort())
 }
 /** The tables that hold such a route, then their VPCs' others too: whether a route is everywhere can't be told otherwise. */
 async function tablesEverywhere(reads: Reads, transitGateways: readonly string[]): Promise<readonly RouteTable[]> {

@@ -48,6 +48,7 @@ export interface Reads {
   /** Route tables of any VPC that hold a route to one of these. */
   vpcTablesTo(transitGateways: readonly string[]): Promise<readonly RouteTable[]>
   customerGatewaysAt(addresses: readonly string[]): Promise<readonly CustomerGateway[]>
+  /** Those of the network's among these. */
   connectionsById(ids: readonly string[]): Promise<readonly VpnConnection[]>
 }
 
@@ -125,7 +126,7 @@ export function createReads(client: EC2Client, network: NetworkId, gather: Retur
     connectionsById: async (ids) => {
       if (ids.length === 0) return []
       const input = { Filters: [filter('vpn-connection-id', ids)] }
-      return shared('connections-by-id', ids, async () => (await client.send(new DescribeVpnConnectionsCommand(input))).VpnConnections ?? [])
+      return tagged(`connections ${ids.join(' ')}`, async () => (await client.send(new DescribeVpnConnectionsCommand(input))).VpnConnections ?? [])
     },
   }
 }

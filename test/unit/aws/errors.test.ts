@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { EC2Client, ModifyVpnTunnelOptionsCommand } from '@aws-sdk/client-ec2'
+import { DescribeVpnConnectionsCommand, EC2Client, ModifyVpnTunnelOptionsCommand } from '@aws-sdk/client-ec2'
 import { describe, expect, test } from 'vitest'
 import { createCounter, instrument } from '#providers/aws/client.ts'
 import { awsCodes } from '#providers/aws/codes.ts'
@@ -110,6 +110,16 @@ test('an error about a key does not repeat the key', async () => {
   expect((error as Error).stack).not.toContain('hunter2')
   expect(error).not.toHaveProperty('$response')
   expect(error).toHaveProperty('action', 'ModifyVpnTunnelOptions')
+})
+
+test.each(['VpnConnections', 'VpnConnection'])('the configuration document with the keys does not leave the client: %s', async (field) => {
+  const client = instrument(new EC2Client({ region: 'eu-west-1', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } }), createCounter().count)
+  const connection = { VpnConnectionId: 'vpn-1', CustomerGatewayConfiguration: '<pre_shared_key>hunter2</pre_shared_key>' }
+  const output = { $metadata: {}, [field]: field.endsWith('s') ? [connection] : connection }
+  client.middlewareStack.add(() => async () => ({ output: output as never, response: {} }), { step: 'build' })
+  const answer = JSON.stringify(await client.send(new DescribeVpnConnectionsCommand({})))
+  expect(answer).toContain('vpn-1')
+  expect(answer).not.toContain('hunter2')
 })
 
 const sources = readdirSync('providers/aws')

@@ -1,6 +1,6 @@
 import { EC2Client } from '@aws-sdk/client-ec2'
 import { describe, expect, test } from 'vitest'
-import { attachmentSubnets, missingSubnets, readTunnel } from '#providers/aws/observe.ts'
+import { attachmentSubnets, missingSubnets, observeAll, readTunnel } from '#providers/aws/observe.ts'
 import { type Clock, createGatherer, realClock, until } from '#providers/aws/poll.ts'
 import { createReads } from '#providers/aws/reads.ts'
 import { network } from '#test/contract/aws-region.ts'
@@ -110,6 +110,25 @@ describe('reading', () => {
       CustomerGateways: [{ CustomerGatewayId: 'cgw-1', Tags: tags }, { CustomerGatewayId: 'cgw-2', Tags: foreign }, { CustomerGatewayId: 'cgw-3' }],
     }))
     expect((await readsOf(client).customerGateways()).map((of) => of.CustomerGatewayId)).toEqual(['cgw-1'])
+  })
+  test('a connection that the list lacks but an attachment names is found, a foreign one is not', async () => {
+    const own = { VpnConnectionId: 'vpn-1', State: 'available', Tags: [...tags, { Key: 'causeway:id', Value: 'aws/connection/frankfurt.isp-a' }] }
+    const client = clientOf((action, input) => {
+      const byId = JSON.stringify(input).includes('vpn-connection-id')
+      if (action === 'DescribeTransitGatewaysCommand') return { TransitGateways: [{ TransitGatewayId: 'tgw-1', State: 'available', Tags: tags }] }
+      if (action === 'DescribeTransitGatewayAttachmentsCommand')
+        return {
+          TransitGatewayAttachments: ['vpn-1', 'vpn-2'].map((ResourceId) => ({
+            ResourceId,
+            ResourceType: 'vpn',
+            State: 'available',
+            TransitGatewayAttachmentId: `a-${ResourceId}`,
+          })),
+        }
+      return action === 'DescribeVpnConnectionsCommand' && byId ? { VpnConnections: [own, { VpnConnectionId: 'vpn-2', State: 'available' }] } : {}
+    })
+    const seen = await observeAll(readsOf(client), () => '', undefined)
+    expect(seen.filter((of) => of.type === 'vpn-connection').map((of) => of.cloudId)).toEqual(['vpn-1'])
   })
   test('more routes than one answer holds are asked for by halves', async () => {
     const all = Array.from({ length: 300 }, (_, n) => `10.${n % 256}.${Math.floor(n / 256)}.0/24`)
