@@ -112,7 +112,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
   const wire = async (a: Box, nameA: string, b: Box, nameB: string): Promise<void> => {
     const n = made++
     const [one, other] = [nameOf(`a${n}`), nameOf(`b${n}`)]
-    await must(['ip', '-batch', '-'], `link add ${one} type veth peer name ${other}\nlink set ${one} netns ${a.pid} name ${nameA}\nlink set ${other} netns ${b.pid} name ${nameB}\n`)
+    await must(
+      ['ip', '-batch', '-'],
+      `link add ${one} type veth peer name ${other}\nlink set ${one} netns ${a.pid} name ${nameA}\nlink set ${other} netns ${b.pid} name ${nameB}\n`,
+    )
   }
   /** Device of the transit gateway towards an attachment, and the table of what comes in through it. */
   const doors = new Map<string, { readonly device: string; readonly table: number }>()
@@ -135,13 +138,23 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       const gateway = nth(subnet.cidr, 1)!
       const box = await world.openBox(host.name)
       await wire(router, `h${h}`, box, 'eth0')
-      await ipBatch(router, [`addr add ${gateway}/32 dev h${h}`, `link set h${h} up`, `route add ${host.address}/32 dev h${h}`, `rule add iif h${h} lookup ${200 + h} prio 100`])
+      await ipBatch(router, [
+        `addr add ${gateway}/32 dev h${h}`,
+        `link set h${h} up`,
+        `route add ${host.address}/32 dev h${h}`,
+        `rule add iif h${h} lookup ${200 + h} prio 100`,
+      ])
       // Behind the rule above only the VPC itself: what has no route leaves for nowhere.
       await ipBatch(router, [`rule add iif h${h} to ${vpc.cidr} lookup main prio 90`, `rule add iif h${h} unreachable prio 101`])
       await ipBatch(box, [`addr add ${host.address}/${lengthOf(subnet.cidr)} dev eth0`, 'link set eth0 up', `route add default via ${gateway}`])
       const script = join(logs, `${host.name}.sh`)
-      writeFileSync(script, `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${host.name.length}\\r\\nConnection: close\\r\\n\\r\\n${host.name}'\n`)
-      children.push(start(enter(box, ['socat', `TCP-LISTEN:${httpPort},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${host.name}.log`) }))
+      writeFileSync(
+        script,
+        `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${host.name.length}\\r\\nConnection: close\\r\\n\\r\\n${host.name}'\n`,
+      )
+      children.push(
+        start(enter(box, ['socat', `TCP-LISTEN:${httpPort},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${host.name}.log`) }),
+      )
     }
   }
 
@@ -179,7 +192,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
         `rule add from ${options.inside.split('/')[0]} lookup 10 prio 101`,
       ])
       // As a transit gateway does; path MTU discovery, which a Site-to-Site VPN lacks, would not help.
-      await must(enter(box, ['nft', '-f', '-']), 'table ip mss { chain forward { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set 1360; }; }\n')
+      await must(
+        enter(box, ['nft', '-f', '-']),
+        'table ip mss { chain forward { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set 1360; }; }\n',
+      )
       devices.set(options.outside, device)
       return {
         async stop() {
@@ -224,7 +240,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
     // The kernel has taken some away with their device already.
     if (gone.length > 0) await run(enter(transit, ['ip', '-force', '-batch', '-']), { stdin: `${gone.join('\n')}\n` })
     written = new Map()
-    await ipBatch(transit, [...next].map(([key, rest]) => line(key, rest)))
+    await ipBatch(
+      transit,
+      [...next].map(([key, rest]) => line(key, rest)),
+    )
     written = next
     for (const { box, vpc } of routers) {
       const forwarding = vpcs.find((one) => one.vpc === vpc)
@@ -232,7 +251,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       await must(enter(box, ['nft', '-f', '-']), securityGroups(forwarding.hosts))
       for (const [h, host] of forwarding.hosts.entries()) {
         await run(enter(box, ['ip', 'route', 'flush', 'table', String(200 + h)]))
-        await ipBatch(box, host.routes.map((destination) => `route replace ${destination} via ${transitSide} dev tgw0 onlink table ${200 + h}`))
+        await ipBatch(
+          box,
+          host.routes.map((destination) => `route replace ${destination} via ${transitSide} dev tgw0 onlink table ${200 + h}`),
+        )
       }
     }
   }

@@ -14,7 +14,12 @@ export interface Responder {
   stop(): Promise<void>
 }
 
-const encryption: Readonly<Record<string, string>> = { AES128: 'aes128', AES256: 'aes256', 'AES128-GCM-16': 'aes128gcm16', 'AES256-GCM-16': 'aes256gcm16' }
+const encryption: Readonly<Record<string, string>> = {
+  AES128: 'aes128',
+  AES256: 'aes256',
+  'AES128-GCM-16': 'aes128gcm16',
+  'AES256-GCM-16': 'aes256gcm16',
+}
 const integrity: Readonly<Record<string, string>> = { SHA1: 'sha1', 'SHA2-256': 'sha256', 'SHA2-384': 'sha384', 'SHA2-512': 'sha512' }
 /** strongSwan's keyword, and charon's name of the group in `list-sas`. */
 const groups: readonly (readonly [number, string, string])[] = [
@@ -104,7 +109,9 @@ const sectionOf = (of: Section | undefined, name: string): Section | undefined =
 export function statusOf(associations: readonly Section[]): { readonly up: boolean; readonly negotiated: Negotiated | null } {
   for (const association of associations) {
     const ike = sectionOf(association, 'cloud')
-    const child = Object.values(sectionOf(ike, 'child-sas') ?? {}).find((each) => one(each as Section, 'state') === 'INSTALLED') as Section | undefined
+    const child = Object.values(sectionOf(ike, 'child-sas') ?? {}).find((each) => one(each as Section, 'state') === 'INSTALLED') as
+      | Section
+      | undefined
     if (!ike || !child || one(ike, 'state') !== 'ESTABLISHED') continue
     const cipher = (of: Section): string => `AES${one(of, 'encr-keysize')}${one(of, 'encr-alg').includes('GCM') ? '-GCM-16' : ''}`
     const hash = (of: Section): string => {

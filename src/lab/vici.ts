@@ -23,7 +23,8 @@ export function encode(section: Section): Buffer {
   return Buffer.concat(
     Object.entries(section).flatMap(([name, value]) => {
       if (typeof value === 'string') return [Buffer.from([3]), text8(name), text16(value)]
-      if (Array.isArray(value)) return [Buffer.from([4]), text8(name), ...(value as readonly string[]).flatMap((item) => [Buffer.from([5]), text16(item)]), Buffer.from([6])]
+      if (Array.isArray(value))
+        return [Buffer.from([4]), text8(name), ...(value as readonly string[]).flatMap((item) => [Buffer.from([5]), text16(item)]), Buffer.from([6])]
       return [Buffer.from([1]), text8(name), encode(value as Section), Buffer.from([2])]
     }),
   )
@@ -107,7 +108,7 @@ export async function connectCharon(path: string, events: readonly string[], hea
   for (const name of ['list-sa', ...events]) await exchange(packet(register, name))
   const ask = async (command: string, message: Section = {}): Promise<Section> => {
     const answer = await exchange(packet(request, command, message))
-    if (answer['success'] === 'no') throw new Error(`charon refuses ${command}: ${String(answer['errmsg'])}`)
+    if (answer['success'] === 'no') throw new Error(`charon refuses ${command}: ${typeof answer['errmsg'] === 'string' ? answer['errmsg'] : 'no reason given'}`)
     return answer
   }
   return {

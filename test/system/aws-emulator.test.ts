@@ -108,15 +108,25 @@ async function createConnection(name: 'a' | 'b', address: string): Promise<void>
       CustomerGatewayId: CustomerGateway!.CustomerGatewayId!,
       TransitGatewayId: made['tgw']!,
       Type: 'ipsec.1',
-      Options: { StaticRoutesOnly: true, TunnelOptions: [strong(`169.254.10.${first}/30`, keys[name][0]), strong(`169.254.10.${first + 4}/30`, keys[name][1])] },
+      Options: {
+        StaticRoutesOnly: true,
+        TunnelOptions: [strong(`169.254.10.${first}/30`, keys[name][0]), strong(`169.254.10.${first + 4}/30`, keys[name][1])],
+      },
     }),
   )
   made[name] = VpnConnection!.VpnConnectionId!
   outsides[name] = VpnConnection!.Options!.TunnelOptions!.map((one) => one.OutsideIpAddress!)
   await waitUntilVpnConnectionAvailable({ client: ec2, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { VpnConnectionIds: [made[name]] })
-  const { TransitGatewayAttachments } = await ec2.send(new DescribeTransitGatewayAttachmentsCommand({ Filters: [{ Name: 'resource-id', Values: [made[name]] }] }))
+  const { TransitGatewayAttachments } = await ec2.send(
+    new DescribeTransitGatewayAttachmentsCommand({ Filters: [{ Name: 'resource-id', Values: [made[name]] }] }),
+  )
   made[`${name}-attachment`] = TransitGatewayAttachments![0]!.TransitGatewayAttachmentId!
-  await ec2.send(new AssociateTransitGatewayRouteTableCommand({ TransitGatewayRouteTableId: made['table']!, TransitGatewayAttachmentId: made[`${name}-attachment`]! }))
+  await ec2.send(
+    new AssociateTransitGatewayRouteTableCommand({
+      TransitGatewayRouteTableId: made['table']!,
+      TransitGatewayAttachmentId: made[`${name}-attachment`]!,
+    }),
+  )
 }
 
 beforeAll(async () => {
@@ -133,8 +143,15 @@ beforeAll(async () => {
   const { port } = free.address() as AddressInfo
   await new Promise((closed) => free.close(closed))
   socat = spawn('socat', [`TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr`, `UNIX-CONNECT:${aws.socket}`], { stdio: 'ignore' })
-  ec2 = new EC2Client({ region: 'eu-west-1', endpoint: `http://127.0.0.1:${port}`, credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'unused' } })
-  await exec(hub, 'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; mkdir -m 700 /run/hub')
+  ec2 = new EC2Client({
+    region: 'eu-west-1',
+    endpoint: `http://127.0.0.1:${port}`,
+    credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'unused' },
+  })
+  await exec(
+    hub,
+    'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; mkdir -m 700 /run/hub',
+  )
   const created = await ec2.send(new CreateTransitGatewayCommand(off))
   made['tgw'] = created.TransitGateway!.TransitGatewayId!
   const patiently = async <T>(what: () => Promise<T>): Promise<T> => {
@@ -147,8 +164,11 @@ beforeAll(async () => {
       }
     }
   }
-  made['table'] = (await patiently(() => ec2.send(new CreateTransitGatewayRouteTableCommand({ TransitGatewayId: made['tgw']! })))).TransitGatewayRouteTable!.TransitGatewayRouteTableId!
-  const { TransitGatewayVpcAttachment } = await ec2.send(new CreateTransitGatewayVpcAttachmentCommand({ TransitGatewayId: made['tgw'], VpcId: ids.vpc, SubnetIds: [ids.subnetA] }))
+  made['table'] = (await patiently(() => ec2.send(new CreateTransitGatewayRouteTableCommand({ TransitGatewayId: made['tgw']! }))))
+    .TransitGatewayRouteTable!.TransitGatewayRouteTableId!
+  const { TransitGatewayVpcAttachment } = await ec2.send(
+    new CreateTransitGatewayVpcAttachmentCommand({ TransitGatewayId: made['tgw'], VpcId: ids.vpc, SubnetIds: [ids.subnetA] }),
+  )
   const member = { TransitGatewayRouteTableId: made['table'], TransitGatewayAttachmentId: TransitGatewayVpcAttachment!.TransitGatewayAttachmentId! }
   await patiently(() => ec2.send(new AssociateTransitGatewayRouteTableCommand(member)))
   await ec2.send(new EnableTransitGatewayRouteTablePropagationCommand(member))
@@ -165,11 +185,22 @@ afterAll(async () => {
 describe('the tunnels of an emulated connection', () => {
   it('are real: both come up with the keys that were sent, and their insides answer', async () => {
     expect(await status(made['a']!)).toEqual({ [outsides.a[0]!]: 'DOWN', [outsides.a[1]!]: 'DOWN' })
-    const up = ([0, 1] as const).flatMap((member) => (['a', 'b'] as const).map((name) => ({ tunnel: tunnel(name, member), secret: keys[name][member] })))
+    const up = ([0, 1] as const).flatMap((member) =>
+      (['a', 'b'] as const).map((name) => ({ tunnel: tunnel(name, member), secret: keys[name][member] })),
+    )
     expect(await connect(up)).toEqual(['cwia0 up', 'cwib0 up', 'cwia1 up', 'cwib1 up'])
     for (const inside of [1, 5, 9, 13]) expect(await ping(`169.254.10.${inside}`)).toBe('5/5')
-    for (const name of ['a', 'b'] as const) expect(await eventually(() => status(made[name]!), (now) => Object.values(now).every((one) => one === 'UP'))).toEqual({ [outsides[name][0]!]: 'UP', [outsides[name][1]!]: 'UP' })
-    expect((await ec2.send(new GetActiveVpnTunnelStatusCommand({ VpnConnectionId: made['a']!, VpnTunnelOutsideIpAddress: outsides.a[0]! }))).ActiveVpnTunnelStatus).toMatchObject({
+    for (const name of ['a', 'b'] as const)
+      expect(
+        await eventually(
+          () => status(made[name]!),
+          (now) => Object.values(now).every((one) => one === 'UP'),
+        ),
+      ).toEqual({ [outsides[name][0]!]: 'UP', [outsides[name][1]!]: 'UP' })
+    expect(
+      (await ec2.send(new GetActiveVpnTunnelStatusCommand({ VpnConnectionId: made['a']!, VpnTunnelOutsideIpAddress: outsides.a[0]! })))
+        .ActiveVpnTunnelStatus,
+    ).toMatchObject({
       Phase1EncryptionAlgorithm: 'AES256-GCM-16',
       Phase1DHGroup: 20,
       Phase2EncryptionAlgorithm: 'AES256-GCM-16',
@@ -181,26 +212,54 @@ describe('the tunnels of an emulated connection', () => {
 describe('the VPC', () => {
   it('is reached when routes both ways and a security group say so, and not before', async () => {
     await exec(hub, `ip route add ${models}/32 dev cwia0 src 10.10.0.1`)
-        expect(await fetchModels()).toBe('')
-    await ec2.send(new CreateTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['a-attachment']! }))
+    expect(await fetchModels()).toBe('')
+    await ec2.send(
+      new CreateTransitGatewayRouteCommand({
+        TransitGatewayRouteTableId: made['table']!,
+        DestinationCidrBlock: '10.10.0.0/16',
+        TransitGatewayAttachmentId: made['a-attachment']!,
+      }),
+    )
     await ec2.send(new CreateRouteCommand({ RouteTableId: ids.routes, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayId: made['tgw']! }))
     await sleep(500)
     expect(await fetchModels()).toBe('')
-    const { GroupId } = await ec2.send(new CreateSecurityGroupCommand({ GroupName: 'causeway', Description: 'from the sites', VpcId: ids.vpc, TagSpecifications: [{ ResourceType: 'security-group', Tags: [{ Key: 'causeway:id', Value: 'x' }] }] }))
-    await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: GroupId!, IpPermissions: [{ IpProtocol: 'tcp', FromPort: 8443, ToPort: 8443, IpRanges: [{ CidrIp: '10.10.0.0/16' }] }] }))
+    const { GroupId } = await ec2.send(
+      new CreateSecurityGroupCommand({
+        GroupName: 'causeway',
+        Description: 'from the sites',
+        VpcId: ids.vpc,
+        TagSpecifications: [{ ResourceType: 'security-group', Tags: [{ Key: 'causeway:id', Value: 'x' }] }],
+      }),
+    )
+    await ec2.send(
+      new AuthorizeSecurityGroupIngressCommand({
+        GroupId: GroupId!,
+        IpPermissions: [{ IpProtocol: 'tcp', FromPort: 8443, ToPort: 8443, IpRanges: [{ CidrIp: '10.10.0.0/16' }] }],
+      }),
+    )
     expect(await eventually(fetchModels, (body) => body !== '')).toBe('models')
     expect(await ping(models, '10.10.0.1')).toBe('0/5')
   })
 
   it('sends segments that fit into a tunnel', async () => {
+    // As a host behind the hub would, which knows nothing of tunnels.
+    await exec(hub, `ip route replace ${models}/32 dev cwia0 src 10.10.0.1 advmss 1460`)
     const heard = exec(hub, 'timeout 20 socat -u TCP-LISTEN:9000,reuseaddr STDOUT | wc -c')
-    await eventually(() => exec(hub, 'ss -ltn'), (listening) => listening.includes(':9000'))
-    await exec('models', 'head -c 300000 /dev/zero | socat -u STDIN TCP:10.10.0.1:9000,connect-timeout=5')
+    await eventually(
+      () => exec(hub, 'ss -ltn'),
+      (listening) => listening.includes(':9000'),
+    )
+    await exec('models', 'head -c 300000 /dev/zero | timeout 15 socat -u STDIN TCP:10.10.0.1:9000,connect-timeout=5')
     expect((await heard).trim()).toBe('300000')
   })
 
   it('answers through the connection that the route names, and through its other tunnel when one is down', async () => {
-    const received = async (device: string) => (JSON.parse(await exec(hub, `ip -s -j link show dev ${device} 2>/dev/null || echo '[]'`)) as { readonly stats64: { readonly rx: { readonly packets: number } } }[])[0]?.stats64.rx.packets ?? 0
+    const received = async (device: string) =>
+      (
+        JSON.parse(await exec(hub, `ip -s -j link show dev ${device} 2>/dev/null || echo '[]'`)) as {
+          readonly stats64: { readonly rx: { readonly packets: number } }
+        }[]
+      )[0]?.stats64.rx.packets ?? 0
     const taking = async (): Promise<string[]> => {
       const devices = ['cwia0', 'cwia1', 'cwib0', 'cwib1']
       const before = await Promise.all(devices.map(received))
@@ -211,7 +270,13 @@ describe('the VPC', () => {
     }
     const [first] = await taking()
     expect(first).toMatch(/^cwia[01]$/)
-    await ec2.send(new ReplaceTransitGatewayRouteCommand({ TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: '10.10.0.0/16', TransitGatewayAttachmentId: made['b-attachment']! }))
+    await ec2.send(
+      new ReplaceTransitGatewayRouteCommand({
+        TransitGatewayRouteTableId: made['table']!,
+        DestinationCidrBlock: '10.10.0.0/16',
+        TransitGatewayAttachmentId: made['b-attachment']!,
+      }),
+    )
     const [second] = await eventually(taking, ([one]) => one?.startsWith('cwib') === true)
     expect(second).toMatch(/^cwib[01]$/)
     await exec(hub, `kill $(for p in $(pgrep charon-systemd); do grep -qs '^iff:.*${second}$' /proc/$p/fdinfo/* && echo $p; done)`)
@@ -222,12 +287,15 @@ describe('the VPC', () => {
 
 describe('an emulated tunnel', () => {
   it('refuses a wrong key and a weaker proposal', async () => {
-    const spare = (change: Partial<IpsecTunnel>) => tunnel('a', 1, { device: 'cwix', table: 9009, local: { ...tunnel('a', 1).local, ports: { ike: 5020, nat: 5021 } }, ...change })
+    const spare = (change: Partial<IpsecTunnel>) =>
+      tunnel('a', 1, { device: 'cwix', table: 9009, local: { ...tunnel('a', 1).local, ports: { ike: 5020, nat: 5021 } }, ...change })
     const reasons = () => readFileSync(join(state, 'lab', 'logs', `${outsides.a[1]}.log`), 'utf8')
     expect(await connect([{ tunnel: spare({}), secret: 'not.the.key' }])).toEqual(['cwix D044'])
     expect(reasons()).toContain('N(AUTH_FAILED)')
     expect(reasons()).not.toContain('N(NO_PROP)')
-    expect(await connect([{ tunnel: spare({ proposals: { ike: ['aes128-sha256-modp2048'], esp: ['aes128-sha256'] } }), secret: keys.a[1] }])).toEqual(['cwix D044'])
+    expect(await connect([{ tunnel: spare({ proposals: { ike: ['aes128-sha256-modp2048'], esp: ['aes128-sha256'] } }), secret: keys.a[1] }])).toEqual(
+      ['cwix D044'],
+    )
     expect(reasons()).toContain('N(NO_PROP)')
     // It was for these, and for nothing else.
     expect(await connect([{ tunnel: spare({}), secret: keys.a[1] }])).toEqual(['cwix up'])
@@ -238,7 +306,9 @@ describe('an emulated tunnel', () => {
     const boxes = () => running.lab.status().then(({ boxes: all }) => all.map((box) => box.name).filter((name) => name.startsWith('203.')))
     expect(await eventually(boxes, (left) => left.length === 2)).toEqual(outsides.a)
     expect(await ping(`169.254.10.1`)).toBe('5/5')
-    const written = readdirSync(join(state, 'lab', 'logs')).map((name) => readFileSync(join(state, 'lab', 'logs', name), 'utf8')).join('')
+    const written = readdirSync(join(state, 'lab', 'logs'))
+      .map((name) => readFileSync(join(state, 'lab', 'logs', name), 'utf8'))
+      .join('')
     expect(written).toContain('CreateVpnConnection')
     for (const key of [...keys.a, ...keys.b]) expect(written).not.toContain(key)
   })

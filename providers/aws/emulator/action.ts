@@ -25,7 +25,12 @@ export interface Kind {
   readonly malformed: string
   readonly noun: string
 }
-const kind = (prefix: string, error: string, noun: string, malformed = error): Kind => ({ prefix, notFound: `${error}.NotFound`, malformed: `${malformed}.Malformed`, noun })
+const kind = (prefix: string, error: string, noun: string, malformed = error): Kind => ({
+  prefix,
+  notFound: `${error}.NotFound`,
+  malformed: `${malformed}.Malformed`,
+  noun,
+})
 export const kinds = {
   transitGateway: kind('tgw', 'InvalidTransitGatewayID', 'Transit Gateway'),
   attachment: kind('tgw-attach', 'InvalidTransitGatewayAttachmentID', 'Transit Gateway Attachment'),
@@ -91,7 +96,8 @@ export function limitTags(tags: Tags): void {
 type Specifications = readonly { readonly ResourceType: string; readonly Tag: TagInput }[] | undefined
 export function tagsFor(resourceType: string, input: Specifications): Tags {
   for (const { ResourceType } of input ?? [])
-    if (ResourceType !== resourceType) throw invalidValue(ResourceType, 'TagSpecification', `'${ResourceType}' is not a valid taggable resource type for this operation.`)
+    if (ResourceType !== resourceType)
+      throw invalidValue(ResourceType, 'TagSpecification', `'${ResourceType}' is not a valid taggable resource type for this operation.`)
   return tagsOf(input?.flatMap((one) => one.Tag ?? []))
 }
 /** Sorted, so that answers can be compared. */

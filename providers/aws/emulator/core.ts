@@ -31,8 +31,16 @@ export function call(world: World, parameters: readonly (readonly [string, strin
     if (version !== apiVersion) throw new Refusal('NoSuchVersion', `The requested version (${version}) of service AmazonEC2 does not exist`)
     const action = actions.get(name)
     if (!action) throw new Refusal('InvalidAction', `The action ${name} is not valid for this web service.`)
-    if (denied.includes(name)) throw new Refusal('UnauthorizedOperation', `You are not authorized to perform this operation. User is not authorized to perform: ec2:${name}`, 403)
-    const decoded = decodeParameters(action.fields, parameters.filter(([key]) => key !== 'Action' && key !== 'Version'))
+    if (denied.includes(name))
+      throw new Refusal(
+        'UnauthorizedOperation',
+        `You are not authorized to perform this operation. User is not authorized to perform: ec2:${name}`,
+        403,
+      )
+    const decoded = decodeParameters(
+      action.fields,
+      parameters.filter(([key]) => key !== 'Action' && key !== 'Version'),
+    )
     if (decoded['DryRun'] === true) throw new Refusal('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412)
     const next = structuredClone(advance(world, context.now))
     return { ok: true, result: action.run(next, decoded as never, context), world: next }
@@ -44,7 +52,8 @@ export function call(world: World, parameters: readonly (readonly [string, strin
 
 /** Everything whose state may change by itself. */
 function* timed(world: World): Generator<Timed> {
-  for (const rows of [world.transitGateways, world.attachments, world.transitRouteTables, world.customerGateways, world.vpnConnections]) yield* Object.values(rows)
+  for (const rows of [world.transitGateways, world.attachments, world.transitRouteTables, world.customerGateways, world.vpnConnections])
+    yield* Object.values(rows)
   for (const table of Object.values(world.transitRouteTables)) {
     yield* Object.values(table.associations)
     yield* Object.values(table.propagations)
@@ -70,7 +79,10 @@ export function advance(world: World, now: number): World {
     one.state = one.next.state
     one.next = one.state === 'deleted' ? { at: one.next.at + next.seed.times.deleted, state: 'forgotten' } : undefined
   }
-  for (const rows of [next.transitGateways, next.attachments, next.transitRouteTables, next.customerGateways, next.vpnConnections] as Record<string, Timed>[])
+  for (const rows of [next.transitGateways, next.attachments, next.transitRouteTables, next.customerGateways, next.vpnConnections] as Record<
+    string,
+    Timed
+  >[])
     for (const [id, row] of Object.entries(rows)) if (row.state === 'forgotten') delete rows[id]
   const isGone = (attachment: string): boolean => (next.attachments[attachment]?.state ?? 'deleted') === 'deleted'
   for (const table of Object.values(next.transitRouteTables)) {

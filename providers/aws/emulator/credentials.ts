@@ -1,7 +1,8 @@
 /** The Authorization header's form (Signature Version 4). The signature itself is not computed: the seed has no secrets. */
 import { Refusal } from './refusal.ts'
 
-const header = /^AWS4-HMAC-SHA256 Credential=([^/\s,]+)\/(\d{8})\/([^/\s,]+)\/([^/\s,]+)\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$/
+const header =
+  /^AWS4-HMAC-SHA256 Credential=([^/\s,]+)\/(\d{8})\/([^/\s,]+)\/([^/\s,]+)\/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$/
 const refused = (): Refusal => new Refusal('AuthFailure', 'AWS was not able to validate the provided access credentials', 401)
 
 /** The region of the credential's scope. Throws AuthFailure. */

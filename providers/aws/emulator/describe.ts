@@ -12,7 +12,9 @@ export type Filters<R> = Readonly<Record<string, (row: R) => readonly (string | 
 
 /** EC2's wildcards: `*` any text, `?` one character, `\` takes their meaning away. */
 function pattern(value: string): RegExp {
-  const source = value.replace(/\\[*?\\]|[*?]|[.+^${}()|[\]\\]/g, (one) => (one === '*' ? '[^]*' : one === '?' ? '[^]' : one.length === 2 ? `\\${one[1]}` : `\\${one}`))
+  const source = value.replace(/\\[*?\\]|[*?]|[.+^${}()|[\]\\]/g, (one) =>
+    one === '*' ? '[^]*' : one === '?' ? '[^]' : one.length === 2 ? `\\${one[1]}` : `\\${one}`,
+  )
   return new RegExp(`^${source}$`)
 }
 export function matching<R>(rows: readonly R[], input: FilterInput, filters: Filters<R>, tagsOf: (row: R) => Tags = () => ({})): readonly R[] {
@@ -39,18 +41,31 @@ interface Asked {
   readonly NextToken?: string | undefined
 }
 /** Ids that don't exist are an error; without ids, everything that passes the filters, by id, a page at a time. */
-export function select<R extends Resource>(of: Kind, rows: Record<string, R>, asked: Asked, filters: Filters<R>, context: Context): { readonly rows: readonly R[]; readonly nextToken: string | undefined } {
+export function select<R extends Resource>(
+  of: Kind,
+  rows: Record<string, R>,
+  asked: Asked,
+  filters: Filters<R>,
+  context: Context,
+): { readonly rows: readonly R[]; readonly nextToken: string | undefined } {
   if (asked.ids?.length && asked.MaxResults !== undefined)
     throw new Refusal('InvalidParameterCombination', `The parameter ${of.prefix} ids cannot be used with the parameter MaxResults`)
-  const named = asked.ids?.length ? asked.ids.map((id) => find(of, rows, id, context)) : Object.values(rows).filter((row) => row.visibleAt <= context.now)
-  return page(matching(named, asked.Filter, filters, (row) => row.tags), (row) => row.id, asked)
+  const named = asked.ids?.length
+    ? asked.ids.map((id) => find(of, rows, id, context))
+    : Object.values(rows).filter((row) => row.visibleAt <= context.now)
+  return page(
+    matching(named, asked.Filter, filters, (row) => row.tags),
+    (row) => row.id,
+    asked,
+  )
 }
 export function page<R>(
   rows: readonly R[],
   keyOf: (row: R) => string,
   { MaxResults, NextToken }: { readonly MaxResults?: number | undefined; readonly NextToken?: string | undefined },
 ): { readonly rows: readonly R[]; readonly nextToken: string | undefined } {
-  if (MaxResults !== undefined && (MaxResults < 5 || MaxResults > 1000)) throw invalidValue(String(MaxResults), 'MaxResults', 'Expecting a value between 5 and 1000.')
+  if (MaxResults !== undefined && (MaxResults < 5 || MaxResults > 1000))
+    throw invalidValue(String(MaxResults), 'MaxResults', 'Expecting a value between 5 and 1000.')
   const after = NextToken === undefined || NextToken === '' ? undefined : fromToken(NextToken)
   const sorted = rows.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).filter((row) => after === undefined || keyOf(row) > after)
   if (MaxResults === undefined || sorted.length <= MaxResults) return { rows: sorted, nextToken: undefined }

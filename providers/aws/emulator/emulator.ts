@@ -58,14 +58,22 @@ const scaled = (seed: Seed, factor: number): Seed => ({
   ...seed,
   regions: seed.regions.map((region) => ({
     ...region,
-    times: Object.fromEntries(Object.entries(region.times).map(([name, ms]) => [name, name === 'deleted' ? ms : Math.round(ms * factor)])) as RegionSeed['times'],
+    times: Object.fromEntries(
+      Object.entries(region.times).map(([name, ms]) => [name, name === 'deleted' ? ms : Math.round(ms * factor)]),
+    ) as RegionSeed['times'],
   })),
 })
 const tunnelReport = z.strictObject({ region: z.string(), outside: z.string(), up: z.boolean() })
 
 export function createEmulator(options: EmulatorOptions): Emulator {
   const seed = scaled(parseSeed(options.seed), options.timeScale ?? 1)
-  const context = (): Context => ({ now: Date.now(), hex: (n) => randomBytes(Math.ceil(n / 2)).toString('hex').slice(0, n) })
+  const context = (): Context => ({
+    now: Date.now(),
+    hex: (n) =>
+      randomBytes(Math.ceil(n / 2))
+        .toString('hex')
+        .slice(0, n),
+  })
   const worlds = new Map<string, World>(seed.regions.map(({ name }) => [name, worldOf(seed, name, context())!]))
   const journal: JournalEntry[] = []
   const timers = new Map<string, NodeJS.Timeout>()
@@ -78,9 +86,16 @@ export function createEmulator(options: EmulatorOptions): Emulator {
     const before = worlds.get(region)
     worlds.set(region, world)
     clearTimeout(timers.get(region))
-    const due = Math.min(nextChange(world) ?? Infinity, ...Object.values(world.vpnConnections).flatMap((row) => row.tunnels.map((tunnel) => (tunnel.readyAt > Date.now() ? tunnel.readyAt : Infinity))))
+    const due = Math.min(
+      nextChange(world) ?? Infinity,
+      ...Object.values(world.vpnConnections).flatMap((row) => row.tunnels.map((tunnel) => (tunnel.readyAt > Date.now() ? tunnel.readyAt : Infinity))),
+    )
     // Timers of more than 2³¹ ms fire at once.
-    if (due !== Infinity) timers.set(region, setTimeout(() => commit(region, advance(worlds.get(region)!, Date.now())), Math.min(2 ** 31 - 1, Math.max(1, due - Date.now()))).unref())
+    if (due !== Infinity)
+      timers.set(
+        region,
+        setTimeout(() => commit(region, advance(worlds.get(region)!, Date.now())), Math.min(2 ** 31 - 1, Math.max(1, due - Date.now()))).unref(),
+      )
     syncTunnels(region, world)
     if (before !== world) options.changed?.(region, world)
   }
@@ -137,7 +152,15 @@ export function createEmulator(options: EmulatorOptions): Emulator {
     faults = taken.left
     const kind = taken.fault?.kind
     const note = (region: string, outcome: string): void => {
-      const entry: JournalEntry = { at: new Date().toISOString(), region, action, parameters: withoutSecrets(parameters), outcome, ...(kind && { fault: kind }), requestId }
+      const entry: JournalEntry = {
+        at: new Date().toISOString(),
+        region,
+        action,
+        parameters: withoutSecrets(parameters),
+        outcome,
+        ...(kind && { fault: kind }),
+        requestId,
+      }
       journal.push(entry)
       if (options.log !== undefined) appendFileSync(options.log, `${JSON.stringify(entry)}\n`)
     }
@@ -151,7 +174,8 @@ export function createEmulator(options: EmulatorOptions): Emulator {
       return
     }
     if (kind === 'throttle') return refuseBefore(new Refusal('RequestLimitExceeded', 'Request limit exceeded.', 503))
-    if (kind === 'error') return refuseBefore(taken.fault?.code === undefined ? internal : new Refusal(taken.fault.code, `${taken.fault.code} on demand`))
+    if (kind === 'error')
+      return refuseBefore(taken.fault?.code === undefined ? internal : new Refusal(taken.fault.code, `${taken.fault.code} on demand`))
     if (kind === 'delay') await sleep(taken.fault!.ms)
     let region: string
     try {
@@ -172,7 +196,8 @@ export function createEmulator(options: EmulatorOptions): Emulator {
   }
 
   async function controlled(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const send = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(value)}\n`)
+    const send = (status: number, value: unknown): void =>
+      void response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(value)}\n`)
     const path = new URL(request.url ?? '/', 'http://emulator').pathname
     const route = `${request.method} ${path}`
     try {
@@ -193,7 +218,11 @@ export function createEmulator(options: EmulatorOptions): Emulator {
         return send(200, {})
       }
       const world = request.method === 'GET' ? worlds.get(/^\/world\/([^/]+)$/.exec(path)?.[1] ?? '') : undefined
-      if (world) return send(200, JSON.parse(JSON.stringify(advance(world, Date.now()), (key, value: unknown) => (key === 'preSharedKey' ? undefined : value))))
+      if (world)
+        return send(
+          200,
+          JSON.parse(JSON.stringify(advance(world, Date.now()), (key, value: unknown) => (key === 'preSharedKey' ? undefined : value))),
+        )
       send(404, { error: `there is no ${route}: use GET /journal, GET /world/<region>, POST or DELETE /faults, POST /tunnels` })
     } catch (error) {
       send(400, { error: error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message })

@@ -6,7 +6,14 @@ import { listen } from './listen.ts'
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { socket: { type: 'string' }, port: { type: 'string' }, seed: { type: 'string' }, control: { type: 'string' }, log: { type: 'string' }, 'time-scale': { type: 'string' } },
+    options: {
+      socket: { type: 'string' },
+      port: { type: 'string' },
+      seed: { type: 'string' },
+      control: { type: 'string' },
+      log: { type: 'string' },
+      'time-scale': { type: 'string' },
+    },
   })
   const where = values.socket ?? values.port
   if (where === undefined || values.seed === undefined || (values.socket !== undefined && values.port !== undefined))

@@ -30,13 +30,19 @@ export interface Fields {
   readonly [name: string]: Shape
 }
 export type Decoded<S extends Shape> =
-  S extends Needed<infer T> ? Decoded<T>
-  : S extends Text ? string
-  : S extends Integer ? number
-  : S extends Flag ? boolean
-  : S extends List<infer T> ? readonly Decoded<T>[]
-  : S extends Group<infer F> ? DecodedFields<F>
-  : never
+  S extends Needed<infer T>
+    ? Decoded<T>
+    : S extends Text
+      ? string
+      : S extends Integer
+        ? number
+        : S extends Flag
+          ? boolean
+          : S extends List<infer T>
+            ? readonly Decoded<T>[]
+            : S extends Group<infer F>
+              ? DecodedFields<F>
+              : never
 type NeededNames<F extends Fields> = { [N in keyof F]: F[N] extends Needed ? N : never }[keyof F]
 export type DecodedFields<F extends Fields> = { readonly [N in NeededNames<F>]: Decoded<F[N]> } & {
   readonly [N in Exclude<keyof F, NeededNames<F>>]: Decoded<F[N]> | undefined

@@ -65,7 +65,10 @@ const region = z.strictObject({
   times: times.prefault({}),
 })
 export const seedSchema = z.strictObject({
-  account: z.string().regex(/^\d{12}$/, 'must be 12 digits').default('123456789012'),
+  account: z
+    .string()
+    .regex(/^\d{12}$/, 'must be 12 digits')
+    .default('123456789012'),
   accessKeys: z.array(z.string().min(1)).min(1),
   /** Actions that the account may not call, e.g. `CreateVpnConnection`. */
   denied: z.array(z.string()).default([]),
@@ -83,7 +86,8 @@ export function parseSeed(input: unknown): Seed {
     for (const [v, { id: vpcId, subnets, routeTables, hosts }] of one.vpcs.entries()) {
       const at = `regions[${r}].vpcs[${v}]`
       const known = new Set(subnets.map((subnet) => subnet.id))
-      if (routeTables.filter((table) => table.main).length !== 1) throw new Error(`the seed is not right:\n✖ ${vpcId} needs exactly one main route table\n  → at ${at}.routeTables`)
+      if (routeTables.filter((table) => table.main).length !== 1)
+        throw new Error(`the seed is not right:\n✖ ${vpcId} needs exactly one main route table\n  → at ${at}.routeTables`)
       for (const subnet of [...routeTables.flatMap((table) => table.subnets), ...hosts.map((host) => host.subnet)])
         if (!known.has(subnet)) throw new Error(`the seed is not right:\n✖ ${vpcId} has no subnet "${subnet}"\n  → at ${at}`)
     }

@@ -60,8 +60,14 @@ const oneOf = (name: string, value: string | undefined, allowed: readonly string
   if (value !== undefined && !allowed.includes(value)) throw invalidValue(value, name, `Expecting one of ${allowed.join(', ')}.`)
   return value ?? initial
 }
-function subset<T extends string | number>(name: string, input: readonly { readonly Value: T }[] | undefined, allowed: readonly T[], initial: readonly T[]): readonly T[] {
-  for (const { Value } of input ?? []) if (!allowed.includes(Value)) throw invalidValue(String(Value), name, `Expecting some of ${allowed.join(', ')}.`)
+function subset<T extends string | number>(
+  name: string,
+  input: readonly { readonly Value: T }[] | undefined,
+  allowed: readonly T[],
+  initial: readonly T[],
+): readonly T[] {
+  for (const { Value } of input ?? [])
+    if (!allowed.includes(Value)) throw invalidValue(String(Value), name, `Expecting some of ${allowed.join(', ')}.`)
   return input && input.length > 0 ? input.map((one) => one.Value) : initial
 }
 function preSharedKey(value: string): string {
@@ -97,7 +103,8 @@ export function settle(input: TunnelInput, before: TunnelSettings | undefined, t
   }
   if (settled.phase2Lifetime >= settled.phase1Lifetime)
     throw invalidValue(String(settled.phase2Lifetime), 'Phase2LifetimeSeconds', 'It must be less than Phase1LifetimeSeconds.')
-  if (settled.rekeyMargin > settled.phase2Lifetime / 2) throw invalidValue(String(settled.rekeyMargin), 'RekeyMarginTimeSeconds', 'It must be at most half of Phase2LifetimeSeconds.')
+  if (settled.rekeyMargin > settled.phase2Lifetime / 2)
+    throw invalidValue(String(settled.rekeyMargin), 'RekeyMarginTimeSeconds', 'It must be at most half of Phase2LifetimeSeconds.')
   if (settled.startup === 'start' && !settled.ikeVersions.every((version) => version === 'ikev2'))
     throw invalidValue('start', 'StartupAction', 'It needs IKEv2 alone.')
   return settled

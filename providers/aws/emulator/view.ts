@@ -42,7 +42,10 @@ export type Attached = { readonly kind: 'vpc'; readonly vpc: string } | { readon
 export interface TransitForward {
   readonly destination: Prefix
   /** null: dropped. A connection's tunnels: whichever is up. */
-  readonly to: { readonly kind: 'vpc'; readonly vpc: string } | { readonly kind: 'vpn'; readonly connection: string; readonly tunnels: readonly Address[] } | null
+  readonly to:
+    | { readonly kind: 'vpc'; readonly vpc: string }
+    | { readonly kind: 'vpn'; readonly connection: string; readonly tunnels: readonly Address[] }
+    | null
 }
 export interface VpcForwarding {
   readonly vpc: string
@@ -65,7 +68,8 @@ export interface Allowed {
 }
 
 export function forwardingOf(world: World): Forwarding {
-  const upTunnels = (connection: string): readonly Address[] => world.vpnConnections[connection]?.tunnels.filter((tunnel) => tunnel.up).map((tunnel) => tunnel.outside) ?? []
+  const upTunnels = (connection: string): readonly Address[] =>
+    world.vpnConnections[connection]?.tunnels.filter((tunnel) => tunnel.up).map((tunnel) => tunnel.outside) ?? []
   const transit = Object.values(world.transitRouteTables).flatMap((table) =>
     Object.entries(table.associations)
       .filter(([id, { state }]) => state === 'associated' && world.attachments[id]?.state === 'available')
@@ -97,7 +101,9 @@ function vpcForwarding(world: World, vpc: World['seed']['vpcs'][number]): VpcFor
   const tables = Object.values(world.routeTables).filter((table) => table.vpc === vpc.id)
   const hosts = vpc.hosts.map((host): HostForwarding => {
     const table = tables.find((one) => one.subnets.includes(host.subnet)) ?? tables.find((one) => one.main)
-    const routes = Object.entries(table?.routes ?? {}).flatMap(([destination, gateway]) => (table && routeState(world, table, gateway) === 'active' ? [destination as Prefix] : []))
+    const routes = Object.entries(table?.routes ?? {}).flatMap(([destination, gateway]) =>
+      table && routeState(world, table, gateway) === 'active' ? [destination as Prefix] : [],
+    )
     const groups = members.get(host.name) ?? []
     return { name: host.name, address: host.address, routes, ingress: allowed(groups, false), egress: allowed(groups, true) }
   })

@@ -141,7 +141,16 @@ export interface Context {
   hex(n: number): string
 }
 
-export const allRule = (id: string, egress: boolean, source: Rule['source']): Rule => ({ id, egress, protocol: '-1', from: -1, to: -1, source, description: undefined, tags: {} })
+export const allRule = (id: string, egress: boolean, source: Rule['source']): Rule => ({
+  id,
+  egress,
+  protocol: '-1',
+  from: -1,
+  to: -1,
+  source,
+  description: undefined,
+  tags: {},
+})
 
 export function worldOf(seed: Seed, name: string, { now, hex }: Context): World | undefined {
   const region = seed.regions.find((one) => one.name === name)
@@ -158,9 +167,15 @@ export function worldOf(seed: Seed, name: string, { now, hex }: Context): World 
     customerGateways: {},
     vpnConnections: {},
     vpcs: table(region.vpcs.map(({ id, cidr, tags }) => ({ ...base, id, cidr, tags, state: 'available' }))),
-    subnets: table(region.vpcs.flatMap((vpc) => vpc.subnets.map(({ id, cidr, zone, tags }) => ({ ...base, id, cidr, zone, tags, vpc: vpc.id, state: 'available' })))),
+    subnets: table(
+      region.vpcs.flatMap((vpc) =>
+        vpc.subnets.map(({ id, cidr, zone, tags }) => ({ ...base, id, cidr, zone, tags, vpc: vpc.id, state: 'available' })),
+      ),
+    ),
     routeTables: table(
-      region.vpcs.flatMap((vpc) => vpc.routeTables.map(({ id, main, subnets, tags }) => ({ ...base, id, main, subnets, tags, vpc: vpc.id, state: 'available', routes: {} }))),
+      region.vpcs.flatMap((vpc) =>
+        vpc.routeTables.map(({ id, main, subnets, tags }) => ({ ...base, id, main, subnets, tags, vpc: vpc.id, state: 'available', routes: {} })),
+      ),
     ),
     securityGroups: table(
       region.vpcs.map((vpc) => {

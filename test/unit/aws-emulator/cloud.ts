@@ -66,16 +66,15 @@ export async function startCloud(change: Partial<EmulatorOptions> = {}): Promise
 }
 export const off = { Options: { DefaultRouteTableAssociation: 'disable', DefaultRouteTablePropagation: 'disable' } } as const
 /** The one profile of the design: what Causeway sends for each tunnel. */
-export const strong = (inside: string, key: string) =>
-  ({
-    TunnelInsideCidr: inside,
-    PreSharedKey: key,
-    Phase1EncryptionAlgorithms: [{ Value: 'AES256-GCM-16' }],
-    Phase1IntegrityAlgorithms: [{ Value: 'SHA2-384' }],
-    Phase1DHGroupNumbers: [{ Value: 20 }],
-    Phase2EncryptionAlgorithms: [{ Value: 'AES256-GCM-16' }],
-    Phase2IntegrityAlgorithms: [{ Value: 'SHA2-384' }],
-    Phase2DHGroupNumbers: [{ Value: 20 }],
-    IKEVersions: [{ Value: 'ikev2' }],
-    DPDTimeoutSeconds: 30,
-  })
+export const strong = (inside: string, key: string) => ({
+  TunnelInsideCidr: inside,
+  PreSharedKey: key,
+  Phase1EncryptionAlgorithms: [{ Value: 'AES256-GCM-16' }],
+  Phase1IntegrityAlgorithms: [{ Value: 'SHA2-384' }],
+  Phase1DHGroupNumbers: [{ Value: 20 }],
+  Phase2EncryptionAlgorithms: [{ Value: 'AES256-GCM-16' }],
+  Phase2IntegrityAlgorithms: [{ Value: 'SHA2-384' }],
+  Phase2DHGroupNumbers: [{ Value: 20 }],
+  IKEVersions: [{ Value: 'ikev2' }],
+  DPDTimeoutSeconds: 30,
+})

@@ -16,8 +16,13 @@ function region(change: Partial<SeedInput['regions'][number]> = {}, denied: read
   const context = () => ({ now, hex: (n: number) => (++count).toString(16).padStart(n, '0') })
   let world: World = worldOf(parseSeed({ ...seed, regions: [{ ...seed.regions[0], ...change }] }), 'eu-west-1', context())!
   const outcome = (Action: string, parameters: Parameters = {}) => {
-    const all = { Action, Version: '2016-11-15', ...parameters }
-    return call(world, Object.entries(all).map(([name, value]): [string, string] => [name, String(value)]), denied, context())
+    const all: Parameters = { Action, Version: '2016-11-15', ...parameters }
+    return call(
+      world,
+      Object.entries(all).map(([name, value]): [string, string] => [name, `${value}`]),
+      denied,
+      context(),
+    )
   }
   return {
     /** Answers the result. */
@@ -74,11 +79,18 @@ function built(at: Region) {
   const tgw = gateway(at)
   const cgw = customer(at)
   const table = pick(at.ask('CreateTransitGatewayRouteTable', { TransitGatewayId: tgw }), 'transitGatewayRouteTableId')
-  const vpc = pick(at.ask('CreateTransitGatewayVpcAttachment', { TransitGatewayId: tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA }), 'transitGatewayAttachmentId')
+  const vpc = pick(
+    at.ask('CreateTransitGatewayVpcAttachment', { TransitGatewayId: tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA }),
+    'transitGatewayAttachmentId',
+  )
   const connection = pick(at.ask('CreateVpnConnection', vpn(cgw, tgw)), 'vpnConnectionId')
   at.wait(3_000)
-  const attachment = pick(at.ask('DescribeTransitGatewayAttachments', { 'Filter.1.Name': 'resource-type', 'Filter.1.Value.1': 'vpn' }), 'transitGatewayAttachmentId')
-  for (const TransitGatewayAttachmentId of [vpc, attachment]) at.ask('AssociateTransitGatewayRouteTable', { TransitGatewayRouteTableId: table, TransitGatewayAttachmentId })
+  const attachment = pick(
+    at.ask('DescribeTransitGatewayAttachments', { 'Filter.1.Name': 'resource-type', 'Filter.1.Value.1': 'vpn' }),
+    'transitGatewayAttachmentId',
+  )
+  for (const TransitGatewayAttachmentId of [vpc, attachment])
+    at.ask('AssociateTransitGatewayRouteTable', { TransitGatewayRouteTableId: table, TransitGatewayAttachmentId })
   at.wait(1_500)
   return { tgw, cgw, table, vpc, connection, attachment }
 }
@@ -104,7 +116,9 @@ describe('states that take time', () => {
   it('hide what was just made: eventual consistency', () => {
     const at = region({ times: { consistency: 700 } })
     const cgw = customer(at)
-    expect(at.refusal('DescribeCustomerGateways', { 'CustomerGatewayId.1': cgw })).toBe(`InvalidCustomerGatewayID.NotFound: The customerGateway ID '${cgw}' does not exist`)
+    expect(at.refusal('DescribeCustomerGateways', { 'CustomerGatewayId.1': cgw })).toBe(
+      `InvalidCustomerGatewayID.NotFound: The customerGateway ID '${cgw}' does not exist`,
+    )
     expect(all(at.ask('DescribeCustomerGateways'), 'customerGatewayId')).toEqual([])
     at.wait(700)
     expect(all(at.ask('DescribeCustomerGateways'), 'customerGatewayId')).toEqual([cgw])
@@ -113,7 +127,11 @@ describe('states that take time', () => {
   it('take associations and propagations along when an attachment goes, and turn its routes to blackholes', () => {
     const at = region()
     const { table, attachment, connection, cgw } = built(at)
-    at.ask('CreateTransitGatewayRoute', { TransitGatewayRouteTableId: table, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayAttachmentId: attachment })
+    at.ask('CreateTransitGatewayRoute', {
+      TransitGatewayRouteTableId: table,
+      DestinationCidrBlock: '10.1.0.0/16',
+      TransitGatewayAttachmentId: attachment,
+    })
     const routes = () => {
       const found = at.ask('SearchTransitGatewayRoutes', { TransitGatewayRouteTableId: table, 'Filter.1.Name': 'type', 'Filter.1.Value.1': 'static' })
       return [pick(found, 'destinationCidrBlock'), pick(found, 'state')]
@@ -131,23 +149,50 @@ describe('states that take time', () => {
 describe('tunnels', () => {
   it('run from the moment that the connection is available, with the options that were sent', () => {
     const at = region()
-    const options = { ...tunnel('TunnelInsideCidr', '169.254.10.4/30'), ...tunnel('PreSharedKey', 'key.of_the.tunnel'), ...tunnel('Phase1DHGroupNumber.1.Value', 20), ...tunnel('DPDTimeoutSeconds', 40) }
+    const options = {
+      ...tunnel('TunnelInsideCidr', '169.254.10.4/30'),
+      ...tunnel('PreSharedKey', 'key.of_the.tunnel'),
+      ...tunnel('Phase1DHGroupNumber.1.Value', 20),
+      ...tunnel('DPDTimeoutSeconds', 40),
+    }
     at.ask('CreateVpnConnection', vpn(customer(at), gateway(at), options))
     expect(tunnelsOf(at.world, at.now)).toEqual([])
     at.wait(3_000)
     const [first, second] = tunnelsOf(at.world, at.now)
-    expect(first).toMatchObject({ outside: '203.0.113.1', inside: '169.254.10.5/30', customer: '192.0.2.10', settings: { preSharedKey: 'key.of_the.tunnel', phase1Groups: [20], dpdTimeout: 40 } })
+    expect(first).toMatchObject({
+      outside: '203.0.113.1',
+      inside: '169.254.10.5/30',
+      customer: '192.0.2.10',
+      settings: { preSharedKey: 'key.of_the.tunnel', phase1Groups: [20], dpdTimeout: 40 },
+    })
     // What was not sent is weak by default, as with AWS.
-    expect(second).toMatchObject({ outside: '203.0.113.2', settings: { phase1Groups: [2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24], phase1Encryption: ['AES128', 'AES256', 'AES128-GCM-16', 'AES256-GCM-16'], ikeVersions: ['ikev1', 'ikev2'] } })
+    expect(second).toMatchObject({
+      outside: '203.0.113.2',
+      settings: {
+        phase1Groups: [2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+        phase1Encryption: ['AES128', 'AES256', 'AES128-GCM-16', 'AES256-GCM-16'],
+        ikeVersions: ['ikev1', 'ikev2'],
+      },
+    })
     expect(second?.settings.preSharedKey).toMatch(/^[A-Za-z._][A-Za-z0-9._]{7,63}$/)
   })
 
   it('that are modified are away until they are replaced, and their neighbour runs on', () => {
     const at = region()
     const { connection } = built(at)
-    at.ask('ModifyVpnTunnelOptions', { VpnConnectionId: connection, VpnTunnelOutsideIpAddress: '203.0.113.2', 'TunnelOptions.PreSharedKey': 'the.next_key' })
+    at.ask('ModifyVpnTunnelOptions', {
+      VpnConnectionId: connection,
+      VpnTunnelOutsideIpAddress: '203.0.113.2',
+      'TunnelOptions.PreSharedKey': 'the.next_key',
+    })
     expect(tunnelsOf(at.world, at.now).map((one) => one.outside)).toEqual(['203.0.113.1'])
-    expect(at.refusal('ModifyVpnTunnelOptions', { VpnConnectionId: connection, VpnTunnelOutsideIpAddress: '203.0.113.1', 'TunnelOptions.PreSharedKey': 'the.next_key' })).toMatch(/^IncorrectState/)
+    expect(
+      at.refusal('ModifyVpnTunnelOptions', {
+        VpnConnectionId: connection,
+        VpnTunnelOutsideIpAddress: '203.0.113.1',
+        'TunnelOptions.PreSharedKey': 'the.next_key',
+      }),
+    ).toMatch(/^IncorrectState/)
     at.wait(2_000)
     expect(tunnelsOf(at.world, at.now).map((one) => one.settings.preSharedKey)).toContain('the.next_key')
   })
@@ -222,7 +267,12 @@ describe('refusals', () => {
   const cases: readonly Case[] = [
     ['an unknown action', 'RunInstances', () => ({}), /^InvalidAction: The action RunInstances is not valid/],
     ['an unknown parameter', 'DescribeVpcs', () => ({ Colour: 'red' }), /^UnknownParameter: The parameter Colour is not recognized/],
-    ['an unknown nested parameter', 'CreateTransitGateway', () => ({ ...off, 'Options.Speed': '1' }), /^UnknownParameter: The parameter Options.Speed/],
+    [
+      'an unknown nested parameter',
+      'CreateTransitGateway',
+      () => ({ ...off, 'Options.Speed': '1' }),
+      /^UnknownParameter: The parameter Options.Speed/,
+    ],
     ['a value where a structure belongs', 'CreateTransitGateway', () => ({ Options: 'x' }), /^UnknownParameter: The parameter Options /],
     ['a list that starts at 0', 'DescribeVpcs', () => ({ 'VpcId.0': ids.vpc }), /^UnknownParameter: The parameter VpcId.0/],
     ['no number', 'DescribeVpcs', () => ({ MaxResults: 'ten' }), /^InvalidParameterValue: Value \(ten\) for parameter MaxResults/],
@@ -230,15 +280,30 @@ describe('refusals', () => {
     ['a missing parameter', 'DeleteVpnConnection', () => ({}), /^MissingParameter: The request must contain the parameter VpnConnectionId/],
     ['another version of the API', 'DescribeVpcs', () => ({ Version: '2010-01-01' }), /^NoSuchVersion/],
     ['a dry run', 'DescribeVpcs', () => ({ DryRun: 'true' }), /^DryRunOperation: Request would have succeeded/],
-    ['an unknown filter', 'DescribeVpcs', () => ({ 'Filter.1.Name': 'colour', 'Filter.1.Value.1': 'red' }), /^InvalidParameterValue: The filter 'colour' is invalid/],
+    [
+      'an unknown filter',
+      'DescribeVpcs',
+      () => ({ 'Filter.1.Name': 'colour', 'Filter.1.Value.1': 'red' }),
+      /^InvalidParameterValue: The filter 'colour' is invalid/,
+    ],
     ['a filter without values', 'DescribeVpcs', () => ({ 'Filter.1.Name': 'state' }), /^InvalidParameterValue: The filter 'state' has no values/],
     ['a page of 4', 'DescribeVpcs', () => ({ MaxResults: 4 }), /^InvalidParameterValue: .*between 5 and 1000/],
     ['ids and a page', 'DescribeVpcs', () => ({ 'VpcId.1': ids.vpc, MaxResults: 5 }), /^InvalidParameterCombination/],
     ['a token of its own making', 'DescribeVpcs', () => ({ NextToken: 'x' }), /^InvalidNextToken/],
     ['a malformed transit gateway', 'DeleteTransitGateway', () => ({ TransitGatewayId: 'tgw-1' }), /^InvalidTransitGatewayID.Malformed/],
     ['an unknown transit gateway', 'DeleteTransitGateway', () => ({ TransitGatewayId: `tgw-${missing}` }), /^InvalidTransitGatewayID.NotFound/],
-    ['an unknown attachment', 'DeleteTransitGatewayVpcAttachment', () => ({ TransitGatewayAttachmentId: `tgw-attach-${missing}` }), /^InvalidTransitGatewayAttachmentID.NotFound/],
-    ['an unknown route table', 'DeleteTransitGatewayRouteTable', () => ({ TransitGatewayRouteTableId: `tgw-rtb-${missing}` }), /^InvalidRouteTableID.NotFound/],
+    [
+      'an unknown attachment',
+      'DeleteTransitGatewayVpcAttachment',
+      () => ({ TransitGatewayAttachmentId: `tgw-attach-${missing}` }),
+      /^InvalidTransitGatewayAttachmentID.NotFound/,
+    ],
+    [
+      'an unknown route table',
+      'DeleteTransitGatewayRouteTable',
+      () => ({ TransitGatewayRouteTableId: `tgw-rtb-${missing}` }),
+      /^InvalidRouteTableID.NotFound/,
+    ],
     ['an unknown customer gateway', 'DeleteCustomerGateway', () => ({ CustomerGatewayId: `cgw-${missing}` }), /^InvalidCustomerGatewayID.NotFound/],
     ['a malformed customer gateway', 'DeleteCustomerGateway', () => ({ CustomerGatewayId: 'x' }), /^InvalidCustomerGatewayId.Malformed/],
     ['an unknown connection', 'DeleteVpnConnection', () => ({ VpnConnectionId: `vpn-${missing}` }), /^InvalidVpnConnectionID.NotFound/],
@@ -246,32 +311,154 @@ describe('refusals', () => {
     ['an unknown subnet', 'DescribeSubnets', () => ({ 'SubnetId.1': `subnet-${missing}` }), /^InvalidSubnetID.NotFound/],
     ['an unknown group', 'DeleteSecurityGroup', () => ({ GroupId: `sg-${missing}` }), /^InvalidGroup.NotFound/],
     ['the default group', 'DeleteSecurityGroup', () => ({ GroupId: 'sg-00000000000000001' }), /^CannotDelete/],
-    ['AWS making a route table by itself', 'CreateTransitGateway', () => ({}), /^InvalidParameterValue: Value \(enable\) for parameter DefaultRouteTableAssociation/],
+    [
+      'AWS making a route table by itself',
+      'CreateTransitGateway',
+      () => ({}),
+      /^InvalidParameterValue: Value \(enable\) for parameter DefaultRouteTableAssociation/,
+    ],
     ['a public ASN', 'CreateTransitGateway', () => ({ ...off, 'Options.AmazonSideAsn': 3320 }), /^InvalidParameterValue: .*AmazonSideAsn/],
-    ['a reserved tag', 'CreateTransitGateway', () => ({ ...off, 'TagSpecification.1.ResourceType': 'transit-gateway', 'TagSpecification.1.Tag.1.Key': 'aws:x' }), /reserved for internal use/],
-    ['a tag twice', 'CreateTags', (b) => ({ 'ResourceId.1': b.tgw, 'Tag.1.Key': 'a', 'Tag.1.Value': '1', 'Tag.2.Key': 'a', 'Tag.2.Value': '2' }), /Duplicate tag key 'a'/],
-    ['tags of another kind', 'CreateTransitGateway', () => ({ ...off, 'TagSpecification.1.ResourceType': 'vpc', 'TagSpecification.1.Tag.1.Key': 'x' }), /'vpc' is not a valid taggable resource type/],
+    [
+      'a reserved tag',
+      'CreateTransitGateway',
+      () => ({ ...off, 'TagSpecification.1.ResourceType': 'transit-gateway', 'TagSpecification.1.Tag.1.Key': 'aws:x' }),
+      /reserved for internal use/,
+    ],
+    [
+      'a tag twice',
+      'CreateTags',
+      (b) => ({ 'ResourceId.1': b.tgw, 'Tag.1.Key': 'a', 'Tag.1.Value': '1', 'Tag.2.Key': 'a', 'Tag.2.Value': '2' }),
+      /Duplicate tag key 'a'/,
+    ],
+    [
+      'tags of another kind',
+      'CreateTransitGateway',
+      () => ({ ...off, 'TagSpecification.1.ResourceType': 'vpc', 'TagSpecification.1.Tag.1.Key': 'x' }),
+      /'vpc' is not a valid taggable resource type/,
+    ],
     ['tags of nothing', 'CreateTags', () => ({ 'ResourceId.1': 'nothing', 'Tag.1.Key': 'a' }), /^InvalidID/],
-    ['a second attachment of a VPC', 'CreateTransitGatewayVpcAttachment', (b) => ({ TransitGatewayId: b.tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA }), /^DuplicateTransitGatewayAttachment/],
-    ['two subnets of a zone', 'CreateTransitGatewayVpcAttachment', (b) => ({ TransitGatewayId: b.tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA, 'SubnetIds.2': ids.subnetA2 }), /^DuplicateSubnetsInSameZone/],
-    ['a second association', 'AssociateTransitGatewayRouteTable', (b) => ({ TransitGatewayRouteTableId: b.table, TransitGatewayAttachmentId: b.vpc }), /^Resource.AlreadyAssociated/],
-    ['a propagation that is not there', 'DisableTransitGatewayRouteTablePropagation', (b) => ({ TransitGatewayRouteTableId: b.table, TransitGatewayAttachmentId: b.vpc }), /^TransitGatewayRouteTablePropagation.NotFound/],
-    ['a table in use', 'DeleteTransitGatewayRouteTable', (b) => ({ TransitGatewayRouteTableId: b.table }), /^IncorrectState: .*has associated attachments/],
+    [
+      'a second attachment of a VPC',
+      'CreateTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayId: b.tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA }),
+      /^DuplicateTransitGatewayAttachment/,
+    ],
+    [
+      'two subnets of a zone',
+      'CreateTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayId: b.tgw, VpcId: ids.vpc, 'SubnetIds.1': ids.subnetA, 'SubnetIds.2': ids.subnetA2 }),
+      /^DuplicateSubnetsInSameZone/,
+    ],
+    [
+      'a second association',
+      'AssociateTransitGatewayRouteTable',
+      (b) => ({ TransitGatewayRouteTableId: b.table, TransitGatewayAttachmentId: b.vpc }),
+      /^Resource.AlreadyAssociated/,
+    ],
+    [
+      'a propagation that is not there',
+      'DisableTransitGatewayRouteTablePropagation',
+      (b) => ({ TransitGatewayRouteTableId: b.table, TransitGatewayAttachmentId: b.vpc }),
+      /^TransitGatewayRouteTablePropagation.NotFound/,
+    ],
+    [
+      'a table in use',
+      'DeleteTransitGatewayRouteTable',
+      (b) => ({ TransitGatewayRouteTableId: b.table }),
+      /^IncorrectState: .*has associated attachments/,
+    ],
     ['a gateway in use', 'DeleteTransitGateway', (b) => ({ TransitGatewayId: b.tgw }), /^IncorrectState: .*non-deleted VPN Attachments: tgw-attach-/],
-    ['a route to nowhere', 'CreateTransitGatewayRoute', (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.1.0.0/16' }), /^MissingParameter: .*TransitGatewayAttachmentId/],
-    ['a route with host bits', 'CreateTransitGatewayRoute', (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.1.0.1/16', Blackhole: 'true' }), /^InvalidParameterValue: Value \(10.1.0.1\/16\)/],
-    ['replacing no route', 'ReplaceTransitGatewayRoute', (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.9.0.0/16', Blackhole: 'true' }), /^InvalidRoute.NotFound/],
-    ['deleting no route', 'DeleteTransitGatewayRoute', (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.9.0.0/16' }), /^InvalidRoute.NotFound/],
-    ['the VPC route of the VPC itself', 'CreateRoute', (b) => ({ RouteTableId: ids.routes, DestinationCidrBlock: '10.50.0.0/16', TransitGatewayId: b.tgw }), /^RouteAlreadyExists/],
+    [
+      'a route to nowhere',
+      'CreateTransitGatewayRoute',
+      (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.1.0.0/16' }),
+      /^MissingParameter: .*TransitGatewayAttachmentId/,
+    ],
+    [
+      'a route with host bits',
+      'CreateTransitGatewayRoute',
+      (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.1.0.1/16', Blackhole: 'true' }),
+      /^InvalidParameterValue: Value \(10.1.0.1\/16\)/,
+    ],
+    [
+      'replacing no route',
+      'ReplaceTransitGatewayRoute',
+      (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.9.0.0/16', Blackhole: 'true' }),
+      /^InvalidRoute.NotFound/,
+    ],
+    [
+      'deleting no route',
+      'DeleteTransitGatewayRoute',
+      (b) => ({ TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.9.0.0/16' }),
+      /^InvalidRoute.NotFound/,
+    ],
+    [
+      'the VPC route of the VPC itself',
+      'CreateRoute',
+      (b) => ({ RouteTableId: ids.routes, DestinationCidrBlock: '10.50.0.0/16', TransitGatewayId: b.tgw }),
+      /^RouteAlreadyExists/,
+    ],
     ['deleting no VPC route', 'DeleteRoute', () => ({ RouteTableId: ids.routes, DestinationCidrBlock: '10.9.0.0/16' }), /^InvalidRoute.NotFound/],
     ['a private customer gateway', 'CreateCustomerGateway', () => ({ Type: 'ipsec.1', IpAddress: '10.0.0.1' }), /Internet-routable/],
-    ['an ASN beyond BgpAsn', 'CreateCustomerGateway', () => ({ Type: 'ipsec.1', IpAddress: '192.0.2.1', BgpAsn: 2_147_483_648 }), /^InvalidParameterValue: .*BgpAsn/],
-    ['a connection with BGP', 'CreateVpnConnection', (b) => vpn(b.cgw, b.tgw, { 'Options.StaticRoutesOnly': 'false' }), /^InvalidParameterValue: .*StaticRoutesOnly/],
-    ['three tunnels', 'CreateVpnConnection', (b) => vpn(b.cgw, b.tgw, { 'Options.TunnelOptions.3.DPDTimeoutSeconds': 30, 'Options.TunnelOptions.1.DPDTimeoutSeconds': 30, 'Options.TunnelOptions.2.DPDTimeoutSeconds': 30 }), /at most two TunnelOptions/],
-    ['a tunnel of another connection', 'ModifyVpnTunnelOptions', (b) => ({ VpnConnectionId: b.connection, VpnTunnelOutsideIpAddress: '203.0.113.9', 'TunnelOptions.DPDTimeoutSeconds': 30 }), /has no tunnel with this outside address/],
-    ['a rule that is not there', 'RevokeSecurityGroupIngress', () => ({ GroupId: 'sg-00000000000000001', 'IpPermissions.1.IpProtocol': 'tcp', 'IpPermissions.1.FromPort': 1, 'IpPermissions.1.ToPort': 1, 'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8' }), /^InvalidPermission.NotFound/],
-    ['ports the wrong way round', 'AuthorizeSecurityGroupIngress', () => ({ GroupId: 'sg-00000000000000001', 'IpPermissions.1.IpProtocol': 'tcp', 'IpPermissions.1.FromPort': 2, 'IpPermissions.1.ToPort': 1, 'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8' }), /Invalid port range/],
-    ['the rule that every group has', 'AuthorizeSecurityGroupEgress', () => ({ GroupId: 'sg-00000000000000001', 'IpPermissions.1.IpProtocol': '-1', 'IpPermissions.1.IpRanges.1.CidrIp': '0.0.0.0/0' }), /^InvalidPermission.Duplicate/],
+    [
+      'an ASN beyond BgpAsn',
+      'CreateCustomerGateway',
+      () => ({ Type: 'ipsec.1', IpAddress: '192.0.2.1', BgpAsn: 2_147_483_648 }),
+      /^InvalidParameterValue: .*BgpAsn/,
+    ],
+    [
+      'a connection with BGP',
+      'CreateVpnConnection',
+      (b) => vpn(b.cgw, b.tgw, { 'Options.StaticRoutesOnly': 'false' }),
+      /^InvalidParameterValue: .*StaticRoutesOnly/,
+    ],
+    [
+      'three tunnels',
+      'CreateVpnConnection',
+      (b) =>
+        vpn(b.cgw, b.tgw, {
+          'Options.TunnelOptions.3.DPDTimeoutSeconds': 30,
+          'Options.TunnelOptions.1.DPDTimeoutSeconds': 30,
+          'Options.TunnelOptions.2.DPDTimeoutSeconds': 30,
+        }),
+      /at most two TunnelOptions/,
+    ],
+    [
+      'a tunnel of another connection',
+      'ModifyVpnTunnelOptions',
+      (b) => ({ VpnConnectionId: b.connection, VpnTunnelOutsideIpAddress: '203.0.113.9', 'TunnelOptions.DPDTimeoutSeconds': 30 }),
+      /has no tunnel with this outside address/,
+    ],
+    [
+      'a rule that is not there',
+      'RevokeSecurityGroupIngress',
+      () => ({
+        GroupId: 'sg-00000000000000001',
+        'IpPermissions.1.IpProtocol': 'tcp',
+        'IpPermissions.1.FromPort': 1,
+        'IpPermissions.1.ToPort': 1,
+        'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8',
+      }),
+      /^InvalidPermission.NotFound/,
+    ],
+    [
+      'ports the wrong way round',
+      'AuthorizeSecurityGroupIngress',
+      () => ({
+        GroupId: 'sg-00000000000000001',
+        'IpPermissions.1.IpProtocol': 'tcp',
+        'IpPermissions.1.FromPort': 2,
+        'IpPermissions.1.ToPort': 1,
+        'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8',
+      }),
+      /Invalid port range/,
+    ],
+    [
+      'the rule that every group has',
+      'AuthorizeSecurityGroupEgress',
+      () => ({ GroupId: 'sg-00000000000000001', 'IpPermissions.1.IpProtocol': '-1', 'IpPermissions.1.IpRanges.1.CidrIp': '0.0.0.0/0' }),
+      /^InvalidPermission.Duplicate/,
+    ],
   ]
   it.each(cases)('of %s (%s)', (_, action, parameters, expected) => {
     const at = region()
@@ -294,7 +481,9 @@ describe('refusals', () => {
 
   it('of a VPC route while the VPC is not attached', () => {
     const at = region()
-    expect(at.refusal('CreateRoute', { RouteTableId: ids.routes, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayId: gateway(at) })).toMatch(/^InvalidTransitGatewayID.NotFound/)
+    expect(at.refusal('CreateRoute', { RouteTableId: ids.routes, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayId: gateway(at) })).toMatch(
+      /^InvalidTransitGatewayID.NotFound/,
+    )
   })
 
   it('of a group that another refers to', () => {
@@ -302,20 +491,84 @@ describe('refusals', () => {
     const make = (name: string) => pick(at.ask('CreateSecurityGroup', { GroupName: name, GroupDescription: name, VpcId: ids.vpc }), 'groupId')
     const [one, other] = [make('one'), make('other')]
     expect(at.refusal('CreateSecurityGroup', { GroupName: 'one', GroupDescription: 'x', VpcId: ids.vpc })).toMatch(/^InvalidGroup.Duplicate/)
-    at.ask('AuthorizeSecurityGroupIngress', { GroupId: other, 'IpPermissions.1.IpProtocol': 'tcp', 'IpPermissions.1.FromPort': 1, 'IpPermissions.1.ToPort': 1, 'IpPermissions.1.Groups.1.GroupId': one })
+    at.ask('AuthorizeSecurityGroupIngress', {
+      GroupId: other,
+      'IpPermissions.1.IpProtocol': 'tcp',
+      'IpPermissions.1.FromPort': 1,
+      'IpPermissions.1.ToPort': 1,
+      'IpPermissions.1.Groups.1.GroupId': one,
+    })
     expect(at.refusal('DeleteSecurityGroup', { GroupId: one })).toBe(`DependencyViolation: resource ${one} has a dependent object`)
   })
 
   const quotas: readonly (readonly [string, SeedInput['regions'][number]['quotas'], (at: Region) => string, string])[] = [
     ['transit gateways', { transitGateways: 1 }, (at) => (gateway(at), at.refusal('CreateTransitGateway', off)), 'TransitGatewayLimitExceeded'],
-    ['route tables', { transitRouteTables: 1 }, (at) => at.refusal('CreateTransitGatewayRouteTable', { TransitGatewayId: built(at).tgw }), 'TransitGatewayRouteTableLimitExceeded'],
-    ['attachments', { attachments: 2 }, (at) => { const b = built(at); return at.refusal('CreateVpnConnection', vpn(b.cgw, b.tgw)) }, 'TransitGatewayAttachmentLimitExceeded'],
-    ['customer gateways', { customerGateways: 1 }, (at) => (customer(at), at.refusal('CreateCustomerGateway', { Type: 'ipsec.1', IpAddress: '192.0.2.99' })), 'CustomerGatewayLimitExceeded'],
-    ['connections', { vpnConnections: 1 }, (at) => { const b = built(at); return at.refusal('CreateVpnConnection', vpn(b.cgw, b.tgw)) }, 'VpnConnectionLimitExceeded'],
-    ['VPC routes', { routes: 1 }, (at) => at.refusal('CreateRoute', { RouteTableId: ids.routes, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayId: built(at).tgw }), 'RouteLimitExceeded'],
-    ['transit routes', { transitRoutes: 0 }, (at) => { const b = built(at); return at.refusal('CreateTransitGatewayRoute', { TransitGatewayRouteTableId: b.table, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayAttachmentId: b.attachment }) }, 'RouteLimitExceeded'],
-    ['security groups', { securityGroups: 1 }, (at) => at.refusal('CreateSecurityGroup', { GroupName: 'x', GroupDescription: 'x', VpcId: ids.vpc }), 'SecurityGroupLimitExceeded'],
-    ['rules', { securityGroupRules: 1 }, (at) => at.refusal('AuthorizeSecurityGroupIngress', { GroupId: 'sg-00000000000000001', 'IpPermissions.1.IpProtocol': '-1', 'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8' }), 'RulesPerSecurityGroupLimitExceeded'],
+    [
+      'route tables',
+      { transitRouteTables: 1 },
+      (at) => at.refusal('CreateTransitGatewayRouteTable', { TransitGatewayId: built(at).tgw }),
+      'TransitGatewayRouteTableLimitExceeded',
+    ],
+    [
+      'attachments',
+      { attachments: 2 },
+      (at) => {
+        const b = built(at)
+        return at.refusal('CreateVpnConnection', vpn(b.cgw, b.tgw))
+      },
+      'TransitGatewayAttachmentLimitExceeded',
+    ],
+    [
+      'customer gateways',
+      { customerGateways: 1 },
+      (at) => (customer(at), at.refusal('CreateCustomerGateway', { Type: 'ipsec.1', IpAddress: '192.0.2.99' })),
+      'CustomerGatewayLimitExceeded',
+    ],
+    [
+      'connections',
+      { vpnConnections: 1 },
+      (at) => {
+        const b = built(at)
+        return at.refusal('CreateVpnConnection', vpn(b.cgw, b.tgw))
+      },
+      'VpnConnectionLimitExceeded',
+    ],
+    [
+      'VPC routes',
+      { routes: 1 },
+      (at) => at.refusal('CreateRoute', { RouteTableId: ids.routes, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayId: built(at).tgw }),
+      'RouteLimitExceeded',
+    ],
+    [
+      'transit routes',
+      { transitRoutes: 0 },
+      (at) => {
+        const b = built(at)
+        return at.refusal('CreateTransitGatewayRoute', {
+          TransitGatewayRouteTableId: b.table,
+          DestinationCidrBlock: '10.1.0.0/16',
+          TransitGatewayAttachmentId: b.attachment,
+        })
+      },
+      'RouteLimitExceeded',
+    ],
+    [
+      'security groups',
+      { securityGroups: 1 },
+      (at) => at.refusal('CreateSecurityGroup', { GroupName: 'x', GroupDescription: 'x', VpcId: ids.vpc }),
+      'SecurityGroupLimitExceeded',
+    ],
+    [
+      'rules',
+      { securityGroupRules: 1 },
+      (at) =>
+        at.refusal('AuthorizeSecurityGroupIngress', {
+          GroupId: 'sg-00000000000000001',
+          'IpPermissions.1.IpProtocol': '-1',
+          'IpPermissions.1.IpRanges.1.CidrIp': '10.0.0.0/8',
+        }),
+      'RulesPerSecurityGroupLimitExceeded',
+    ],
   ]
   it.each(quotas)('of more %s than the quota', (_, limit, refuse, code) => {
     expect(refuse(region({ quotas: limit }))).toMatch(new RegExp(`^${code}: `))
@@ -340,12 +593,31 @@ describe('describing', () => {
 
   it('filters: values of one filter are alternatives, filters must all match, wildcards can be escaped', () => {
     const at = region()
-    const make = (name: string, tag: string) => at.ask('CreateSecurityGroup', { GroupName: name, GroupDescription: 'x', VpcId: ids.vpc, 'TagSpecification.1.ResourceType': 'security-group', 'TagSpecification.1.Tag.1.Key': 'causeway:id', 'TagSpecification.1.Tag.1.Value': tag })
+    const make = (name: string, tag: string) =>
+      at.ask('CreateSecurityGroup', {
+        GroupName: name,
+        GroupDescription: 'x',
+        VpcId: ids.vpc,
+        'TagSpecification.1.ResourceType': 'security-group',
+        'TagSpecification.1.Tag.1.Key': 'causeway:id',
+        'TagSpecification.1.Tag.1.Value': tag,
+      })
     make('a', 'net/one')
     make('b', 'net/two')
     make('c', 'net*')
     const found = (...filters: readonly (readonly [string, ...string[]])[]) =>
-      all(at.ask('DescribeSecurityGroups', Object.fromEntries(filters.flatMap(([name, ...values], f) => [[`Filter.${f + 1}.Name`, name], ...values.map((value, v) => [`Filter.${f + 1}.Value.${v + 1}`, value])]))), 'groupName').sort()
+      all(
+        at.ask(
+          'DescribeSecurityGroups',
+          Object.fromEntries(
+            filters.flatMap(([name, ...values], f) => [
+              [`Filter.${f + 1}.Name`, name],
+              ...values.map((value, v) => [`Filter.${f + 1}.Value.${v + 1}`, value]),
+            ]),
+          ),
+        ),
+        'groupName',
+      ).sort()
     expect(found(['tag:causeway:id', 'net/one', 'net/two'])).toEqual(['a', 'b'])
     expect(found(['tag:causeway:id', 'net*'])).toEqual(['a', 'b', 'c'])
     expect(found(['tag:causeway:id', 'net\\*'])).toEqual(['c'])
@@ -356,16 +628,35 @@ describe('describing', () => {
 })
 
 describe('what forwards', () => {
-  const ports = { 'IpPermissions.1.IpProtocol': 'tcp', 'IpPermissions.1.FromPort': 8443, 'IpPermissions.1.ToPort': 8443, 'IpPermissions.1.IpRanges.1.CidrIp': '10.1.0.0/16' }
+  const ports = {
+    'IpPermissions.1.IpProtocol': 'tcp',
+    'IpPermissions.1.FromPort': 8443,
+    'IpPermissions.1.ToPort': 8443,
+    'IpPermissions.1.IpRanges.1.CidrIp': '10.1.0.0/16',
+  }
   it('is what was built: routes by association, the live tunnels, the groups of the host', () => {
     const at = region()
     const { tgw, table, vpc, attachment, connection } = built(at)
     expect(forwardingOf(at.world).transit.map((one) => one.routes)).toEqual([[], []])
     at.ask('EnableTransitGatewayRouteTablePropagation', { TransitGatewayRouteTableId: table, TransitGatewayAttachmentId: vpc })
     at.wait(1_000)
-    at.ask('CreateTransitGatewayRoute', { TransitGatewayRouteTableId: table, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayAttachmentId: attachment })
+    at.ask('CreateTransitGatewayRoute', {
+      TransitGatewayRouteTableId: table,
+      DestinationCidrBlock: '10.1.0.0/16',
+      TransitGatewayAttachmentId: attachment,
+    })
     at.ask('CreateRoute', { RouteTableId: ids.routes, DestinationCidrBlock: '10.1.0.0/16', TransitGatewayId: tgw })
-    const group = pick(at.ask('CreateSecurityGroup', { GroupName: 'x', GroupDescription: 'x', VpcId: ids.vpc, 'TagSpecification.1.ResourceType': 'security-group', 'TagSpecification.1.Tag.1.Key': 'causeway:id', 'TagSpecification.1.Tag.1.Value': 'x' }), 'groupId')
+    const group = pick(
+      at.ask('CreateSecurityGroup', {
+        GroupName: 'x',
+        GroupDescription: 'x',
+        VpcId: ids.vpc,
+        'TagSpecification.1.ResourceType': 'security-group',
+        'TagSpecification.1.Tag.1.Key': 'causeway:id',
+        'TagSpecification.1.Tag.1.Value': 'x',
+      }),
+      'groupId',
+    )
     at.ask('AuthorizeSecurityGroupIngress', { GroupId: group, ...ports })
     at.set((world) => report(world, { outside: '203.0.113.2', up: true, negotiated: null }, at.now))
     const routes = [
@@ -373,7 +664,10 @@ describe('what forwards', () => {
       { destination: '10.50.0.0/16', to: { kind: 'vpc', vpc: ids.vpc } },
     ]
     const { transit, vpcs } = forwardingOf(at.world)
-    expect(transit).toEqual([{ from: { kind: 'vpc', vpc: ids.vpc }, routes }, { from: { kind: 'vpn', connection }, routes }])
+    expect(transit).toEqual([
+      { from: { kind: 'vpc', vpc: ids.vpc }, routes },
+      { from: { kind: 'vpn', connection }, routes },
+    ])
     expect(vpcs[0]?.hosts).toMatchObject([{ address: '10.50.1.10', routes: ['10.1.0.0/16'] }])
     expect(vpcs[0]?.hosts[0]?.ingress).toContainEqual({ protocol: 'tcp', from: 8443, to: 8443, peers: ['10.1.0.0/16'] })
   })

@@ -33,17 +33,31 @@ const options: TunnelOptions = {
     lifecycleControl: false,
   },
 }
-const made = (change: Partial<TunnelOptions['settings']> = {}): { readonly [name: string]: unknown } => connection({ ...options, settings: { ...options.settings, ...change } })['cloud'] as Section
+const made = (change: Partial<TunnelOptions['settings']> = {}): { readonly [name: string]: unknown } =>
+  connection({ ...options, settings: { ...options.settings, ...change } })['cloud'] as Section
 const child = (change: Partial<TunnelOptions['settings']> = {}) => (made(change)['children'] as { readonly cloud: Section }).cloud
 
 describe('a responder', () => {
   it('offers exactly what was asked for', () => {
-    expect(made()).toMatchObject({ version: '2', proposals: ['aes256gcm16-prfsha384-ecp384'], local: { id: '203.0.113.1' }, remote: { id: '192.0.2.10' }, rekey_time: '28530s' })
+    expect(made()).toMatchObject({
+      version: '2',
+      proposals: ['aes256gcm16-prfsha384-ecp384'],
+      local: { id: '203.0.113.1' },
+      remote: { id: '192.0.2.10' },
+      rekey_time: '28530s',
+    })
     expect(child()).toMatchObject({ esp_proposals: ['aes256gcm16-ecp384'], start_action: 'none', dpd_action: 'clear' })
   })
 
   it('keeps AEAD and other ciphers in proposals of their own', () => {
-    const both = { phase1Encryption: ['AES128', 'AES256-GCM-16'], phase1Integrity: ['SHA1', 'SHA2-256'], phase1Groups: [2, 14], phase2Encryption: ['AES128', 'AES256-GCM-16'], phase2Integrity: ['SHA1'], phase2Groups: [5] }
+    const both = {
+      phase1Encryption: ['AES128', 'AES256-GCM-16'],
+      phase1Integrity: ['SHA1', 'SHA2-256'],
+      phase1Groups: [2, 14],
+      phase2Encryption: ['AES128', 'AES256-GCM-16'],
+      phase2Integrity: ['SHA1'],
+      phase2Groups: [5],
+    }
     expect(made(both)['proposals']).toEqual(['aes256gcm16-prfsha1-prfsha256-modp1024-modp2048', 'aes128-sha1-sha256-modp1024-modp2048'])
     expect(child(both)['esp_proposals']).toEqual(['aes256gcm16-modp1536', 'aes128-sha1-modp1536'])
   })
@@ -60,13 +74,29 @@ describe('a responder', () => {
   })
 
   it('is up when its child is installed, and says what was agreed in the words of AWS', () => {
-    const ike = { state: 'ESTABLISHED', version: '2', 'encr-alg': 'AES_GCM_16', 'encr-keysize': '256', 'prf-alg': 'PRF_HMAC_SHA2_384', 'dh-group': 'ECP_384' }
+    const ike = {
+      state: 'ESTABLISHED',
+      version: '2',
+      'encr-alg': 'AES_GCM_16',
+      'encr-keysize': '256',
+      'prf-alg': 'PRF_HMAC_SHA2_384',
+      'dh-group': 'ECP_384',
+    }
     const installed = { state: 'INSTALLED', 'encr-alg': 'AES_GCM_16', 'encr-keysize': '256' }
     expect(statusOf([{ cloud: { ...ike, 'child-sas': { 'cloud-1': installed } } }])).toEqual({
       up: true,
-      negotiated: { phase1: { encryption: 'AES256-GCM-16', integrity: 'SHA2-384', group: 20 }, phase2: { encryption: 'AES256-GCM-16', integrity: 'SHA2-384', group: 20 }, ike: 'ikev2' },
+      negotiated: {
+        phase1: { encryption: 'AES256-GCM-16', integrity: 'SHA2-384', group: 20 },
+        phase2: { encryption: 'AES256-GCM-16', integrity: 'SHA2-384', group: 20 },
+        ike: 'ikev2',
+      },
     })
-    for (const down of [[], [{ cloud: { ...ike, 'child-sas': {} } }], [{ cloud: { ...ike, state: 'CONNECTING', 'child-sas': { 'cloud-1': installed } } }], [{ cloud: { ...ike, 'child-sas': { 'cloud-1': { ...installed, state: 'DELETED' } } } }]])
+    for (const down of [
+      [],
+      [{ cloud: { ...ike, 'child-sas': {} } }],
+      [{ cloud: { ...ike, state: 'CONNECTING', 'child-sas': { 'cloud-1': installed } } }],
+      [{ cloud: { ...ike, 'child-sas': { 'cloud-1': { ...installed, state: 'DELETED' } } } }],
+    ])
       expect(statusOf(down)).toEqual({ up: false, negotiated: null })
   })
 })

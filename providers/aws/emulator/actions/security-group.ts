@@ -8,7 +8,10 @@ import type { Xml } from '../xml.ts'
 import { ipv4Cidr } from './transit-routes.ts'
 
 const arn = (world: World, kind: string, id: string): string => `arn:aws:ec2:${world.seed.name}:${world.account}:${kind}/${id}`
-const portsXml = (rule: Rule): { [name: string]: Xml } => ({ ipProtocol: rule.protocol, ...(rule.protocol === '-1' ? {} : { fromPort: rule.from, toPort: rule.to }) })
+const portsXml = (rule: Rule): { [name: string]: Xml } => ({
+  ipProtocol: rule.protocol,
+  ...(rule.protocol === '-1' ? {} : { fromPort: rule.from, toPort: rule.to }),
+})
 /** Rules of one protocol and port range are one permission. */
 function permissionsXml(world: World, rules: readonly Rule[]): Xml {
   const grouped = Map.groupBy(rules, (rule) => `${rule.protocol} ${rule.from} ${rule.to}`)
@@ -27,8 +30,14 @@ const groupXml = (world: World, row: SecurityGroup): Xml => ({
   vpcId: row.vpc,
   ownerId: world.account,
   securityGroupArn: arn(world, 'security-group', row.id),
-  ipPermissions: permissionsXml(world, row.rules.filter((rule) => !rule.egress)),
-  ipPermissionsEgress: permissionsXml(world, row.rules.filter((rule) => rule.egress)),
+  ipPermissions: permissionsXml(
+    world,
+    row.rules.filter((rule) => !rule.egress),
+  ),
+  ipPermissionsEgress: permissionsXml(
+    world,
+    row.rules.filter((rule) => rule.egress),
+  ),
   tagSet: tagSet(row.tags),
 })
 const ruleXml = (world: World, groupId: string, rule: Rule): Xml => ({
@@ -71,20 +80,30 @@ function rulesOf(world: World, egress: boolean, input: readonly Permission[], ta
   return input.flatMap((one): Rule[] => {
     const base = { egress, ...portsOf(one), tags }
     const made = [
-      ...(one.IpRanges ?? []).map(({ CidrIp, Description }): Rule => ({ ...base, id: `sgr-${context.hex(17)}`, source: { cidr: ipv4Cidr(CidrIp, 'cidrIp') }, description: described(Description) })),
-      ...(one.Groups ?? []).map(({ GroupId, Description }): Rule => ({
-        ...base,
-        id: `sgr-${context.hex(17)}`,
-        source: { group: find(kinds.securityGroup, world.securityGroups, GroupId, context).id },
-        description: described(Description),
-      })),
+      ...(one.IpRanges ?? []).map(
+        ({ CidrIp, Description }): Rule => ({
+          ...base,
+          id: `sgr-${context.hex(17)}`,
+          source: { cidr: ipv4Cidr(CidrIp, 'cidrIp') },
+          description: described(Description),
+        }),
+      ),
+      ...(one.Groups ?? []).map(
+        ({ GroupId, Description }): Rule => ({
+          ...base,
+          id: `sgr-${context.hex(17)}`,
+          source: { group: find(kinds.securityGroup, world.securityGroups, GroupId, context).id },
+          description: described(Description),
+        }),
+      ),
     ]
     if (made.length === 0) throw missing('ipPermissions.ipRanges')
     return made
   })
 }
 function described(text: string | undefined): string | undefined {
-  if (text !== undefined && !/^[a-zA-Z0-9. _\-:/()#,@[\]+=&;{}!$*]{0,255}$/.test(text)) throw invalidValue(text, 'description', 'Invalid rule description.')
+  if (text !== undefined && !/^[a-zA-Z0-9. _\-:/()#,@[\]+=&;{}!$*]{0,255}$/.test(text))
+    throw invalidValue(text, 'description', 'Invalid rule description.')
   return text
 }
 const same = (a: Rule, b: Rule): boolean =>
@@ -99,10 +118,16 @@ const authorize = (direction: 'Ingress' | 'Egress') =>
       const added = rulesOf(world, direction === 'Egress', IpPermissions, tagsFor('security-group-rule', TagSpecification), context)
       for (const [n, rule] of added.entries()) {
         if ([...row.rules, ...added.slice(0, n)].some((other) => same(other, rule)))
-          throw new Refusal('InvalidPermission.Duplicate', `the specified rule "peer: ${JSON.stringify(rule.source)}, ${rule.protocol}, from port: ${rule.from}, to port: ${rule.to}, ALLOW" already exists`)
+          throw new Refusal(
+            'InvalidPermission.Duplicate',
+            `the specified rule "peer: ${JSON.stringify(rule.source)}, ${rule.protocol}, from port: ${rule.from}, to port: ${rule.to}, ALLOW" already exists`,
+          )
       }
       if (row.rules.filter((rule) => rule.egress === (direction === 'Egress')).length + added.length > world.seed.quotas.securityGroupRules)
-        throw new Refusal('RulesPerSecurityGroupLimitExceeded', `The maximum number of rules per security group has been reached: ${world.seed.quotas.securityGroupRules}`)
+        throw new Refusal(
+          'RulesPerSecurityGroupLimitExceeded',
+          `The maximum number of rules per security group has been reached: ${world.seed.quotas.securityGroupRules}`,
+        )
       row.rules = [...row.rules, ...added]
       return { return: true, securityGroupRuleSet: added.map((rule) => ruleXml(world, row.id, rule)) }
     },
@@ -146,7 +171,14 @@ const revoke = (direction: 'Ingress' | 'Egress') =>
 /** Ids of the groups that a host of the seed is in. */
 export const groupsOfHost = (world: World, vpc: string, groups: readonly string[]): readonly string[] =>
   Object.values(world.securityGroups)
-    .filter((row) => row.vpc === vpc && groups.some((one) => one === row.id || (one === 'default' && row.name === 'default') || (one.startsWith('tag:') && Object.hasOwn(row.tags, one.slice(4)))))
+    .filter(
+      (row) =>
+        row.vpc === vpc &&
+        groups.some(
+          (one) =>
+            one === row.id || (one === 'default' && row.name === 'default') || (one.startsWith('tag:') && Object.hasOwn(row.tags, one.slice(4))),
+        ),
+    )
     .map((row) => row.id)
 
 export const securityGroupActions = [
@@ -155,12 +187,15 @@ export const securityGroupActions = [
     { GroupName: needed(text), GroupDescription: needed(text), VpcId: needed(text), TagSpecification: tagSpecifications },
     (world, { GroupName, GroupDescription, VpcId, TagSpecification }, context) => {
       const vpc = find(kinds.vpc, world.vpcs, VpcId, context)
-      if (!/^[a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]{1,255}$/.test(GroupName) || GroupName.startsWith('sg-')) throw invalidValue(GroupName, 'GroupName', 'Character sets beyond ASCII are not supported, and it must not start with sg-.')
-      if (!/^[a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]{1,255}$/.test(GroupDescription)) throw invalidValue(GroupDescription, 'GroupDescription', 'Character sets beyond ASCII are not supported.')
+      if (!/^[a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]{1,255}$/.test(GroupName) || GroupName.startsWith('sg-'))
+        throw invalidValue(GroupName, 'GroupName', 'Character sets beyond ASCII are not supported, and it must not start with sg-.')
+      if (!/^[a-zA-Z0-9 ._\-:/()#,@[\]+=&;{}!$*]{1,255}$/.test(GroupDescription))
+        throw invalidValue(GroupDescription, 'GroupDescription', 'Character sets beyond ASCII are not supported.')
       const rows = Object.values(world.securityGroups)
       if (rows.some((row) => row.vpc === vpc.id && row.name === GroupName))
         throw new Refusal('InvalidGroup.Duplicate', `The security group '${GroupName}' already exists for VPC '${vpc.id}'`)
-      if (rows.length >= world.seed.quotas.securityGroups) throw new Refusal('SecurityGroupLimitExceeded', `The maximum number of security groups has been reached: ${world.seed.quotas.securityGroups}`)
+      if (rows.length >= world.seed.quotas.securityGroups)
+        throw new Refusal('SecurityGroupLimitExceeded', `The maximum number of security groups has been reached: ${world.seed.quotas.securityGroups}`)
       const row: SecurityGroup = {
         ...fresh(kinds.securityGroup, world, context),
         state: 'available',
@@ -174,24 +209,40 @@ export const securityGroupActions = [
       return { groupId: row.id, securityGroupArn: arn(world, 'security-group', row.id), tagSet: tagSet(row.tags) }
     },
   ),
-  action('DescribeSecurityGroups', { GroupId: list(text), GroupName: list(text), Filter: filterList, ...pageFields }, (world, { GroupId, GroupName, ...asked }, context) => {
-    if (GroupName?.length) throw new Refusal('InvalidParameterCombination', 'You may not reference Amazon VPC security groups by name. Please use the corresponding id for this operation.')
-    const { rows, nextToken } = select(kinds.securityGroup, world.securityGroups, { ids: GroupId, ...asked }, {
-      'group-id': (row) => [row.id],
-      'group-name': (row) => [row.name],
-      'vpc-id': (row) => [row.vpc],
-      description: (row) => [row.description],
-      'owner-id': () => [world.account],
-    }, context)
-    return { securityGroupInfo: rows.map((row) => groupXml(world, row)), nextToken }
-  }),
+  action(
+    'DescribeSecurityGroups',
+    { GroupId: list(text), GroupName: list(text), Filter: filterList, ...pageFields },
+    (world, { GroupId, GroupName, ...asked }, context) => {
+      if (GroupName?.length)
+        throw new Refusal(
+          'InvalidParameterCombination',
+          'You may not reference Amazon VPC security groups by name. Please use the corresponding id for this operation.',
+        )
+      const { rows, nextToken } = select(
+        kinds.securityGroup,
+        world.securityGroups,
+        { ids: GroupId, ...asked },
+        {
+          'group-id': (row) => [row.id],
+          'group-name': (row) => [row.name],
+          'vpc-id': (row) => [row.vpc],
+          description: (row) => [row.description],
+          'owner-id': () => [world.account],
+        },
+        context,
+      )
+      return { securityGroupInfo: rows.map((row) => groupXml(world, row)), nextToken }
+    },
+  ),
   action('DeleteSecurityGroup', { GroupId: needed(text) }, (world, { GroupId }, context) => {
     const row = find(kinds.securityGroup, world.securityGroups, GroupId, context)
     if (row.name === 'default') throw new Refusal('CannotDelete', `the specified group: "${row.id}" name: "default" cannot be deleted by a user`)
     const vpc = world.seed.vpcs.find((one) => one.id === row.vpc)
     // A host that is in a group by its tag lets go of it, as whoever attached it would; one that names it does not.
     const held = vpc?.hosts.some((host) => host.groups.includes(row.id))
-    const referenced = Object.values(world.securityGroups).some((other) => other.id !== row.id && other.rules.some((rule) => 'group' in rule.source && rule.source.group === row.id))
+    const referenced = Object.values(world.securityGroups).some(
+      (other) => other.id !== row.id && other.rules.some((rule) => 'group' in rule.source && rule.source.group === row.id),
+    )
     if (held === true || referenced) throw new Refusal('DependencyViolation', `resource ${row.id} has a dependent object`)
     delete world.securityGroups[row.id]
     return { return: true, groupId: row.id }
@@ -200,18 +251,23 @@ export const securityGroupActions = [
   authorize('Egress'),
   revoke('Ingress'),
   revoke('Egress'),
-  action('DescribeSecurityGroupRules', { SecurityGroupRuleId: list(text), Filter: filterList, ...pageFields }, (world, { SecurityGroupRuleId, Filter, ...asked }, { now }) => {
-    const all = Object.values(world.securityGroups)
-      .filter((row) => row.visibleAt <= now)
-      .flatMap((row) => row.rules.map((rule) => ({ group: row.id, rule })))
-    for (const id of SecurityGroupRuleId ?? [])
-      if (!all.some(({ rule }) => rule.id === id)) throw new Refusal('InvalidSecurityGroupRuleId.NotFound', `The security group rule ID '${id}' does not exist`)
-    const named = SecurityGroupRuleId?.length ? all.filter(({ rule }) => SecurityGroupRuleId.includes(rule.id)) : all
-    const { rows, nextToken } = page(
-      matching(named, Filter, { 'group-id': (row) => [row.group], 'security-group-rule-id': (row) => [row.rule.id] }, (row) => row.rule.tags),
-      (row) => row.rule.id,
-      asked,
-    )
-    return { securityGroupRuleSet: rows.map((row) => ruleXml(world, row.group, row.rule)), nextToken }
-  }),
+  action(
+    'DescribeSecurityGroupRules',
+    { SecurityGroupRuleId: list(text), Filter: filterList, ...pageFields },
+    (world, { SecurityGroupRuleId, Filter, ...asked }, { now }) => {
+      const all = Object.values(world.securityGroups)
+        .filter((row) => row.visibleAt <= now)
+        .flatMap((row) => row.rules.map((rule) => ({ group: row.id, rule })))
+      for (const id of SecurityGroupRuleId ?? [])
+        if (!all.some(({ rule }) => rule.id === id))
+          throw new Refusal('InvalidSecurityGroupRuleId.NotFound', `The security group rule ID '${id}' does not exist`)
+      const named = SecurityGroupRuleId?.length ? all.filter(({ rule }) => SecurityGroupRuleId.includes(rule.id)) : all
+      const { rows, nextToken } = page(
+        matching(named, Filter, { 'group-id': (row) => [row.group], 'security-group-rule-id': (row) => [row.rule.id] }, (row) => row.rule.tags),
+        (row) => row.rule.id,
+        asked,
+      )
+      return { securityGroupRuleSet: rows.map((row) => ruleXml(world, row.group, row.rule)), nextToken }
+    },
+  ),
 ]

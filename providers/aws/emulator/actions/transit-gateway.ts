@@ -112,7 +112,8 @@ export const transitGatewayActions = [
       mustBeDisabled('DefaultRouteTablePropagation', Options?.DefaultRouteTablePropagation)
       if (choice('AutoAcceptSharedAttachments', Options?.AutoAcceptSharedAttachments, 'disable') === 'enable')
         throw invalidValue('enable', 'AutoAcceptSharedAttachments', 'The emulator shares nothing.')
-      if (choice('MulticastSupport', Options?.MulticastSupport, 'disable') === 'enable') throw invalidValue('enable', 'MulticastSupport', 'The emulator has no multicast.')
+      if (choice('MulticastSupport', Options?.MulticastSupport, 'disable') === 'enable')
+        throw invalidValue('enable', 'MulticastSupport', 'The emulator has no multicast.')
       const row: TransitGateway = {
         ...fresh(kinds.transitGateway, world, context),
         ...becoming('pending', 'available', world.seed.times.transitGateway, context),
@@ -126,16 +127,26 @@ export const transitGatewayActions = [
       return { transitGateway: transitGatewayXml(world, row) }
     },
   ),
-  action('DescribeTransitGateways', { TransitGatewayIds: list(text), Filter: filterList, ...pageFields }, (world, { TransitGatewayIds, ...asked }, context) => {
-    const { rows, nextToken } = select(kinds.transitGateway, world.transitGateways, { ids: TransitGatewayIds, ...asked }, {
-      'transit-gateway-id': (row) => [row.id],
-      state: (row) => [row.state],
-      'owner-id': () => [world.account],
-      'options.amazon-side-asn': (row) => [row.asn],
-      'options.vpn-ecmp-support': (row) => [row.ecmp],
-    }, context)
-    return { transitGatewaySet: rows.map((row) => transitGatewayXml(world, row)), nextToken }
-  }),
+  action(
+    'DescribeTransitGateways',
+    { TransitGatewayIds: list(text), Filter: filterList, ...pageFields },
+    (world, { TransitGatewayIds, ...asked }, context) => {
+      const { rows, nextToken } = select(
+        kinds.transitGateway,
+        world.transitGateways,
+        { ids: TransitGatewayIds, ...asked },
+        {
+          'transit-gateway-id': (row) => [row.id],
+          state: (row) => [row.state],
+          'owner-id': () => [world.account],
+          'options.amazon-side-asn': (row) => [row.asn],
+          'options.vpn-ecmp-support': (row) => [row.ecmp],
+        },
+        context,
+      )
+      return { transitGatewaySet: rows.map((row) => transitGatewayXml(world, row)), nextToken }
+    },
+  ),
   action(
     'ModifyTransitGateway',
     { TransitGatewayId: needed(text), Description: text, Options: group({ VpnEcmpSupport: text, DnsSupport: text, AmazonSideAsn: integer }) },
@@ -158,12 +169,16 @@ export const transitGatewayActions = [
   action('DeleteTransitGateway', { TransitGatewayId: needed(text) }, (world, { TransitGatewayId }, context) => {
     const row = availableGateway(world, TransitGatewayId, context)
     const attached = attachmentsOf(world, row.id)
-    for (const [resourceType, noun] of [['vpn', 'VPN'], ['vpc', 'VPC']] as const) {
+    for (const [resourceType, noun] of [
+      ['vpn', 'VPN'],
+      ['vpc', 'VPC'],
+    ] as const) {
       const ids = attached.filter((one) => one.resourceType === resourceType).map((one) => one.id)
       if (ids.length > 0) throw incorrectState(`${row.id} has non-deleted ${noun} Attachments: ${ids.join(', ')}.`)
     }
     const tables = Object.values(world.transitRouteTables).filter((table) => table.gateway === row.id && table.state !== 'deleted')
-    if (tables.length > 0) throw incorrectState(`${row.id} has non-deleted Transit Gateway Route Tables: ${tables.map((table) => table.id).join(', ')}.`)
+    if (tables.length > 0)
+      throw incorrectState(`${row.id} has non-deleted Transit Gateway Route Tables: ${tables.map((table) => table.id).join(', ')}.`)
     Object.assign(row, becoming('deleting', 'deleted', world.seed.times.transitGateway, context))
     return { transitGateway: transitGatewayXml(world, row) }
   }),
@@ -190,7 +205,11 @@ export const transitGatewayActions = [
         zones.add(subnet.zone)
       }
       const twin = attachmentsOf(world, gateway.id).find((row) => row.resourceId === vpc.id)
-      if (twin) throw new Refusal('DuplicateTransitGatewayAttachment', `${gateway.id} has non-deleted Transit Gateway Attachments with same VPC ID: ${twin.id}`)
+      if (twin)
+        throw new Refusal(
+          'DuplicateTransitGatewayAttachment',
+          `${gateway.id} has non-deleted Transit Gateway Attachments with same VPC ID: ${twin.id}`,
+        )
       limitAttachments(world)
       const row: Attachment = {
         ...fresh(kinds.attachment, world, context),
@@ -210,7 +229,13 @@ export const transitGatewayActions = [
     { TransitGatewayAttachmentIds: list(text), Filter: filterList, ...pageFields },
     (world, { TransitGatewayAttachmentIds, ...asked }, context) => {
       const vpcs = Object.fromEntries(Object.entries(world.attachments).filter(([, row]) => row.resourceType === 'vpc'))
-      const { rows, nextToken } = select(kinds.attachment, vpcs, { ids: TransitGatewayAttachmentIds, ...asked }, { ...attachmentFilters, 'vpc-id': (row) => [row.resourceId] }, context)
+      const { rows, nextToken } = select(
+        kinds.attachment,
+        vpcs,
+        { ids: TransitGatewayAttachmentIds, ...asked },
+        { ...attachmentFilters, 'vpc-id': (row) => [row.resourceId] },
+        context,
+      )
       return { transitGatewayVpcAttachments: rows.map((row) => vpcAttachmentXml(world, row)), nextToken }
     },
   ),
@@ -242,5 +267,8 @@ export const transitGatewayActions = [
 
 export function limitAttachments(world: World): void {
   if (Object.values(world.attachments).filter((row) => row.state !== 'deleted').length >= world.seed.quotas.attachments)
-    throw new Refusal('TransitGatewayAttachmentLimitExceeded', `You have reached the limit of ${world.seed.quotas.attachments} transit gateway attachments`)
+    throw new Refusal(
+      'TransitGatewayAttachmentLimitExceeded',
+      `You have reached the limit of ${world.seed.quotas.attachments} transit gateway attachments`,
+    )
 }

@@ -36,7 +36,12 @@ const memberXml = (world: World, id: string, state: string): { [name: string]: X
 })
 /** Associations or propagations of one table as rows that can be filtered. */
 const members = (world: World, of: Record<string, Timed>) =>
-  Object.entries(of).map(([id, { state }]) => ({ id, state, resourceId: world.attachments[id]?.resourceId, resourceType: world.attachments[id]?.resourceType }))
+  Object.entries(of).map(([id, { state }]) => ({
+    id,
+    state,
+    resourceId: world.attachments[id]?.resourceId,
+    resourceType: world.attachments[id]?.resourceType,
+  }))
 const memberFilters = {
   'transit-gateway-attachment-id': (row: ReturnType<typeof members>[number]) => [row.id],
   'resource-id': (row: ReturnType<typeof members>[number]) => [row.resourceId],
@@ -76,12 +81,23 @@ export function transitEntries(world: World, table: TransitRouteTable): readonly
 }
 const entryXml = ({ destination, attachment, type, state }: TransitEntry): Xml => ({
   destinationCidrBlock: destination,
-  transitGatewayAttachments: attachment ? [{ resourceId: attachment.resourceId, transitGatewayAttachmentId: attachment.id, resourceType: attachment.resourceType }] : [],
+  transitGatewayAttachments: attachment
+    ? [{ resourceId: attachment.resourceId, transitGatewayAttachmentId: attachment.id, resourceType: attachment.resourceType }]
+    : [],
   type,
   state,
 })
-const routeFields = { DestinationCidrBlock: needed(text), TransitGatewayRouteTableId: needed(text), TransitGatewayAttachmentId: text, Blackhole: flag }
-type RouteInput = { readonly DestinationCidrBlock: string; readonly TransitGatewayAttachmentId: string | undefined; readonly Blackhole: boolean | undefined }
+const routeFields = {
+  DestinationCidrBlock: needed(text),
+  TransitGatewayRouteTableId: needed(text),
+  TransitGatewayAttachmentId: text,
+  Blackhole: flag,
+}
+type RouteInput = {
+  readonly DestinationCidrBlock: string
+  readonly TransitGatewayAttachmentId: string | undefined
+  readonly Blackhole: boolean | undefined
+}
 function target(world: World, table: TransitRouteTable, { TransitGatewayAttachmentId, Blackhole }: RouteInput, context: Context): string | null {
   if (Blackhole === true && TransitGatewayAttachmentId !== undefined)
     throw new Refusal('InvalidParameterCombination', 'The parameter Blackhole cannot be used with the parameter TransitGatewayAttachmentId')
@@ -89,39 +105,56 @@ function target(world: World, table: TransitRouteTable, { TransitGatewayAttachme
   if (TransitGatewayAttachmentId === undefined) throw missing('TransitGatewayAttachmentId')
   return attachmentFor(world, table, TransitGatewayAttachmentId, context).id
 }
-const noRoute = (destination: string, table: string): Refusal => new Refusal('InvalidRoute.NotFound', `Route ${destination} not found in Transit Gateway Route Table ${table}`)
+const noRoute = (destination: string, table: string): Refusal =>
+  new Refusal('InvalidRoute.NotFound', `Route ${destination} not found in Transit Gateway Route Table ${table}`)
 const written = (world: World, table: TransitRouteTable, destination: string): Xml => ({
   route: entryXml(transitEntries(world, table).find((one) => one.destination === destination && one.type === 'static')!),
 })
 
 export const transitRouteActions = [
-  action('CreateTransitGatewayRouteTable', { TransitGatewayId: needed(text), TagSpecifications: tagSpecifications }, (world, { TransitGatewayId, TagSpecifications }, context) => {
-    const gateway = availableGateway(world, TransitGatewayId, context)
-    if (Object.values(world.transitRouteTables).filter((row) => row.gateway === gateway.id && row.state !== 'deleted').length >= world.seed.quotas.transitRouteTables)
-      throw new Refusal('TransitGatewayRouteTableLimitExceeded', `You have reached the limit of ${world.seed.quotas.transitRouteTables} route tables for ${gateway.id}`)
-    const row: TransitRouteTable = {
-      ...fresh(kinds.transitRouteTable, world, context),
-      ...becoming('pending', 'available', world.seed.times.routeTable, context),
-      tags: tagsFor('transit-gateway-route-table', TagSpecifications),
-      gateway: gateway.id,
-      associations: {},
-      propagations: {},
-      routes: {},
-    }
-    world.transitRouteTables[row.id] = row
-    return { transitGatewayRouteTable: tableXml(row) }
-  }),
+  action(
+    'CreateTransitGatewayRouteTable',
+    { TransitGatewayId: needed(text), TagSpecifications: tagSpecifications },
+    (world, { TransitGatewayId, TagSpecifications }, context) => {
+      const gateway = availableGateway(world, TransitGatewayId, context)
+      if (
+        Object.values(world.transitRouteTables).filter((row) => row.gateway === gateway.id && row.state !== 'deleted').length >=
+        world.seed.quotas.transitRouteTables
+      )
+        throw new Refusal(
+          'TransitGatewayRouteTableLimitExceeded',
+          `You have reached the limit of ${world.seed.quotas.transitRouteTables} route tables for ${gateway.id}`,
+        )
+      const row: TransitRouteTable = {
+        ...fresh(kinds.transitRouteTable, world, context),
+        ...becoming('pending', 'available', world.seed.times.routeTable, context),
+        tags: tagsFor('transit-gateway-route-table', TagSpecifications),
+        gateway: gateway.id,
+        associations: {},
+        propagations: {},
+        routes: {},
+      }
+      world.transitRouteTables[row.id] = row
+      return { transitGatewayRouteTable: tableXml(row) }
+    },
+  ),
   action(
     'DescribeTransitGatewayRouteTables',
     { TransitGatewayRouteTableIds: list(text), Filter: filterList, ...pageFields },
     (world, { TransitGatewayRouteTableIds, ...asked }, context) => {
-      const { rows, nextToken } = select(kinds.transitRouteTable, world.transitRouteTables, { ids: TransitGatewayRouteTableIds, ...asked }, {
-        'transit-gateway-route-table-id': (row) => [row.id],
-        'transit-gateway-id': (row) => [row.gateway],
-        state: (row) => [row.state],
-        'default-association-route-table': () => [false],
-        'default-propagation-route-table': () => [false],
-      }, context)
+      const { rows, nextToken } = select(
+        kinds.transitRouteTable,
+        world.transitRouteTables,
+        { ids: TransitGatewayRouteTableIds, ...asked },
+        {
+          'transit-gateway-route-table-id': (row) => [row.id],
+          'transit-gateway-id': (row) => [row.gateway],
+          state: (row) => [row.state],
+          'default-association-route-table': () => [false],
+          'default-propagation-route-table': () => [false],
+        },
+        context,
+      )
       return { transitGatewayRouteTables: rows.map(tableXml), nextToken }
     },
   ),
@@ -135,7 +168,8 @@ export const transitRouteActions = [
   action('AssociateTransitGatewayRouteTable', member, (world, { TransitGatewayRouteTableId, TransitGatewayAttachmentId }, context) => {
     const table = availableTable(world, TransitGatewayRouteTableId, context)
     const attachment = attachmentFor(world, table, TransitGatewayAttachmentId, context)
-    if (associationOf(world, attachment.id)) throw new Refusal('Resource.AlreadyAssociated', `Transit Gateway Attachment ${attachment.id} is already associated to a route table.`)
+    if (associationOf(world, attachment.id))
+      throw new Refusal('Resource.AlreadyAssociated', `Transit Gateway Attachment ${attachment.id} is already associated to a route table.`)
     const made = becoming('associating', 'associated', world.seed.times.association, context)
     table.associations[attachment.id] = made
     return { association: { transitGatewayRouteTableId: table.id, ...memberXml(world, attachment.id, made.state) } }
@@ -152,7 +186,8 @@ export const transitRouteActions = [
   action('EnableTransitGatewayRouteTablePropagation', member, (world, { TransitGatewayRouteTableId, TransitGatewayAttachmentId }, context) => {
     const table = availableTable(world, TransitGatewayRouteTableId, context)
     const attachment = attachmentFor(world, table, TransitGatewayAttachmentId, context)
-    if (table.propagations[attachment.id]) throw new Refusal('TransitGatewayRouteTablePropagation.Duplicate', `Propagation of ${attachment.id} to ${table.id} already exists`)
+    if (table.propagations[attachment.id])
+      throw new Refusal('TransitGatewayRouteTablePropagation.Duplicate', `Propagation of ${attachment.id} to ${table.id} already exists`)
     const made = becoming('enabling', 'enabled', world.seed.times.propagation, context)
     table.propagations[attachment.id] = made
     return { propagation: { transitGatewayRouteTableId: table.id, ...memberXml(world, attachment.id, made.state) } }
@@ -161,7 +196,8 @@ export const transitRouteActions = [
     const table = availableTable(world, TransitGatewayRouteTableId, context)
     findLiving(kinds.attachment, world.attachments, TransitGatewayAttachmentId, context)
     const propagation = table.propagations[TransitGatewayAttachmentId]
-    if (!propagation) throw new Refusal('TransitGatewayRouteTablePropagation.NotFound', `Propagation of ${TransitGatewayAttachmentId} to ${table.id} does not exist`)
+    if (!propagation)
+      throw new Refusal('TransitGatewayRouteTablePropagation.NotFound', `Propagation of ${TransitGatewayAttachmentId} to ${table.id} does not exist`)
     Object.assign(propagation, becoming('disabling', 'disabled', world.seed.times.propagation, context))
     return { propagation: { transitGatewayRouteTableId: table.id, ...memberXml(world, TransitGatewayAttachmentId, propagation.state) } }
   }),
@@ -179,8 +215,10 @@ export const transitRouteActions = [
     const table = availableTable(world, asked.TransitGatewayRouteTableId, context)
     const destination = ipv4Cidr(asked.DestinationCidrBlock, 'DestinationCidrBlock')
     const attachment = target(world, table, asked, context)
-    if (table.routes[destination]) throw new Refusal('RouteAlreadyExists', `Route ${destination} already exists in Transit Gateway Route Table ${table.id}`)
-    if (Object.keys(table.routes).length >= world.seed.quotas.transitRoutes) throw new Refusal('RouteLimitExceeded', `You have reached the limit of routes of ${table.id}`)
+    if (table.routes[destination])
+      throw new Refusal('RouteAlreadyExists', `Route ${destination} already exists in Transit Gateway Route Table ${table.id}`)
+    if (Object.keys(table.routes).length >= world.seed.quotas.transitRoutes)
+      throw new Refusal('RouteLimitExceeded', `You have reached the limit of routes of ${table.id}`)
     table.routes[destination] = { attachment }
     return written(world, table, destination)
   }),
@@ -207,16 +245,23 @@ export const transitRouteActions = [
       const table = findLiving(kinds.transitRouteTable, world.transitRouteTables, TransitGatewayRouteTableId, context)
       const related = Filter.filter(({ Name }) => Name.startsWith('route-search.'))
       const rows = related.reduce<readonly TransitEntry[]>(
-        (left, { Name, Value = [] }) => left.filter((row) => Value.some((value) => isRelated(Name, row.destination, ipv4Cidr(value.includes('/') ? value : `${value}/32`, Name), left))),
+        (left, { Name, Value = [] }) =>
+          left.filter((row) =>
+            Value.some((value) => isRelated(Name, row.destination, ipv4Cidr(value.includes('/') ? value : `${value}/32`, Name), left)),
+          ),
         transitEntries(world, table),
       )
-      const filtered = matching(rows, Filter.filter((one) => !related.includes(one)), {
-        type: (row) => [row.type],
-        state: (row) => [row.state],
-        'attachment.transit-gateway-attachment-id': (row) => [row.attachment?.id],
-        'attachment.resource-id': (row) => [row.attachment?.resourceId],
-        'attachment.resource-type': (row) => [row.attachment?.resourceType],
-      })
+      const filtered = matching(
+        rows,
+        Filter.filter((one) => !related.includes(one)),
+        {
+          type: (row) => [row.type],
+          state: (row) => [row.state],
+          'attachment.transit-gateway-attachment-id': (row) => [row.attachment?.id],
+          'attachment.resource-id': (row) => [row.attachment?.resourceId],
+          'attachment.resource-type': (row) => [row.attachment?.resourceType],
+        },
+      )
       const found = page(filtered, (row) => row.destination, asked)
       return { routeSet: found.rows.map(entryXml), additionalRoutesAvailable: found.nextToken !== undefined, nextToken: found.nextToken }
     },

@@ -38,14 +38,24 @@ const subnetXml = (world: World, row: Subnet): Xml => {
 }
 /** A route into a transit gateway works while the VPC is attached to it. */
 export const routeState = (world: World, table: RouteTable, gateway: string): 'active' | 'blackhole' =>
-  Object.values(world.attachments).some((row) => row.gateway === gateway && row.resourceId === table.vpc && row.state === 'available') ? 'active' : 'blackhole'
+  Object.values(world.attachments).some((row) => row.gateway === gateway && row.resourceId === table.vpc && row.state === 'available')
+    ? 'active'
+    : 'blackhole'
 const routeTableXml = (world: World, row: RouteTable): Xml => ({
   routeTableId: row.id,
   vpcId: row.vpc,
   ownerId: world.account,
   associationSet: [
-    ...(row.main ? [{ main: true, routeTableAssociationId: `rtbassoc-${row.id.slice(4)}`, routeTableId: row.id, associationState: { state: 'associated' } }] : []),
-    ...row.subnets.map((subnetId) => ({ main: false, routeTableAssociationId: `rtbassoc-${subnetId.slice(7)}`, routeTableId: row.id, subnetId, associationState: { state: 'associated' } })),
+    ...(row.main
+      ? [{ main: true, routeTableAssociationId: `rtbassoc-${row.id.slice(4)}`, routeTableId: row.id, associationState: { state: 'associated' } }]
+      : []),
+    ...row.subnets.map((subnetId) => ({
+      main: false,
+      routeTableAssociationId: `rtbassoc-${subnetId.slice(7)}`,
+      routeTableId: row.id,
+      subnetId,
+      associationState: { state: 'associated' },
+    })),
   ],
   propagatingVgwSet: [],
   routeSet: [
@@ -64,10 +74,12 @@ const routeFields = { RouteTableId: needed(text), DestinationCidrBlock: needed(t
 /** EC2 answers that the gateway does not exist as long as the VPC is not attached to it. */
 function routeTarget(world: World, table: RouteTable, id: string, context: Context): string {
   const gateway = find(kinds.transitGateway, world.transitGateways, id, context)
-  if (routeState(world, table, gateway.id) !== 'active') throw new Refusal(kinds.transitGateway.notFound, `The transitGateway ID '${id}' does not exist.`)
+  if (routeState(world, table, gateway.id) !== 'active')
+    throw new Refusal(kinds.transitGateway.notFound, `The transitGateway ID '${id}' does not exist.`)
   return gateway.id
 }
-const noRoute = (destination: string, table: string): Refusal => new Refusal('InvalidRoute.NotFound', `no route with destination-cidr-block ${destination} in route table ${table}`)
+const noRoute = (destination: string, table: string): Refusal =>
+  new Refusal('InvalidRoute.NotFound', `no route with destination-cidr-block ${destination} in route table ${table}`)
 
 /** Everything that can be tagged, by the type that DescribeTags says. */
 const taggable = (world: World): readonly (readonly [string, Resource])[] =>
@@ -86,7 +98,9 @@ const taggable = (world: World): readonly (readonly [string, Resource])[] =>
   ).flatMap(([type, rows]) => Object.values(rows).map((row): readonly [string, Resource] => [type, row]))
 const rulesOf = (world: World) => Object.values(world.securityGroups).flatMap((group) => group.rules)
 function toTag(world: World, id: string, { now }: Context): { tags: Record<string, string> } {
-  const resource = taggable(world).find(([, row]) => row.id === id && row.visibleAt <= now && row.state !== 'deleted')?.[1] ?? rulesOf(world).find((rule) => rule.id === id)
+  const resource =
+    taggable(world).find(([, row]) => row.id === id && row.visibleAt <= now && row.state !== 'deleted')?.[1] ??
+    rulesOf(world).find((rule) => rule.id === id)
   if (resource) return resource
   const kind = Object.values(kinds).find((one) => id.startsWith(`${one.prefix}-`) && /^[0-9a-f]+$/.test(id.slice(one.prefix.length + 1)))
   throw kind ? new Refusal(kind.notFound, `The ${kind.noun} ID '${id}' does not exist`) : new Refusal('InvalidID', `The ID '${id}' is not valid`)
@@ -95,36 +109,54 @@ const zonesOf = (world: World): readonly string[] => ['a', 'b', 'c'].map((letter
 
 export const vpcActions = [
   action('DescribeVpcs', { VpcId: list(text), Filter: filterList, ...pageFields }, (world, { VpcId, ...asked }, context) => {
-    const { rows, nextToken } = select(kinds.vpc, world.vpcs, { ids: VpcId, ...asked }, {
-      'vpc-id': (row) => [row.id],
-      cidr: (row) => [row.cidr],
-      'cidr-block-association.cidr-block': (row) => [row.cidr],
-      state: (row) => [row.state],
-      'is-default': () => [false],
-      'owner-id': () => [world.account],
-    }, context)
+    const { rows, nextToken } = select(
+      kinds.vpc,
+      world.vpcs,
+      { ids: VpcId, ...asked },
+      {
+        'vpc-id': (row) => [row.id],
+        cidr: (row) => [row.cidr],
+        'cidr-block-association.cidr-block': (row) => [row.cidr],
+        state: (row) => [row.state],
+        'is-default': () => [false],
+        'owner-id': () => [world.account],
+      },
+      context,
+    )
     return { vpcSet: rows.map((row) => vpcXml(world, row)), nextToken }
   }),
   action('DescribeSubnets', { SubnetId: list(text), Filter: filterList, ...pageFields }, (world, { SubnetId, ...asked }, context) => {
-    const { rows, nextToken } = select(kinds.subnet, world.subnets, { ids: SubnetId, ...asked }, {
-      'subnet-id': (row) => [row.id],
-      'vpc-id': (row) => [row.vpc],
-      'cidr-block': (row) => [row.cidr],
-      'availability-zone': (row) => [row.zone],
-      state: (row) => [row.state],
-    }, context)
+    const { rows, nextToken } = select(
+      kinds.subnet,
+      world.subnets,
+      { ids: SubnetId, ...asked },
+      {
+        'subnet-id': (row) => [row.id],
+        'vpc-id': (row) => [row.vpc],
+        'cidr-block': (row) => [row.cidr],
+        'availability-zone': (row) => [row.zone],
+        state: (row) => [row.state],
+      },
+      context,
+    )
     return { subnetSet: rows.map((row) => subnetXml(world, row)), nextToken }
   }),
   action('DescribeRouteTables', { RouteTableId: list(text), Filter: filterList, ...pageFields }, (world, { RouteTableId, ...asked }, context) => {
-    const { rows, nextToken } = select(kinds.routeTable, world.routeTables, { ids: RouteTableId, ...asked }, {
-      'route-table-id': (row) => [row.id],
-      'vpc-id': (row) => [row.vpc],
-      'association.main': (row) => [row.main],
-      'association.subnet-id': (row) => row.subnets,
-      'route.destination-cidr-block': (row) => [world.vpcs[row.vpc]?.cidr, ...Object.keys(row.routes)],
-      'route.transit-gateway-id': (row) => Object.values(row.routes),
-      'route.state': (row) => ['active', ...Object.values(row.routes).map((gateway) => routeState(world, row, gateway))],
-    }, context)
+    const { rows, nextToken } = select(
+      kinds.routeTable,
+      world.routeTables,
+      { ids: RouteTableId, ...asked },
+      {
+        'route-table-id': (row) => [row.id],
+        'vpc-id': (row) => [row.vpc],
+        'association.main': (row) => [row.main],
+        'association.subnet-id': (row) => row.subnets,
+        'route.destination-cidr-block': (row) => [world.vpcs[row.vpc]?.cidr, ...Object.keys(row.routes)],
+        'route.transit-gateway-id': (row) => Object.values(row.routes),
+        'route.state': (row) => ['active', ...Object.values(row.routes).map((gateway) => routeState(world, row, gateway))],
+      },
+      context,
+    )
     return { routeTableSet: rows.map((row) => routeTableXml(world, row)), nextToken }
   }),
   action('CreateRoute', routeFields, (world, { RouteTableId, DestinationCidrBlock, TransitGatewayId }, context) => {
@@ -134,11 +166,13 @@ export const vpcActions = [
     const local = world.vpcs[table.vpc]?.cidr
     if (local !== undefined && contains(local, destination) && lengthOf(destination) === lengthOf(local))
       throw new Refusal('RouteAlreadyExists', `The route identified by ${destination} already exists.`)
-    if (local !== undefined && contains(local, destination)) throw invalidValue(destination, 'destinationCidrBlock', `It is more specific than the VPC's own ${local}.`)
+    if (local !== undefined && contains(local, destination))
+      throw invalidValue(destination, 'destinationCidrBlock', `It is more specific than the VPC's own ${local}.`)
     const existing = table.routes[destination]
     if (existing === gateway) return { return: true }
     if (existing !== undefined) throw new Refusal('RouteAlreadyExists', `The route identified by ${destination} already exists.`)
-    if (Object.keys(table.routes).length + 1 >= world.seed.quotas.routes) throw new Refusal('RouteLimitExceeded', `The maximum number of routes of ${table.id} has been reached: ${world.seed.quotas.routes}`)
+    if (Object.keys(table.routes).length + 1 >= world.seed.quotas.routes)
+      throw new Refusal('RouteLimitExceeded', `The maximum number of routes of ${table.id} has been reached: ${world.seed.quotas.routes}`)
     table.routes[destination] = gateway
     return { return: true }
   }),
@@ -150,17 +184,25 @@ export const vpcActions = [
     table.routes[destination] = gateway
     return { return: true }
   }),
-  action('DeleteRoute', { RouteTableId: needed(text), DestinationCidrBlock: needed(text) }, (world, { RouteTableId, DestinationCidrBlock }, context) => {
-    const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
-    const destination = ipv4Cidr(DestinationCidrBlock, 'destinationCidrBlock')
-    if (table.routes[destination] === undefined) throw noRoute(destination, table.id)
-    delete table.routes[destination]
-    return { return: true }
-  }),
+  action(
+    'DeleteRoute',
+    { RouteTableId: needed(text), DestinationCidrBlock: needed(text) },
+    (world, { RouteTableId, DestinationCidrBlock }, context) => {
+      const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
+      const destination = ipv4Cidr(DestinationCidrBlock, 'destinationCidrBlock')
+      if (table.routes[destination] === undefined) throw noRoute(destination, table.id)
+      delete table.routes[destination]
+      return { return: true }
+    },
+  ),
   action('DescribeAvailabilityZones', { ZoneName: list(text), AllAvailabilityZones: flag, Filter: filterList }, (world, { ZoneName, Filter }) => {
     const zones = zonesOf(world)
     for (const name of ZoneName ?? []) if (!zones.includes(name)) throw invalidValue(name, 'ZoneName', 'The zone does not exist.')
-    const rows = matching(ZoneName ?? zones, Filter, { 'zone-name': (zone) => [zone], state: () => ['available'], 'region-name': () => [world.seed.name] })
+    const rows = matching(ZoneName ?? zones, Filter, {
+      'zone-name': (zone) => [zone],
+      state: () => ['available'],
+      'region-name': () => [world.seed.name],
+    })
     return {
       availabilityZoneInfo: rows.map((zoneName) => ({
         zoneName,
@@ -176,7 +218,9 @@ export const vpcActions = [
   action('DescribeRegions', { RegionName: list(text), AllRegions: flag, Filter: filterList }, (world, { RegionName, Filter }) => {
     for (const name of RegionName ?? []) if (!world.regions.includes(name)) throw invalidValue(name, 'RegionName', 'The region does not exist.')
     const rows = matching(RegionName ?? world.regions, Filter, { 'region-name': (name) => [name], 'opt-in-status': () => ['opt-in-not-required'] })
-    return { regionInfo: rows.map((regionName) => ({ regionName, regionEndpoint: `ec2.${regionName}.amazonaws.com`, optInStatus: 'opt-in-not-required' })) }
+    return {
+      regionInfo: rows.map((regionName) => ({ regionName, regionEndpoint: `ec2.${regionName}.amazonaws.com`, optInStatus: 'opt-in-not-required' })),
+    }
   }),
   action('CreateTags', { ResourceId: needed(list(text)), Tag: needed(tagList) }, (world, { ResourceId, Tag }, context) => {
     const tags = tagsOf(Tag)
@@ -191,7 +235,9 @@ export const vpcActions = [
     for (const id of ResourceId) {
       const resource = toTag(world, id, context)
       // Without tags, all; a tag with a value only when it has that value.
-      const left = Object.entries(resource.tags).filter(([key, value]) => Tag && !Tag.some((one) => one.Key === key && (one.Value === undefined || one.Value === value)))
+      const left = Object.entries(resource.tags).filter(
+        ([key, value]) => Tag && !Tag.some((one) => one.Key === key && (one.Value === undefined || one.Value === value)),
+      )
       resource.tags = Object.fromEntries(left)
     }
     return { return: true }
@@ -201,12 +247,17 @@ export const vpcActions = [
       .filter(([, row]) => row.visibleAt <= now && (isLiving(row) || row.state === 'deleting'))
       .flatMap(([resourceType, row]) => Object.entries(row.tags).map(([key, value]) => ({ resourceId: row.id, resourceType, key, value })))
     const { rows, nextToken } = page(
-      matching(all, Filter, {
-        key: (row) => [row.key],
-        value: (row) => [row.value],
-        'resource-id': (row) => [row.resourceId],
-        'resource-type': (row) => [row.resourceType],
-      }, (row) => ({ [row.key]: row.value })),
+      matching(
+        all,
+        Filter,
+        {
+          key: (row) => [row.key],
+          value: (row) => [row.value],
+          'resource-id': (row) => [row.resourceId],
+          'resource-type': (row) => [row.resourceType],
+        },
+        (row) => ({ [row.key]: row.value }),
+      ),
       (row) => `${row.resourceId} ${row.key}`,
       asked,
     )

@@ -27,8 +27,10 @@ function publicAddress(value: string): Address {
   return parsed.value
 }
 function customerAsn(BgpAsn: number | undefined, BgpAsnExtended: number | undefined): number {
-  if (BgpAsn !== undefined && BgpAsnExtended !== undefined) throw new Refusal('InvalidParameterCombination', 'BgpAsn and BgpAsnExtended cannot both be given')
-  if (BgpAsn !== undefined && (BgpAsn < 1 || BgpAsn > 2_147_483_647)) throw invalidValue(String(BgpAsn), 'BgpAsn', 'Expecting a value between 1 and 2147483647.')
+  if (BgpAsn !== undefined && BgpAsnExtended !== undefined)
+    throw new Refusal('InvalidParameterCombination', 'BgpAsn and BgpAsnExtended cannot both be given')
+  if (BgpAsn !== undefined && (BgpAsn < 1 || BgpAsn > 2_147_483_647))
+    throw invalidValue(String(BgpAsn), 'BgpAsn', 'Expecting a value between 1 and 2147483647.')
   if (BgpAsnExtended !== undefined && (BgpAsnExtended < 2_147_483_648 || BgpAsnExtended > 4_294_967_295))
     throw invalidValue(String(BgpAsnExtended), 'BgpAsnExtended', 'Expecting a value between 2147483648 and 4294967295.')
   return BgpAsn ?? BgpAsnExtended ?? 65_000
@@ -89,7 +91,9 @@ const connectionXml = (world: World, row: VpnConnection): Xml => ({
 })
 
 function freeOutsides(world: World): readonly [Address, Address] {
-  const used = new Set(Object.values(world.vpnConnections).flatMap((row) => (row.state === 'deleted' ? [] : row.tunnels.map((tunnel) => tunnel.outside))))
+  const used = new Set(
+    Object.values(world.vpnConnections).flatMap((row) => (row.state === 'deleted' ? [] : row.tunnels.map((tunnel) => tunnel.outside))),
+  )
   const { low, high } = rangeOf(world.seed.outside)
   const free: Address[] = []
   for (let bits = low + 1n; bits < high && free.length < 2; bits++) {
@@ -113,7 +117,15 @@ function tunnelOf(row: VpnConnection, outside: string): VpnTunnel {
 export const vpnActions = [
   action(
     'CreateCustomerGateway',
-    { Type: needed(text), IpAddress: text, PublicIp: text, BgpAsn: integer, BgpAsnExtended: integer, DeviceName: text, TagSpecification: tagSpecifications },
+    {
+      Type: needed(text),
+      IpAddress: text,
+      PublicIp: text,
+      BgpAsn: integer,
+      BgpAsnExtended: integer,
+      DeviceName: text,
+      TagSpecification: tagSpecifications,
+    },
     (world, { Type, IpAddress, PublicIp, BgpAsn, BgpAsnExtended, DeviceName, TagSpecification }, context) => {
       if (Type !== 'ipsec.1') throw invalidValue(Type, 'Type', 'Expecting ipsec.1.')
       const given = IpAddress ?? PublicIp
@@ -125,7 +137,10 @@ export const vpnActions = [
       const twin = living.find((row) => row.address === address && row.asn === asn && row.deviceName === DeviceName)
       if (twin) return { customerGateway: customerGatewayXml(twin) }
       if (living.length >= world.seed.quotas.customerGateways)
-        throw new Refusal('CustomerGatewayLimitExceeded', `The maximum number of customer gateways has been reached: ${world.seed.quotas.customerGateways}`)
+        throw new Refusal(
+          'CustomerGatewayLimitExceeded',
+          `The maximum number of customer gateways has been reached: ${world.seed.quotas.customerGateways}`,
+        )
       const row: CustomerGateway = {
         ...fresh(kinds.customerGateway, world, context),
         ...becoming('pending', 'available', world.seed.times.customerGateway, context),
@@ -139,19 +154,26 @@ export const vpnActions = [
     },
   ),
   action('DescribeCustomerGateways', { CustomerGatewayId: list(text), Filter: filterList }, (world, { CustomerGatewayId, Filter }, context) => {
-    const { rows } = select(kinds.customerGateway, world.customerGateways, { ids: CustomerGatewayId, Filter }, {
-      'customer-gateway-id': (row) => [row.id],
-      state: (row) => [row.state],
-      type: () => ['ipsec.1'],
-      'ip-address': (row) => [row.address],
-      'bgp-asn': (row) => [row.asn],
-      'device-name': (row) => [row.deviceName],
-    }, context)
+    const { rows } = select(
+      kinds.customerGateway,
+      world.customerGateways,
+      { ids: CustomerGatewayId, Filter },
+      {
+        'customer-gateway-id': (row) => [row.id],
+        state: (row) => [row.state],
+        type: () => ['ipsec.1'],
+        'ip-address': (row) => [row.address],
+        'bgp-asn': (row) => [row.asn],
+        'device-name': (row) => [row.deviceName],
+      },
+      context,
+    )
     return { customerGatewaySet: rows.map(customerGatewayXml) }
   }),
   action('DeleteCustomerGateway', { CustomerGatewayId: needed(text) }, (world, { CustomerGatewayId }, context) => {
     const row = findLiving(kinds.customerGateway, world.customerGateways, CustomerGatewayId, context)
-    if (Object.values(world.vpnConnections).some((one) => one.customerGateway === row.id && one.state !== 'deleted')) throw incorrectState('The customer gateway is in use.')
+    if (Object.values(world.vpnConnections).some((one) => one.customerGateway === row.id && one.state !== 'deleted'))
+      throw incorrectState('The customer gateway is in use.')
     if (row.state !== 'available') throw incorrectState(`${row.id} is in invalid state: ${row.state}`)
     Object.assign(row, becoming('deleting', 'deleted', world.seed.times.customerGateway, context))
     return { return: true }
@@ -182,12 +204,14 @@ export const vpnActions = [
         throw new Refusal('VpnConnectionLimitExceeded', `The maximum number of VPN connections has been reached: ${world.seed.quotas.vpnConnections}`)
       limitAttachments(world)
       if (Options?.EnableAcceleration === true) throw invalidValue('true', 'EnableAcceleration', 'The emulator does not know it.')
-      if ((Options?.TunnelInsideIpVersion ?? 'ipv4') !== 'ipv4') throw invalidValue(Options!.TunnelInsideIpVersion!, 'TunnelInsideIpVersion', 'The emulator knows only ipv4.')
+      if ((Options?.TunnelInsideIpVersion ?? 'ipv4') !== 'ipv4')
+        throw invalidValue(Options!.TunnelInsideIpVersion!, 'TunnelInsideIpVersion', 'The emulator knows only ipv4.')
       if ((Options?.OutsideIpAddressType ?? 'PublicIpv4') !== 'PublicIpv4')
         throw invalidValue(Options!.OutsideIpAddressType!, 'OutsideIpAddressType', 'The emulator knows only PublicIpv4.')
       if (Options?.StaticRoutesOnly !== true) throw invalidValue('false', 'StaticRoutesOnly', 'The emulator has no BGP: state true.')
       const options = Options.TunnelOptions ?? []
-      if (options.length > 2) throw new Refusal('InvalidParameterValue', 'A VPN connection has two tunnels: at most two TunnelOptions can be specified.')
+      if (options.length > 2)
+        throw new Refusal('InvalidParameterValue', 'A VPN connection has two tunnels: at most two TunnelOptions can be specified.')
       const taken = insidesOf(world, gateway.id)
       const tunnels = freeOutsides(world).map((outside, n): VpnTunnel => {
         const settings = settle(options[n] ?? ({} as (typeof options)[number]), undefined, taken, context)
@@ -220,14 +244,20 @@ export const vpnActions = [
     },
   ),
   action('DescribeVpnConnections', { VpnConnectionId: list(text), Filter: filterList }, (world, { VpnConnectionId, Filter }, context) => {
-    const { rows } = select(kinds.vpnConnection, world.vpnConnections, { ids: VpnConnectionId, Filter }, {
-      'vpn-connection-id': (row) => [row.id],
-      state: (row) => [row.state],
-      type: () => ['ipsec.1'],
-      'customer-gateway-id': (row) => [row.customerGateway],
-      'transit-gateway-id': (row) => [row.gateway],
-      'option.static-routes-only': (row) => [row.staticRoutesOnly],
-    }, context)
+    const { rows } = select(
+      kinds.vpnConnection,
+      world.vpnConnections,
+      { ids: VpnConnectionId, Filter },
+      {
+        'vpn-connection-id': (row) => [row.id],
+        state: (row) => [row.state],
+        type: () => ['ipsec.1'],
+        'customer-gateway-id': (row) => [row.customerGateway],
+        'transit-gateway-id': (row) => [row.gateway],
+        'option.static-routes-only': (row) => [row.staticRoutesOnly],
+      },
+      context,
+    )
     return { vpnConnectionSet: rows.map((row) => connectionXml(world, row)) }
   }),
   action('DeleteVpnConnection', { VpnConnectionId: needed(text) }, (world, { VpnConnectionId }, context) => {
