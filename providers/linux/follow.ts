@@ -24,7 +24,7 @@ export function follow(runner: Runner, refresh: () => Promise<void>): Follower {
       ['ip', '-o', 'monitor', 'link', 'address', 'route'],
       (line) => {
         // Our own tunnels and tables would wake us for nothing.
-        if (!/\bcw[hem]\w*p[01]\b|proto 67\b/.test(line)) soon(quietMs)
+        if (!/\bcw[hemi]\w*p[01]\b|proto 67\b/.test(line)) soon(quietMs)
       },
       () => {
         // Events may have been missed while it was away.

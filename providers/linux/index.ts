@@ -200,7 +200,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         lacking.push(
           finding(
             'D046',
-            [tunnel.device],
+            whole.tunnels.filter((one) => interfaceOf(whole, one)?.device === tunnel.device).map((one) => one.id),
             `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} has no pre-shared key here: ${(error as Error).message}`,
             'it comes with the next bundle, when the controller can be reached',
           ),
@@ -323,6 +323,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     refresh,
     async rehandshake(tunnel: TunnelId) {
       const ready = applied?.tunnels.filter((one) => one.id === tunnel) ?? []
+      const lack = lacking.find((one) => one.at.includes(tunnel))
+      if (lack) throw new DeviceError(lack)
       if (applied === undefined || ready.length === 0)
         throw new DeviceError(
           finding('D038', [tunnel], `tunnel ${tunnel} is not in the configuration that was applied last`, 'name one of its tunnels'),

@@ -73,7 +73,9 @@ export function settings(tunnel: IpsecTunnel, folder: string): string {
     vici { socket = unix://${socketOf(folder)} }
   }
   journal { default = -1 }
-  filelog { stderr { default = 1 } }
+  # Why a tunnel fails is told over VICI; a log of each attempt would fill the disk of a box whose cloud is away.
+  filelog { stderr { default = 0
+    lib = 1 } }
 }
 `
 }
@@ -164,7 +166,7 @@ export async function startTunnel(
     ])
     await vici.request('load-shared', shared(tunnel, secret))
     await vici.request('load-conn', connection(tunnel))
-    if (tunnel.initiates) await (wait ? initiate(vici, tunnel, folder) : vici.request('initiate', { ...initiation(tunnel.device), timeout: '-1' }))
+    if (tunnel.initiates) await (wait ? initiate(vici, tunnel) : vici.request('initiate', { ...initiation(tunnel.device), timeout: '-1' }))
     return running(tunnel, vici, charon, run)
   } catch (error) {
     await remove(tunnel.device, charon, run)
@@ -189,7 +191,7 @@ const isAlive = async (charon: Started, run: Runner): Promise<boolean> =>
   (await run.startTime(charon.pid)) === charon.startTime && (await run.list(`/proc/${charon.pid}/fd`)).length > 0
 
 const initiation = (device: string): ViciMessage => ({ child: device, ike: device, timeout: '10000', 'init-limits': 'no' })
-async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promise<void> {
+async function initiate(vici: Vici, tunnel: IpsecTunnel): Promise<void> {
   try {
     await vici.request('initiate', initiation(tunnel.device))
   } catch (error) {
@@ -199,7 +201,7 @@ async function initiate(vici: Vici, tunnel: IpsecTunnel, folder: string): Promis
         'D044',
         [tunnel.device],
         `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} does not come up`,
-        `compare pre-shared key, ids and proposals of both ends; the reason is in ${join(folder, 'log')}`,
+        'compare pre-shared key, ids and proposals of both ends',
         { witness: [error.finding.says] },
       ),
     )

@@ -77,6 +77,17 @@ test('a wrong key takes down its own tunnel only, which is named; the right one 
   expect(await world.ask('findings')).toEqual([])
 })
 
+test('a tunnel whose key is missing is left out and named; the other carries', async () => {
+  await run(hubConfig({ a: 7, b: 1 }), true)
+  await shows(`${a} DOWN`, `${b} UP carries`)
+  await until(async () => (await world.ask<readonly unknown[]>('findings')).length > 0)
+  expect(await world.ask('findings')).toMatchObject([{ code: 'D046', says: expect.stringContaining('has no pre-shared key here: The secret "psk/a" version 7 is not on this box') as string }])
+  expect((await charons()).split('\n')).toHaveLength(1)
+  expect(await reaches()).toBe('5')
+  await run()
+  await shows(`${a} UP carries`, `${b} UP`)
+})
+
 test('IKE is answered from the cloud and from nobody else', async () => {
   const rules = await world.sh('hub', 'nft list chain inet causeway input')
   expect(rules).toContain('ip saddr 203.0.113.1 udp dport { 52000, 52001 } accept')
