@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { check } from './commands/check.ts'
 import { drill } from './commands/drill.ts'
+import { completion } from './commands/completion.ts'
+import { event } from './commands/event.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
 import { exportCommand } from './commands/export.ts'
@@ -25,6 +27,6 @@ const program = new Command('causeway')
   .description('Sites, clouds and the tunnels between them: proven before they are pushed, proven while they run.')
   .version(version, '--version')
   .helpCommand(false)
-for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, drill, path, history, lab]) register(program)
+for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, drill, path, history, event, lab, completion]) register(program)
 
 await runProgram(program, process.argv)

@@ -49,11 +49,32 @@ export async function propose(store: Store, planner: Planner, { files, base, act
   const [named, head, held] = await Promise.all([network.get(store.db), generations.head(store.db), allocations.held(store.db)])
   const newest = head?.number ?? 0
   if (base !== undefined && base !== newest) throw stale(base, newest)
-  const { intent, origins, findings: parsed } = planner.parseIntent(files)
+  return await proposeIntent(store, planner, { ...planner.parseIntent(files), sent: files, newest, head, held, named: named?.id, actor })
+}
+
+/** The intent of an earlier generation, with the allocations of now: going back is a change like any other. */
+export async function proposeAgain(store: Store, planner: Planner, { number, actor }: { readonly number: number; readonly actor: string }): Promise<Proposed> {
+  const [named, head, held, good] = await Promise.all([network.get(store.db), generations.head(store.db), allocations.held(store.db), generations.get(store.db, number)])
+  if (!good) throw new Problem(404, 'C007', `there is no generation ${number}`, head ? `the newest is ${head.number}` : 'nothing was applied yet: causeway apply')
+  return await proposeIntent(store, planner, { intent: good.intent, origins: new Map(), findings: [], sent: good.intent, newest: head?.number ?? 0, head, held, named: named?.id, actor })
+}
+
+interface Read {
+  readonly intent: Intent | null
+  readonly origins: Origins
+  readonly findings: readonly Finding[]
+  readonly sent: unknown
+  readonly newest: number
+  readonly head: Awaited<ReturnType<typeof generations.head>>
+  readonly held: readonly Allocation[]
+  readonly named: string | undefined
+  readonly actor: string
+}
+async function proposeIntent(store: Store, planner: Planner, { intent, origins, findings: parsed, sent, newest, head, held, named, actor }: Read): Promise<Proposed> {
   const found: Finding[] = [...parsed]
   const stop = () => found.some(({ severity }) => severity === 'error')
-  if (intent && named && intent.network !== named.id) {
-    found.push({ code: 'C023', severity: 'error', at: ['network'], says: `this controller is for network "${named.id}", not "${intent.network}"`, instead: `write network: ${named.id}, or start another controller with its own --data folder`, witness: [] })
+  if (intent && named && intent.network !== named) {
+    found.push({ code: 'C023', severity: 'error', at: ['network'], says: `this controller is for network "${named}", not "${intent.network}"`, instead: `write network: ${named}, or start another controller with its own --data folder`, witness: [] })
   }
   const compiled = intent && !stop() ? planner.compile(intent, held) : null
   found.push(...(compiled?.findings ?? []))
@@ -69,7 +90,7 @@ export async function propose(store: Store, planner: Planner, { files, base, act
     base: newest,
     intent,
     // Of the files when they make no intent, so that the record still says what was refused.
-    intentHash: contentHash(intent ?? files),
+    intentHash: contentHash(intent ?? sent),
     plan,
     verdict,
     findings: found,

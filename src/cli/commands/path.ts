@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { request } from '../connection.ts'
 import type { Output } from '../output.ts'
@@ -24,5 +25,14 @@ export function path(program: Command): void {
     if (output.json) return output.document('Paths', paths)
     if (paths.length === 0) return output.line(site === undefined ? 'no tunnel yet. Next: causeway apply' : `no tunnel ends at ${site} yet`)
     output.line(columns(rows(paths, site, output)))
+  })
+
+  command(group, 'watch [site]', 'the same, again every second').action(async ({ output, args: [site] }) => {
+    for (;;) {
+      const { paths } = await request<{ paths: PathView[] }>(`/v1/paths${site === undefined ? '' : `?site=${encodeURIComponent(site)}`}`)
+      if (output.json) output.event({ type: 'paths', paths })
+      else output.line(`${output.colour ? '\u001b[H\u001b[2J' : ''}${columns(rows(paths, site, output))}`)
+      await sleep(1_000)
+    }
   })
 }

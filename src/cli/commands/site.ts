@@ -7,6 +7,7 @@ import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { SiteDetailView, SiteView } from '../shapes.ts'
 import { ago, columns } from '../table.ts'
+import { siteLog } from './event.ts'
 
 const readSite = (name: string) => request<SiteDetailView>(`/v1/sites/${encodeURIComponent(name)}`)
 const triple = (of: SiteView['running']) => (of ? `${of.generation}.${of.revision}` : '-')
@@ -49,6 +50,8 @@ export function site(program: Command): void {
       else output.line(`causeway-agent up --token-file ${out}`)
       output.progress(`Follow: causeway site wait ${name}`)
     })
+
+  siteLog(group)
 
   command(group, 'approve <site> <fingerprint>', "yes, this very box: compare the fingerprint with the installer's").action(async ({ output, args: [name = '', fingerprint = ''] }) => {
     const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/approve`, { method: 'POST', body: { fingerprint } })

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { propose, stale } from '../generations.ts'
+import { propose, proposeAgain, stale } from '../generations.ts'
 import { Problem } from '../problem.ts'
 import { network, plans } from '../store/index.ts'
 import type { PlanRow } from '../store/plans.ts'
@@ -54,6 +54,11 @@ const showPlan = createRoute({
   request: { params: PlanParams },
   responses: { 200: json(StoredPlan, 'The plan'), ...problems },
 })
+const againPlan = createRoute({
+  method: 'post', path: '/generations/{number}/plan', operationId: 'planRollback', tags: ['plans'], summary: 'A plan back to the intent of an earlier generation; changes nothing', security, middleware: [need('plan')] as const,
+  request: { params: z.object({ number: z.coerce.number().int().min(1).openapi({ param: { name: 'number', in: 'path' } }) }) },
+  responses: { 201: json(Plan, 'The plan, proven or refused'), ...problems, ...conflicts },
+})
 const applyPlan = createRoute({
   method: 'post', path: '/plans/{id}/apply', operationId: 'applyPlan', tags: ['plans'], summary: 'Run exactly this plan', security, middleware: [need('operate')] as const,
   request: { params: PlanParams, headers: IdempotencyHeader },
@@ -89,6 +94,11 @@ export const plansApi = (deps: ApiDeps) => {
       return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, { location: `/v1/plans/${proposed.id}`, ...etag(proposed.base) })
     })
     .openapi(showPlan, async (c) => c.json(storedOf(await found(c.req.valid('param').id)), 200))
+    .openapi(againPlan, async (c) => {
+      const proposed = await proposeAgain(deps.store, deps.planner, { number: c.req.valid('param').number, actor: c.get('actor').id })
+      const findings = proposed.findings.map((finding) => ({ ...plain([finding])[0]!, where: finding.where }))
+      return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, { location: `/v1/plans/${proposed.id}` })
+    })
     .openapi(applyPlan, async (c) => {
       const plan = await found(c.req.valid('param').id)
       const { intent } = plan
