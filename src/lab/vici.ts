@@ -108,7 +108,8 @@ export async function connectCharon(path: string, events: readonly string[], hea
   for (const name of ['list-sa', ...events]) await exchange(packet(register, name))
   const ask = async (command: string, message: Section = {}): Promise<Section> => {
     const answer = await exchange(packet(request, command, message))
-    if (answer['success'] === 'no') throw new Error(`charon refuses ${command}: ${typeof answer['errmsg'] === 'string' ? answer['errmsg'] : 'no reason given'}`)
+    if (answer['success'] === 'no')
+      throw new Error(`charon refuses ${command}: ${typeof answer['errmsg'] === 'string' ? answer['errmsg'] : 'no reason given'}`)
     return answer
   }
   return {
