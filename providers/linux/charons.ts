@@ -141,9 +141,14 @@ export async function reinitiate(stateDir: string, of: { readonly tunnel: string
     if (child === 'INSTALLED') return
     const log: string[] = []
     try {
-      await vici.stream('initiate', 'control-log', { child: of.device, ike: of.device, timeout: '10000', 'init-limits': 'no', loglevel: '1' }, (event) => {
-        if (typeof event['msg'] === 'string') log.push(event['msg'])
-      })
+      await vici.stream(
+        'initiate',
+        'control-log',
+        { child: of.device, ike: of.device, timeout: '10000', 'init-limits': 'no', loglevel: '1' },
+        (event) => {
+          if (typeof event['msg'] === 'string') log.push(event['msg'])
+        },
+      )
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error
       const reason = log.findLast((line) => /notify error|NO_PROPOSAL|AUTHENTICATION|retransmit|mismatch|constraint/i.test(line))

@@ -148,12 +148,7 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
     const other = taken === undefined ? undefined : ports.get(taken)
     if (other !== undefined)
       findings.push(
-        finding(
-          'D013',
-          [one.id],
-          `${one.device} and ${other} would both listen on udp/${taken}`,
-          'this is a fault in the bundle, report it',
-        ),
+        finding('D013', [one.id], `${one.device} and ${other} would both listen on udp/${taken}`, 'this is a fault in the bundle, report it'),
       )
     for (const port of own) ports.set(port, one.device)
   }

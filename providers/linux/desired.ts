@@ -73,27 +73,29 @@ export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group,
 }
 
 function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {
-  return config.interfaces.filter((one) => one.kind !== 'cloud').map((one): Link => {
-    const uplink = config.uplinks.find((each) => each.id === one.uplink)
-    const peers = peersOf(config, one)
-      .filter((tunnel) => tunnel.role !== 'cloud')
-      .map((tunnel) => ({
-        publicKey: tunnel.peer.publicKey,
-        endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
-        allowedIps: [...tunnel.peer.allowedIps].sort(),
-        keepalive: tunnel.initiates && uplink !== undefined && behindNat(uplink) ? 15 : 0,
-      }))
-      .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1))
-    return {
-      name: one.device,
-      up: true,
-      mtu: config.network.mtu,
-      publicKey: publicKeys.get(one.device) ?? '',
-      listenPort: one.listenPort,
-      fwmark: uplink === undefined ? 0 : outerMark(uplink.slot),
-      peers,
-    }
-  })
+  return config.interfaces
+    .filter((one) => one.kind !== 'cloud')
+    .map((one): Link => {
+      const uplink = config.uplinks.find((each) => each.id === one.uplink)
+      const peers = peersOf(config, one)
+        .filter((tunnel) => tunnel.role !== 'cloud')
+        .map((tunnel) => ({
+          publicKey: tunnel.peer.publicKey,
+          endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
+          allowedIps: [...tunnel.peer.allowedIps].sort(),
+          keepalive: tunnel.initiates && uplink !== undefined && behindNat(uplink) ? 15 : 0,
+        }))
+        .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1))
+      return {
+        name: one.device,
+        up: true,
+        mtu: config.network.mtu,
+        publicKey: publicKeys.get(one.device) ?? '',
+        listenPort: one.listenPort,
+        fwmark: uplink === undefined ? 0 : outerMark(uplink.slot),
+        peers,
+      }
+    })
 }
 /** A dynamic uplink may be behind NAT, and a forwarded one is: only there does an idle mapping have to be kept open. */
 const behindNat = (uplink: Uplink): boolean => uplink.endpoint.kind === 'dynamic' || uplink.endpoint.public !== hostOf(uplink.endpoint.address)

@@ -7,7 +7,16 @@ import { finding } from './errors.ts'
 import { deviceOf, groupOf } from './lookup.ts'
 import type { Runner } from './run.ts'
 
-const pageOf: Record<Change['kind'], string> = { create: 'D020', remove: 'D020', ipsec: 'D026', 'ipsec-stop': 'D026', wireguard: 'D021', ip: 'D022', nft: 'D023', sysctl: 'D025' }
+const pageOf: Record<Change['kind'], string> = {
+  create: 'D020',
+  remove: 'D020',
+  ipsec: 'D026',
+  'ipsec-stop': 'D026',
+  wireguard: 'D021',
+  ip: 'D022',
+  nft: 'D023',
+  sysctl: 'D025',
+}
 
 export function drifted({ make, prune }: Difference): readonly Finding[] {
   const inWords = (change: Change, extra: boolean): string =>

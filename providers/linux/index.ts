@@ -94,7 +94,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   ): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
     const privateKeys = new Map(
       await Promise.all(
-        config.interfaces.filter((one) => one.kind !== 'cloud').map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
+        config.interfaces
+          .filter((one) => one.kind !== 'cloud')
+          .map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
       ),
     )
     return { privateKeys, publicKeys: new Map([...privateKeys].map(([device, key]) => [device, publicKeyOf(key)])) }
@@ -188,7 +190,10 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   }
 
   /** The secrets that could be opened. A tunnel without one is left out and said; the others must not wait for it. */
-  async function readSecrets(whole: SiteConfig, keys: KeyStore): Promise<{ readonly config: SiteConfig; readonly secrets: ReadonlyMap<string, Uint8Array> }> {
+  async function readSecrets(
+    whole: SiteConfig,
+    keys: KeyStore,
+  ): Promise<{ readonly config: SiteConfig; readonly secrets: ReadonlyMap<string, Uint8Array> }> {
     const secrets = new Map<string, Uint8Array>()
     const without = new Set<string>()
     lacking = []
@@ -339,7 +344,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: new Map(), keptPorts: [] })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
-        const peer = want.links.find((link) => link.name === device)?.peers.find((each) => one.peer.kind === 'wireguard' && each.publicKey === one.peer.publicKey)
+        const peer = want.links
+          .find((link) => link.name === device)
+          ?.peers.find((each) => one.peer.kind === 'wireguard' && each.publicKey === one.peer.publicKey)
         if (device !== undefined && peer) await renew(runner, device, peer)
       }
     },
@@ -360,7 +367,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         }),
       )
       const wireguard = config.tunnels.flatMap((tunnel): readonly TunnelCounters[] => {
-        const peer = links.get(interfaceOf(config, tunnel)?.device ?? '')?.peers.find((one) => tunnel.peer.kind === 'wireguard' && one.publicKey === tunnel.peer.publicKey)
+        const peer = links
+          .get(interfaceOf(config, tunnel)?.device ?? '')
+          ?.peers.find((one) => tunnel.peer.kind === 'wireguard' && one.publicKey === tunnel.peer.publicKey)
         return peer
           ? [{ tunnel: tunnel.id, lastHandshake: peer.lastHandshake, rxBytes: peer.rxBytes, txBytes: peer.txBytes, endpoint: peer.endpoint }]
           : []

@@ -131,11 +131,16 @@ export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => 
 export async function startTunnel(
   tunnel: IpsecTunnel,
   secret: Uint8Array,
-  { run, folder, wait = true }: { readonly run: Runner; readonly folder: string; /** For the security association. */ readonly wait?: boolean },
+  { run, folder, wait = true }: { readonly run: Runner; readonly folder: string /** For the security association. */; readonly wait?: boolean },
 ): Promise<RunningTunnel> {
   if (Buffer.byteLength(socketOf(folder)) > longestSocketPath)
     throw new DeviceError(
-      finding('D045', [tunnel.device], `${socketOf(folder)} is too long for a socket: ${longestSocketPath} bytes at most`, 'give the agent a shorter state folder: --state DIR'),
+      finding(
+        'D045',
+        [tunnel.device],
+        `${socketOf(folder)} is too long for a socket: ${longestSocketPath} bytes at most`,
+        'give the agent a shorter state folder: --state DIR',
+      ),
     )
   await mkdir(folder, { recursive: true, mode: 0o700 })
   // Of a charon that was killed.

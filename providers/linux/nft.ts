@@ -278,7 +278,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
             ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
             // IKE and ESP in UDP, from the cloud's endpoint only.
             ...clouds.map(
-              ({ tunnel, port }) => `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${port}, ${port + 1} } accept`,
+              ({ tunnel, port }) =>
+                `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${port}, ${port + 1} } accept`,
             ),
             `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,

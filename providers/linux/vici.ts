@@ -156,7 +156,10 @@ export async function connectVici(path: string): Promise<Vici> {
   })
 
   /** Sends one packet and collects events until its answer is there. */
-  function exchange(bytes: Buffer, onEvent: (event: Received) => void = () => {}): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
+  function exchange(
+    bytes: Buffer,
+    onEvent: (event: Received) => void = () => {},
+  ): Promise<{ readonly answer: Received; readonly events: readonly Received[] }> {
     return new Promise((resolve, reject) => {
       if (ended) return reject(ended)
       const events: Received[] = []
@@ -199,7 +202,9 @@ export async function connectVici(path: string): Promise<Vici> {
         if (answer.type !== packet.confirmed)
           throw new DeviceError(finding('D041', [path], `charon does not know the event "${event}"`, 'load its vici plugin of version 5.9 or newer'))
         try {
-          return (await command(name, message, (one) => one.name === event && heard(one.message))).events.filter((one) => one.name === event).map((one) => one.message)
+          return (await command(name, message, (one) => one.name === event && heard(one.message))).events
+            .filter((one) => one.name === event)
+            .map((one) => one.message)
         } finally {
           if (!ended) await exchange(frame(packet.unregister, event))
         }

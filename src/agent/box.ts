@@ -141,7 +141,9 @@ export function silentUplinks(
 export function udpBlocked(config: SiteConfig, uplink: Uplink, port: number): Trouble {
   const tunnels = config.tunnels.filter((one) => one.uplink === uplink.id)
   const hubs = list([...new Set(tunnels.map((one) => one.remote as string))].sort())
-  const ports = [...new Set(tunnels.flatMap((one) => (one.peer.kind === 'ipsec' || one.peer.endpoint === 'roams' ? [] : [one.peer.endpoint.port])))].sort((a, b) => a - b)
+  const ports = [
+    ...new Set(tunnels.flatMap((one) => (one.peer.kind === 'ipsec' || one.peer.endpoint === 'roams' ? [] : [one.peer.endpoint.port]))),
+  ].sort((a, b) => a - b)
   return {
     code: 'A09',
     says: `Enrolled, but ${uplink.id} gets no reply on ${list(ports.map((one) => `udp/${one}`))} from ${hubs} (${port}/tcp works). The carrier or firewall drops UDP`,

@@ -15,9 +15,16 @@ export async function sealedSecret(
   const site = await sites.get(store.db, of.site)
   const bundle = site?.assigned ? await bundles.get(store.db, of.site, site.assigned) : undefined
   const ref = bundle && secretsOf(bundle.config).find(({ id, version }) => id === of.id && version === of.version)
-  if (!ref) throw new Problem(404, 'C068', `the bundle that is assigned to ${of.site} names no secret "${of.id.slice(0, 200)}" version ${of.version}`, 'take those that the assigned bundle names')
+  if (!ref)
+    throw new Problem(
+      404,
+      'C068',
+      `the bundle that is assigned to ${of.site} names no secret "${of.id.slice(0, 200)}" version ${of.version}`,
+      'take those that the assigned bundle names',
+    )
   const claim = (await claims.ofSite(store.db, of.site)).find(({ thumbprint }) => thumbprint === of.device)
-  if (!claim) throw new Problem(401, 'C068', `the box of ${of.site} has no key that a secret could be sealed to`, 'enrol it again: causeway site replace')
+  if (!claim)
+    throw new Problem(401, 'C068', `the box of ${of.site} has no key that a secret could be sealed to`, 'enrol it again: causeway site replace')
   const sealed = seal(await vault.get(ref), claim.sealing_key, { network: of.network, site: of.site, secret: { id: ref.id, version: ref.version } })
   return { sealed }
 }

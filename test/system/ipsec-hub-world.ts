@@ -32,8 +32,28 @@ const secretFor = (ref: SecretRef): string => (ref.version === 9 ? 'another key'
 /** `versions`: of the pre-shared keys. */
 export function hubConfig(versions: Readonly<Record<Side, number>> = { a: 1, b: 1 }): SiteConfig {
   const sides = [
-    { side: 'a', slot: 0, uplink: 'isp-a', wan: 'wan0', own: '192.0.2.10', router: '192.0.2.1', cloud: '203.0.113.1', inside: '169.254.10.2', far: '169.254.10.1' },
-    { side: 'b', slot: 1, uplink: 'isp-b', wan: 'wan1', own: '198.51.100.10', router: '198.51.100.1', cloud: '203.0.113.2', inside: '169.254.10.6', far: '169.254.10.5' },
+    {
+      side: 'a',
+      slot: 0,
+      uplink: 'isp-a',
+      wan: 'wan0',
+      own: '192.0.2.10',
+      router: '192.0.2.1',
+      cloud: '203.0.113.1',
+      inside: '169.254.10.2',
+      far: '169.254.10.1',
+    },
+    {
+      side: 'b',
+      slot: 1,
+      uplink: 'isp-b',
+      wan: 'wan1',
+      own: '198.51.100.10',
+      router: '198.51.100.1',
+      cloud: '203.0.113.2',
+      inside: '169.254.10.6',
+      far: '169.254.10.5',
+    },
   ] as const
   const id = ({ uplink }: (typeof sides)[number]) => `frankfurt.${uplink}--aws.0`
   const classes = [{ id: 'default', index: 0, dscp: 0, share: 100, sla: { loss: 0, latencyMs: 0, jitterMs: 0 } }]
@@ -250,7 +270,9 @@ function serveWorld(): void {
   serve(
     {
       sh: (namespace: string, command: string) =>
-        new Promise<string>((resolve) => execFile('ip', ['netns', 'exec', namespace, 'sh', '-c', command], (_error, stdout, stderr) => resolve(stdout + stderr))),
+        new Promise<string>((resolve) =>
+          execFile('ip', ['netns', 'exec', namespace, 'sh', '-c', command], (_error, stdout, stderr) => resolve(stdout + stderr)),
+        ),
       kill: async () => {
         const gone = new Promise((resolve) => hub.once('exit', resolve))
         hub.kill('SIGKILL')

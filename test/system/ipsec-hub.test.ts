@@ -14,7 +14,13 @@ async function until(question: () => Promise<boolean>, seconds = 60): Promise<vo
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
 const reaches = async () => /(\d+) received/.exec(await world.sh('hub', 'ping -q -c 5 -i 0.05 -W 2 -I 10.9.0.1 172.31.0.10'))?.[1]
-const charons = async () => (await world.sh('hub', "(for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = charon-systemd ] && cat $p/environ | tr '\\0' '\\n' | grep -q =/run/h && basename $p; done | sort -n) 2>/dev/null")).trim()
+const charons = async () =>
+  (
+    await world.sh(
+      'hub',
+      "(for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = charon-systemd ] && cat $p/environ | tr '\\0' '\\n' | grep -q =/run/h && basename $p; done | sort -n) 2>/dev/null",
+    )
+  ).trim()
 const run = (config = hubConfig(), headless = false) => world.ask('run', config, headless)
 
 beforeAll(async () => {
@@ -28,7 +34,10 @@ test('both tunnels come up, the cheaper one carries, and the kernel is as config
   await shows(`${a} UP carries`, `${b} UP`)
   expect(await reaches()).toBe('5')
   expect(await world.ask('drift', hubConfig())).toEqual([])
-  expect(await world.ask('counters')).toMatchObject([{ tunnel: a, endpoint: '203.0.113.1:4500' }, { tunnel: b, endpoint: '203.0.113.2:4500' }])
+  expect(await world.ask('counters')).toMatchObject([
+    { tunnel: a, endpoint: '203.0.113.1:4500' },
+    { tunnel: b, endpoint: '203.0.113.2:4500' },
+  ])
 })
 
 test('the same configuration again touches no tunnel', async () => {
@@ -62,7 +71,12 @@ test('a box that starts without its controller opens the keys that it has', asyn
   await shows(`${a} UP carries`, `${b} UP`)
   expect(await reaches()).toBe('5')
   // Brackets: the search itself is a process, too.
-  expect(await world.sh('hub', "grep -rl 'forty-[t]wo characters' /run/h; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'forty-[t]wo characters'")).toBe('0\n')
+  expect(
+    await world.sh(
+      'hub',
+      "grep -rl 'forty-[t]wo characters' /run/h; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'forty-[t]wo characters'",
+    ),
+  ).toBe('0\n')
 })
 
 test('a wrong key takes down its own tunnel only, which is named; the right one brings it back', async () => {
@@ -70,7 +84,9 @@ test('a wrong key takes down its own tunnel only, which is named; the right one 
   await run(hubConfig({ a: 9, b: 1 }))
   await shows(`${a} DOWN`, `${b} UP carries`)
   await until(async () => (await world.ask<readonly unknown[]>('findings')).length > 0)
-  expect(await world.ask('findings')).toMatchObject([{ code: 'D044', says: expect.stringMatching(`^the IPsec tunnel ${a} to 203.0.113.1 does not come up: .*AUTH`) as string }])
+  expect(await world.ask('findings')).toMatchObject([
+    { code: 'D044', says: expect.stringMatching(`^the IPsec tunnel ${a} to 203.0.113.1 does not come up: .*AUTH`) as string },
+  ])
   expect((await charons()).split('\n'), 'a key is changed without a restart').toEqual(before)
   await run()
   await shows(`${a} UP carries`, `${b} UP`)
@@ -81,7 +97,9 @@ test('a tunnel whose key is missing is left out and named; the other carries', a
   await run(hubConfig({ a: 7, b: 1 }), true)
   await shows(`${a} DOWN`, `${b} UP carries`)
   await until(async () => (await world.ask<readonly unknown[]>('findings')).length > 0)
-  expect(await world.ask('findings')).toMatchObject([{ code: 'D046', says: expect.stringContaining('has no pre-shared key here: The secret "psk/a" version 7 is not on this box') as string }])
+  expect(await world.ask('findings')).toMatchObject([
+    { code: 'D046', says: expect.stringContaining('has no pre-shared key here: The secret "psk/a" version 7 is not on this box') as string },
+  ])
   expect((await charons()).split('\n')).toHaveLength(1)
   expect(await reaches()).toBe('5')
   await run()

@@ -19,12 +19,16 @@ describe('a line of ping', () => {
   ])('%j', (line, read) => expect(readEcho(line)).toEqual(read))
 
   test('its numbers go on where 16 bits end', () => {
-    expect([unwrap(65_535, 0), unwrap(65_536, 65_535), unwrap(70_000, 4_465), unwrap(0, 1), unwrap(131_071, 0)]).toEqual([65_536, 65_535, 70_001, 1, 131_072])
+    expect([unwrap(65_535, 0), unwrap(65_536, 65_535), unwrap(70_000, 4_465), unwrap(0, 1), unwrap(131_071, 0)]).toEqual([
+      65_536, 65_535, 70_001, 1, 131_072,
+    ])
   })
 })
 
 test('a ping that can not run says so once', async () => {
-  const said = await new Promise<string>((resolve) => openPing({ from: '192.0.2.77' as Address, to: '192.0.2.1' as Address, intervalMs: 200 }, () => {}, resolve))
+  const said = await new Promise<string>((resolve) =>
+    openPing({ from: '192.0.2.77' as Address, to: '192.0.2.1' as Address, intervalMs: 200 }, () => {}, resolve),
+  )
   expect(said).toMatch(/^ping: |ENOENT/)
 })
 
@@ -102,7 +106,11 @@ describe('a hub and the two tunnels of a connection', () => {
     }
   }
   const states = () => prober.paths().map((one) => one.state)
-  const chosen = () => steered.flatMap(({ choices }) => choices).filter((one) => one.trafficClass === 'business').at(-1)?.hop
+  const chosen = () =>
+    steered
+      .flatMap(({ choices }) => choices)
+      .filter((one) => one.trafficClass === 'business')
+      .at(-1)?.hop
 
   beforeEach(async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'] })
@@ -122,7 +130,10 @@ describe('a hub and the two tunnels of a connection', () => {
       echo,
       steer: async (choices) => void steered.push({ at: performance.now(), choices }),
       rehandshake: async (tunnel) => {
-        if (refuse) throw Object.assign(new Error('no'), { finding: { code: 'D044', says: `the IPsec tunnel of ${tunnel} does not come up: AUTHENTICATION_FAILED`, instead: 'compare the keys' } })
+        if (refuse)
+          throw Object.assign(new Error('no'), {
+            finding: { code: 'D044', says: `the IPsec tunnel of ${tunnel} does not come up: AUTHENTICATION_FAILED`, instead: 'compare the keys' },
+          })
       },
       event() {},
       changed: () => void changed.push(performance.now()),
@@ -199,7 +210,9 @@ describe('a hub and the two tunnels of a connection', () => {
     refuse = true
     dead.add('169.254.10.1')
     await vi.advanceTimersByTimeAsync(3_000)
-    expect(prober.findings()).toEqual([{ code: 'D044', says: 'the IPsec tunnel of frankfurt.isp-a--aws.0 does not come up: AUTHENTICATION_FAILED', instead: 'compare the keys' }])
+    expect(prober.findings()).toEqual([
+      { code: 'D044', says: 'the IPsec tunnel of frankfurt.isp-a--aws.0 does not come up: AUTHENTICATION_FAILED', instead: 'compare the keys' },
+    ])
     refuse = false
     dead.clear()
     await vi.advanceTimersByTimeAsync(5_000)

@@ -64,7 +64,13 @@ interface End {
   readonly choices: Map<string, Choice['hop']>
 }
 function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): End {
-  const self = { config, steered: [] as End['steered'], rehandshakes: [] as string[], reasons: [] as string[], choices: new Map<string, Choice['hop']>() }
+  const self = {
+    config,
+    steered: [] as End['steered'],
+    rehandshakes: [] as string[],
+    reasons: [] as string[],
+    choices: new Map<string, Choice['hop']>(),
+  }
   const prober = createProber({
     tick: () => performance.now(),
     wall: () => Date.now(),

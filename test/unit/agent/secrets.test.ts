@@ -35,7 +35,8 @@ test('nothing readable is on the disk', async () => {
   await openSecrets(memoryFiles(disk), key, box).ensure([ref(1)], async (of) => sealed(of, 'the key of the tunnel'))
   const written = [...disk].flat().join('\n')
   expect(disk.size).toBe(1)
-  for (const form of ['utf8', 'base64', 'base64url', 'hex'] as const) expect(written).not.toContain(Buffer.from('the key of the tunnel').toString(form))
+  for (const form of ['utf8', 'base64', 'base64url', 'hex'] as const)
+    expect(written).not.toContain(Buffer.from('the key of the tunnel').toString(form))
 })
 
 test("another box's secret, another site's and another version's are not kept", async () => {

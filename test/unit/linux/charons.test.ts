@@ -15,7 +15,11 @@ import { createRunner, type Runner } from '#providers/linux/run.ts'
 import { hubConfig } from '../../system/ipsec-hub-world.ts'
 
 const wanted = wantedTunnels(hubConfig())
-const running = (of: WantedTunnel, made: WantedTunnel | undefined = of): ObservedTunnel => ({ device: of.tunnel.device, charon: { pid: 7, startTime: '1' }, made })
+const running = (of: WantedTunnel, made: WantedTunnel | undefined = of): ObservedTunnel => ({
+  device: of.tunnel.device,
+  charon: { pid: 7, startTime: '1' },
+  made,
+})
 
 test('each tunnel has its own ports, mark and stray table, and no secret in it', () => {
   expect(wanted.map(({ tunnel }) => [tunnel.device, tunnel.mark, tunnel.local.ports, tunnel.inside, tunnel.table])).toEqual([
@@ -48,14 +52,30 @@ test('only the tunnel that changed is touched, and one that is left over ends la
     defaults: [],
   } as unknown as Observed
   const { make, prune } = difference(want, have, {}, nothing)
-  expect(make.filter((change) => change.kind === 'ipsec').map((change) => [change.want.tunnel.device, change.work])).toEqual([['cwi0u0m0p0', 'secret']])
+  expect(make.filter((change) => change.kind === 'ipsec').map((change) => [change.want.tunnel.device, change.work])).toEqual([
+    ['cwi0u0m0p0', 'secret'],
+  ])
   expect(prune).toEqual([{ kind: 'ipsec-stop', have: left }])
 })
 
 test('a tunnel that is started brings its address along, an address that was lost is put back', () => {
   const want = desired(hubConfig(), { interfaces: [], defaults: [], publicKeys: new Map(), choices: new Map(), keptPorts: [] })
-  const have = { links: [], tunnels: [running(wanted[0]!)], tunnelDevices: ['cwi0u0m0p0'], addresses: [], nexthops: [], routes: [], rules: [], nft: '', off: [], interfaces: [], defaults: [] }
-  const lines = difference(want, have as Observed, {}, nothing).make.flatMap((change) => (change.kind === 'ip' && change.object === 'addr' ? [change.line] : []))
+  const have = {
+    links: [],
+    tunnels: [running(wanted[0]!)],
+    tunnelDevices: ['cwi0u0m0p0'],
+    addresses: [],
+    nexthops: [],
+    routes: [],
+    rules: [],
+    nft: '',
+    off: [],
+    interfaces: [],
+    defaults: [],
+  }
+  const lines = difference(want, have as Observed, {}, nothing).make.flatMap((change) =>
+    change.kind === 'ip' && change.object === 'addr' ? [change.line] : [],
+  )
   expect(lines.filter((line) => line.includes('cwi'))).toEqual(['addr add 169.254.10.2/30 dev cwi0u0m0p0'])
 })
 
@@ -98,11 +118,18 @@ test('without strongSwan a configuration with IPsec is refused with the packages
   const whole: Runner = {
     ...lacking,
     read: async () => ({ code: 0, stdout: '', stderr: '' }),
-    list: async (folder) => (folder === '/usr/lib/ipsec/plugins' ? ['kernel-libipsec', 'vici', 'openssl', 'gcm'].map((name) => `libstrongswan-${name}.so`) : []),
+    list: async (folder) =>
+      folder === '/usr/lib/ipsec/plugins' ? ['kernel-libipsec', 'vici', 'openssl', 'gcm'].map((name) => `libstrongswan-${name}.so`) : [],
   }
-  expect([await ipsecKind(lacking), await ipsecKind({ ...whole, list: async () => [] }), await ipsecKind(whole)]).toEqual(['none', 'none', 'userspace'])
+  expect([await ipsecKind(lacking), await ipsecKind({ ...whole, list: async () => [] }), await ipsecKind(whole)]).toEqual([
+    'none',
+    'none',
+    'userspace',
+  ])
   const features = { wireguard: 'userspace', nftables: true, nexthops: true, ipsec: 'none' } as const
-  expect(missingIpsec(features, hubConfig())).toMatchObject([{ code: 'D015', instead: expect.stringMatching(/^apt-get install charon-systemd /) as string }])
+  expect(missingIpsec(features, hubConfig())).toMatchObject([
+    { code: 'D015', instead: expect.stringMatching(/^apt-get install charon-systemd /) as string },
+  ])
   expect(missingIpsec({ ...features, ipsec: 'userspace' }, hubConfig())).toEqual([])
   expect(missingIpsec(features, { ...hubConfig(), tunnels: [] })).toEqual([])
 })
