@@ -68,6 +68,8 @@ export interface Trouble {
 export interface CloudProvider {
   /** Pure: what the region must consist of, in an order in which it can be made. */
   resources(network: NetworkId, region: Region, routes: ReturnRoutes): readonly Resource[]
+  /** Pure: `resources` with a fingerprint of each tunnel's key beside it, so that a key that was not applied is a difference. */
+  keyed?(resources: readonly Resource[], secrets: ReadonlyMap<TunnelId, string>): readonly Resource[]
   /** Everything of ours in the region, by tag (routes: by their tables), orphans too; complete in the face of eventual consistency. */
   observe(network: NetworkId, region: Region, signal: AbortSignal): Promise<readonly Observed[]>
   /** Foreign things that stand in the way or differ: a VPC that does not exist, another CIDR, a route with another target. */

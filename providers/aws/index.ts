@@ -5,7 +5,7 @@ import type { Address } from '#src/net/address.ts'
 import type { CloudProvider, Observed, ResourceId, Run, Telemetry } from '../cloud.ts'
 import { applyStep } from './apply.ts'
 import { type ClientOf, type Counter, createClient, createCounter, instrument } from './client.ts'
-import { desired } from './desired.ts'
+import { desired, withKeys } from './desired.ts'
 import { classify, CloudError, finding, trouble } from './errors.ts'
 import type { Context } from './kind.ts'
 import * as read from './observe.ts'
@@ -99,6 +99,7 @@ export function createAwsProvider(options: AwsOptions = {}): AwsProvider {
   return {
     calls: counter,
     resources: desired,
+    keyed: (resources, secrets) => withKeys(resources, new Map([...secrets].map(([tunnel, secret]) => [tunnel, fingerprint(secret)]))),
     steps,
     verify,
     permissions,

@@ -33,13 +33,12 @@ export function cloudActivities(deps: Deps) {
     /** What is left to do, by what the cloud says now; foreign things that stand in the way refuse it. */
     async planRegion({ region, first }: { readonly region: string; readonly first: boolean }): Promise<CloudPlan> {
       return await speaking(region, async ({ provider, row, id, signal }) => {
-        const { config } = row
         if (first) {
-          const foreign = await provider.preflight(id, config, signal)
+          const foreign = await provider.preflight(id, row.config, signal)
           const wrong = foreign.find(({ severity }) => severity === 'error')
           if (wrong !== undefined) return { kind: 'refused', finding: wrong }
         }
-        const wanted = provider.resources(id, config, new Map(row.routes))
+        const wanted = await wantedOf(provider, row, id)
         const seen = await look(provider, id, row, signal)
         const steps = provider.steps(wanted, seen).map(stepOf)
         return { kind: 'planned', steps, findings: steps.length === 0 ? provider.verify(wanted, seen) : [] }
@@ -101,7 +100,7 @@ export function cloudActivities(deps: Deps) {
     /** What the cloud holds against what it should: a resource changed or deleted by hand is a finding, not a change. */
     async checkRegion({ region }: { readonly region: string }): Promise<number> {
       const answer = await speaking(region, async ({ provider, row, id, signal }): Promise<{ readonly kind: 'checked'; readonly findings: readonly Finding[] }> => {
-        const wanted = provider.resources(id, row.config, new Map(row.routes))
+        const wanted = await wantedOf(provider, row, id)
         return { kind: 'checked', findings: provider.verify(wanted, await look(provider, id, row, signal)) }
       })
       const findings = answer.kind === 'refused' ? [answer.finding] : answer.findings
@@ -148,7 +147,7 @@ export function cloudActivities(deps: Deps) {
       // After an attempt that told nothing: its create may still come to be seen.
       if (claimed.ambiguousForMs !== null && resume === undefined && step.kind === 'create') await appears(provider, row, id, step.id as ResourceId, settle - claimed.ambiguousForMs, both)
       const fresh = await rowOf(row.id)
-      const resource = provider.resources(id, fresh.config, new Map(fresh.routes)).find((of) => of.id === step.id)
+      const resource = (await wantedOf(provider, fresh, id)).find((of) => of.id === step.id)
       if (resource === undefined) return { kind: 'done', woken: false }
       const known = new Map((await regions.resources(store.db, row.id)).flatMap((of) => (of.cloud_id === null || of.state === 'gone' ? [] : [[of.id, of.cloud_id] as const])))
       const run: Run = {
@@ -213,6 +212,14 @@ export function cloudActivities(deps: Deps) {
     const seen = await provider.observe(id, row.config, signal)
     await store.transaction((tx) => regions.observed(tx, row.id, seen.filter(({ state }) => state !== 'deleting')))
     return seen
+  }
+
+  /** With the keys' fingerprints, where the provider can tell by them that a key was not applied. Never stored. */
+  async function wantedOf(provider: CloudProvider, row: Configured, id: NetworkId): Promise<readonly Resource[]> {
+    const wanted = provider.resources(id, row.config, new Map(row.routes))
+    if (provider.keyed === undefined || deps.vault === undefined) return wanted
+    const tunnels = row.config.connections.flatMap(({ members }) => members.map(({ tunnel }) => tunnel))
+    return provider.keyed(wanted, new Map(await Promise.all(tunnels.map(async (tunnel) => [tunnel, await psk(tunnel)] as const))))
   }
 
   async function psk(tunnel: TunnelId): Promise<string> {
