@@ -74,7 +74,8 @@ export function provisioningActivities({ store, model }: Deps) {
       const expected = await shared(db, row, rows)
       const states = new Map((await paths.ofSite(db, site)).map((path) => [path.tunnel, path.state]))
       return {
-        missingKeys: (assigned?.config.interfaces ?? []).flatMap(({ id, linkEpoch }) => (keys.has(`${id}/${linkEpoch}`) ? [] : [id])),
+        // Tunnels to clouds have pre-shared keys, which the box does not make.
+        missingKeys: (assigned?.config.interfaces ?? []).flatMap(({ id, kind, linkEpoch }) => (kind === 'cloud' || keys.has(`${id}/${linkEpoch}`) ? [] : [id])),
         answers: peers(0),
         dials: peers(1),
         expected,
