@@ -130,6 +130,28 @@ test('what is not there, and what is not understood', async () => {
   expect(await call('POST', '/v1/trace', { from: 'berlin/inferense', to: 'model-api' })).toMatchObject(problem('C034', 400, /inferense/))
 })
 
+test('regions, clouds and drills: what is not there, and what can\'t be done, is refused by name', async () => {
+  expect(await call('GET', '/v1/trust')).toMatchObject(problem('C030', 409, 'no trust document yet'))
+  await applied()
+  expect(await call('GET', '/v1/regions')).toMatchObject({ status: 200, body: { regions: [] } })
+  expect(await call('GET', '/v1/regions/aws-nowhere')).toMatchObject(problem('C007', 404, 'no region "aws-nowhere"', 'causeway region add'))
+  await store.db.insertInto('regions').values({ id: 'aws-eu-west-1', provider: 'aws', location: 'eu-west-1', state: 'RETIRED' }).execute()
+  expect(await call('GET', '/v1/regions/aws-eu-west-2')).toMatchObject(problem('C007', 404, 'no region', 'did you mean "aws-eu-west-1"'))
+  expect(await call('POST', '/v1/regions/aws-eu-west-1/decommission')).toMatchObject(problem('C102', 409, 'RETIRED already'))
+  expect(await call('POST', '/v1/regions/aws-eu-west-1/repair')).toMatchObject(problem('C101', 409, 'nothing to repair'))
+  expect(await call('POST', '/v1/regions/aws-eu-west-1/repair', undefined, { as: 'cloud' })).toMatchObject({ status: 403 })
+  expect(await call('GET', '/v1/clouds/aws/sweep')).toMatchObject(problem('C103', 409, 'no way to aws', 'docs/aws.md'))
+  expect(await call('GET', '/v1/clouds/azure/permissions')).toMatchObject({ status: 400 })
+  expect(await call('POST', '/v1/drills', { site: 'nowhere', uplink: 'fiber' })).toMatchObject(problem('C007', 404, 'no site "nowhere"'))
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fibre' })).toMatchObject(problem('C110', 404, 'berlin has no uplink "fibre"', 'it has fiber'))
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber', seconds: 900 })).toMatchObject(problem('C110', 400, 'can\'t be cut for 900 s'))
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber' })).toMatchObject({ status: 202, body: { drill: expect.stringMatching(/^d-/) as string } })
+  expect(await call('GET', '/v1/drills/d-none')).toMatchObject(problem('C007', 404, 'no drill d-none'))
+  expect(await call('GET', '/v1/evidence/ev-none')).toMatchObject(problem('C007', 404, 'no evidence ev-none'))
+  expect(await call('POST', '/v1/generations/99/plan')).toMatchObject(problem('C007', 404, 'no generation 99', 'the newest is 1'))
+  expect(await call('POST', '/v1/generations/1/plan')).toMatchObject({ status: 201, body: { base: 1, verdict: 'passed' } })
+})
+
 test('bodies are bounded', async () => {
   expect(await call('POST', '/v1/trace', { from: 'x'.repeat(70_000), to: 'y' })).toMatchObject(problem('C004', 413, 'larger than 64 kB'))
   expect(await call('POST', '/v1/plans', { files: [{ path: 'a.yaml', text: 'x'.repeat(5 << 20) }] })).toMatchObject(problem('C004', 413, 'larger than 4 MB'))
