@@ -54,13 +54,16 @@ export function checkRights(features: Features): void {
 
 const bare = (address: string): string => address.split('/')[0]!
 
-/** Ways out of this box: every interface that has an address and a router. */
-export function waysOf(
-  interfaces: readonly OsInterface[],
-  config: SiteConfig | null,
-  isUp: (tunnel: TunnelId) => boolean = () => false,
-): readonly Way[] {
-  const anyUp = config?.tunnels.some((one) => isUp(one.id)) ?? false
+/** What the prober knows of a tunnel. */
+export interface Heard {
+  isDown(tunnel: TunnelId): boolean
+  isHeard(tunnel: TunnelId): boolean
+}
+const nothing: Heard = { isDown: () => false, isHeard: () => false }
+
+/** Ways out of this box: every interface that has an address and a router. Doubtful: a path on it died, and none answers now. */
+export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null, { isDown, isHeard }: Heard = nothing): readonly Way[] {
+  const anyHeard = config?.tunnels.some((one) => isHeard(one.id)) ?? false
   return interfaces.flatMap(({ name, addresses, router }) => {
     const address = addresses.map(bare).find((one) => !one.startsWith('fe80'))
     if (address === undefined || router === '') return []
@@ -70,7 +73,7 @@ export function waysOf(
       {
         name: uplink ? `${uplink.id} (${name})` : name,
         localAddress: address,
-        doubtful: anyUp && own.length > 0 && !own.some((one) => isUp(one.id)),
+        doubtful: anyHeard && own.some((one) => isDown(one.id)) && !own.some((one) => isHeard(one.id)),
       },
     ]
   })

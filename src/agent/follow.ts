@@ -81,7 +81,7 @@ export function createFollower(of: FollowOptions): Follower {
   let listenAnew = () => {}
   let woken = false
 
-  const setWays = () => controller.setWays(waysOf(interfaces, running?.config ?? null, (tunnel) => prober.isUp(tunnel)))
+  const setWays = () => controller.setWays(waysOf(interfaces, running?.config ?? null, prober))
   let statusTimer: NodeJS.Timeout | null = null
   const wake = () => {
     woken = true

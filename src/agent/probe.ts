@@ -50,12 +50,17 @@ export interface Prober {
   /** Paths that lose full packets, tunnels that don't come up. */
   findings(): readonly Trouble[]
   isUp(tunnel: TunnelId): boolean
+  isDown(tunnel: TunnelId): boolean
+  /** UP, and answered within the last second or so: a metered standby is UP for long without being asked. */
+  isHeard(tunnel: TunnelId): boolean
   close(): void
 }
 
 /** After a demotion the far end must hear of it before it counts silence. */
 const demotionMs = 250
 const reopenMs = 1_000
+/** Two probes of an ordinary standby. */
+const heardMs = 1_250
 const rehandshakeMostMs = 60_000
 /** A padded probe is told by its length: without padding none is as long. */
 const isPadded = (packet: Buffer): boolean => packet.length > maximumUnpadded
@@ -433,6 +438,11 @@ export function createProber(options: ProberOptions): Prober {
         ]
       }),
     isUp: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'UP',
+    isDown: (tunnel) => byTunnel.get(tunnel)?.path.alive === 'DOWN',
+    isHeard: (tunnel) => {
+      const path = byTunnel.get(tunnel)?.path
+      return path?.alive === 'UP' && options.tick() - path.lastReplyAt < heardMs
+    },
     close() {
       alarm.clear()
       for (const record of records.values()) forget(record)

@@ -46,9 +46,15 @@ describe('ways out', () => {
       'eth1',
     ])
   })
+  const heard = (up: readonly string[], down: readonly string[]) => ({ isHeard: (tunnel: string) => up.includes(tunnel), isDown: (tunnel: string) => down.includes(tunnel) })
   test('whose paths are all down are tried last, unless all are down', () => {
-    expect(waysOf(fits, up, (tunnel) => tunnel === 'b').map((way) => way.doubtful)).toEqual([true, false, false])
-    expect(waysOf(fits, up, () => false).map((way) => way.doubtful)).toEqual([false, false, false])
+    expect(waysOf(fits, up, heard(['b'], ['a'])).map((way) => way.doubtful)).toEqual([true, false, false])
+    expect(waysOf(fits, up, heard([], ['a', 'b'])).map((way) => way.doubtful)).toEqual([false, false, false])
+  })
+  test('with a dead path are tried last although a metered standby is still called UP', () => {
+    const mixed = { ...up, tunnels: [...up.tunnels, { id: 'metered', uplink: 'fiber' }] } as unknown as SiteConfig
+    expect(waysOf(fits, mixed, heard(['b'], ['a'])).map((way) => way.doubtful)).toEqual([true, false, false])
+    expect(waysOf(fits, mixed, heard(['b'], [])).map((way) => way.doubtful)).toEqual([false, false, false])
   })
 })
 
