@@ -26,8 +26,8 @@ export interface Driller {
   /** Resolves when it is over; a drill that was begun is not begun again. */
   order(signed: Signed, identity: Identity): Promise<void>
   report(): DrillReport | null
-  /** The controller asks for no drill any more. */
-  told(): void
+  /** The controller took `sent` and asks for no drill any more; what happened since is still to be told. */
+  told(sent: DrillReport | null): void
 }
 
 const watchEveryMs = 5
@@ -87,8 +87,8 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
       }
     },
     report: () => report,
-    told: () => {
-      if (active === null) report = null
+    told: (sent) => {
+      if (active === null && report === sent) report = null
     },
   }
 

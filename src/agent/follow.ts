@@ -127,7 +127,6 @@ export function createFollower(of: FollowOptions): Follower {
       ...judge(running?.config ?? null, paths, headlessSince !== null, all),
       state: disk.state(),
       headlessSince,
-      ...(driller.report() ? { drill: driller.report()! } : {}),
       uplinks: running ? uplinkCounts(running.config, paths) : [],
       paths,
       waiting: running?.config.waiting ?? [],
@@ -151,6 +150,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: state, confirmed } = disk.state()
     const shown: Report['commit'] =
       state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
+    const drilled = driller.report()
     const body: Report = {
       running: confirmed,
       commit: shown,
@@ -159,6 +159,7 @@ export function createFollower(of: FollowOptions): Follower {
       paths: [...prober.paths()],
       findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
       headlessSince,
+      ...(drilled ? { drill: drilled } : {}),
       ...(inventoryText === inventorySent ? {} : { inventory }),
     }
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
@@ -179,7 +180,7 @@ export function createFollower(of: FollowOptions): Follower {
     await session.renewTrust(answer.data.trustVersion)
     leaving = answer.data.wipe === true
     if (answer.data.drill) void driller.order(answer.data.drill, session.identity())
-    else driller.told()
+    else driller.told(drilled)
   }
 
   /** The site is decommissioned and its peers have let go. */
