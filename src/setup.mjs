@@ -260,7 +260,7 @@ async function lint(args) {
 const lab = { lab: true, temporal: true }
 const tasks = {
   demo: {
-    title: 'Causeway demo: five sites, one machine. Nothing leaves it. About two minutes, the first time longer.',
+    title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. About two minutes, the first time longer.',
     needs: { ...lab, ask: true }, run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
   test: { needs: { ...lab, ipsec: true }, run: (args) => tests(args) },

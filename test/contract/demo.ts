@@ -1,7 +1,7 @@
 /** The demo network as the CLI sends it. */
 import { readdirSync, readFileSync } from 'node:fs'
 
-const folder = new URL('../../sites/demo/', import.meta.url)
+const folder = new URL('../networks/branches/', import.meta.url)
 export const demoFiles = (change: (path: string, text: string) => string = (_path, text) => text) =>
   readdirSync(folder)
     .filter((name) => name.endsWith('.yaml'))

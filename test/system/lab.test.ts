@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { attach, type Lab, startLab } from '#src/lab/client.ts'
 
-const sites = resolve('sites/demo')
+const sites = resolve('test/networks/branches')
 const pings = async (lab: Lab, box: string, to: string) => (await lab.exec(box, ['ping', '-c', '2', '-i', '0.2', '-W', '1', to])).code === 0
 
 /** Processes whose command line or environment names this lab's state folder. */

@@ -75,7 +75,7 @@ function agreeing(folder: string, failures: readonly { readonly name: string; re
 }
 
 describe('the demo', () => {
-  const world = agreeing('sites/demo', [
+  const world = agreeing('test/networks/branches', [
     { name: 'hub frankfurt', failure: hub('frankfurt') },
     { name: 'hub dublin', failure: hub('dublin') },
     { name: 'uplink berlin.fiber', failure: uplink('berlin', 'fiber') },

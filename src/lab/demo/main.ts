@@ -2,14 +2,17 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, cpus, release, tmpdir } from 'node:os'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { startLab } from '../client.ts'
 import { controllerAddress, controllerPort } from '../underlay.ts'
 import { createController } from './controller.ts'
-import { agentMemory, cutFiber, type Figures, headless, onboard, refuseMistakes, type Story, traffic } from './rows.ts'
+import { askCloud, cutHubUplink, decommission, drill } from './cloud.ts'
+import { agentMemory, cutFiber, headless, onboard, refuseMistakes, traffic } from './rows.ts'
 import { type Claim, claimTable, createScreen, type Screen } from './screen.ts'
+import type { Figures, Story } from './story.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const sites = join(root, 'sites', 'demo')
@@ -63,10 +66,28 @@ async function play(story: Story, figures: Figures): Promise<readonly Claim[]> {
   if (claims.some((claim) => claim.id === 'onboarded' && !claim.ok)) return claims
   const { claims: answered, stream } = await traffic(story)
   claims.push(...answered)
+  claims.push(...(await askCloud(story)))
   claims.push(...(await cutFiber(story, stream, figures)))
+  claims.push(...(await cutHubUplink(story, figures)))
   claims.push(...(await headless(story, stream, figures)))
+  claims.push(...(await drill(story, figures)))
   claims.push(...(await agentMemory(story, figures)))
   return claims
+}
+
+/** A loopback port that leads to a UNIX socket. */
+async function bridge(socket: string): Promise<{ readonly url: string; close(): void }> {
+  const server = createServer((near) => {
+    const far = connect(socket)
+    for (const [one, other] of [[near, far], [far, near]] as const) {
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+    }
+    near.pipe(far)
+    far.pipe(near)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() }
 }
 
 /** b h k q, until q or Ctrl-C. */
@@ -113,7 +134,16 @@ async function main(): Promise<number> {
 
   const short = mkdtempSync(join(tmpdir(), 'cwdemo-'))
   const agentsSocket = join(short, 'agents')
-  const controller = createController({ data: join(state, 'data'), agentsSocket, agentsPublic: `${controllerAddress}:${controllerPort}`, log: join(state, 'controller.log') })
+  const aws = { seed: join(root, 'src', 'lab', 'demo', 'aws-seed.json'), socket: join(short, 'ec2'), control: join(short, 'ec2c'), timeScale: 1 }
+  // The SDK speaks TCP, and the lab has no network to the host but UNIX sockets.
+  const endpoint = await bridge(aws.socket)
+  const controller = createController({
+    data: join(state, 'data'),
+    agentsSocket,
+    agentsPublic: `${controllerAddress}:${controllerPort}`,
+    log: join(state, 'controller.log'),
+    env: { AWS_ENDPOINT_URL_EC2: endpoint.url, AWS_ACCESS_KEY_ID: 'AKIADEMOLABCAUSEWAY0', AWS_SECRET_ACCESS_KEY: 'not-a-secret-the-cloud-is-emulated', AWS_EC2_METADATA_DISABLED: 'true', CAUSEWAY_CLOUD_PACE: 'lab' },
+  })
   let stopLab = async () => {}
   const figures: Figures = {}
   let claims: readonly Claim[] = []
@@ -125,23 +155,29 @@ async function main(): Promise<number> {
   try {
     await Promise.race([controller.start(), interrupted])
     screen.step('controller', `${controller.url()}/v1/docs`)
-    const running = await startLab({ sites, controllerSocket: agentsSocket, state: join(state, 'lab'), detached: false })
+    const running = await startLab({ sites, controllerSocket: agentsSocket, state: join(state, 'lab'), detached: false, aws })
     stopLab = running.stop
     const { links, boxes, impairment } = await running.lab.status()
     screen.step('lab', `${links.length} uplinks, ${boxes.length} namespaces, delay and cuts by ${impairment === 'netem' ? 'netem' : 'a relay (the kernel has no netem)'}`)
     const story: Story = { screen, lab: running.lab, controller, sites, state }
     claims = await Promise.race([play(story, figures), interrupted])
+    // A person may want to look at the region; without one it goes now.
+    if (options.ci) claims = [...claims, ...(await Promise.race([decommission(story, figures), interrupted]))]
     screen.line(`\n${claimTable(claims, screen)}`)
     const seconds = Math.round((Date.now() - startedAt) / 1000)
     const failed = claims.filter((claim) => !claim.ok).length
     screen.line(`${failed === 0 ? `All ${claims.length} hold` : screen.bad(`${failed} of ${claims.length} do not hold; logs in ${state}`)}. ${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s.`)
-    if (!options.ci) await stay(story)
+    if (!options.ci) {
+      await stay(story)
+      claims = [...claims, ...(await decommission(story, figures))]
+    }
   } catch (error) {
     screen.line(screen.bad(`\nThe demo ended: ${(error as Error).message}. Logs are in ${state}`))
     claims = [...claims, { id: 'finished', text: 'the demo ran to its end', measured: 0, limit: 1, unit: '', ok: false }]
   } finally {
     await stopLab()
     await controller.stop()
+    endpoint.close()
     rmSync(short, { recursive: true, force: true })
     rmSync(join(state, 'pid'), { force: true })
   }

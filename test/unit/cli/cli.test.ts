@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const main = resolve('bin/causeway.js')
-const demo = resolve('sites/demo')
+const demo = resolve('test/networks/branches')
 
 describe('the CLI, offline', () => {
   const work = mkdtempSync(join(tmpdir(), 'cw-cli-'))
@@ -31,7 +31,13 @@ describe('the CLI, offline', () => {
   }
 
   describe('check', () => {
-    it('proves the demo network', async () => {
+    it('proves the demo network, cloud and all, and says what only waits for a return route', async () => {
+      const ran = await causeway(['check', resolve('sites/demo')])
+      expect(ran).toMatchObject({ code: 0, stderr: '' })
+      expect(ran.stdout).toContain('warning[V005] network.yaml:')
+      expect(ran.stdout).toContain('proved: 5 of 5 expectations, each under all of the 52 single failures that it must survive\n')
+    })
+    it('proves a network without a word when there is nothing to warn of', async () => {
       const ran = await causeway(['check', demo])
       expect(ran).toMatchObject({ code: 0, stderr: '' })
       expect(ran.stdout).toBe(

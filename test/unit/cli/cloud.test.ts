@@ -16,7 +16,7 @@ const causeway = (...args: readonly string[]): Promise<{ readonly code: number; 
 
 test('region add writes a file that compiles with the rest', async () => {
   const folder = join(work, 'demo')
-  cpSync(resolve('sites/demo'), folder, { recursive: true })
+  cpSync(resolve('test/networks/branches'), folder, { recursive: true })
   rmSync(join(folder, 'aws-eu-central-1.yaml'), { force: true })
   const made = await causeway('region', 'add', 'aws-eu-central-1', '--vpc', 'vpc-0a1b2c3d4e5f60718', '--cidr', '10.77.0.0/16', '--segment', 'inference', '--folder', folder)
   expect(made).toMatchObject({ code: 0, stderr: '' })

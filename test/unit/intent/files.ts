@@ -4,8 +4,8 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import type { SourceFile } from '#src/intent/yaml.ts'
 
-const demoFolder = join(import.meta.dirname, '../../../sites/demo')
-/** sites/demo as it stands. */
+const demoFolder = join(import.meta.dirname, '../../networks/branches')
+/** The demo network without its cloud, as it stands. */
 export const demo: readonly SourceFile[] = readdirSync(demoFolder)
   .filter((path) => path.endsWith('.yaml'))
   .sort()

@@ -4,7 +4,7 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { underlay } from '#src/lab/underlay.ts'
 import { addressWithLength, prefix } from '#src/net/address.ts'
 
-const files = readdirSync('sites/demo').filter((name) => name.endsWith('.yaml')).map((path) => ({ path, text: readFileSync(`sites/demo/${path}`, 'utf8') }))
+const files = readdirSync('test/networks/branches').filter((name) => name.endsWith('.yaml')).map((path) => ({ path, text: readFileSync(`test/networks/branches/${path}`, 'utf8') }))
 const { intent } = parseIntent(files)
 
 describe('the underlay of an intent', () => {

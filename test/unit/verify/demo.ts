@@ -1,4 +1,4 @@
-/** sites/demo, or the same with a cloud region, as a Fabric, with changes to its network.yaml. */
+/** The demo network without its cloud, or the same with a cloud region, as a Fabric, with changes to its network.yaml. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric, Origins } from '#src/fabric/fabric.ts'
@@ -9,7 +9,7 @@ interface Compiled {
   readonly fabric: Fabric
   readonly origins: Origins
 }
-export const demo = (...edits: Edits): Compiled => compiledOf(new URL('../../../sites/demo/', import.meta.url), edits)
+export const demo = (...edits: Edits): Compiled => compiledOf(new URL('../../networks/branches/', import.meta.url), edits)
 export const cloudDemo = (...edits: Edits): Compiled => compiledOf(new URL('../../cases/cloud/', import.meta.url), edits)
 
 function compiledOf(folder: URL, edits: Edits): Compiled {
