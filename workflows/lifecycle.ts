@@ -52,6 +52,7 @@ const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteS
 export const nextState = (state: SiteState, event: SiteEvent): SiteState | null => table[state][event] ?? null
 
 /** A device holds this site's identity: it counts as a peer, and its facts are believed. */
-export const isEnrolled = (state: SiteState): boolean => state === 'ENROLLED' || state === 'PROVISIONING' || state === 'ACTIVE' || state === 'CHANGING'
+export const isEnrolled = (state: SiteState): boolean =>
+  state === 'ENROLLED' || state === 'PROVISIONING' || state === 'ACTIVE' || state === 'CHANGING'
 
 export const siteStates = Object.keys(table) as readonly SiteState[]

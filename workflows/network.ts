@@ -1,5 +1,17 @@
 /** `network/<id>`: the only writer of generations. Applies one plan at a time; a failed rollout is undone by a newer generation. */
-import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, executeChild, getExternalWorkflowHandle, log, ParentClosePolicy, setHandler, startChild, workflowInfo } from '@temporalio/workflow'
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  condition,
+  continueAsNew,
+  executeChild,
+  getExternalWorkflowHandle,
+  log,
+  ParentClosePolicy,
+  setHandler,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow'
 import { applyUpdate, defaultCloudTiming, lookSignal, regionWorkflowId, rolloutWorkflowId } from './contract.ts'
 import type { ApplyCommand, NetworkInput, RegionInput, Timing } from './contract.ts'
 import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
@@ -21,8 +33,10 @@ export async function network(input: NetworkInput): Promise<void> {
     },
     {
       validator: (command) => {
-        if (!command.commandId || !command.operationId || !command.planId) throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C080')
-        if (queue.length >= queueLimit && !seen.has(command.commandId)) throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C081')
+        if (!command.commandId || !command.operationId || !command.planId)
+          throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C080')
+        if (queue.length >= queueLimit && !seen.has(command.commandId))
+          throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C081')
       },
     },
   )
@@ -68,9 +82,19 @@ async function apply(command: ApplyCommand, { network, timing }: NetworkInput): 
 /** Each region's entity lives on by itself; one that runs already looks at the new generation. */
 async function wakeRegions(regions: readonly string[] | undefined, timing: Timing): Promise<void> {
   for (const region of regions ?? []) {
-    const told = await getExternalWorkflowHandle(regionWorkflowId(region)).signal(lookSignal).then(() => true, () => false)
+    const told = await getExternalWorkflowHandle(regionWorkflowId(region))
+      .signal(lookSignal)
+      .then(
+        () => true,
+        () => false,
+      )
     if (told) continue
     const args: [RegionInput] = [{ region, timing: timing.cloud ?? defaultCloudTiming }]
-    await startChild<typeof Region>('region', { workflowId: regionWorkflowId(region), workflowTaskTimeout, parentClosePolicy: ParentClosePolicy.ABANDON, args }).catch((error: unknown) => log.info(`region/${region} runs already`, { error: String(error) }))
+    await startChild<typeof Region>('region', {
+      workflowId: regionWorkflowId(region),
+      workflowTaskTimeout,
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      args,
+    }).catch((error: unknown) => log.info(`region/${region} runs already`, { error: String(error) }))
   }
 }

@@ -4,7 +4,19 @@
  * does not, so it can be started again from rows.
  */
 import {
-  ActivityCancellationType, allHandlersFinished, ApplicationFailure, CancellationScope, condition, continueAsNew, getExternalWorkflowHandle, isCancellation, log, proxyActivities, setHandler, sleep, workflowInfo,
+  ActivityCancellationType,
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  proxyActivities,
+  setHandler,
+  sleep,
+  workflowInfo,
 } from '@temporalio/workflow'
 import type { Finding } from '#src/fabric/fabric.ts'
 import type { Activities } from './activities/index.ts'
@@ -49,25 +61,36 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
   const validator = (given: Command) => {
     if (!given.commandId || !given.operationId) throw ApplicationFailure.nonRetryable('a command needs an id and an operation', 'C080')
   }
-  setHandler(repairRegionUpdate, async (command) => {
-    await serially(() => rows.repairRegion({ region, command }))
-    seen.add(command.commandId)
-    look = true
-    return { operationId: command.operationId }
-  }, { validator })
-  setHandler(decommissionRegionUpdate, async (command) => {
-    await serially(() => rows.beginRegionDecommission({ region, command }))
-    seen.add(command.commandId)
-    look = true
-    return { operationId: command.operationId }
-  }, { validator })
+  setHandler(
+    repairRegionUpdate,
+    async (command) => {
+      await serially(() => rows.repairRegion({ region, command }))
+      seen.add(command.commandId)
+      look = true
+      return { operationId: command.operationId }
+    },
+    { validator },
+  )
+  setHandler(
+    decommissionRegionUpdate,
+    async (command) => {
+      await serially(() => rows.beginRegionDecommission({ region, command }))
+      seen.add(command.commandId)
+      look = true
+      return { operationId: command.operationId }
+    },
+    { validator },
+  )
 
   function nextDrift(): number {
     return Date.now() + timing.drift * (1 + Math.random() / 5)
   }
   const wake = async (hubs: readonly string[]) => {
     // A hub that nobody has invited yet has no entity, and reads its facts when it is provisioned.
-    for (const hub of hubs) await getExternalWorkflowHandle(siteWorkflowId(hub)).signal(factsSignal).catch(() => {})
+    for (const hub of hubs)
+      await getExternalWorkflowHandle(siteWorkflowId(hub))
+        .signal(factsSignal)
+        .catch(() => {})
   }
 
   /** Takes the steps, each as soon as what it needs is done; the first refusal lets those that run end, and starts no other. */
@@ -91,7 +114,11 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     if (broken !== undefined) throw broken.reason
     return refused
   }
-  const untilNothingIsLeft = async (operationId: string, hubs: readonly string[], plan: (round: number) => Promise<CloudPlan>): Promise<{ readonly refused: Finding } | { readonly findings: readonly Finding[] }> => {
+  const untilNothingIsLeft = async (
+    operationId: string,
+    hubs: readonly string[],
+    plan: (round: number) => Promise<CloudPlan>,
+  ): Promise<{ readonly refused: Finding } | { readonly findings: readonly Finding[] }> => {
     for (let round = 0; round < rounds; round += 1) {
       const planned = await plan(round)
       if (planned.kind === 'refused') return { refused: planned.finding }
@@ -174,13 +201,19 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     look = false
     view = await rows.readRegion({ region })
     if (leaving) return
-    if (view.leaving !== null) return void background(leave(view.leaving))
+    if (view.leaving !== null) return background(leave(view.leaving))
     if (building === null && !checking && (view.due || view.repair !== null)) return startBuilding(view.repair)
     const carried = carries(view.connections)
     if (building === null && view.made && (view.state === 'CREATING' || view.degraded) && carried === 'whole') {
       await rows.noteRegion({ region, carried })
       look = true
-    } else if (building === null && view.made && view.state === 'CREATING' && carried === 'part' && Date.now() >= (madeAt ??= Date.now()) + timing.paths) {
+    } else if (
+      building === null &&
+      view.made &&
+      view.state === 'CREATING' &&
+      carried === 'part' &&
+      Date.now() >= (madeAt ??= Date.now()) + timing.paths
+    ) {
       await rows.noteRegion({ region, carried })
       look = true
     }
@@ -201,7 +234,11 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
   const idle = () => building === null && !moving && !checking && !leaving
   const due = (): number | null => {
     if (!view.made || leaving) return null
-    const times = [judged().next, idle() ? driftAt : null, view.state === 'CREATING' && carries(view.connections) === 'part' && madeAt !== null ? madeAt + timing.paths : null]
+    const times = [
+      judged().next,
+      idle() ? driftAt : null,
+      view.state === 'CREATING' && carries(view.connections) === 'part' && madeAt !== null ? madeAt + timing.paths : null,
+    ]
     const first = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
     return Number.isFinite(first) ? first : null
   }
@@ -229,12 +266,21 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
 }
 
 const failure = (code: string, says: string, instead: string): Finding => ({ code, severity: 'error', at: [], says, instead, witness: [] })
-const unsettled = (region: string) => failure('C105', `the cloud still differs from what ${region} should be after ${rounds} rounds`, `see what differs: causeway region status ${region}`)
+const unsettled = (region: string) =>
+  failure(
+    'C105',
+    `the cloud still differs from what ${region} should be after ${rounds} rounds`,
+    `see what differs: causeway region status ${region}`,
+  )
 
 function broke(region: string, error: unknown): Finding {
   if (isCancellation(error)) return failure('C102', `the work on ${region} was cancelled`, `causeway region status ${region}`)
   let cause = error
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause
   const says = cause instanceof Error ? cause.message : String(cause)
-  return failure(cause instanceof ApplicationFailure && /^C\d{3}$/.test(cause.type ?? '') ? (cause.type ?? 'C107') : 'C107', `${region}: ${says}`, `try again: causeway region repair ${region}`)
+  return failure(
+    cause instanceof ApplicationFailure && /^C\d{3}$/.test(cause.type ?? '') ? (cause.type ?? 'C107') : 'C107',
+    `${region}: ${says}`,
+    `try again: causeway region repair ${region}`,
+  )
 }

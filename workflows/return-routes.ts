@@ -12,7 +12,13 @@ export interface ConnectionView {
  * Down at once when both tunnels are; up again only after `hold` milliseconds of being UP without a break. A connection
  * that nobody has judged stays as it was. `healedAt` remembers since when each is UP again.
  */
-export function downConnections(connections: readonly ConnectionView[], before: readonly string[], healedAt: Map<string, number>, now: number, hold: number): { readonly down: readonly string[]; readonly next: number | null } {
+export function downConnections(
+  connections: readonly ConnectionView[],
+  before: readonly string[],
+  healedAt: Map<string, number>,
+  now: number,
+  hold: number,
+): { readonly down: readonly string[]; readonly next: number | null } {
   const down: string[] = []
   let next: number | null = null
   for (const { id, up, down: dead, members } of connections) {

@@ -3,11 +3,30 @@
  * after another; everybody else signals. It holds nothing that the store does not, so it can be started again from rows.
  */
 import {
-  allHandlersFinished, ApplicationFailure, condition, continueAsNew, executeChild, getExternalWorkflowHandle, log, ParentClosePolicy, setHandler, sleep, workflowInfo,
+  allHandlersFinished,
+  ApplicationFailure,
+  condition,
+  continueAsNew,
+  executeChild,
+  getExternalWorkflowHandle,
+  log,
+  ParentClosePolicy,
+  setHandler,
+  sleep,
+  workflowInfo,
 } from '@temporalio/workflow'
 import type { Triple } from '#src/fabric/fabric.ts'
 import {
-  approveUpdate, assignSignal, claimedSignal, decommissionUpdate, decommissionWorkflowId, factsSignal, inviteUpdate, onboardWorkflowId, reportedSignal, siteDoneSignal,
+  approveUpdate,
+  assignSignal,
+  claimedSignal,
+  decommissionUpdate,
+  decommissionWorkflowId,
+  factsSignal,
+  inviteUpdate,
+  onboardWorkflowId,
+  reportedSignal,
+  siteDoneSignal,
 } from './contract.ts'
 import type { AssignRequest, Command, SiteDone, SiteInput } from './contract.ts'
 import type { SiteView } from './activities/sites.ts'
@@ -36,7 +55,18 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   let factsDue: number | null = null
   /** Read the row: at the start, and whenever something may have moved it. */
   let look = true
-  let view: SiteView = { state: 'DECLARED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, noted: null, claim: null, leaving: null }
+  let view: SiteView = {
+    state: 'DECLARED',
+    assigned: null,
+    confirmed: null,
+    failed: null,
+    pendingUntil: null,
+    online: false,
+    tokenEnds: null,
+    noted: null,
+    claim: null,
+    leaving: null,
+  }
   let child: 'none' | 'onboard' | 'decommission' = 'none'
   let onboarded: OnboardResult | null = null
   let failures = carried?.failures ?? 0
@@ -56,35 +86,54 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     if (seen.add(request.commandId)) assigns.push(request)
   })
   const command = { validator: (given: Command) => checkCommand(given) }
-  setHandler(inviteUpdate, async (given) => {
-    await serially(() => rows.inviteSite({ site, command: given }))
-    look = true
-  }, command)
-  setHandler(approveUpdate, async (given) => {
-    await serially(() => rows.approveSite({ site, command: given }))
-    look = true
-  }, command)
-  setHandler(decommissionUpdate, async (given) => {
-    await serially(() => rows.beginDecommission({ site, command: given }))
-    look = true
-    return { operationId: given.operationId }
-  }, command)
+  setHandler(
+    inviteUpdate,
+    async (given) => {
+      await serially(() => rows.inviteSite({ site, command: given }))
+      look = true
+    },
+    command,
+  )
+  setHandler(
+    approveUpdate,
+    async (given) => {
+      await serially(() => rows.approveSite({ site, command: given }))
+      look = true
+    },
+    command,
+  )
+  setHandler(
+    decommissionUpdate,
+    async (given) => {
+      await serially(() => rows.beginDecommission({ site, command: given }))
+      look = true
+      return { operationId: given.operationId }
+    },
+    command,
+  )
 
   const answer = async (requests: readonly AssignRequest[], done: Omit<SiteDone, 'commandId' | 'site'>) => {
     for (const { commandId, replyTo } of requests) {
       // Who asked may be gone (its operation was ended); nobody else waits for the answer.
-      await getExternalWorkflowHandle(replyTo).signal(siteDoneSignal, { ...done, commandId, site }).catch((error: unknown) => log.info(`no answer to ${replyTo}`, { error: String(error) }))
+      await getExternalWorkflowHandle(replyTo)
+        .signal(siteDoneSignal, { ...done, commandId, site })
+        .catch((error: unknown) => log.info(`no answer to ${replyTo}`, { error: String(error) }))
     }
   }
   const nudge = async () => {
     const id = child === 'onboard' ? onboardWorkflowId(site) : decommissionWorkflowId(site)
-    await getExternalWorkflowHandle(id).signal(reportedSignal).catch(() => {})
+    await getExternalWorkflowHandle(id)
+      .signal(reportedSignal)
+      .catch(() => {})
   }
 
   const startOnboarding = async (operationId: string) => {
     child = 'onboard'
     onboarded = await executeChild<typeof Onboard>('onboard', {
-      workflowId: onboardWorkflowId(site), workflowTaskTimeout, parentClosePolicy: ParentClosePolicy.TERMINATE, args: [{ site, operationId, timing }],
+      workflowId: onboardWorkflowId(site),
+      workflowTaskTimeout,
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      args: [{ site, operationId, timing }],
     }).catch((error: unknown): OnboardResult => ({ outcome: 'failed', why: String(error) }))
     child = 'none'
     look = true
@@ -92,7 +141,10 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   const startDecommission = async (given: Command) => {
     child = 'decommission'
     await executeChild<typeof Decommission>('decommission', {
-      workflowId: decommissionWorkflowId(site), workflowTaskTimeout, parentClosePolicy: ParentClosePolicy.TERMINATE, args: [{ site, command: given, timing }],
+      workflowId: decommissionWorkflowId(site),
+      workflowTaskTimeout,
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      args: [{ site, command: given, timing }],
     }).catch((error: unknown) => log.warn('decommissioning starts again', { error: String(error) }))
     againAt = Date.now() + timing.again
     child = 'none'
@@ -182,8 +234,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
           throw error
         })
       } else await answer(requests, { outcome: 'lagging', triple: null, why: `it is ${view.state}` })
-    }
-    else if (factsDue !== null && factsDue <= Date.now()) {
+    } else if (factsDue !== null && factsDue <= Date.now()) {
       // While it is provisioned, onboarding says when: those who answer first.
       if (view.assigned !== null && (view.state === 'ACTIVE' || view.state === 'CHANGING')) await stage([])
       else factsDue = null
@@ -191,7 +242,12 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   }
 
   const due = (): number => {
-    const times = [waiting?.until ?? null, factsDue, view.state === 'INVITED' ? view.tokenEnds : null, child === 'none' && (view.state === 'ENROLLED' || view.state === 'DECOMMISSIONING') ? againAt : null]
+    const times = [
+      waiting?.until ?? null,
+      factsDue,
+      view.state === 'INVITED' ? view.tokenEnds : null,
+      child === 'none' && (view.state === 'ENROLLED' || view.state === 'DECOMMISSIONING') ? againAt : null,
+    ]
     const first = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
     return view.pendingUntil !== null && isPending(view, timing.margin) ? view.pendingUntil + timing.margin : first
   }

@@ -94,7 +94,8 @@ export async function workflowBundle(cache = join(projectRoot(), '.causeway', 'c
   const workflows = join(projectRoot(), 'workflows')
   const hash = createHash('sha256')
   hash.update(createRequire(join(workflows, 'index.ts'))('@temporalio/worker/package.json').version as string)
-  for (const name of (await readdir(workflows)).filter((file) => file.endsWith('.ts')).sort()) hash.update(name).update(await readFile(join(workflows, name)))
+  for (const name of (await readdir(workflows)).filter((file) => file.endsWith('.ts')).sort())
+    hash.update(name).update(await readFile(join(workflows, name)))
   const path = join(cache, `workflows-${hash.digest('hex').slice(0, 16)}.js`)
   if (existsSync(path)) return path
   const { code } = await bundleWorkflowCode({ workflowsPath: join(workflows, 'index.ts'), logger: new DefaultLogger('ERROR') })

@@ -47,7 +47,9 @@ add element inet causeway_drill uplinks { "${uplinkInterface}" timeout ${Math.ro
 
 export const systemRun: DrillRun = (rules) =>
   new Promise((resolve, reject) => {
-    const child = execFile('nft', ['-f', '-'], { timeout: 5_000 }, (error, _, stderr) => (error ? reject(new Error(stderr.trim() || error.message)) : resolve()))
+    const child = execFile('nft', ['-f', '-'], { timeout: 5_000 }, (error, _, stderr) =>
+      error ? reject(new Error(stderr.trim() || error.message)) : resolve(),
+    )
     child.stdin?.end(rules)
   })
 
@@ -72,7 +74,8 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
       if (!parsed?.success) return log('drill', 'an order that this network did not sign is ignored')
       const { drill, network, site, device, uplink, seconds, beginBefore } = parsed.data
       if (active !== null || report?.drill === drill) return
-      if (network !== identity.network || site !== identity.site || device !== identity.device) return log('drill', 'an order for another box is ignored')
+      if (network !== identity.network || site !== identity.site || device !== identity.device)
+        return log('drill', 'an order for another box is ignored')
       if (clock.now() > Date.parse(beginBefore)) return refuse(drill, `it had to begin before ${beginBefore}`)
       const now = config()
       const broken = now?.uplinks.find(({ id }) => id === uplink)
@@ -94,10 +97,17 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
 
   async function exercise(drill: string, site: SiteConfig, uplink: string, device: string, seconds: number): Promise<void> {
     const over = new Set<string>(site.tunnels.filter((tunnel) => tunnel.uplink === uplink).map(({ id }) => id))
-    const users = () => new Map(prober.paths().flatMap(({ tunnel, classes }) => classes.map((id) => [`${id} ${remoteOf(site, tunnel)}`, tunnel] as const)))
+    const users = () =>
+      new Map(prober.paths().flatMap(({ tunnel, classes }) => classes.map((id) => [`${id} ${remoteOf(site, tunnel)}`, tunnel] as const)))
     const before = [...users()].filter(([, tunnel]) => over.has(tunnel))
     const moved = new Map<string, { readonly to: string; readonly afterMs: number }>()
-    const classes = () => before.map(([key, from]) => ({ trafficClass: key.slice(0, key.indexOf(' ')), from, to: moved.get(key)?.to ?? null, movedAfterMs: moved.get(key)?.afterMs ?? null }))
+    const classes = () =>
+      before.map(([key, from]) => ({
+        trafficClass: key.slice(0, key.indexOf(' ')),
+        from,
+        to: moved.get(key)?.to ?? null,
+        movedAfterMs: moved.get(key)?.afterMs ?? null,
+      }))
 
     await run(drillRules(device, seconds))
     const brokenAt = new Date(clock.now()).toISOString()

@@ -136,7 +136,9 @@ export function createFollower(of: FollowOptions): Follower {
 
   /** Where the far ends are seen: what only a hub can tell of a site behind NAT. */
   async function endpoints(): Promise<Report['endpoints']> {
-    const roaming = new Set(running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id))
+    const roaming = new Set(
+      running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id),
+    )
     if (roaming.size === 0) return []
     return (await driver.counters()).flatMap(({ tunnel, endpoint }) => {
       const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)

@@ -176,7 +176,10 @@ async function guard(args: Arguments): Promise<number> {
       clock,
       say: (text) => out(`${new Date(clock.now()).toISOString()} ${text}\n`),
       async restore(disk) {
-        await restore({ driver, prober: silent, keys: await openBoxKeys(files, identity) }, await storedBundle(disk, identity, disk.state().confirmed))
+        await restore(
+          { driver, prober: silent, keys: await openBoxKeys(files, identity) },
+          await storedBundle(disk, identity, disk.state().confirmed),
+        )
       },
     })
     out(`guard: ${result}\n`)

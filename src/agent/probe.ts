@@ -184,16 +184,20 @@ export function createProber(options: ProberOptions): Prober {
     if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
     if (record.suspect && record.path.follows) clear(record)
     const wall = options.wall()
-    const length = encodeReply(packet, {
-      ...endView(record),
-      sequence: record.reflected++ >>> 0,
-      session: probe.session,
-      sentAt: wall,
-      receivedAt: wall,
-      probeSequence: probe.sequence,
-      probeSentAt: probe.sentAt,
-      probeTtl: 255,
-    }, padTo)
+    const length = encodeReply(
+      packet,
+      {
+        ...endView(record),
+        sequence: record.reflected++ >>> 0,
+        session: probe.session,
+        sentAt: wall,
+        receivedAt: wall,
+        probeSequence: probe.sequence,
+        probeSentAt: probe.sentAt,
+        probeTtl: 255,
+      },
+      padTo,
+    )
     record.socket?.send(packet, length, record.tunnel.farInside)
   }
 

@@ -21,7 +21,10 @@ export interface Secrets {
 const folder = 'secrets'
 /** Ids hold slashes and more. The fingerprint tells two vaults' versions apart. */
 const nameOf = ({ id, version, fingerprint }: SecretRef): string =>
-  `${createHash('sha256').update(JSON.stringify([id, version, fingerprint])).digest('hex').slice(0, 32)}.sealed`
+  `${createHash('sha256')
+    .update(JSON.stringify([id, version, fingerprint]))
+    .digest('hex')
+    .slice(0, 32)}.sealed`
 
 export function openSecrets(files: Files, key: Pair, of: { readonly network: string; readonly site: string }): Secrets {
   const opened = new Map<string, Uint8Array>()
@@ -45,7 +48,12 @@ export function openSecrets(files: Files, key: Pair, of: { readonly network: str
       if (held) return held
       const sealed = await files.read(`${folder}/${nameOf(ref)}`)
       if (sealed === null)
-        throw new AgentError('A39', `The secret "${ref.id}" version ${ref.version} is not on this box`, 'Nothing to do: it comes with the next bundle', true)
+        throw new AgentError(
+          'A39',
+          `The secret "${ref.id}" version ${ref.version} is not on this box`,
+          'Nothing to do: it comes with the next bundle',
+          true,
+        )
       return unseal(ref, sealed)
     },
     async keepOnly(refs) {

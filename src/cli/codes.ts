@@ -9,4 +9,13 @@ import { verifyCodes } from '#src/verify/codes.ts'
 import { awsCodes } from '#providers/aws/codes.ts'
 import { linuxCodes } from '#providers/linux/codes.ts'
 
-export const codePages: readonly CodePage[] = [...intentCodes, ...compileCodes, ...verifyCodes, ...controllerCodes, ...agentCodes, ...linuxCodes, ...awsCodes, ...labCodes]
+export const codePages: readonly CodePage[] = [
+  ...intentCodes,
+  ...compileCodes,
+  ...verifyCodes,
+  ...controllerCodes,
+  ...agentCodes,
+  ...linuxCodes,
+  ...awsCodes,
+  ...labCodes,
+]

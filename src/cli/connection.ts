@@ -80,7 +80,11 @@ async function send(to: Connection, path: string, call: Call): Promise<Response>
     if (call.signal?.aborted) throw error
     const cause = (error as { cause?: { code?: string; message?: string } }).cause
     const why = cause?.code === 'ECONNREFUSED' ? 'nothing listens there' : (cause?.message ?? (error as Error).message)
-    throw new Stop(exit.unreachable, `the controller at ${to.url} can't be reached: ${why}`, 'start it: causeway serve, or name another: causeway login https://…')
+    throw new Stop(
+      exit.unreachable,
+      `the controller at ${to.url} can't be reached: ${why}`,
+      'start it: causeway serve, or name another: causeway login https://…',
+    )
   }
 }
 
@@ -93,9 +97,15 @@ export async function request<T>(path: string, call: Call = {}, to: Connection =
   try {
     problem = JSON.parse(text) as Problem
   } catch {
-    throw new Stop(exit.failed, `${to.url} answered ${response.status}, and not as a Causeway controller does`, 'check the address: causeway login https://…')
+    throw new Stop(
+      exit.failed,
+      `${to.url} answered ${response.status}, and not as a Causeway controller does`,
+      'check the address: causeway login https://…',
+    )
   }
-  throw new Stop(exitOf(response.status), `${problem.code ? `[${problem.code}] ` : ''}${problem.detail ?? problem.title}`, problem.instead ?? '', { findings: problem.findings ?? [] })
+  throw new Stop(exitOf(response.status), `${problem.code ? `[${problem.code}] ` : ''}${problem.detail ?? problem.title}`, problem.instead ?? '', {
+    findings: problem.findings ?? [],
+  })
 }
 
 /** Server-sent events (HTML living standard, section 9.2), resumed after a lost connection by Last-Event-ID. */
@@ -118,7 +128,10 @@ export async function* follow(path: string, signal: AbortSignal, to: Connection 
           buffer = buffer.slice(end + 2)
           const fields = block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()] as const)
           lastId = fields.find(([name]) => name === 'id')?.[1] ?? lastId
-          const data = fields.filter(([name]) => name === 'data').map(([, value]) => value).join('\n')
+          const data = fields
+            .filter(([name]) => name === 'data')
+            .map(([, value]) => value)
+            .join('\n')
           if (data) yield { event: fields.find(([name]) => name === 'event')?.[1] ?? 'message', data: JSON.parse(data) as unknown }
         }
       }

@@ -14,7 +14,8 @@ export function findFolder(given: string | undefined): string {
   const isNetwork = (folder: string) => existsSync(join(folder, 'network.yaml'))
   if (given !== undefined) {
     if (!existsSync(given)) throw new Stop(exit.usage, `there is no folder ${given}`, 'name the folder that holds network.yaml')
-    if (!statSync(given).isDirectory()) throw new Stop(exit.usage, `${given} is a file`, `name its folder: ${relative('.', dirname(resolve(given))) || '.'}`)
+    if (!statSync(given).isDirectory())
+      throw new Stop(exit.usage, `${given} is a file`, `name its folder: ${relative('.', dirname(resolve(given))) || '.'}`)
     if (!isNetwork(given)) throw new Stop(exit.usage, `${given} holds no network.yaml`, `write one: causeway init ${given}`)
     return given
   }
@@ -26,7 +27,9 @@ export function findFolder(given: string | undefined): string {
 }
 
 export function readFolder(folder: string): readonly SourceFile[] {
-  const names = readdirSync(folder).filter((name) => /\.ya?ml$/.test(name)).sort()
+  const names = readdirSync(folder)
+    .filter((name) => /\.ya?ml$/.test(name))
+    .sort()
   return names.map((name) => {
     const path = join(folder, name)
     const bytes = readFileSync(path)

@@ -43,14 +43,18 @@ export function refuseOnErrors(loaded: Loaded, findings: readonly Finding[], out
 export function loadFabric(given: string | undefined, output: Output, kind: string): Loaded & { readonly fabric: Fabric; readonly intent: Intent } {
   const loaded = load(given)
   refuseOnErrors(loaded, loaded.findings, output, kind)
-  if (!loaded.fabric || !loaded.intent) throw new Stop(exit.refused, 'the network could not be compiled', 'this is a defect of causeway: please report it with the files')
+  if (!loaded.fabric || !loaded.intent)
+    throw new Stop(exit.refused, 'the network could not be compiled', 'this is a defect of causeway: please report it with the files')
   return { ...loaded, fabric: loaded.fabric, intent: loaded.intent }
 }
 
 export const prove = (fabric: Fabric) => verify(fabric)
 
 /** Findings with the place of their first key, for editors and CI. */
-export const locate = (findings: readonly Finding[], origins: Origins): readonly (Finding & { readonly file?: string; readonly line?: number; readonly column?: number })[] =>
+export const locate = (
+  findings: readonly Finding[],
+  origins: Origins,
+): readonly (Finding & { readonly file?: string; readonly line?: number; readonly column?: number })[] =>
   findings.map((finding) => {
     const origin = finding.at.map((key) => origins.get(key)).find((found) => found !== undefined)
     return origin ? { ...finding, file: origin.file, line: origin.line, column: origin.column } : finding
@@ -58,4 +62,6 @@ export const locate = (findings: readonly Finding[], origins: Origins): readonly
 
 /** By what the allocations of an offline run were numbered, in one line. */
 export const numberedBy = (head: Head | null): string =>
-  head ? `generation ${head.generation} as seen on ${head.at.slice(0, 16).replace('T', ' ')}` : 'no controller was seen yet: addresses and ports are placeholders'
+  head
+    ? `generation ${head.generation} as seen on ${head.at.slice(0, 16).replace('T', ' ')}`
+    : 'no controller was seen yet: addresses and ports are placeholders'

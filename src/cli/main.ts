@@ -27,6 +27,27 @@ const program = new Command('causeway')
   .description('Sites, clouds and the tunnels between them: proven before they are pushed, proven while they run.')
   .version(version, '--version')
   .helpCommand(false)
-for (const register of [init, check, planCommands, status, explain, trace, exportCommand, serve, login, doctor, site, region, cloud, drill, path, history, event, lab, completion]) register(program)
+for (const register of [
+  init,
+  check,
+  planCommands,
+  status,
+  explain,
+  trace,
+  exportCommand,
+  serve,
+  login,
+  doctor,
+  site,
+  region,
+  cloud,
+  drill,
+  path,
+  history,
+  event,
+  lab,
+  completion,
+])
+  register(program)
 
 await runProgram(program, process.argv)

@@ -19,7 +19,10 @@ export async function followOperation(id: string, output: Output): Promise<ExitC
       }
       const { at, subject, text, kind } = data as EventView
       if (output.json) output.event({ type: 'event', ...(data as object) })
-      else output.progress(`${new Date(at).toLocaleTimeString()}  ${subject.replace(/^site\//, '').padEnd(10)}  ${kind.includes('fail') ? output.style('red', text) : text}`)
+      else
+        output.progress(
+          `${new Date(at).toLocaleTimeString()}  ${subject.replace(/^site\//, '').padEnd(10)}  ${kind.includes('fail') ? output.style('red', text) : text}`,
+        )
     }
     ended ??= await request<OperationView>(pathOf(id))
   } finally {
@@ -34,8 +37,13 @@ export async function followOperation(id: string, output: Output): Promise<ExitC
   const code = ended.state === 'succeeded' ? exit.done : exit.failed
   if (output.json) output.event({ type: 'result', exit: code, operation: id, state: ended.state, findings: ended.findings })
   else {
-    for (const finding of ended.findings) output.progress(output.style('red', `${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`))
-    output.line(code === exit.done ? `${ended.kind} succeeded. Look: causeway status` : `${ended.kind} ${ended.state}. Look: causeway status, causeway generation list`)
+    for (const finding of ended.findings)
+      output.progress(output.style('red', `${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`))
+    output.line(
+      code === exit.done
+        ? `${ended.kind} succeeded. Look: causeway status`
+        : `${ended.kind} ${ended.state}. Look: causeway status, causeway generation list`,
+    )
   }
   return code
 }

@@ -35,7 +35,11 @@ export async function makePlan(given: string | undefined, offline: boolean, outp
   const proposed = await request<ProposedView>('/v1/plans', { method: 'POST', body: { files } }, controller)
   if (proposed.findings.length > 0 && !output.json) {
     // The controller sends each place along; its keys mean nothing here.
-    const origins = new Map(proposed.findings.flatMap((finding) => (finding.where && finding.at[0] !== undefined ? [[finding.at[0], { length: 1, ...finding.where }] as const] : [])))
+    const origins = new Map(
+      proposed.findings.flatMap((finding) =>
+        finding.where && finding.at[0] !== undefined ? [[finding.at[0], { length: 1, ...finding.where }] as const] : [],
+      ),
+    )
     output.line(renderFindings(proposed.findings, origins, files, { colour: output.colour }))
   }
   if (proposed.verdict === 'refused' || !proposed.plan || !proposed.proof) {
@@ -54,7 +58,11 @@ export async function makePlan(given: string | undefined, offline: boolean, outp
 async function fetchHead(controller: Connection): Promise<Head | null> {
   const { generation } = await request<{ generation: number }>('/v1/status', {}, controller)
   if (generation === 0) return null
-  const { number, fabric, allocations } = await request<{ number: number } & Pick<Head, 'fabric' | 'allocations'>>('/v1/generations/head', {}, controller)
+  const { number, fabric, allocations } = await request<{ number: number } & Pick<Head, 'fabric' | 'allocations'>>(
+    '/v1/generations/head',
+    {},
+    controller,
+  )
   const head: Head = { network: fabric.network.id, generation: number, fabric, allocations, at: new Date().toISOString() }
   writeHead(stateFolder(), head)
   return head

@@ -11,8 +11,15 @@ export interface Run {
 export type Action = (run: Run) => void | ExitCode | Promise<void | ExitCode>
 
 /** Declares `usage` under `parent`, e.g. `token <site>`. */
-export function command(parent: Command, usage: string, description: string): { option(flags: string, text: string): ReturnType<typeof command>; passThrough(): ReturnType<typeof command>; action(action: Action): void } {
-  const declared = parent.command(usage).description(description).option('--json', 'one JSON document (reads) or an event a line (long verbs) on stdout')
+export function command(
+  parent: Command,
+  usage: string,
+  description: string,
+): { option(flags: string, text: string): ReturnType<typeof command>; passThrough(): ReturnType<typeof command>; action(action: Action): void } {
+  const declared = parent
+    .command(usage)
+    .description(description)
+    .option('--json', 'one JSON document (reads) or an event a line (long verbs) on stdout')
   const self = {
     option: (flags: string, text: string) => {
       declared.option(flags, text)
@@ -44,7 +51,9 @@ async function finish(output: Output, work: () => ReturnType<Action>): Promise<E
     if (!stop.printed) {
       if (output.json) output.document('Error', { exit: stop.code, says: stop.message, instead: stop.instead }, stop.findings)
       output.progress(`${output.style('red', 'error')}  ${stop.message}${stop.instead ? `\n       ${stop.instead}` : ''}`)
-      if (!output.json) for (const finding of stop.findings) output.progress(`       ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`)
+      if (!output.json)
+        for (const finding of stop.findings)
+          output.progress(`       ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`)
     }
     return stop.code
   }

@@ -17,7 +17,15 @@ export interface SiteView {
   readonly finding: { readonly code: string; readonly says: string; readonly instead: string } | null
 }
 export interface SiteDetailView extends SiteView {
-  readonly claims: readonly { readonly fingerprint: string; readonly serial: string; readonly state: string; readonly confirmationCode: string; readonly since: string; readonly hostname: string; readonly os: string }[]
+  readonly claims: readonly {
+    readonly fingerprint: string
+    readonly serial: string
+    readonly state: string
+    readonly confirmationCode: string
+    readonly since: string
+    readonly hostname: string
+    readonly os: string
+  }[]
   readonly token: { readonly id: string; readonly expiresAt: string; readonly usedAt: string | null; readonly replaced: boolean } | null
   readonly reported: readonly { readonly code: string; readonly severity: string; readonly says: string; readonly instead: string }[]
   readonly commit: { readonly state: string; readonly why: string } | null
@@ -25,7 +33,16 @@ export interface SiteDetailView extends SiteView {
 export interface PathView {
   readonly tunnel: string
   readonly role: string
-  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly state: string; readonly since: string | null; readonly rttMs: number | null; readonly jitterMs: number | null; readonly loss: number | null; readonly classes: readonly string[] }[]
+  readonly ends: readonly {
+    readonly site: string
+    readonly uplink: string
+    readonly state: string
+    readonly since: string | null
+    readonly rttMs: number | null
+    readonly jitterMs: number | null
+    readonly loss: number | null
+    readonly classes: readonly string[]
+  }[]
 }
 export interface RegionView {
   readonly id: string
@@ -39,7 +56,12 @@ export interface RegionView {
   readonly checkedAt: string | null
 }
 export interface RegionDetailView extends RegionView {
-  readonly connections: readonly { readonly id: string; readonly hub: string; readonly carriesReturn: boolean; readonly tunnels: readonly { readonly id: string; readonly outside: string | null; readonly state: string }[] }[]
+  readonly connections: readonly {
+    readonly id: string
+    readonly hub: string
+    readonly carriesReturn: boolean
+    readonly tunnels: readonly { readonly id: string; readonly outside: string | null; readonly state: string }[]
+  }[]
   readonly routes: readonly { readonly to: string; readonly via: string }[]
   readonly findings: readonly { readonly code: string; readonly says: string; readonly instead: string }[]
 }

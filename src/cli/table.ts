@@ -5,7 +5,11 @@ const width = (cell: string) => stripVTControlCharacters(cell).length
 
 export function columns(rows: readonly (readonly string[])[], indent = ''): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => width(row[column] ?? ''))))
-  return rows.map((row) => `${indent}${row.map((cell, column) => (column === row.length - 1 ? cell : cell + ' '.repeat(widths[column]! - width(cell)))).join('  ')}`.trimEnd()).join('\n')
+  return rows
+    .map((row) =>
+      `${indent}${row.map((cell, column) => (column === row.length - 1 ? cell : cell + ' '.repeat(widths[column]! - width(cell)))).join('  ')}`.trimEnd(),
+    )
+    .join('\n')
 }
 
 /** `4 min`, `3 h`, `2 days`: how long ago, for people. */

@@ -24,7 +24,12 @@ const hashOf = (token: string): string => createHash('sha256').update('causeway 
 export const newAccessToken = (): string => `cwa_${randomBytes(24).toString('base64url')}`
 
 /** Stores a token's hash; the token itself is shown once. */
-export async function grant(db: Db, name: string, role: AccessRole, token = newAccessToken()): Promise<{ readonly id: string; readonly token: string }> {
+export async function grant(
+  db: Db,
+  name: string,
+  role: AccessRole,
+  token = newAccessToken(),
+): Promise<{ readonly id: string; readonly token: string }> {
   const id = `a-${randomBytes(6).toString('hex')}`
   await access.insert(db, { id, hash: hashOf(token), name, role })
   return { id, token }

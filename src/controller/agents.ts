@@ -68,7 +68,12 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     return c.json(problemDocument(problem), problem.status as 400, { 'content-type': 'application/problem+json', ...problem.headers })
   })
   app.notFound((c) => {
-    const problem = new Problem(404, 'C006', `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}`, 'agent and controller are of different versions')
+    const problem = new Problem(
+      404,
+      'C006',
+      `there is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}`,
+      'agent and controller are of different versions',
+    )
     return c.json(problemDocument(problem), 404, { 'content-type': 'application/problem+json' })
   })
 
@@ -87,7 +92,10 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     const [certificate, site] = await Promise.all([certificates.get(store.db, peer.serial), sites.get(store.db, peer.site)])
     if (!certificate || certificate.revoked_at || !site) throw notTheDevice(peer.site)
     // Until the site's entity has read the claim it names no device; the claim does.
-    const speaks = site.device === null ? (await claims.ofSite(store.db, peer.site)).some(({ thumbprint, state }) => thumbprint === peer.thumbprint && state === 'enrolled') : site.device === peer.thumbprint
+    const speaks =
+      site.device === null
+        ? (await claims.ofSite(store.db, peer.site)).some(({ thumbprint, state }) => thumbprint === peer.thumbprint && state === 'enrolled')
+        : site.device === peer.thumbprint
     if (!speaks) throw notTheDevice(peer.site)
     if (!certificate.seen_at) await certificates.seen(store.db, peer.serial)
     c.set('device', peer)
@@ -123,14 +131,16 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     const { site, thumbprint } = c.get('device')
     const { term, generation, revision } = c.req.query()
     const triple = { term: Number(term), generation: Number(generation), revision: Number(revision) }
-    if (![triple.term, triple.generation, triple.revision].every((n) => Number.isSafeInteger(n) && n >= 0 && n < 2 ** 31)) throw new Problem(400, 'C050', 'a bundle is asked for by term, generation and revision', 'as in /v1/bundle?term=1&generation=42&revision=0')
+    if (![triple.term, triple.generation, triple.revision].every((n) => Number.isSafeInteger(n) && n >= 0 && n < 2 ** 31))
+      throw new Problem(400, 'C050', 'a bundle is asked for by term, generation and revision', 'as in /v1/bundle?term=1&generation=42&revision=0')
     return c.json(await signedBundle(store, authority, { site, device: thumbprint, triple, now: now() }))
   })
 
   app.get('/v1/secret', device, async (c) => {
     const { site, thumbprint } = c.get('device')
     const { id = '', version } = c.req.query()
-    if (id === '' || !/^\d{1,9}$/.test(version ?? '')) throw new Problem(400, 'C050', 'a secret is asked for by id and version', 'as in /v1/secret?id=psk/…&version=1')
+    if (id === '' || !/^\d{1,9}$/.test(version ?? ''))
+      throw new Problem(400, 'C050', 'a secret is asked for by id and version', 'as in /v1/secret?id=psk/…&version=1')
     return c.json(await sealedSecret(store, vault, { network: authority.network, site, device: thumbprint, id, version: Number(version) }))
   })
 
@@ -204,7 +214,10 @@ const limited = (bytes: number): MiddlewareHandler =>
   })
 
 function slow(seconds: number): void {
-  if (seconds > 0) throw new Problem(429, 'C014', 'too many requests', `ask again in ${Math.ceil(seconds)} s`, { headers: { 'retry-after': String(Math.ceil(seconds)) } })
+  if (seconds > 0)
+    throw new Problem(429, 'C014', 'too many requests', `ask again in ${Math.ceil(seconds)} s`, {
+      headers: { 'retry-after': String(Math.ceil(seconds)) },
+    })
 }
 
 async function read<T extends z.core.$ZodType>(c: Context<Env>, schema: T): Promise<z.output<T>> {
@@ -214,7 +227,12 @@ async function read<T extends z.core.$ZodType>(c: Context<Env>, schema: T): Prom
   const result = z.safeParse(schema, body)
   if (result.success) return result.data
   const issue = result.error.issues[0]
-  throw new Problem(400, 'C050', `the message is not understood: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, 'agent and controller are of different versions')
+  throw new Problem(
+    400,
+    'C050',
+    `the message is not understood: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
+    'agent and controller are of different versions',
+  )
 }
 
 /** Listens on the port, or on the next free one after it; or on a UNIX socket. */
@@ -226,7 +244,14 @@ export async function startAgents(deps: AgentsDeps, listen: Listen): Promise<Age
   }
   const server = createServer(
     // Refused by us with a sentence, not by TLS with an alert: enrolment has no certificate, a renewal may have an expired one.
-    { ...(await credentials()), requestCert: true, rejectUnauthorized: false, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 75_000 },
+    {
+      ...(await credentials()),
+      requestCert: true,
+      rejectUnauthorized: false,
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 75_000,
+    },
     getRequestListener(app.fetch) as Parameters<typeof createServer>[1],
   )
   const renew = setInterval(() => {
@@ -251,7 +276,11 @@ async function listenSocket(server: Server, path: string): Promise<null> {
 }
 const tries = 100
 /** Shared with the API's listener. */
-export async function listenPort(server: Pick<Server, 'listen' | 'once' | 'removeListener' | 'address'>, first: number, host: string): Promise<number> {
+export async function listenPort(
+  server: Pick<Server, 'listen' | 'once' | 'removeListener' | 'address'>,
+  first: number,
+  host: string,
+): Promise<number> {
   for (let port = first; port < first + tries && port <= 65_535; port++) {
     try {
       await once(server, () => server.listen(port, host))
@@ -261,7 +290,12 @@ export async function listenPort(server: Pick<Server, 'listen' | 'once' | 'remov
     }
   }
   const last = Math.min(65_535, first + tries - 1)
-  throw new Problem(500, 'C046', first === last ? `port ${first} is taken` : `ports ${first} to ${last} are all taken`, 'choose another: causeway serve --port 8800')
+  throw new Problem(
+    500,
+    'C046',
+    first === last ? `port ${first} is taken` : `ports ${first} to ${last} are all taken`,
+    'choose another: causeway serve --port 8800',
+  )
 }
 function once(server: Pick<Server, 'once' | 'removeListener'>, listen: () => unknown): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -14,11 +14,22 @@ const notAssigned = (site: string, triple: Triple, assigned: Triple | null): Pro
   new Problem(409, 'C053', `${text(triple)} is not assigned to ${site} any more`, assigned ? `${text(assigned)} is` : 'nothing is assigned')
 
 /** Signs what is assigned to the site and was proven, for the device that asks. */
-export async function signedBundle(store: Store, authority: Authority, of: { readonly site: string; readonly device: string; readonly triple: Triple; readonly now: Date }): Promise<Signed> {
+export async function signedBundle(
+  store: Store,
+  authority: Authority,
+  of: { readonly site: string; readonly device: string; readonly triple: Triple; readonly now: Date },
+): Promise<Signed> {
   const [site, row] = await Promise.all([sites.get(store.db, of.site), bundles.get(store.db, of.site, of.triple)])
-  if (!row) throw new Problem(404, 'C052', `${of.site} has no bundle ${text(of.triple)}`, site?.assigned ? `${text(site.assigned)} is assigned` : 'nothing is assigned')
+  if (!row)
+    throw new Problem(
+      404,
+      'C052',
+      `${of.site} has no bundle ${text(of.triple)}`,
+      site?.assigned ? `${text(site.assigned)} is assigned` : 'nothing is assigned',
+    )
   if (!site || !sites.sameTriple(site.assigned, of.triple)) throw notAssigned(of.site, of.triple, site?.assigned ?? null)
-  if ((await generations.verdict(store.db, row.generation)) !== 'passed') throw new Problem(409, 'C021', `generation ${row.generation} was not proven`, 'make another plan')
+  if ((await generations.verdict(store.db, row.generation)) !== 'passed')
+    throw new Problem(409, 'C021', `generation ${row.generation} was not proven`, 'make another plan')
   const payload: BundlePayload = {
     kind: 'bundle',
     schema: 1,
@@ -36,13 +47,23 @@ export async function signedBundle(store: Store, authority: Authority, of: { rea
 }
 
 /** Yes, keep it: only while the triple is still what the site shall run. */
-export async function permit(store: Store, authority: Authority, of: { readonly site: string; readonly device: string; readonly triple: Triple; readonly nonce: string }): Promise<Signed> {
+export async function permit(
+  store: Store,
+  authority: Authority,
+  of: { readonly site: string; readonly device: string; readonly triple: Triple; readonly nonce: string },
+): Promise<Signed> {
   await store.transaction(async (tx) => {
     // Locked: `assigned` can't move between this look and the permit's row.
     const site = await sites.lock(tx, of.site)
     if (!site || !sites.sameTriple(site.assigned, of.triple)) throw notAssigned(of.site, of.triple, site?.assigned ?? null)
-    if (!(await permits.grant(tx, of.site, of.nonce, of.triple))) throw new Problem(409, 'C053', 'the nonce was used for another change', 'a new change takes a new nonce')
-    await events.emit(tx, { subject: `site/${of.site}`, kind: 'site.permit', text: `${of.site} reached the controller under ${text(of.triple)} and may keep it`, data: { triple: of.triple } })
+    if (!(await permits.grant(tx, of.site, of.nonce, of.triple)))
+      throw new Problem(409, 'C053', 'the nonce was used for another change', 'a new change takes a new nonce')
+    await events.emit(tx, {
+      subject: `site/${of.site}`,
+      kind: 'site.permit',
+      text: `${of.site} reached the controller under ${text(of.triple)} and may keep it`,
+      data: { triple: of.triple },
+    })
   })
   const payload: PermitPayload = { kind: 'permit', network: authority.network, site: of.site, device: of.device, triple: of.triple, nonce: of.nonce }
   return sign(payload, authority.bundleSigner)

@@ -1,12 +1,45 @@
 /** The way from API and enrolment to the workflows: the only importer of @temporalio/client. */
-import { Client, Connection, isGrpcServiceError, WithStartWorkflowOperation, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client'
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  WithStartWorkflowOperation,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client'
 import type { UpdateDefinition } from '@temporalio/common'
 import { ApplicationFailure } from '@temporalio/common'
 import {
-  applyUpdate, approveUpdate, claimedSignal, decommissionRegionUpdate, decommissionUpdate, defaultCloudTiming, defaultTiming, drillWorkflowId, factsSignal, inviteUpdate, lookSignal, networkWorkflowId, regionWorkflowId,
-  repairRegionUpdate, reportedSignal, siteWorkflowId, taskQueue, workflowType,
+  applyUpdate,
+  approveUpdate,
+  claimedSignal,
+  decommissionRegionUpdate,
+  decommissionUpdate,
+  defaultCloudTiming,
+  defaultTiming,
+  drillWorkflowId,
+  factsSignal,
+  inviteUpdate,
+  lookSignal,
+  networkWorkflowId,
+  regionWorkflowId,
+  repairRegionUpdate,
+  reportedSignal,
+  siteWorkflowId,
+  taskQueue,
+  workflowType,
 } from '#workflows/contract.ts'
-import type { ApplyCommand, ApproveCommand, Command, DrillInput, InviteCommand, NetworkInput, RegionInput, SiteInput, Timing } from '#workflows/contract.ts'
+import type {
+  ApplyCommand,
+  ApproveCommand,
+  Command,
+  DrillInput,
+  InviteCommand,
+  NetworkInput,
+  RegionInput,
+  SiteInput,
+  Timing,
+} from '#workflows/contract.ts'
 import type { ControllerCode } from './codes.ts'
 import { Problem } from './problem.ts'
 import { commands as commandRows, operations, regions, sites } from './store/index.ts'
@@ -57,20 +90,48 @@ export async function createCommands({ address, namespace, timing = defaultTimin
 
   const networkStart = (network: string) =>
     new WithStartWorkflowOperation<(input: NetworkInput) => Promise<void>>(workflowType.network, {
-      workflowId: networkWorkflowId(network), taskQueue: taskQueue.workflows, workflowTaskTimeout, workflowIdConflictPolicy: 'USE_EXISTING', args: [{ network, timing }],
+      workflowId: networkWorkflowId(network),
+      taskQueue: taskQueue.workflows,
+      workflowTaskTimeout,
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      args: [{ network, timing }],
     })
-  const siteOptions = (site: string) => ({ workflowId: siteWorkflowId(site), taskQueue: taskQueue.workflows, workflowTaskTimeout, args: [{ site, timing }] as [SiteInput] })
+  const siteOptions = (site: string) => ({
+    workflowId: siteWorkflowId(site),
+    taskQueue: taskQueue.workflows,
+    workflowTaskTimeout,
+    args: [{ site, timing }] as [SiteInput],
+  })
   const siteStart = (site: string) =>
-    new WithStartWorkflowOperation<(input: SiteInput) => Promise<void>>(workflowType.site, { ...siteOptions(site), workflowIdConflictPolicy: 'USE_EXISTING' })
+    new WithStartWorkflowOperation<(input: SiteInput) => Promise<void>>(workflowType.site, {
+      ...siteOptions(site),
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    })
 
-  const regionOptions = (region: string) => ({ workflowId: regionWorkflowId(region), taskQueue: taskQueue.workflows, workflowTaskTimeout, args: [{ region, timing: timing.cloud ?? defaultCloudTiming }] as [RegionInput] })
+  const regionOptions = (region: string) => ({
+    workflowId: regionWorkflowId(region),
+    taskQueue: taskQueue.workflows,
+    workflowTaskTimeout,
+    args: [{ region, timing: timing.cloud ?? defaultCloudTiming }] as [RegionInput],
+  })
   const regionStart = (region: string) =>
-    new WithStartWorkflowOperation<(input: RegionInput) => Promise<void>>(workflowType.region, { ...regionOptions(region), workflowIdConflictPolicy: 'USE_EXISTING' })
+    new WithStartWorkflowOperation<(input: RegionInput) => Promise<void>>(workflowType.region, {
+      ...regionOptions(region),
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    })
 
   /** The command's id is the update's: a repeated request gets the first answer. */
-  const update = async <Result, Args extends Command>(definition: UpdateDefinition<Result, [Args]>, command: Args, start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart> | ReturnType<typeof regionStart>): Promise<Result> => {
+  const update = async <Result, Args extends Command>(
+    definition: UpdateDefinition<Result, [Args]>,
+    command: Args,
+    start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart> | ReturnType<typeof regionStart>,
+  ): Promise<Result> => {
     try {
-      return await client.workflow.executeUpdateWithStart(definition, { startWorkflowOperation: start as ReturnType<typeof siteStart>, updateId: command.commandId, args: [command] })
+      return await client.workflow.executeUpdateWithStart(definition, {
+        startWorkflowOperation: start as ReturnType<typeof siteStart>,
+        updateId: command.commandId,
+        args: [command],
+      })
     } catch (error) {
       throw forPeople(error, address)
     }
@@ -95,11 +156,20 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, regionStart(region)),
     drill: async (drill, command) => {
       const args: [DrillInput] = [{ drill, command, patience: drillPatienceMs }]
-      await client.workflow.start(workflowType.drill, { workflowId: drillWorkflowId(drill), taskQueue: taskQueue.workflows, workflowTaskTimeout, workflowIdConflictPolicy: 'USE_EXISTING', args }).catch((error: unknown) => {
-        throw forPeople(error, address)
-      })
+      await client.workflow
+        .start(workflowType.drill, {
+          workflowId: drillWorkflowId(drill),
+          taskQueue: taskQueue.workflows,
+          workflowTaskTimeout,
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          args,
+        })
+        .catch((error: unknown) => {
+          throw forPeople(error, address)
+        })
     },
-    region: async (region) => await soon(() => client.workflow.signalWithStart(workflowType.region, { ...regionOptions(region), signal: lookSignal, signalArgs: [] })),
+    region: async (region) =>
+      await soon(() => client.workflow.signalWithStart(workflowType.region, { ...regionOptions(region), signal: lookSignal, signalArgs: [] })),
     claimed: async (site, claimId) => await signal(site, claimedSignal, [{ claimId }]),
     facts: async (site) => await signal(site, factsSignal, []),
     reported: async (site) => await signal(site, reportedSignal, []),

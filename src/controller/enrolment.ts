@@ -21,7 +21,10 @@ export interface EnrolmentDeps {
 }
 export interface Enrolment {
   enrol(request: EnrolRequest): Promise<EnrolAnswer>
-  renew(request: RenewRequest, by: { readonly site: string; readonly thumbprint: string; readonly serial: string; readonly notAfter: Date }): Promise<RenewAnswer>
+  renew(
+    request: RenewRequest,
+    by: { readonly site: string; readonly thumbprint: string; readonly serial: string; readonly notAfter: Date },
+  ): Promise<RenewAnswer>
 }
 
 /** How long an expired certificate may still be renewed: a site may be without its controller for as long. */
@@ -50,7 +53,14 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
     const last = known.find(({ site, revoked_at }) => site === claim.site && revoked_at === null)
     if (last && last.not_after > now()) return last.pem
     const issued = await authority.issueClient(csr, { site: claim.site, now: now() })
-    await certificates.insert(tx, { serial: issued.serial, site: claim.site, thumbprint: issued.thumbprint, previous: last?.serial ?? null, pem: issued.certificate, notAfter: issued.notAfter })
+    await certificates.insert(tx, {
+      serial: issued.serial,
+      site: claim.site,
+      thumbprint: issued.thumbprint,
+      previous: last?.serial ?? null,
+      pem: issued.certificate,
+      notAfter: issued.notAfter,
+    })
     await claims.setCertificate(tx, claim.id, issued.certificate)
     return issued.certificate
   }
@@ -66,27 +76,74 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
     const first = token.claim_id === null ? undefined : await claims.get(tx, token.claim_id)
     const claimId = own?.id ?? `k-${randomBytes(6).toString('hex')}`
     if (!own) {
-      await claims.insert(tx, { id: claimId, tokenId: token.id, site: token.site, thumbprint, sealingKey: request.sealingKey, serial: request.inventory.serial, inventory: request.inventory, state: 'quarantined' })
+      await claims.insert(tx, {
+        id: claimId,
+        tokenId: token.id,
+        site: token.site,
+        thumbprint,
+        sealingKey: request.sealingKey,
+        serial: request.inventory.serial,
+        inventory: request.inventory,
+        state: 'quarantined',
+      })
       const detail = { token: token.id, serial: request.inventory.serial, thumbprint }
       await audit.append(tx, { actor: `device/${thumbprint.slice(0, 16)}`, action: 'enrol.second', subject: `site/${token.site}`, detail })
-      await events.emit(tx, { subject: `site/${token.site}`, kind: 'site.second-box', text: `a second box (serial ${request.inventory.serial}) used the token of ${token.site}`, data: detail })
+      await events.emit(tx, {
+        subject: `site/${token.site}`,
+        kind: 'site.second-box',
+        text: `a second box (serial ${request.inventory.serial}) used the token of ${token.site}`,
+        data: detail,
+      })
     }
     const used = token.redeemed_at ? ` at ${clockTime(token.redeemed_at)}` : ''
-    const answer = new Problem(409, 'A03', `This token was already used${used} by a box with serial ${first?.serial ?? 'unknown'}. This one is ${request.inventory.serial}`, `If you swapped boxes, ask the engineer for a new token for ${token.site}`)
+    const answer = new Problem(
+      409,
+      'A03',
+      `This token was already used${used} by a box with serial ${first?.serial ?? 'unknown'}. This one is ${request.inventory.serial}`,
+      `If you swapped boxes, ask the engineer for a new token for ${token.site}`,
+    )
     // A box that is enrolled is not put in quarantine for what a stranger does with its spent token.
     return { answer, tell: first?.state === 'claimed' ? { site: token.site, claimId } : null }
   }
 
   const redeem = async (tx: Tx, token: TokenRow, request: EnrolRequest, thumbprint: string): Promise<Outcome> => {
     const site = await sites.lock(tx, token.site)
-    if (!site || !takesBox.includes(site.state)) return { answer: new Problem(409, 'C058', `${token.site} takes no box now: it is ${site?.state ?? 'not in the network any more'}`, `ask the engineer: causeway site status ${token.site}`), tell: null }
+    if (!site || !takesBox.includes(site.state))
+      return {
+        answer: new Problem(
+          409,
+          'C058',
+          `${token.site} takes no box now: it is ${site?.state ?? 'not in the network any more'}`,
+          `ask the engineer: causeway site status ${token.site}`,
+        ),
+        tell: null,
+      }
     const id = `k-${randomBytes(6).toString('hex')}`
     const { serial } = request.inventory
-    await claims.insert(tx, { id, tokenId: token.id, site: token.site, thumbprint, sealingKey: request.sealingKey, serial, inventory: request.inventory, state: site.role === 'edge' ? 'enrolled' : 'claimed' })
+    await claims.insert(tx, {
+      id,
+      tokenId: token.id,
+      site: token.site,
+      thumbprint,
+      sealingKey: request.sealingKey,
+      serial,
+      inventory: request.inventory,
+      state: site.role === 'edge' ? 'enrolled' : 'claimed',
+    })
     await tokens.redeem(tx, token.id, id)
-    await audit.append(tx, { actor: `device/${thumbprint.slice(0, 16)}`, action: 'enrol', subject: `site/${token.site}`, detail: { token: token.id, serial, thumbprint } })
+    await audit.append(tx, {
+      actor: `device/${thumbprint.slice(0, 16)}`,
+      action: 'enrol',
+      subject: `site/${token.site}`,
+      detail: { token: token.id, serial, thumbprint },
+    })
     const waits = site.role === 'core' ? `; it waits for: causeway site approve ${token.site} ${thumbprint.slice(0, 16)}` : ''
-    await events.emit(tx, { subject: `site/${token.site}`, kind: 'site.claim', text: `a box with serial ${serial} redeemed the token of ${token.site}, confirmation code ${confirmationCode(thumbprint)}${waits}`, data: { thumbprint, serial } })
+    await events.emit(tx, {
+      subject: `site/${token.site}`,
+      kind: 'site.claim',
+      text: `a box with serial ${serial} redeemed the token of ${token.site}, confirmation code ${confirmationCode(thumbprint)}${waits}`,
+      data: { thumbprint, serial },
+    })
     const claim = await claims.get(tx, id)
     return { answer: await answerTo(tx, claim!, site.role, request.csr), tell: { site: token.site, claimId: id } }
   }
@@ -97,12 +154,29 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       const secret = Buffer.from(request.secret, 'base64url')
       const { answer, tell } = await store.transaction(async (tx): Promise<Outcome> => {
         const token = await tokens.lockByHash(tx, hashSecret(secret))
-        if (!token) return { answer: new Problem(403, 'C056', 'This token is not one of this network', 'Ask the engineer for a token; it is for one site and works once'), tell: null }
+        if (!token)
+          return {
+            answer: new Problem(
+              403,
+              'C056',
+              'This token is not one of this network',
+              'Ask the engineer for a token; it is for one site and works once',
+            ),
+            tell: null,
+          }
         const own = await claims.ofKey(tx, token.id, thumbprint)
         if (token.redeemed_at) return redeemed(tx, token, own, request, thumbprint)
         if (token.revoked_at) return { answer: replaced(token), tell: null }
         if (token.expires_at <= now()) {
-          return { answer: new Problem(410, 'A02', `This token ended ${clockTime(token.expires_at)} (it is ${clockTime(now())})`, `Ask for a new one: causeway site token ${token.site}. Nothing else has to be redone`), tell: null }
+          return {
+            answer: new Problem(
+              410,
+              'A02',
+              `This token ended ${clockTime(token.expires_at)} (it is ${clockTime(now())})`,
+              `Ask for a new one: causeway site token ${token.site}. Nothing else has to be redone`,
+            ),
+            tell: null,
+          }
         }
         return redeem(tx, token, request, thumbprint)
       })
@@ -114,9 +188,16 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
 
     async renew(request, by) {
       const { thumbprint } = await authority.checkRequest(request.csr)
-      if (thumbprint !== by.thumbprint) throw new Problem(403, 'C051', 'the renewal is for another key than the connection\'s', 'a new key needs a new token')
+      if (thumbprint !== by.thumbprint)
+        throw new Problem(403, 'C051', "the renewal is for another key than the connection's", 'a new key needs a new token')
       const ended = now().getTime() - by.notAfter.getTime()
-      if (ended > headlessMaxDays * 86_400_000) throw new Problem(403, 'C055', `the certificate ended ${clockTime(by.notAfter)}, more than ${headlessMaxDays} days ago`, `the box needs a new token: causeway site token ${by.site}`)
+      if (ended > headlessMaxDays * 86_400_000)
+        throw new Problem(
+          403,
+          'C055',
+          `the certificate ended ${clockTime(by.notAfter)}, more than ${headlessMaxDays} days ago`,
+          `the box needs a new token: causeway site token ${by.site}`,
+        )
       const outcome = await store.transaction(async (tx): Promise<string | Problem> => {
         const known = await certificates.lockOfKey(tx, thumbprint)
         const previous = known.find(({ serial, site }) => serial === request.previousSerial && site === by.site)
@@ -127,7 +208,14 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
         if (next && !next.seen_at && next.not_after > now()) return next.pem
         if (next) return fork(tx, by.site, previous.serial, next.serial)
         const issued = await authority.issueClient(request.csr, { site: by.site, now: now() })
-        await certificates.insert(tx, { serial: issued.serial, site: by.site, thumbprint, previous: previous.serial, pem: issued.certificate, notAfter: issued.notAfter })
+        await certificates.insert(tx, {
+          serial: issued.serial,
+          site: by.site,
+          thumbprint,
+          previous: previous.serial,
+          pem: issued.certificate,
+          notAfter: issued.notAfter,
+        })
         return issued.certificate
       })
       if (outcome instanceof Problem) {
@@ -140,7 +228,14 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
 
   async function fork(tx: Tx, site: string, previous: string, next: string): Promise<Problem> {
     const says = `certificate ${previous.slice(0, 16)} of ${site} was renewed twice: its key is on two boxes`
-    const finding: Finding = { code: 'C054', severity: 'error', at: [], says, instead: `find out which box is yours, decommission the site and enrol it with a new token`, witness: [`already renewed as ${next.slice(0, 16)}`] }
+    const finding: Finding = {
+      code: 'C054',
+      severity: 'error',
+      at: [],
+      says,
+      instead: `find out which box is yours, decommission the site and enrol it with a new token`,
+      witness: [`already renewed as ${next.slice(0, 16)}`],
+    }
     await sites.transition(tx, site, ['ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING'], 'QUARANTINED', finding)
     await certificates.revokeAll(tx, site)
     await audit.append(tx, { actor: 'controller', action: 'quarantine', subject: `site/${site}`, detail: { previous, next } })
@@ -149,5 +244,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
   }
 }
 
-const replaced = (token: TokenRow): Problem => new Problem(409, 'C057', `A newer token for ${token.site} replaced this one`, 'Use the newest line that the engineer gave you')
-export const notTheDevice = (site: string): Problem => new Problem(403, 'C051', `this box does not speak for ${site} any more`, `ask the engineer: causeway site status ${site}`)
+const replaced = (token: TokenRow): Problem =>
+  new Problem(409, 'C057', `A newer token for ${token.site} replaced this one`, 'Use the newest line that the engineer gave you')
+export const notTheDevice = (site: string): Problem =>
+  new Problem(403, 'C051', `this box does not speak for ${site} any more`, `ask the engineer: causeway site status ${site}`)

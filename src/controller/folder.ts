@@ -26,7 +26,13 @@ function makeParent(folder: string): void {
 export function lockFolder(data: string): () => void {
   const file = join(data, 'serve.pid')
   const [pid, start] = existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ') : []
-  if (pid && start && alive({ pid: Number(pid), start }) && Number(pid) !== process.pid) throw new ServeFailed('C041', 5, `another controller runs on ${data} (process ${pid})`, `stop it, or use another folder: causeway serve --data DIR`)
+  if (pid && start && alive({ pid: Number(pid), start }) && Number(pid) !== process.pid)
+    throw new ServeFailed(
+      'C041',
+      5,
+      `another controller runs on ${data} (process ${pid})`,
+      `stop it, or use another folder: causeway serve --data DIR`,
+    )
   writeFileSync(file, `${process.pid} ${startTime(process.pid) ?? ''}\n`, { mode: 0o600 })
   return () => rmSync(file, { force: true })
 }

@@ -18,7 +18,10 @@ interface Verified {
 /** The pure part, from the libraries. */
 export interface Planner {
   parseIntent(files: readonly IntentFile[]): { readonly intent: Intent | null; readonly origins: Origins; readonly findings: readonly Finding[] }
-  compile(intent: Intent, held: readonly Allocation[]): { readonly fabric: Fabric | null; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] }
+  compile(
+    intent: Intent,
+    held: readonly Allocation[],
+  ): { readonly fabric: Fabric | null; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] }
   verify(fabric: Fabric): Verified
   verifyTransition(before: Fabric, after: Fabric): Verified
   plan(before: Fabric | null, after: Fabric): Plan
@@ -53,10 +56,35 @@ export async function propose(store: Store, planner: Planner, { files, base, act
 }
 
 /** The intent of an earlier generation, with the allocations of now: going back is a change like any other. */
-export async function proposeAgain(store: Store, planner: Planner, { number, actor }: { readonly number: number; readonly actor: string }): Promise<Proposed> {
-  const [named, head, held, good] = await Promise.all([network.get(store.db), generations.head(store.db), allocations.held(store.db), generations.get(store.db, number)])
-  if (!good) throw new Problem(404, 'C007', `there is no generation ${number}`, head ? `the newest is ${head.number}` : 'nothing was applied yet: causeway apply')
-  return await proposeIntent(store, planner, { intent: good.intent, origins: new Map(), findings: [], sent: good.intent, newest: head?.number ?? 0, head, held, named: named?.id, actor })
+export async function proposeAgain(
+  store: Store,
+  planner: Planner,
+  { number, actor }: { readonly number: number; readonly actor: string },
+): Promise<Proposed> {
+  const [named, head, held, good] = await Promise.all([
+    network.get(store.db),
+    generations.head(store.db),
+    allocations.held(store.db),
+    generations.get(store.db, number),
+  ])
+  if (!good)
+    throw new Problem(
+      404,
+      'C007',
+      `there is no generation ${number}`,
+      head ? `the newest is ${head.number}` : 'nothing was applied yet: causeway apply',
+    )
+  return await proposeIntent(store, planner, {
+    intent: good.intent,
+    origins: new Map(),
+    findings: [],
+    sent: good.intent,
+    newest: head?.number ?? 0,
+    head,
+    held,
+    named: named?.id,
+    actor,
+  })
 }
 
 interface Read {
@@ -70,11 +98,22 @@ interface Read {
   readonly named: string | undefined
   readonly actor: string
 }
-async function proposeIntent(store: Store, planner: Planner, { intent, origins, findings: parsed, sent, newest, head, held, named, actor }: Read): Promise<Proposed> {
+async function proposeIntent(
+  store: Store,
+  planner: Planner,
+  { intent, origins, findings: parsed, sent, newest, head, held, named, actor }: Read,
+): Promise<Proposed> {
   const found: Finding[] = [...parsed]
   const stop = () => found.some(({ severity }) => severity === 'error')
   if (intent && named && intent.network !== named) {
-    found.push({ code: 'C023', severity: 'error', at: ['network'], says: `this controller is for network "${named}", not "${intent.network}"`, instead: `write network: ${named}, or start another controller with its own --data folder`, witness: [] })
+    found.push({
+      code: 'C023',
+      severity: 'error',
+      at: ['network'],
+      says: `this controller is for network "${named}", not "${intent.network}"`,
+      instead: `write network: ${named}, or start another controller with its own --data folder`,
+      witness: [],
+    })
   }
   const compiled = intent && !stop() ? planner.compile(intent, held) : null
   found.push(...(compiled?.findings ?? []))
@@ -101,11 +140,21 @@ async function proposeIntent(store: Store, planner: Planner, { intent, origins, 
     compiler: planner.compilerVersion,
     createdBy: actor,
   })
-  return { id, base: newest, network: intent?.network ?? null, verdict, findings: found.map((finding) => locate(finding, origins)), plan, proof: verified?.proof ?? null }
+  return {
+    id,
+    base: newest,
+    network: intent?.network ?? null,
+    verdict,
+    findings: found.map((finding) => locate(finding, origins)),
+    plan,
+    proof: verified?.proof ?? null,
+  }
 }
 
-export const locate = (finding: Finding, origins: Origins): LocatedFinding => ({ ...finding, where: finding.at.map((key) => origins.get(key)).find((origin) => origin !== undefined) ?? null })
+export const locate = (finding: Finding, origins: Origins): LocatedFinding => ({
+  ...finding,
+  where: finding.at.map((key) => origins.get(key)).find((origin) => origin !== undefined) ?? null,
+})
 
 export const stale = (base: number, head: number): Problem =>
   new Problem(409, 'C020', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'make it again: causeway plan')
-

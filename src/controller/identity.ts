@@ -47,7 +47,13 @@ export function openIdentity(deps: IdentityDeps): Identity {
   const run = async (name: string): Promise<Running> => {
     const authority = await loadAuthority(vault, { network: name, now: now() })
     const reports = createReports({ store, signals: relay.signals, now, log })
-    const enrolment = createEnrolment({ store, authority, claimed: relay.signals.claimed, quarantined: (site) => quarantined(store, relay, site), now })
+    const enrolment = createEnrolment({
+      store,
+      authority,
+      claimed: relay.signals.claimed,
+      quarantined: (site) => quarantined(store, relay, site),
+      now,
+    })
     const listener = await startAgents({ store, authority, vault, enrolment, reports, notifications, now, log }, deps.listen)
     deps.told(listener.port)
     relay.again()
@@ -89,7 +95,12 @@ export function openIdentity(deps: IdentityDeps): Identity {
 async function quarantined(store: Store, relay: Relay, site: string): Promise<void> {
   await relay.signals.reported(site)
   const head = await generations.head(store.db)
-  const peers = new Set(head?.fabric.tunnels.map(siteEnds).filter((ends) => ends.some((end) => end.site === site)).flatMap((ends) => ends.map((end) => end.site as string)))
+  const peers = new Set(
+    head?.fabric.tunnels
+      .map(siteEnds)
+      .filter((ends) => ends.some((end) => end.site === site))
+      .flatMap((ends) => ends.map((end) => end.site as string)),
+  )
   peers.delete(site)
   for (const peer of peers) await relay.signals.facts(peer)
 }

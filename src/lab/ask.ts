@@ -9,7 +9,9 @@ const request = get(url, { timeout: 5000 }, (response) => {
   response.on('data', (text: string) => {
     body += text
   })
-  response.on('end', () => process.stdout.write(`${JSON.stringify({ status: response.statusCode, ms: Math.round(performance.now() - started), body })}\n`))
+  response.on('end', () =>
+    process.stdout.write(`${JSON.stringify({ status: response.statusCode, ms: Math.round(performance.now() - started), body })}\n`),
+  )
 })
 request.on('timeout', () => request.destroy(new Error('no answer in 5 s')))
 request.on('error', (error) => {

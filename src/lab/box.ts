@@ -17,7 +17,8 @@ export interface Ran {
 }
 
 export async function openBox(name: string): Promise<Box> {
-  const script = 'mount -t tmpfs tmpfs /run && ip link set lo up && sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 && echo ready && exec sleep infinity'
+  const script =
+    'mount -t tmpfs tmpfs /run && ip link set lo up && sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 && echo ready && exec sleep infinity'
   const holder = spawn('unshare', ['-n', '-m', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaint = ''
   holder.stderr.on('data', (text: Buffer) => {
@@ -69,7 +70,10 @@ export async function must(argv: readonly string[], stdin?: string): Promise<str
 }
 
 /** A process that goes on; its output is appended to a file by the shell, so that it survives a busy parent. */
-export function start(argv: readonly string[], options: { readonly log: string; readonly stdin?: string; readonly env?: Readonly<Record<string, string>> }): ChildProcess {
+export function start(
+  argv: readonly string[],
+  options: { readonly log: string; readonly stdin?: string; readonly env?: Readonly<Record<string, string>> },
+): ChildProcess {
   const child = spawn('sh', ['-c', 'log=$1; shift; exec "$@" >>"$log" 2>&1', 'sh', options.log, ...argv], {
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { ...process.env, ...options.env },

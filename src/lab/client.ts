@@ -15,7 +15,12 @@ export interface Lab {
   readonly state: string
   status(): Promise<Status>
   exec(box: string, argv: readonly string[], options?: { readonly stdin?: string; readonly timeoutMs?: number }): Promise<Ran>
-  start(box: string, name: string, argv: readonly string[], options?: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> }): Promise<void>
+  start(
+    box: string,
+    name: string,
+    argv: readonly string[],
+    options?: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> },
+  ): Promise<void>
   stop(name: string, signal?: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<void>
   line(link: string, change: Partial<Line>): Promise<void>
   heal(link: string): Promise<void>
@@ -110,11 +115,21 @@ export async function startLab(options: LabOptions): Promise<{ readonly lab: Lab
   const control = join(short, 'c')
   writeFileSync(join(options.state, 'control'), control)
   const lifeline = options.detached ? -1 : 3
-  const args: LabArguments = { sites: options.sites, controllerSocket: options.controllerSocket, control, state: options.state, lifeline, ...(options.aws && { aws: options.aws }) }
+  const args: LabArguments = {
+    sites: options.sites,
+    controllerSocket: options.controllerSocket,
+    control,
+    state: options.state,
+    lifeline,
+    ...(options.aws && { aws: options.aws }),
+  }
   const inside = ['sh', '-c', '"$@" & wait $!', 'lab', process.execPath, fileURLToPath(new URL('./main.ts', import.meta.url)), JSON.stringify(args)]
   const unshare = ['unshare', '-Urnmpf', '--kill-child', '--mount-proc', ...inside]
   const argv = options.detached ? unshare : ['setpriv', '--pdeathsig', 'KILL', ...unshare]
-  const child: ChildProcess = spawn(argv[0]!, argv.slice(1), { detached: options.detached, stdio: ['ignore', 'pipe', 'pipe', options.detached ? 'ignore' : 'pipe'] })
+  const child: ChildProcess = spawn(argv[0]!, argv.slice(1), {
+    detached: options.detached,
+    stdio: ['ignore', 'pipe', 'pipe', options.detached ? 'ignore' : 'pipe'],
+  })
   writeFileSync(join(options.state, 'pid'), String(child.pid))
   // Whoever kills the lab may reset its pipes; `exit` tells that it ended.
   for (const pipe of child.stdio) pipe?.on('error', () => {})
@@ -125,7 +140,15 @@ export async function startLab(options: LabOptions): Promise<{ readonly lab: Lab
   await new Promise<void>((resolve, reject) => {
     createInterface({ input: child.stdout! }).once('line', () => resolve())
     child.once('error', reject)
-    child.once('exit', (code) => reject(new LabError({ code: 'L007', says: `the lab did not start (exit ${code}): ${complaint.trim()}`, instead: `read ${join(options.state, 'logs')}` })))
+    child.once('exit', (code) =>
+      reject(
+        new LabError({
+          code: 'L007',
+          says: `the lab did not start (exit ${code}): ${complaint.trim()}`,
+          instead: `read ${join(options.state, 'logs')}`,
+        }),
+      ),
+    )
   })
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {

@@ -6,7 +6,14 @@ export type Request =
   | { readonly op: 'status' }
   | { readonly op: 'exec'; readonly box: string; readonly argv: readonly string[]; readonly stdin?: string; readonly timeoutMs?: number }
   /** Starts a process that goes on, by a name that is unique in the lab; replaces nothing. */
-  | { readonly op: 'start'; readonly box: string; readonly name: string; readonly argv: readonly string[]; readonly stdin?: string; readonly env?: Readonly<Record<string, string>> }
+  | {
+      readonly op: 'start'
+      readonly box: string
+      readonly name: string
+      readonly argv: readonly string[]
+      readonly stdin?: string
+      readonly env?: Readonly<Record<string, string>>
+    }
   | { readonly op: 'stop'; readonly name: string; readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' }
   | { readonly op: 'line'; readonly link: string; readonly change: Partial<Line> }
   /** The line as it was built, or `all`. */
@@ -15,7 +22,14 @@ export type Request =
 export interface Status {
   readonly impairment: 'netem' | 'relay'
   readonly boxes: readonly { readonly name: string; readonly pid: number }[]
-  readonly links: readonly { readonly id: string; readonly interface: string; readonly address: string; readonly nat: string | null; readonly line: Line; readonly healthy: boolean }[]
+  readonly links: readonly {
+    readonly id: string
+    readonly interface: string
+    readonly address: string
+    readonly nat: string | null
+    readonly line: Line
+    readonly healthy: boolean
+  }[]
   readonly processes: readonly { readonly name: string; readonly box: string; readonly pid: number; readonly running: boolean }[]
 }
 export type Answer =

@@ -52,7 +52,13 @@ interface Process {
   readonly child: ChildProcess
 }
 
-async function handle(request: Request, world: World, processes: Map<string, Process>, original: ReadonlyMap<string, ReturnType<World['line']>>, logs: string): Promise<Answer> {
+async function handle(
+  request: Request,
+  world: World,
+  processes: Map<string, Process>,
+  original: ReadonlyMap<string, ReturnType<World['line']>>,
+  logs: string,
+): Promise<Answer> {
   const refuse = (code: string, says: string, instead: string): Answer => ({ ok: false, code, says, instead })
   const noBox = (name: string) => refuse('L002', `there is no box "${name}" in the lab`, `write one of: ${[...world.boxes.keys()].join(', ')}`)
   const noLink = (id: string) => refuse('L003', `there is no link "${id}" in the lab`, `write one of: ${[...world.links.keys()].join(', ')}`)
@@ -63,28 +69,53 @@ async function handle(request: Request, world: World, processes: Map<string, Pro
         status: {
           impairment: world.impairment,
           boxes: [...world.boxes.values()],
-          links: [...world.links.values()].map((link) => ({ id: link.id, interface: link.interface, address: link.address, nat: link.nat, line: world.line(link.id), healthy: world.line(link.id) === original.get(link.id) })),
-          processes: [...processes].map(([name, { box, child }]) => ({ name, box, pid: child.pid ?? 0, running: child.exitCode === null && child.signalCode === null })),
+          links: [...world.links.values()].map((link) => ({
+            id: link.id,
+            interface: link.interface,
+            address: link.address,
+            nat: link.nat,
+            line: world.line(link.id),
+            healthy: world.line(link.id) === original.get(link.id),
+          })),
+          processes: [...processes].map(([name, { box, child }]) => ({
+            name,
+            box,
+            pid: child.pid ?? 0,
+            running: child.exitCode === null && child.signalCode === null,
+          })),
         },
       }
     case 'exec': {
       const box = world.boxes.get(request.box)
       if (!box) return noBox(request.box)
-      const ran = await run(enter(box, request.argv), { ...(request.stdin === undefined ? {} : { stdin: request.stdin }), timeoutMs: request.timeoutMs ?? 30_000 })
+      const ran = await run(enter(box, request.argv), {
+        ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
+        timeoutMs: request.timeoutMs ?? 30_000,
+      })
       return { ok: true, ran }
     }
     case 'start': {
       const box = world.boxes.get(request.box)
       if (!box) return noBox(request.box)
       const before = processes.get(request.name)
-      if (before && before.child.exitCode === null && before.child.signalCode === null) return refuse('L004', `"${request.name}" runs already in the lab`, 'stop it first, or choose another name')
-      const child = start(enter(box, request.argv), { log: join(logs, `${request.name}.log`), ...(request.stdin === undefined ? {} : { stdin: request.stdin }), ...(request.env ? { env: request.env } : {}) })
+      if (before && before.child.exitCode === null && before.child.signalCode === null)
+        return refuse('L004', `"${request.name}" runs already in the lab`, 'stop it first, or choose another name')
+      const child = start(enter(box, request.argv), {
+        log: join(logs, `${request.name}.log`),
+        ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
+        ...(request.env ? { env: request.env } : {}),
+      })
       processes.set(request.name, { box: request.box, child })
       return { ok: true, pid: child.pid ?? 0 }
     }
     case 'stop': {
       const found = processes.get(request.name)
-      if (!found) return refuse('L005', `nothing called "${request.name}" was started in the lab`, `write one of: ${[...processes.keys()].join(', ') || '(nothing runs)'}`)
+      if (!found)
+        return refuse(
+          'L005',
+          `nothing called "${request.name}" was started in the lab`,
+          `write one of: ${[...processes.keys()].join(', ') || '(nothing runs)'}`,
+        )
       if (found.child.exitCode === null && found.child.signalCode === null) {
         const ended = new Promise((resolve) => found.child.once('exit', resolve))
         found.child.kill(request.signal)
@@ -116,7 +147,8 @@ async function main(): Promise<void> {
   const intent = readIntent(options.sites)
   await run(['ip', 'link', 'set', 'lo', 'up'])
   const world = await buildWorld(intent, { controllerSocket: options.controllerSocket, logs })
-  const cloud = options.aws && (await addRegions(world, { ...options.aws, seed: JSON.parse(readFileSync(options.aws.seed, 'utf8')) as unknown, logs }))
+  const cloud =
+    options.aws && (await addRegions(world, { ...options.aws, seed: JSON.parse(readFileSync(options.aws.seed, 'utf8')) as unknown, logs }))
   const processes = new Map<string, Process>()
   const original = new Map([...world.links.keys()].map((id) => [id, world.line(id)]))
 
@@ -127,14 +159,21 @@ async function main(): Promise<void> {
     rmSync(options.control, { force: true })
     process.exit(0)
   }
-  if (options.lifeline >= 0) createReadStream('', { fd: options.lifeline }).on('error', () => void end()).on('close', () => void end()).on('end', () => void end()).resume()
+  if (options.lifeline >= 0)
+    createReadStream('', { fd: options.lifeline })
+      .on('error', () => void end())
+      .on('close', () => void end())
+      .on('end', () => void end())
+      .resume()
   process.on('SIGTERM', () => void end())
 
   const serve = (socket: Socket) => {
     socket.on('error', () => {})
     createInterface({ input: socket }).on('line', (text) => {
       const reply = (answer: Answer) => socket.write(`${JSON.stringify(answer)}\n`)
-      handle(JSON.parse(text) as Request, world, processes, original, logs).then(reply, (error: unknown) => reply({ ok: false, code: 'L006', says: (error as Error).message, instead: '' }))
+      handle(JSON.parse(text) as Request, world, processes, original, logs).then(reply, (error: unknown) =>
+        reply({ ok: false, code: 'L006', says: (error as Error).message, instead: '' }),
+      )
     })
   }
   createServer(serve).listen(options.control, () => process.stdout.write('{"ready":true}\n'))

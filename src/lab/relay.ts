@@ -82,7 +82,16 @@ async function start(links: readonly RelayLink[]): Promise<void> {
   for (const link of links) {
     const site = await open(link.site[0])
     const internet = await open(link.internet[0])
-    const direction = (rate: number, out: Socket, port: number): Direction => ({ line: link.line, rate, queue: [], free: 0, last: 0, timer: undefined, out, port })
+    const direction = (rate: number, out: Socket, port: number): Direction => ({
+      line: link.line,
+      rate,
+      queue: [],
+      free: 0,
+      last: 0,
+      timer: undefined,
+      out,
+      port,
+    })
     const up = direction(link.line.up, internet, link.internet[1])
     const down = direction(link.line.down, site, link.site[1])
     site.on('message', (frame) => take(up, frame))

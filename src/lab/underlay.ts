@@ -80,7 +80,15 @@ export function underlay(intent: Intent): Underlay {
       })
       const first = hosts[0]
       if (!first) return []
-      return [{ namespace: `${site.id}-${first.lan.segment}`, site: site.id, interface: first.lan.interface, gateway: hostOf(first.lan.address), hosts: hosts.map(({ host }) => host) }]
+      return [
+        {
+          namespace: `${site.id}-${first.lan.segment}`,
+          site: site.id,
+          interface: first.lan.interface,
+          gateway: hostOf(first.lan.address),
+          hosts: hosts.map(({ host }) => host),
+        },
+      ]
     })
   })
   return { links, lans }

@@ -34,7 +34,11 @@ const firstPort = 20_000
 const internetEnd = (index: number) => `u${index}`
 
 async function hasNetem(): Promise<boolean> {
-  const ran = await run(['sh', '-c', 'ip link add nm0 type veth peer name nm1 && tc qdisc add dev nm0 root netem delay 1ms; code=$?; ip link del nm0; exit $code'])
+  const ran = await run([
+    'sh',
+    '-c',
+    'ip link add nm0 type veth peer name nm1 && tc qdisc add dev nm0 root netem delay 1ms; code=$?; ip link del nm0; exit $code',
+  ])
   return ran.code === 0
 }
 
@@ -74,12 +78,24 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     await ready
     for (const [index, link] of carried.entries()) {
       const tap = (name: string, [near, far]: readonly [number, number]) =>
-        start(['socat', `TUN,tun-name=${name},tun-type=tap,iff-no-pi`, `UDP-DATAGRAM:127.0.0.1:${near},bind=127.0.0.1:${far},sndbuf=2097152,rcvbuf=2097152`], { log: join(options.logs, 'links.log') })
+        start(
+          [
+            'socat',
+            `TUN,tun-name=${name},tun-type=tap,iff-no-pi`,
+            `UDP-DATAGRAM:127.0.0.1:${near},bind=127.0.0.1:${far},sndbuf=2097152,rcvbuf=2097152`,
+          ],
+          { log: join(options.logs, 'links.log') },
+        )
       children.push(tap(`s${index}`, link.site), tap(internetEnd(index), link.internet))
     }
     const devices = carried.flatMap((_, index) => [`s${index}`, internetEnd(index)])
     // /sys shows the namespace it was mounted in; /proc/net shows this one.
-    const appeared = () => new Set(readFileSync('/proc/net/dev', 'utf8').split('\n').map((line) => line.split(':')[0]!.trim()))
+    const appeared = () =>
+      new Set(
+        readFileSync('/proc/net/dev', 'utf8')
+          .split('\n')
+          .map((line) => line.split(':')[0]!.trim()),
+      )
     for (let tries = 0; !new Set(devices).isSubsetOf(appeared()); tries++) {
       if (tries > 200) throw new Error(`links did not appear; see ${join(options.logs, 'links.log')}`)
       await sleep(25)
@@ -89,22 +105,43 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   }
   await must(
     ['ip', '-batch', '-'],
-    plan.links.map((link, index) => `link set s${index} netns ${boxes.get(link.site)!.pid} name ${link.interface}\nlink set ${internetEnd(index)} netns ${internet.pid}\n`).join('') +
-      plan.lans.map((lan, index) => `link add l${index} type veth peer name h${index}\nlink set l${index} netns ${boxes.get(lan.site)!.pid} name ${lan.interface}\nlink set h${index} netns ${boxes.get(lan.namespace)!.pid} name eth0\n`).join(''),
+    plan.links
+      .map(
+        (link, index) =>
+          `link set s${index} netns ${boxes.get(link.site)!.pid} name ${link.interface}\nlink set ${internetEnd(index)} netns ${internet.pid}\n`,
+      )
+      .join('') +
+      plan.lans
+        .map(
+          (lan, index) =>
+            `link add l${index} type veth peer name h${index}\nlink set l${index} netns ${boxes.get(lan.site)!.pid} name ${lan.interface}\nlink set h${index} netns ${boxes.get(lan.namespace)!.pid} name eth0\n`,
+        )
+        .join(''),
   )
   for (const site of intent.sites) {
     const own = plan.links.filter((link) => link.site === site.id)
     await ipBatch(boxes.get(site.id)!, [
-      ...own.flatMap((link) => [`addr add ${link.address} dev ${link.interface}`, `link set ${link.interface} up`, `route add default via ${link.router} dev ${link.interface} metric ${link.metric}`]),
+      ...own.flatMap((link) => [
+        `addr add ${link.address} dev ${link.interface}`,
+        `link set ${link.interface} up`,
+        `route add default via ${link.router} dev ${link.interface} metric ${link.metric}`,
+      ]),
       ...plan.lans.filter((lan) => lan.site === site.id).map((lan) => `link set ${lan.interface} up`),
     ])
   }
   for (const lan of plan.lans) {
-    await ipBatch(boxes.get(lan.namespace)!, [...lan.hosts.map((host) => `addr add ${host} dev eth0`), 'link set eth0 up', `route add default via ${lan.gateway}`])
+    await ipBatch(boxes.get(lan.namespace)!, [
+      ...lan.hosts.map((host) => `addr add ${host} dev eth0`),
+      'link set eth0 up',
+      `route add default via ${lan.gateway}`,
+    ])
   }
   await ipBatch(internet, [
     `addr add ${controllerAddress}/32 dev lo`,
-    ...plan.links.flatMap((link, index) => [`addr add ${link.router}/${lengthOf(link.address)} dev ${internetEnd(index)}`, `link set ${internetEnd(index)} up`]),
+    ...plan.links.flatMap((link, index) => [
+      `addr add ${link.router}/${lengthOf(link.address)} dev ${internetEnd(index)}`,
+      `link set ${internetEnd(index)} up`,
+    ]),
   ])
   const nats = plan.links.filter((link) => link.nat !== null)
   await must(
@@ -119,14 +156,24 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     const device = internetEnd(indexOf.get(id)!)
     await run(enter(internet, ['nft', 'delete', 'table', 'inet', `cut_${device}`]))
     if (line.cut === 'udp') {
-      await must(enter(internet, ['nft', '-f', '-']), `table inet cut_${device} { chain f { type filter hook forward priority 0; iifname ${device} meta l4proto udp drop; oifname ${device} meta l4proto udp drop; }; }\n`)
+      await must(
+        enter(internet, ['nft', '-f', '-']),
+        `table inet cut_${device} { chain f { type filter hook forward priority 0; iifname ${device} meta l4proto udp drop; oifname ${device} meta l4proto udp drop; }; }\n`,
+      )
     }
   }
   if (impairment === 'netem') for (const id of links.keys()) await netem(id)
 
   if (options.controllerSocket) {
     children.push(
-      start(enter(internet, ['socat', `TCP-LISTEN:${controllerPort},bind=${controllerAddress},fork,reuseaddr`, `UNIX-CONNECT:${options.controllerSocket}`]), { log: join(options.logs, 'internet.log') }),
+      start(
+        enter(internet, [
+          'socat',
+          `TCP-LISTEN:${controllerPort},bind=${controllerAddress},fork,reuseaddr`,
+          `UNIX-CONNECT:${options.controllerSocket}`,
+        ]),
+        { log: join(options.logs, 'internet.log') },
+      ),
     )
   }
   children.push(...answer(intent, boxes, options.logs))
@@ -167,7 +214,12 @@ function answer(intent: Intent, boxes: ReadonlyMap<string, Box>, logs: string): 
     for (const at of service.at) {
       if (at.what.kind !== 'segment') continue
       const { segment } = at.what
-      for (const site of intent.sites.filter((candidate) => at.where.kind === 'any' || (at.where.kind === 'role' && at.where.role === candidate.role) || (at.where.kind === 'site' && at.where.site === candidate.id))) {
+      for (const site of intent.sites.filter(
+        (candidate) =>
+          at.where.kind === 'any' ||
+          (at.where.kind === 'role' && at.where.role === candidate.role) ||
+          (at.where.kind === 'site' && at.where.site === candidate.id),
+      )) {
         const box = boxes.get(`${site.id}-${segment}`)
         const lan = site.lans.find((one) => one.segment === segment)
         if (!box || !lan) continue
@@ -175,9 +227,14 @@ function answer(intent: Intent, boxes: ReadonlyMap<string, Box>, logs: string): 
           const body = `${service.id} at ${site.id}`
           // A file, because socat's own quoting of commands is a language of its own.
           const script = join(logs, `${box.name}-${service.id}.sh`)
-          writeFileSync(script, `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\nConnection: close\\r\\n\\r\\n${body}'\n`)
+          writeFileSync(
+            script,
+            `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\nConnection: close\\r\\n\\r\\n${body}'\n`,
+          )
           for (let port = ports.from; port <= ports.to; port++) {
-            children.push(start(enter(box, ['socat', `TCP-LISTEN:${port},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${box.name}.log`) }))
+            children.push(
+              start(enter(box, ['socat', `TCP-LISTEN:${port},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${box.name}.log`) }),
+            )
           }
         }
       }

@@ -17,11 +17,22 @@ export function openEvidence(evidence: Signed, trust: Signed): CheckedEvidence {
     return refuse('A21', 'The trust file is not a trust document', 'Take the one that causeway drill trust wrote')
   }
   const rooted = openSigned(trust, [document.root])
-  if (!rooted.ok) return refuse('A20', 'The trust document is not signed by the root key that it names', 'It was changed: get it again from somebody whom you trust')
+  if (!rooted.ok)
+    return refuse(
+      'A20',
+      'The trust document is not signed by the root key that it names',
+      'It was changed: get it again from somebody whom you trust',
+    )
   const opened = openSigned(evidence, document.evidenceSigners)
-  if (!opened.ok) return refuse('A20', 'The evidence is not signed by a key of this trust document', 'It was changed, or it belongs to another network')
+  if (!opened.ok)
+    return refuse('A20', 'The evidence is not signed by a key of this trust document', 'It was changed, or it belongs to another network')
   const parsed = EvidencePayload.safeParse(opened.payload)
   if (!parsed.success) return refuse('A21', 'It is signed, but it is no evidence of a drill', 'Take the file that causeway drill show --out wrote')
-  if (parsed.data.network !== document.network) return refuse('A22', `The evidence is of network "${parsed.data.network}", and the trust document of "${document.network}"`, 'Take the trust document of that network')
+  if (parsed.data.network !== document.network)
+    return refuse(
+      'A22',
+      `The evidence is of network "${parsed.data.network}", and the trust document of "${document.network}"`,
+      'Take the trust document of that network',
+    )
   return { ok: true, evidence: parsed.data, keyId: opened.keyId }
 }

@@ -21,16 +21,48 @@ const inFlight = 500
 
 /** What a running edge says: four paths up, nothing new. */
 const said = (site: string, n: number): Report => ({
-  running: { term: 1, generation: 1, revision: 0 }, commit: { state: 'idle' }, keys: [], endpoints: [], findings: [], headlessSince: null,
-  paths: [0, 1, 2, 3].map((path) => ({ tunnel: `${site}.${path}`, state: 'UP' as const, since: '2026-01-01T00:00:00.000Z', rttMs: 30 + (n % 7), jitterMs: 1, loss: 0, classes: path === 0 ? ['realtime'] : [] })),
+  running: { term: 1, generation: 1, revision: 0 },
+  commit: { state: 'idle' },
+  keys: [],
+  endpoints: [],
+  findings: [],
+  headlessSince: null,
+  paths: [0, 1, 2, 3].map((path) => ({
+    tunnel: `${site}.${path}`,
+    state: 'UP' as const,
+    since: '2026-01-01T00:00:00.000Z',
+    rttMs: 30 + (n % 7),
+    jitterMs: 1,
+    loss: 0,
+    classes: path === 0 ? ['realtime'] : [],
+  })),
 })
 
 async function declared(store: Store, count: number): Promise<void> {
   const rows = Array.from({ length: count }, (_, n) => ({ id: `s${n}`, role: 'edge' as const, state: 'ACTIVE' as const, device: `d${n}` }))
   const fabric = { network: { id: 'bench' }, tunnels: [], sites: rows.map(({ id }) => ({ id, interfaces: [] })) }
-  for (let from = 0; from < count; from += 1_000) await store.db.insertInto('sites').values(rows.slice(from, from + 1_000)).execute()
+  for (let from = 0; from < count; from += 1_000)
+    await store.db
+      .insertInto('sites')
+      .values(rows.slice(from, from + 1_000))
+      .execute()
   await store.db.insertInto('network').values({ id: 'bench', head: 1 }).execute()
-  await store.db.insertInto('generations').values({ number: 1, base: 0, intent: '{}', fabric: JSON.stringify(fabric), fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: 'op', created_by: 'bench' }).execute()
+  await store.db
+    .insertInto('generations')
+    .values({
+      number: 1,
+      base: 0,
+      intent: '{}',
+      fabric: JSON.stringify(fabric),
+      fabric_hash: '',
+      compiler: '1',
+      site_hashes: '{}',
+      verdict: 'passed',
+      proof: '{}',
+      operation_id: 'op',
+      created_by: 'bench',
+    })
+    .execute()
 }
 
 /** As the agents' listener does it after TLS: parsed, checked, accepted, answered from the site's row. */
@@ -88,7 +120,12 @@ async function fleet(url: string, count: number): Promise<{ readonly perSecond: 
   await store.db.deleteFrom('generations').execute()
   await store.db.deleteFrom('network').execute()
   await declared(store, count)
-  const reports = createReports({ store, signals: { facts: async () => {}, reported: async () => {}, region: async () => {} }, now: () => new Date(), log: () => {} })
+  const reports = createReports({
+    store,
+    signals: { facts: async () => {}, reported: async () => {}, region: async () => {} },
+    now: () => new Date(),
+    log: () => {},
+  })
   const server = listener(store, reports)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   try {

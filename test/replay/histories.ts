@@ -19,7 +19,11 @@ export function recorded(): readonly Recorded[] {
       .filter((file) => file.endsWith('.json'))
       .sort()
       .map((file): Recorded => {
-        const { workflowId, type, history } = JSON.parse(readFileSync(join(folder, version, file), 'utf8')) as { workflowId: string; type: string; history: unknown }
+        const { workflowId, type, history } = JSON.parse(readFileSync(join(folder, version, file), 'utf8')) as {
+          workflowId: string
+          type: string
+          history: unknown
+        }
         return { name: `${version}/${file}`, workflowId, type, history: historyFromJSON(history) }
       }),
   )

@@ -26,7 +26,11 @@ if (existsSync(folder)) throw new Error(`${folder} is there already; histories a
 const cloud = await startFakeCloud()
 const provider = fakeProvider(cloud.url)
 const world = await startWorld(storyTiming)
-const worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => provider } })
+const worker = await startWorker({
+  address: world.temporal.address,
+  namespace: 'default',
+  deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => provider },
+})
 try {
   if (story === 'region') await liveThroughRegion(world, cloud)
   else {
@@ -42,7 +46,9 @@ try {
       return String(operations.indexOf(id) + 1)
     })
     // Where it was recorded is nobody's business.
-    const text = JSON.stringify({ workflowId, type, history: JSON.parse(historyToJSON(history)) as unknown }).replaceAll(hostname(), 'worker').replaceAll(process.cwd(), '')
+    const text = JSON.stringify({ workflowId, type, history: JSON.parse(historyToJSON(history)) as unknown })
+      .replaceAll(hostname(), 'worker')
+      .replaceAll(process.cwd(), '')
     writeFileSync(join(folder, `${name}.json`), `${text}\n`)
   }
 } finally {

@@ -45,9 +45,14 @@ export const killAll = (): void => {
 
 export function serve({ folder, args = [], env = {}, json = true, admin = () => join(folder, 'data', 'admin.token') }: ServeHow): Served {
   const data = join(folder, 'data')
-  const child = spawn(process.execPath, ['src/controller/main.ts', '--data', data, '--agents-socket', join(folder, 'agents'), ...(json ? ['--json'] : []), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DATABASE_URL: '', TEMPORAL_ADDRESS: '', ...env },
-  })
+  const child = spawn(
+    process.execPath,
+    ['src/controller/main.ts', '--data', data, '--agents-socket', join(folder, 'agents'), ...(json ? ['--json'] : []), ...args],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, DATABASE_URL: '', TEMPORAL_ADDRESS: '', ...env },
+    },
+  )
   running.add(child)
   const lines: Line[] = []
   let rest = ''
@@ -79,7 +84,10 @@ export function serve({ folder, args = [], env = {}, json = true, admin = () => 
     },
     call: async (path, body) => {
       const { url } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { readonly url: string }
-      const answer = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${readFileSync(admin(), 'utf8').trim()}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }) })
+      const answer = await fetch(`${url}${path}`, {
+        headers: { authorization: `Bearer ${readFileSync(admin(), 'utf8').trim()}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+      })
       return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Answer['body'] }
     },
     stop: async (signal = 'SIGTERM') => {
@@ -90,10 +98,15 @@ export function serve({ folder, args = [], env = {}, json = true, admin = () => 
 }
 
 /** Of several processes on one database, each with its folder below this one, one has made the token. */
-export const tokenBelow = (folder: string): string => readdirSync(folder).map((name) => join(folder, name, 'data', 'admin.token')).find((file) => existsSync(file)) ?? ''
+export const tokenBelow = (folder: string): string =>
+  readdirSync(folder)
+    .map((name) => join(folder, name, 'data', 'admin.token'))
+    .find((file) => existsSync(file)) ?? ''
 
 /** Process id and start time of a child that the controller supervises. */
 export function recorded(data: string, name: 'postgres' | 'temporal'): { readonly pid: number; readonly start: string } {
-  const [pid, start] = readFileSync(join(data, `${name}.pid`), 'utf8').trim().split(' ')
+  const [pid, start] = readFileSync(join(data, `${name}.pid`), 'utf8')
+    .trim()
+    .split(' ')
   return { pid: Number(pid), start: start! }
 }

@@ -23,7 +23,12 @@ afterAll(async () => {
 
 const start = (name: string, role: 'api' | 'worker'): Served => {
   mkdirSync(join(folder, name), { recursive: true })
-  return serve({ folder: join(folder, name), admin: () => tokenBelow(folder), args: ['--role', role], env: { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: temporal.address, CAUSEWAY_VAULT_KEY: join(folder, 'vault-key') } })
+  return serve({
+    folder: join(folder, name),
+    admin: () => tokenBelow(folder),
+    args: ['--role', role],
+    env: { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: temporal.address, CAUSEWAY_VAULT_KEY: join(folder, 'vault-key') },
+  })
 }
 async function apply(via: Served, files = demoFiles()): Promise<string> {
   const plan = await via.call('/v1/plans', { files })
@@ -50,7 +55,8 @@ test('two of each at once: an apply through one API is seen through the other, a
   await expect.poll(() => state(apis[1], first), { timeout: 60_000 }).toBe('succeeded')
   expect((await apis[1].call('/v1/status')).body).toMatchObject({ network: 'demo', generation: 1, sites: { total: 5 } })
   // Both can give tokens: the other one heard that the network has a name now.
-  for (const [n, api] of apis.entries()) await expect.poll(async () => (await api.call(`/v1/sites/${n === 0 ? 'berlin' : 'oslo'}/tokens`, {})).status, { timeout: 30_000 }).toBe(201)
+  for (const [n, api] of apis.entries())
+    await expect.poll(async () => (await api.call(`/v1/sites/${n === 0 ? 'berlin' : 'oslo'}/tokens`, {})).status, { timeout: 30_000 }).toBe(201)
 
   // With no worker at all the command stands, and the next worker carries it out.
   await workers[1].stop('SIGKILL')

@@ -28,9 +28,20 @@ const place = (name: string): string => {
 }
 /** An API alone, on the test's database; its Temporal is nowhere. */
 const api = (name: string, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []) =>
-  serve({ folder: place(name), admin: () => tokenBelow(folder), args: ['--role', 'api', ...args], env: { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: '127.0.0.1:1', CAUSEWAY_VAULT_KEY: join(folder, 'vault-key'), ...env } })
+  serve({
+    folder: place(name),
+    admin: () => tokenBelow(folder),
+    args: ['--role', 'api', ...args],
+    env: { DATABASE_URL: postgres.url, TEMPORAL_ADDRESS: '127.0.0.1:1', CAUSEWAY_VAULT_KEY: join(folder, 'vault-key'), ...env },
+  })
 async function refused(served: Served, exit: number, code: string, says: RegExp, instead: RegExp = /./): Promise<void> {
-  expect(await served.ready()).toMatchObject({ type: 'result', exit, code, says: expect.stringMatching(says) as string, instead: expect.stringMatching(instead) as string })
+  expect(await served.ready()).toMatchObject({
+    type: 'result',
+    exit,
+    code,
+    says: expect.stringMatching(says) as string,
+    instead: expect.stringMatching(instead) as string,
+  })
   expect(await served.stop()).toBe(exit)
   expect(served.terminal()).toBe('')
 }
@@ -40,9 +51,15 @@ async function apply(via: Served, files = demoFiles()) {
 }
 const state = async (via: Served, operation: unknown) => (await via.call(`/v1/operations/${String(operation)}`)).body['state']
 
-test('a database that is not there, refuses, or is another version\'s', async () => {
+test("a database that is not there, refuses, or is another version's", async () => {
   await refused(api('db-away', { DATABASE_URL: 'postgresql://causeway@127.0.0.1:1/causeway' }), 6, 'C043', /database does not answer/, /DATABASE_URL/)
-  await refused(api('db-none', { DATABASE_URL: postgres.url.replace('/postgres?', '/nowhere?') }), 6, 'C043', /database refuses: database "nowhere" does not exist/, /DATABASE_URL/)
+  await refused(
+    api('db-none', { DATABASE_URL: postgres.url.replace('/postgres?', '/nowhere?') }),
+    6,
+    'C043',
+    /database refuses: database "nowhere" does not exist/,
+    /DATABASE_URL/,
+  )
   const client = new pg.Client({ connectionString: postgres.url })
   await client.connect()
   await client.query('create database newer')
@@ -50,15 +67,29 @@ test('a database that is not there, refuses, or is another version\'s', async ()
   const newer = postgres.url.replace('/postgres?', '/newer?')
   const other = new pg.Client({ connectionString: newer })
   await other.connect()
-  await other.query('create table migrations (number int primary key, name text not null, hash text not null, applied_at timestamptz not null default now())')
+  await other.query(
+    'create table migrations (number int primary key, name text not null, hash text not null, applied_at timestamptz not null default now())',
+  )
   await other.query("insert into migrations values (900, '900-later.sql', 'x')")
   await other.end()
   await refused(api('db-newer', { DATABASE_URL: newer }), 5, 'C044', /made by a newer version.*900-later/, /^$/)
 })
 
 test('a part of a set-up with nothing beside it says what it lacks', async () => {
-  await refused(serve({ folder: place('alone'), args: ['--role', 'api'], env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } }), 6, 'C043', /no database for --role api/, /DATABASE_URL/)
-  await refused(serve({ folder: place('alone'), args: ['--role', 'worker'], env: { DATABASE_URL: postgres.url } }), 6, 'C045', /no Temporal for --role worker/, /TEMPORAL_ADDRESS/)
+  await refused(
+    serve({ folder: place('alone'), args: ['--role', 'api'], env: { TEMPORAL_ADDRESS: '127.0.0.1:1' } }),
+    6,
+    'C043',
+    /no database for --role api/,
+    /DATABASE_URL/,
+  )
+  await refused(
+    serve({ folder: place('alone'), args: ['--role', 'worker'], env: { DATABASE_URL: postgres.url } }),
+    6,
+    'C045',
+    /no Temporal for --role worker/,
+    /TEMPORAL_ADDRESS/,
+  )
 })
 
 test('a worker without Temporal says so once and goes on trying', async () => {
@@ -68,7 +99,7 @@ test('a worker without Temporal says so once and goes on trying', async () => {
   expect(await served.stop()).toBe(0)
 })
 
-test('the vault\'s key: in the wrong place, open to others, damaged, unreadable, another one', async () => {
+test("the vault's key: in the wrong place, open to others, damaged, unreadable, another one", async () => {
   const key = join(folder, 'vault-key')
   const first = api('vault')
   expect(await first.ready()).toMatchObject({ type: 'ready' })
@@ -104,7 +135,10 @@ test('the database stands still in the middle: a problem that says so, and then 
   process.kill(postgres.pid()!, 'SIGSTOP')
   await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'causeway%'")
   const away = await served.call('/v1/status')
-  expect(away).toMatchObject({ status: 503, body: { code: 'C010', detail: 'the database does not answer', instead: expect.stringContaining('repeat') as string } })
+  expect(away).toMatchObject({
+    status: 503,
+    body: { code: 'C010', detail: 'the database does not answer', instead: expect.stringContaining('repeat') as string },
+  })
   expect(away.headers.get('retry-after')).toBe('2')
   process.kill(postgres.pid()!, 'SIGCONT')
   await client.end()
@@ -123,15 +157,22 @@ test('Temporal stands still: the command is stored and answered, and goes on whe
   const { status, body } = await apply(served)
   expect(status).toBe(202)
   expect(await state(served, body['operation'])).toBe('running')
-  expect((await served.call('/v1/events?after=0')).body['events']).toContainEqual(expect.objectContaining({ kind: 'operation.waits', operation: body['operation'], text: expect.stringContaining('C011') as string }))
+  expect((await served.call('/v1/events?after=0')).body['events']).toContainEqual(
+    expect.objectContaining({ kind: 'operation.waits', operation: body['operation'], text: expect.stringContaining('C011') as string }),
+  )
   process.kill(temporal, 'SIGCONT')
   await expect.poll(() => state(served, body['operation']), { timeout: 60_000 }).toBe('succeeded')
   expect(await served.stop()).toBe(0)
 })
 
-test('a terminal shows the controller\'s own sentences only, whatever is killed under it', async () => {
+test("a terminal shows the controller's own sentences only, whatever is killed under it", async () => {
   const own = /^(controller http:|first administrator|  kept for the CLI|port \d+ is taken|stopping …)/
-  const sentences = (served: Served) => served.terminal().trimEnd().split('\n').filter((line) => !own.test(line))
+  const sentences = (served: Served) =>
+    served
+      .terminal()
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !own.test(line))
   const first = serve({ folder: place('terminal'), json: false })
   await expect.poll(() => first.terminal(), { timeout: 60_000 }).toContain('controller http:')
   const { body } = await apply(first)
@@ -158,10 +199,27 @@ test('a full disk and a read-only one: a sentence, nothing half-made, and with s
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   expect(await once(child, 'close')).toEqual([0, null])
   const saw = JSON.parse(text) as { readonly [name: string]: unknown }
-  expect(saw['full']).toMatchObject({ code: 10, terminal: '', line: { type: 'result', exit: 10, code: 'C040', says: expect.stringContaining('disk under the data folder is full') as string, instead: expect.stringContaining('--data DIR') as string } })
+  expect(saw['full']).toMatchObject({
+    code: 10,
+    terminal: '',
+    line: {
+      type: 'result',
+      exit: 10,
+      code: 'C040',
+      says: expect.stringContaining('disk under the data folder is full') as string,
+      instead: expect.stringContaining('--data DIR') as string,
+    },
+  })
   for (const half of ['postgres', 'admin.token', 'run.json', 'serve.pid', 'temporal.pid']) expect(saw['leftOver']).not.toContain(half)
   expect(saw).toMatchObject({ afterwards: 'ready', before: 201 })
-  expect(saw['whileFull']).toMatchObject({ status: 503, body: { code: 'C010', detail: expect.stringMatching(/disk is full|does not answer/) as string } })
+  expect(saw['whileFull']).toMatchObject({
+    status: 503,
+    body: { code: 'C010', detail: expect.stringMatching(/disk is full|does not answer/) as string },
+  })
   expect(saw).toMatchObject({ freed: 201, stopped: 0 })
-  expect(saw['readOnly']).toMatchObject({ code: 10, terminal: '', line: { code: 'C040', says: expect.stringContaining('can\'t be written') as string } })
+  expect(saw['readOnly']).toMatchObject({
+    code: 10,
+    terminal: '',
+    line: { code: 'C040', says: expect.stringContaining("can't be written") as string },
+  })
 })

@@ -33,7 +33,12 @@ test('a change that was accepted just before SIGKILL is finished by the next sta
   const first = await started()
   expect(first.lines.map(({ type }) => type)).toContain('admin')
   const second = await started()
-  expect(second.lines.at(-1)).toMatchObject({ type: 'result', exit: 5, code: 'C041', says: expect.stringContaining(`process ${first.child.pid}`) as string })
+  expect(second.lines.at(-1)).toMatchObject({
+    type: 'result',
+    exit: 5,
+    code: 'C041',
+    says: expect.stringContaining(`process ${first.child.pid}`) as string,
+  })
 
   const operation = await apply(first)
   const servers = [recorded(first.data, 'postgres'), recorded(first.data, 'temporal')]
@@ -48,12 +53,17 @@ test('a change that was accepted just before SIGKILL is finished by the next sta
   const last = [recorded(third.data, 'postgres'), recorded(third.data, 'temporal')]
   expect(await third.stop()).toBe(0)
   expect(last.some(alive)).toBe(false)
-  expect(['serve.pid', 'postgres.pid', 'temporal.pid', 'run.json', 'postgres.socket'].filter((name) => existsSync(join(third.data, name)))).toEqual([])
+  expect(['serve.pid', 'postgres.pid', 'temporal.pid', 'run.json', 'postgres.socket'].filter((name) => existsSync(join(third.data, name)))).toEqual(
+    [],
+  )
 })
 
 test('Temporal loses everything, and what is open goes on', async () => {
   const served = await started()
-  const operation = await apply(served, demoFiles((path, text) => (path === 'oslo.yaml' ? `${text}\n# moved\n` : text)))
+  const operation = await apply(
+    served,
+    demoFiles((path, text) => (path === 'oslo.yaml' ? `${text}\n# moved\n` : text)),
+  )
   process.kill(recorded(served.data, 'temporal').pid, 'SIGKILL')
   for (const suffix of ['', '-wal', '-shm']) rmSync(join(served.data, `temporal.db${suffix}`), { force: true })
   await expect.poll(() => state(served, operation), { timeout: 60_000 }).toBe('succeeded')

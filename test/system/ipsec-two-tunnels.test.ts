@@ -65,7 +65,8 @@ describe('two tunnels on one uplink', () => {
   })
 
   it('take nothing that has no route, although their selectors are 0/0', async () => {
-    const traffic = async () => (await Promise.all([world.state('cwi0a'), world.state('cwi0b')])).map(({ rxBytes, txBytes }) => ({ rxBytes, txBytes }))
+    const traffic = async () =>
+      (await Promise.all([world.state('cwi0a'), world.state('cwi0b')])).map(({ rxBytes, txBytes }) => ({ rxBytes, txBytes }))
     const before = await traffic()
     expect(await ping('198.18.0.1', 3, 0.1)).toBe('0/3')
     expect(await traffic()).toEqual(before)

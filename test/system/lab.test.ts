@@ -64,12 +64,20 @@ describe('the lab', () => {
     const lte = (await lab.status()).links.find((link) => link.id === 'oslo.lte')
     const seen = lab.exec('frankfurt', ['sh', '-c', 'timeout 3 socat UDP-RECVFROM:5556 SYSTEM:"echo \\$SOCAT_PEERADDR >&2"'])
     await sleep(500)
-    await lab.exec('oslo', ['sh', '-c', `echo who | socat -u STDIN UDP-SENDTO:192.0.2.10:5556,bind=${lte?.address.split('/')[0]},interface=${lte?.interface}`])
+    await lab.exec('oslo', [
+      'sh',
+      '-c',
+      `echo who | socat -u STDIN UDP-SENDTO:192.0.2.10:5556,bind=${lte?.address.split('/')[0]},interface=${lte?.interface}`,
+    ])
     expect((await seen).stderr.trim()).toBe(lte?.nat)
   })
 
   it('refuses what does not exist, with what does', async () => {
-    await expect(running.lab.line('berlin.fibre', { cut: 'all' })).rejects.toMatchObject({ code: 'L003', message: 'there is no link "berlin.fibre" in the lab', instead: expect.stringContaining('berlin.fiber') })
+    await expect(running.lab.line('berlin.fibre', { cut: 'all' })).rejects.toMatchObject({
+      code: 'L003',
+      message: 'there is no link "berlin.fibre" in the lab',
+      instead: expect.stringContaining('berlin.fiber'),
+    })
     await expect(running.lab.exec('paris', ['true'])).rejects.toMatchObject({ code: 'L002', instead: expect.stringContaining('berlin') })
     await expect(running.lab.stop('nothing')).rejects.toMatchObject({ code: 'L005' })
     await expect(attach('/nonexistent').status()).rejects.toMatchObject({ code: 'L000', instead: 'start one: causeway lab up' })

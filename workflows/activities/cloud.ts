@@ -61,48 +61,92 @@ export function cloudActivities(deps: Deps) {
 
     async applyCloudStep({ region, operationId, step, settle }: StepRequest): Promise<Stepped> {
       await commanded(region, operationId)
-      const answer = await speaking(region, async (speaker): Promise<Stepped> => (step.kind === 'delete' ? await remove(speaker, operationId, step) : await make(speaker, operationId, step, settle)))
+      const answer = await speaking(
+        region,
+        async (speaker): Promise<Stepped> =>
+          step.kind === 'delete' ? await remove(speaker, operationId, step) : await make(speaker, operationId, step, settle),
+      )
       return answer.kind === 'refused' ? { kind: 'failed', finding: answer.finding } : answer
     },
 
     /** Orders the return routes for the connections that are down; answers the steps that move them, updates only. */
-    async orderRoutes({ region, down }: { readonly region: string; readonly down: readonly string[] }): Promise<{ readonly operationId: string; readonly steps: readonly CloudStep[] } | null> {
+    async orderRoutes({
+      region,
+      down,
+    }: {
+      readonly region: string
+      readonly down: readonly string[]
+    }): Promise<{ readonly operationId: string; readonly steps: readonly CloudStep[] } | null> {
       const provider = providerOf(await rowOf(region))
       return await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
         const at = await network.get(tx)
         const fabric = row?.generation == null ? undefined : (await generations.get(tx, row.generation))?.fabric
         if (row?.config == null || fabric === undefined || at === undefined || row.state === 'DELETING' || row.state === 'RETIRED') return null
-        const routes: readonly RouteRow[] = [...model.returnRoutes(fabric, region as RegionId, new Set(down as readonly ConnectionId[]))].sort(byPrefix)
+        const routes: readonly RouteRow[] = [...model.returnRoutes(fabric, region as RegionId, new Set(down as readonly ConnectionId[]))].sort(
+          byPrefix,
+        )
         await regions.setRoutes(tx, region, routes, down)
         const id = at.id as NetworkId
         const before = new Map(provider.resources(id, row.config, new Map(row.routes)).map((of) => [of.id, contentHash(of.properties)]))
         const moved = provider.resources(id, row.config, new Map(routes)).filter((of) => before.get(of.id) !== contentHash(of.properties))
         if (moved.length === 0) return null
-        const { seq } = await tx.selectFrom('events').select((eb) => eb.fn.max('seq').as('seq')).executeTakeFirstOrThrow()
+        const { seq } = await tx
+          .selectFrom('events')
+          .select((eb) => eb.fn.max('seq').as('seq'))
+          .executeTakeFirstOrThrow()
         const operationId = `routes-${region}-${Number(seq ?? 0) + 1}`
-        await tx.insertInto('operations').values({ id: operationId, kind: 'return-routes', subject: `region/${region}`, state: 'running' }).onConflict((on) => on.doNothing()).execute()
-        const text = down.length === 0 ? `return traffic of ${region} goes back: every connection is UP` : `return traffic of ${region} leaves ${down.join(', ')}`
-        await events.emit(tx, { operationId, subject: `region/${region}`, kind: 'region.routes', text, data: { down, routes: routes.map(([to, via]) => `${to} via ${via}`) } })
+        await tx
+          .insertInto('operations')
+          .values({ id: operationId, kind: 'return-routes', subject: `region/${region}`, state: 'running' })
+          .onConflict((on) => on.doNothing())
+          .execute()
+        const text =
+          down.length === 0
+            ? `return traffic of ${region} goes back: every connection is UP`
+            : `return traffic of ${region} leaves ${down.join(', ')}`
+        await events.emit(tx, {
+          operationId,
+          subject: `region/${region}`,
+          kind: 'region.routes',
+          text,
+          data: { down, routes: routes.map(([to, via]) => `${to} via ${via}`) },
+        })
         return { operationId, steps: moved.map((of) => ({ kind: 'update', id: of.id, type: of.type, after: [], cloudId: null })) }
       })
     },
 
-    async endRoutes({ region, operationId, cause }: { readonly region: string; readonly operationId: string; readonly cause: Finding | null }): Promise<void> {
+    async endRoutes({
+      region,
+      operationId,
+      cause,
+    }: {
+      readonly region: string
+      readonly operationId: string
+      readonly cause: Finding | null
+    }): Promise<void> {
       await store.transaction(async (tx) => {
         if (!(await operations.end(tx, operationId, cause === null ? 'succeeded' : 'failed', { findings: cause === null ? [] : [cause] }))) return
         const row = await regions.lock(tx, region)
         if (cause !== null && row !== undefined) await regions.checked(tx, region, [cause])
-        await events.emit(tx, { operationId, subject: `region/${region}`, kind: cause === null ? 'region.routes-moved' : 'region.routes-failed', text: cause === null ? `return routes of ${region} have moved` : `return routes of ${region} did not move: ${cause.says}` })
+        await events.emit(tx, {
+          operationId,
+          subject: `region/${region}`,
+          kind: cause === null ? 'region.routes-moved' : 'region.routes-failed',
+          text: cause === null ? `return routes of ${region} have moved` : `return routes of ${region} did not move: ${cause.says}`,
+        })
       })
     },
 
     /** What the cloud holds against what it should: a resource changed or deleted by hand is a finding, not a change. */
     async checkRegion({ region }: { readonly region: string }): Promise<number> {
-      const answer = await speaking(region, async ({ provider, row, id, signal }): Promise<{ readonly kind: 'checked'; readonly findings: readonly Finding[] }> => {
-        const wanted = await wantedOf(provider, row, id)
-        return { kind: 'checked', findings: provider.verify(wanted, await look(provider, id, row, signal)) }
-      })
+      const answer = await speaking(
+        region,
+        async ({ provider, row, id, signal }): Promise<{ readonly kind: 'checked'; readonly findings: readonly Finding[] }> => {
+          const wanted = await wantedOf(provider, row, id)
+          return { kind: 'checked', findings: provider.verify(wanted, await look(provider, id, row, signal)) }
+        },
+      )
       const findings = answer.kind === 'refused' ? [answer.finding] : answer.findings
       await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
@@ -110,7 +154,8 @@ export function cloudActivities(deps: Deps) {
         await regions.checked(tx, region, findings)
         const news = findings.filter((of) => !row.findings.some((before) => before.says === of.says))
         for (const of of news) await events.emit(tx, { subject: `region/${region}`, kind: 'region.drift', text: `${region}: ${of.says}` })
-        if (findings.length === 0 && row.findings.length > 0) await events.emit(tx, { subject: `region/${region}`, kind: 'region.whole', text: `${region} is as it should be again` })
+        if (findings.length === 0 && row.findings.length > 0)
+          await events.emit(tx, { subject: `region/${region}`, kind: 'region.whole', text: `${region} is as it should be again` })
       })
       return findings.length
     },
@@ -122,7 +167,8 @@ export function cloudActivities(deps: Deps) {
     const leaseMs = leaseOf(info.heartbeatTimeoutMs)
     const holder = `${info.workflowExecution?.runId ?? ''}/${info.activityId}/${info.attempt}/${process.pid}`
     const claimed = await store.transaction((tx) => regions.claim(tx, { region: row.id, id: step.id, type: step.type, holder, operationId, leaseMs }))
-    if (claimed.kind === 'held') throw ApplicationFailure.create({ message: `another worker acts on ${step.id}`, type: 'held', nextRetryDelay: claimed.forMs + 50 })
+    if (claimed.kind === 'held')
+      throw ApplicationFailure.create({ message: `another worker acts on ${step.id}`, type: 'held', nextRetryDelay: claimed.forMs + 50 })
 
     const lost = new AbortController()
     const both = AbortSignal.any([signal, lost.signal])
@@ -139,17 +185,25 @@ export function cloudActivities(deps: Deps) {
         })
         .catch(() => {})
     }
-    const beat = setInterval(() => {
-      renew()
-      if (performance.now() > until) lost.abort(new Fenced(step.id))
-    }, Math.max(50, leaseMs / 4))
+    const beat = setInterval(
+      () => {
+        renew()
+        if (performance.now() > until) lost.abort(new Fenced(step.id))
+      },
+      Math.max(50, leaseMs / 4),
+    )
     try {
       // After an attempt that told nothing: its create may still come to be seen.
-      if (claimed.ambiguousForMs !== null && resume === undefined && step.kind === 'create') await appears(provider, row, id, step.id as ResourceId, settle - claimed.ambiguousForMs, both)
+      if (claimed.ambiguousForMs !== null && resume === undefined && step.kind === 'create')
+        await appears(provider, row, id, step.id as ResourceId, settle - claimed.ambiguousForMs, both)
       const fresh = await rowOf(row.id)
       const resource = (await wantedOf(provider, fresh, id)).find((of) => of.id === step.id)
       if (resource === undefined) return { kind: 'done', woken: false }
-      const known = new Map((await regions.resources(store.db, row.id)).flatMap((of) => (of.cloud_id === null || of.state === 'gone' ? [] : [[of.id, of.cloud_id] as const])))
+      const known = new Map(
+        (await regions.resources(store.db, row.id)).flatMap((of) =>
+          of.cloud_id === null || of.state === 'gone' ? [] : [[of.id, of.cloud_id] as const],
+        ),
+      )
       const run: Run = {
         operation: operationId,
         signal: both,
@@ -174,21 +228,44 @@ export function cloudActivities(deps: Deps) {
   }
 
   /** What the cloud told is stored with the step's end; true when a hub's configuration moves by it. */
-  async function keep(region: string, resource: string, fence: number, operationId: string, told: readonly CloudFact[], of: Resource, kind: string): Promise<boolean> {
+  async function keep(
+    region: string,
+    resource: string,
+    fence: number,
+    operationId: string,
+    told: readonly CloudFact[],
+    of: Resource,
+    kind: string,
+  ): Promise<boolean> {
     return await store.transaction(async (tx) => {
-      const endpoints = told.flatMap((fact) => (fact.kind === 'cloud-endpoint' ? [{ kind: 'cloud-endpoint' as const, tunnel: fact.tunnel, address: fact.address }] : []))
+      const endpoints = told.flatMap((fact) =>
+        fact.kind === 'cloud-endpoint' ? [{ kind: 'cloud-endpoint' as const, tunnel: fact.tunnel, address: fact.address }] : [],
+      )
       const own = told.find((fact) => fact.kind === 'cloud' && fact.resource === resource)
       await regions.made(tx, region, resource, fence, own?.kind === 'cloud' ? own.cloudId : null)
-      for (const fact of told) if (fact.kind === 'cloud' && fact.resource !== resource) await regions.observed(tx, region, [{ id: fact.resource, cloudId: fact.cloudId }])
+      for (const fact of told)
+        if (fact.kind === 'cloud' && fact.resource !== resource) await regions.observed(tx, region, [{ id: fact.resource, cloudId: fact.cloudId }])
       const changed = await facts.put(tx, endpoints)
-      await events.emit(tx, { operationId, subject: `region/${region}`, kind: `cloud.${kind}d`, text: `${kind === 'create' ? 'made' : `${kind}d`} ${of.type} ${resource.slice(region.length + 1)}${own?.kind === 'cloud' ? ` (${own.cloudId})` : ''}` })
+      await events.emit(tx, {
+        operationId,
+        subject: `region/${region}`,
+        kind: `cloud.${kind}d`,
+        text: `${kind === 'create' ? 'made' : `${kind}d`} ${of.type} ${resource.slice(region.length + 1)}${own?.kind === 'cloud' ? ` (${own.cloudId})` : ''}`,
+      })
       return changed.length > 0
     })
   }
 
   async function remove({ provider, row, id, signal, say }: Speaker, operationId: string, step: CloudStep): Promise<Stepped> {
     const cloudId = step.cloudId ?? ''
-    const run: Run = { operation: operationId, signal, heartbeat: say, resume: Context.current().info.heartbeatDetails as string | undefined, psk, cloudId: () => undefined }
+    const run: Run = {
+      operation: operationId,
+      signal,
+      heartbeat: say,
+      resume: Context.current().info.heartbeatDetails as string | undefined,
+      psk,
+      cloudId: () => undefined,
+    }
     const deletion: Step = { kind: 'delete', id: step.id as ResourceId, type: step.type, cloudId }
     await provider.apply(id, row.config, deletion, run).catch((error: unknown) => {
       // Somebody was quicker.
@@ -196,12 +273,24 @@ export function cloudActivities(deps: Deps) {
     })
     await store.transaction(async (tx) => {
       await regions.gone(tx, row.id, step.id, cloudId)
-      await events.emit(tx, { operationId, subject: `region/${row.id}`, kind: 'cloud.deleted', text: `deleted ${step.type} ${step.id.slice(row.id.length + 1)} (${cloudId})` })
+      await events.emit(tx, {
+        operationId,
+        subject: `region/${row.id}`,
+        kind: 'cloud.deleted',
+        text: `deleted ${step.type} ${step.id.slice(row.id.length + 1)} (${cloudId})`,
+      })
     })
     return { kind: 'done', woken: false }
   }
 
-  async function appears(provider: CloudProvider, row: Configured, id: NetworkId, resource: ResourceId, forMs: number, signal: AbortSignal): Promise<void> {
+  async function appears(
+    provider: CloudProvider,
+    row: Configured,
+    id: NetworkId,
+    resource: ResourceId,
+    forMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const until = Date.now() + forMs; Date.now() < until; ) {
       if ((await provider.observe(id, row.config, signal)).some((of) => of.id === resource && of.state !== 'deleting')) return
       await sleep(Math.min(500, Math.max(1, until - Date.now())), undefined, { signal })
@@ -210,7 +299,13 @@ export function cloudActivities(deps: Deps) {
 
   async function look(provider: CloudProvider, id: NetworkId, row: Configured, signal: AbortSignal): Promise<readonly Observed[]> {
     const seen = await provider.observe(id, row.config, signal)
-    await store.transaction((tx) => regions.observed(tx, row.id, seen.filter(({ state }) => state !== 'deleting')))
+    await store.transaction((tx) =>
+      regions.observed(
+        tx,
+        row.id,
+        seen.filter(({ state }) => state !== 'deleting'),
+      ),
+    )
     return seen
   }
 
@@ -243,18 +338,27 @@ export function cloudActivities(deps: Deps) {
   async function commanded(region: string, operationId: string): Promise<void> {
     const operation = await operations.get(store.db, operationId)
     const row = await regions.get(store.db, region)
-    const command = operation?.kind === 'region-repair' || operation?.kind === 'region-decommission' ? await commands.ofOperation(store.db, operationId) : undefined
+    const command =
+      operation?.kind === 'region-repair' || operation?.kind === 'region-decommission' ? await commands.ofOperation(store.db, operationId) : undefined
     const own = operation?.kind === 'region' || operation?.kind === 'return-routes' ? row?.generation != null : command?.consumed_at != null
-    if (operation?.state !== 'running' || operation.subject !== `region/${region}` || !own) throw ApplicationFailure.nonRetryable(`nobody commanded operation ${operationId} at ${region}`, 'C082')
+    if (operation?.state !== 'running' || operation.subject !== `region/${region}` || !own)
+      throw ApplicationFailure.nonRetryable(`nobody commanded operation ${operationId} at ${region}`, 'C082')
   }
 
   /** Says whose trouble it is: worth another try, or a finding for people. */
-  async function speaking<T>(region: string, fn: (speaker: Speaker) => Promise<T>): Promise<T | { readonly kind: 'refused'; readonly finding: Finding }> {
+  async function speaking<T>(
+    region: string,
+    fn: (speaker: Speaker) => Promise<T>,
+  ): Promise<T | { readonly kind: 'refused'; readonly finding: Finding }> {
     const context = Context.current()
     const row = await rowOf(region)
     const id = (await network.get(store.db))?.id as NetworkId
     const provider = deps.clouds?.(row.provider)
-    if (provider === undefined) return { kind: 'refused', finding: finding('C103', 'error', `this controller has no way to ${row.provider}`, 'set its credentials and start it again: docs/aws.md') }
+    if (provider === undefined)
+      return {
+        kind: 'refused',
+        finding: finding('C103', 'error', `this controller has no way to ${row.provider}`, 'set its credentials and start it again: docs/aws.md'),
+      }
     // A silent wait would look like a dead worker.
     let said = context.info.heartbeatDetails as string | undefined
     const say = (details: string) => {
@@ -268,7 +372,12 @@ export function cloudActivities(deps: Deps) {
       if (context.cancellationSignal.aborted) throw new CancelledFailure('cancelled')
       if (error instanceof ApplicationFailure) throw error
       const trouble = provider.classify(error)
-      if (isPassing(trouble)) throw ApplicationFailure.create({ message: trouble.finding.says, type: trouble.kind, ...(trouble.after > 0 ? { nextRetryDelay: trouble.after } : {}) })
+      if (isPassing(trouble))
+        throw ApplicationFailure.create({
+          message: trouble.finding.says,
+          type: trouble.kind,
+          ...(trouble.after > 0 ? { nextRetryDelay: trouble.after } : {}),
+        })
       return { kind: 'refused', finding: trouble.finding }
     } finally {
       clearInterval(beat)
@@ -299,4 +408,6 @@ class Fenced extends Error {
 const isPassing = ({ kind }: Trouble): boolean => kind === 'retry' || kind === 'missing'
 const leaseOf = (heartbeatTimeoutMs: number | undefined): number => heartbeatTimeoutMs ?? 15_000
 const stepOf = (step: Step): CloudStep =>
-  step.kind === 'delete' ? { kind: 'delete', id: step.id, type: step.type, after: [], cloudId: step.cloudId } : { kind: step.kind, id: step.resource.id, type: step.resource.type, after: step.resource.after, cloudId: null }
+  step.kind === 'delete'
+    ? { kind: 'delete', id: step.id, type: step.type, after: [], cloudId: step.cloudId }
+    : { kind: step.kind, id: step.resource.id, type: step.resource.type, after: step.resource.after, cloudId: null }

@@ -11,7 +11,10 @@ import type { Command } from '../contract.ts'
 
 /** The compiler and the verifier: pure functions. */
 export interface Model {
-  compile(intent: Intent, held: readonly Allocation[]): { readonly fabric: Fabric | null; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] }
+  compile(
+    intent: Intent,
+    held: readonly Allocation[],
+  ): { readonly fabric: Fabric | null; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] }
   configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig
   verify(fabric: Fabric): Verified
   verifyTransition(before: Fabric, after: Fabric): Verified
@@ -36,7 +39,14 @@ export interface Deps {
 }
 export type Clouds = (provider: string) => CloudProvider | undefined
 
-export const finding = (code: string, severity: Finding['severity'], says: string, instead = ''): Finding => ({ code, severity, at: [], says, instead, witness: [] })
+export const finding = (code: string, severity: Finding['severity'], says: string, instead = ''): Finding => ({
+  code,
+  severity,
+  at: [],
+  says,
+  instead,
+  witness: [],
+})
 
 /** A command that can't be carried out, for people: nothing was changed. */
 export class Refused extends Error {
@@ -70,11 +80,22 @@ export async function carryOut<T>({ store }: Deps, { command, kind, subject }: C
 }
 
 /** A later step of an operation: its command must be there, the same, and the operation still running. */
-export async function further<T>({ store }: Deps, { command, kind, subject }: Commanded, step: string, fn: (tx: Tx, row: CommandRow) => Promise<T>): Promise<T> {
+export async function further<T>(
+  { store }: Deps,
+  { command, kind, subject }: Commanded,
+  step: string,
+  fn: (tx: Tx, row: CommandRow) => Promise<T>,
+): Promise<T> {
   return await once(store, command.operationId, step, async (tx) => {
     const row = await commands.get(tx, command.commandId)
     const operation = await operations.get(tx, command.operationId)
-    if (row === undefined || row.kind !== kind || row.subject !== subject || row.operation_id !== command.operationId || operation?.state !== 'running')
+    if (
+      row === undefined ||
+      row.kind !== kind ||
+      row.subject !== subject ||
+      row.operation_id !== command.operationId ||
+      operation?.state !== 'running'
+    )
       throw ApplicationFailure.nonRetryable(`nobody commanded ${step} of ${subject} in operation ${command.operationId}`, 'C082')
     return await fn(tx, row)
   })

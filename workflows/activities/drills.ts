@@ -21,7 +21,8 @@ export function drillActivities(deps: Deps) {
   const { store } = deps
   const subjectOf = (drill: string) => `drill/${drill}`
   const signer = async (id: string) => {
-    if (deps.vault === undefined) throw new Refused(finding('C111', 'error', 'this worker has no vault, so it can sign nothing', 'start it with the vault\'s key'))
+    if (deps.vault === undefined)
+      throw new Refused(finding('C111', 'error', 'this worker has no vault, so it can sign nothing', "start it with the vault's key"))
     return await loadSigner(deps.vault, id)
   }
 
@@ -36,15 +37,38 @@ export function drillActivities(deps: Deps) {
           const fabric = (await generations.head(tx))?.fabric
           const at = await network.get(tx)
           const own = fabric?.sites.find(({ id }) => id === row.site)
-          if (site === undefined || own === undefined || fabric === undefined || at === undefined) throw new Refused(finding('C110', 'error', `there is no site "${row.site}"`))
-          if (site.state !== 'ACTIVE' || site.device === null) throw new Refused(finding('C112', 'error', `${row.site} is ${site.state}: a drill needs a site at rest`, `causeway site status ${row.site}`))
-          if (!sites.isOnline(site, new Date())) throw new Refused(finding('C112', 'error', `${row.site} does not report, so nobody would know what the drill did`, `causeway site status ${row.site}`))
+          if (site === undefined || own === undefined || fabric === undefined || at === undefined)
+            throw new Refused(finding('C110', 'error', `there is no site "${row.site}"`))
+          if (site.state !== 'ACTIVE' || site.device === null)
+            throw new Refused(
+              finding('C112', 'error', `${row.site} is ${site.state}: a drill needs a site at rest`, `causeway site status ${row.site}`),
+            )
+          if (!sites.isOnline(site, new Date()))
+            throw new Refused(
+              finding('C112', 'error', `${row.site} does not report, so nobody would know what the drill did`, `causeway site status ${row.site}`),
+            )
           const busy = await drills.orderFor(tx, row.site)
-          if (busy !== undefined && busy.id !== drill) throw new Refused(finding('C112', 'error', `drill ${busy.id} runs at ${row.site}`, 'wait for its end'))
+          if (busy !== undefined && busy.id !== drill)
+            throw new Refused(finding('C112', 'error', `drill ${busy.id} runs at ${row.site}`, 'wait for its end'))
           const gate = judge(fabric, own, row.uplink, await paths.ofSite(tx, row.site))
-          const payload: DrillPayload = { kind: 'drill', network: at.id, site: row.site, device: site.device, drill, uplink: row.uplink, seconds: row.seconds, beginBefore: new Date(Date.now() + patience).toISOString() }
+          const payload: DrillPayload = {
+            kind: 'drill',
+            network: at.id,
+            site: row.site,
+            device: site.device,
+            drill,
+            uplink: row.uplink,
+            seconds: row.seconds,
+            beginBefore: new Date(Date.now() + patience).toISOString(),
+          }
           await drills.move(tx, drill, 'ORDERED', { gate, ordered: sign(payload, await signer('pki/bundle-signer')) })
-          await tell(tx, command, drill, 'drill.ordered', `${row.site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length} ${gate.moves.length === 1 ? 'class has' : 'classes have'} another way that is UP`)
+          await tell(
+            tx,
+            command,
+            drill,
+            'drill.ordered',
+            `${row.site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length} ${gate.moves.length === 1 ? 'class has' : 'classes have'} another way that is UP`,
+          )
           return { seconds: row.seconds }
         })
       } catch (error) {
@@ -69,21 +93,50 @@ export function drillActivities(deps: Deps) {
         if (row.state !== 'HEALED' || measured === null) {
           const why = measured?.why ? measured.why : `${row.site} did not tell what it saw`
           await drills.move(tx, drill, 'FAILED')
-          await operations.end(tx, command.operationId, 'failed', { findings: [finding('C113', 'error', why, 'the uplink heals by itself: the kernel of the box keeps the time')] })
+          await operations.end(tx, command.operationId, 'failed', {
+            findings: [finding('C113', 'error', why, 'the uplink heals by itself: the kernel of the box keeps the time')],
+          })
           return null
         }
         const slow = measured.classes.filter(({ movedAfterMs }) => movedAfterMs === null)
         const evidence = `ev-${randomBytes(5).toString('hex')}`
         const payload: EvidencePayload = {
-          kind: 'evidence', network: at.id, evidence, drill, site: row.site, uplink: row.uplink, seconds: row.seconds, generation: at.head, gate: row.gate, measured, held: slow.length === 0, signedAt: new Date().toISOString(),
+          kind: 'evidence',
+          network: at.id,
+          evidence,
+          drill,
+          site: row.site,
+          uplink: row.uplink,
+          seconds: row.seconds,
+          generation: at.head,
+          gate: row.gate,
+          measured,
+          held: slow.length === 0,
+          signedAt: new Date().toISOString(),
         }
         await drills.keep(tx, evidence, subjectOf(drill), sign(payload, await signer('pki/evidence-signer')))
         await drills.move(tx, drill, 'HEALED', { evidence })
-        const findings: readonly Finding[] = slow.map(({ trafficClass, from }) => finding('C114', 'error', `class ${trafficClass} stayed on ${from} for all of the ${row.seconds} s`, `causeway path list ${row.site}`))
+        const findings: readonly Finding[] = slow.map(({ trafficClass, from }) =>
+          finding('C114', 'error', `class ${trafficClass} stayed on ${from} for all of the ${row.seconds} s`, `causeway path list ${row.site}`),
+        )
         const slowest = Math.max(0, ...measured.classes.map(({ movedAfterMs }) => movedAfterMs ?? 0))
-        const text = slow.length > 0 ? `${slow.length} classes did not move` : measured.classes.length === 0 ? 'no class used it' : `all ${measured.classes.length} classes moved, the slowest in ${slowest} ms`
-        await tell(tx, command, drill, slow.length === 0 ? 'drill.held' : 'drill.failed', `${row.site}.${row.uplink} was cut: ${text}; evidence ${evidence}`)
-        await operations.end(tx, command.operationId, slow.length === 0 ? 'succeeded' : 'failed', { result: { evidence, classes: measured.classes.length, slowestMs: slowest }, findings })
+        const text =
+          slow.length > 0
+            ? `${slow.length} classes did not move`
+            : measured.classes.length === 0
+              ? 'no class used it'
+              : `all ${measured.classes.length} classes moved, the slowest in ${slowest} ms`
+        await tell(
+          tx,
+          command,
+          drill,
+          slow.length === 0 ? 'drill.held' : 'drill.failed',
+          `${row.site}.${row.uplink} was cut: ${text}; evidence ${evidence}`,
+        )
+        await operations.end(tx, command.operationId, slow.length === 0 ? 'succeeded' : 'failed', {
+          result: { evidence, classes: measured.classes.length, slowestMs: slowest },
+          findings,
+        })
         return null
       })
     },
@@ -102,7 +155,8 @@ interface Of {
 /** Every class that would move has another way that is UP now, and the lines that take them are wide enough; else Refused. */
 export function judge(fabric: Fabric, site: Site, uplink: string, reported: readonly PathRow[]): Gate {
   const cut = site.uplinks.find(({ id }) => id === uplink)
-  if (cut === undefined) throw new Refused(finding('C110', 'error', `${site.id} has no uplink "${uplink}"`, `it has ${site.uplinks.map(({ id }) => id).join(', ')}`))
+  if (cut === undefined)
+    throw new Refused(finding('C110', 'error', `${site.id} has no uplink "${uplink}"`, `it has ${site.uplinks.map(({ id }) => id).join(', ')}`))
   const ends = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.ends.find((end) => 'uplink' in end && end.site === site.id)]))
   const uplinkOf = (tunnel: string): string | undefined => {
     const end = ends.get(tunnel as never)
@@ -113,8 +167,16 @@ export function judge(fabric: Fabric, site: Site, uplink: string, reported: read
     const from = group.via.find(({ tunnel }) => uplinkOf(tunnel) === uplink && state.get(tunnel)?.active_classes.includes(group.trafficClass))
     if (from === undefined) return []
     const to = group.via.find(({ tunnel }) => uplinkOf(tunnel) !== uplink && state.get(tunnel)?.state === 'UP')
-    if (to === undefined) throw new Refused(finding('C112', 'error', `class ${group.trafficClass} has no other way to ${group.remote} that is UP: the drill would be an outage`, `causeway path list ${site.id}`))
-    return [{ trafficClass: group.trafficClass as string, remote: group.remote as string, from: from.tunnel as string, to: to.tunnel as string }]
+    if (to === undefined)
+      throw new Refused(
+        finding(
+          'C112',
+          'error',
+          `class ${group.trafficClass} has no other way to ${group.remote} that is UP: the drill would be an outage`,
+          `causeway path list ${site.id}`,
+        ),
+      )
+    return [{ trafficClass: group.trafficClass, remote: group.remote, from: from.tunnel, to: to.tunnel }]
   })
   const shares = new Map(fabric.classes.map(({ id, share }) => [id as string, share]))
   const capacity = [...new Set(moves.map(({ to }) => uplinkOf(to)))].map((id) => {
@@ -124,7 +186,15 @@ export function judge(fabric: Fabric, site: Site, uplink: string, reported: read
     return { uplink: id ?? '', needs: Math.round(needs), has: standby?.up ?? 0 }
   })
   for (const { uplink: to, needs, has } of capacity) {
-    if (has > 0 && needs > has) throw new Refused(finding('C112', 'error', `${to} has ${mbit(has)}, and the classes that would move to it are guaranteed ${mbit(needs)}: ${mbit(needs - has)} are short`, 'change the shares, or drill when another uplink is up'))
+    if (has > 0 && needs > has)
+      throw new Refused(
+        finding(
+          'C112',
+          'error',
+          `${to} has ${mbit(has)}, and the classes that would move to it are guaranteed ${mbit(needs)}: ${mbit(needs - has)} are short`,
+          'change the shares, or drill when another uplink is up',
+        ),
+      )
   }
   return { moves, capacity }
 }

@@ -1,6 +1,18 @@
 /** The network's own steps: a plan becomes a generation, a failed one is undone by a newer, an operation ends. */
 import { ApplicationFailure, heartbeat } from '@temporalio/activity'
-import { allocations, certificates, events, generations, network, once, operations, plans, regions, sites, tokens } from '#src/controller/store/index.ts'
+import {
+  allocations,
+  certificates,
+  events,
+  generations,
+  network,
+  once,
+  operations,
+  plans,
+  regions,
+  sites,
+  tokens,
+} from '#src/controller/store/index.ts'
 import type { OperationState, Tx } from '#src/controller/store/index.ts'
 import type { GenerationRow } from '#src/controller/store/generations.ts'
 import type { PlanRow } from '#src/controller/store/plans.ts'
@@ -33,10 +45,14 @@ export function generationActivities(deps: Deps) {
       try {
         return await carryOut(deps, commanded, async (tx, row) => {
           const planId = (row.args as { readonly planId?: string }).planId
-          if (planId !== command.planId) throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C082')
+          if (planId !== command.planId)
+            throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C082')
           const plan = await plans.get(tx, command.planId)
           if (plan === undefined) throw new Refused(finding('C007', 'error', `there is no plan ${command.planId}`, 'make one: causeway plan'))
-          if (!(await plans.take(tx, plan.id, command.operationId))) throw new Refused(finding('C022', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'))
+          if (!(await plans.take(tx, plan.id, command.operationId)))
+            throw new Refused(
+              finding('C022', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'),
+            )
           const at = await network.get(tx)
           if (at?.frozen) throw new Refused(finding('C025', 'error', 'the network is frozen after a restore', 'compare and unfreeze it first'))
           if ((at?.head ?? 0) !== plan.base) throw stale(plan.base, at?.head ?? 0)
@@ -62,7 +78,8 @@ export function generationActivities(deps: Deps) {
       return await further(deps, commanded, 'rollback', async (tx) => {
         const failed = await generations.get(tx, generation)
         const good = failed === undefined ? undefined : await generations.get(tx, failed.base)
-        if (failed === undefined || good === undefined) throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C083')
+        if (failed === undefined || good === undefined)
+          throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C083')
         const { fabric, claims } = model.compile(good.intent, await allocations.held(tx))
         heartbeat()
         if (fabric === null) throw ApplicationFailure.nonRetryable(`generation ${good.number} no longer compiles`, 'C083')
@@ -70,8 +87,19 @@ export function generationActivities(deps: Deps) {
         heartbeat()
         const back = `${command.operationId}-back`
         await plans.insert(tx, {
-          id: back, base: failed.number, intent: good.intent, intentHash: contentHash(good.intent), plan: { rollback: good.number }, verdict: 'passed', findings: [],
-          fabric, fabricHash: contentHash(fabric), claims, proof, compiler: model.compilerVersion, createdBy: failed.created_by,
+          id: back,
+          base: failed.number,
+          intent: good.intent,
+          intentHash: contentHash(good.intent),
+          plan: { rollback: good.number },
+          verdict: 'passed',
+          findings: [],
+          fabric,
+          fabricHash: contentHash(fabric),
+          claims,
+          proof,
+          compiler: model.compilerVersion,
+          createdBy: failed.created_by,
         })
         const plan = await plans.get(tx, back)
         return await make(tx, { ...(plan as PlanRow), fabric }, command.operationId, back)
@@ -81,7 +109,13 @@ export function generationActivities(deps: Deps) {
     async recordWave({ operationId, generation, number, wave, answers }: WaveRecord): Promise<void> {
       await once(store, operationId, `wave ${generation}/${number}`, async (tx) => {
         const told = answers.map(({ site, outcome }) => `${site} ${outcome}`).join(', ')
-        await events.emit(tx, { operationId, subject: `operation/${operationId}`, kind: 'rollout.wave', text: `${wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind}: ${told}`, data: { generation, answers } })
+        await events.emit(tx, {
+          operationId,
+          subject: `operation/${operationId}`,
+          kind: 'rollout.wave',
+          text: `${wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind}: ${told}`,
+          data: { generation, answers },
+        })
         return null
       })
     },
@@ -97,21 +131,35 @@ export function generationActivities(deps: Deps) {
 
     async completeOperation({ network: id, command, state, generation, lagging, why }: Completion): Promise<void> {
       await further(deps, { command, kind: 'apply', subject: `network/${id}` }, 'complete', async (tx) => {
-        const findings: readonly Finding[] = why === '' ? [] : [finding('C084', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
+        const findings: readonly Finding[] =
+          why === '' ? [] : [finding('C084', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
         await operations.end(tx, command.operationId, state, { result: { generation, lagging }, findings })
-        const text = state === 'succeeded' ? `generation ${generation} runs${lagging.length > 0 ? `; lagging: ${lagging.join(', ')}` : ''}` : `rolled back by generation ${generation}: ${why}`
-        await events.emit(tx, { operationId: command.operationId, subject: `operation/${command.operationId}`, kind: `rollout.${state}`, text, data: { generation, lagging } })
+        const text =
+          state === 'succeeded'
+            ? `generation ${generation} runs${lagging.length > 0 ? `; lagging: ${lagging.join(', ')}` : ''}`
+            : `rolled back by generation ${generation}: ${why}`
+        await events.emit(tx, {
+          operationId: command.operationId,
+          subject: `operation/${command.operationId}`,
+          kind: `rollout.${state}`,
+          text,
+          data: { generation, lagging },
+        })
         return null
       })
     },
   }
 
   async function proved(tx: Tx, plan: PlanRow): Promise<{ readonly fabric: Fabric }> {
-    if (plan.verdict !== 'passed' || plan.intent === null) throw new Refused(finding('C021', 'error', `plan ${plan.id} was refused by verification`, 'put its findings right and plan again'))
+    if (plan.verdict !== 'passed' || plan.intent === null)
+      throw new Refused(finding('C021', 'error', `plan ${plan.id} was refused by verification`, 'put its findings right and plan again'))
     const { fabric, findings } = model.compile(plan.intent, await allocations.held(tx))
     heartbeat()
     if (fabric === null || findings.some(isError)) throw new Refused(...findings.filter(isError))
-    if (contentHash(fabric) !== plan.fabricHash) throw new Refused(finding('C020', 'error', `plan ${plan.id} no longer compiles to what was proved: the compiler or the allocations moved`, 'plan again'))
+    if (contentHash(fabric) !== plan.fabricHash)
+      throw new Refused(
+        finding('C020', 'error', `plan ${plan.id} no longer compiles to what was proved: the compiler or the allocations moved`, 'plan again'),
+      )
     const checked = model.verify(fabric)
     heartbeat()
     if (checked.findings.some(isError)) throw new Refused(...checked.findings.filter(isError))
@@ -124,12 +172,30 @@ export function generationActivities(deps: Deps) {
     const gone = rows.filter((row) => row.state !== 'RETIRED' && row.state !== 'DECOMMISSIONING' && hashes[row.id] === undefined)
     const held = gone.filter((row) => row.device !== null)
     if (held.length > 0)
-      throw new Refused(...held.map(({ id }) => finding('C085', 'error', `the plan no longer names ${id}, whose gateway is enrolled`, `decommission it first: causeway site decommission ${id}`)))
+      throw new Refused(
+        ...held.map(({ id }) =>
+          finding(
+            'C085',
+            'error',
+            `the plan no longer names ${id}, whose gateway is enrolled`,
+            `decommission it first: causeway site decommission ${id}`,
+          ),
+        ),
+      )
     const clouds = regionsOf(plan.fabric)
     const left = (await regions.list(tx)).filter((row) => row.state !== 'RETIRED' && !clouds.some(({ id }) => id === row.id))
     const standing = left.filter(({ state }) => state !== 'DECLARED')
     if (standing.length > 0)
-      throw new Refused(...standing.map(({ id }) => finding('C108', 'error', `the plan no longer names ${id}, whose resources are in the cloud`, `decommission it first: causeway region decommission ${id}`)))
+      throw new Refused(
+        ...standing.map(({ id }) =>
+          finding(
+            'C108',
+            'error',
+            `the plan no longer names ${id}, whose resources are in the cloud`,
+            `decommission it first: causeway region decommission ${id}`,
+          ),
+        ),
+      )
     const number = await generations.commit(tx, plan, hashes, key).catch((error: unknown) => {
       if (error instanceof generations.StaleBase) throw stale(error.base, error.head)
       throw error
@@ -144,7 +210,13 @@ export function generationActivities(deps: Deps) {
     for (const row of left) await moveRegion(tx, row, 'retired', null, operationId)
     for (const region of clouds) await regions.declare(tx, region)
     for (const site of plan.fabric.sites) await sites.declare(tx, site.id, site.role)
-    await events.emit(tx, { operationId, subject: `network/${plan.fabric.network.id}`, kind: 'generation.made', text: `generation ${number} is proved and committed`, data: { generation: number } })
+    await events.emit(tx, {
+      operationId,
+      subject: `network/${plan.fabric.network.id}`,
+      kind: 'generation.made',
+      text: `generation ${number} is proved and committed`,
+      data: { generation: number },
+    })
     const moved = new Set<string>()
     const known = new Map<number, GenerationRow['site_hashes']>()
     for (const row of rows) {
@@ -154,7 +226,15 @@ export function generationActivities(deps: Deps) {
       if (old[row.id] !== hashes[row.id]) moved.add(row.id)
     }
     const touched = plan.fabric.sites.filter((site) => moved.has(site.id))
-    return { kind: 'made', generation: number, waves: wavesOf(touched.filter((site) => site.hub).map((site) => site.id), touched.filter((site) => !site.hub).map((site) => site.id)), regions: clouds.map(({ id }) => id) }
+    return {
+      kind: 'made',
+      generation: number,
+      waves: wavesOf(
+        touched.filter((site) => site.hub).map((site) => site.id),
+        touched.filter((site) => !site.hub).map((site) => site.id),
+      ),
+      regions: clouds.map(({ id }) => id),
+    }
   }
 }
 
@@ -178,4 +258,5 @@ interface Completion extends NetworkCommand {
 }
 
 const isError = (of: Finding): boolean => of.severity === 'error'
-const stale = (base: number, head: number) => new Refused(finding('C020', 'error', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'plan again'))
+const stale = (base: number, head: number) =>
+  new Refused(finding('C020', 'error', `the plan is made on generation ${base}, but the network is at generation ${head}`, 'plan again'))

@@ -7,6 +7,13 @@ import { regionActivities } from './regions.ts'
 import { siteActivities } from './sites.ts'
 
 /** The use cases. Each may run more than once and changes things once. */
-export const createActivities = (deps: Deps) => ({ ...generationActivities(deps), ...siteActivities(deps), ...provisioningActivities(deps), ...regionActivities(deps), ...cloudActivities(deps), ...drillActivities(deps) })
+export const createActivities = (deps: Deps) => ({
+  ...generationActivities(deps),
+  ...siteActivities(deps),
+  ...provisioningActivities(deps),
+  ...regionActivities(deps),
+  ...cloudActivities(deps),
+  ...drillActivities(deps),
+})
 export type Activities = ReturnType<typeof createActivities>
 export type { Clouds, Deps, Model, Verified } from './context.ts'

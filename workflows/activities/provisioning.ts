@@ -10,7 +10,9 @@ import type { OnboardResult } from '../onboard.ts'
 import { type Deps, finding } from './context.ts'
 import { move } from './sites.ts'
 
-export type Staged = { readonly kind: 'staged'; readonly triple: Triple; readonly moved: boolean } | { readonly kind: 'refused'; readonly why: string }
+export type Staged =
+  | { readonly kind: 'staged'; readonly triple: Triple; readonly moved: boolean }
+  | { readonly kind: 'refused'; readonly why: string }
 
 export interface Provisioning {
   /** Interfaces of the assigned bundle whose public key was not reported yet. */
@@ -26,15 +28,24 @@ export interface Provisioning {
 export function provisioningActivities({ store, model }: Deps) {
   return {
     /** Joins a generation with the facts of now. The same bytes as assigned: nothing moves; else the next revision does. */
-    async stageBundle({ site, generation, operationId }: { readonly site: string; readonly generation: number | null; readonly operationId: string | null }): Promise<Staged> {
+    async stageBundle({
+      site,
+      generation,
+      operationId,
+    }: {
+      readonly site: string
+      readonly generation: number | null
+      readonly operationId: string | null
+    }): Promise<Staged> {
       return await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
         const at = await network.get(tx)
-        if (row === undefined || at === undefined || !isEnrolled(row.state as SiteState)) return { kind: 'refused', why: `${site} has no enrolled gateway` }
+        if (row === undefined || at === undefined || !isEnrolled(row.state as SiteState))
+          return { kind: 'refused', why: `${site} has no enrolled gateway` }
         if (at.frozen) return { kind: 'refused', why: 'the network is frozen after a restore' }
         const { assigned } = row
         const floor = assigned !== null && assigned.term === at.term ? assigned.generation : 0
-        const wanted = Math.max(generation ?? (assigned?.generation ?? at.head), floor)
+        const wanted = Math.max(generation ?? assigned?.generation ?? at.head, floor)
         const of = await generations.get(tx, wanted)
         if (of === undefined) return { kind: 'refused', why: `there is no generation ${wanted}` }
         if (!of.fabric.sites.some(({ id }) => id === site)) return { kind: 'refused', why: `generation ${wanted} does not name ${site}` }
@@ -49,8 +60,11 @@ export function provisioningActivities({ store, model }: Deps) {
         if (!(await sites.assign(tx, site, triple))) throw ApplicationFailure.retryable(`${site} was assigned something newer meanwhile`)
         if (assigned !== null && wanted > assigned.generation) await move(tx, row, 'changing', null, operationId ?? undefined)
         await events.emit(tx, {
-          ...(operationId === null ? {} : { operationId }), subject: `site/${site}`, kind: 'site.assigned',
-          text: `${site} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${config.tunnels.length} tunnels${config.waiting.length > 0 ? `, ${config.waiting.length} wait for their far ends` : ''}`, data: { triple, hash },
+          ...(operationId === null ? {} : { operationId }),
+          subject: `site/${site}`,
+          kind: 'site.assigned',
+          text: `${site} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${config.tunnels.length} tunnels${config.waiting.length > 0 ? `, ${config.waiting.length} wait for their far ends` : ''}`,
+          data: { triple, hash },
         })
         return { kind: 'staged', triple, moved: true }
       })
@@ -63,9 +77,17 @@ export function provisioningActivities({ store, model }: Deps) {
       const fabric = await fabricOf(db, row)
       if (row === undefined || fabric === null) return { missingKeys: [], answers: [], dials: [], expected: [], up: [] }
       const assigned = row.assigned === null ? undefined : await bundles.get(db, site, row.assigned)
-      const keys = new Set((await facts.all(db)).flatMap((fact) => (fact.kind === 'key' && fact.site === site ? [`${fact.interface}/${fact.linkEpoch}`] : [])))
+      const keys = new Set(
+        (await facts.all(db)).flatMap((fact) => (fact.kind === 'key' && fact.site === site ? [`${fact.interface}/${fact.linkEpoch}`] : [])),
+      )
       const peers = (end: 0 | 1) =>
-        [...new Set(fabric.tunnels.flatMap((tunnel) => (tunnel.kind === 'wireguard' && tunnel.ends[end].site === site ? [tunnel.ends[end === 0 ? 1 : 0].site as string] : [])))]
+        [
+          ...new Set(
+            fabric.tunnels.flatMap((tunnel) =>
+              tunnel.kind === 'wireguard' && tunnel.ends[end].site === site ? [tunnel.ends[end === 0 ? 1 : 0].site as string] : [],
+            ),
+          ),
+        ]
           .filter((peer) => {
             const other = rows.get(peer)
             return other !== undefined && other.assigned !== null && isEnrolled(other.state as SiteState)
@@ -75,7 +97,9 @@ export function provisioningActivities({ store, model }: Deps) {
       const states = new Map((await paths.ofSite(db, site)).map((path) => [path.tunnel, path.state]))
       return {
         // Tunnels to clouds have pre-shared keys, which the box does not make.
-        missingKeys: (assigned?.config.interfaces ?? []).flatMap(({ id, kind, linkEpoch }) => (kind === 'cloud' || keys.has(`${id}/${linkEpoch}`) ? [] : [id])),
+        missingKeys: (assigned?.config.interfaces ?? []).flatMap(({ id, kind, linkEpoch }) =>
+          kind === 'cloud' || keys.has(`${id}/${linkEpoch}`) ? [] : [id],
+        ),
         answers: peers(0),
         dials: peers(1),
         expected,
@@ -89,7 +113,11 @@ export function provisioningActivities({ store, model }: Deps) {
         const row = await sites.lock(tx, site)
         if (row === undefined || row.device === null) throw ApplicationFailure.nonRetryable(`${site} has no enrolled gateway`, 'C082')
         const operationId = operationOf(row)
-        await tx.insertInto('operations').values({ id: operationId, kind: 'onboard', subject: `site/${site}`, state: 'running' }).onConflict((at) => at.doNothing()).execute()
+        await tx
+          .insertInto('operations')
+          .values({ id: operationId, kind: 'onboard', subject: `site/${site}`, state: 'running' })
+          .onConflict((at) => at.doNothing())
+          .execute()
         await move(tx, row, 'provisioning', null, operationId)
         return operationId
       })
@@ -102,10 +130,22 @@ export function provisioningActivities({ store, model }: Deps) {
         if (row === undefined) return
         const operationId = operationOf(row)
         if (result.outcome === 'failed') {
-          await move(tx, row, 'unprovisioned', finding('C090', 'error', result.why, 'it is tried again by itself; causeway site log shows each try'), operationId)
+          await move(
+            tx,
+            row,
+            'unprovisioned',
+            finding('C090', 'error', result.why, 'it is tried again by itself; causeway site log shows each try'),
+            operationId,
+          )
           return
         }
-        await move(tx, row, 'provisioned', result.outcome === 'green' ? null : finding('C091', 'warning', result.why, 'traffic runs, but without that standby'), operationId)
+        await move(
+          tx,
+          row,
+          'provisioned',
+          result.outcome === 'green' ? null : finding('C091', 'warning', result.why, 'traffic runs, but without that standby'),
+          operationId,
+        )
         await operations.end(tx, operationId, 'succeeded', { result: { outcome: result.outcome } })
       })
     },
@@ -114,7 +154,8 @@ export function provisioningActivities({ store, model }: Deps) {
 
 const operationOf = (row: SiteRow): string => `onboard-${row.id}-${(row.device ?? '').slice(0, 16)}`
 
-const failed = (row: SiteRow, triple: Triple): boolean => (row.commit?.state === 'rolled-back' || row.commit?.state === 'refused') && sites.sameTriple(row.commit.triple, triple)
+const failed = (row: SiteRow, triple: Triple): boolean =>
+  (row.commit?.state === 'rolled-back' || row.commit?.state === 'refused') && sites.sameTriple(row.commit.triple, triple)
 
 /** Facts of sites whose device we (still) trust: one that is leaving or in quarantine is no peer. */
 async function believed(db: Db): Promise<readonly Fact[]> {

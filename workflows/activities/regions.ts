@@ -35,12 +35,18 @@ export function regionActivities(deps: Deps) {
     async readRegion({ region }: Of): Promise<RegionView> {
       const { db } = store
       const row = await regions.get(db, region)
-      if (row === undefined) return { state: 'RETIRED', due: false, made: false, connections: [], down: [], degraded: false, leaving: null, repair: null }
+      if (row === undefined)
+        return { state: 'RETIRED', due: false, made: false, connections: [], down: [], degraded: false, leaving: null, repair: null }
       const wanted = (await wantedOf(db, region))?.region
       const hash = wanted && contentHash(wanted)
       return {
         state: row.state,
-        due: hash !== undefined && row.state !== 'RETIRED' && row.state !== 'DELETING' && hash !== row.reached && !(row.state === 'FAILED' && row.tried === hash),
+        due:
+          hash !== undefined &&
+          row.state !== 'RETIRED' &&
+          row.state !== 'DELETING' &&
+          hash !== row.reached &&
+          !(row.state === 'FAILED' && row.tried === hash),
         made: row.reached !== null && row.reached === row.tried,
         connections: row.config === null ? [] : await connectionsOf(db, row.config),
         down: row.down,
@@ -58,8 +64,15 @@ export function regionActivities(deps: Deps) {
         if (row === undefined || wanted === undefined) throw ApplicationFailure.nonRetryable(`no generation names the region ${region}`, 'C082')
         const hash = contentHash(wanted.region)
         const operationId = repair?.operationId ?? `region-${region}-${wanted.generation}`
-        if (repair === null) await tx.insertInto('operations').values({ id: operationId, kind: 'region', subject: `region/${region}`, state: 'running' }).onConflict((at) => at.doNothing()).execute()
-        const routes: readonly RouteRow[] = [...model.returnRoutes(wanted.fabric, region as RegionId, new Set(row.down as readonly ConnectionId[]))].sort(byPrefix)
+        if (repair === null)
+          await tx
+            .insertInto('operations')
+            .values({ id: operationId, kind: 'region', subject: `region/${region}`, state: 'running' })
+            .onConflict((at) => at.doNothing())
+            .execute()
+        const routes: readonly RouteRow[] = [
+          ...model.returnRoutes(wanted.fabric, region as RegionId, new Set(row.down as readonly ConnectionId[])),
+        ].sort(byPrefix)
         await regions.begin(tx, region, { config: wanted.region, generation: wanted.generation, hash, routes })
         await moveRegion(tx, row, row.reached === null ? 'creating' : 'changing', null, operationId)
         return { operationId, hubs: hubsOf(wanted.region) }
@@ -84,7 +97,11 @@ export function regionActivities(deps: Deps) {
     },
 
     /** The cloud holds it all: what is left is that a hub reports the tunnels. */
-    async reachRegion({ region, operationId, findings }: Of & { readonly operationId: string; readonly findings: readonly Finding[] }): Promise<void> {
+    async reachRegion({
+      region,
+      operationId,
+      findings,
+    }: Of & { readonly operationId: string; readonly findings: readonly Finding[] }): Promise<void> {
       await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
         if (row?.tried == null || row.state === 'DELETING' || (await operations.get(tx, operationId))?.state !== 'running') return
@@ -101,7 +118,14 @@ export function regionActivities(deps: Deps) {
       await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
         if (row === undefined || (row.state !== 'CREATING' && row.state !== 'ACTIVE')) return
-        await moveRegion(tx, row, 'carrying', carried === 'whole' ? null : finding('C106', 'warning', `not every tunnel to ${region} is UP`, 'traffic runs, but without that standby: causeway path list'))
+        await moveRegion(
+          tx,
+          row,
+          'carrying',
+          carried === 'whole'
+            ? null
+            : finding('C106', 'warning', `not every tunnel to ${region} is UP`, 'traffic runs, but without that standby: causeway path list'),
+        )
       })
     },
 
@@ -117,7 +141,8 @@ export function regionActivities(deps: Deps) {
     async repairRegion({ region, command }: Of & { readonly command: Command }): Promise<void> {
       await carryOut(deps, { command, kind: 'region-repair', subject: `region/${region}` }, async (tx) => {
         const row = await lockKnown(tx, region)
-        if (row.state === 'DELETING' || row.state === 'RETIRED' || row.state === 'DECLARED') throw new Refused(finding('C101', 'error', `${region} is ${row.state}: there is nothing to repair`, `causeway region status ${region}`))
+        if (row.state === 'DELETING' || row.state === 'RETIRED' || row.state === 'DECLARED')
+          throw new Refused(finding('C101', 'error', `${region} is ${row.state}: there is nothing to repair`, `causeway region status ${region}`))
         return null
       })
     },
@@ -125,10 +150,12 @@ export function regionActivities(deps: Deps) {
     async beginRegionDecommission({ region, command }: Of & { readonly command: Command }): Promise<void> {
       await carryOut(deps, { command, kind: 'region-decommission', subject: `region/${region}` }, async (tx) => {
         const row = await lockKnown(tx, region)
-        if (row.state === 'DELETING' && (await commandOf(tx, 'region-decommission', region, command.operationId)) !== null) throw new Refused(finding('C102', 'error', `${region} is being decommissioned already`, `causeway region wait ${region}`))
+        if (row.state === 'DELETING' && (await commandOf(tx, 'region-decommission', region, command.operationId)) !== null)
+          throw new Refused(finding('C102', 'error', `${region} is being decommissioned already`, `causeway region wait ${region}`))
         if (row.state === 'RETIRED') throw new Refused(finding('C102', 'error', `${region} is RETIRED already`))
         for (const open of await operations.open(tx)) {
-          if (open.subject === `region/${region}` && open.id !== command.operationId) await operations.end(tx, open.id, 'cancelled', { findings: [finding('C102', 'note', `${region} is decommissioned instead`)] })
+          if (open.subject === `region/${region}` && open.id !== command.operationId)
+            await operations.end(tx, open.id, 'cancelled', { findings: [finding('C102', 'note', `${region} is decommissioned instead`)] })
         }
         await moveRegion(tx, row, 'deleting', null, command.operationId)
         return null
@@ -173,7 +200,8 @@ export const byPrefix = ([a]: RouteRow, [b]: RouteRow): number => (a < b ? -1 : 
 
 async function lockKnown(tx: Tx, region: string): Promise<RegionRow> {
   const row = await regions.lock(tx, region)
-  if (row === undefined) throw new Refused(finding('C100', 'error', `there is no region "${region}"`, 'a region is declared by an applied plan that names it'))
+  if (row === undefined)
+    throw new Refused(finding('C100', 'error', `there is no region "${region}"`, 'a region is declared by an applied plan that names it'))
   return row
 }
 
@@ -186,10 +214,19 @@ export async function moveRegion(tx: Tx, row: RegionRow, event: RegionEvent, why
   if (to === null || (to === row.state && JSON.stringify(row.finding) === JSON.stringify(why))) return
   await regions.setState(tx, row.id, to, why)
   const text = why === null ? `${row.id} is ${to}` : `${row.id} is ${to}: ${why.says}`
-  await events.emit(tx, { ...(operationId === undefined ? {} : { operationId }), subject: `region/${row.id}`, kind: `region.${to.toLowerCase()}`, text, data: { from: row.state } })
+  await events.emit(tx, {
+    ...(operationId === undefined ? {} : { operationId }),
+    subject: `region/${row.id}`,
+    kind: `region.${to.toLowerCase()}`,
+    text,
+    data: { from: row.state },
+  })
 }
 
-async function wantedOf(db: Db, region: string): Promise<{ readonly generation: number; readonly fabric: Fabric; readonly region: Region } | undefined> {
+async function wantedOf(
+  db: Db,
+  region: string,
+): Promise<{ readonly generation: number; readonly fabric: Fabric; readonly region: Region } | undefined> {
   const head = (await network.get(db))?.head ?? 0
   const row = await generations.get(db, head)
   const found = row && regionsOf(row.fabric).find(({ id }) => id === region)
@@ -201,7 +238,13 @@ export async function connectionsOf(db: Db, region: Region): Promise<readonly Co
   for (const hub of hubsOf(region)) states.set(hub, new Map((await paths.ofSite(db, hub)).map(({ tunnel, state }) => [tunnel, state])))
   return region.connections.map(({ id, site, members }) => {
     const of = members.map(({ tunnel }) => states.get(site)?.get(tunnel) ?? 'INIT')
-    return { id, hub: site, up: of.filter((state) => state === 'UP' || state === 'DEGRADED').length, down: of.filter((state) => state === 'DOWN').length, members: of.length }
+    return {
+      id,
+      hub: site,
+      up: of.filter((state) => state === 'UP' || state === 'DEGRADED').length,
+      down: of.filter((state) => state === 'DOWN').length,
+      members: of.length,
+    }
   })
 }
 

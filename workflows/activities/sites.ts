@@ -33,13 +33,28 @@ export function siteActivities(deps: Deps) {
     async readSite({ site }: Of): Promise<SiteView> {
       const { db } = store
       const row = await sites.get(db, site)
-      if (row === undefined) return { state: 'RETIRED', assigned: null, confirmed: null, failed: null, pendingUntil: null, online: false, tokenEnds: null, noted: null, claim: null, leaving: null }
+      if (row === undefined)
+        return {
+          state: 'RETIRED',
+          assigned: null,
+          confirmed: null,
+          failed: null,
+          pendingUntil: null,
+          online: false,
+          tokenEnds: null,
+          noted: null,
+          claim: null,
+          leaving: null,
+        }
       const { commit } = row
       return {
         state: row.state as SiteState,
         assigned: row.assigned,
         confirmed: row.confirmed,
-        failed: commit?.state === 'rolled-back' || commit?.state === 'refused' ? { triple: commit.triple, outcome: commit.state, why: `${commit.why} (${commit.code})` } : null,
+        failed:
+          commit?.state === 'rolled-back' || commit?.state === 'refused'
+            ? { triple: commit.triple, outcome: commit.state, why: `${commit.why} (${commit.code})` }
+            : null,
         pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
         online: sites.isOnline(row, new Date(), deps.offlineAfter),
         tokenEnds: row.state === 'INVITED' ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
@@ -61,11 +76,20 @@ export function siteActivities(deps: Deps) {
       await carryOut(deps, { command, kind: 'invite', subject: `site/${site}` }, async (tx, { args }) => {
         const row = await lockKnown(tx, site)
         const token = await tokens.get(tx, command.tokenId)
-        if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId) throw new Refused(finding('C082', 'error', `token ${command.tokenId} was not made for ${site}`))
+        if (token?.site !== site || (args as { readonly tokenId?: string }).tokenId !== command.tokenId)
+          throw new Refused(finding('C082', 'error', `token ${command.tokenId} was not made for ${site}`))
         // Told late: the box was quicker, and its claim has made the site INVITED already.
         const late = token.redeemed_at !== null && row.state !== 'DECLARED'
         if (!late) {
-          if (nextState(row.state as SiteState, 'invited') === null) throw new Refused(finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to enrol another box, decommission it first: causeway site decommission ${site}`))
+          if (nextState(row.state as SiteState, 'invited') === null)
+            throw new Refused(
+              finding(
+                'C030',
+                'error',
+                `${site} is ${row.state} and has a gateway already`,
+                `to enrol another box, decommission it first: causeway site decommission ${site}`,
+              ),
+            )
           await supersede(tx, site, token.id)
           await move(tx, row, 'invited', null, command.operationId)
         }
@@ -84,7 +108,17 @@ export function siteActivities(deps: Deps) {
         if (known.length > 0) {
           // Only a site that nobody has enrolled yet: what a stranger does with a spent token harms nobody else.
           if (row.state !== 'CLAIMED') return
-          await move(tx, row, 'doubted', finding('C086', 'error', `a second box (serial ${known[0]?.serial}) used the token of ${site}`, `find out which one is yours, then make a new token: causeway site token ${site}`))
+          await move(
+            tx,
+            row,
+            'doubted',
+            finding(
+              'C086',
+              'error',
+              `a second box (serial ${known[0]?.serial}) used the token of ${site}`,
+              `find out which one is yours, then make a new token: causeway site token ${site}`,
+            ),
+          )
           return
         }
         if (row.device === claim.thumbprint) return
@@ -101,7 +135,10 @@ export function siteActivities(deps: Deps) {
         const claim = await claims.waiting(tx, site, command.fingerprint)
         if (claim === undefined || (row.state !== 'CLAIMED' && row.device !== claim.thumbprint)) {
           const waiting = row.state === 'CLAIMED' ? (await claims.ofSite(tx, site)).find(({ state }) => state === 'claimed') : undefined
-          const instead = waiting === undefined ? `ask the installer to paste the token; causeway site status ${site} shows when a box waits` : `the box that waits shows ${waiting.thumbprint.slice(0, 16)}; compare it with the installer's screen`
+          const instead =
+            waiting === undefined
+              ? `ask the installer to paste the token; causeway site status ${site} shows when a box waits`
+              : `the box that waits shows ${waiting.thumbprint.slice(0, 16)}; compare it with the installer's screen`
           throw new Refused(finding('C031', 'error', `no box with the fingerprint ${command.fingerprint} waits at ${site}`, instead))
         }
         await enrol(tx, row, claim, command.operationId)
@@ -125,7 +162,12 @@ export function siteActivities(deps: Deps) {
       await further(deps, { command, kind: 'decommission', subject: `site/${site}` }, 'release', async (tx) => {
         await tx.updateTable('sites').set({ assigned: null }).where('id', '=', site).execute()
         await sql`select pg_notify('assigned', ${site})`.execute(tx)
-        await events.emit(tx, { operationId: command.operationId, subject: `site/${site}`, kind: 'site.released', text: `the gateway of ${site} is told to wipe its keys` })
+        await events.emit(tx, {
+          operationId: command.operationId,
+          subject: `site/${site}`,
+          kind: 'site.released',
+          text: `the gateway of ${site} is told to wipe its keys`,
+        })
         return null
       })
     },
@@ -139,8 +181,17 @@ export function siteActivities(deps: Deps) {
       await further(deps, { command, kind: 'decommission', subject: `site/${site}` }, 'retire', async (tx) => {
         const row = await lockKnown(tx, site)
         const findings: Finding[] = []
-        if (!wiped) findings.push(finding('C087', 'warning', `the gateway of ${site} did not say that it wiped its keys`, 'its certificate is revoked; wipe the box by hand if you can reach it'))
-        if (kept.length > 0) findings.push(finding('C088', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
+        if (!wiped)
+          findings.push(
+            finding(
+              'C087',
+              'warning',
+              `the gateway of ${site} did not say that it wiped its keys`,
+              'its certificate is revoked; wipe the box by hand if you can reach it',
+            ),
+          )
+        if (kept.length > 0)
+          findings.push(finding('C088', 'warning', `not every peer has let go of ${site} yet: ${kept.join(', ')}`, 'they do when they come back'))
         await certificates.revokeAll(tx, site)
         // Or its box would be enrolled again as soon as a generation names the site again.
         await supersede(tx, site, null)
@@ -189,7 +240,8 @@ interface Retirement extends Of {
 
 async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
   const row = await sites.lock(tx, site)
-  if (row === undefined) throw new Refused(finding('C007', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))
+  if (row === undefined)
+    throw new Refused(finding('C007', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))
   return row
 }
 
@@ -200,7 +252,13 @@ export async function move(tx: Tx, row: SiteRow, event: SiteEvent, why: Finding 
   const from = siteStates.filter((state) => nextState(state, event) === to)
   if (!(await sites.transition(tx, row.id, from, to, why))) return row
   const text = why === null ? `${row.id} is ${to}` : `${row.id} is ${to}: ${why.says}`
-  await events.emit(tx, { ...(operationId === undefined ? {} : { operationId }), subject: `site/${row.id}`, kind: `site.${to.toLowerCase()}`, text, data: { from: row.state } })
+  await events.emit(tx, {
+    ...(operationId === undefined ? {} : { operationId }),
+    subject: `site/${row.id}`,
+    kind: `site.${to.toLowerCase()}`,
+    text,
+    data: { from: row.state },
+  })
   return { ...row, state: to }
 }
 
@@ -215,7 +273,8 @@ async function invitedBy(tx: Tx, row: SiteRow, tokenId: string): Promise<SiteRow
 
 /** Claims of other tokens than this one (null: of all) count no more. */
 export async function supersede(tx: Tx, site: string, tokenId: string | null): Promise<void> {
-  for (const old of await claims.ofSite(tx, site)) if (old.token_id !== tokenId && old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
+  for (const old of await claims.ofSite(tx, site))
+    if (old.token_id !== tokenId && old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
 }
 
 async function enrol(tx: Tx, row: SiteRow, claim: { readonly id: string; readonly thumbprint: string }, operationId?: string): Promise<void> {

@@ -11,11 +11,20 @@ function checkOnce(folder: string | undefined, output: Output): void {
   refuseOnErrors(loaded, findings, output, 'Check')
   const { fabric } = loaded
   if (output.json) {
-    output.document('Check', { ok: true, folder: loaded.folder, sites: fabric.sites.length, tunnels: fabric.tunnels.length, proof }, locate([...loaded.findings, ...findings], loaded.origins))
+    output.document(
+      'Check',
+      { ok: true, folder: loaded.folder, sites: fabric.sites.length, tunnels: fabric.tunnels.length, proof },
+      locate([...loaded.findings, ...findings], loaded.origins),
+    )
     return
   }
   output.line(`${fabric.network.id}: ${fabric.sites.length} sites, ${fabric.tunnels.length} tunnels, ${fabric.segments.length} segments`)
-  output.line(output.style('green', `proved: ${proof.held} of ${proof.expects} expectations, each under all of the ${proof.failures} single failures that it must survive`))
+  output.line(
+    output.style(
+      'green',
+      `proved: ${proof.held} of ${proof.expects} expectations, each under all of the ${proof.failures} single failures that it must survive`,
+    ),
+  )
   output.line(output.style('dim', `${numberedBy(loaded.head)}. Next: causeway plan`))
 }
 

@@ -16,7 +16,8 @@ interface Finding {
   readonly instead: string
 }
 
-const onPath = (name: string) => [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)))
+const onPath = (name: string) =>
+  [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)))
 
 const programs: readonly (readonly [name: string, debian: string, why: string])[] = [
   ['ip', 'iproute2', 'links, addresses, routes'],
@@ -27,14 +28,36 @@ const programs: readonly (readonly [name: string, debian: string, why: string])[
 ]
 
 function machine(): Finding[] {
-  const found: Finding[] = programs.map(([name, debian, why]) => ({ what: name, ok: onPath(name), says: onPath(name) ? why : `missing, needed for ${why}`, instead: `apt-get install -y --no-install-recommends ${debian}` }))
+  const found: Finding[] = programs.map(([name, debian, why]) => ({
+    what: name,
+    ok: onPath(name),
+    says: onPath(name) ? why : `missing, needed for ${why}`,
+    instead: `apt-get install -y --no-install-recommends ${debian}`,
+  }))
   const kernel = spawnSync('unshare', ['-Urn', 'ip', 'link', 'add', 'wg-probe', 'type', 'wireguard']).status === 0
   const userspace = onPath('wireguard-go') && existsSync('/dev/net/tun')
-  found.push({ what: 'wireguard', ok: kernel || userspace, says: kernel ? 'in the kernel' : userspace ? 'in userspace (wireguard-go)' : 'neither in the kernel nor as wireguard-go with /dev/net/tun', instead: 'modprobe wireguard, or apt-get install -y --no-install-recommends wireguard-go' })
+  found.push({
+    what: 'wireguard',
+    ok: kernel || userspace,
+    says: kernel ? 'in the kernel' : userspace ? 'in userspace (wireguard-go)' : 'neither in the kernel nor as wireguard-go with /dev/net/tun',
+    instead: 'modprobe wireguard, or apt-get install -y --no-install-recommends wireguard-go',
+  })
   const namespaces = spawnSync('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true']).status === 0
-  found.push({ what: 'namespaces', ok: namespaces || 'note', says: namespaces ? 'user and network namespaces work: the lab runs without root' : 'refused: the lab and the demo can not run here', instead: 'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or kernel.unprivileged_userns_clone=1' })
-  const temporal = process.env['TEMPORAL_ADDRESS'] ?? (onPath('temporal') ? 'on PATH' : existsSync(join(stateFolder(), 'cache', 'temporal-1.9.1', 'temporal')) ? 'in the cache' : '')
-  found.push({ what: 'temporal', ok: temporal !== '' || 'note', says: temporal || 'no server yet: `causeway serve` needs one', instead: 'npm run dev fetches it, or set TEMPORAL_ADDRESS' })
+  found.push({
+    what: 'namespaces',
+    ok: namespaces || 'note',
+    says: namespaces ? 'user and network namespaces work: the lab runs without root' : 'refused: the lab and the demo can not run here',
+    instead: 'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or kernel.unprivileged_userns_clone=1',
+  })
+  const temporal =
+    process.env['TEMPORAL_ADDRESS'] ??
+    (onPath('temporal') ? 'on PATH' : existsSync(join(stateFolder(), 'cache', 'temporal-1.9.1', 'temporal')) ? 'in the cache' : '')
+  found.push({
+    what: 'temporal',
+    ok: temporal !== '' || 'note',
+    says: temporal || 'no server yet: `causeway serve` needs one',
+    instead: 'npm run dev fetches it, or set TEMPORAL_ADDRESS',
+  })
   return found
 }
 
@@ -65,11 +88,24 @@ async function controller(): Promise<Finding> {
 export function doctor(program: Command): void {
   command(program, 'doctor', 'what this machine can and cannot do, and how to mend it').action(async ({ output }): Promise<ExitCode> => {
     const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()
-    const findings: Finding[] = [{ what: 'kernel', ok: true, says: `Linux ${kernel}, Node ${process.version}`, instead: '' }, ...machine(), ...state(), await controller()]
+    const findings: Finding[] = [
+      { what: 'kernel', ok: true, says: `Linux ${kernel}, Node ${process.version}`, instead: '' },
+      ...machine(),
+      ...state(),
+      await controller(),
+    ]
     const broken = findings.filter((one) => one.ok === false)
     if (output.json) output.document('Doctor', findings)
     else {
-      output.line(columns(findings.map((one) => [one.ok === true ? output.style('green', '✔') : one.ok === 'note' ? output.style('yellow', '·') : output.style('red', '✘'), one.what, one.ok === true || !one.instead ? one.says : `${one.says}. ${one.instead}`])))
+      output.line(
+        columns(
+          findings.map((one) => [
+            one.ok === true ? output.style('green', '✔') : one.ok === 'note' ? output.style('yellow', '·') : output.style('red', '✘'),
+            one.what,
+            one.ok === true || !one.instead ? one.says : `${one.says}. ${one.instead}`,
+          ]),
+        ),
+      )
       output.line(broken.length === 0 ? 'ready' : `${broken.length} to mend`)
     }
     return broken.length === 0 ? exit.done : exit.machine

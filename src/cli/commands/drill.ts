@@ -34,9 +34,11 @@ export function drill(program: Command): void {
     .option('--seconds <n>', 'how long (5; at most 60)')
     .action(async ({ output, args: [site = ''], options }) => {
       const uplink = options['break'] as string | undefined
-      if (uplink === undefined) throw new Stop(exit.usage, 'which uplink is not said', `write --break fiber: causeway drill run ${site} --break fiber`)
+      if (uplink === undefined)
+        throw new Stop(exit.usage, 'which uplink is not said', `write --break fiber: causeway drill run ${site} --break fiber`)
       const seconds = Number(options['seconds'] ?? 5)
-      if (!Number.isInteger(seconds) || seconds < 1 || seconds > 60) throw new Stop(exit.usage, `"${String(options['seconds'])}" is not a number of seconds from 1 to 60`, 'write --seconds 5')
+      if (!Number.isInteger(seconds) || seconds < 1 || seconds > 60)
+        throw new Stop(exit.usage, `"${String(options['seconds'])}" is not a number of seconds from 1 to 60`, 'write --seconds 5')
       const accepted = await request<{ operation: string; drill: string }>('/v1/drills', { method: 'POST', body: { site, uplink, seconds } })
       if (!output.json) output.progress(`drill ${accepted.drill}. Afterwards: causeway drill show ${accepted.drill}`)
       return followOperation(accepted.operation, output)
@@ -63,21 +65,31 @@ export function drill(program: Command): void {
       if (output.json) return output.document('Drill', one)
       output.line(`${one.id}  ${one.site}.${one.uplink} for ${one.seconds} s  ${one.state}${one.measured?.why ? `: ${one.measured.why}` : ''}`)
       if (one.measured && one.measured.classes.length > 0) output.line(columns(one.measured.classes.map(moved), '  '))
-      if (one.evidence) output.line(`evidence ${one.evidence}${out === undefined ? `. Keep it: causeway drill show ${id} --out ${one.evidence}.json --trust trust.json` : ` is in ${out}. Check it: causeway drill verify ${out} --trust ${trust ?? 'trust.json'}`}`)
+      if (one.evidence)
+        output.line(
+          `evidence ${one.evidence}${out === undefined ? `. Keep it: causeway drill show ${id} --out ${one.evidence}.json --trust trust.json` : ` is in ${out}. Check it: causeway drill verify ${out} --trust ${trust ?? 'trust.json'}`}`,
+        )
     })
 
   command(group, 'verify <file>', 'check the evidence of a drill; needs no controller')
     .option('--trust <file>', 'the trust document that you keep')
     .action(({ output, args: [file = ''], options }): ExitCode => {
       const trust = options['trust'] as string | undefined
-      if (trust === undefined) throw new Stop(exit.usage, 'no trust document is named', `write --trust trust.json: causeway drill verify ${file || 'ev.json'} --trust trust.json`)
+      if (trust === undefined)
+        throw new Stop(
+          exit.usage,
+          'no trust document is named',
+          `write --trust trust.json: causeway drill verify ${file || 'ev.json'} --trust trust.json`,
+        )
       const checked = openEvidence(readSigned(file), readSigned(trust))
       if (!checked.ok) throw new Stop(exit.failed, checked.says, checked.instead)
       const { evidence, keyId } = checked
       if (output.json) output.document('Evidence', { ...evidence, keyId })
       else {
         output.line(`signed by ${keyId} of network ${evidence.network} on ${evidence.signedAt}`)
-        output.line(`${evidence.site}.${evidence.uplink} was cut for ${evidence.seconds} s at generation ${evidence.generation}: ${evidence.held ? 'every class moved' : 'NOT every class moved'}`)
+        output.line(
+          `${evidence.site}.${evidence.uplink} was cut for ${evidence.seconds} s at generation ${evidence.generation}: ${evidence.held ? 'every class moved' : 'NOT every class moved'}`,
+        )
         if (evidence.measured.classes.length > 0) output.line(columns(evidence.measured.classes.map(moved), '  '))
       }
       return evidence.held ? exit.done : exit.notGreen

@@ -9,8 +9,10 @@ interface Page {
   readonly events: readonly EventView[]
   readonly last: number
 }
-const pageOf = (after: number, subject: string | undefined) => request<Page>(`/v1/events?limit=1000&after=${after}${subject === undefined ? '' : `&subject=${encodeURIComponent(subject)}`}`)
-const lineOf = ({ at, subject, text }: EventView) => `${new Date(at).toLocaleString()}  ${subject.replace(/^(site|region|network)\//, '').padEnd(14)}  ${text}`
+const pageOf = (after: number, subject: string | undefined) =>
+  request<Page>(`/v1/events?limit=1000&after=${after}${subject === undefined ? '' : `&subject=${encodeURIComponent(subject)}`}`)
+const lineOf = ({ at, subject, text }: EventView) =>
+  `${new Date(at).toLocaleString()}  ${subject.replace(/^(site|region|network)\//, '').padEnd(14)}  ${text}`
 
 /** The newest `count`, oldest first. */
 async function newest(subject: string | undefined, count: number): Promise<Page> {
@@ -41,14 +43,21 @@ async function show(subject: string | undefined, options: Readonly<Record<string
 
 export function event(program: Command): void {
   const group = program.command('event').description('what happened')
-  command(group, 'list [subject]', 'the newest, of everything or of site/berlin, region/aws-eu-west-1, drill/…').option('--count <n>', 'how many (50)').action(async ({ output, args: [subject], options }) => await show(subject, options, false, output))
-  command(group, 'watch [subject]', 'the newest, and then as it happens').option('--count <n>', 'how many to begin with (50)').action(async ({ output, args: [subject], options }) => await show(subject, options, true, output))
+  command(group, 'list [subject]', 'the newest, of everything or of site/berlin, region/aws-eu-west-1, drill/…')
+    .option('--count <n>', 'how many (50)')
+    .action(async ({ output, args: [subject], options }) => await show(subject, options, false, output))
+  command(group, 'watch [subject]', 'the newest, and then as it happens')
+    .option('--count <n>', 'how many to begin with (50)')
+    .action(async ({ output, args: [subject], options }) => await show(subject, options, true, output))
 }
 
 /** `site log`. */
 export function siteLog(group: Command): void {
-  command(group, 'log <site>', 'what happened at one site').option('--count <n>', 'how many (50)').option('--watch', 'and then as it happens').action(async ({ output, args: [name = ''], options }) => {
-    await request(`/v1/sites/${encodeURIComponent(name)}`)
-    await show(`site/${name}`, options, options['watch'] === true, output)
-  })
+  command(group, 'log <site>', 'what happened at one site')
+    .option('--count <n>', 'how many (50)')
+    .option('--watch', 'and then as it happens')
+    .action(async ({ output, args: [name = ''], options }) => {
+      await request(`/v1/sites/${encodeURIComponent(name)}`)
+      await show(`site/${name}`, options, options['watch'] === true, output)
+    })
 }

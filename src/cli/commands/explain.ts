@@ -9,7 +9,14 @@ function explainCode(code: string, output: Output): void {
   const page = codePages.find((one) => one.code === code)
   if (!page) throw new Stop(exit.usage, `there is no code ${code}`, `codes look like ${codePages[0]?.code ?? 'I001'}`)
   if (output.json) return output.document('Code', page)
-  const block = (title: string, text: string) => (text ? `\n\n${title}\n${text.trimEnd().split('\n').map((line) => `  ${line}`).join('\n')}` : '')
+  const block = (title: string, text: string) =>
+    text
+      ? `\n\n${title}\n${text
+          .trimEnd()
+          .split('\n')
+          .map((line) => `  ${line}`)
+          .join('\n')}`
+      : ''
   output.line(`${output.style('bold', page.code)}  ${page.title}\n\n${page.text}${block('wrong', page.wrong)}${block('right', page.right)}`)
 }
 
@@ -24,6 +31,7 @@ export function explain(program: Command): void {
       if (!explained.ok) throw new Stop(exit.usage, explained.says)
       if (output.json) return output.document('Explain', explained.entries)
       const width = Math.max(...explained.entries.map((entry) => entry.path.length + entry.value.length))
-      for (const { path, value, at, why } of explained.entries) output.line(`${`${path}: ${value}`.padEnd(width + 2)}  ${output.style('dim', at ? `${at.file}:${at.line}${why ? ` (${why})` : ''}` : why)}`)
+      for (const { path, value, at, why } of explained.entries)
+        output.line(`${`${path}: ${value}`.padEnd(width + 2)}  ${output.style('dim', at ? `${at.file}:${at.line}${why ? ` (${why})` : ''}` : why)}`)
     })
 }

@@ -12,7 +12,8 @@ export function exportCommand(program: Command): void {
   command(program, 'export <format> [folder]', `render the network for other tools (${formats.join(', ')}), offline`)
     .option('-o, --out <dir>', 'folder to write into; without it the files are printed')
     .action(({ output, args: [format = '', folder], options }) => {
-      if (!(formats as readonly string[]).includes(format)) throw new Stop(exit.usage, `"${format}" is not an export format`, `write one of: ${formats.join(', ')}`)
+      if (!(formats as readonly string[]).includes(format))
+        throw new Stop(exit.usage, `"${format}" is not an export format`, `write one of: ${formats.join(', ')}`)
       const loaded = loadFabric(folder, output, 'Export')
       refuseOnErrors(loaded, prove(loaded.fabric).findings, output, 'Export')
       const files = exportFiles(loaded.fabric)

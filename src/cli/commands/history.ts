@@ -41,29 +41,54 @@ export function history(program: Command): void {
     const all = (await request<{ generations: GenerationView[] }>('/v1/generations')).generations
     if (output.json) return output.document('Generations', all)
     if (all.length === 0) return output.line('no generation yet. Next: causeway apply')
-    output.line(columns(all.map((one) => [String(one.number), one.hash.slice(0, 12), `proved ${one.proof.held} of ${one.proof.expects} under ${one.proof.failures} failures`, one.createdBy, new Date(one.createdAt).toLocaleString(), one.operation])))
+    output.line(
+      columns(
+        all.map((one) => [
+          String(one.number),
+          one.hash.slice(0, 12),
+          `proved ${one.proof.held} of ${one.proof.expects} under ${one.proof.failures} failures`,
+          one.createdBy,
+          new Date(one.createdAt).toLocaleString(),
+          one.operation,
+        ]),
+      ),
+    )
   })
 
-  command(generations, 'diff <from> [to]', 'what changed between two generations; without the second, up to the newest').action(async ({ output, args: [from = '', to = 'head'] }) => {
-    const [before, after] = [await readGeneration(from), await readGeneration(to)]
-    const changes = plan(before.fabric, after.fabric)
-    if (output.json) return output.document('Diff', { from: before.number, to: after.number, plan: changes })
-    output.line(changes.changes.length === 0 && changes.regions.length === 0 ? `generations ${before.number} and ${after.number} are the same` : renderPlan(changes, after.proof).trimEnd())
-  })
+  command(generations, 'diff <from> [to]', 'what changed between two generations; without the second, up to the newest').action(
+    async ({ output, args: [from = '', to = 'head'] }) => {
+      const [before, after] = [await readGeneration(from), await readGeneration(to)]
+      const changes = plan(before.fabric, after.fabric)
+      if (output.json) return output.document('Diff', { from: before.number, to: after.number, plan: changes })
+      output.line(
+        changes.changes.length === 0 && changes.regions.length === 0
+          ? `generations ${before.number} and ${after.number} are the same`
+          : renderPlan(changes, after.proof).trimEnd(),
+      )
+    },
+  )
   command(generations, 'rollback <number>', 'back to the intent of an earlier generation, as a new one, with the keys and addresses of now')
     .option('--yes', 'do not ask')
     .action(async ({ output, args: [given = ''], options }) => {
       const number = numberOf(given)
-      if (!options['yes'] && !output.interactive) throw new Stop(exit.usage, 'nobody is there to agree to the plan', `say so: causeway generation rollback ${number} --yes`)
+      if (!options['yes'] && !output.interactive)
+        throw new Stop(exit.usage, 'nobody is there to agree to the plan', `say so: causeway generation rollback ${number} --yes`)
       const proposed = await request<ProposedView>(`/v1/generations/${number}/plan`, { method: 'POST' })
-      if (proposed.plan === null || proposed.proof === null) throw new Stop(exit.refused, `generation ${number} is no way to go now`, 'mend what the findings name, and plan', { findings: proposed.findings })
+      if (proposed.plan === null || proposed.proof === null)
+        throw new Stop(exit.refused, `generation ${number} is no way to go now`, 'mend what the findings name, and plan', {
+          findings: proposed.findings,
+        })
       if (output.json) output.event({ type: 'plan', id: proposed.id, base: proposed.base, plan: proposed.plan })
       else output.line(renderPlan(proposed.plan, proposed.proof).trimEnd())
       if (!options['yes']) {
         const { confirm } = await import('@clack/prompts')
-        if ((await confirm({ message: `Go back to the intent of generation ${number}?` })) !== true) throw new Stop(exit.done, `nothing was changed; the plan stays: causeway apply ${proposed.id}`)
+        if ((await confirm({ message: `Go back to the intent of generation ${number}?` })) !== true)
+          throw new Stop(exit.done, `nothing was changed; the plan stays: causeway apply ${proposed.id}`)
       }
-      const accepted = await request<{ operation: string }>(`/v1/plans/${proposed.id}/apply`, { method: 'POST', headers: { 'idempotency-key': `apply-${proposed.id}` } })
+      const accepted = await request<{ operation: string }>(`/v1/plans/${proposed.id}/apply`, {
+        method: 'POST',
+        headers: { 'idempotency-key': `apply-${proposed.id}` },
+      })
       return followOperation(accepted.operation, output)
     })
 }
@@ -72,4 +97,7 @@ function numberOf(given: string): number {
   if (!/^[1-9]\d{0,8}$/.test(given)) throw new Stop(exit.usage, `"${given}" is not the number of a generation`, 'causeway generation list has them')
   return Number(given)
 }
-const readGeneration = (given: string) => request<{ readonly number: number; readonly fabric: Fabric; readonly proof: ProposedView['proof'] & object }>(`/v1/generations/${given === 'head' ? given : numberOf(given)}`)
+const readGeneration = (given: string) =>
+  request<{ readonly number: number; readonly fabric: Fabric; readonly proof: ProposedView['proof'] & object }>(
+    `/v1/generations/${given === 'head' ? given : numberOf(given)}`,
+  )

@@ -34,7 +34,12 @@ export function init(program: Command): void {
   command(program, 'init [dir]', 'start a network: network.yaml, the JSON schema for editors, .gitignore').action(({ output, args: [dir = '.'] }) => {
     const file = join(dir, 'network.yaml')
     if (existsSync(file)) throw new Stop(exit.conflict, `${file} exists already`, 'edit it, or name another folder; nothing was written')
-    const name = basename(resolve(dir)).toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(/^[^a-z]+|-+$/g, '').slice(0, 30) || 'network'
+    const name =
+      basename(resolve(dir))
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9-]+/g, '-')
+        .replaceAll(/^[^a-z]+|-+$/g, '')
+        .slice(0, 30) || 'network'
     mkdirSync(dir, { recursive: true })
     const written = [file, join(dir, 'site.yaml.example'), join(dir, 'causeway.schema.json')]
     writeFileSync(file, networkFile(name))

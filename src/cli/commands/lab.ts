@@ -46,13 +46,21 @@ export function lab(program: Command): void {
     .action(async ({ output, args: [given], options }) => {
       const state = join(stateFolder(), 'lab')
       const { startLab, attach } = await client()
-      const running = await attach(state).status().then(() => true, () => false)
+      const running = await attach(state)
+        .status()
+        .then(
+          () => true,
+          () => false,
+        )
       if (running) throw new Stop(exit.conflict, 'a lab runs here already', 'end it first: causeway lab down')
       const sites = resolve(findFolder(given))
       await words(() => startLab({ sites, controllerSocket: (options['controllerSocket'] as string | undefined) ?? '', state, detached: true }))
       const status = await attach(state).status()
       if (output.json) output.document('Lab', status)
-      else output.line(`lab of ${sites}: ${status.boxes.length} boxes, ${status.links.length} links by ${status.impairment}. Next: causeway lab shell ${status.boxes[1]?.name ?? ''}, and at the end causeway lab down`)
+      else
+        output.line(
+          `lab of ${sites}: ${status.boxes.length} boxes, ${status.links.length} links by ${status.impairment}. Next: causeway lab shell ${status.boxes[1]?.name ?? ''}, and at the end causeway lab down`,
+        )
     })
 
   command(group, 'down', 'end the lab: every process, namespace and device of it').action(async ({ output }) => {
@@ -91,20 +99,42 @@ export function lab(program: Command): void {
     else output.line(`${link === 'all' ? 'all lines are' : `${link} is`} whole again`)
   })
 
-  command(group, 'shell <box> [command...]', "a shell (or one command) in a site's gateway or LAN host, e.g. `shell berlin wg show`").passThrough().action(async ({ args }) => {
-    const [box = '', ...rest] = args.flat() as string[]
-    const { attach, labPid } = await client()
-    const state = labState()
-    const status = await words(() => attach(state).status())
-    const found = status.boxes.find((one) => one.name === box)
-    if (!found) throw new Stop(exit.usage, `there is no box "${box}" in the lab`, `write one of: ${status.boxes.map((one) => one.name).join(', ')}`)
-    const argv = rest.length > 0 ? rest : [process.env['SHELL'] ?? '/bin/sh']
-    const ran = spawnSync('nsenter', ['-t', String(labPid(state)), '-U', '-m', '-n', '-p', '--preserve-credentials', '--', 'nsenter', '-t', String(found.pid), '-m', '-n', '--', ...argv], {
-      stdio: 'inherit',
-      env: { ...process.env, PS1: `${box}# ` },
+  command(group, 'shell <box> [command...]', "a shell (or one command) in a site's gateway or LAN host, e.g. `shell berlin wg show`")
+    .passThrough()
+    .action(async ({ args }) => {
+      const [box = '', ...rest] = args.flat() as string[]
+      const { attach, labPid } = await client()
+      const state = labState()
+      const status = await words(() => attach(state).status())
+      const found = status.boxes.find((one) => one.name === box)
+      if (!found) throw new Stop(exit.usage, `there is no box "${box}" in the lab`, `write one of: ${status.boxes.map((one) => one.name).join(', ')}`)
+      const argv = rest.length > 0 ? rest : [process.env['SHELL'] ?? '/bin/sh']
+      const ran = spawnSync(
+        'nsenter',
+        [
+          '-t',
+          String(labPid(state)),
+          '-U',
+          '-m',
+          '-n',
+          '-p',
+          '--preserve-credentials',
+          '--',
+          'nsenter',
+          '-t',
+          String(found.pid),
+          '-m',
+          '-n',
+          '--',
+          ...argv,
+        ],
+        {
+          stdio: 'inherit',
+          env: { ...process.env, PS1: `${box}# ` },
+        },
+      )
+      return ran.status === 0 ? exit.done : exit.failed
     })
-    return ran.status === 0 ? exit.done : exit.failed
-  })
 
   command(group, 'status', 'boxes, links and what runs').action(async ({ output }) => {
     const { attach } = await client()
@@ -113,7 +143,9 @@ export function lab(program: Command): void {
     output.line(`${status.boxes.length} boxes: ${status.boxes.map((one) => one.name).join(' ')}`)
     for (const link of status.links) {
       const { line } = link
-      output.line(`${link.id.padEnd(20)} ${link.address.padEnd(20)} ${line.cut === 'no' ? `${line.delayMs} ms, loss ${Math.round(line.loss * 1000) / 10} %` : `cut (${line.cut})`}${link.nat ? `, behind ${link.nat}` : ''}`)
+      output.line(
+        `${link.id.padEnd(20)} ${link.address.padEnd(20)} ${line.cut === 'no' ? `${line.delayMs} ms, loss ${Math.round(line.loss * 1000) / 10} %` : `cut (${line.cut})`}${link.nat ? `, behind ${link.nat}` : ''}`,
+      )
     }
   })
 }

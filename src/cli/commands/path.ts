@@ -14,7 +14,14 @@ function rows(paths: readonly PathView[], site: string | undefined, output: Outp
     const near = path.ends.find((end) => end.site === site) ?? path.ends[0]!
     const states = path.ends.map((end) => end.state)
     const shown = states[0] === states[1] ? near.state : states.join('/')
-    return [path.tunnel, output.style(colours[near.state] ?? 'dim', shown), near.since ? `for ${ago(near.since)}` : '', ms(near.rttMs), near.loss === null ? '-' : `${(near.loss * 100).toFixed(1)} % lost`, near.classes.length > 0 ? `carries ${near.classes.join(', ')}` : 'standby']
+    return [
+      path.tunnel,
+      output.style(colours[near.state] ?? 'dim', shown),
+      near.since ? `for ${ago(near.since)}` : '',
+      ms(near.rttMs),
+      near.loss === null ? '-' : `${(near.loss * 100).toFixed(1)} % lost`,
+      near.classes.length > 0 ? `carries ${near.classes.join(', ')}` : 'standby',
+    ]
   })
 }
 

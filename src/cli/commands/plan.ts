@@ -26,7 +26,10 @@ export function planCommands(program: Command): void {
     .action(async ({ output, args: [given], options }): Promise<ExitCode> => {
       const id = given !== undefined && /^p-[0-9a-z]+$/.test(given) ? given : await agree(given, options['yes'] === true, output)
       if (id === null) return exit.done
-      const accepted = await request<{ operation: string }>(`/v1/plans/${id}/apply`, { method: 'POST', headers: { 'idempotency-key': `apply-${id}` } })
+      const accepted = await request<{ operation: string }>(`/v1/plans/${id}/apply`, {
+        method: 'POST',
+        headers: { 'idempotency-key': `apply-${id}` },
+      })
       if (options['detach'] !== true) return followOperation(accepted.operation, output)
       if (output.json) output.event({ type: 'result', exit: exit.done, operation: accepted.operation })
       else output.line(`it goes on as ${accepted.operation}. Watch: causeway rollout watch ${accepted.operation}`)
@@ -37,14 +40,20 @@ export function planCommands(program: Command): void {
 const changesOf = ({ plan }: Planned): number => plan.changes.length + plan.regions.length
 function printPlan(planned: Planned, output: Output): void {
   output.line(planned.text.trimEnd())
-  if (planned.id !== null && changesOf(planned) > 0) output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
+  if (planned.id !== null && changesOf(planned) > 0)
+    output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
 }
 
 /** The id of a fresh plan that somebody agreed to; null: nothing to change, or not agreed. */
 async function agree(folder: string | undefined, yes: boolean, output: Output): Promise<string | null> {
   if (!yes && !output.interactive) throw new Stop(exit.usage, 'nobody is there to agree to the plan', 'apply a plan by its id, or add --yes')
   const planned = await makePlan(folder, false, output)
-  if (planned.id === null) throw new Stop(exit.unreachable, 'no controller is known here, so nothing can be applied', 'start one: causeway serve, or name one: causeway login https://…')
+  if (planned.id === null)
+    throw new Stop(
+      exit.unreachable,
+      'no controller is known here, so nothing can be applied',
+      'start one: causeway serve, or name one: causeway login https://…',
+    )
   if (output.json) output.event({ type: 'plan', id: planned.id, base: planned.base, plan: planned.plan })
   else printPlan(planned, output)
   if (changesOf(planned) === 0) {

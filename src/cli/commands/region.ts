@@ -21,16 +21,29 @@ export function region(program: Command): void {
   command(group, 'list', 'every region: state, resources, tunnels').action(async ({ output }) => {
     const { regions } = await request<{ regions: RegionView[] }>('/v1/regions')
     if (output.json) return output.document('Regions', regions)
-    if (regions.length === 0) return output.line('no region yet. Next: causeway region add aws-eu-west-1 --vpc vpc-… --cidr 10.50.0.0/16 --segment inference')
-    output.line(columns(regions.map((one) => [one.id, stateOf(one, output), `${one.resources.ready}/${one.resources.total} resources`, `${one.tunnels.up}/${one.tunnels.total} tunnels`, one.finding?.says ?? ''])))
+    if (regions.length === 0)
+      return output.line('no region yet. Next: causeway region add aws-eu-west-1 --vpc vpc-… --cidr 10.50.0.0/16 --segment inference')
+    output.line(
+      columns(
+        regions.map((one) => [
+          one.id,
+          stateOf(one, output),
+          `${one.resources.ready}/${one.resources.total} resources`,
+          `${one.tunnels.up}/${one.tunnels.total} tunnels`,
+          one.finding?.says ?? '',
+        ]),
+      ),
+    )
   })
 
-  command(group, 'status <region>', 'one region: connections, return routes, what differs from what it should be').action(async ({ output, args: [name = ''] }): Promise<ExitCode> => {
-    const one = await request<RegionDetailView>(pathOf(name))
-    if (output.json) output.document('Region', one)
-    else print(one, output)
-    return one.state === 'ACTIVE' && !one.finding && one.findings.length === 0 ? exit.done : exit.notGreen
-  })
+  command(group, 'status <region>', 'one region: connections, return routes, what differs from what it should be').action(
+    async ({ output, args: [name = ''] }): Promise<ExitCode> => {
+      const one = await request<RegionDetailView>(pathOf(name))
+      if (output.json) output.document('Region', one)
+      else print(one, output)
+      return one.state === 'ACTIVE' && !one.finding && one.findings.length === 0 ? exit.done : exit.notGreen
+    },
+  )
 
   command(group, 'add <region>', 'write the file of a new region; touches no cloud')
     .option('--vpc <id>', 'the VPC that its segment is in')
@@ -39,15 +52,19 @@ export function region(program: Command): void {
     .option('--folder <dir>', 'the network; default: the one here')
     .action(({ output, args: [name = ''], options }) => {
       const [, provider, location] = /^(aws)-([a-z]{2}(?:-[a-z]+)+-\d)$/.exec(name) ?? []
-      if (provider === undefined || location === undefined) throw new Stop(exit.usage, `"${name}" is not a cloud and its region`, 'write it like aws-eu-west-1; other clouds are not supported yet')
+      if (provider === undefined || location === undefined)
+        throw new Stop(exit.usage, `"${name}" is not a cloud and its region`, 'write it like aws-eu-west-1; other clouds are not supported yet')
       const option = (key: string, example: string): string => {
         const value = options[key]
         if (typeof value !== 'string' || value === '') throw new Stop(exit.usage, `--${key} is missing`, `write --${key} ${example}`)
         return value
       }
       const vpc = option('vpc', 'vpc-0a1b2c3d4e5f60718')
-      if (!/^vpc-[0-9a-f]{8,17}$/.test(vpc)) throw new Stop(exit.usage, `"${vpc}" is not the id of a VPC`, 'the cloud shows it, like vpc-0a1b2c3d4e5f60718')
-      const prefixes = option('cidr', '10.50.0.0/16').split(',').map((one) => one.trim())
+      if (!/^vpc-[0-9a-f]{8,17}$/.test(vpc))
+        throw new Stop(exit.usage, `"${vpc}" is not the id of a VPC`, 'the cloud shows it, like vpc-0a1b2c3d4e5f60718')
+      const prefixes = option('cidr', '10.50.0.0/16')
+        .split(',')
+        .map((one) => one.trim())
       for (const one of prefixes) {
         const parsed = parsePrefix(one)
         if (!parsed.ok) throw new Stop(exit.usage, `--cidr ${one}: ${parsed.says}`, 'write it like 10.50.0.0/16')
@@ -73,16 +90,30 @@ export function region(program: Command): void {
         const now = `${one.state}, ${one.resources.ready} of ${one.resources.total} resources, ${one.tunnels.up} of ${one.tunnels.total} tunnels up${one.finding ? `: ${one.finding.says}` : ''}`
         if (now !== told) {
           told = now
-          if (output.json) output.event({ type: 'region', region: name, state: one.state, resources: one.resources, tunnels: one.tunnels, finding: one.finding })
-          else output.progress(`${new Date().toLocaleTimeString()}  ${name}  ${now}${one.state === 'CREATING' ? ' (gateways take 5 to 40 min in a real cloud)' : ''}`)
+          if (output.json)
+            output.event({ type: 'region', region: name, state: one.state, resources: one.resources, tunnels: one.tunnels, finding: one.finding })
+          else
+            output.progress(
+              `${new Date().toLocaleTimeString()}  ${name}  ${now}${one.state === 'CREATING' ? ' (gateways take 5 to 40 min in a real cloud)' : ''}`,
+            )
         }
         if (one.state === 'ACTIVE' || one.state === 'RETIRED') {
           if (output.json) output.event({ type: 'result', exit: exit.done })
           else output.line(`${name} is ${one.state}`)
           return exit.done
         }
-        if (one.state === 'FAILED') throw new Stop(exit.failed, `${name} failed: ${one.finding?.says ?? 'no reason is known'}`, one.finding?.instead || `put that right, then: causeway region repair ${name}`)
-        if (Date.now() > until) throw new Stop(exit.timedOut, `${name} is still ${one.state} after ${limit} s; the work goes on`, `look again: causeway region status ${name}`)
+        if (one.state === 'FAILED')
+          throw new Stop(
+            exit.failed,
+            `${name} failed: ${one.finding?.says ?? 'no reason is known'}`,
+            one.finding?.instead || `put that right, then: causeway region repair ${name}`,
+          )
+        if (Date.now() > until)
+          throw new Stop(
+            exit.timedOut,
+            `${name} is still ${one.state} after ${limit} s; the work goes on`,
+            `look again: causeway region status ${name}`,
+          )
         await sleep(500)
       }
     })
@@ -95,7 +126,12 @@ export function region(program: Command): void {
   command(group, 'decommission <region>', 'take it out: the hubs let go, then all that was made there is deleted')
     .option('--yes', 'do not ask')
     .action(async ({ output, args: [name = ''], options }) => {
-      if (!options['yes'] && !output.interactive) throw new Stop(exit.usage, 'this deletes the gateways of the region, and nobody is there to ask', `say so: causeway region decommission ${name} --yes`)
+      if (!options['yes'] && !output.interactive)
+        throw new Stop(
+          exit.usage,
+          'this deletes the gateways of the region, and nobody is there to ask',
+          `say so: causeway region decommission ${name} --yes`,
+        )
       if (!options['yes']) {
         const { confirm } = await import('@clack/prompts')
         if ((await confirm({ message: `Delete everything that was made in ${name}?` })) !== true) throw new Stop(exit.done, 'nothing was changed')
@@ -117,25 +153,40 @@ export function cloud(program: Command): void {
     .option('--in <locations>', 'where, comma-separated, such as eu-west-1; default: where there is or was a region')
     .action(async ({ output, args: [name = 'aws'], options }): Promise<ExitCode> => {
       const where = options['in'] as string | undefined
-      const { locations, resources } = await request<Sweep>(`/v1/clouds/${encodeURIComponent(name)}/sweep${where === undefined ? '' : `?locations=${encodeURIComponent(where)}`}`)
+      const { locations, resources } = await request<Sweep>(
+        `/v1/clouds/${encodeURIComponent(name)}/sweep${where === undefined ? '' : `?locations=${encodeURIComponent(where)}`}`,
+      )
       const orphans = resources.filter(({ known }) => !known)
       if (output.json) output.document('Sweep', { locations, resources })
       else if (resources.length === 0) output.line(`nothing of ours in ${locations.join(', ')}`)
-      else output.line(`${columns(resources.map((of) => [of.location, of.type, of.cloudId, of.id, of.state, of.known ? '' : output.style('red', 'orphan')]))}\n${resources.length} resources, ${orphans.length} that no region owns`)
+      else
+        output.line(
+          `${columns(resources.map((of) => [of.location, of.type, of.cloudId, of.id, of.state, of.known ? '' : output.style('red', 'orphan')]))}\n${resources.length} resources, ${orphans.length} that no region owns`,
+        )
       return orphans.length === 0 ? exit.done : exit.notGreen
     })
 }
 interface Sweep {
   readonly locations: readonly string[]
-  readonly resources: readonly { readonly id: string; readonly type: string; readonly cloudId: string; readonly state: string; readonly location: string; readonly known: boolean }[]
+  readonly resources: readonly {
+    readonly id: string
+    readonly type: string
+    readonly cloudId: string
+    readonly state: string
+    readonly location: string
+    readonly known: boolean
+  }[]
 }
 
 function print(one: RegionDetailView, output: Output): void {
   output.line(`${one.id}  ${one.provider} ${one.location}  ${stateOf(one, output)} for ${ago(one.stateSince)}`)
-  output.line(`  resources  ${one.resources.ready} of ${one.resources.total} ready${one.checkedAt ? `, compared with the cloud ${ago(one.checkedAt)} ago` : ''}`)
+  output.line(
+    `  resources  ${one.resources.ready} of ${one.resources.total} ready${one.checkedAt ? `, compared with the cloud ${ago(one.checkedAt)} ago` : ''}`,
+  )
   for (const of of one.connections) {
     const tunnels = of.tunnels.map(({ state, outside }) => `${state}${outside ? ` ${outside}` : ''}`).join(', ')
     output.line(`  ${of.id}  ${tunnels}${of.carriesReturn ? '  carries return traffic' : ''}`)
   }
-  for (const finding of [...(one.finding ? [one.finding] : []), ...one.findings]) output.line(output.style('red', `  ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`))
+  for (const finding of [...(one.finding ? [one.finding] : []), ...one.findings])
+    output.line(output.style('red', `  ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`))
 }

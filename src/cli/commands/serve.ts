@@ -16,8 +16,18 @@ export function serve(program: Command): void {
       const { serve: run } = await import('#src/controller/main.ts')
       const text = (name: string) => options[name] as string | undefined
       const given = Object.fromEntries(
-        Object.entries({ port: text('port'), agentsPort: text('agentsPort'), agentsSocket: text('agentsSocket'), agentsPublic: text('agentsPublic'), role: text('role') }).filter(([, value]) => value !== undefined),
+        Object.entries({
+          port: text('port'),
+          agentsPort: text('agentsPort'),
+          agentsSocket: text('agentsSocket'),
+          agentsPublic: text('agentsPublic'),
+          role: text('role'),
+        }).filter(([, value]) => value !== undefined),
       )
-      return (await run({ data: text('data') ?? process.env['CAUSEWAY_DATA'] ?? join(stateFolder(), 'data'), json: output.json, ...given })) as ExitCode
+      return (await run({
+        data: text('data') ?? process.env['CAUSEWAY_DATA'] ?? join(stateFolder(), 'data'),
+        json: output.json,
+        ...given,
+      })) as ExitCode
     })
 }

@@ -24,7 +24,19 @@ export function site(program: Command): void {
     const { sites } = await request<{ sites: SiteView[] }>('/v1/sites')
     if (output.json) return output.document('Sites', sites)
     if (sites.length === 0) return output.line('no site yet. Next: causeway apply')
-    output.line(columns(sites.map((one) => [one.id, one.role, stateOf(one, output), `${one.tunnels.up}/${one.tunnels.total} tunnels`, `runs ${triple(one.running)}`, one.online ? 'online' : `seen ${ago(one.lastSeen)}${one.lastSeen ? ' ago' : ''}`, one.finding?.says ?? ''])))
+    output.line(
+      columns(
+        sites.map((one) => [
+          one.id,
+          one.role,
+          stateOf(one, output),
+          `${one.tunnels.up}/${one.tunnels.total} tunnels`,
+          `runs ${triple(one.running)}`,
+          one.online ? 'online' : `seen ${ago(one.lastSeen)}${one.lastSeen ? ' ago' : ''}`,
+          one.finding?.says ?? '',
+        ]),
+      ),
+    )
   })
 
   command(group, 'status <site>', 'one site: its box, what it reports, what it waits for').action(async ({ output, args: [name = ''] }) => {
@@ -39,13 +51,19 @@ export function site(program: Command): void {
     .option('-o, --out <file>', 'write the token alone into a file (for a USB stick), mode 0600')
     .action(async ({ output, args: [name = ''], options }) => {
       const hours = options['hours'] === undefined ? undefined : Number(options['hours'])
-      if (hours !== undefined && !(hours > 0 && hours <= 72)) throw new Stop(exit.usage, `a token lives up to 72 hours, not "${String(options['hours'])}"`, 'write --hours 24')
-      const made = await request<{ token: string; site: string; expiresAt: string }>(`/v1/sites/${encodeURIComponent(name)}/tokens`, { method: 'POST', body: hours === undefined ? {} : { hours } })
+      if (hours !== undefined && !(hours > 0 && hours <= 72))
+        throw new Stop(exit.usage, `a token lives up to 72 hours, not "${String(options['hours'])}"`, 'write --hours 24')
+      const made = await request<{ token: string; site: string; expiresAt: string }>(`/v1/sites/${encodeURIComponent(name)}/tokens`, {
+        method: 'POST',
+        body: hours === undefined ? {} : { hours },
+      })
       const out = options['out'] as string | undefined
       if (out !== undefined) writeFileSync(out, `${made.token}\n`, { mode: 0o600 })
       if (output.json) return output.document('Token', out === undefined ? made : { ...made, token: undefined, file: out })
       const end = new Date(made.expiresAt)
-      output.progress(`One use, this site only, ends ${end.toLocaleString()} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`)
+      output.progress(
+        `One use, this site only, ends ${end.toLocaleString()} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`,
+      )
       if (out === undefined) output.line(`echo ${made.token} | causeway-agent up`)
       else output.line(`causeway-agent up --token-file ${out}`)
       output.progress(`Follow: causeway site wait ${name}`)
@@ -53,11 +71,16 @@ export function site(program: Command): void {
 
   siteLog(group)
 
-  command(group, 'approve <site> <fingerprint>', "yes, this very box: compare the fingerprint with the installer's").action(async ({ output, args: [name = '', fingerprint = ''] }) => {
-    const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/approve`, { method: 'POST', body: { fingerprint } })
-    if (output.json) output.document('Accepted', accepted)
-    else output.line(`${name} is approved; its box gets its certificate when it asks again. Follow: causeway site wait ${name}`)
-  })
+  command(group, 'approve <site> <fingerprint>', "yes, this very box: compare the fingerprint with the installer's").action(
+    async ({ output, args: [name = '', fingerprint = ''] }) => {
+      const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/approve`, {
+        method: 'POST',
+        body: { fingerprint },
+      })
+      if (output.json) output.document('Accepted', accepted)
+      else output.line(`${name} is approved; its box gets its certificate when it asks again. Follow: causeway site wait ${name}`)
+    },
+  )
 
   command(group, 'wait <site>', 'until the site is ACTIVE and its paths are up')
     .option('--timeout <seconds>', 'give up waiting, not the work (600)')
@@ -76,10 +99,18 @@ export function site(program: Command): void {
         }
         if (one.state === 'ACTIVE') {
           if (output.json) output.event({ type: 'result', exit: exit.done })
-          else output.line(`${name} is ACTIVE${one.claims[0] ? `, confirmation code ${one.claims[0].confirmationCode} (the installer sees the same)` : ''}`)
+          else
+            output.line(
+              `${name} is ACTIVE${one.claims[0] ? `, confirmation code ${one.claims[0].confirmationCode} (the installer sees the same)` : ''}`,
+            )
           return exit.done
         }
-        if (Date.now() > until) throw new Stop(exit.timedOut, `${name} is still ${one.state} after ${limit} s; the work goes on`, `look again: causeway site status ${name}`)
+        if (Date.now() > until)
+          throw new Stop(
+            exit.timedOut,
+            `${name} is still ${one.state} after ${limit} s; the work goes on`,
+            `look again: causeway site status ${name}`,
+          )
         await sleep(500)
       }
     })
@@ -87,10 +118,12 @@ export function site(program: Command): void {
   command(group, 'decommission <site>', 'take it out: peers first, last the box wipes its keys')
     .option('--yes', 'do not ask')
     .action(async ({ output, args: [name = ''], options }) => {
-      if (!options['yes'] && !output.interactive) throw new Stop(exit.usage, 'this ends the site for good, and nobody is there to ask', `say so: causeway site decommission ${name} --yes`)
+      if (!options['yes'] && !output.interactive)
+        throw new Stop(exit.usage, 'this ends the site for good, and nobody is there to ask', `say so: causeway site decommission ${name} --yes`)
       if (!options['yes']) {
         const { confirm } = await import('@clack/prompts')
-        if ((await confirm({ message: `End site ${name} for good? Its box will wipe its keys.` })) !== true) throw new Stop(exit.done, 'nothing was changed')
+        if ((await confirm({ message: `End site ${name} for good? Its box will wipe its keys.` })) !== true)
+          throw new Stop(exit.done, 'nothing was changed')
       }
       const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/decommission`, { method: 'POST' })
       return followOperation(accepted.operation, output)
@@ -99,20 +132,33 @@ export function site(program: Command): void {
 
 function hint(one: SiteDetailView): string {
   const waiting = one.claims.find((claim) => claim.state === 'claimed')
-  if (one.state === 'CLAIMED' && waiting) return `\n          its box has fingerprint ${waiting.fingerprint.slice(0, 16)}, code ${waiting.confirmationCode}. If the installer sees the same: causeway site approve ${one.id} ${waiting.fingerprint.slice(0, 16)}`
+  if (one.state === 'CLAIMED' && waiting)
+    return `\n          its box has fingerprint ${waiting.fingerprint.slice(0, 16)}, code ${waiting.confirmationCode}. If the installer sees the same: causeway site approve ${one.id} ${waiting.fingerprint.slice(0, 16)}`
   if (one.state === 'DECLARED') return `\n          no token yet: causeway site token ${one.id}`
   return ''
 }
 
 function printSite(one: SiteDetailView, output: Output): void {
-  output.line(`${one.id}  ${one.role}  ${stateOf(one, output)} for ${ago(one.stateSince)}  ${one.online ? 'online' : `last seen ${ago(one.lastSeen)}`}${one.headlessSince ? output.style('yellow', `  without controller since ${one.headlessSince}`) : ''}`)
+  output.line(
+    `${one.id}  ${one.role}  ${stateOf(one, output)} for ${ago(one.stateSince)}  ${one.online ? 'online' : `last seen ${ago(one.lastSeen)}`}${one.headlessSince ? output.style('yellow', `  without controller since ${one.headlessSince}`) : ''}`,
+  )
   output.line(`  tunnels   ${one.tunnels.up} of ${one.tunnels.total} up`)
-  output.line(`  runs      generation ${triple(one.running)}${triple(one.assigned) === triple(one.running) ? '' : `, assigned ${triple(one.assigned)}`}`)
-  for (const claim of one.claims) output.line(`  box       ${claim.hostname} (${claim.serial}, ${claim.os}), ${claim.state} ${ago(claim.since)} ago, fingerprint ${claim.fingerprint.slice(0, 16)}, code ${claim.confirmationCode}`)
+  output.line(
+    `  runs      generation ${triple(one.running)}${triple(one.assigned) === triple(one.running) ? '' : `, assigned ${triple(one.assigned)}`}`,
+  )
+  for (const claim of one.claims)
+    output.line(
+      `  box       ${claim.hostname} (${claim.serial}, ${claim.os}), ${claim.state} ${ago(claim.since)} ago, fingerprint ${claim.fingerprint.slice(0, 16)}, code ${claim.confirmationCode}`,
+    )
   if (one.token && !one.token.usedAt && !one.token.replaced) output.line(`  token     good until ${new Date(one.token.expiresAt).toLocaleString()}`)
-  for (const finding of [...(one.finding ? [{ ...one.finding, severity: 'error' }] : []), ...one.reported]) output.line(output.style(finding.severity === 'error' ? 'red' : 'yellow', `  ${finding.code.padEnd(8)}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`))
+  for (const finding of [...(one.finding ? [{ ...one.finding, severity: 'error' }] : []), ...one.reported])
+    output.line(
+      output.style(
+        finding.severity === 'error' ? 'red' : 'yellow',
+        `  ${finding.code.padEnd(8)}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`,
+      ),
+    )
   if (one.commit?.why) output.line(`  commit    ${one.commit.state}: ${one.commit.why}`)
   const next = hint(one).trim()
   if (next) output.line(`  next      ${next}`)
 }
-

@@ -15,12 +15,18 @@ function render(status: StatusView, output: Output): string {
   if (verdict === 'empty') return 'no network yet. Next: causeway apply'
   const lines = [
     `${status.network}  generation ${status.generation}  ${sites.active}/${sites.total} sites  ${tunnels.up}/${tunnels.total} tunnels up    ${output.style(colours[verdict], verdict.toUpperCase())}${status.frozen ? output.style('red', '  FROZEN') : ''}`,
-    ...problems.slice(0, shown).map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path)\//, '')}  ${one.says}, ${ago(one.since)}`),
+    ...problems
+      .slice(0, shown)
+      .map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path)\//, '')}  ${one.says}, ${ago(one.since)}`),
     ...(problems.length > shown ? [`  and ${problems.length - shown} more`] : []),
-    ...status.operations.map((one) => `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} runs for ${ago(one.since)}`),
+    ...status.operations.map(
+      (one) => `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} runs for ${ago(one.since)}`,
+    ),
     ...(proof ? [`  proven for this generation: ${proof.held} of ${proof.expects} expectations under ${proof.failures} single failures`] : []),
   ]
-  const next = problems[0]?.next ?? (status.operations[0] ? `causeway rollout watch ${status.operations[0].id}` : sites.active < sites.total ? 'causeway site list' : '')
+  const next =
+    problems[0]?.next ??
+    (status.operations[0] ? `causeway rollout watch ${status.operations[0].id}` : sites.active < sites.total ? 'causeway site list' : '')
   return next ? `${lines.join('\n')}\nnext: ${next}` : lines.join('\n')
 }
 

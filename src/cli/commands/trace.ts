@@ -12,7 +12,12 @@ export function trace(program: Command): void {
     .option('--folder <dir>', 'the network; default: the one here')
     .action(({ output, args: [from = '', to = ''], options }): ExitCode => {
       const { fabric, origins } = loadFabric(options['folder'] as string | undefined, output, 'Trace')
-      const read = readQuestion(fabric, { from, to, port: (options['port'] as string | undefined) ?? null, without: ((options['without'] as string | undefined) ?? '').split(',').filter(Boolean) })
+      const read = readQuestion(fabric, {
+        from,
+        to,
+        port: (options['port'] as string | undefined) ?? null,
+        without: ((options['without'] as string | undefined) ?? '').split(',').filter(Boolean),
+      })
       if (!read.ok) throw new Stop(exit.usage, read.says, read.instead)
       const traced = ask(fabric, read.question)
       if (traced.outcome === 'unknown') throw new Stop(exit.usage, traced.says, traced.instead)

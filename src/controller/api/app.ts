@@ -18,7 +18,11 @@ const usualLimit = 64 << 10
 
 export const describe = (version: string) => ({
   openapi: '3.1.0' as const,
-  info: { title: 'Causeway', version, description: 'Mutations answer 202 with an operation to follow. Errors are problem+json with a code that `causeway explain` knows.' },
+  info: {
+    title: 'Causeway',
+    version,
+    description: 'Mutations answer 202 with an operation to follow. Errors are problem+json with a code that `causeway explain` knows.',
+  },
   servers: [{ url: '/' }],
 })
 

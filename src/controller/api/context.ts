@@ -49,8 +49,23 @@ export type Api = OpenAPIHono<Env>
 /** Validation failures of any route, one finding a field. */
 const refuseInvalid: Hook<unknown, Env, string, unknown> = (result) => {
   if (result.success) return
-  const findings = result.error.issues.map(({ path, message }): Finding => ({ code: 'C005', severity: 'error', at: [path.join('.')], says: `${path.length > 0 ? path.join('.') : `the ${result.target}`}: ${message}`, instead: 'see /v1/docs', witness: [] }))
-  throw new Problem(400, 'C005', `the request's ${result.target === 'json' ? 'body' : result.target} is not understood: ${findings[0]?.says ?? ''}`, 'see /v1/docs', { findings })
+  const findings = result.error.issues.map(
+    ({ path, message }): Finding => ({
+      code: 'C005',
+      severity: 'error',
+      at: [path.join('.')],
+      says: `${path.length > 0 ? path.join('.') : `the ${result.target}`}: ${message}`,
+      instead: 'see /v1/docs',
+      witness: [],
+    }),
+  )
+  throw new Problem(
+    400,
+    'C005',
+    `the request's ${result.target === 'json' ? 'body' : result.target} is not understood: ${findings[0]?.says ?? ''}`,
+    'see /v1/docs',
+    { findings },
+  )
 }
 export const resource = (): Api => new OpenAPIHono<Env>({ defaultHook: refuseInvalid })
 
@@ -61,7 +76,14 @@ export const authenticate =
     const header = c.req.header('authorization')
     const token = /^Bearer ([A-Za-z0-9_.~+/=-]{1,200})$/i.exec(header ?? '')?.[1]
     const challenge = { headers: { 'www-authenticate': 'Bearer realm="causeway"' } }
-    if (!header) throw new Problem(401, 'C001', 'this needs an access token', 'send the header Authorization: Bearer cwa_…; on the controller\'s machine the CLI finds one by itself', challenge)
+    if (!header)
+      throw new Problem(
+        401,
+        'C001',
+        'this needs an access token',
+        "send the header Authorization: Bearer cwa_…; on the controller's machine the CLI finds one by itself",
+        challenge,
+      )
     const actor = token && (await actorOf(store.db, token))
     if (!actor) throw new Problem(401, 'C002', 'the access token is not known here', 'causeway login, with a token of this controller', challenge)
     c.set('actor', actor)
@@ -82,7 +104,12 @@ export const limit = (bytes: number): MiddlewareHandler =>
   bodyLimit({
     maxSize: bytes,
     onError: () => {
-      throw new Problem(413, 'C004', `the request is larger than ${bytes >= 1 << 20 ? `${bytes >> 20} MB` : `${bytes >> 10} kB`}`, 'send only what the documentation asks for')
+      throw new Problem(
+        413,
+        'C004',
+        `the request is larger than ${bytes >= 1 << 20 ? `${bytes >> 20} MB` : `${bytes >> 10} kB`}`,
+        'send only what the documentation asks for',
+      )
     },
   })
 
@@ -90,7 +117,8 @@ export const limit = (bytes: number): MiddlewareHandler =>
 export function idempotencyKey(c: Context): string | undefined {
   const key = c.req.header('idempotency-key')
   if (key === undefined) return undefined
-  if (!/^[\x21-\x7e]{1,200}$/.test(key)) throw new Problem(400, 'C013', 'the Idempotency-Key is malformed', 'send 1 to 200 printable characters without spaces, such as a UUID')
+  if (!/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new Problem(400, 'C013', 'the Idempotency-Key is malformed', 'send 1 to 200 printable characters without spaces, such as a UUID')
   return key
 }
 /** If-Match names a generation; 412 when that is not the newest. */
@@ -98,17 +126,34 @@ export function matchGeneration(c: Context, head: number): void {
   const header = c.req.header('if-match')
   if (header === undefined || header === '*') return
   const named = /^"(\d{1,9})"$/.exec(header)?.[1]
-  if (named === undefined) throw new Problem(400, 'C013', `If-Match: ${header.slice(0, 40)} is not a generation`, `write its number in quotes: "${head}"`)
-  if (Number(named) !== head) throw new Problem(412, 'C024', `the network is at generation ${head}, not ${named}`, `read again, then repeat with If-Match: "${head}"`)
+  if (named === undefined)
+    throw new Problem(400, 'C013', `If-Match: ${header.slice(0, 40)} is not a generation`, `write its number in quotes: "${head}"`)
+  if (Number(named) !== head)
+    throw new Problem(412, 'C024', `the network is at generation ${head}, not ${named}`, `read again, then repeat with If-Match: "${head}"`)
 }
 export const etag = (generation: number): Record<string, string> => ({ etag: `"${generation}"` })
 
 // ── shapes ──
 export const FindingShape = z
-  .object({ code: z.string(), severity: z.enum(['error', 'warning', 'note']), at: z.array(z.string()), says: z.string(), instead: z.string(), witness: z.array(z.string()) })
+  .object({
+    code: z.string(),
+    severity: z.enum(['error', 'warning', 'note']),
+    at: z.array(z.string()),
+    says: z.string(),
+    instead: z.string(),
+    witness: z.array(z.string()),
+  })
   .openapi('Finding')
 export const ProblemShape = z
-  .object({ type: z.string(), title: z.string(), status: z.int(), code: z.string(), detail: z.string(), instead: z.string(), findings: z.array(FindingShape) })
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
+    instead: z.string(),
+    findings: z.array(FindingShape),
+  })
   .openapi('Problem')
 export const TripleShape = z.object({ term: z.int(), generation: z.int(), revision: z.int() }).openapi('Triple')
 export const ProofShape = z.object({ expects: z.int(), held: z.int(), failures: z.int(), checks: z.int() }).openapi('Proof')
@@ -117,15 +162,25 @@ export const time = (date: Date): string => date.toISOString()
 export const timeOrNull = (date: Date | null): string | null => date && date.toISOString()
 
 /** Findings as JSON wants them: mutable arrays. */
-export const plain = (findings: readonly Finding[]) => findings.map(({ code, severity, at, says, instead, witness }) => ({ code, severity, at: [...at], says, instead, witness: [...witness] }))
+export const plain = (findings: readonly Finding[]) =>
+  findings.map(({ code, severity, at, says, instead, witness }) => ({ code, severity, at: [...at], says, instead, witness: [...witness] }))
 
 const problem = (description: string) => ({ description, content: { 'application/problem+json': { schema: ProblemShape } } })
 /** Every route can answer these. */
-export const problems = { 400: problem('The request is not understood'), 401: problem('No or unknown access token'), 403: problem('The role does not allow it'), 404: problem('No such thing'), 503: problem('Database or workflows are away') } as const
-export const conflicts = { 409: problem('It can\'t be done now'), 412: problem('If-Match names an older generation') } as const
+export const problems = {
+  400: problem('The request is not understood'),
+  401: problem('No or unknown access token'),
+  403: problem('The role does not allow it'),
+  404: problem('No such thing'),
+  503: problem('Database or workflows are away'),
+} as const
+export const conflicts = { 409: problem("It can't be done now"), 412: problem('If-Match names an older generation') } as const
 export const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { 'application/json': { schema } } })
 export const body = <T extends z.ZodType>(schema: T) => ({ body: { required: true, content: { 'application/json': { schema } } } })
 export const security = [{ bearer: [] }]
-export const IdempotencyHeader = z.object({ 'idempotency-key': z.string().optional().openapi({ description: 'Repeating a command with its key answers as the first time.' }), 'if-match': z.string().optional().openapi({ description: 'A generation in quotes; 412 when it is not the newest.' }) })
+export const IdempotencyHeader = z.object({
+  'idempotency-key': z.string().optional().openapi({ description: 'Repeating a command with its key answers as the first time.' }),
+  'if-match': z.string().optional().openapi({ description: 'A generation in quotes; 412 when it is not the newest.' }),
+})
 
 export const missing = (what: string, name: string, instead: string): Problem => new Problem(404, 'C007', `there is no ${what} ${name}`, instead)

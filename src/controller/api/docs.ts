@@ -11,7 +11,9 @@ interface Operation {
   readonly tags?: readonly string[]
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required?: boolean; readonly description?: string }[]
   readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema?: unknown }>> }
-  readonly responses?: Readonly<Record<string, { readonly description?: string; readonly content?: Readonly<Record<string, { readonly schema?: unknown }>> }>>
+  readonly responses?: Readonly<
+    Record<string, { readonly description?: string; readonly content?: Readonly<Record<string, { readonly schema?: unknown }>> }>
+  >
 }
 
 const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c)
@@ -19,7 +21,19 @@ const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (c) => ({ '&
 /** A schema as the reader thinks of it: a name that is linked, or `{ a: string, b?: integer }`. */
 function shape(schema: unknown, depth = 0): string {
   if (typeof schema !== 'object' || schema === null) return 'any'
-  const of = schema as { $ref?: string; type?: string | readonly string[]; items?: unknown; properties?: Record<string, unknown>; required?: readonly string[]; enum?: readonly unknown[]; const?: unknown; anyOf?: readonly unknown[]; oneOf?: readonly unknown[]; allOf?: readonly unknown[]; additionalProperties?: unknown }
+  const of = schema as {
+    $ref?: string
+    type?: string | readonly string[]
+    items?: unknown
+    properties?: Record<string, unknown>
+    required?: readonly string[]
+    enum?: readonly unknown[]
+    const?: unknown
+    anyOf?: readonly unknown[]
+    oneOf?: readonly unknown[]
+    allOf?: readonly unknown[]
+    additionalProperties?: unknown
+  }
   if (of.$ref) {
     const name = of.$ref.split('/').at(-1) ?? ''
     return `<a href="#schema-${escape(name)}">${escape(name)}</a>`
@@ -31,7 +45,9 @@ function shape(schema: unknown, depth = 0): string {
   if (of.allOf) return of.allOf.map((one) => shape(one, depth)).join(' &amp; ')
   if (of.properties) {
     const pad = '  '.repeat(depth + 1)
-    const lines = Object.entries(of.properties).map(([name, member]) => `${pad}${escape(name)}${of.required?.includes(name) ? '' : '?'}: ${shape(member, depth + 1)}`)
+    const lines = Object.entries(of.properties).map(
+      ([name, member]) => `${pad}${escape(name)}${of.required?.includes(name) ? '' : '?'}: ${shape(member, depth + 1)}`,
+    )
     return `{\n${lines.join('\n')}\n${'  '.repeat(depth)}}`
   }
   const types = [of.type ?? 'any'].flat()
@@ -39,7 +55,10 @@ function shape(schema: unknown, depth = 0): string {
 }
 
 function operation(method: string, path: string, of: Operation): string {
-  const parameters = (of.parameters ?? []).map(({ name, in: where, required, description }) => `<tr><td><code>${escape(name)}</code></td><td>${escape(where)}${required ? '' : ', optional'}</td><td>${escape(description ?? '')}</td></tr>`)
+  const parameters = (of.parameters ?? []).map(
+    ({ name, in: where, required, description }) =>
+      `<tr><td><code>${escape(name)}</code></td><td>${escape(where)}${required ? '' : ', optional'}</td><td>${escape(description ?? '')}</td></tr>`,
+  )
   const request = of.requestBody?.content?.['application/json']?.schema
   const answers = Object.entries(of.responses ?? {}).map(([status, { description, content }]) => {
     const [type, body] = Object.entries(content ?? {})[0] ?? []
@@ -55,9 +74,13 @@ function operation(method: string, path: string, of: Operation): string {
 }
 
 export function docsPage(document: Described): string {
-  const operations = Object.entries((document.paths ?? {}) as Readonly<Record<string, Readonly<Record<string, Operation>>>>).flatMap(([path, methods]) => Object.entries(methods).map(([method, of]) => ({ method, path, of })))
+  const operations = Object.entries((document.paths ?? {}) as Readonly<Record<string, Readonly<Record<string, Operation>>>>).flatMap(
+    ([path, methods]) => Object.entries(methods).map(([method, of]) => ({ method, path, of })),
+  )
   const tags = [...new Set(operations.map(({ of }) => of.tags?.[0] ?? 'other'))]
-  const schemas = Object.entries(document.components?.schemas ?? {}).map(([name, schema]) => `<section id="schema-${escape(name)}"><h3>${escape(name)}</h3><pre>${shape(schema)}</pre></section>`)
+  const schemas = Object.entries(document.components?.schemas ?? {}).map(
+    ([name, schema]) => `<section id="schema-${escape(name)}"><h3>${escape(name)}</h3><pre>${shape(schema)}</pre></section>`,
+  )
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escape(document.info.title)} API</title>
 <style>
@@ -72,7 +95,15 @@ nav a { margin-right: 1rem } b { color: #06c }
 <h1>${escape(document.info.title)} API <small>${escape(document.info.version)}</small></h1>
 <p>${escape(document.info.description ?? '')} Every request carries <code>Authorization: Bearer cwa_…</code>. The same as <a href="/v1/openapi.json">OpenAPI 3.1</a>.</p>
 <nav>${tags.map((tag) => `<a href="#tag-${escape(tag)}">${escape(tag)}</a>`).join('')}<a href="#schemas">schemas</a></nav>
-${tags.map((tag) => `<h2 id="tag-${escape(tag)}">${escape(tag)}</h2>\n${operations.filter(({ of }) => (of.tags?.[0] ?? 'other') === tag).map(({ method, path, of }) => operation(method, path, of)).join('\n')}`).join('\n')}
+${tags
+  .map(
+    (tag) =>
+      `<h2 id="tag-${escape(tag)}">${escape(tag)}</h2>\n${operations
+        .filter(({ of }) => (of.tags?.[0] ?? 'other') === tag)
+        .map(({ method, path, of }) => operation(method, path, of))
+        .join('\n')}`,
+  )
+  .join('\n')}
 <h2 id="schemas">schemas</h2>
 ${schemas.join('\n')}
 </body></html>

@@ -3,43 +3,133 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { Problem } from '../problem.ts'
 import { drills, generations } from '../store/index.ts'
 import type { DrillRow } from '../store/drills.ts'
-import { type ApiDeps, body, conflicts, IdempotencyHeader, json, missing, need, problems, resource, security, Time, time, timeOrNull } from './context.ts'
+import {
+  type ApiDeps,
+  body,
+  conflicts,
+  IdempotencyHeader,
+  json,
+  missing,
+  need,
+  problems,
+  resource,
+  security,
+  Time,
+  time,
+  timeOrNull,
+} from './context.ts'
 import { mutate } from './mutate.ts'
 import { accepted } from './operations.ts'
 
 const states = ['GATED', 'REFUSED', 'ORDERED', 'BROKEN', 'HEALED', 'FAILED'] as const
 const Record_ = z.record(z.string(), z.unknown())
 const Drill = z
-  .object({ id: z.string(), site: z.string(), uplink: z.string(), seconds: z.int(), state: z.enum(states), operation: z.string(), evidence: z.string().nullable(), createdBy: z.string(), createdAt: Time, healedAt: Time.nullable(), gate: Record_.nullable(), measured: Record_.nullable() })
+  .object({
+    id: z.string(),
+    site: z.string(),
+    uplink: z.string(),
+    seconds: z.int(),
+    state: z.enum(states),
+    operation: z.string(),
+    evidence: z.string().nullable(),
+    createdBy: z.string(),
+    createdAt: Time,
+    healedAt: Time.nullable(),
+    gate: Record_.nullable(),
+    measured: Record_.nullable(),
+  })
   .openapi('Drill')
 const drillOf = (row: DrillRow) => ({
-  id: row.id, site: row.site, uplink: row.uplink, seconds: row.seconds, state: row.state, operation: row.operation_id, evidence: row.evidence, createdBy: row.created_by, createdAt: time(row.created_at), healedAt: timeOrNull(row.healed_at),
-  gate: row.gate as Record<string, unknown> | null, measured: row.measured as Record<string, unknown> | null,
+  id: row.id,
+  site: row.site,
+  uplink: row.uplink,
+  seconds: row.seconds,
+  state: row.state,
+  operation: row.operation_id,
+  evidence: row.evidence,
+  createdBy: row.created_by,
+  createdAt: time(row.created_at),
+  healedAt: timeOrNull(row.healed_at),
+  gate: row.gate as Record<string, unknown> | null,
+  measured: row.measured as Record<string, unknown> | null,
 })
 const SignedShape = z.object({ payload: z.string(), signatures: z.array(z.object({ keyId: z.string(), signature: z.string() })) }).openapi('Signed')
 const longest = 60
-const DrillRequest = z.object({ site: z.string().max(80), uplink: z.string().max(80), seconds: z.int().optional().openapi({ description: `How long it is cut, 1 to ${longest}; 5 by default.` }) }).openapi('DrillRequest')
-const Id = z.object({ id: z.string().max(80).openapi({ param: { name: 'id', in: 'path' } }) })
+const DrillRequest = z
+  .object({
+    site: z.string().max(80),
+    uplink: z.string().max(80),
+    seconds: z
+      .int()
+      .optional()
+      .openapi({ description: `How long it is cut, 1 to ${longest}; 5 by default.` }),
+  })
+  .openapi('DrillRequest')
+const Id = z.object({
+  id: z
+    .string()
+    .max(80)
+    .openapi({ param: { name: 'id', in: 'path' } }),
+})
 
 const listRoute = createRoute({
-  method: 'get', path: '/drills', operationId: 'listDrills', tags: ['drills'], summary: 'Failover exercises', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/drills',
+  operationId: 'listDrills',
+  tags: ['drills'],
+  summary: 'Failover exercises',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(z.object({ drills: z.array(Drill) }), 'Newest first'), ...problems },
 })
 const showRoute = createRoute({
-  method: 'get', path: '/drills/{id}', operationId: 'getDrill', tags: ['drills'], summary: 'One exercise', security, middleware: [need('read')] as const, request: { params: Id },
+  method: 'get',
+  path: '/drills/{id}',
+  operationId: 'getDrill',
+  tags: ['drills'],
+  summary: 'One exercise',
+  security,
+  middleware: [need('read')] as const,
+  request: { params: Id },
   responses: { 200: json(Drill, 'The drill'), ...problems },
 })
 const runRoute = createRoute({
-  method: 'post', path: '/drills', operationId: 'runDrill', tags: ['drills'], summary: 'Cut one uplink for some seconds, if its standby is proved', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/drills',
+  operationId: 'runDrill',
+  tags: ['drills'],
+  summary: 'Cut one uplink for some seconds, if its standby is proved',
+  security,
+  middleware: [need('operate')] as const,
   request: { headers: IdempotencyHeader, ...body(DrillRequest) },
-  responses: { 202: { ...accepted('It goes on as an operation'), ...json(z.object({ operation: z.string(), drill: z.string() }).openapi('DrillAccepted'), 'It goes on as an operation') }, ...problems, ...conflicts },
+  responses: {
+    202: {
+      ...accepted('It goes on as an operation'),
+      ...json(z.object({ operation: z.string(), drill: z.string() }).openapi('DrillAccepted'), 'It goes on as an operation'),
+    },
+    ...problems,
+    ...conflicts,
+  },
 })
 const evidenceRoute = createRoute({
-  method: 'get', path: '/evidence/{id}', operationId: 'getEvidence', tags: ['drills'], summary: 'What a drill proved, signed', security, middleware: [need('read')] as const, request: { params: Id },
+  method: 'get',
+  path: '/evidence/{id}',
+  operationId: 'getEvidence',
+  tags: ['drills'],
+  summary: 'What a drill proved, signed',
+  security,
+  middleware: [need('read')] as const,
+  request: { params: Id },
   responses: { 200: json(SignedShape, 'Verify it offline: causeway drill verify'), ...problems },
 })
 const trustRoute = createRoute({
-  method: 'get', path: '/trust', operationId: 'getTrust', tags: ['drills'], summary: 'The trust document that agents have: whose signatures count', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/trust',
+  operationId: 'getTrust',
+  tags: ['drills'],
+  summary: 'The trust document that agents have: whose signatures count',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(SignedShape, 'Keep it: evidence is checked against it'), ...problems, ...conflicts },
 })
 
@@ -55,13 +145,18 @@ export const drillsApi = (deps: ApiDeps) => {
     })
     .openapi(runRoute, async (c) => {
       const { site, uplink, seconds = 5 } = c.req.valid('json')
-      if (seconds < 1 || seconds > longest) throw new Problem(400, 'C110', `an uplink can't be cut for ${seconds} s`, `choose from 1 to ${longest} seconds`)
+      if (seconds < 1 || seconds > longest)
+        throw new Problem(400, 'C110', `an uplink can't be cut for ${seconds} s`, `choose from 1 to ${longest} seconds`)
       const known = (await generations.head(db))?.fabric.sites.find(({ id }) => id === site)
       if (!known) throw missing('site', `"${site}"`, 'causeway site list')
-      if (!known.uplinks.some(({ id }) => id === uplink)) throw new Problem(404, 'C110', `${site} has no uplink "${uplink}"`, `it has ${known.uplinks.map(({ id }) => id).join(', ')}`)
+      if (!known.uplinks.some(({ id }) => id === uplink))
+        throw new Problem(404, 'C110', `${site} has no uplink "${uplink}"`, `it has ${known.uplinks.map(({ id }) => id).join(', ')}`)
       const drill = `d-${randomBytes(5).toString('hex')}`
       const done = await mutate(c, deps, {
-        kind: 'drill', subject: `drill/${drill}`, args: { site, uplink, seconds, drill }, identity: { site, uplink, seconds },
+        kind: 'drill',
+        subject: `drill/${drill}`,
+        args: { site, uplink, seconds, drill },
+        identity: { site, uplink, seconds },
         within: async (tx, { operationId }) => drills.insert(tx, { id: drill, site, uplink, seconds, operationId, createdBy: c.get('actor').id }),
         send: (ids, args) => deps.commands.drill(args.drill, ids),
       })

@@ -4,7 +4,18 @@ import type { GenerationHead } from '../store/generations.ts'
 import { type ApiDeps, etag, json, missing, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
 
 const Generation = z
-  .object({ number: z.int(), base: z.int(), plan: z.string().nullable(), hash: z.string(), compiler: z.string(), siteHashes: z.record(z.string(), z.string()), proof: ProofShape, operation: z.string(), createdBy: z.string(), createdAt: Time })
+  .object({
+    number: z.int(),
+    base: z.int(),
+    plan: z.string().nullable(),
+    hash: z.string(),
+    compiler: z.string(),
+    siteHashes: z.record(z.string(), z.string()),
+    proof: ProofShape,
+    operation: z.string(),
+    createdBy: z.string(),
+    createdAt: Time,
+  })
   .openapi('Generation')
 const generationOf = (row: GenerationHead) => ({
   number: row.number,
@@ -22,20 +33,52 @@ const generationOf = (row: GenerationHead) => ({
 const Content = z.record(z.string(), z.unknown())
 const GenerationDetail = Generation.extend({ intent: Content, fabric: Content, allocations: z.array(Content) }).openapi('GenerationDetail')
 
-const Number_ = z.object({ number: z.union([z.literal('head'), z.coerce.number().int().min(0).max(2 ** 31 - 1)]).openapi({ param: { name: 'number', in: 'path' }, type: 'string', example: 'head' }) })
+const Number_ = z.object({
+  number: z
+    .union([
+      z.literal('head'),
+      z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(2 ** 31 - 1),
+    ])
+    .openapi({ param: { name: 'number', in: 'path' }, type: 'string', example: 'head' }),
+})
 const listRoute = createRoute({
-  method: 'get', path: '/generations', operationId: 'listGenerations', tags: ['generations'], summary: 'The history of the intent', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/generations',
+  operationId: 'listGenerations',
+  tags: ['generations'],
+  summary: 'The history of the intent',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(z.object({ generations: z.array(Generation) }), 'Newest first'), ...problems },
 })
 const showRoute = createRoute({
-  method: 'get', path: '/generations/{number}', operationId: 'getGeneration', tags: ['generations'], summary: 'One generation, or `head`, with its intent, fabric and the allocations', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/generations/{number}',
+  operationId: 'getGeneration',
+  tags: ['generations'],
+  summary: 'One generation, or `head`, with its intent, fabric and the allocations',
+  security,
+  middleware: [need('read')] as const,
   request: { params: Number_ },
   responses: { 200: json(GenerationDetail, 'The generation'), ...problems },
 })
 const exportRoute = createRoute({
-  method: 'get', path: '/generations/{number}/export/{format}', operationId: 'exportGeneration', tags: ['generations'], summary: 'A generation as files', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/generations/{number}/export/{format}',
+  operationId: 'exportGeneration',
+  tags: ['generations'],
+  summary: 'A generation as files',
+  security,
+  middleware: [need('read')] as const,
   request: { params: Number_.extend({ format: z.enum(['files']).openapi({ param: { name: 'format', in: 'path' } }) }) },
-  responses: { 200: json(z.object({ files: z.array(z.object({ path: z.string(), text: z.string() })) }), 'One file a site and the fabric'), ...problems },
+  responses: {
+    200: json(z.object({ files: z.array(z.object({ path: z.string(), text: z.string() })) }), 'One file a site and the fabric'),
+    ...problems,
+  },
 })
 
 export const generationsApi = (deps: ApiDeps) => {
@@ -52,13 +95,22 @@ export const generationsApi = (deps: ApiDeps) => {
       const row = await found(c.req.valid('param').number)
       const held = await allocations.held(db)
       // Spelt out: the answer's type would otherwise spell out the whole fabric for every client.
-      const detail: z.infer<typeof GenerationDetail> = { ...generationOf(row), intent: { ...row.intent }, fabric: { ...row.fabric }, allocations: held.map((of) => ({ ...of })) }
+      const detail: z.infer<typeof GenerationDetail> = {
+        ...generationOf(row),
+        intent: { ...row.intent },
+        fabric: { ...row.fabric },
+        allocations: held.map((of) => ({ ...of })),
+      }
       return c.json(detail, 200, etag(row.number))
     })
     .openapi(exportRoute, async (c) => {
       const row = await found(c.req.valid('param').number)
       const text = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
-      const files = [{ path: 'fabric.json', text: text(row.fabric) }, { path: 'intent.json', text: text(row.intent) }, ...row.fabric.sites.map((site) => ({ path: `sites/${site.id}.json`, text: text(site) }))]
+      const files = [
+        { path: 'fabric.json', text: text(row.fabric) },
+        { path: 'intent.json', text: text(row.intent) },
+        ...row.fabric.sites.map((site) => ({ path: `sites/${site.id}.json`, text: text(site) })),
+      ]
       return c.json({ files }, 200, etag(row.number))
     })
 }

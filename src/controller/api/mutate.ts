@@ -26,22 +26,43 @@ export interface Mutated extends Ids {
   readonly repeated: boolean
 }
 
-export async function mutate<Args extends object>(c: Context<Env>, deps: ApiDeps, { kind, subject, args, identity = args, within, send }: Mutation<Args>): Promise<Mutated> {
+export async function mutate<Args extends object>(
+  c: Context<Env>,
+  deps: ApiDeps,
+  { kind, subject, args, identity = args, within, send }: Mutation<Args>,
+): Promise<Mutated> {
   const actor = c.get('actor').id
   const key = idempotencyKey(c)
   const fresh: Ids = { commandId: `c-${randomBytes(8).toString('hex')}`, operationId: `op-${randomBytes(6).toString('hex')}` }
   const { stored, ...done } = await deps.store.transaction(async (tx): Promise<Mutated & { readonly stored: Args }> => {
     if (key !== undefined) {
       const before = await commands.repeated(tx, actor, key, { kind, subject, args: identity })
-      if (before.kind === 'other') throw new Problem(409, 'C012', `the Idempotency-Key was used for ${before.command.kind} of ${before.command.subject}`, 'send a fresh key with each new command')
-      if (before.kind === 'same') return { commandId: before.command.id, operationId: before.command.operation_id, repeated: true, stored: before.command.args as Args }
+      if (before.kind === 'other')
+        throw new Problem(
+          409,
+          'C012',
+          `the Idempotency-Key was used for ${before.command.kind} of ${before.command.subject}`,
+          'send a fresh key with each new command',
+        )
+      if (before.kind === 'same')
+        return { commandId: before.command.id, operationId: before.command.operation_id, repeated: true, stored: before.command.args as Args }
     }
     await within(tx, fresh)
-    await commands.record(tx, { id: fresh.commandId, operationId: fresh.operationId, kind, subject, args, actor, ...(key === undefined ? {} : { idempotencyKey: key }) })
+    await commands.record(tx, {
+      id: fresh.commandId,
+      operationId: fresh.operationId,
+      kind,
+      subject,
+      args,
+      actor,
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+    })
     return { ...fresh, repeated: false, stored: args }
   })
   // Sent again when repeated: the first sender may have died in between, and workflows take a command once.
-  await send({ commandId: done.commandId, operationId: done.operationId }, stored).catch((error: unknown) => refusedOrLater(deps, done.operationId, subject, error))
+  await send({ commandId: done.commandId, operationId: done.operationId }, stored).catch((error: unknown) =>
+    refusedOrLater(deps, done.operationId, subject, error),
+  )
   return done
 }
 
@@ -51,5 +72,13 @@ async function refusedOrLater(deps: ApiDeps, operationId: string, subject: strin
   deps.log(error)
   deps.again()
   // For whoever follows the operation; the command itself stands already.
-  await events.emit(deps.store.db, { operationId, subject, kind: 'operation.waits', text: 'workflows do not answer (C011): it is stored and is carried out as soon as they do', data: { code: 'C011' } }).catch(deps.log)
+  await events
+    .emit(deps.store.db, {
+      operationId,
+      subject,
+      kind: 'operation.waits',
+      text: 'workflows do not answer (C011): it is stored and is carried out as soon as they do',
+      data: { code: 'C011' },
+    })
+    .catch(deps.log)
 }

@@ -7,36 +7,116 @@ import { type ApiDeps, FindingShape, json, missing, need, plain, problems, resou
 
 const states = ['running', 'succeeded', 'failed', 'rolled-back', 'cancelled'] as const satisfies readonly OperationState[]
 export const Accepted = z.object({ operation: z.string() }).openapi('Accepted')
-export const accepted = (description: string) => ({ ...json(Accepted, description), headers: z.object({ location: z.string().openapi({ example: '/v1/operations/op-0f3a9c21b7de' }) }) })
+export const accepted = (description: string) => ({
+  ...json(Accepted, description),
+  headers: z.object({ location: z.string().openapi({ example: '/v1/operations/op-0f3a9c21b7de' }) }),
+})
 
 const Operation = z
-  .object({ id: z.string(), kind: z.string(), subject: z.string(), state: z.enum(states), startedAt: Time, endedAt: Time.nullable(), findings: z.array(FindingShape), result: z.record(z.string(), z.unknown()).nullable() })
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    subject: z.string(),
+    state: z.enum(states),
+    startedAt: Time,
+    endedAt: Time.nullable(),
+    findings: z.array(FindingShape),
+    result: z.record(z.string(), z.unknown()).nullable(),
+  })
   .openapi('Operation')
-export const Event = z.object({ seq: z.int(), at: Time, operation: z.string().nullable(), subject: z.string(), kind: z.string(), text: z.string(), data: z.record(z.string(), z.unknown()) }).openapi('Event')
+export const Event = z
+  .object({
+    seq: z.int(),
+    at: Time,
+    operation: z.string().nullable(),
+    subject: z.string(),
+    kind: z.string(),
+    text: z.string(),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .openapi('Event')
 
-const record = (value: unknown): Record<string, unknown> | null => (value === null || value === undefined ? null : typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : { value })
-const operationOf = (row: OperationRow) => ({ id: row.id, kind: row.kind, subject: row.subject, state: row.state, startedAt: time(row.started_at), endedAt: timeOrNull(row.ended_at), findings: plain(row.findings), result: record(row.result) })
-export const eventOf = (row: EventRow) => ({ seq: row.seq, at: time(row.at), operation: row.operation_id, subject: row.subject, kind: row.kind, text: row.text, data: record(row.data) ?? {} })
+const record = (value: unknown): Record<string, unknown> | null =>
+  value === null || value === undefined ? null : typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : { value }
+const operationOf = (row: OperationRow) => ({
+  id: row.id,
+  kind: row.kind,
+  subject: row.subject,
+  state: row.state,
+  startedAt: time(row.started_at),
+  endedAt: timeOrNull(row.ended_at),
+  findings: plain(row.findings),
+  result: record(row.result),
+})
+export const eventOf = (row: EventRow) => ({
+  seq: row.seq,
+  at: time(row.at),
+  operation: row.operation_id,
+  subject: row.subject,
+  kind: row.kind,
+  text: row.text,
+  data: record(row.data) ?? {},
+})
 
-const OperationParams = z.object({ id: z.string().max(80).openapi({ param: { name: 'id', in: 'path' }, example: 'op-0f3a9c21b7de' }) })
+const OperationParams = z.object({
+  id: z
+    .string()
+    .max(80)
+    .openapi({ param: { name: 'id', in: 'path' }, example: 'op-0f3a9c21b7de' }),
+})
 const listRoute = createRoute({
-  method: 'get', path: '/operations', operationId: 'listOperations', tags: ['operations'], summary: 'The newest 50', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/operations',
+  operationId: 'listOperations',
+  tags: ['operations'],
+  summary: 'The newest 50',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(z.object({ operations: z.array(Operation) }), 'Newest first'), ...problems },
 })
 const showRoute = createRoute({
-  method: 'get', path: '/operations/{id}', operationId: 'getOperation', tags: ['operations'], summary: 'How far it is', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/operations/{id}',
+  operationId: 'getOperation',
+  tags: ['operations'],
+  summary: 'How far it is',
+  security,
+  middleware: [need('read')] as const,
   request: { params: OperationParams },
   responses: { 200: json(Operation, 'The operation'), ...problems },
 })
 const followRoute = createRoute({
-  method: 'get', path: '/operations/{id}/events', operationId: 'followOperation', tags: ['operations'],
-  summary: 'Its events as they happen; resumes after Last-Event-ID', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/operations/{id}/events',
+  operationId: 'followOperation',
+  tags: ['operations'],
+  summary: 'Its events as they happen; resumes after Last-Event-ID',
+  security,
+  middleware: [need('read')] as const,
   request: { params: OperationParams, query: z.object({ after: z.coerce.number().int().min(0).optional() }) },
-  responses: { 200: { description: 'Server-sent events named `event` (an Event) and last `end` (the Operation)', content: { 'text/event-stream': { schema: z.string() } } }, ...problems },
+  responses: {
+    200: {
+      description: 'Server-sent events named `event` (an Event) and last `end` (the Operation)',
+      content: { 'text/event-stream': { schema: z.string() } },
+    },
+    ...problems,
+  },
 })
 const eventsRoute = createRoute({
-  method: 'get', path: '/events', operationId: 'listEvents', tags: ['operations'], summary: 'What happened after a number, oldest first', security, middleware: [need('read')] as const,
-  request: { query: z.object({ after: z.coerce.number().int().min(0).default(0), subject: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(200) }) },
+  method: 'get',
+  path: '/events',
+  operationId: 'listEvents',
+  tags: ['operations'],
+  summary: 'What happened after a number, oldest first',
+  security,
+  middleware: [need('read')] as const,
+  request: {
+    query: z.object({
+      after: z.coerce.number().int().min(0).default(0),
+      subject: z.string().optional(),
+      limit: z.coerce.number().int().min(1).max(1000).default(200),
+    }),
+  },
   responses: { 200: json(z.object({ events: z.array(Event), last: z.int() }), '`last` is the next `after`'), ...problems },
 })
 

@@ -38,7 +38,10 @@ export const pathsApi = (deps: ApiDeps) =>
     const now = deps.now()
     const [head, reported, rows] = await Promise.all([generations.head(db), paths.all(db), sites.list(db)])
     if (wanted !== undefined && !rows.some(({ id }) => id === wanted)) {
-      const close = suggest(wanted, rows.map(({ id }) => id))
+      const close = suggest(
+        wanted,
+        rows.map(({ id }) => id),
+      )
       throw missing('site', `"${wanted}"`, close ? `did you mean "${close}"?` : 'causeway site list')
     }
     const online = new Set(rows.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))

@@ -3,7 +3,26 @@ import { propose, proposeAgain, stale } from '../generations.ts'
 import { Problem } from '../problem.ts'
 import { network, plans } from '../store/index.ts'
 import type { PlanRow } from '../store/plans.ts'
-import { type ApiDeps, body, conflicts, etag, FindingShape, IdempotencyHeader, json, limit, matchGeneration, missing, need, plain, problems, ProofShape, resource, security, Time, time } from './context.ts'
+import {
+  type ApiDeps,
+  body,
+  conflicts,
+  etag,
+  FindingShape,
+  IdempotencyHeader,
+  json,
+  limit,
+  matchGeneration,
+  missing,
+  need,
+  plain,
+  problems,
+  ProofShape,
+  resource,
+  security,
+  Time,
+  time,
+} from './context.ts'
 import { mutate } from './mutate.ts'
 import { Accepted, accepted } from './operations.ts'
 
@@ -11,7 +30,14 @@ const Where = z.object({ file: z.string(), line: z.int(), column: z.int(), lengt
 /** `Plan` of src/plan/plan.ts; what clients need not know is passed through. */
 const Changes = z
   .looseObject({
-    changes: z.array(z.looseObject({ kind: z.enum(['add', 'change', 'remove']), site: z.string(), text: z.string(), class: z.enum(['additive', 'neutral', 'disruptive']) })),
+    changes: z.array(
+      z.looseObject({
+        kind: z.enum(['add', 'change', 'remove']),
+        site: z.string(),
+        text: z.string(),
+        class: z.enum(['additive', 'neutral', 'disruptive']),
+      }),
+    ),
     class: z.enum(['additive', 'neutral', 'disruptive']),
     steps: z.array(z.object({ order: z.int(), action: z.enum(['configure', 'remove']), site: z.string() })),
     blastRadius: z.object({ sites: z.array(z.string()), of: z.int() }),
@@ -38,29 +64,69 @@ const StoredPlan = Plan.omit({ findings: true })
 const intentLimit = 4 << 20
 const PlanRequest = z
   .object({
-    files: z.array(z.object({ path: z.string().min(1).max(500), text: z.string() })).min(1).max(5000),
+    files: z
+      .array(z.object({ path: z.string().min(1).max(500), text: z.string() }))
+      .min(1)
+      .max(5000),
     base: z.int().min(0).optional().openapi({ description: 'The generation that the author looked at; refused when it is not the newest.' }),
   })
   .openapi('PlanRequest')
 
-const PlanParams = z.object({ id: z.string().max(80).openapi({ param: { name: 'id', in: 'path' }, example: 'p-7c2f01ab' }) })
+const PlanParams = z.object({
+  id: z
+    .string()
+    .max(80)
+    .openapi({ param: { name: 'id', in: 'path' }, example: 'p-7c2f01ab' }),
+})
 const createPlan = createRoute({
-  method: 'post', path: '/plans', operationId: 'createPlan', tags: ['plans'], summary: 'Compile, verify and plan; touches nothing', security, middleware: [limit(intentLimit), need('plan')] as const,
+  method: 'post',
+  path: '/plans',
+  operationId: 'createPlan',
+  tags: ['plans'],
+  summary: 'Compile, verify and plan; touches nothing',
+  security,
+  middleware: [limit(intentLimit), need('plan')] as const,
   request: { headers: IdempotencyHeader.pick({ 'if-match': true }), ...body(PlanRequest) },
   responses: { 201: json(Plan, 'The plan, passed or refused with its findings'), ...problems, ...conflicts },
 })
 const showPlan = createRoute({
-  method: 'get', path: '/plans/{id}', operationId: 'getPlan', tags: ['plans'], summary: 'A plan as it was proven', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/plans/{id}',
+  operationId: 'getPlan',
+  tags: ['plans'],
+  summary: 'A plan as it was proven',
+  security,
+  middleware: [need('read')] as const,
   request: { params: PlanParams },
   responses: { 200: json(StoredPlan, 'The plan'), ...problems },
 })
 const againPlan = createRoute({
-  method: 'post', path: '/generations/{number}/plan', operationId: 'planRollback', tags: ['plans'], summary: 'A plan back to the intent of an earlier generation; changes nothing', security, middleware: [need('plan')] as const,
-  request: { params: z.object({ number: z.coerce.number().int().min(1).openapi({ param: { name: 'number', in: 'path' } }) }) },
+  method: 'post',
+  path: '/generations/{number}/plan',
+  operationId: 'planRollback',
+  tags: ['plans'],
+  summary: 'A plan back to the intent of an earlier generation; changes nothing',
+  security,
+  middleware: [need('plan')] as const,
+  request: {
+    params: z.object({
+      number: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .openapi({ param: { name: 'number', in: 'path' } }),
+    }),
+  },
   responses: { 201: json(Plan, 'The plan, proven or refused'), ...problems, ...conflicts },
 })
 const applyPlan = createRoute({
-  method: 'post', path: '/plans/{id}/apply', operationId: 'applyPlan', tags: ['plans'], summary: 'Run exactly this plan', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/plans/{id}/apply',
+  operationId: 'applyPlan',
+  tags: ['plans'],
+  summary: 'Run exactly this plan',
+  security,
+  middleware: [need('operate')] as const,
   request: { params: PlanParams, headers: IdempotencyHeader },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
@@ -91,7 +157,10 @@ export const plansApi = (deps: ApiDeps) => {
       matchGeneration(c, (await network.get(db))?.head ?? 0)
       const proposed = await propose(deps.store, deps.planner, { files, actor: c.get('actor').id, ...(base === undefined ? {} : { base }) })
       const findings = proposed.findings.map((finding) => ({ ...plain([finding])[0]!, where: finding.where }))
-      return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, { location: `/v1/plans/${proposed.id}`, ...etag(proposed.base) })
+      return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, {
+        location: `/v1/plans/${proposed.id}`,
+        ...etag(proposed.base),
+      })
     })
     .openapi(showPlan, async (c) => c.json(storedOf(await found(c.req.valid('param').id)), 200))
     .openapi(againPlan, async (c) => {
@@ -102,19 +171,39 @@ export const plansApi = (deps: ApiDeps) => {
     .openapi(applyPlan, async (c) => {
       const plan = await found(c.req.valid('param').id)
       const { intent } = plan
-      if (plan.verdict === 'refused' || !intent) throw new Problem(409, 'C021', `plan ${plan.id} was refused: ${plan.findings.find(({ severity }) => severity === 'error')?.says ?? ''}`, 'mend what the findings name, then plan again', { findings: plan.findings })
+      if (plan.verdict === 'refused' || !intent)
+        throw new Problem(
+          409,
+          'C021',
+          `plan ${plan.id} was refused: ${plan.findings.find(({ severity }) => severity === 'error')?.says ?? ''}`,
+          'mend what the findings name, then plan again',
+          { findings: plan.findings },
+        )
       const done = await mutate(c, deps, {
         kind: 'apply',
         subject: `network/${intent.network}`,
         args: { planId: plan.id },
         within: async (tx, { operationId }) => {
           const named = await network.name(tx, intent.network)
-          if (named !== intent.network) throw new Problem(409, 'C023', `this controller is for network "${named}", not "${intent.network}"`, 'use another controller: causeway serve --data DIR')
+          if (named !== intent.network)
+            throw new Problem(
+              409,
+              'C023',
+              `this controller is for network "${named}", not "${intent.network}"`,
+              'use another controller: causeway serve --data DIR',
+            )
           const now = await network.get(tx)
           matchGeneration(c, now?.head ?? 0)
-          if (now?.frozen) throw new Problem(409, 'C025', 'the network is frozen since it was restored', 'look at the difference, then: causeway restore --unfreeze')
+          if (now?.frozen)
+            throw new Problem(409, 'C025', 'the network is frozen since it was restored', 'look at the difference, then: causeway restore --unfreeze')
           // Before the base: a plan that was applied is stale as well, and this is the more telling of the two.
-          if (!(await plans.take(tx, plan.id, operationId))) throw new Problem(409, 'C022', `plan ${plan.id} was applied by operation ${(await plans.get(tx, plan.id))?.appliedByOperation}`, 'watch it: causeway rollout watch; or plan again')
+          if (!(await plans.take(tx, plan.id, operationId)))
+            throw new Problem(
+              409,
+              'C022',
+              `plan ${plan.id} was applied by operation ${(await plans.get(tx, plan.id))?.appliedByOperation}`,
+              'watch it: causeway rollout watch; or plan again',
+            )
           if (now?.head !== plan.base) throw stale(plan.base, now?.head ?? 0)
         },
         send: async (ids) => {

@@ -5,55 +5,148 @@ import { cloudProviders } from '../clouds.ts'
 import { Problem } from '../problem.ts'
 import { facts, generations, network, paths, regions } from '../store/index.ts'
 import type { RegionRow, ResourceRow } from '../store/regions.ts'
-import { type ApiDeps, conflicts, FindingShape, IdempotencyHeader, json, missing, need, plain, problems, resource, security, Time, time, timeOrNull } from './context.ts'
+import {
+  type ApiDeps,
+  conflicts,
+  FindingShape,
+  IdempotencyHeader,
+  json,
+  missing,
+  need,
+  plain,
+  problems,
+  resource,
+  security,
+  Time,
+  time,
+  timeOrNull,
+} from './context.ts'
 import { mutate } from './mutate.ts'
 import { accepted, Accepted } from './operations.ts'
 
 const states = ['DECLARED', 'CREATING', 'ACTIVE', 'CHANGING', 'FAILED', 'DELETING', 'RETIRED'] as const
 const Region = z
   .object({
-    id: z.string(), provider: z.string(), location: z.string(), state: z.enum(states), stateSince: Time, generation: z.int().nullable(),
-    tunnels: z.object({ total: z.int(), up: z.int() }), resources: z.object({ total: z.int(), ready: z.int() }), finding: FindingShape.nullable(), checkedAt: Time.nullable(),
+    id: z.string(),
+    provider: z.string(),
+    location: z.string(),
+    state: z.enum(states),
+    stateSince: Time,
+    generation: z.int().nullable(),
+    tunnels: z.object({ total: z.int(), up: z.int() }),
+    resources: z.object({ total: z.int(), ready: z.int() }),
+    finding: FindingShape.nullable(),
+    checkedAt: Time.nullable(),
   })
   .openapi('Region')
 const RegionDetail = Region.extend({
-  connections: z.array(z.object({ id: z.string(), hub: z.string(), carriesReturn: z.boolean(), tunnels: z.array(z.object({ id: z.string(), inside: z.string(), outside: z.string().nullable(), state: z.string() })) })),
+  connections: z.array(
+    z.object({
+      id: z.string(),
+      hub: z.string(),
+      carriesReturn: z.boolean(),
+      tunnels: z.array(z.object({ id: z.string(), inside: z.string(), outside: z.string().nullable(), state: z.string() })),
+    }),
+  ),
   routes: z.array(z.object({ to: z.string(), via: z.string() })),
   resourceList: z.array(z.object({ id: z.string(), type: z.string(), cloudId: z.string().nullable(), state: z.enum(['making', 'ready', 'gone']) })),
   findings: z.array(FindingShape),
 }).openapi('RegionDetail')
-const Found = z.object({ id: z.string(), type: z.string(), cloudId: z.string(), state: z.enum(['ready', 'pending', 'deleting', 'failed']), location: z.string(), known: z.boolean() }).openapi('CloudResource')
+const Found = z
+  .object({
+    id: z.string(),
+    type: z.string(),
+    cloudId: z.string(),
+    state: z.enum(['ready', 'pending', 'deleting', 'failed']),
+    location: z.string(),
+    known: z.boolean(),
+  })
+  .openapi('CloudResource')
 
-const RegionParams = z.object({ id: z.string().max(80).openapi({ param: { name: 'id', in: 'path' }, example: 'aws-eu-west-1' }) })
+const RegionParams = z.object({
+  id: z
+    .string()
+    .max(80)
+    .openapi({ param: { name: 'id', in: 'path' }, example: 'aws-eu-west-1' }),
+})
 const listRoute = createRoute({
-  method: 'get', path: '/regions', operationId: 'listRegions', tags: ['regions'], summary: 'Every cloud region that a generation names', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/regions',
+  operationId: 'listRegions',
+  tags: ['regions'],
+  summary: 'Every cloud region that a generation names',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(z.object({ regions: z.array(Region) }), 'Sorted by id'), ...problems },
 })
 const showRoute = createRoute({
-  method: 'get', path: '/regions/{id}', operationId: 'getRegion', tags: ['regions'], summary: 'One region: connections, return routes, what was made, what differs', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/regions/{id}',
+  operationId: 'getRegion',
+  tags: ['regions'],
+  summary: 'One region: connections, return routes, what was made, what differs',
+  security,
+  middleware: [need('read')] as const,
   request: { params: RegionParams },
   responses: { 200: json(RegionDetail, 'The region'), ...problems },
 })
 const repairRoute = createRoute({
-  method: 'post', path: '/regions/{id}/repair', operationId: 'repairRegion', tags: ['regions'], summary: 'Make it again as it should be, after a failure or a change by hand', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/regions/{id}/repair',
+  operationId: 'repairRegion',
+  tags: ['regions'],
+  summary: 'Make it again as it should be, after a failure or a change by hand',
+  security,
+  middleware: [need('operate')] as const,
   request: { params: RegionParams, headers: IdempotencyHeader },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
 const decommissionRoute = createRoute({
-  method: 'post', path: '/regions/{id}/decommission', operationId: 'decommissionRegion', tags: ['regions'], summary: 'The hubs let go, then all that was made there is deleted', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/regions/{id}/decommission',
+  operationId: 'decommissionRegion',
+  tags: ['regions'],
+  summary: 'The hubs let go, then all that was made there is deleted',
+  security,
+  middleware: [need('operate')] as const,
   request: { params: RegionParams, headers: IdempotencyHeader },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
 const ProviderParams = z.object({ provider: z.enum(cloudProviders).openapi({ param: { name: 'provider', in: 'path' }, example: 'aws' }) })
 const permissionsRoute = createRoute({
-  method: 'get', path: '/clouds/{provider}/permissions', operationId: 'getCloudPermissions', tags: ['regions'], summary: 'The least policy that all of this needs', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/clouds/{provider}/permissions',
+  operationId: 'getCloudPermissions',
+  tags: ['regions'],
+  summary: 'The least policy that all of this needs',
+  security,
+  middleware: [need('read')] as const,
   request: { params: ProviderParams },
   responses: { 200: json(z.record(z.string(), z.unknown()), 'An IAM policy document'), ...problems },
 })
 const sweepRoute = createRoute({
-  method: 'get', path: '/clouds/{provider}/sweep', operationId: 'sweepCloud', tags: ['regions'], summary: 'All of ours by tag, whatever the database says', security, middleware: [need('plan')] as const,
-  request: { params: ProviderParams, query: z.object({ locations: z.string().max(500).optional().openapi({ description: 'Comma-separated, such as eu-west-1,eu-central-1; by default where there is or was a region.' }) }) },
-  responses: { 200: json(z.object({ locations: z.array(z.string()), resources: z.array(Found) }), '`known`: a region that stands owns it'), ...problems, ...conflicts },
+  method: 'get',
+  path: '/clouds/{provider}/sweep',
+  operationId: 'sweepCloud',
+  tags: ['regions'],
+  summary: 'All of ours by tag, whatever the database says',
+  security,
+  middleware: [need('plan')] as const,
+  request: {
+    params: ProviderParams,
+    query: z.object({
+      locations: z
+        .string()
+        .max(500)
+        .optional()
+        .openapi({ description: 'Comma-separated, such as eu-west-1,eu-central-1; by default where there is or was a region.' }),
+    }),
+  },
+  responses: {
+    200: json(z.object({ locations: z.array(z.string()), resources: z.array(Found) }), '`known`: a region that stands owns it'),
+    ...problems,
+    ...conflicts,
+  },
 })
 
 export const regionsApi = (deps: ApiDeps) => {
@@ -61,7 +154,10 @@ export const regionsApi = (deps: ApiDeps) => {
   const found = async (id: string): Promise<RegionRow> => {
     const row = await regions.get(db, id)
     if (row) return row
-    const close = suggest(id, (await regions.list(db)).map((of) => of.id))
+    const close = suggest(
+      id,
+      (await regions.list(db)).map((of) => of.id),
+    )
     throw missing('region', `"${id}"`, close ? `did you mean "${close}"?` : 'name it in the intent and apply that first: causeway region add')
   }
   const tunnelsOf = async (row: RegionRow) => {
@@ -83,7 +179,12 @@ export const regionsApi = (deps: ApiDeps) => {
     const tunnels = connections.flatMap((of) => of.tunnels)
     const present = made.filter(({ state }) => state !== 'gone')
     return {
-      id: row.id, provider: row.provider, location: row.location, state: row.state, stateSince: time(row.state_since), generation: row.generation,
+      id: row.id,
+      provider: row.provider,
+      location: row.location,
+      state: row.state,
+      stateSince: time(row.state_since),
+      generation: row.generation,
       tunnels: { total: tunnels.length, up: tunnels.filter(({ state }) => state === 'UP' || state === 'DEGRADED').length },
       resources: { total: present.length, ready: present.filter(({ state }) => state === 'ready').length },
       finding: row.finding && plain([row.finding])[0]!,
@@ -105,15 +206,27 @@ export const regionsApi = (deps: ApiDeps) => {
       const row = await found(c.req.valid('param').id)
       const [connections, made] = await Promise.all([tunnelsOf(row), regions.resources(db, row.id)])
       const resourceList = made.map(({ id, type, cloud_id, state }) => ({ id, type, cloudId: cloud_id, state }))
-      return c.json({ ...summary(row, connections, made), connections, routes: row.routes.map(([to, via]) => ({ to: to as string, via: via as string })), resourceList, findings: plain(row.findings) }, 200)
+      return c.json(
+        {
+          ...summary(row, connections, made),
+          connections,
+          routes: row.routes.map(([to, via]) => ({ to: to as string, via: via as string })),
+          resourceList,
+          findings: plain(row.findings),
+        },
+        200,
+      )
     })
     .openapi(repairRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
       const done = await mutate(c, deps, {
-        kind: 'region-repair', subject: `region/${row.id}`, args: {},
+        kind: 'region-repair',
+        subject: `region/${row.id}`,
+        args: {},
         within: async (tx) => {
           const now = await regions.lock(tx, row.id)
-          if (!now || now.state === 'DELETING' || now.state === 'RETIRED' || now.state === 'DECLARED') throw new Problem(409, 'C101', `${row.id} is ${now?.state ?? 'gone'}: there is nothing to repair`, `causeway region status ${row.id}`)
+          if (!now || now.state === 'DELETING' || now.state === 'RETIRED' || now.state === 'DECLARED')
+            throw new Problem(409, 'C101', `${row.id} is ${now?.state ?? 'gone'}: there is nothing to repair`, `causeway region status ${row.id}`)
         },
         send: (ids) => deps.commands.repairRegion(row.id, ids),
       })
@@ -122,10 +235,13 @@ export const regionsApi = (deps: ApiDeps) => {
     .openapi(decommissionRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
       const done = await mutate(c, deps, {
-        kind: 'region-decommission', subject: `region/${row.id}`, args: {},
+        kind: 'region-decommission',
+        subject: `region/${row.id}`,
+        args: {},
         within: async (tx) => {
           const now = await regions.lock(tx, row.id)
-          if (!now || now.state === 'DELETING' || now.state === 'RETIRED') throw new Problem(409, 'C102', `${row.id} is ${now?.state ?? 'gone'} already`, `causeway region status ${row.id}`)
+          if (!now || now.state === 'DELETING' || now.state === 'RETIRED')
+            throw new Problem(409, 'C102', `${row.id} is ${now?.state ?? 'gone'} already`, `causeway region status ${row.id}`)
         },
         send: (ids) => deps.commands.decommissionRegion(row.id, ids),
       })
@@ -137,15 +253,27 @@ export const regionsApi = (deps: ApiDeps) => {
       const provider = providerOf(name)
       const named = await network.get(db)
       const rows = (await regions.list(db)).filter((row) => row.provider === name)
-      const given = c.req.valid('query').locations?.split(',').map((one) => one.trim()).filter(Boolean)
+      const given = c.req
+        .valid('query')
+        .locations?.split(',')
+        .map((one) => one.trim())
+        .filter(Boolean)
       const locations = [...new Set(given ?? rows.map(({ location }) => location))].sort()
-      if (!named || locations.length === 0) throw new Problem(409, 'C100', 'there is no region to look in', 'name where: causeway cloud sweep --in eu-west-1')
+      if (!named || locations.length === 0)
+        throw new Problem(409, 'C100', 'there is no region to look in', 'name where: causeway cloud sweep --in eu-west-1')
       const seen = await provider.sweep(named.id as NetworkId, locations, c.req.raw.signal).catch((error: unknown) => {
         const { finding } = provider.classify(error)
         throw new Problem(409, 'C107', finding.says, finding.instead, { findings: [finding] })
       })
       const standing = new Set(rows.filter(({ state }) => state !== 'RETIRED' && state !== 'DECLARED').map(({ id }) => id))
-      const resources = seen.map(({ id, type, cloudId, state, properties }) => ({ id: id as string, type, cloudId, state, location: String(properties['location'] ?? locations[0]), known: standing.has(id.split('/')[0] ?? '') }))
+      const resources = seen.map(({ id, type, cloudId, state, properties }) => ({
+        id: id as string,
+        type,
+        cloudId,
+        state,
+        location: String(properties['location'] ?? locations[0]),
+        known: standing.has(id.split('/')[0] ?? ''),
+      }))
       return c.json({ locations, resources }, 200)
     })
 }

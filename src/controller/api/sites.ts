@@ -7,11 +7,44 @@ import { claims, generations, paths, sites, type SiteState, tokens } from '../st
 import type { ClaimRow } from '../store/claims.ts'
 import type { PathRow } from '../store/paths.ts'
 import type { SiteRow } from '../store/sites.ts'
-import { type ApiDeps, body, conflicts, FindingShape, IdempotencyHeader, json, missing, need, plain, problems, resource, security, Time, time, timeOrNull, TripleShape } from './context.ts'
+import {
+  type ApiDeps,
+  body,
+  conflicts,
+  FindingShape,
+  IdempotencyHeader,
+  json,
+  missing,
+  need,
+  plain,
+  problems,
+  resource,
+  security,
+  Time,
+  time,
+  timeOrNull,
+  TripleShape,
+} from './context.ts'
 import { mutate } from './mutate.ts'
 import { Accepted, accepted } from './operations.ts'
 
-const states = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAIMED', 'ENROLLED', 'QUARANTINED', 'PROVISIONING', 'ACTIVE', 'CHANGING', 'DRAINING', 'MAINTENANCE', 'REPLACING', 'REVOKED', 'DECOMMISSIONING', 'RETIRED'] as const satisfies readonly SiteState[]
+const states = [
+  'DECLARED',
+  'INVITED',
+  'EXPIRED',
+  'CLAIMED',
+  'ENROLLED',
+  'QUARANTINED',
+  'PROVISIONING',
+  'ACTIVE',
+  'CHANGING',
+  'DRAINING',
+  'MAINTENANCE',
+  'REPLACING',
+  'REVOKED',
+  'DECOMMISSIONING',
+  'RETIRED',
+] as const satisfies readonly SiteState[]
 const Site = z
   .object({
     id: z.string(),
@@ -30,7 +63,15 @@ const Site = z
     finding: FindingShape.nullable(),
   })
   .openapi('Site')
-const Claim = z.object({ fingerprint: z.string(), serial: z.string(), state: z.enum(['claimed', 'enrolled', 'quarantined', 'superseded']), confirmationCode: z.string(), since: Time, hostname: z.string(), os: z.string() })
+const Claim = z.object({
+  fingerprint: z.string(),
+  serial: z.string(),
+  state: z.enum(['claimed', 'enrolled', 'quarantined', 'superseded']),
+  confirmationCode: z.string(),
+  since: Time,
+  hostname: z.string(),
+  os: z.string(),
+})
 const SiteDetail = Site.extend({
   claims: z.array(Claim),
   token: z.object({ id: z.string(), expiresAt: Time, usedAt: Time.nullable(), replaced: z.boolean() }).nullable(),
@@ -39,7 +80,12 @@ const SiteDetail = Site.extend({
   inventory: z.record(z.string(), z.unknown()).nullable(),
 }).openapi('SiteDetail')
 
-const SiteParams = z.object({ id: z.string().max(63).openapi({ param: { name: 'id', in: 'path' }, example: 'berlin' }) })
+const SiteParams = z.object({
+  id: z
+    .string()
+    .max(63)
+    .openapi({ param: { name: 'id', in: 'path' }, example: 'berlin' }),
+})
 
 const tunnelsOf = (of: readonly PathRow[]) => ({ total: of.length, up: of.filter(({ state }) => state === 'UP' || state === 'DEGRADED').length })
 const siteOf = (row: SiteRow, rows: readonly PathRow[], now: Date) => ({
@@ -57,33 +103,75 @@ const siteOf = (row: SiteRow, rows: readonly PathRow[], now: Date) => ({
   tunnels: tunnelsOf(rows.filter(({ site }) => site === row.id)),
   finding: row.finding && plain([row.finding])[0]!,
 })
-const claimOf = (of: ClaimRow) => ({ fingerprint: of.thumbprint, serial: of.serial, state: of.state, confirmationCode: confirmationCode(of.thumbprint), since: time(of.created_at), hostname: of.inventory.hostname, os: of.inventory.os })
+const claimOf = (of: ClaimRow) => ({
+  fingerprint: of.thumbprint,
+  serial: of.serial,
+  state: of.state,
+  confirmationCode: confirmationCode(of.thumbprint),
+  since: time(of.created_at),
+  hostname: of.inventory.hostname,
+  os: of.inventory.os,
+})
 
 const listRoute = createRoute({
-  method: 'get', path: '/sites', operationId: 'listSites', tags: ['sites'], summary: 'Every site that a generation names', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/sites',
+  operationId: 'listSites',
+  tags: ['sites'],
+  summary: 'Every site that a generation names',
+  security,
+  middleware: [need('read')] as const,
   responses: { 200: json(z.object({ sites: z.array(Site) }), 'Sorted by id'), ...problems },
 })
 const showRoute = createRoute({
-  method: 'get', path: '/sites/{id}', operationId: 'getSite', tags: ['sites'], summary: 'One site, its boxes and what they report', security, middleware: [need('read')] as const,
+  method: 'get',
+  path: '/sites/{id}',
+  operationId: 'getSite',
+  tags: ['sites'],
+  summary: 'One site, its boxes and what they report',
+  security,
+  middleware: [need('read')] as const,
   request: { params: SiteParams },
   responses: { 200: json(SiteDetail, 'The site'), ...problems },
 })
 const NewToken = z.object({ token: z.string(), site: z.string(), expiresAt: Time, operation: z.string() }).openapi('BootstrapToken')
 const longestHours = 72
-const TokenRequest = z.object({ hours: z.number().optional().openapi({ description: 'How long it lives, 24 by default.', example: 24 }) }).openapi('TokenRequest')
+const TokenRequest = z
+  .object({ hours: z.number().optional().openapi({ description: 'How long it lives, 24 by default.', example: 24 }) })
+  .openapi('TokenRequest')
 const tokenRoute = createRoute({
-  method: 'post', path: '/sites/{id}/tokens', operationId: 'createToken', tags: ['sites'], summary: 'A bootstrap token: one use, this site only, shown once', security, middleware: [need('invite')] as const,
+  method: 'post',
+  path: '/sites/{id}/tokens',
+  operationId: 'createToken',
+  tags: ['sites'],
+  summary: 'A bootstrap token: one use, this site only, shown once',
+  security,
+  middleware: [need('invite')] as const,
   request: { params: SiteParams, headers: IdempotencyHeader, ...body(TokenRequest) },
   responses: { 201: json(NewToken, 'Give it to the installer'), ...problems, ...conflicts },
 })
-const ApproveRequest = z.object({ fingerprint: z.string().min(1).max(200).openapi({ description: 'Of the box\'s key, at least 16 characters.' }) }).openapi('ApproveRequest')
+const ApproveRequest = z
+  .object({ fingerprint: z.string().min(1).max(200).openapi({ description: "Of the box's key, at least 16 characters." }) })
+  .openapi('ApproveRequest')
 const approveRoute = createRoute({
-  method: 'post', path: '/sites/{id}/approve', operationId: 'approveSite', tags: ['sites'], summary: 'Yes, this very box is the site\'s', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/sites/{id}/approve',
+  operationId: 'approveSite',
+  tags: ['sites'],
+  summary: "Yes, this very box is the site's",
+  security,
+  middleware: [need('operate')] as const,
   request: { params: SiteParams, headers: IdempotencyHeader, ...body(ApproveRequest) },
   responses: { 202: accepted('The box will get its certificate when it asks again'), ...problems, ...conflicts },
 })
 const decommissionRoute = createRoute({
-  method: 'post', path: '/sites/{id}/decommission', operationId: 'decommissionSite', tags: ['sites'], summary: 'Drain, remove from its peers, and last wipe its keys', security, middleware: [need('operate')] as const,
+  method: 'post',
+  path: '/sites/{id}/decommission',
+  operationId: 'decommissionSite',
+  tags: ['sites'],
+  summary: 'Drain, remove from its peers, and last wipe its keys',
+  security,
+  middleware: [need('operate')] as const,
   request: { params: SiteParams, headers: IdempotencyHeader },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
@@ -96,7 +184,10 @@ export const sitesApi = (deps: ApiDeps) => {
   const found = async (id: string): Promise<SiteRow> => {
     const row = await sites.get(db, id)
     if (row) return row
-    const close = suggest(id, (await sites.list(db)).map((site) => site.id))
+    const close = suggest(
+      id,
+      (await sites.list(db)).map((site) => site.id),
+    )
     throw missing('site', `"${id}"`, close ? `did you mean "${close}"?` : 'name it in the intent and apply that first')
   }
   return resource()
@@ -112,7 +203,9 @@ export const sitesApi = (deps: ApiDeps) => {
         {
           ...siteOf(row, reported, deps.now()),
           claims: boxes.map(claimOf),
-          token: token ? { id: token.id, expiresAt: time(token.expires_at), usedAt: timeOrNull(token.redeemed_at), replaced: token.revoked_at !== null } : null,
+          token: token
+            ? { id: token.id, expiresAt: time(token.expires_at), usedAt: timeOrNull(token.redeemed_at), replaced: token.revoked_at !== null }
+            : null,
           reported: [...row.findings],
           commit: row.commit && { state: row.commit.state, why },
           inventory: row.inventory ?? boxes[0]?.inventory ?? null,
@@ -123,7 +216,8 @@ export const sitesApi = (deps: ApiDeps) => {
     .openapi(tokenRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
       const { hours = 24 } = c.req.valid('json')
-      if (!(hours >= 1 / 60 && hours <= longestHours)) throw new Problem(400, 'C033', `a token can't live ${hours} hours`, `choose from one minute to ${longestHours} hours`)
+      if (!(hours >= 1 / 60 && hours <= longestHours))
+        throw new Problem(400, 'C033', `a token can't live ${hours} hours`, `choose from one minute to ${longestHours} hours`)
       const material = deps.tokens()
       if (!material) throw new Problem(409, 'C030', `${row.id} takes no token yet: no generation was applied`, 'causeway apply')
       const token = newToken({ ...material, expiresAt: new Date(deps.now().getTime() + hours * 3_600_000) })
@@ -134,13 +228,35 @@ export const sitesApi = (deps: ApiDeps) => {
         identity: { hours },
         within: async (tx) => {
           const now = await sites.lock(tx, row.id)
-          if (!now || !invitable.includes(now.state)) throw new Problem(409, 'C030', `${row.id} is ${now?.state ?? 'gone'} and takes no token`, now?.device ? `to enrol another box, decommission it first: causeway site decommission ${row.id}` : `causeway site status ${row.id}`)
-          await tokens.issue(tx, { id: token.id, site: row.id, purpose: 'enrol', hash: token.hash, expiresAt: token.expiresAt, createdBy: c.get('actor').id })
+          if (!now || !invitable.includes(now.state))
+            throw new Problem(
+              409,
+              'C030',
+              `${row.id} is ${now?.state ?? 'gone'} and takes no token`,
+              now?.device ? `to enrol another box, decommission it first: causeway site decommission ${row.id}` : `causeway site status ${row.id}`,
+            )
+          await tokens.issue(tx, {
+            id: token.id,
+            site: row.id,
+            purpose: 'enrol',
+            hash: token.hash,
+            expiresAt: token.expiresAt,
+            createdBy: c.get('actor').id,
+          })
         },
         send: (ids, { tokenId }) => deps.commands.invite(row.id, { ...ids, tokenId }),
       })
-      if (done.repeated) throw new Problem(409, 'C015', 'this token was shown already and is not kept', `for another one leave the Idempotency-Key out: causeway site token ${row.id}`)
-      return c.json({ token: token.text, site: row.id, expiresAt: time(token.expiresAt), operation: done.operationId }, 201, { location: `/v1/operations/${done.operationId}`, 'cache-control': 'no-store' })
+      if (done.repeated)
+        throw new Problem(
+          409,
+          'C015',
+          'this token was shown already and is not kept',
+          `for another one leave the Idempotency-Key out: causeway site token ${row.id}`,
+        )
+      return c.json({ token: token.text, site: row.id, expiresAt: time(token.expiresAt), operation: done.operationId }, 201, {
+        location: `/v1/operations/${done.operationId}`,
+        'cache-control': 'no-store',
+      })
     })
     .openapi(approveRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
@@ -164,10 +280,12 @@ export const sitesApi = (deps: ApiDeps) => {
         args: {},
         within: async (tx) => {
           const now = await sites.lock(tx, row.id)
-          if (!now || now.state === 'DECOMMISSIONING' || now.state === 'RETIRED') throw new Problem(409, 'C032', `${row.id} is ${now?.state ?? 'gone'} already`, `causeway site status ${row.id}`)
+          if (!now || now.state === 'DECOMMISSIONING' || now.state === 'RETIRED')
+            throw new Problem(409, 'C032', `${row.id} is ${now?.state ?? 'gone'} already`, `causeway site status ${row.id}`)
           const head = await generations.head(tx)
           const hub = head?.fabric.sites.find((site) => site.id === row.id)?.hub ?? false
-          if (hub && now.device) throw new Problem(409, 'C032', `${row.id} is a hub that others depend on`, 'take it out of hubs: in the intent and apply that first')
+          if (hub && now.device)
+            throw new Problem(409, 'C032', `${row.id} is a hub that others depend on`, 'take it out of hubs: in the intent and apply that first')
         },
         send: (ids) => deps.commands.decommission(row.id, ids),
       })
@@ -176,7 +294,15 @@ export const sitesApi = (deps: ApiDeps) => {
 }
 
 async function nobodyWaits(deps: ApiDeps, site: string, fingerprint: string): Promise<Problem> {
-  if (claims.normalFingerprint(fingerprint).length < 16) return new Problem(409, 'C031', `"${fingerprint}" is too short to name one box`, 'give at least the first 16 characters of the fingerprint')
+  if (claims.normalFingerprint(fingerprint).length < 16)
+    return new Problem(409, 'C031', `"${fingerprint}" is too short to name one box`, 'give at least the first 16 characters of the fingerprint')
   const waiting = (await claims.ofSite(deps.store.db, site)).filter(({ state }) => state === 'claimed')
-  return new Problem(409, 'C031', `no box with this fingerprint waits for ${site}`, waiting[0] ? `the one that waits has ${waiting[0].thumbprint.slice(0, 16)} and code ${confirmationCode(waiting[0].thumbprint)}: compare with the installer` : `none waits: causeway site token ${site}, and have the installer paste it`)
+  return new Problem(
+    409,
+    'C031',
+    `no box with this fingerprint waits for ${site}`,
+    waiting[0]
+      ? `the one that waits has ${waiting[0].thumbprint.slice(0, 16)} and code ${confirmationCode(waiting[0].thumbprint)}: compare with the installer`
+      : `none waits: causeway site token ${site}, and have the installer paste it`,
+  )
 }

@@ -36,17 +36,35 @@ export const statusApi = (deps: ApiDeps) =>
   resource().openapi(route, async (c) => {
     const { db } = deps.store
     const now = deps.now()
-    const [named, head, rows, reported, open] = await Promise.all([network.get(db), generations.head(db), sites.list(db), paths.all(db), operations.open(db)])
+    const [named, head, rows, reported, open] = await Promise.all([
+      network.get(db),
+      generations.head(db),
+      sites.list(db),
+      paths.all(db),
+      operations.open(db),
+    ])
     const present = rows.filter(({ state }) => state !== 'RETIRED')
     const online = new Set(present.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
     const tunnels = head?.fabric.tunnels ?? []
     // A tunnel is up when both ends say so and can still say it.
-    const up = tunnels.filter(({ id, ends }) => siteEnds({ ends }).every(({ site }) => online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED'))))
+    const up = tunnels.filter(({ id, ends }) =>
+      siteEnds({ ends }).every(
+        ({ site }) =>
+          online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED')),
+      ),
+    )
     const wrong = [
       ...present.flatMap((row) => {
-        if (row.state === 'QUARANTINED') return [{ subject: `site/${row.id}`, says: row.finding?.says ?? 'quarantined', since: row.state_since, next: `causeway site status ${row.id}` }]
-        if (row.device !== null && row.state === 'ACTIVE' && !online.has(row.id)) return [{ subject: `site/${row.id}`, says: 'does not report', since: row.last_seen ?? row.state_since, next: `causeway site status ${row.id}` }]
-        if (row.finding) return [{ subject: `site/${row.id}`, says: row.finding.says, since: row.state_since, next: `causeway site status ${row.id}` }]
+        if (row.state === 'QUARANTINED')
+          return [
+            { subject: `site/${row.id}`, says: row.finding?.says ?? 'quarantined', since: row.state_since, next: `causeway site status ${row.id}` },
+          ]
+        if (row.device !== null && row.state === 'ACTIVE' && !online.has(row.id))
+          return [
+            { subject: `site/${row.id}`, says: 'does not report', since: row.last_seen ?? row.state_since, next: `causeway site status ${row.id}` },
+          ]
+        if (row.finding)
+          return [{ subject: `site/${row.id}`, says: row.finding.says, since: row.state_since, next: `causeway site status ${row.id}` }]
         return []
       }),
       ...reported

@@ -11,18 +11,37 @@ const TraceRequest = z
     from: z.string().min(1).max(200).openapi({ example: 'berlin/inference' }),
     to: z.string().min(1).max(200).openapi({ example: 'model-api' }),
     port: z.string().max(40).nullable().default(null).openapi({ example: 'tcp/8443' }),
-    without: z.array(z.string().max(200)).max(20).default([]).openapi({ description: 'Things taken to be broken: a hub, `site.uplink` or a tunnel.' }),
+    without: z
+      .array(z.string().max(200))
+      .max(20)
+      .default([])
+      .openapi({ description: 'Things taken to be broken: a hub, `site.uplink` or a tunnel.' }),
   })
   .openapi('TraceRequest')
 const Traced = z.object({ generation: z.int(), trace: z.record(z.string(), z.unknown()) }).openapi('Traced')
 const traceRoute = createRoute({
-  method: 'post', path: '/trace', operationId: 'trace', tags: ['proof'], summary: 'Would it pass, by which line, over which path', security, middleware: [need('read')] as const,
+  method: 'post',
+  path: '/trace',
+  operationId: 'trace',
+  tags: ['proof'],
+  summary: 'Would it pass, by which line, over which path',
+  security,
+  middleware: [need('read')] as const,
   request: body(TraceRequest),
   responses: { 200: json(Traced, 'The way it takes, or where it ends'), ...problems },
 })
 const verifyRoute = createRoute({
-  method: 'post', path: '/verify', operationId: 'verify', tags: ['proof'], summary: 'Prove the newest generation again, under every single failure', security, middleware: [need('read')] as const,
-  responses: { 200: json(z.object({ generation: z.int(), proof: ProofShape, findings: z.array(FindingShape) }).openapi('Verification'), 'The proof'), ...problems },
+  method: 'post',
+  path: '/verify',
+  operationId: 'verify',
+  tags: ['proof'],
+  summary: 'Prove the newest generation again, under every single failure',
+  security,
+  middleware: [need('read')] as const,
+  responses: {
+    200: json(z.object({ generation: z.int(), proof: ProofShape, findings: z.array(FindingShape) }).openapi('Verification'), 'The proof'),
+    ...problems,
+  },
 })
 
 export const traceApi = (deps: ApiDeps) => {

@@ -11,9 +11,13 @@ export interface AccessRow {
 }
 const columns = ['id', 'name', 'role', 'created_at', 'revoked_at'] as const
 
-export const byHash = (db: Db, hash: string): Promise<AccessRow | undefined> => db.selectFrom('access_tokens').select(columns).where('hash', '=', hash).where('revoked_at', 'is', null).executeTakeFirst()
+export const byHash = (db: Db, hash: string): Promise<AccessRow | undefined> =>
+  db.selectFrom('access_tokens').select(columns).where('hash', '=', hash).where('revoked_at', 'is', null).executeTakeFirst()
 export const list = (db: Db): Promise<readonly AccessRow[]> => db.selectFrom('access_tokens').select(columns).orderBy('created_at').execute()
-export const insert = async (tx: Db, of: { readonly id: string; readonly hash: string; readonly name: string; readonly role: AccessRole }): Promise<void> => {
+export const insert = async (
+  tx: Db,
+  of: { readonly id: string; readonly hash: string; readonly name: string; readonly role: AccessRole },
+): Promise<void> => {
   await tx.insertInto('access_tokens').values(of).execute()
 }
 export const revoke = async (tx: Db, id: string): Promise<void> => {

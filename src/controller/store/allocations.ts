@@ -20,9 +20,14 @@ export class AllocationTaken extends Error {
 export async function claim(tx: Tx, claims: readonly Allocation[]): Promise<void> {
   if (claims.length === 0) return
   const rows = claims.map((of) => ({ kind: of.kind, owner: of.owner, value: json(of.value), scope: scope(of) }))
-  await tx.insertInto('allocations').values(rows).onConflict((at) => at.doNothing()).execute()
+  await tx
+    .insertInto('allocations')
+    .values(rows)
+    .onConflict((at) => at.doNothing())
+    .execute()
   const now = new Map((await held(tx)).map((of) => [`${of.kind} ${of.owner}`, JSON.stringify(of.value)]))
   for (const of of claims) {
-    if (now.get(`${of.kind} ${of.owner}`) !== JSON.stringify(of.value)) throw new AllocationTaken(`${of.kind} ${JSON.stringify(of.value)} for ${of.owner} is no longer free`)
+    if (now.get(`${of.kind} ${of.owner}`) !== JSON.stringify(of.value))
+      throw new AllocationTaken(`${of.kind} ${JSON.stringify(of.value)} for ${of.owner} is no longer free`)
   }
 }

@@ -15,7 +15,9 @@ const first = '0'.repeat(64)
 const lock = 7_701_002
 
 const hashOf = (entry: AuditEntry, at: Date, previous: string): string =>
-  createHash('sha256').update(canonicalJson({ actor: entry.actor, action: entry.action, subject: entry.subject, detail: entry.detail, at: at.toISOString(), previous })).digest('hex')
+  createHash('sha256')
+    .update(canonicalJson({ actor: entry.actor, action: entry.action, subject: entry.subject, detail: entry.detail, at: at.toISOString(), previous }))
+    .digest('hex')
 
 export async function append(tx: Tx, entry: AuditEntry): Promise<void> {
   // One writer at a time, until commit: two entries must not name the same predecessor.
@@ -23,7 +25,18 @@ export async function append(tx: Tx, entry: AuditEntry): Promise<void> {
   const last = await tx.selectFrom('audit').select('hash').orderBy('seq', 'desc').limit(1).executeTakeFirst()
   const previous = last?.hash ?? first
   const at = new Date()
-  await tx.insertInto('audit').values({ actor: entry.actor, action: entry.action, subject: entry.subject, detail: json(entry.detail), at, previous, hash: hashOf(entry, at, previous) }).execute()
+  await tx
+    .insertInto('audit')
+    .values({
+      actor: entry.actor,
+      action: entry.action,
+      subject: entry.subject,
+      detail: json(entry.detail),
+      at,
+      previous,
+      hash: hashOf(entry, at, previous),
+    })
+    .execute()
 }
 
 /** The number of the first row that doesn't follow from the one before, or null when the chain holds. */

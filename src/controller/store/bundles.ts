@@ -24,13 +24,34 @@ export interface NewBundle {
 }
 
 export const get = (db: Db, site: string, { term, generation, revision }: Triple): Promise<BundleRow | undefined> =>
-  db.selectFrom('bundles').selectAll().where('site', '=', site).where('term', '=', term).where('generation', '=', generation).where('revision', '=', revision).executeTakeFirst()
+  db
+    .selectFrom('bundles')
+    .selectAll()
+    .where('site', '=', site)
+    .where('term', '=', term)
+    .where('generation', '=', generation)
+    .where('revision', '=', revision)
+    .executeTakeFirst()
 /** The newest of the site, by (term, generation, revision). */
 export const newest = (db: Db, site: string): Promise<BundleRow | undefined> =>
-  db.selectFrom('bundles').selectAll().where('site', '=', site).orderBy('term', 'desc').orderBy('generation', 'desc').orderBy('revision', 'desc').limit(1).executeTakeFirst()
+  db
+    .selectFrom('bundles')
+    .selectAll()
+    .where('site', '=', site)
+    .orderBy('term', 'desc')
+    .orderBy('generation', 'desc')
+    .orderBy('revision', 'desc')
+    .limit(1)
+    .executeTakeFirst()
 /** The lowest revision that (term, generation) has not used yet. */
 export async function nextRevision(db: Db, site: string, term: number, generation: number): Promise<number> {
-  const row = await db.selectFrom('bundles').select((eb) => eb.fn.max('revision').as('revision')).where('site', '=', site).where('term', '=', term).where('generation', '=', generation).executeTakeFirst()
+  const row = await db
+    .selectFrom('bundles')
+    .select((eb) => eb.fn.max('revision').as('revision'))
+    .where('site', '=', site)
+    .where('term', '=', term)
+    .where('generation', '=', generation)
+    .executeTakeFirst()
   return row?.revision === null || row === undefined ? 0 : row.revision + 1
 }
 /** False when the triple is taken; rows are never rewritten. */
@@ -43,7 +64,14 @@ export async function insert(tx: Db, of: NewBundle): Promise<boolean> {
   return numInsertedOrUpdatedRows === 1n
 }
 export const setSigned = async (db: Db, site: string, { term, generation, revision }: Triple, signed: Signed): Promise<void> => {
-  await db.updateTable('bundles').set({ signed: json(signed) }).where('site', '=', site).where('term', '=', term).where('generation', '=', generation).where('revision', '=', revision).execute()
+  await db
+    .updateTable('bundles')
+    .set({ signed: json(signed) })
+    .where('site', '=', site)
+    .where('term', '=', term)
+    .where('generation', '=', generation)
+    .where('revision', '=', revision)
+    .execute()
 }
 /** Keeps the newest `keep` of a site and whatever its pointers name. */
 export async function prune(db: Db, site: string, keep: number): Promise<void> {
@@ -51,5 +79,7 @@ export async function prune(db: Db, site: string, keep: number): Promise<void> {
     delete from bundles b where b.site = ${site}
       and (b.term, b.generation, b.revision) not in (select term, generation, revision from bundles where site = ${site} order by term desc, generation desc, revision desc limit ${keep})
       and not exists (select from sites s where s.id = b.site
-        and jsonb_build_object('term', b.term, 'generation', b.generation, 'revision', b.revision) in (s.assigned, s.running, s.confirmed, s.pending->'triple'))`.execute(db)
+        and jsonb_build_object('term', b.term, 'generation', b.generation, 'revision', b.revision) in (s.assigned, s.running, s.confirmed, s.pending->'triple'))`.execute(
+    db,
+  )
 }

@@ -22,9 +22,13 @@ export interface NewCertificate {
   readonly notAfter: Date
 }
 export async function insert(tx: Db, of: NewCertificate): Promise<void> {
-  await tx.insertInto('certificates').values({ serial: of.serial, site: of.site, thumbprint: of.thumbprint, previous: of.previous, pem: of.pem, not_after: of.notAfter }).execute()
+  await tx
+    .insertInto('certificates')
+    .values({ serial: of.serial, site: of.site, thumbprint: of.thumbprint, previous: of.previous, pem: of.pem, not_after: of.notAfter })
+    .execute()
 }
-export const get = (db: Db, serial: string): Promise<CertificateRow | undefined> => db.selectFrom('certificates').selectAll().where('serial', '=', serial).executeTakeFirst()
+export const get = (db: Db, serial: string): Promise<CertificateRow | undefined> =>
+  db.selectFrom('certificates').selectAll().where('serial', '=', serial).executeTakeFirst()
 export const successor = (db: Db, serial: string): Promise<CertificateRow | undefined> =>
   db.selectFrom('certificates').selectAll().where('previous', '=', serial).orderBy('issued_at', 'desc').limit(1).executeTakeFirst()
 /** Locks every certificate of the key, so that two renewals of one key are served one after the other. */

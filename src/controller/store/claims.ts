@@ -28,12 +28,22 @@ export interface NewClaim {
 export const get = (db: Db, id: string): Promise<ClaimRow | undefined> => db.selectFrom('claims').selectAll().where('id', '=', id).executeTakeFirst()
 export const ofKey = (db: Db, tokenId: string, thumbprint: string): Promise<ClaimRow | undefined> =>
   db.selectFrom('claims').selectAll().where('token_id', '=', tokenId).where('thumbprint', '=', thumbprint).executeTakeFirst()
-export const ofSite = (db: Db, site: string): Promise<readonly ClaimRow[]> => db.selectFrom('claims').selectAll().where('site', '=', site).orderBy('created_at', 'desc').execute()
+export const ofSite = (db: Db, site: string): Promise<readonly ClaimRow[]> =>
+  db.selectFrom('claims').selectAll().where('site', '=', site).orderBy('created_at', 'desc').execute()
 
 export async function insert(tx: Tx, claim: NewClaim): Promise<void> {
   await tx
     .insertInto('claims')
-    .values({ id: claim.id, token_id: claim.tokenId, site: claim.site, thumbprint: claim.thumbprint, sealing_key: claim.sealingKey, serial: claim.serial, inventory: json(claim.inventory), state: claim.state })
+    .values({
+      id: claim.id,
+      token_id: claim.tokenId,
+      site: claim.site,
+      thumbprint: claim.thumbprint,
+      sealing_key: claim.sealingKey,
+      serial: claim.serial,
+      inventory: json(claim.inventory),
+      state: claim.state,
+    })
     .onConflict((at) => at.doNothing())
     .execute()
 }
@@ -49,6 +59,8 @@ export const normalFingerprint = (text: string): string => text.replaceAll(/[\s:
 export async function waiting(db: Db, site: string, fingerprint: string): Promise<ClaimRow | undefined> {
   const wanted = normalFingerprint(fingerprint)
   if (wanted.length < 16) return undefined
-  const found = (await ofSite(db, site)).filter((claim) => (claim.state === 'claimed' || claim.state === 'enrolled') && claim.thumbprint.startsWith(wanted))
+  const found = (await ofSite(db, site)).filter(
+    (claim) => (claim.state === 'claimed' || claim.state === 'enrolled') && claim.thumbprint.startsWith(wanted),
+  )
   return found.length === 1 ? found[0] : undefined
 }

@@ -15,8 +15,21 @@ type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>
 type Stamp = ColumnType<Date, Date | undefined, Date>
 
 export type SiteState =
-  | 'DECLARED' | 'INVITED' | 'EXPIRED' | 'CLAIMED' | 'ENROLLED' | 'QUARANTINED' | 'PROVISIONING' | 'ACTIVE' | 'CHANGING'
-  | 'DRAINING' | 'MAINTENANCE' | 'REPLACING' | 'REVOKED' | 'DECOMMISSIONING' | 'RETIRED'
+  | 'DECLARED'
+  | 'INVITED'
+  | 'EXPIRED'
+  | 'CLAIMED'
+  | 'ENROLLED'
+  | 'QUARANTINED'
+  | 'PROVISIONING'
+  | 'ACTIVE'
+  | 'CHANGING'
+  | 'DRAINING'
+  | 'MAINTENANCE'
+  | 'REPLACING'
+  | 'REVOKED'
+  | 'DECOMMISSIONING'
+  | 'RETIRED'
 export type RegionState = 'DECLARED' | 'CREATING' | 'ACTIVE' | 'CHANGING' | 'FAILED' | 'DELETING' | 'RETIRED'
 export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' | 'FAILED'
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
@@ -40,44 +53,191 @@ export interface Database {
   network: { id: string; created_at: Stamp; head: Generated<number>; term: Generated<number>; frozen: Generated<boolean> }
   allocations: { kind: Allocation['kind']; owner: string; value: Json<Allocation['value']>; scope: string; released_at: Nullable<Date> }
   plans: {
-    id: string; base: number; intent: NullableJson<Intent>; intent_hash: string; plan: NullableJson<unknown>; verdict: Verdict; findings: Json<readonly Finding[]>
-    fabric: NullableJson<Fabric>; fabric_hash: Nullable<string>; claims: DefaultJson<readonly Allocation[]>; proof: NullableJson<Proof>; compiler: string
-    created_by: string; created_at: Stamp; applied_by_operation: Nullable<string>
+    id: string
+    base: number
+    intent: NullableJson<Intent>
+    intent_hash: string
+    plan: NullableJson<unknown>
+    verdict: Verdict
+    findings: Json<readonly Finding[]>
+    fabric: NullableJson<Fabric>
+    fabric_hash: Nullable<string>
+    claims: DefaultJson<readonly Allocation[]>
+    proof: NullableJson<Proof>
+    compiler: string
+    created_by: string
+    created_at: Stamp
+    applied_by_operation: Nullable<string>
   }
   generations: {
-    number: number; base: number; plan_id: Nullable<string>; intent: Json<Intent>; fabric: Json<Fabric>; fabric_hash: string; compiler: string
-    site_hashes: Json<Readonly<Record<string, string>>>; verdict: Verdict; proof: Json<Proof>; operation_id: string; created_by: string; created_at: Stamp
+    number: number
+    base: number
+    plan_id: Nullable<string>
+    intent: Json<Intent>
+    fabric: Json<Fabric>
+    fabric_hash: string
+    compiler: string
+    site_hashes: Json<Readonly<Record<string, string>>>
+    verdict: Verdict
+    proof: Json<Proof>
+    operation_id: string
+    created_by: string
+    created_at: Stamp
   }
-  commands: { id: string; kind: string; subject: string; args: Json<unknown>; operation_id: string; actor: string; created_at: Stamp; consumed_at: Nullable<Date>; idempotency_key: Nullable<string> }
+  commands: {
+    id: string
+    kind: string
+    subject: string
+    args: Json<unknown>
+    operation_id: string
+    actor: string
+    created_at: Stamp
+    consumed_at: Nullable<Date>
+    idempotency_key: Nullable<string>
+  }
   audit: { seq: Generated<number>; at: Stamp; actor: string; action: string; subject: string; detail: Json<unknown>; previous: string; hash: string }
-  operations: { id: string; kind: string; subject: string; state: OperationState; started_at: Stamp; ended_at: Nullable<Date>; result: NullableJson<unknown>; findings: DefaultJson<readonly Finding[]> }
-  operation_steps: { operation_id: string; step: string; result: Json<unknown>; at: Stamp }
-  events: { seq: Generated<number>; at: Stamp; operation_id: Nullable<string>; subject: string; kind: string; text: string; data: DefaultJson<unknown> }
-  sites: {
-    id: string; state: SiteState; role: 'edge' | 'core'; device: Nullable<string>
-    assigned: NullableJson<Triple>; running: NullableJson<Triple>; pending: NullableJson<Pending>; confirmed: NullableJson<Triple>
-    commit: NullableJson<Report['commit']>; findings: DefaultJson<Report['findings']>; inventory: NullableJson<Inventory>
-    finding: NullableJson<Finding>; last_seen: Nullable<Date>; report_every: Generated<number>; headless_since: Nullable<Date>; state_since: Stamp
+  operations: {
+    id: string
+    kind: string
+    subject: string
+    state: OperationState
+    started_at: Stamp
+    ended_at: Nullable<Date>
+    result: NullableJson<unknown>
+    findings: DefaultJson<readonly Finding[]>
   }
-  tokens: { id: string; site: string; purpose: Purpose; hash: string; expires_at: Date; created_by: string; created_at: Stamp; redeemed_at: Nullable<Date>; claim_id: Nullable<string>; revoked_at: Nullable<Date> }
-  claims: { id: string; token_id: string; site: string; thumbprint: string; sealing_key: string; serial: string; inventory: Json<Inventory>; certificate: Nullable<string>; state: ClaimState; created_at: Stamp }
-  certificates: { serial: string; site: string; thumbprint: string; previous: Nullable<string>; pem: string; not_after: Date; issued_at: Stamp; revoked_at: Nullable<Date>; seen_at: Nullable<Date> }
+  operation_steps: { operation_id: string; step: string; result: Json<unknown>; at: Stamp }
+  events: {
+    seq: Generated<number>
+    at: Stamp
+    operation_id: Nullable<string>
+    subject: string
+    kind: string
+    text: string
+    data: DefaultJson<unknown>
+  }
+  sites: {
+    id: string
+    state: SiteState
+    role: 'edge' | 'core'
+    device: Nullable<string>
+    assigned: NullableJson<Triple>
+    running: NullableJson<Triple>
+    pending: NullableJson<Pending>
+    confirmed: NullableJson<Triple>
+    commit: NullableJson<Report['commit']>
+    findings: DefaultJson<Report['findings']>
+    inventory: NullableJson<Inventory>
+    finding: NullableJson<Finding>
+    last_seen: Nullable<Date>
+    report_every: Generated<number>
+    headless_since: Nullable<Date>
+    state_since: Stamp
+  }
+  tokens: {
+    id: string
+    site: string
+    purpose: Purpose
+    hash: string
+    expires_at: Date
+    created_by: string
+    created_at: Stamp
+    redeemed_at: Nullable<Date>
+    claim_id: Nullable<string>
+    revoked_at: Nullable<Date>
+  }
+  claims: {
+    id: string
+    token_id: string
+    site: string
+    thumbprint: string
+    sealing_key: string
+    serial: string
+    inventory: Json<Inventory>
+    certificate: Nullable<string>
+    state: ClaimState
+    created_at: Stamp
+  }
+  certificates: {
+    serial: string
+    site: string
+    thumbprint: string
+    previous: Nullable<string>
+    pem: string
+    not_after: Date
+    issued_at: Stamp
+    revoked_at: Nullable<Date>
+    seen_at: Nullable<Date>
+  }
   facts: { kind: Fact['kind']; owner: string; site: string; fact: Json<Fact>; at: Stamp }
-  bundles: { site: string; term: number; generation: number; revision: number; hash: string; config: Json<SiteConfig>; signed: NullableJson<Signed>; operation_id: Nullable<string>; created_at: Stamp }
+  bundles: {
+    site: string
+    term: number
+    generation: number
+    revision: number
+    hash: string
+    config: Json<SiteConfig>
+    signed: NullableJson<Signed>
+    operation_id: Nullable<string>
+    created_at: Stamp
+  }
   permits: { site: string; nonce: string; triple: Json<Triple>; granted_at: Stamp }
-  paths: { tunnel: string; site: string; state: string; since: Date; rtt_ms: Nullable<number>; loss: Nullable<number>; jitter_ms: Nullable<number>; active_classes: DefaultJson<readonly string[]>; at: Stamp }
+  paths: {
+    tunnel: string
+    site: string
+    state: string
+    since: Date
+    rtt_ms: Nullable<number>
+    loss: Nullable<number>
+    jitter_ms: Nullable<number>
+    active_classes: DefaultJson<readonly string[]>
+    at: Stamp
+  }
   secrets: { id: string; version: number; wrapped_key: Buffer; ciphertext: Buffer; fingerprint: string; created_at: Stamp }
   regions: {
-    id: string; provider: string; location: string; state: RegionState; config: NullableJson<Region>; generation: Nullable<number>; reached: Nullable<string>; tried: Nullable<string>
-    routes: DefaultJson<readonly RouteRow[]>; down: DefaultJson<readonly string[]>; finding: NullableJson<Finding>; findings: DefaultJson<readonly Finding[]>; checked_at: Nullable<Date>; state_since: Stamp
+    id: string
+    provider: string
+    location: string
+    state: RegionState
+    config: NullableJson<Region>
+    generation: Nullable<number>
+    reached: Nullable<string>
+    tried: Nullable<string>
+    routes: DefaultJson<readonly RouteRow[]>
+    down: DefaultJson<readonly string[]>
+    finding: NullableJson<Finding>
+    findings: DefaultJson<readonly Finding[]>
+    checked_at: Nullable<Date>
+    state_since: Stamp
   }
   cloud_resources: {
-    region: string; id: string; type: string; cloud_id: Nullable<string>; state: 'making' | 'ready' | 'gone'; fence: number; holder: string; lease_until: Date; begun_at: Date
-    resume: Nullable<string>; operation_id: string
+    region: string
+    id: string
+    type: string
+    cloud_id: Nullable<string>
+    state: 'making' | 'ready' | 'gone'
+    fence: number
+    holder: string
+    lease_until: Date
+    begun_at: Date
+    resume: Nullable<string>
+    operation_id: string
   }
   drills: {
-    id: string; site: string; uplink: string; seconds: number; operation_id: string; state: DrillState; gate: NullableJson<unknown>; ordered: NullableJson<Signed>; measured: NullableJson<unknown>
-    evidence: Nullable<string>; created_by: string; created_at: Stamp; broken_at: Nullable<Date>; healed_at: Nullable<Date>
+    id: string
+    site: string
+    uplink: string
+    seconds: number
+    operation_id: string
+    state: DrillState
+    gate: NullableJson<unknown>
+    ordered: NullableJson<Signed>
+    measured: NullableJson<unknown>
+    evidence: Nullable<string>
+    created_by: string
+    created_at: Stamp
+    broken_at: Nullable<Date>
+    healed_at: Nullable<Date>
   }
   evidence: { id: string; subject: string; signed: Json<Signed>; at: Stamp }
   access_tokens: { id: string; hash: string; name: string; role: AccessRole; created_at: Stamp; revoked_at: Nullable<Date> }
@@ -108,7 +268,8 @@ export interface Store {
 
 // int8 (event and audit numbers) as numbers: 2^53 events are out of reach.
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') => (oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format))) as pg.CustomTypesConfig['getTypeParser'],
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser'],
 }
 
 export interface StoreOptions {
@@ -121,7 +282,15 @@ const queryTimeoutMs = 30_000
 
 /** Opens a pool; connects lazily, so an unreachable server shows at the first query (`reachable`). */
 export function openStore(url: string, { max = 10 }: StoreOptions = {}): Store {
-  const pool = new pg.Pool({ connectionString: url, max, types, connectionTimeoutMillis: 5_000, query_timeout: queryTimeoutMs, keepAlive: true, application_name: 'causeway' })
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    types,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: queryTimeoutMs,
+    keepAlive: true,
+    application_name: 'causeway',
+  })
   // An idle connection that breaks is replaced by the pool; without a listener Node would end the process.
   pool.on('error', () => {})
   // The pool looks away while a connection is in use: one that breaks between two queries of a transaction is nobody's else.
@@ -139,7 +308,12 @@ export function openStore(url: string, { max = 10 }: StoreOptions = {}): Store {
 const firstRetryMs = 100
 const lastRetryMs = 5_000
 
-async function listen(url: string, channels: readonly Channel[], heard: (channel: Channel, payload: string) => void, resumed?: () => void): Promise<Subscription> {
+async function listen(
+  url: string,
+  channels: readonly Channel[],
+  heard: (channel: Channel, payload: string) => void,
+  resumed?: () => void,
+): Promise<Subscription> {
   let closed = false
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined

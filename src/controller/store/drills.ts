@@ -28,14 +28,39 @@ export interface NewDrill {
   readonly createdBy: string
 }
 export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
-  await tx.insertInto('drills').values({ id: of.id, site: of.site, uplink: of.uplink, seconds: of.seconds, operation_id: of.operationId, state: 'GATED', created_by: of.createdBy }).onConflict((at) => at.doNothing()).execute()
+  await tx
+    .insertInto('drills')
+    .values({
+      id: of.id,
+      site: of.site,
+      uplink: of.uplink,
+      seconds: of.seconds,
+      operation_id: of.operationId,
+      state: 'GATED',
+      created_by: of.createdBy,
+    })
+    .onConflict((at) => at.doNothing())
+    .execute()
 }
 export const get = (db: Db, id: string): Promise<DrillRow | undefined> => db.selectFrom('drills').selectAll().where('id', '=', id).executeTakeFirst()
-export const list = (db: Db, limit = 100): Promise<readonly DrillRow[]> => db.selectFrom('drills').selectAll().orderBy('created_at', 'desc').limit(limit).execute()
+export const list = (db: Db, limit = 100): Promise<readonly DrillRow[]> =>
+  db.selectFrom('drills').selectAll().orderBy('created_at', 'desc').limit(limit).execute()
 /** What the site's agent is to do now, if anything. */
 export const orderFor = (db: Db, site: string): Promise<DrillRow | undefined> =>
-  db.selectFrom('drills').selectAll().where('site', '=', site).where('state', 'in', ['ORDERED', 'BROKEN']).orderBy('created_at', 'desc').limit(1).executeTakeFirst()
-export async function move(tx: Db, id: string, state: DrillState, more: { readonly gate?: unknown; readonly ordered?: Signed; readonly measured?: unknown; readonly evidence?: string } = {}): Promise<void> {
+  db
+    .selectFrom('drills')
+    .selectAll()
+    .where('site', '=', site)
+    .where('state', 'in', ['ORDERED', 'BROKEN'])
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+export async function move(
+  tx: Db,
+  id: string,
+  state: DrillState,
+  more: { readonly gate?: unknown; readonly ordered?: Signed; readonly measured?: unknown; readonly evidence?: string } = {},
+): Promise<void> {
   await tx
     .updateTable('drills')
     .set({
@@ -65,7 +90,12 @@ export interface EvidenceRow {
   readonly signed: Signed
   readonly at: Date
 }
-export const evidence = (db: Db, id: string): Promise<EvidenceRow | undefined> => db.selectFrom('evidence').selectAll().where('id', '=', id).executeTakeFirst()
+export const evidence = (db: Db, id: string): Promise<EvidenceRow | undefined> =>
+  db.selectFrom('evidence').selectAll().where('id', '=', id).executeTakeFirst()
 export const keep = async (tx: Db, id: string, subject: string, signed: Signed): Promise<void> => {
-  await tx.insertInto('evidence').values({ id, subject, signed: json(signed) }).onConflict((at) => at.doNothing()).execute()
+  await tx
+    .insertInto('evidence')
+    .values({ id, subject, signed: json(signed) })
+    .onConflict((at) => at.doNothing())
+    .execute()
 }

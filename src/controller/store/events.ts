@@ -45,4 +45,10 @@ export function after(db: Db, seq: number, { operationId, subject, limit = 200 }
   if (subject !== undefined) query = query.where('subject', '=', subject)
   return query.execute()
 }
-export const lastSeq = async (db: Db): Promise<number> => (await db.selectFrom('events').select((eb) => eb.fn.max('seq').as('seq')).executeTakeFirst())?.seq ?? 0
+export const lastSeq = async (db: Db): Promise<number> =>
+  (
+    await db
+      .selectFrom('events')
+      .select((eb) => eb.fn.max('seq').as('seq'))
+      .executeTakeFirst()
+  )?.seq ?? 0

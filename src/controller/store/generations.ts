@@ -25,11 +25,22 @@ export type GenerationHead = Omit<GenerationRow, 'intent' | 'fabric'>
 const summary = ['number', 'base', 'plan_id', 'fabric_hash', 'compiler', 'site_hashes', 'proof', 'operation_id', 'created_by', 'created_at'] as const
 
 export const get = (db: Db, number: number): Promise<GenerationRow | undefined> =>
-  db.selectFrom('generations').select([...summary, 'intent', 'fabric']).where('number', '=', number).executeTakeFirst()
+  db
+    .selectFrom('generations')
+    .select([...summary, 'intent', 'fabric'])
+    .where('number', '=', number)
+    .executeTakeFirst()
 export const head = (db: Db): Promise<GenerationRow | undefined> =>
-  db.selectFrom('generations').select([...summary, 'intent', 'fabric']).orderBy('number', 'desc').limit(1).executeTakeFirst()
-export const verdict = async (db: Db, number: number): Promise<Verdict | undefined> => (await db.selectFrom('generations').select('verdict').where('number', '=', number).executeTakeFirst())?.verdict
-export const list = (db: Db, limit = 100): Promise<readonly GenerationHead[]> => db.selectFrom('generations').select(summary).orderBy('number', 'desc').limit(limit).execute()
+  db
+    .selectFrom('generations')
+    .select([...summary, 'intent', 'fabric'])
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+export const verdict = async (db: Db, number: number): Promise<Verdict | undefined> =>
+  (await db.selectFrom('generations').select('verdict').where('number', '=', number).executeTakeFirst())?.verdict
+export const list = (db: Db, limit = 100): Promise<readonly GenerationHead[]> =>
+  db.selectFrom('generations').select(summary).orderBy('number', 'desc').limit(limit).execute()
 
 /** The plan's base is no longer the head. */
 export class StaleBase extends Error {

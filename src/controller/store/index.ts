@@ -6,7 +6,26 @@ export * as bundles from './bundles.ts'
 export * as certificates from './certificates.ts'
 export * as claims from './claims.ts'
 export * as commands from './commands.ts'
-export { type AccessRole, type Channel, type ClaimState, type Database, type Db, type DrillState, json, type OperationState, openStore, type Pending, type Proof, type Purpose, type RegionState, type SiteState, type Store, type Subscription, type Tx, type Verdict } from './database.ts'
+export {
+  type AccessRole,
+  type Channel,
+  type ClaimState,
+  type Database,
+  type Db,
+  type DrillState,
+  json,
+  type OperationState,
+  openStore,
+  type Pending,
+  type Proof,
+  type Purpose,
+  type RegionState,
+  type SiteState,
+  type Store,
+  type Subscription,
+  type Tx,
+  type Verdict,
+} from './database.ts'
 export * as drills from './drills.ts'
 export * as events from './events.ts'
 export * as facts from './facts.ts'

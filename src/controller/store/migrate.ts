@@ -28,17 +28,25 @@ export async function migrate(store: Store, migrations?: readonly Migration[]): 
   const wanted = migrations ?? (await bundled())
   return store.transaction(async (tx) => {
     await sql`select pg_advisory_xact_lock(${lock})`.execute(tx)
-    await sql`create table if not exists migrations (number int primary key, name text not null, hash text not null, applied_at timestamptz not null default now())`.execute(tx)
+    await sql`create table if not exists migrations (number int primary key, name text not null, hash text not null, applied_at timestamptz not null default now())`.execute(
+      tx,
+    )
     const applied = new Map((await tx.selectFrom('migrations').selectAll().execute()).map((row) => [row.number, row]))
     const newest = wanted.at(-1)?.number ?? 0
     const foreign = [...applied.values()].find((row) => row.number > newest)
-    if (foreign) throw new SchemaMismatch(`the database was made by a newer version of Causeway (it has ${foreign.name}); start that version, or restore a backup made by this one`)
+    if (foreign)
+      throw new SchemaMismatch(
+        `the database was made by a newer version of Causeway (it has ${foreign.name}); start that version, or restore a backup made by this one`,
+      )
     const ran: string[] = []
     for (const { number, name, text } of wanted) {
       const hash = createHash('sha256').update(text).digest('hex')
       const before = applied.get(number)
       if (before) {
-        if (before.hash !== hash) throw new SchemaMismatch(`the database was made with another ${name} than this version's; use the version that made it, or another --data folder`)
+        if (before.hash !== hash)
+          throw new SchemaMismatch(
+            `the database was made with another ${name} than this version's; use the version that made it, or another --data folder`,
+          )
         continue
       }
       await sql.raw(text).execute(tx)

@@ -12,7 +12,11 @@ export const get = (db: Db): Promise<NetworkRow | undefined> => db.selectFrom('n
 
 /** The first plan names the network; later ones must name the same. Returns the name that holds. */
 export async function name(db: Db, id: string): Promise<string> {
-  await db.insertInto('network').values({ id }).onConflict((at) => at.doNothing()).execute()
+  await db
+    .insertInto('network')
+    .values({ id })
+    .onConflict((at) => at.doNothing())
+    .execute()
   return (await db.selectFrom('network').select('id').executeTakeFirstOrThrow()).id
 }
 

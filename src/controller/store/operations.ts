@@ -14,16 +14,29 @@ export interface OperationRow {
   readonly findings: readonly Finding[]
 }
 
-export const get = (db: Db, id: string): Promise<OperationRow | undefined> => db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst()
-export const list = (db: Db, limit = 50): Promise<readonly OperationRow[]> => db.selectFrom('operations').selectAll().orderBy('started_at', 'desc').limit(limit).execute()
+export const get = (db: Db, id: string): Promise<OperationRow | undefined> =>
+  db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst()
+export const list = (db: Db, limit = 50): Promise<readonly OperationRow[]> =>
+  db.selectFrom('operations').selectAll().orderBy('started_at', 'desc').limit(limit).execute()
 /** Still running: at boot a workflow is started again for each, for Temporal may have lost them. */
-export const open = (db: Db): Promise<readonly OperationRow[]> => db.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at').execute()
+export const open = (db: Db): Promise<readonly OperationRow[]> =>
+  db.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at').execute()
 
 /** Ends a running operation; one that has ended stays as it is (false). */
-export async function end(tx: Db, id: string, state: Exclude<OperationState, 'running'>, how: { readonly result?: unknown; readonly findings?: readonly Finding[] } = {}): Promise<boolean> {
+export async function end(
+  tx: Db,
+  id: string,
+  state: Exclude<OperationState, 'running'>,
+  how: { readonly result?: unknown; readonly findings?: readonly Finding[] } = {},
+): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('operations')
-    .set({ state, ended_at: sql<Date>`now()`, result: how.result === undefined ? null : json(how.result), ...(how.findings ? { findings: json(how.findings) } : {}) })
+    .set({
+      state,
+      ended_at: sql<Date>`now()`,
+      result: how.result === undefined ? null : json(how.result),
+      ...(how.findings ? { findings: json(how.findings) } : {}),
+    })
     .where('id', '=', id)
     .where('state', '=', 'running')
     .executeTakeFirst()
@@ -39,11 +52,20 @@ export async function end(tx: Db, id: string, state: Exclude<OperationState, 'ru
 export function once<T>(store: Store, operationId: string, step: string, fn: (tx: Tx) => Promise<T>): Promise<T> {
   return store.transaction(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended(${`${operationId} ${step}`}, 0))`.execute(tx)
-    const done = await tx.selectFrom('operation_steps').select('result').where('operation_id', '=', operationId).where('step', '=', step).executeTakeFirst()
+    const done = await tx
+      .selectFrom('operation_steps')
+      .select('result')
+      .where('operation_id', '=', operationId)
+      .where('step', '=', step)
+      .executeTakeFirst()
     if (done) return (done.result as { readonly value: T }).value
     const value = await fn(tx)
     // Wrapped, because JSON has no undefined and a column that is not null can't hold it.
-    const { result } = await tx.insertInto('operation_steps').values({ operation_id: operationId, step, result: json({ value }) }).returning('result').executeTakeFirstOrThrow()
+    const { result } = await tx
+      .insertInto('operation_steps')
+      .values({ operation_id: operationId, step, result: json({ value }) })
+      .returning('result')
+      .executeTakeFirstOrThrow()
     // What was stored, not what `fn` gave: the first call and a repeated one can't differ (dates, undefined members).
     return (result as { readonly value: T }).value
   })

@@ -15,12 +15,23 @@ export interface PathRow {
 }
 
 export const all = (db: Db): Promise<readonly PathRow[]> => db.selectFrom('paths').selectAll().orderBy('tunnel').orderBy('site').execute()
-export const ofSite = (db: Db, site: string): Promise<readonly PathRow[]> => db.selectFrom('paths').selectAll().where('site', '=', site).orderBy('tunnel').execute()
+export const ofSite = (db: Db, site: string): Promise<readonly PathRow[]> =>
+  db.selectFrom('paths').selectAll().where('site', '=', site).orderBy('tunnel').execute()
 
 /** Replaces what each site said before: a tunnel that it no longer has is gone. */
-export async function replace(tx: Db, reports: readonly { readonly site: string; readonly at: Date; readonly paths: readonly PathReport[] }[]): Promise<void> {
+export async function replace(
+  tx: Db,
+  reports: readonly { readonly site: string; readonly at: Date; readonly paths: readonly PathReport[] }[],
+): Promise<void> {
   if (reports.length === 0) return
-  await tx.deleteFrom('paths').where('site', 'in', reports.map(({ site }) => site)).execute()
+  await tx
+    .deleteFrom('paths')
+    .where(
+      'site',
+      'in',
+      reports.map(({ site }) => site),
+    )
+    .execute()
   const rows = reports.flatMap(({ site, at, paths }) =>
     [...new Map(paths.map((path) => [path.tunnel, path])).values()].map((path) => ({
       tunnel: path.tunnel,

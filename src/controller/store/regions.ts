@@ -22,17 +22,37 @@ export interface RegionRow {
 }
 export type RouteRow = readonly [to: Prefix, via: Connection['id']]
 
-export const get = (db: Db, id: string): Promise<RegionRow | undefined> => db.selectFrom('regions').selectAll().where('id', '=', id).executeTakeFirst()
+export const get = (db: Db, id: string): Promise<RegionRow | undefined> =>
+  db.selectFrom('regions').selectAll().where('id', '=', id).executeTakeFirst()
 export const list = (db: Db): Promise<readonly RegionRow[]> => db.selectFrom('regions').selectAll().orderBy('id').execute()
 /** Locks the row until the transaction ends. */
-export const lock = (tx: Tx, id: string): Promise<RegionRow | undefined> => tx.selectFrom('regions').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+export const lock = (tx: Tx, id: string): Promise<RegionRow | undefined> =>
+  tx.selectFrom('regions').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
 
 /** A generation names the region. One that is known keeps its state; RETIRED starts over. */
 export async function declare(tx: Tx, { id, provider, location }: Region): Promise<void> {
-  await tx.insertInto('regions').values({ id, provider, location, state: 'DECLARED' }).onConflict((at) => at.column('id').doNothing()).execute()
+  await tx
+    .insertInto('regions')
+    .values({ id, provider, location, state: 'DECLARED' })
+    .onConflict((at) => at.column('id').doNothing())
+    .execute()
   await tx
     .updateTable('regions')
-    .set({ state: 'DECLARED', state_since: sql<Date>`now()`, provider, location, finding: null, findings: '[]', config: null, generation: null, reached: null, tried: null, routes: '[]', down: '[]', checked_at: null })
+    .set({
+      state: 'DECLARED',
+      state_since: sql<Date>`now()`,
+      provider,
+      location,
+      finding: null,
+      findings: '[]',
+      config: null,
+      generation: null,
+      reached: null,
+      tried: null,
+      routes: '[]',
+      down: '[]',
+      checked_at: null,
+    })
     .where('id', '=', id)
     .where('state', '=', 'RETIRED')
     .execute()
@@ -44,17 +64,33 @@ export async function setState(tx: Db, id: string, state: RegionState, finding: 
     .where('id', '=', id)
     .execute()
 }
-export async function begin(tx: Db, id: string, at: { readonly config: Region; readonly generation: number; readonly hash: string; readonly routes: readonly RouteRow[] }): Promise<void> {
-  await tx.updateTable('regions').set({ config: json(at.config), generation: at.generation, tried: at.hash, routes: json(at.routes) }).where('id', '=', id).execute()
+export async function begin(
+  tx: Db,
+  id: string,
+  at: { readonly config: Region; readonly generation: number; readonly hash: string; readonly routes: readonly RouteRow[] },
+): Promise<void> {
+  await tx
+    .updateTable('regions')
+    .set({ config: json(at.config), generation: at.generation, tried: at.hash, routes: json(at.routes) })
+    .where('id', '=', id)
+    .execute()
 }
 export const reach = async (tx: Db, id: string, hash: string): Promise<void> => {
   await tx.updateTable('regions').set({ reached: hash }).where('id', '=', id).execute()
 }
 export const setRoutes = async (tx: Db, id: string, routes: readonly RouteRow[], down: readonly string[]): Promise<void> => {
-  await tx.updateTable('regions').set({ routes: json(routes), down: json(down) }).where('id', '=', id).execute()
+  await tx
+    .updateTable('regions')
+    .set({ routes: json(routes), down: json(down) })
+    .where('id', '=', id)
+    .execute()
 }
 export const checked = async (tx: Db, id: string, findings: readonly Finding[]): Promise<void> => {
-  await tx.updateTable('regions').set({ findings: json(findings), checked_at: sql<Date>`now()` }).where('id', '=', id).execute()
+  await tx
+    .updateTable('regions')
+    .set({ findings: json(findings), checked_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute()
 }
 
 // ── what was made ──
@@ -71,7 +107,8 @@ export interface ResourceRow {
   readonly resume: string | null
   readonly operation_id: string
 }
-export const resources = (db: Db, region: string): Promise<readonly ResourceRow[]> => db.selectFrom('cloud_resources').selectAll().where('region', '=', region).orderBy('id').execute()
+export const resources = (db: Db, region: string): Promise<readonly ResourceRow[]> =>
+  db.selectFrom('cloud_resources').selectAll().where('region', '=', region).orderBy('id').execute()
 
 export interface Claim {
   readonly region: string
@@ -110,7 +147,16 @@ export async function claim(tx: Tx, { region, id, type, holder, operationId, lea
   return { kind: 'claimed', fence, ambiguousForMs: making ? Number(before.ago) : null, resume: making ? before.resume : null }
 }
 /** False when the fence has moved on: whoever asks must not act any more. */
-export async function renew(db: Db, { region, id, fence, leaseMs, resume }: { readonly region: string; readonly id: string; readonly fence: number; readonly leaseMs: number; readonly resume: string | undefined }): Promise<boolean> {
+export async function renew(
+  db: Db,
+  {
+    region,
+    id,
+    fence,
+    leaseMs,
+    resume,
+  }: { readonly region: string; readonly id: string; readonly fence: number; readonly leaseMs: number; readonly resume: string | undefined },
+): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('cloud_resources')
     .set({ lease_until: sql<Date>`now() + ${leaseMs} * interval '1 millisecond'`, ...(resume === undefined ? {} : { resume }) })
@@ -122,7 +168,13 @@ export async function renew(db: Db, { region, id, fence, leaseMs, resume }: { re
 }
 /** Gives the lease back without a result: the next attempt need not wait for its end. What was begun stays ambiguous. */
 export const release = async (db: Db, region: string, id: string, fence: number): Promise<void> => {
-  await db.updateTable('cloud_resources').set({ lease_until: sql<Date>`now()` }).where('region', '=', region).where('id', '=', id).where('fence', '=', fence).execute()
+  await db
+    .updateTable('cloud_resources')
+    .set({ lease_until: sql<Date>`now()` })
+    .where('region', '=', region)
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .execute()
 }
 /** `cloudId` null: it has none, or keeps the one that it has. */
 export const made = async (tx: Db, region: string, id: string, fence: number, cloudId: string | null): Promise<void> => {
@@ -136,11 +188,20 @@ export const made = async (tx: Db, region: string, id: string, fence: number, cl
 }
 /** What the cloud was seen to hold; a row that somebody is making now stays his. */
 export async function observed(tx: Db, region: string, seen: readonly { readonly id: string; readonly cloudId: string }[]): Promise<void> {
-  for (const { id, cloudId } of seen) await tx.updateTable('cloud_resources').set({ cloud_id: cloudId }).where('region', '=', region).where('id', '=', id).where('state', '!=', 'gone').execute()
+  for (const { id, cloudId } of seen)
+    await tx
+      .updateTable('cloud_resources')
+      .set({ cloud_id: cloudId })
+      .where('region', '=', region)
+      .where('id', '=', id)
+      .where('state', '!=', 'gone')
+      .execute()
 }
 /** A duplicate's deletion says nothing about the one that stays. */
 export const gone = async (tx: Db, region: string, id: string, cloudId: string): Promise<void> => {
-  await sql`update cloud_resources set state = 'gone', resume = null, cloud_id = ${cloudId} where region = ${region} and id = ${id} and (cloud_id is null or cloud_id = ${cloudId})`.execute(tx)
+  await sql`update cloud_resources set state = 'gone', resume = null, cloud_id = ${cloudId} where region = ${region} and id = ${id} and (cloud_id is null or cloud_id = ${cloudId})`.execute(
+    tx,
+  )
 }
 export const forgetResources = async (tx: Db, region: string): Promise<void> => {
   await tx.deleteFrom('cloud_resources').where('region', '=', region).execute()

@@ -3,7 +3,13 @@ import type { SecretRow, SecretRows } from '../pki/vault.ts'
 import type { Database, Db } from './database.ts'
 import type { Selectable } from 'kysely'
 
-const rowOf = ({ id, version, wrapped_key, ciphertext, fingerprint }: Selectable<Database['secrets']>): SecretRow => ({ id, version, wrappedKey: wrapped_key, ciphertext, fingerprint })
+const rowOf = ({ id, version, wrapped_key, ciphertext, fingerprint }: Selectable<Database['secrets']>): SecretRow => ({
+  id,
+  version,
+  wrappedKey: wrapped_key,
+  ciphertext,
+  fingerprint,
+})
 
 export const rows = (db: Db): SecretRows => ({
   get: async (id, version) => {

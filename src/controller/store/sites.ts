@@ -27,11 +27,13 @@ export interface SiteRow {
 export const get = (db: Db, id: string): Promise<SiteRow | undefined> => db.selectFrom('sites').selectAll().where('id', '=', id).executeTakeFirst()
 export const list = (db: Db): Promise<readonly SiteRow[]> => db.selectFrom('sites').selectAll().orderBy('id').execute()
 /** Locks the row until the transaction ends. */
-export const lock = (tx: Tx, id: string): Promise<SiteRow | undefined> => tx.selectFrom('sites').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+export const lock = (tx: Tx, id: string): Promise<SiteRow | undefined> =>
+  tx.selectFrom('sites').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
 
 const [quickest, slowest] = [5, 60]
 /** Seconds between a site's reports, so that 10,000 sites tell a controller no more at once than it can write. */
-export const reportEvery = (sites: number): number => Math.round(Math.min(slowest, Math.max(quickest, quickest + ((sites - 100) * (slowest - quickest)) / (10_000 - 100))))
+export const reportEvery = (sites: number): number =>
+  Math.round(Math.min(slowest, Math.max(quickest, quickest + ((sites - 100) * (slowest - quickest)) / (10_000 - 100))))
 
 /** Three missed reports and a site counts as offline, milliseconds; of one that reports every 5 s. */
 export const offlineAfterMs = 3 * quickest * 1000
@@ -46,7 +48,12 @@ export async function declare(tx: Tx, id: string, role: 'edge' | 'core'): Promis
     .values({ id, role, state: 'DECLARED' })
     .onConflict((at) => at.column('id').doUpdateSet({ role }))
     .execute()
-  await tx.updateTable('sites').set({ state: 'DECLARED', state_since: sql<Date>`now()`, finding: null }).where('id', '=', id).where('state', '=', 'RETIRED').execute()
+  await tx
+    .updateTable('sites')
+    .set({ state: 'DECLARED', state_since: sql<Date>`now()`, finding: null })
+    .where('id', '=', id)
+    .where('state', '=', 'RETIRED')
+    .execute()
 }
 
 /** The lifecycle of lifecycle.md; anything else is a mistake of the caller. */
@@ -72,7 +79,13 @@ const allowed: Readonly<Record<SiteState, readonly SiteState[]>> = {
  * Moves `site` to `to` if it is in one of `from`; false if it is elsewhere, so that a repeated or late caller changes
  * nothing. Already being in `to` counts as moved. Throws when lifecycle.md has no such arrow.
  */
-export async function transition(tx: Db, site: string, from: SiteState | readonly SiteState[], to: SiteState, finding: Finding | null = null): Promise<boolean> {
+export async function transition(
+  tx: Db,
+  site: string,
+  from: SiteState | readonly SiteState[],
+  to: SiteState,
+  finding: Finding | null = null,
+): Promise<boolean> {
   const sources: readonly SiteState[] = typeof from === 'string' ? [from] : from
   const wrong = sources.find((state) => state !== to && !allowed[state].includes(to))
   if (wrong) throw new Error(`a site can't go from ${wrong} to ${to}`)
@@ -97,7 +110,11 @@ export const setDevice = async (tx: Db, site: string, device: string | null): Pr
 export async function assign(tx: Tx, site: string, triple: Triple): Promise<boolean> {
   const row = await lock(tx, site)
   if (!row || (row.assigned && compareTriples(triple, row.assigned) < 0)) return false
-  await tx.updateTable('sites').set({ assigned: json(triple) }).where('id', '=', site).execute()
+  await tx
+    .updateTable('sites')
+    .set({ assigned: json(triple) })
+    .where('id', '=', site)
+    .execute()
   await sql`select pg_notify('assigned', ${site})`.execute(tx)
   return true
 }
@@ -136,5 +153,9 @@ export async function reported(tx: Db, report: SiteReport): Promise<void> {
 }
 /** Decommissioned: nothing is assigned, no device speaks for it. */
 export async function forget(tx: Tx, site: string): Promise<void> {
-  await tx.updateTable('sites').set({ device: null, assigned: null, running: null, pending: null, confirmed: null, commit: null, findings: '[]' }).where('id', '=', site).execute()
+  await tx
+    .updateTable('sites')
+    .set({ device: null, assigned: null, running: null, pending: null, confirmed: null, commit: null, findings: '[]' })
+    .where('id', '=', site)
+    .execute()
 }

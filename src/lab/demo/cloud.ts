@@ -28,7 +28,10 @@ export async function duplicatesInCloud({ controller }: Story): Promise<number> 
 export async function askCloud({ screen, lab }: Story): Promise<readonly Claim[]> {
   const asked = await lab.exec('berlin-inference', [process.execPath, program('src/lab/ask.ts'), url])
   const answer = asked.code === 0 ? (JSON.parse(asked.stdout) as { status: number; ms: number }) : { status: 0, ms: 0 }
-  screen.row(`${url} in the VPC, from a host in berlin`, answer.status === 200 ? screen.good(`HTTP 200 in ${answer.ms} ms`) : screen.bad(asked.stderr.trim() || `HTTP ${answer.status}`))
+  screen.row(
+    `${url} in the VPC, from a host in berlin`,
+    answer.status === 200 ? screen.good(`HTTP 200 in ${answer.ms} ms`) : screen.bad(asked.stderr.trim() || `HTTP ${answer.status}`),
+  )
   return [claim('http_cloud', 'berlin → model in the VPC answers', answer.status, 200, 'HTTP', answer.status === 200)]
 }
 
@@ -45,11 +48,21 @@ export async function cutHubUplink(story: Story, figures: Figures): Promise<read
   await sleep(2000)
   await lab.line('frankfurt.isp-a', { cut: 'all' })
   const ran = await asking
-  const seen = ran.code === 0 ? (JSON.parse(ran.stdout) as { longestMs: number; answers: number; last: boolean }) : { longestMs: seconds * 1000, answers: 0, last: false }
+  const seen =
+    ran.code === 0
+      ? (JSON.parse(ran.stdout) as { longestMs: number; answers: number; last: boolean })
+      : { longestMs: seconds * 1000, answers: 0, last: false }
   const after = await carrying()
   const measured = Number((seen.longestMs / 1000).toFixed(1))
   const ok = before > 0 && after === 0 && seen.last && measured <= 10
-  screen.row('the return route followed', ok ? screen.good(`${measured} s without an answer from the VPC, ${before} routes moved`) : screen.bad(`${measured} s, ${after} of ${before} routes still at the dead connection, ${seen.last ? 'answers again' : 'no answer at the end'}`))
+  screen.row(
+    'the return route followed',
+    ok
+      ? screen.good(`${measured} s without an answer from the VPC, ${before} routes moved`)
+      : screen.bad(
+          `${measured} s, ${after} of ${before} routes still at the dead connection, ${seen.last ? 'answers again' : 'no answer at the end'}`,
+        ),
+  )
   await lab.heal('frankfurt.isp-a')
   figures['return_route_s'] = measured
   return [claim('return_route_s', 'return traffic after a hub uplink cut', measured, 10, 's', ok)]
@@ -68,7 +81,10 @@ interface DrillView {
   readonly id: string
   readonly state: string
   readonly evidence: string | null
-  readonly measured: { readonly classes: readonly { readonly trafficClass: string; readonly movedAfterMs: number | null }[]; readonly why: string } | null
+  readonly measured: {
+    readonly classes: readonly { readonly trafficClass: string; readonly movedAfterMs: number | null }[]
+    readonly why: string
+  } | null
 }
 
 /** A planned failure of a hub's uplink, with evidence that is checked offline by the product's own command. */
@@ -76,7 +92,11 @@ export async function drill(story: Story, figures: Figures): Promise<readonly Cl
   const { screen, controller, state } = story
   screen.heading('10 A drill: frankfurt.isp-a breaks for 4 s, on purpose, and heals by itself')
   await settled(story)
-  const { drill: id, operation } = await controller.api<{ drill: string; operation: string }>('/v1/drills', { site: 'frankfurt', uplink: 'isp-a', seconds: 4 })
+  const { drill: id, operation } = await controller.api<{ drill: string; operation: string }>('/v1/drills', {
+    site: 'frankfurt',
+    uplink: 'isp-a',
+    seconds: 4,
+  })
   let seen = await controller.api<DrillView>(`/v1/drills/${id}`)
   for (let tries = 0; tries < 150 && !(seen.evidence !== null || seen.state === 'REFUSED' || seen.state === 'FAILED'); tries++) {
     await sleep(200)
@@ -89,11 +109,19 @@ export async function drill(story: Story, figures: Figures): Promise<readonly Cl
     const [evidence, trust] = [join(state, 'evidence.json'), join(state, 'trust.json')]
     writeFileSync(evidence, JSON.stringify(await controller.api(`/v1/evidence/${seen.evidence}`)))
     writeFileSync(trust, JSON.stringify(await controller.api('/v1/trust')))
-    verified = spawnSync(process.execPath, [program('bin/causeway.js'), 'drill', 'verify', evidence, '--trust', trust], { encoding: 'utf8' }).status === 0
+    verified =
+      spawnSync(process.execPath, [program('bin/causeway.js'), 'drill', 'verify', evidence, '--trust', trust], { encoding: 'utf8' }).status === 0
   }
   const { findings } = await controller.api<{ findings: readonly { says: string }[] }>(`/v1/operations/${operation}`)
   const ok = seen.state === 'HEALED' && gap > 0 && gap <= 1000 && verified
-  screen.row('every class moved to isp-b and back', ok ? screen.good(`slowest after ${gap} ms, evidence ${seen.evidence} verifies offline`) : screen.bad(`${seen.state}${seen.measured?.why ? `: ${seen.measured.why}` : `: ${findings[0]?.says ?? ''}`}, slowest ${gap} ms, evidence ${verified ? 'verifies' : 'does not verify'}`))
+  screen.row(
+    'every class moved to isp-b and back',
+    ok
+      ? screen.good(`slowest after ${gap} ms, evidence ${seen.evidence} verifies offline`)
+      : screen.bad(
+          `${seen.state}${seen.measured?.why ? `: ${seen.measured.why}` : `: ${findings[0]?.says ?? ''}`}, slowest ${gap} ms, evidence ${verified ? 'verifies' : 'does not verify'}`,
+        ),
+  )
   figures['drill_gap_ms'] = gap
   return [claim('drill_gap_ms', 'drill: the slowest class moved after', gap, 1000, 'ms', ok)]
 }
@@ -110,7 +138,12 @@ export async function decommission(story: Story, figures: Figures): Promise<read
   }
   const { resources } = await controller.api<Swept>('/v1/clouds/aws/sweep?locations=eu-west-1')
   const ok = ended.state === 'succeeded' && resources.length === 0
-  screen.row('sweep of the cloud by tag', ok ? screen.good('nothing of ours is left') : screen.bad(`${resources.length} left (${resources.map((one) => one.id).join(', ')}), operation ${ended.state}`))
+  screen.row(
+    'sweep of the cloud by tag',
+    ok
+      ? screen.good('nothing of ours is left')
+      : screen.bad(`${resources.length} left (${resources.map((one) => one.id).join(', ')}), operation ${ended.state}`),
+  )
   figures['leaked'] = resources.length
   return [claim('leaked', 'cloud resources left after the end', resources.length, 0, 'resources', ok)]
 }

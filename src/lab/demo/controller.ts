@@ -17,7 +17,13 @@ export interface Controller {
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-export function createController(options: { readonly data: string; readonly agentsSocket: string; readonly agentsPublic: string; readonly log: string; readonly env: Readonly<Record<string, string>> }): Controller {
+export function createController(options: {
+  readonly data: string
+  readonly agentsSocket: string
+  readonly agentsPublic: string
+  readonly log: string
+  readonly env: Readonly<Record<string, string>>
+}): Controller {
   let child: ChildProcess | undefined
   let url = ''
   const ended = async (signal: 'SIGKILL' | 'SIGTERM') => {
@@ -48,7 +54,11 @@ export function createController(options: { readonly data: string; readonly agen
     start: async () => {
       const log = openSync(options.log, 'a')
       const args = ['serve', '--data', options.data, '--agents-socket', options.agentsSocket, '--agents-public', options.agentsPublic]
-      child = spawn(process.execPath, [join(root, 'bin', 'causeway.js'), ...args], { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, ...options.env } })
+      child = spawn(process.execPath, [join(root, 'bin', 'causeway.js'), ...args], {
+        cwd: root,
+        stdio: ['ignore', log, log],
+        env: { ...process.env, ...options.env },
+      })
       const started = child
       for (let tries = 0; tries < 600; tries++) {
         if (started.exitCode !== null) throw new Error(`the controller ended with ${started.exitCode}; read ${options.log}`)

@@ -49,7 +49,11 @@ function takePlace(): void {
 function startTime(pid: number): string {
   try {
     // proc(5): field 22, counted after the command's closing parenthesis, because the command may hold spaces.
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[19] ?? ''
+    return (
+      readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ')[19] ?? ''
+    )
   } catch {
     return ''
   }
@@ -57,7 +61,10 @@ function startTime(pid: number): string {
 
 function describeMachine(screen: Screen): void {
   const kernel = spawnSync('unshare', ['-Urn', 'ip', 'link', 'add', 'wg-probe', 'type', 'wireguard']).status === 0
-  screen.step('machine', `Linux ${release().split('-')[0]} ${arch()}, ${cpus().length} cores, ${kernel ? 'kernel' : 'userspace'} WireGuard${kernel ? '' : ' (the kernel has none)'}, ${process.getuid?.() === 0 ? 'lab in namespaces' : 'unprivileged lab'}`)
+  screen.step(
+    'machine',
+    `Linux ${release().split('-')[0]} ${arch()}, ${cpus().length} cores, ${kernel ? 'kernel' : 'userspace'} WireGuard${kernel ? '' : ' (the kernel has none)'}, ${process.getuid?.() === 0 ? 'lab in namespaces' : 'unprivileged lab'}`,
+  )
 }
 
 async function play(story: Story, figures: Figures): Promise<readonly Claim[]> {
@@ -79,7 +86,10 @@ async function play(story: Story, figures: Figures): Promise<readonly Claim[]> {
 async function bridge(socket: string): Promise<{ readonly url: string; close(): void }> {
   const server = createServer((near) => {
     const far = connect(socket)
-    for (const [one, other] of [[near, far], [far, near]] as const) {
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
       one.on('error', () => other.destroy())
       one.on('close', () => other.destroy())
     }
@@ -92,7 +102,7 @@ async function bridge(socket: string): Promise<{ readonly url: string; close(): 
 
 /** b h k q, until q or Ctrl-C. */
 async function stay({ screen, lab, controller }: Story): Promise<void> {
-  screen.line('\nThe lab stays up. Try:  b cut berlin\'s fiber   h heal   k kill the controller and start it again   q quit')
+  screen.line("\nThe lab stays up. Try:  b cut berlin's fiber   h heal   k kill the controller and start it again   q quit")
   screen.line('In another terminal:    npx causeway status      npx causeway path list berlin      npx causeway lab shell berlin wg show')
   const keys = createInterface({ input: process.stdin })
   process.stdin.setRawMode?.(true)
@@ -142,7 +152,13 @@ async function main(): Promise<number> {
     agentsSocket,
     agentsPublic: `${controllerAddress}:${controllerPort}`,
     log: join(state, 'controller.log'),
-    env: { AWS_ENDPOINT_URL_EC2: endpoint.url, AWS_ACCESS_KEY_ID: 'AKIADEMOLABCAUSEWAY0', AWS_SECRET_ACCESS_KEY: 'not-a-secret-the-cloud-is-emulated', AWS_EC2_METADATA_DISABLED: 'true', CAUSEWAY_CLOUD_PACE: 'lab' },
+    env: {
+      AWS_ENDPOINT_URL_EC2: endpoint.url,
+      AWS_ACCESS_KEY_ID: 'AKIADEMOLABCAUSEWAY0',
+      AWS_SECRET_ACCESS_KEY: 'not-a-secret-the-cloud-is-emulated',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      CAUSEWAY_CLOUD_PACE: 'lab',
+    },
   })
   let stopLab = async () => {}
   const figures: Figures = {}
@@ -158,7 +174,10 @@ async function main(): Promise<number> {
     const running = await startLab({ sites, controllerSocket: agentsSocket, state: join(state, 'lab'), detached: false, aws })
     stopLab = running.stop
     const { links, boxes, impairment } = await running.lab.status()
-    screen.step('lab', `${links.length} uplinks, ${boxes.length} namespaces, delay and cuts by ${impairment === 'netem' ? 'netem' : 'a relay (the kernel has no netem)'}`)
+    screen.step(
+      'lab',
+      `${links.length} uplinks, ${boxes.length} namespaces, delay and cuts by ${impairment === 'netem' ? 'netem' : 'a relay (the kernel has no netem)'}`,
+    )
     const story: Story = { screen, lab: running.lab, controller, sites, state }
     claims = await Promise.race([play(story, figures), interrupted])
     // A person may want to look at the region; without one it goes now.
@@ -166,7 +185,9 @@ async function main(): Promise<number> {
     screen.line(`\n${claimTable(claims, screen)}`)
     const seconds = Math.round((Date.now() - startedAt) / 1000)
     const failed = claims.filter((claim) => !claim.ok).length
-    screen.line(`${failed === 0 ? `All ${claims.length} hold` : screen.bad(`${failed} of ${claims.length} do not hold; logs in ${state}`)}. ${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s.`)
+    screen.line(
+      `${failed === 0 ? `All ${claims.length} hold` : screen.bad(`${failed} of ${claims.length} do not hold; logs in ${state}`)}. ${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s.`,
+    )
     if (!options.ci) {
       await stay(story)
       claims = [...claims, ...(await decommission(story, figures))]
@@ -183,7 +204,12 @@ async function main(): Promise<number> {
   }
   const ok = claims.length > 0 && claims.every((claim) => claim.ok)
   if (options.json) {
-    const result = { ok, seconds: Math.round((Date.now() - startedAt) / 1000), claims: claims.map(({ id, measured, limit, ok: held }) => ({ id, measured, limit, ok: held })), figures }
+    const result = {
+      ok,
+      seconds: Math.round((Date.now() - startedAt) / 1000),
+      claims: claims.map(({ id, measured, limit, ok: held }) => ({ id, measured, limit, ok: held })),
+      figures,
+    }
     process.stdout.write(`${JSON.stringify(result)}\n`)
   }
   return ok ? 0 : 1

@@ -22,11 +22,23 @@ interface PathView {
 // ── 1 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface CheckDocument {
-  readonly findings: readonly { readonly code: string; readonly severity: string; readonly says: string; readonly witness: readonly string[]; readonly file?: string; readonly line?: number }[]
+  readonly findings: readonly {
+    readonly code: string
+    readonly severity: string
+    readonly says: string
+    readonly witness: readonly string[]
+    readonly file?: string
+    readonly line?: number
+  }[]
 }
 
 /** The product's own `check` on a copy of the network with one mistake. */
-function check(story: Story, name: string, change: (text: string) => string, file = 'network.yaml'): { readonly exit: number; readonly document: CheckDocument } {
+function check(
+  story: Story,
+  name: string,
+  change: (text: string) => string,
+  file = 'network.yaml',
+): { readonly exit: number; readonly document: CheckDocument } {
   const folder = join(story.state, `mistake-${name}`)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
@@ -43,7 +55,10 @@ export function refuseMistakes(story: Story): readonly Claim[] {
   const { screen } = story
   screen.heading('1  A mistake is refused before anything is touched')
   const mistakes = [
-    { text: 'someone lets cameras reach training', ...check(story, 'cameras', (text) => text.replace(/^allow:.*$/m, (line) => `${line}\n  - cameras -> training`)) },
+    {
+      text: 'someone lets cameras reach training',
+      ...check(story, 'cameras', (text) => text.replace(/^allow:.*$/m, (line) => `${line}\n  - cameras -> training`)),
+    },
     { text: 'someone removes hub dublin', ...check(story, 'dublin', (text) => text.replace(/^hubs: \[frankfurt, dublin\]/m, 'hubs: [frankfurt]')) },
   ]
   let refused = 0
@@ -59,7 +74,16 @@ export function refuseMistakes(story: Story): readonly Claim[] {
 
 // ── 2 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const reached: Readonly<Record<string, number>> = { DECLARED: 0, INVITED: 1, EXPIRED: 1, CLAIMED: 2, ENROLLED: 3, PROVISIONING: 4, ACTIVE: 5, CHANGING: 5 }
+const reached: Readonly<Record<string, number>> = {
+  DECLARED: 0,
+  INVITED: 1,
+  EXPIRED: 1,
+  CLAIMED: 2,
+  ENROLLED: 3,
+  PROVISIONING: 4,
+  ACTIVE: 5,
+  CHANGING: 5,
+}
 
 export async function onboard(story: Story, figures: Figures): Promise<readonly Claim[]> {
   const { screen, lab, controller } = story
@@ -79,10 +103,15 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
   const from = performance.now()
   for (const site of sites) {
     const { token } = await api<{ token: string }>(`/v1/sites/${site.id}/tokens`, {})
-    await lab.start(site.id, `agent-${site.id}`, [process.execPath, program('bin/causeway-agent.js'), 'up', '--state', join(story.state, 'boxes', site.id)], {
-      stdin: `${token}\n`,
-      env: { CAUSEWAY_SERIAL: `LAB-${site.id.toUpperCase()}` },
-    })
+    await lab.start(
+      site.id,
+      `agent-${site.id}`,
+      [process.execPath, program('bin/causeway-agent.js'), 'up', '--state', join(story.state, 'boxes', site.id)],
+      {
+        stdin: `${token}\n`,
+        env: { CAUSEWAY_SERIAL: `LAB-${site.id.toUpperCase()}` },
+      },
+    )
   }
   const shown = new Map<string, number>()
   const approved = new Set<string>()
@@ -105,7 +134,9 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
     for (const one of regions) {
       if (one.state !== 'ACTIVE' || one.tunnels.up < one.tunnels.total || clouds.has(one.id)) continue
       clouds.set(one.id, one)
-      screen.row(`${screen.good('✔')} ${one.id} ${((performance.now() - from) / 1000).toFixed(1)} s, ${one.resources.ready} resources, ${one.tunnels.up} of ${one.tunnels.total} IPsec tunnels up (AWS emulated, strongSwan real)`)
+      screen.row(
+        `${screen.good('✔')} ${one.id} ${((performance.now() - from) / 1000).toFixed(1)} s, ${one.resources.ready} resources, ${one.tunnels.up} of ${one.tunnels.total} IPsec tunnels up (AWS emulated, strongSwan real)`,
+      )
     }
     for (const site of now) {
       if (site.role === 'core' && site.state === 'CLAIMED' && !approved.has(site.id)) {
@@ -119,7 +150,9 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
       }
       if (site.state === 'ACTIVE' && site.tunnels.up === site.tunnels.total && site.tunnels.total > 0 && !shown.has(site.id)) {
         shown.set(site.id, (performance.now() - from) / 1000)
-        screen.row(`${screen.good('✔')} ${site.id.padEnd(10)} ${shown.get(site.id)!.toFixed(1)} s, ${site.tunnels.up} of ${site.tunnels.total} tunnels up`)
+        screen.row(
+          `${screen.good('✔')} ${site.id.padEnd(10)} ${shown.get(site.id)!.toFixed(1)} s, ${site.tunnels.up} of ${site.tunnels.total} tunnels up`,
+        )
       }
     }
     const furthest = now.map((site) => reached[site.state] ?? 0)
@@ -131,21 +164,46 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
   const missing = sites.filter((site) => !shown.has(site.id)).map((site) => site.id)
   for (const id of missing) {
     const site = await patiently(() => api<SiteDetail & { finding: { says: string } | null }>(`/v1/sites/${id}`))
-    screen.row(screen.bad(`${id} is ${site.state} with ${site.tunnels.up} of ${site.tunnels.total} tunnels up${site.finding ? `: ${site.finding.says}` : ''}; read ${join(story.state, 'lab', 'logs', `agent-${id}.log`)}`))
+    screen.row(
+      screen.bad(
+        `${id} is ${site.state} with ${site.tunnels.up} of ${site.tunnels.total} tunnels up${site.finding ? `: ${site.finding.says}` : ''}; read ${join(story.state, 'lab', 'logs', `agent-${id}.log`)}`,
+      ),
+    )
   }
 
   const behind = regions.filter((one) => !clouds.has(one.id))
-  for (const one of behind) screen.row(screen.bad(`${one.id} is ${one.state} with ${one.tunnels.up} of ${one.tunnels.total} tunnels${one.finding ? `: ${one.finding.says}` : ''}`))
+  for (const one of behind)
+    screen.row(
+      screen.bad(`${one.id} is ${one.state} with ${one.tunnels.up} of ${one.tunnels.total} tunnels${one.finding ? `: ${one.finding.says}` : ''}`),
+    )
   const { fabric } = await patiently(() => api<{ fabric: Fabric }>('/v1/generations/head'))
   const twice = (await createdTwice(story, fabric, sites)) + (await duplicatesInCloud(story))
   const resources = [...clouds.values()].reduce((sum, one) => sum + one.resources.ready, 0)
   const ipsec = [...clouds.values()].reduce((sum, one) => sum + one.tunnels.up, 0)
-  screen.row(`${shown.size} of ${sites.length} sites and ${clouds.size} of ${regions.length} regions in ${seconds.toFixed(1)} s, through ${kills} kills: ${fabric.tunnels.length} tunnels, ${twice} things made twice`)
-  Object.assign(figures, { onboard_s: Number(seconds.toFixed(1)), sites: shown.size, tunnels: fabric.tunnels.length, kills, created_twice: twice, regions: clouds.size, ipsec_tunnels: ipsec, resources })
+  screen.row(
+    `${shown.size} of ${sites.length} sites and ${clouds.size} of ${regions.length} regions in ${seconds.toFixed(1)} s, through ${kills} kills: ${fabric.tunnels.length} tunnels, ${twice} things made twice`,
+  )
+  Object.assign(figures, {
+    onboard_s: Number(seconds.toFixed(1)),
+    sites: shown.size,
+    tunnels: fabric.tunnels.length,
+    kills,
+    created_twice: twice,
+    regions: clouds.size,
+    ipsec_tunnels: ipsec,
+    resources,
+  })
   return [
     claim('onboarded', 'sites onboarded by token', shown.size, sites.length, 'sites', missing.length === 0),
     claim('regions', 'cloud regions with all their tunnels up', clouds.size, 1, 'regions', behind.length === 0 && clouds.size === 1),
-    claim('onboard_s', `sites and region, ${kills} kills of the controller included`, Number(seconds.toFixed(1)), 60, 's', missing.length === 0 && behind.length === 0 && seconds <= 60 && kills === 2),
+    claim(
+      'onboard_s',
+      `sites and region, ${kills} kills of the controller included`,
+      Number(seconds.toFixed(1)),
+      60,
+      's',
+      missing.length === 0 && behind.length === 0 && seconds <= 60 && kills === 2,
+    ),
     claim('created_twice', 'things made twice by the kills', twice, 0, 'things'),
   ]
 }
@@ -187,8 +245,12 @@ export async function traffic(story: Story): Promise<{ readonly claims: readonly
   const { fabric } = await controller.api<{ fabric: Fabric }>('/v1/generations/head')
   const model = address(fabric, 'frankfurt', 'inference')
   const asked = await lab.exec('berlin-inference', [process.execPath, program('src/lab/ask.ts'), `http://${model}:8443/`])
-  const answer = asked.code === 0 ? (JSON.parse(asked.stdout) as { status: number; ms: number; body: string }) : { status: 0, ms: 0, body: asked.stderr.trim() }
-  screen.row(`http://${model}:8443/ from a host in berlin`, answer.status === 200 ? screen.good(`HTTP 200 in ${answer.ms} ms: "${answer.body}"`) : screen.bad(answer.body || `HTTP ${answer.status}`))
+  const answer =
+    asked.code === 0 ? (JSON.parse(asked.stdout) as { status: number; ms: number; body: string }) : { status: 0, ms: 0, body: asked.stderr.trim() }
+  screen.row(
+    `http://${model}:8443/ from a host in berlin`,
+    answer.status === 200 ? screen.good(`HTTP 200 in ${answer.ms} ms: "${answer.body}"`) : screen.bad(answer.body || `HTTP ${answer.status}`),
+  )
   const file = join(story.state, 'stream.json')
   await lab.start('frankfurt-inference', 'stream-receive', [process.execPath, program('src/lab/stream.ts'), 'receive', '7000', file])
   await sleep(300)
@@ -212,7 +274,10 @@ export async function traffic(story: Story): Promise<{ readonly claims: readonly
     },
   }
   const first = await stream.summary()
-  screen.row('1 kHz UDP stream berlin → frankfurt, class realtime', first.received > 500 ? screen.good(`${first.received} packets, ${first.lost} lost`) : screen.bad(`only ${first.received} packets arrived`))
+  screen.row(
+    '1 kHz UDP stream berlin → frankfurt, class realtime',
+    first.received > 500 ? screen.good(`${first.received} packets, ${first.lost} lost`) : screen.bad(`only ${first.received} packets arrived`),
+  )
   return { claims: [claim('http', 'berlin → model-api in frankfurt answers', answer.status, 200, 'HTTP', answer.status === 200)], stream }
 }
 
@@ -256,7 +321,12 @@ export async function cutFiber(story: Story, stream: Stream, figures: Figures): 
   await sleep(1500)
   const still = (await others()) === before
   const ok = cut.arrives && cut.gap > 0 && cut.gap <= 300
-  screen.row('the stream moved to lte', ok ? screen.good(`gap ${cut.gap} ms, ${cut.lost} packets lost; ${still ? 'nothing else moved' : 'other sites moved as well'}`) : screen.bad(cut.arrives ? `gap ${cut.gap} ms` : 'it did not come back'))
+  screen.row(
+    'the stream moved to lte',
+    ok
+      ? screen.good(`gap ${cut.gap} ms, ${cut.lost} packets lost; ${still ? 'nothing else moved' : 'other sites moved as well'}`)
+      : screen.bad(cut.arrives ? `gap ${cut.gap} ms` : 'it did not come back'),
+  )
   const moved = await stream.summary()
   await story.lab.heal('berlin.fiber')
   await overFiber(story)
@@ -264,7 +334,10 @@ export async function cutFiber(story: Story, stream: Stream, figures: Figures): 
   const back = await stream.summary()
   screen.row('fiber healed, the stream moved back', `${back.lost - moved.lost} packets lost`)
   figures['blackout_gap_ms'] = cut.gap
-  return [claim('blackout_gap_ms', 'longest silence of the stream when its fiber is cut', cut.gap, 300, 'ms', ok), claim('others_still', 'paths of other sites that moved', still ? 0 : 1, 0, 'sites')]
+  return [
+    claim('blackout_gap_ms', 'longest silence of the stream when its fiber is cut', cut.gap, 300, 'ms', ok),
+    claim('others_still', 'paths of other sites that moved', still ? 0 : 1, 0, 'sites'),
+  ]
 }
 
 export async function headless(story: Story, stream: Stream, figures: Figures): Promise<readonly Claim[]> {
@@ -276,7 +349,10 @@ export async function headless(story: Story, stream: Stream, figures: Figures): 
   await sleep(5000)
   const cut = await cutAndMeasure(story, stream)
   const ok = cut.arrives && cut.gap > 0 && cut.gap <= 300
-  screen.row('the stream moved to lte without a controller', ok ? screen.good(`gap ${cut.gap} ms, ${cut.lost} packets lost`) : screen.bad(cut.arrives ? `gap ${cut.gap} ms` : 'it did not come back'))
+  screen.row(
+    'the stream moved to lte without a controller',
+    ok ? screen.good(`gap ${cut.gap} ms, ${cut.lost} packets lost`) : screen.bad(cut.arrives ? `gap ${cut.gap} ms` : 'it did not come back'),
+  )
   await story.lab.heal('berlin.fiber')
   await controller.start()
   const sites = async () => (await patiently(() => controller.api<{ sites: (SiteView & { online: boolean })[] }>('/v1/sites'))).sites
@@ -305,5 +381,8 @@ export async function agentMemory(story: Story, figures: Figures): Promise<reado
   }
   const round = (value: number) => Number(value.toFixed(1))
   Object.assign(figures, { agent_rss_mb: round(rss), agent_pss_mb: round(pss) })
-  return [claim('agent_rss_mb', 'largest agent, resident memory', round(rss), 80, 'MB', rss > 0 && rss <= 80), claim('agent_pss_mb', 'largest agent, its own share of memory', round(pss), 45, 'MB', pss > 0 && pss <= 45)]
+  return [
+    claim('agent_rss_mb', 'largest agent, resident memory', round(rss), 80, 'MB', rss > 0 && rss <= 80),
+    claim('agent_pss_mb', 'largest agent, its own share of memory', round(pss), 45, 'MB', pss > 0 && pss <= 45),
+  ]
 }

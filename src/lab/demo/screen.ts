@@ -44,6 +44,9 @@ const number = (value: number) => (Number.isInteger(value) ? String(value) : val
 
 export function claimTable(claims: readonly Claim[], screen: Screen): string {
   const width = Math.max(...claims.map((claim) => claim.text.length), 40)
-  const rows = claims.map(({ text, measured, limit, unit, ok }) => `   ${text.padEnd(width)}  ${`${number(measured)} ${unit}`.padEnd(16)} ${`${number(limit)} ${unit}`.padEnd(14)} ${ok ? screen.good('✔') : screen.bad('✘')}`)
+  const rows = claims.map(
+    ({ text, measured, limit, unit, ok }) =>
+      `   ${text.padEnd(width)}  ${`${number(measured)} ${unit}`.padEnd(16)} ${`${number(limit)} ${unit}`.padEnd(14)} ${ok ? screen.good('✔') : screen.bad('✘')}`,
+  )
   return [`   ${'claim'.padEnd(width)}  ${'measured'.padEnd(16)} limit`, ...rows].join('\n')
 }

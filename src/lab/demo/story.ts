@@ -17,7 +17,14 @@ export type Figures = Record<string, number>
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 export const program = (path: string): string => join(root, path)
-export const claim = (id: string, text: string, measured: number, limit: number, unit: string, ok = measured <= limit): Claim => ({ id, text, measured, limit, unit, ok })
+export const claim = (id: string, text: string, measured: number, limit: number, unit: string, ok = measured <= limit): Claim => ({
+  id,
+  text,
+  measured,
+  limit,
+  unit,
+  ok,
+})
 
 export interface SiteView {
   readonly id: string

@@ -44,10 +44,29 @@ beforeEach(async () => {
   vault = await openVault(randomBytes(32), secrets.rows(store.db))
   authority = await loadAuthority(vault, { network: 'acme', now })
   notifications = await openNotifications(store)
-  const reports = createReports({ store, signals: { facts: async (site) => void signals.push(`facts ${site}`), reported: async (site) => void signals.push(`reported ${site}`), region: async (region) => void signals.push(`region ${region}`) }, now: () => now, log: () => {}, collect: 5 })
+  const reports = createReports({
+    store,
+    signals: {
+      facts: async (site) => void signals.push(`facts ${site}`),
+      reported: async (site) => void signals.push(`reported ${site}`),
+      region: async (region) => void signals.push(`region ${region}`),
+    },
+    now: () => now,
+    log: () => {},
+    collect: 5,
+  })
   closeReports = reports.close
-  const enrolment = createEnrolment({ store, authority, claimed: async (site, id) => void claimed.push(`${site} ${(await claims.get(store.db, id))!.state}`), quarantined: async (site) => void signals.push(`quarantined ${site}`), now: () => now })
-  listener = await startAgents({ store, authority, vault, enrolment, reports, notifications, now: () => now, log: () => {} }, { kind: 'port', port: 17_701, host: '127.0.0.1' })
+  const enrolment = createEnrolment({
+    store,
+    authority,
+    claimed: async (site, id) => void claimed.push(`${site} ${(await claims.get(store.db, id))!.state}`),
+    quarantined: async (site) => void signals.push(`quarantined ${site}`),
+    now: () => now,
+  })
+  listener = await startAgents(
+    { store, authority, vault, enrolment, reports, notifications, now: () => now, log: () => {} },
+    { kind: 'port', port: 17_701, host: '127.0.0.1' },
+  )
   await store.transaction(async (tx) => {
     await sites.declare(tx, 'berlin', 'edge')
     await sites.declare(tx, 'oslo', 'edge')
@@ -73,7 +92,8 @@ function newBox(serial: string): Box {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   return { privateKey, publicKey, serial, thumbprint: thumbprint(publicKey), sealing: generateKeyPairSync('x25519'), certificate: null }
 }
-const inventory = (serial: string) => ({ serial, hostname: 'box', os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] }) as const
+const inventory = (serial: string) =>
+  ({ serial, hostname: 'box', os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] }) as const
 
 interface Answer {
   readonly status: number
@@ -84,24 +104,45 @@ function call(method: string, path: string, body: unknown, box?: Box): Promise<A
   const identity = box?.certificate ? { cert: box.certificate, key: box.privateKey.export({ type: 'pkcs8', format: 'pem' }) } : {}
   return new Promise((resolve, reject) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body)
-    const sent = request({ host: '127.0.0.1', port: listener.port!, path, method, agent: false, ca: [...authority.ca], checkServerIdentity: checkController('acme'), headers: body === null ? {} : { 'content-type': 'application/json' }, ...identity }, (response) => {
-      let answer = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => (answer += chunk))
-      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: JSON.parse(answer) as Answer['body'] }))
-    })
+    const sent = request(
+      {
+        host: '127.0.0.1',
+        port: listener.port!,
+        path,
+        method,
+        agent: false,
+        ca: [...authority.ca],
+        checkServerIdentity: checkController('acme'),
+        headers: body === null ? {} : { 'content-type': 'application/json' },
+        ...identity,
+      },
+      (response) => {
+        let answer = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => (answer += chunk))
+        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: JSON.parse(answer) as Answer['body'] }))
+      },
+    )
     sent.on('error', reject)
     sent.end(body === null ? undefined : text)
   })
 }
 async function invite(site: string, hours = 24): Promise<string> {
   const token = newToken({ caPin: authority.caPin, host: 'ctl.acme.net:7701', expiresAt: new Date(now.getTime() + hours * 3_600_000) })
-  await store.transaction((tx) => tokens.issue(tx, { id: token.id, site, purpose: 'enrol', hash: token.hash, expiresAt: token.expiresAt, createdBy: 'test' }))
+  await store.transaction((tx) =>
+    tokens.issue(tx, { id: token.id, site, purpose: 'enrol', hash: token.hash, expiresAt: token.expiresAt, createdBy: 'test' }),
+  )
   const decoded = decodeToken(token.text)
   if (!decoded.ok) throw new Error(decoded.says)
   return decoded.secret.toString('base64url')
 }
-const enrol = (secret: string, box: Box) => call('POST', '/v1/enrol', { secret, csr: createCsr('box', box), sealingKey: x25519Raw(box.sealing.publicKey).toString('base64'), inventory: inventory(box.serial) })
+const enrol = (secret: string, box: Box) =>
+  call('POST', '/v1/enrol', {
+    secret,
+    csr: createCsr('box', box),
+    sealingKey: x25519Raw(box.sealing.publicKey).toString('base64'),
+    inventory: inventory(box.serial),
+  })
 /** An edge's box with its certificate, as the site's entity leaves it. */
 async function enrolled(site = 'berlin'): Promise<Box> {
   const box = newBox(`XJ-${site}`)
@@ -110,14 +151,36 @@ async function enrolled(site = 'berlin'): Promise<Box> {
   await store.db.updateTable('sites').set({ device: box.thumbprint, state: 'ACTIVE' }).where('id', '=', site).execute()
   return box
 }
-const problem = (code: string, status: number, detail: string | RegExp, instead: string | RegExp = '') => ({ status, body: { code, status, detail: expect.stringMatching(detail) as string, instead: expect.stringMatching(instead) as string } })
-const report = (more: Partial<Report> = {}): Report => ({ running: null, commit: { state: 'idle' }, keys: [], endpoints: [], paths: [], findings: [], headlessSince: null, ...more })
+const problem = (code: string, status: number, detail: string | RegExp, instead: string | RegExp = '') => ({
+  status,
+  body: { code, status, detail: expect.stringMatching(detail) as string, instead: expect.stringMatching(instead) as string },
+})
+const report = (more: Partial<Report> = {}): Report => ({
+  running: null,
+  commit: { state: 'idle' },
+  keys: [],
+  endpoints: [],
+  paths: [],
+  findings: [],
+  headlessSince: null,
+  ...more,
+})
 
 test('an edge is enrolled at once, and its box gets the same answer again', async () => {
   const secret = await invite('berlin')
   const box = newBox('XJ-1182')
   const first = await enrol(secret, box)
-  expect(first).toMatchObject({ status: 200, body: { network: 'acme', site: 'berlin', role: 'edge', state: 'enrolled', certificate: expect.stringContaining('BEGIN CERTIFICATE') as string, confirmationCode: expect.stringMatching(/^[A-Z]\d-[A-Z]+-\d\d$/) as string } })
+  expect(first).toMatchObject({
+    status: 200,
+    body: {
+      network: 'acme',
+      site: 'berlin',
+      role: 'edge',
+      state: 'enrolled',
+      certificate: expect.stringContaining('BEGIN CERTIFICATE') as string,
+      confirmationCode: expect.stringMatching(/^[A-Z]\d-[A-Z]+-\d\d$/) as string,
+    },
+  })
   const again = await enrol(secret, box)
   expect(again.body['certificate']).toBe(first.body['certificate'])
   await expect.poll(() => claimed).toEqual(['berlin enrolled', 'berlin enrolled'])
@@ -138,7 +201,11 @@ test('two boxes with one token at the same time: one is enrolled, the other is t
   const answers = await Promise.all([enrol(secret, newBox('XJ-1182')), enrol(secret, newBox('XJ-1190'))])
   expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 409])
   const refused = answers.find(({ status }) => status === 409)!
-  expect(refused.body).toMatchObject({ code: 'A03', detail: expect.stringMatching(/already used at .* UTC by a box with serial XJ-11(82|90)\. This one is XJ-11(82|90)/) as string, instead: expect.stringContaining('new token for berlin') as string })
+  expect(refused.body).toMatchObject({
+    code: 'A03',
+    detail: expect.stringMatching(/already used at .* UTC by a box with serial XJ-11(82|90)\. This one is XJ-11(82|90)/) as string,
+    instead: expect.stringContaining('new token for berlin') as string,
+  })
   expect((await claims.ofSite(store.db, 'berlin')).map(({ state }) => state).sort()).toEqual(['enrolled', 'quarantined'])
   // The enrolled one is not disturbed for what a stranger does with its spent token.
   await expect.poll(() => claimed).toEqual(['berlin enrolled'])
@@ -155,7 +222,9 @@ test('a second box at an unapproved core puts the site in doubt', async () => {
 test('expired, unknown, replaced and out-of-place tokens', async () => {
   const secret = await invite('berlin', 1)
   now = new Date(now.getTime() + 2 * 3_600_000)
-  expect(await enrol(secret, newBox('XJ-1'))).toMatchObject(problem('A02', 410, /This token ended .* UTC \(it is .* UTC\)/, 'causeway site token berlin'))
+  expect(await enrol(secret, newBox('XJ-1'))).toMatchObject(
+    problem('A02', 410, /This token ended .* UTC \(it is .* UTC\)/, 'causeway site token berlin'),
+  )
   expect(await enrol(randomBytes(16).toString('base64url'), newBox('XJ-1'))).toMatchObject(problem('C056', 403, 'not one of this network'))
   const older = await invite('oslo')
   await invite('oslo')
@@ -169,7 +238,9 @@ test('expired, unknown, replaced and out-of-place tokens', async () => {
 test('what is not understood, too large or without certificate is refused in a sentence', async () => {
   expect(await call('POST', '/v1/enrol', '{')).toMatchObject(problem('C050', 400, 'not JSON'))
   expect(await call('POST', '/v1/enrol', { secret: 1 })).toMatchObject(problem('C050', 400, 'secret'))
-  expect(await call('POST', '/v1/enrol', { secret: await invite('berlin'), csr: 'no', sealingKey: '', inventory: inventory('x') })).toMatchObject(problem('C070', 400, 'not PKCS#10'))
+  expect(await call('POST', '/v1/enrol', { secret: await invite('berlin'), csr: 'no', sealingKey: '', inventory: inventory('x') })).toMatchObject(
+    problem('C070', 400, 'not PKCS#10'),
+  )
   expect(await call('POST', '/v1/enrol', { secret: 'x'.repeat(70_000) })).toMatchObject(problem('C004', 413, 'larger than 64 kB'))
   expect(await call('POST', '/v1/report', report())).toMatchObject(problem('C073', 401, 'no client certificate'))
   expect(await call('GET', '/v1/nothing', null)).toMatchObject(problem('C006', 404, 'nothing at GET /v1/nothing'))
@@ -182,7 +253,10 @@ test('who asks too often is told when to ask again, and others are not held up',
   const refused = answers.filter(({ status }) => status === 429)
   expect(refused.length).toBeGreaterThan(0)
   expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(60)
-  expect(refused[0]).toMatchObject({ ...problem('C014', 429, 'too many requests', /ask again in \d+ s/), headers: { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) as string } })
+  expect(refused[0]).toMatchObject({
+    ...problem('C014', 429, 'too many requests', /ask again in \d+ s/),
+    headers: { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) as string },
+  })
   expect((await call('GET', '/v1/trust', null, other)).status).toBe(200)
 })
 
@@ -191,11 +265,36 @@ test('the larger the fleet, the longer between reports; each answer is spread by
   const everySeconds = async (count: number) => {
     const number = count + 1
     const fabric = { sites: Array.from({ length: count }, (_, n) => ({ id: n === 0 ? 'berlin' : `s${n}`, interfaces: [] })), tunnels: [] }
-    await store.db.insertInto('generations').values({ number, base: 0, intent: '{}', fabric: JSON.stringify(fabric), fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: `op-${number}`, created_by: 'a' }).execute()
-    await store.db.insertInto('network').values({ id: 'acme', head: number }).onConflict((at) => at.column('id').doUpdateSet({ head: number })).execute()
+    await store.db
+      .insertInto('generations')
+      .values({
+        number,
+        base: 0,
+        intent: '{}',
+        fabric: JSON.stringify(fabric),
+        fabric_hash: '',
+        compiler: '1',
+        site_hashes: '{}',
+        verdict: 'passed',
+        proof: '{}',
+        operation_id: `op-${number}`,
+        created_by: 'a',
+      })
+      .execute()
+    await store.db
+      .insertInto('network')
+      .values({ id: 'acme', head: number })
+      .onConflict((at) => at.column('id').doUpdateSet({ head: number }))
+      .execute()
     return (await call('POST', '/v1/report', report(), box)).body['reportEverySeconds'] as number
   }
-  for (const [count, seconds] of [[5, 5], [100, 5], [1_000, 10], [10_000, 60], [20_000, 60]] as const) {
+  for (const [count, seconds] of [
+    [5, 5],
+    [100, 5],
+    [1_000, 10],
+    [10_000, 60],
+    [20_000, 60],
+  ] as const) {
     const told = await everySeconds(count)
     expect(told).toBeGreaterThanOrEqual(seconds * 0.9)
     expect(told).toBeLessThanOrEqual(seconds * 1.1)
@@ -207,7 +306,15 @@ test('the larger the fleet, the longer between reports; each answer is spread by
 })
 
 test('nothing older than TLS 1.3 is spoken', async () => {
-  const error = await new Promise<NodeJS.ErrnoException>((resolve) => connect({ host: '127.0.0.1', port: listener.port!, ca: [...authority.ca], checkServerIdentity: checkController('acme'), maxVersion: 'TLSv1.2' }).once('error', resolve))
+  const error = await new Promise<NodeJS.ErrnoException>((resolve) =>
+    connect({
+      host: '127.0.0.1',
+      port: listener.port!,
+      ca: [...authority.ca],
+      checkServerIdentity: checkController('acme'),
+      maxVersion: 'TLSv1.2',
+    }).once('error', resolve),
+  )
   expect(error.code).toMatch(/PROTOCOL_VERSION/)
 })
 
@@ -217,7 +324,22 @@ test('a bundle is signed for what is assigned and for this box only; a permit wh
   const triple = { term: 1, generation: 1, revision: 0 }
   const config = { kind: 'site-config', site: 'berlin' } as unknown as SiteConfig
   await store.transaction(async (tx) => {
-    await tx.insertInto('generations').values({ number: 1, base: 0, intent: '{}', fabric: '{}', fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: 'op', created_by: 'a' }).execute()
+    await tx
+      .insertInto('generations')
+      .values({
+        number: 1,
+        base: 0,
+        intent: '{}',
+        fabric: '{}',
+        fabric_hash: '',
+        compiler: '1',
+        site_hashes: '{}',
+        verdict: 'passed',
+        proof: '{}',
+        operation_id: 'op',
+        created_by: 'a',
+      })
+      .execute()
     await bundles.insert(tx, { site: 'berlin', triple, hash: 'h', config, operationId: null })
     await sites.assign(tx, 'berlin', triple)
   })
@@ -229,12 +351,17 @@ test('a bundle is signed for what is assigned and for this box only; a permit wh
   expect(await call('GET', '/v1/bundle?term=x', null, box)).toMatchObject(problem('C050', 400, 'term, generation and revision'))
 
   const nonce = randomBytes(16).toString('hex')
-  const granted = openSigned((await call('POST', '/v1/permit', { triple, nonce }, box)).body as unknown as Signed, authority.trustPayload.bundleSigners)
+  const granted = openSigned(
+    (await call('POST', '/v1/permit', { triple, nonce }, box)).body as unknown as Signed,
+    authority.trustPayload.bundleSigners,
+  )
   expect(granted).toMatchObject({ ok: true, payload: { kind: 'permit', site: 'berlin', device: box.thumbprint, triple, nonce } })
   expect(await call('POST', '/v1/permit', { triple, nonce: 'short' }, box)).toMatchObject(problem('C050', 400, '16 to 200'))
   const next = { ...triple, revision: 1 }
   await store.transaction((tx) => sites.assign(tx, 'berlin', next))
-  expect(await call('POST', '/v1/permit', { triple, nonce: randomBytes(16).toString('hex') }, box)).toMatchObject(problem('C053', 409, '1/1/0 is not assigned to berlin any more', '1/1/1 is'))
+  expect(await call('POST', '/v1/permit', { triple, nonce: randomBytes(16).toString('hex') }, box)).toMatchObject(
+    problem('C053', 409, '1/1/0 is not assigned to berlin any more', '1/1/1 is'),
+  )
   expect(await call('GET', path, null, box)).toMatchObject(problem('C053', 409, 'not assigned'))
 })
 
@@ -267,22 +394,64 @@ test('an expired certificate is good for renewing only, and not for ever; anothe
   const box = await enrolled()
   const first = (await certificates.lockOfKey(store.db as never, box.thumbprint))[0]!.serial
   const stranger = { ...newBox('XJ-9'), certificate: box.certificate }
-  expect(await call('POST', '/v1/renew', { csr: createCsr('box', stranger), previousSerial: first }, box)).toMatchObject(problem('C051', 403, 'another key'))
+  expect(await call('POST', '/v1/renew', { csr: createCsr('box', stranger), previousSerial: first }, box)).toMatchObject(
+    problem('C051', 403, 'another key'),
+  )
   now = new Date(now.getTime() + 30 * 86_400_000)
   expect(await call('POST', '/v1/report', report(), box)).toMatchObject(problem('C055', 401, 'certificate ended', 'renew it first'))
   expect((await call('POST', '/v1/renew', { csr: createCsr('box', box), previousSerial: first }, box)).status).toBe(200)
   now = new Date(now.getTime() + 90 * 86_400_000)
-  expect(await call('POST', '/v1/renew', { csr: createCsr('box', box), previousSerial: first }, box)).toMatchObject(problem('C055', 403, 'more than 90 days ago'))
+  expect(await call('POST', '/v1/renew', { csr: createCsr('box', box), previousSerial: first }, box)).toMatchObject(
+    problem('C055', 403, 'more than 90 days ago'),
+  )
 })
 
 test('a report is stored; keys wake both ends of their tunnels, and only what moved wakes the site', async () => {
   const box = await enrolled()
-  const fabric = { sites: [{ id: 'berlin', interfaces: [{ id: 'edge:fiber/frankfurt.a' }] }], tunnels: [{ id: 't1', ends: [{ site: 'berlin', interface: 'edge:fiber/frankfurt.a' }, { site: 'frankfurt', interface: 'hub:a/s0' }] }] } as unknown as Fabric
+  const fabric = {
+    sites: [{ id: 'berlin', interfaces: [{ id: 'edge:fiber/frankfurt.a' }] }],
+    tunnels: [
+      {
+        id: 't1',
+        ends: [
+          { site: 'berlin', interface: 'edge:fiber/frankfurt.a' },
+          { site: 'frankfurt', interface: 'hub:a/s0' },
+        ],
+      },
+    ],
+  } as unknown as Fabric
   await store.db.insertInto('network').values({ id: 'acme', head: 1 }).execute()
-  await store.db.insertInto('generations').values({ number: 1, base: 0, intent: '{}', fabric: JSON.stringify(fabric), fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: 'op', created_by: 'a' }).execute()
+  await store.db
+    .insertInto('generations')
+    .values({
+      number: 1,
+      base: 0,
+      intent: '{}',
+      fabric: JSON.stringify(fabric),
+      fabric_hash: '',
+      compiler: '1',
+      site_hashes: '{}',
+      verdict: 'passed',
+      proof: '{}',
+      operation_id: 'op',
+      created_by: 'a',
+    })
+    .execute()
   const key = { interface: 'edge:fiber/frankfurt.a', linkEpoch: 0, publicKey: randomBytes(32).toString('base64') }
-  const path = { tunnel: 't1', state: 'UP' as const, since: now.toISOString(), rttMs: 30, jitterMs: 1, loss: 0, classes: ['realtime'] } satisfies Report['paths'][number]
-  const said = report({ keys: [key, { ...key, interface: 'hub:a/s0' }, { ...key, linkEpoch: 1, publicKey: 'no key' }], paths: [path], running: { term: 1, generation: 1, revision: 0 } })
+  const path = {
+    tunnel: 't1',
+    state: 'UP' as const,
+    since: now.toISOString(),
+    rttMs: 30,
+    jitterMs: 1,
+    loss: 0,
+    classes: ['realtime'],
+  } satisfies Report['paths'][number]
+  const said = report({
+    keys: [key, { ...key, interface: 'hub:a/s0' }, { ...key, linkEpoch: 1, publicKey: 'no key' }],
+    paths: [path],
+    running: { term: 1, generation: 1, revision: 0 },
+  })
   await call('POST', '/v1/report', said, box)
   expect(await facts.all(store.db)).toEqual([{ kind: 'key', site: 'berlin', ...key }])
   await closeReports()
@@ -297,7 +466,16 @@ test('a report is stored; keys wake both ends of their tunnels, and only what mo
 test('a hint comes at once and whenever the assignment moves', async () => {
   const box = await enrolled()
   const heard: string[] = []
-  const stream = request({ host: '127.0.0.1', port: listener.port!, path: '/v1/hints', agent: false, ca: [...authority.ca], checkServerIdentity: checkController('acme'), cert: box.certificate!, key: box.privateKey.export({ type: 'pkcs8', format: 'pem' }) })
+  const stream = request({
+    host: '127.0.0.1',
+    port: listener.port!,
+    path: '/v1/hints',
+    agent: false,
+    ca: [...authority.ca],
+    checkServerIdentity: checkController('acme'),
+    cert: box.certificate!,
+    key: box.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  })
   stream.on('error', () => {})
   const three = new Promise<void>((resolve) => {
     stream.on('response', (response) => {
@@ -321,14 +499,31 @@ test('a secret goes only to the box whose assigned bundle names it, sealed to th
   const first = await vault.put('psk/frankfurt.isp-a--aws.0', Buffer.from('the first key'))
   const second = await vault.rotate(first.id, Buffer.from('the second key'))
   await vault.put('ca/key', Buffer.from('never for a box'))
-  const named = (psk: typeof first) => ({ kind: 'site-config', site: 'berlin', tunnels: [{ peer: { kind: 'wireguard' } }, { peer: { kind: 'ipsec', psk } }] }) as unknown as SiteConfig
+  const named = (psk: typeof first) =>
+    ({ kind: 'site-config', site: 'berlin', tunnels: [{ peer: { kind: 'wireguard' } }, { peer: { kind: 'ipsec', psk } }] }) as unknown as SiteConfig
   const assign = (revision: number, config: SiteConfig) =>
     store.transaction(async (tx) => {
       await bundles.insert(tx, { site: 'berlin', triple: { term: 1, generation: 1, revision }, hash: 'h', config, operationId: null })
       await sites.assign(tx, 'berlin', { term: 1, generation: 1, revision })
     })
-  await store.db.insertInto('generations').values({ number: 1, base: 0, intent: '{}', fabric: '{}', fabric_hash: '', compiler: '1', site_hashes: '{}', verdict: 'passed', proof: '{}', operation_id: 'op', created_by: 'a' }).execute()
-  const ask = (version: number, box = frankfurt, id = first.id) => call('GET', `/v1/secret?id=${encodeURIComponent(id)}&version=${version}`, null, box)
+  await store.db
+    .insertInto('generations')
+    .values({
+      number: 1,
+      base: 0,
+      intent: '{}',
+      fabric: '{}',
+      fabric_hash: '',
+      compiler: '1',
+      site_hashes: '{}',
+      verdict: 'passed',
+      proof: '{}',
+      operation_id: 'op',
+      created_by: 'a',
+    })
+    .execute()
+  const ask = (version: number, box = frankfurt, id = first.id) =>
+    call('GET', `/v1/secret?id=${encodeURIComponent(id)}&version=${version}`, null, box)
   const refused = problem('C068', 404, /names no secret/)
 
   expect(await ask(1)).toMatchObject(refused)
@@ -342,15 +537,29 @@ test('a secret goes only to the box whose assigned bundle names it, sealed to th
   expect(await ask(2)).toMatchObject(refused)
   expect(await ask(1, frankfurt, 'ca/key')).toMatchObject(refused)
   expect(await call('GET', '/v1/secret?id=x&version=-1', null, frankfurt)).toMatchObject(problem('C050', 400, 'by id and version'))
-  expect(await call('GET', `/v1/secret?id=${encodeURIComponent(first.id)}&version=1`, null)).toMatchObject(problem('C073', 401, 'no client certificate'))
+  expect(await call('GET', `/v1/secret?id=${encodeURIComponent(first.id)}&version=1`, null)).toMatchObject(
+    problem('C073', 401, 'no client certificate'),
+  )
 
   await assign(1, named(second))
   expect(await ask(1)).toMatchObject(refused)
-  expect(openSealed((await ask(2)).body['sealed'] as string, frankfurt.sealing, { ...context, secret: { id: first.id, version: 2 } })).toEqual({ ok: true, secret: Buffer.from('the second key') })
+  expect(openSealed((await ask(2)).body['sealed'] as string, frankfurt.sealing, { ...context, secret: { id: first.id, version: 2 } })).toEqual({
+    ok: true,
+    secret: Buffer.from('the second key'),
+  })
 })
 
 test('a taken port is followed by the next free one', async () => {
-  const deps = { store, authority, vault, notifications, now: () => now, log: () => {}, enrolment: { enrol: async () => Promise.reject(new Error('unused')), renew: async () => Promise.reject(new Error('unused')) }, reports: { accept: async () => {}, close: async () => {} } }
+  const deps = {
+    store,
+    authority,
+    vault,
+    notifications,
+    now: () => now,
+    log: () => {},
+    enrolment: { enrol: async () => Promise.reject(new Error('unused')), renew: async () => Promise.reject(new Error('unused')) },
+    reports: { accept: async () => {}, close: async () => {} },
+  }
   const second = await startAgents(deps, { kind: 'port', port: listener.port!, host: '127.0.0.1' })
   expect(second.port).toBeGreaterThan(listener.port!)
   await second.close()

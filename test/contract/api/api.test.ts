@@ -39,17 +39,27 @@ beforeEach(async () => {
   named = null
   broken = null
   logged = []
-  const say = (name: string) => async (...args: unknown[]) => {
-    if (away) throw away
-    sent.push({ name, args })
-  }
+  const say =
+    (name: string) =>
+    async (...args: unknown[]) => {
+      if (away) throw away
+      sent.push({ name, args })
+    }
   const app = createApp({
     store,
     notifications,
     planner,
     clouds: () => undefined,
     trust: () => null,
-    commands: { apply: say('apply'), invite: say('invite'), approve: say('approve'), decommission: say('decommission'), drill: say('drill'), repairRegion: say('repairRegion'), decommissionRegion: say('decommissionRegion') },
+    commands: {
+      apply: say('apply'),
+      invite: say('invite'),
+      approve: say('approve'),
+      decommission: say('decommission'),
+      drill: say('drill'),
+      repairRegion: say('repairRegion'),
+      decommissionRegion: say('decommissionRegion'),
+    },
     tokens: () => {
       if (broken) throw broken
       return named ? { caPin: Buffer.alloc(20, 7), host: 'ctl.acme.net:7701' } : null
@@ -63,7 +73,9 @@ beforeEach(async () => {
   server = createServer(getRequestListener(app.fetch) as Parameters<typeof createServer>[1])
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const made = await Promise.all((['viewer', 'installer', 'cloud', 'operator', 'admin'] as const).map(async (role) => [role, (await grant(store.db, role, role)).token] as const))
+  const made = await Promise.all(
+    (['viewer', 'installer', 'cloud', 'operator', 'admin'] as const).map(async (role) => [role, (await grant(store.db, role, role)).token] as const),
+  )
   tokens = Object.fromEntries(made) as typeof tokens
 })
 afterEach(async () => {
@@ -79,11 +91,20 @@ interface Answer {
   // The shape is what each test expects.
   readonly body: { readonly [name: string]: unknown }
 }
-async function call(method: string, path: string, body?: unknown, { as = 'admin', headers = {} }: { readonly as?: AccessRole | 'nobody'; readonly headers?: Record<string, string> } = {}): Promise<Answer> {
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  { as = 'admin', headers = {} }: { readonly as?: AccessRole | 'nobody'; readonly headers?: Record<string, string> } = {},
+): Promise<Answer> {
   const answer = await fetch(`${url}${path}`, {
     method,
     redirect: 'manual',
-    headers: { ...(as === 'nobody' ? {} : { authorization: `Bearer ${tokens[as]}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    headers: {
+      ...(as === 'nobody' ? {} : { authorization: `Bearer ${tokens[as]}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   })
   const text = await answer.text()
@@ -92,7 +113,13 @@ async function call(method: string, path: string, body?: unknown, { as = 'admin'
 }
 const problem = (code: string, status: number, detail: RegExp | string, instead: RegExp | string = /./) => ({
   status,
-  body: expect.objectContaining({ code, status, type: `/v1/docs#${code}`, detail: expect.stringMatching(detail) as string, instead: expect.stringMatching(instead) as string }) as unknown,
+  body: expect.objectContaining({
+    code,
+    status,
+    type: `/v1/docs#${code}`,
+    detail: expect.stringMatching(detail) as string,
+    instead: expect.stringMatching(instead) as string,
+  }) as unknown,
 })
 
 const planDemo = async (): Promise<string> => (await call('POST', '/v1/plans', { files: demoFiles() })).body['id'] as string
@@ -110,9 +137,15 @@ async function applied(): Promise<void> {
 }
 
 test('without a token, with an unknown one, or with too small a role nothing is told', async () => {
-  expect(await call('GET', '/v1/status', undefined, { as: 'nobody' })).toMatchObject(problem('C001', 401, 'needs an access token', 'Authorization: Bearer'))
-  expect(await call('GET', '/v1/status', undefined, { as: 'nobody', headers: { authorization: 'Bearer cwa_wrong' } })).toMatchObject(problem('C002', 401, 'not known', 'causeway login'))
-  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { as: 'viewer' })).toMatchObject(problem('C003', 403, 'role viewer', 'cloud, operator, admin'))
+  expect(await call('GET', '/v1/status', undefined, { as: 'nobody' })).toMatchObject(
+    problem('C001', 401, 'needs an access token', 'Authorization: Bearer'),
+  )
+  expect(await call('GET', '/v1/status', undefined, { as: 'nobody', headers: { authorization: 'Bearer cwa_wrong' } })).toMatchObject(
+    problem('C002', 401, 'not known', 'causeway login'),
+  )
+  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { as: 'viewer' })).toMatchObject(
+    problem('C003', 403, 'role viewer', 'cloud, operator, admin'),
+  )
   expect(await call('POST', '/v1/sites/berlin/tokens', {}, { as: 'cloud' })).toMatchObject(problem('C003', 403, 'role cloud', 'installer'))
   expect(await call('GET', '/v1/access', undefined, { as: 'operator' })).toMatchObject(problem('C003', 403, 'role operator', 'it needs admin'))
 })
@@ -130,7 +163,7 @@ test('what is not there, and what is not understood', async () => {
   expect(await call('POST', '/v1/trace', { from: 'berlin/inferense', to: 'model-api' })).toMatchObject(problem('C034', 400, /inferense/))
 })
 
-test('regions, clouds and drills: what is not there, and what can\'t be done, is refused by name', async () => {
+test("regions, clouds and drills: what is not there, and what can't be done, is refused by name", async () => {
   expect(await call('GET', '/v1/trust')).toMatchObject(problem('C030', 409, 'no trust document yet'))
   await applied()
   expect(await call('GET', '/v1/regions')).toMatchObject({ status: 200, body: { regions: [] } })
@@ -143,9 +176,16 @@ test('regions, clouds and drills: what is not there, and what can\'t be done, is
   expect(await call('GET', '/v1/clouds/aws/sweep')).toMatchObject(problem('C103', 409, 'no way to aws', 'docs/aws.md'))
   expect(await call('GET', '/v1/clouds/azure/permissions')).toMatchObject({ status: 400 })
   expect(await call('POST', '/v1/drills', { site: 'nowhere', uplink: 'fiber' })).toMatchObject(problem('C007', 404, 'no site "nowhere"'))
-  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fibre' })).toMatchObject(problem('C110', 404, 'berlin has no uplink "fibre"', 'it has fiber'))
-  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber', seconds: 900 })).toMatchObject(problem('C110', 400, 'can\'t be cut for 900 s'))
-  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber' })).toMatchObject({ status: 202, body: { drill: expect.stringMatching(/^d-/) as string } })
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fibre' })).toMatchObject(
+    problem('C110', 404, 'berlin has no uplink "fibre"', 'it has fiber'),
+  )
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber', seconds: 900 })).toMatchObject(
+    problem('C110', 400, "can't be cut for 900 s"),
+  )
+  expect(await call('POST', '/v1/drills', { site: 'berlin', uplink: 'fiber' })).toMatchObject({
+    status: 202,
+    body: { drill: expect.stringMatching(/^d-/) as string },
+  })
   expect(await call('GET', '/v1/drills/d-none')).toMatchObject(problem('C007', 404, 'no drill d-none'))
   expect(await call('GET', '/v1/evidence/ev-none')).toMatchObject(problem('C007', 404, 'no evidence ev-none'))
   expect(await call('POST', '/v1/generations/99/plan')).toMatchObject(problem('C007', 404, 'no generation 99', 'the newest is 1'))
@@ -154,16 +194,22 @@ test('regions, clouds and drills: what is not there, and what can\'t be done, is
 
 test('bodies are bounded', async () => {
   expect(await call('POST', '/v1/trace', { from: 'x'.repeat(70_000), to: 'y' })).toMatchObject(problem('C004', 413, 'larger than 64 kB'))
-  expect(await call('POST', '/v1/plans', { files: [{ path: 'a.yaml', text: 'x'.repeat(5 << 20) }] })).toMatchObject(problem('C004', 413, 'larger than 4 MB'))
+  expect(await call('POST', '/v1/plans', { files: [{ path: 'a.yaml', text: 'x'.repeat(5 << 20) }] })).toMatchObject(
+    problem('C004', 413, 'larger than 4 MB'),
+  )
 })
 
-test('a plan is proven and stored; a refused one comes back with findings and can\'t be applied', async () => {
+test("a plan is proven and stored; a refused one comes back with findings and can't be applied", async () => {
   const good = await call('POST', '/v1/plans', { files: demoFiles() })
   expect(good).toMatchObject({ status: 201, body: { base: 0, network: 'demo', verdict: 'passed' } })
   expect(good.headers.get('location')).toBe(`/v1/plans/${String(good.body['id'])}`)
-  const bad = await call('POST', '/v1/plans', { files: demoFiles((path, text) => (path === 'network.yaml' ? text.replace(/hubs: \[.*\]/, 'hubs: [frankfurt, dubln]') : text)) })
+  const bad = await call('POST', '/v1/plans', {
+    files: demoFiles((path, text) => (path === 'network.yaml' ? text.replace(/hubs: \[.*\]/, 'hubs: [frankfurt, dubln]') : text)),
+  })
   expect(bad).toMatchObject({ status: 201, body: { verdict: 'refused', plan: null } })
-  expect(bad.body['findings']).toContainEqual(expect.objectContaining({ severity: 'error', where: expect.objectContaining({ file: 'network.yaml' }) as unknown }))
+  expect(bad.body['findings']).toContainEqual(
+    expect.objectContaining({ severity: 'error', where: expect.objectContaining({ file: 'network.yaml' }) as unknown }),
+  )
   expect(await call('POST', `/v1/plans/${String(bad.body['id'])}/apply`)).toMatchObject(problem('C021', 409, 'was refused', 'plan again'))
   expect(sent).toEqual([])
 })
@@ -183,19 +229,32 @@ test('apply writes command, audit and operation together, and repeats by its key
 
   expect(await call('POST', `/v1/plans/${id}/apply`)).toMatchObject(problem('C022', 409, `was applied by operation ${operation}`))
   const other = await planDemo()
-  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'k-1' } })).toMatchObject(problem('C012', 409, 'was used for apply of network/demo', 'fresh key'))
-  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'with space' } })).toMatchObject(problem('C013', 400, 'Idempotency-Key'))
-  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'if-match': '0' } })).toMatchObject(problem('C013', 400, 'If-Match', 'in quotes: "0"'))
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'k-1' } })).toMatchObject(
+    problem('C012', 409, 'was used for apply of network/demo', 'fresh key'),
+  )
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'idempotency-key': 'with space' } })).toMatchObject(
+    problem('C013', 400, 'Idempotency-Key'),
+  )
+  expect(await call('POST', `/v1/plans/${other}/apply`, undefined, { headers: { 'if-match': '0' } })).toMatchObject(
+    problem('C013', 400, 'If-Match', 'in quotes: "0"'),
+  )
 })
 
 test('a stale plan, another network, a moved generation and a frozen network are refused', async () => {
   const early = await planDemo()
   await applied()
-  expect(await call('POST', `/v1/plans/${early}/apply`)).toMatchObject(problem('C020', 409, 'made on generation 0, but the network is at generation 1', 'causeway plan'))
+  expect(await call('POST', `/v1/plans/${early}/apply`)).toMatchObject(
+    problem('C020', 409, 'made on generation 0, but the network is at generation 1', 'causeway plan'),
+  )
   expect(await call('POST', '/v1/plans', { files: demoFiles(), base: 0 })).toMatchObject(problem('C020', 409, 'generation 1'))
-  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { headers: { 'if-match': '"0"' } })).toMatchObject(problem('C024', 412, 'at generation 1, not 0', '"1"'))
+  expect(await call('POST', '/v1/plans', { files: demoFiles() }, { headers: { 'if-match': '"0"' } })).toMatchObject(
+    problem('C024', 412, 'at generation 1, not 0', '"1"'),
+  )
   const foreign = await call('POST', '/v1/plans', { files: demoFiles((_path, text) => text.replace('network: demo', 'network: other')) })
-  expect(foreign.body).toMatchObject({ verdict: 'refused', findings: [expect.objectContaining({ code: 'C023', says: expect.stringContaining('for network "demo", not "other"') as string })] })
+  expect(foreign.body).toMatchObject({
+    verdict: 'refused',
+    findings: [expect.objectContaining({ code: 'C023', says: expect.stringContaining('for network "demo", not "other"') as string })],
+  })
   const fresh = await planDemo()
   await store.db.updateTable('network').set({ frozen: true }).execute()
   expect(await call('POST', `/v1/plans/${fresh}/apply`)).toMatchObject(problem('C025', 409, 'frozen'))
@@ -216,7 +275,9 @@ test('a command stands when workflows are away, and their own refusal is told', 
   const { status, body } = await call('POST', `/v1/plans/${id}/apply`)
   expect(status).toBe(202)
   expect(again).toBe(1)
-  expect(await events.after(store.db, 0, { operationId: body['operation'] as string })).toMatchObject([{ kind: 'operation.waits', text: expect.stringContaining('C011') as string }])
+  expect(await events.after(store.db, 0, { operationId: body['operation'] as string })).toMatchObject([
+    { kind: 'operation.waits', text: expect.stringContaining('C011') as string },
+  ])
   expect(await operations.get(store.db, body['operation'] as string)).toMatchObject({ state: 'running' })
 })
 
@@ -225,9 +286,15 @@ test('a bootstrap token is made for a site without a box, shown once, and only i
   await applied()
   const made = await call('POST', '/v1/sites/berlin/tokens', { hours: 2 }, { as: 'installer', headers: { 'idempotency-key': 't-1' } })
   expect(made).toMatchObject({ status: 201, body: { site: 'berlin', token: expect.stringMatching(/^cw1_/) as string } })
-  const stored = JSON.stringify([await store.db.selectFrom('tokens').selectAll().execute(), await store.db.selectFrom('commands').selectAll().execute(), await store.db.selectFrom('audit').selectAll().execute()])
+  const stored = JSON.stringify([
+    await store.db.selectFrom('tokens').selectAll().execute(),
+    await store.db.selectFrom('commands').selectAll().execute(),
+    await store.db.selectFrom('audit').selectAll().execute(),
+  ])
   expect(stored).not.toContain((made.body['token'] as string).slice(8, 30))
-  expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 2 }, { as: 'installer', headers: { 'idempotency-key': 't-1' } })).toMatchObject(problem('C015', 409, 'shown already', 'causeway site token berlin'))
+  expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 2 }, { as: 'installer', headers: { 'idempotency-key': 't-1' } })).toMatchObject(
+    problem('C015', 409, 'shown already', 'causeway site token berlin'),
+  )
   expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 100 })).toMatchObject(problem('C033', 400, '100 hours', '72 hours'))
   await store.db.updateTable('sites').set({ state: 'ACTIVE', device: 'd1' }).where('id', '=', 'berlin').execute()
   expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C030', 409, 'berlin is ACTIVE', 'decommission'))
@@ -242,12 +309,28 @@ test('approving names one waiting box; decommissioning is refused for hubs and t
   await applied()
   const thumbprint = 'ab'.repeat(32)
   expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'abab' })).toMatchObject(problem('C031', 409, 'too short', '16 characters'))
-  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: thumbprint })).toMatchObject(problem('C031', 409, 'no box with this fingerprint', 'causeway site token frankfurt'))
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: thumbprint })).toMatchObject(
+    problem('C031', 409, 'no box with this fingerprint', 'causeway site token frankfurt'),
+  )
   await store.transaction(async (tx) => {
-    await tx.insertInto('tokens').values({ id: 't', site: 'frankfurt', purpose: 'enrol', hash: 'h', expires_at: new Date(), created_by: 'a' }).execute()
-    await claims.insert(tx, { id: 'k', tokenId: 't', site: 'frankfurt', thumbprint, sealingKey: '', serial: 'XJ-1', inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', interfaces: [] }, state: 'claimed' })
+    await tx
+      .insertInto('tokens')
+      .values({ id: 't', site: 'frankfurt', purpose: 'enrol', hash: 'h', expires_at: new Date(), created_by: 'a' })
+      .execute()
+    await claims.insert(tx, {
+      id: 'k',
+      tokenId: 't',
+      site: 'frankfurt',
+      thumbprint,
+      sealingKey: '',
+      serial: 'XJ-1',
+      inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', interfaces: [] },
+      state: 'claimed',
+    })
   })
-  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'cd'.repeat(32) })).toMatchObject(problem('C031', 409, 'no box', 'compare with the installer'))
+  expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'cd'.repeat(32) })).toMatchObject(
+    problem('C031', 409, 'no box', 'compare with the installer'),
+  )
   expect(await call('POST', '/v1/sites/frankfurt/approve', { fingerprint: 'AB:AB AB:AB AB:AB AB:AB' })).toMatchObject({ status: 202 })
   expect(sent.at(-1)).toMatchObject({ name: 'approve', args: ['frankfurt', { fingerprint: thumbprint }] })
   await store.transaction((tx) => sites.setDevice(tx, 'frankfurt', thumbprint))
@@ -275,14 +358,26 @@ test('an operation is followed as it happens, to its end, and resumed after Last
 test('status, paths, generations, trace and verify answer from the store', async () => {
   expect((await call('GET', '/v1/status')).body).toMatchObject({ verdict: 'empty', generation: 0 })
   await applied()
-  expect((await call('GET', '/v1/status')).body).toMatchObject({ network: 'demo', generation: 1, verdict: 'changing', sites: { total: 5, active: 0 } })
-  const { paths: listed } = (await call('GET', '/v1/paths?site=berlin')).body as { paths: readonly { readonly ends: readonly { readonly state: string }[] }[] }
+  expect((await call('GET', '/v1/status')).body).toMatchObject({
+    network: 'demo',
+    generation: 1,
+    verdict: 'changing',
+    sites: { total: 5, active: 0 },
+  })
+  const { paths: listed } = (await call('GET', '/v1/paths?site=berlin')).body as {
+    paths: readonly { readonly ends: readonly { readonly state: string }[] }[]
+  }
   expect(listed).toHaveLength(8)
   expect(listed.every(({ ends }) => ends.every(({ state }) => state === 'unknown'))).toBe(true)
   expect((await call('GET', '/v1/generations')).body).toMatchObject({ generations: [{ number: 1, base: 0 }] })
   expect((await call('GET', '/v1/generations/head')).body).toMatchObject({ number: 1, intent: { network: 'demo' } })
-  expect(((await call('GET', '/v1/generations/1/export/files')).body['files'] as readonly { readonly path: string }[]).map(({ path }) => path)).toContain('sites/berlin.json')
-  expect((await call('POST', '/v1/trace', { from: 'berlin/inference', to: 'model-api' })).body).toMatchObject({ generation: 1, trace: { outcome: 'passes' } })
+  expect(
+    ((await call('GET', '/v1/generations/1/export/files')).body['files'] as readonly { readonly path: string }[]).map(({ path }) => path),
+  ).toContain('sites/berlin.json')
+  expect((await call('POST', '/v1/trace', { from: 'berlin/inference', to: 'model-api' })).body).toMatchObject({
+    generation: 1,
+    trace: { outcome: 'passes' },
+  })
   expect((await call('POST', '/v1/verify')).body).toMatchObject({ generation: 1, findings: [] })
 })
 

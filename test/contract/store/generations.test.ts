@@ -18,21 +18,40 @@ beforeEach(async () => {
 const port = (owner: string, value: number) => ({ kind: 'port', owner, value }) as unknown as Allocation
 const node = (owner: string, value: number) => ({ kind: 'node', owner, value }) as unknown as Allocation
 async function propose(id: string, base: number, claims: readonly Allocation[], verdict: 'passed' | 'refused' = 'passed'): Promise<plans.PlanRow> {
-  const made = verdict === 'passed' ? { intent: { network: 'acme', plan: id } as unknown as Intent, fabric: { network: { id: 'acme' } } as unknown as Fabric, fabricHash: `hash of ${id}`, proof: { expects: 1, held: 1, failures: 1, checks: 1 }, plan: {} } : { intent: null, fabric: null, fabricHash: null, proof: null, plan: null }
+  const made =
+    verdict === 'passed'
+      ? {
+          intent: { network: 'acme', plan: id } as unknown as Intent,
+          fabric: { network: { id: 'acme' } } as unknown as Fabric,
+          fabricHash: `hash of ${id}`,
+          proof: { expects: 1, held: 1, failures: 1, checks: 1 },
+          plan: {},
+        }
+      : { intent: null, fabric: null, fabricHash: null, proof: null, plan: null }
   await plans.insert(store.db, { id, base, intentHash: id, verdict, findings: [], claims, compiler: '1', createdBy: 'a-1', ...made })
   return (await plans.get(store.db, id))!
 }
 const commit = async (plan: plans.PlanRow) => store.transaction((tx) => generations.commit(tx, plan, {}, `op-${plan.id}`))
 
 test('of two plans on one generation that are committed at once, one becomes the next and the other leaves nothing', async () => {
-  const rivals = await Promise.all([propose('one', 0, [node('berlin', 1), port('berlin/a', 52_000)]), propose('two', 0, [node('oslo', 1), port('oslo/a', 52_000)])])
+  const rivals = await Promise.all([
+    propose('one', 0, [node('berlin', 1), port('berlin/a', 52_000)]),
+    propose('two', 0, [node('oslo', 1), port('oslo/a', 52_000)]),
+  ])
   const outcomes = await Promise.allSettled(rivals.map(commit))
   expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   const lost = outcomes.find((of) => of.status === 'rejected')!
-  expect(lost.reason).toMatchObject({ name: 'StaleBase', base: 0, head: 1, message: expect.stringContaining('made on generation 0, but the network is at generation 1') as string })
+  expect(lost.reason).toMatchObject({
+    name: 'StaleBase',
+    base: 0,
+    head: 1,
+    message: expect.stringContaining('made on generation 0, but the network is at generation 1') as string,
+  })
   const winner = rivals[outcomes.findIndex(({ status }) => status === 'fulfilled')]!
   expect(await network.get(store.db)).toMatchObject({ id: 'acme', head: 1 })
-  expect(await generations.list(store.db)).toEqual([expect.objectContaining({ number: 1, base: 0, plan_id: winner.id, fabric_hash: `hash of ${winner.id}` })])
+  expect(await generations.list(store.db)).toEqual([
+    expect.objectContaining({ number: 1, base: 0, plan_id: winner.id, fabric_hash: `hash of ${winner.id}` }),
+  ])
   expect(await allocations.held(store.db)).toEqual(winner.claims)
 })
 
@@ -55,7 +74,10 @@ test('ten writers in a row of compare-and-swaps: every number once, in order', a
 
 test('a value that another owner took since is no longer free: the generation is not made', async () => {
   await commit(await propose('first', 0, [node('berlin', 1)]))
-  await expect(commit(await propose('second', 1, [node('madrid', 2), node('oslo', 1)]))).rejects.toMatchObject({ name: 'AllocationTaken', message: 'node 1 for oslo is no longer free' })
+  await expect(commit(await propose('second', 1, [node('madrid', 2), node('oslo', 1)]))).rejects.toMatchObject({
+    name: 'AllocationTaken',
+    message: 'node 1 for oslo is no longer free',
+  })
   expect(await network.get(store.db)).toMatchObject({ head: 1 })
   expect(await generations.list(store.db)).toHaveLength(1)
   expect(await allocations.held(store.db)).toEqual([node('berlin', 1)])
@@ -98,7 +120,15 @@ test('audit entries that are written at once form one chain', async () => {
 test.each([
   ['an actor is changed', (row: number) => store.db.updateTable('audit').set({ actor: 'somebody' }).where('seq', '=', row), 0],
   ['a detail is changed', (row: number) => store.db.updateTable('audit').set({ detail: '{"n":99}' }).where('seq', '=', row), 0],
-  ['a time is changed', (row: number) => store.db.updateTable('audit').set({ at: new Date(0) }).where('seq', '=', row), 0],
+  [
+    'a time is changed',
+    (row: number) =>
+      store.db
+        .updateTable('audit')
+        .set({ at: new Date(0) })
+        .where('seq', '=', row),
+    0,
+  ],
   ['a row is taken out', (row: number) => store.db.deleteFrom('audit').where('seq', '=', row), 1],
 ] as const)('the audit chain shows when %s', async (_what, tamper, after) => {
   await written(5)
@@ -112,7 +142,8 @@ test('events are read in order, after a number, by operation and by subject', as
   const first = await emit('op-1', 'site/berlin', 'one')
   await emit('op-2', 'site/oslo', 'two')
   await emit('op-1', 'site/oslo', 'three')
-  const texts = async (...args: Parameters<typeof events.after> extends [unknown, ...infer Rest] ? Rest : never) => (await events.after(store.db, ...args)).map(({ text }) => text)
+  const texts = async (...args: Parameters<typeof events.after> extends [unknown, ...infer Rest] ? Rest : never) =>
+    (await events.after(store.db, ...args)).map(({ text }) => text)
   expect(await texts(0)).toEqual(['one', 'two', 'three'])
   expect(await texts(first)).toEqual(['two', 'three'])
   expect(await texts(0, { operationId: 'op-1' })).toEqual(['one', 'three'])

@@ -31,10 +31,20 @@ const drawn = `
   REVOKED → INVITED DECOMMISSIONING
   DECOMMISSIONING → RETIRED
   RETIRED → DECLARED`
-const arrows = new Map(drawn.trim().split('\n').map((line) => line.trim().split(' → ')).map(([from, to]) => [from as SiteState, to!.split(' ') as readonly SiteState[]]))
+const arrows = new Map(
+  drawn
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(' → '))
+    .map(([from, to]) => [from as SiteState, to!.split(' ') as readonly SiteState[]]),
+)
 const states = [...arrows.keys()]
 const put = async (state: SiteState) => {
-  await store.db.insertInto('sites').values({ id: 'berlin', role: 'edge', state }).onConflict((at) => at.column('id').doUpdateSet({ state })).execute()
+  await store.db
+    .insertInto('sites')
+    .values({ id: 'berlin', role: 'edge', state })
+    .onConflict((at) => at.column('id').doUpdateSet({ state }))
+    .execute()
 }
 const stateNow = async () => (await sites.get(store.db, 'berlin'))!.state
 
@@ -70,7 +80,10 @@ test('a late caller finds the site elsewhere and changes nothing; a repeated one
 
 test('two that move a site to different places at once: one of them does', async () => {
   await put('ACTIVE')
-  const moved = await Promise.all([sites.transition(store.db, 'berlin', 'ACTIVE', 'CHANGING'), sites.transition(store.db, 'berlin', 'ACTIVE', 'DRAINING')])
+  const moved = await Promise.all([
+    sites.transition(store.db, 'berlin', 'ACTIVE', 'CHANGING'),
+    sites.transition(store.db, 'berlin', 'ACTIVE', 'DRAINING'),
+  ])
   expect(moved.filter(Boolean)).toHaveLength(1)
   expect(await stateNow()).toBe(moved[0] ? 'CHANGING' : 'DRAINING')
 })
@@ -101,10 +114,12 @@ test('listeners hear of an assignment when it is committed, and not of one that 
   await put('ACTIVE')
   const heard: string[] = []
   const subscription = await store.listen(['assigned'], (_channel, site) => heard.push(site))
-  await store.transaction(async (tx) => {
-    await sites.assign(tx, 'berlin', at(1, 1, 0))
-    throw new Error('taken back')
-  }).catch(() => {})
+  await store
+    .transaction(async (tx) => {
+      await sites.assign(tx, 'berlin', at(1, 1, 0))
+      throw new Error('taken back')
+    })
+    .catch(() => {})
   expect((await sites.get(store.db, 'berlin'))!.assigned).toBeNull()
   await store.transaction((tx) => sites.assign(tx, 'berlin', at(1, 1, 1)))
   await expect.poll(() => heard).toEqual(['berlin'])
@@ -115,14 +130,34 @@ test('pruning keeps the newest bundles and whatever a pointer of the site names'
   await put('ACTIVE')
   const all = [at(1, 1, 0), at(1, 2, 0), at(1, 2, 1), at(1, 3, 0), at(1, 4, 0), at(1, 5, 0), at(2, 1, 0)]
   await store.transaction(async (tx) => {
-    for (const triple of all) expect(await bundles.insert(tx, { site: 'berlin', triple, hash: 'h', config: {} as SiteConfig, operationId: null })).toBe(true)
+    for (const triple of all)
+      expect(await bundles.insert(tx, { site: 'berlin', triple, hash: 'h', config: {} as SiteConfig, operationId: null })).toBe(true)
     expect(await bundles.insert(tx, { site: 'oslo', triple: at(1, 1, 0), hash: 'h', config: {} as SiteConfig, operationId: null })).toBe(true)
     expect(await bundles.insert(tx, { site: 'berlin', triple: at(1, 5, 0), hash: 'other', config: {} as SiteConfig, operationId: null })).toBe(false)
   })
-  const named = { assigned: at(1, 2, 1), running: at(1, 1, 0), confirmed: at(1, 1, 0), pending: { triple: at(1, 2, 0), nonce: 'n', deadline: '2026-01-01T00:00:00Z' } }
-  await store.db.updateTable('sites').set(Object.fromEntries(Object.entries(named).map(([name, value]) => [name, JSON.stringify(value)]))).where('id', '=', 'berlin').execute()
+  const named = {
+    assigned: at(1, 2, 1),
+    running: at(1, 1, 0),
+    confirmed: at(1, 1, 0),
+    pending: { triple: at(1, 2, 0), nonce: 'n', deadline: '2026-01-01T00:00:00Z' },
+  }
+  await store.db
+    .updateTable('sites')
+    .set(Object.fromEntries(Object.entries(named).map(([name, value]) => [name, JSON.stringify(value)])))
+    .where('id', '=', 'berlin')
+    .execute()
   await bundles.prune(store.db, 'berlin', 2)
-  const left = async (site: string) => (await store.db.selectFrom('bundles').select(['term', 'generation', 'revision', 'hash']).where('site', '=', site).orderBy('term').orderBy('generation').orderBy('revision').execute()).map(({ term, generation, revision }) => at(term, generation, revision))
+  const left = async (site: string) =>
+    (
+      await store.db
+        .selectFrom('bundles')
+        .select(['term', 'generation', 'revision', 'hash'])
+        .where('site', '=', site)
+        .orderBy('term')
+        .orderBy('generation')
+        .orderBy('revision')
+        .execute()
+    ).map(({ term, generation, revision }) => at(term, generation, revision))
   expect(await left('berlin')).toEqual([at(1, 1, 0), at(1, 2, 0), at(1, 2, 1), at(1, 5, 0), at(2, 1, 0)])
   expect(await left('oslo')).toEqual([at(1, 1, 0)])
   expect(await bundles.newest(store.db, 'berlin')).toMatchObject(at(2, 1, 0))

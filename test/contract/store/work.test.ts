@@ -15,14 +15,24 @@ beforeEach(async () => {
   store = await database.store()
 })
 
-const apply = { id: 'c-1', operationId: 'op-1', kind: 'apply', subject: 'network/acme', args: { planId: 'p-1', hours: 2 }, actor: 'a-1', idempotencyKey: 'k-1' } as const
+const apply = {
+  id: 'c-1',
+  operationId: 'op-1',
+  kind: 'apply',
+  subject: 'network/acme',
+  args: { planId: 'p-1', hours: 2 },
+  actor: 'a-1',
+  idempotencyKey: 'k-1',
+} as const
 const record = (command: commands.NewCommand) => store.transaction((tx) => commands.record(tx, command))
-const consume = (of: Partial<commands.ExpectedCommand> = {}) => store.transaction((tx) => commands.consume(tx, { commandId: 'c-1', operationId: 'op-1', kind: 'apply', subject: 'network/acme', ...of }))
+const consume = (of: Partial<commands.ExpectedCommand> = {}) =>
+  store.transaction((tx) => commands.consume(tx, { commandId: 'c-1', operationId: 'op-1', kind: 'apply', subject: 'network/acme', ...of }))
 
 test('a command is consumed once, and only as what it was given', async () => {
   await record(apply)
   await expect(consume({ commandId: 'c-9' })).rejects.toThrow('no command c-9 was recorded')
-  for (const other of [{ kind: 'decommission' as const }, { subject: 'network/other' }, { operationId: 'op-2' }]) await expect(consume(other)).rejects.toThrow(/command c-1 is apply of network\/acme for operation op-1, not /)
+  for (const other of [{ kind: 'decommission' as const }, { subject: 'network/other' }, { operationId: 'op-2' }])
+    await expect(consume(other)).rejects.toThrow(/command c-1 is apply of network\/acme for operation op-1, not /)
   const both = await Promise.allSettled([consume(), consume()])
   expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   await expect(consume()).rejects.toMatchObject({ name: 'CommandRefused', message: expect.stringContaining('was carried out at 20') as string })
@@ -51,7 +61,8 @@ test('command, operation and audit entry are written together or not at all', as
 
 test('an Idempotency-Key stands for one command of one actor', async () => {
   await record(apply)
-  const asked = (actor: string, key: string, args: object, kind: commands.CommandKind = 'apply') => store.transaction((tx) => commands.repeated(tx, actor, key, { kind, subject: 'network/acme', args }))
+  const asked = (actor: string, key: string, args: object, kind: commands.CommandKind = 'apply') =>
+    store.transaction((tx) => commands.repeated(tx, actor, key, { kind, subject: 'network/acme', args }))
   expect(await asked('a-1', 'k-1', { planId: 'p-1', hours: 2 })).toMatchObject({ kind: 'same', command: { id: 'c-1' } })
   expect(await asked('a-1', 'k-1', { hours: 2 })).toMatchObject({ kind: 'same' })
   expect(await asked('a-1', 'k-1', { planId: 'p-2' })).toMatchObject({ kind: 'other' })
@@ -71,7 +82,7 @@ test('two requests with one key at the same time record one command', async () =
   expect(await store.db.selectFrom('commands').selectAll().execute()).toHaveLength(1)
 })
 
-test('twenty callers of one step run it once, and other steps don\'t wait for it', async () => {
+test("twenty callers of one step run it once, and other steps don't wait for it", async () => {
   await record(apply)
   let runs = 0
   const step = (name: string) =>
@@ -94,11 +105,35 @@ test('an operation ends once', async () => {
   expect(await operations.end(store.db, 'op-9', 'failed')).toBe(false)
 })
 
-const token = (id: string) => ({ id, site: 'berlin', purpose: 'enrol' as const, hash: `hash of ${id}`, expiresAt: new Date(Date.now() + 3_600_000), createdBy: 'a-1' })
-const inventory: Inventory = { serial: 'XJ-1', hostname: 'box', os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] }
-const claim = (id: string, thumbprint: string, state: 'enrolled' | 'claimed' = 'enrolled') => ({ id, tokenId: 't-1', site: 'berlin', thumbprint, sealingKey: '', serial: 'XJ-1', inventory, state })
+const token = (id: string) => ({
+  id,
+  site: 'berlin',
+  purpose: 'enrol' as const,
+  hash: `hash of ${id}`,
+  expiresAt: new Date(Date.now() + 3_600_000),
+  createdBy: 'a-1',
+})
+const inventory: Inventory = {
+  serial: 'XJ-1',
+  hostname: 'box',
+  os: 'Debian 12',
+  kernel: '6.8',
+  agentVersion: '0.1.0',
+  wireguard: 'userspace',
+  interfaces: [],
+}
+const claim = (id: string, thumbprint: string, state: 'enrolled' | 'claimed' = 'enrolled') => ({
+  id,
+  tokenId: 't-1',
+  site: 'berlin',
+  thumbprint,
+  sealingKey: '',
+  serial: 'XJ-1',
+  inventory,
+  state,
+})
 
-test('a new token ends the one before it, but not one that was redeemed; a hash is one token\'s', async () => {
+test("a new token ends the one before it, but not one that was redeemed; a hash is one token's", async () => {
   await store.transaction((tx) => tokens.issue(tx, token('t-1')))
   await store.transaction((tx) => tokens.issue(tx, token('t-2')))
   expect(await tokens.get(store.db, 't-1')).toMatchObject({ revoked_at: expect.any(Date) as Date })
@@ -134,7 +169,8 @@ test('a fingerprint names one waiting box, or none', async () => {
 })
 
 test('a fact that is reported again moves nothing; a new value moves just itself', async () => {
-  const key = (linkEpoch: number, publicKey: string) => ({ kind: 'key', site: 'berlin', interface: 'edge:fiber/f', linkEpoch, publicKey }) as unknown as Fact
+  const key = (linkEpoch: number, publicKey: string) =>
+    ({ kind: 'key', site: 'berlin', interface: 'edge:fiber/f', linkEpoch, publicKey }) as unknown as Fact
   const seen = (port: number) => ({ kind: 'endpoint', tunnel: 't', site: 'berlin', address: '100.64.1.2', port }) as unknown as Fact
   const put = (...of: readonly Fact[]) => store.transaction((tx) => facts.put(tx, of))
   expect(await put(key(0, 'a'), key(1, 'b'), seen(1))).toHaveLength(3)
@@ -149,7 +185,7 @@ test('a fact that is reported again moves nothing; a new value moves just itself
   expect(await facts.all(store.db)).toEqual([])
 })
 
-test('a permit\'s nonce is for one triple', async () => {
+test("a permit's nonce is for one triple", async () => {
   const grant = (generation: number) => permits.grant(store.db, 'berlin', 'n-1', { term: 1, generation, revision: 0 })
   expect(await grant(1)).toBe(true)
   expect(await grant(1)).toBe(true)

@@ -9,10 +9,18 @@ import { killThroughRegion } from '#test/system/workflows/region-kills.ts'
 
 const began = Date.now()
 const { crossed, made, left, running, leaked, keys } = await killThroughRegion('^region |^\\w+ cloud ')
-const activities = [...new Set(recorded().filter(({ type }) => type === 'region').flatMap(activitiesOf))]
+const activities = [
+  ...new Set(
+    recorded()
+      .filter(({ type }) => type === 'region')
+      .flatMap(activitiesOf),
+  ),
+]
 const expected = activities.flatMap((of) => [`${of} before`, `${of} after`])
 const missed = expected.filter((of) => !crossed.includes(of))
-const twice = Object.entries(made).filter(([, count]) => count !== 1).map(([id, count]) => `${id} was made ${count} times`)
+const twice = Object.entries(made)
+  .filter(([, count]) => count !== 1)
+  .map(([id, count]) => `${id} was made ${count} times`)
 const wrong = [
   ...missed.map((of) => `never killed at: ${of}`),
   ...twice,
@@ -23,5 +31,15 @@ const wrong = [
   ...(expected.length > 0 ? [] : ['no history of a region is recorded']),
 ]
 for (const line of wrong) console.error(line)
-console.log(JSON.stringify({ kills: crossed.length, calls: crossed.filter((of) => of.includes(' cloud ')).length, resources: Object.keys(made).length, twice: twice.length, leaked: left.length, secrets: leaked.length, seconds: Math.round((Date.now() - began) / 1000) }))
+console.log(
+  JSON.stringify({
+    kills: crossed.length,
+    calls: crossed.filter((of) => of.includes(' cloud ')).length,
+    resources: Object.keys(made).length,
+    twice: twice.length,
+    leaked: left.length,
+    secrets: leaked.length,
+    seconds: Math.round((Date.now() - began) / 1000),
+  }),
+)
 process.exit(wrong.length > 0 ? 1 : 0)

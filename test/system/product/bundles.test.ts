@@ -20,7 +20,16 @@ let running: Awaited<ReturnType<typeof startLab>>
 
 /** All that a bundle could change; link-local addresses come by themselves. */
 const kernel = async (): Promise<string> => {
-  const commands = ['ip -o link show', 'ip -o addr show', 'ip rule show', 'ip route show table all', 'ip nexthop show', 'nft -s list ruleset', 'wg show all peers', 'wg show all listen-port']
+  const commands = [
+    'ip -o link show',
+    'ip -o addr show',
+    'ip rule show',
+    'ip route show table all',
+    'ip nexthop show',
+    'nft -s list ruleset',
+    'wg show all peers',
+    'wg show all listen-port',
+  ]
   const ran = await running.lab.exec('frankfurt', ['sh', '-c', commands.join('; ')])
   expect(ran.stdout).toContain('table inet causeway')
   return ran.stdout.replaceAll(/^.*fe80:.*\n/gm, '')
@@ -33,7 +42,9 @@ beforeAll(async () => {
   controller = await createTestController('small', { socket, host: '203.0.113.250:443' })
   running = await startLab({ sites: join(folder, 'sites'), controllerSocket: socket, state: join(folder, 'lab'), detached: false })
   controller.follow(smallFabric(), 5)
-  await running.lab.start('frankfurt', 'agent', agentCommand('up', '--state', state, '--deadline', '9'), { stdin: `${controller.token('frankfurt')}\n` })
+  await running.lab.start('frankfurt', 'agent', agentCommand('up', '--state', state, '--deadline', '9'), {
+    stdin: `${controller.token('frankfurt')}\n`,
+  })
   await until('frankfurt runs its bundle', 40, () => {
     const { confirmed } = status().state
     return confirmed !== null && JSON.stringify(confirmed) === JSON.stringify(controller.assigned.get('frankfurt')!.triple)
@@ -53,7 +64,10 @@ describe('a bundle', () => {
     // What the box drops stays in the queue of the far end. A connection that the box gave up is closing there.
     await until('every hint was acknowledged', 20, async () => {
       const { stdout } = await running.lab.exec('internet', ['ss', '-tnH', 'state', 'established', 'sport', '=', ':443'])
-      const queues = stdout.trim().split('\n').map((line) => line.trim().split(/\s+/)[1])
+      const queues = stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/)[1])
       return queues.length > 0 && queues.every((bytes) => bytes === '0')
     })
   })
@@ -62,7 +76,11 @@ describe('a bundle', () => {
   const other = { keyId: keyIdOf(stranger.publicKey), privateKey: stranger.privateKey }
   let revision = 100
   /** Assigns a change that could be seen in the kernel, and answers with what `forge` makes of it. */
-  const served = async (code: string, forge: (honest: Signed, assigned: NonNullable<ReturnType<TestController['assigned']['get']>>) => Signed, triple = { term: 1, generation: 5, revision: revision++ }) => {
+  const served = async (
+    code: string,
+    forge: (honest: Signed, assigned: NonNullable<ReturnType<TestController['assigned']['get']>>) => Signed,
+    triple = { term: 1, generation: 5, revision: revision++ },
+  ) => {
     const before = await kernel()
     const { config, triple: kept } = controller.assigned.get('frankfurt')!
     const { confirmed } = status().state
@@ -82,18 +100,26 @@ describe('a bundle', () => {
   }
 
   it('A20: signed by a stranger', () => served('A20', (_, assigned) => controller.bundle('frankfurt', assigned, {}, other)))
-  it("A20: signed by a stranger in the signer's name", () => served('A20', (_, assigned) => controller.bundle('frankfurt', assigned, {}, { ...other, keyId: controller.bundleSigner.keyId })))
+  it("A20: signed by a stranger in the signer's name", () =>
+    served('A20', (_, assigned) => controller.bundle('frankfurt', assigned, {}, { ...other, keyId: controller.bundleSigner.keyId })))
   it('A20: changed after it was signed', () =>
-    served('A20', (honest) => ({ ...honest, payload: Buffer.from(Buffer.from(honest.payload, 'base64url').toString('utf8').replace('"mtu":1300', '"mtu":1299')).toString('base64url') })))
-  it('A21: of a schema that the agent does not know', () => served('A21', (_, assigned) => controller.bundle('frankfurt', assigned, { schema: 2 as 1 })))
+    served('A20', (honest) => ({
+      ...honest,
+      payload: Buffer.from(Buffer.from(honest.payload, 'base64url').toString('utf8').replace('"mtu":1300', '"mtu":1299')).toString('base64url'),
+    })))
+  it('A21: of a schema that the agent does not know', () =>
+    served('A21', (_, assigned) => controller.bundle('frankfurt', assigned, { schema: 2 as 1 })))
   it('A22: of another network', () => served('A22', (_, assigned) => controller.bundle('frankfurt', assigned, { network: 'staging' })))
   it('A23: of another site', () => served('A23', (_, assigned) => controller.bundle('frankfurt', assigned, { site: 'berlin' })))
-  it('A24: of the box that was here before', () => served('A24', (_, assigned) => controller.bundle('frankfurt', assigned, { device: 'a'.repeat(64) })))
-  it('A25: whose content is not what its hash says', () => served('A25', (_, assigned) => controller.bundle('frankfurt', assigned, { hash: 'b'.repeat(64) })))
+  it('A24: of the box that was here before', () =>
+    served('A24', (_, assigned) => controller.bundle('frankfurt', assigned, { device: 'a'.repeat(64) })))
+  it('A25: whose content is not what its hash says', () =>
+    served('A25', (_, assigned) => controller.bundle('frankfurt', assigned, { hash: 'b'.repeat(64) })))
   it('A26: older than what runs', () => served('A26', (honest) => honest, { term: 1, generation: 4, revision: 9 }))
   it('A26: an earlier one, replayed in the place of a newer', () =>
     served('A26', () => JSON.parse(readFileSync(join(state, 'bundles', `1-5-${status().state.confirmed!.revision}.json`), 'utf8')) as Signed))
-  it('A27: kept back for too long', () => served('A27', (_, assigned) => controller.bundle('frankfurt', assigned, { acceptBefore: '2026-01-01T00:00:00.000Z' })))
+  it('A27: kept back for too long', () =>
+    served('A27', (_, assigned) => controller.bundle('frankfurt', assigned, { acceptBefore: '2026-01-01T00:00:00.000Z' })))
 
   it('is run when nothing is wrong with it', async () => {
     controller.answer.clear()

@@ -19,7 +19,14 @@ function forms(secret: Buffer): readonly string[] {
     // What shares a character with its neighbours is left out.
     return text.replace(/=+$/, '').slice(skip, -1)
   })
-  const all = [secret.toString('hex'), secret.toString('hex').toUpperCase(), secret.toString('base64'), secret.toString('base64url'), ...offsets, ...offsets.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))]
+  const all = [
+    secret.toString('hex'),
+    secret.toString('hex').toUpperCase(),
+    secret.toString('base64'),
+    secret.toString('base64url'),
+    ...offsets,
+    ...offsets.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
+  ]
   return [...new Set([...all, secret.toString('latin1')])]
 }
 const ofText = (what: string, text: string, file = ''): Canary => ({ what, file, forms: [...new Set([text, ...forms(Buffer.from(text))])] })
@@ -31,12 +38,16 @@ export function canariesOf(world: World): readonly Canary[] {
     if (!token.ok) throw new Error(token.says)
     return [ofText(`token ${index}`, text), ofBytes(`secret of token ${index}`, token.secret)]
   })
-  const keys = filesUnder(join(world.folder, 'boxes')).filter((file) => /(\.key|-keys\.json)$/.test(file)).flatMap((file): readonly Canary[] => {
-    const text = readFileSync(file, 'utf8')
-    const pem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0]
-    if (pem) return [ofBytes(file, Buffer.from((createPrivateKey(pem).export({ format: 'jwk' }) as { readonly d: string }).d, 'base64url'), file)]
-    return [...text.matchAll(/"privateKey":"([A-Za-z0-9+/]{43}=)"/g)].map(([, key], index) => ofBytes(`${file} ${index}`, Buffer.from(key!, 'base64'), file))
-  })
+  const keys = filesUnder(join(world.folder, 'boxes'))
+    .filter((file) => /(\.key|-keys\.json)$/.test(file))
+    .flatMap((file): readonly Canary[] => {
+      const text = readFileSync(file, 'utf8')
+      const pem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0]
+      if (pem) return [ofBytes(file, Buffer.from((createPrivateKey(pem).export({ format: 'jwk' }) as { readonly d: string }).d, 'base64url'), file)]
+      return [...text.matchAll(/"privateKey":"([A-Za-z0-9+/]{43}=)"/g)].map(([, key], index) =>
+        ofBytes(`${file} ${index}`, Buffer.from(key!, 'base64'), file),
+      )
+    })
   const { data } = world.controller
   return [
     ...tokens,
@@ -47,7 +58,8 @@ export function canariesOf(world: World): readonly Canary[] {
 }
 
 /** Which canaries stand in a haystack, by name only: a failed test must not print them. */
-export const found = (haystack: string, of: readonly Canary[]) => of.filter(({ forms: all }) => all.some((form) => haystack.includes(form))).map(({ what }) => what)
+export const found = (haystack: string, of: readonly Canary[]) =>
+  of.filter(({ forms: all }) => all.some((form) => haystack.includes(form))).map(({ what }) => what)
 export const read = (file: string) => readFileSync(file, 'latin1')
 
 /** Every command line that any process has meanwhile. */

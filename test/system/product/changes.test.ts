@@ -29,17 +29,31 @@ const network = () => join(world.sites, 'frankfurt.yaml')
  * The controller's own addresses as a LAN of frankfurt's: a gateway takes a packet from them that comes over an uplink
  * for a forgery, and so loses its controller. Nothing in the intent says where the controller is, so it can't be refused.
  */
-const strand = () => writeFileSync(network(), readFileSync(network(), 'utf8').replace('prefixes: 10.10.0.0/16', 'prefixes: [10.10.0.0/16, 203.0.113.0/24]'))
-const mend = () => writeFileSync(network(), readFileSync(network(), 'utf8').replace('prefixes: [10.10.0.0/16, 203.0.113.0/24]', 'prefixes: 10.10.0.0/16'))
+const strand = () =>
+  writeFileSync(network(), readFileSync(network(), 'utf8').replace('prefixes: 10.10.0.0/16', 'prefixes: [10.10.0.0/16, 203.0.113.0/24]'))
+const mend = () =>
+  writeFileSync(network(), readFileSync(network(), 'utf8').replace('prefixes: [10.10.0.0/16, 203.0.113.0/24]', 'prefixes: 10.10.0.0/16'))
 /** What frankfurt's kernel lets in and where it sends it; which of the hops, peers decide from second to second. */
-const rules = async () => (await world.lab.exec('frankfurt', ['sh', '-c', "nft -s list table inet causeway; ip -4 addr show dev eth2; ip nexthop show | cut -d ' ' -f 1,2; ip route show table all proto 67; ip rule show"])).stdout
+const rules = async () =>
+  (
+    await world.lab.exec('frankfurt', [
+      'sh',
+      '-c',
+      "nft -s list table inet causeway; ip -4 addr show dev eth2; ip nexthop show | cut -d ' ' -f 1,2; ip route show table all proto 67; ip rule show",
+    ])
+  ).stdout
 /** Applies and comes back as soon as frankfurt tries the change. */
 const tryIt = async () => {
   const applied = world.launch(['apply', '--yes'])
-  await until('frankfurt tries it', 30, async () => world.status('frankfurt').state.commit.state === 'pending' && (await rules()).includes('203.0.113.0/24'))
+  await until(
+    'frankfurt tries it',
+    30,
+    async () => world.status('frankfurt').state.commit.state === 'pending' && (await rules()).includes('203.0.113.0/24'),
+  )
   return applied
 }
-const pings = (box: string, count: number) => world.lab.exec(box, ['ping', '-i', '0.02', '-c', String(count), '-W', '1', '10.10.0.10'], { timeoutMs: 60_000 })
+const pings = (box: string, count: number) =>
+  world.lab.exec(box, ['ping', '-i', '0.02', '-c', String(count), '-W', '1', '10.10.0.10'], { timeoutMs: 60_000 })
 
 describe('a change that cuts a gateway off its controller', () => {
   let before = ''
@@ -78,7 +92,11 @@ describe('a change that cuts a gateway off its controller', () => {
     await world.lab.stop('agent-frankfurt', 'SIGKILL')
     // A box that loses its power loses its guard, and what the kernel had, with it.
     const { nonce } = world.status('frankfurt').state.commit as { readonly nonce: string }
-    const guards = await world.lab.exec('frankfurt', ['sh', '-c', `for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q "causeway-guard .*${nonce}" && kill -9 \${p#/proc/} && echo killed; done; nft delete table inet causeway; ip nexthop flush`])
+    const guards = await world.lab.exec('frankfurt', [
+      'sh',
+      '-c',
+      `for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q "causeway-guard .*${nonce}" && kill -9 \${p#/proc/} && echo killed; done; nft delete table inet causeway; ip nexthop flush`,
+    ])
     expect(guards.stdout, guards.stderr).toContain('killed')
     await world.agent('frankfurt')
     const ran = await applied.ended
@@ -99,7 +117,11 @@ describe('traffic', () => {
     await world.lab.stop('agent-berlin', 'SIGKILL')
     await sleep(500)
     await world.agent('berlin')
-    await until('another agent runs', 20, () => world.status('berlin').pid !== pid && world.status('berlin').paths.some((path) => path.state === 'UP'))
+    await until(
+      'another agent runs',
+      20,
+      () => world.status('berlin').pid !== pid && world.status('berlin').paths.some((path) => path.state === 'UP'),
+    )
     const { stdout } = await stream
     expect(stdout).toMatch(/150 packets transmitted, 150 received/)
   })
@@ -108,7 +130,11 @@ describe('traffic', () => {
     await world.controller.stop()
     await world.lab.stop('agent-berlin', 'SIGKILL')
     await world.agent('berlin')
-    await until('berlin runs from its own disk', 40, () => world.status('berlin').headlessSince !== null && world.status('berlin').paths.every((path) => path.state === 'UP'))
+    await until(
+      'berlin runs from its own disk',
+      40,
+      () => world.status('berlin').headlessSince !== null && world.status('berlin').paths.every((path) => path.state === 'UP'),
+    )
     expect(world.logOf('berlin')).toContain('the last confirmed bundle')
     await until('business is on fiber', 40, () => usedFor('berlin').startsWith('berlin.fiber'))
     await world.lab.line('berlin.fiber', { cut: 'all' })
@@ -132,16 +158,30 @@ describe('the secrets of all this', () => {
   })
   it('would be found: where they belong they are', () => {
     const all = canariesOf(world)
-    for (const one of all.filter(({ file }) => file !== '' && !file.endsWith('.key'))) expect(found(read(one.file), [one]), one.what).toEqual([one.what])
+    for (const one of all.filter(({ file }) => file !== '' && !file.endsWith('.key')))
+      expect(found(read(one.file), [one]), one.what).toEqual([one.what])
     expect(found(`x${Buffer.from(`ab${world.tokens[0]!}`).toString('base64')}`, all)).toContain('token 0')
   })
   it('stand in no log and on no command line', () => {
     const all = canariesOf(world)
     const belongs = new Set(all.map(({ file }) => file))
     const logs = filesUnder(world.folder).filter((file) => /\.(log|json|address|pid|txt)$/.test(file) && !belongs.has(file))
-    expect(logs.map((file) => file.split('/').at(-1))).toEqual(expect.arrayContaining(['controller.log', 'temporal.log', 'postgres.log', 'serve.log', 'agent-berlin.log', 'agent-frankfurt.log', 'status.json', 'run.json']))
+    expect(logs.map((file) => file.split('/').at(-1))).toEqual(
+      expect.arrayContaining([
+        'controller.log',
+        'temporal.log',
+        'postgres.log',
+        'serve.log',
+        'agent-berlin.log',
+        'agent-frankfurt.log',
+        'status.json',
+        'run.json',
+      ]),
+    )
     // The first administrator's token is shown once, to whoever starts the controller.
-    const own = read(world.controller.console).split('\n').filter((line) => found(line, all).length > 0)
+    const own = read(world.controller.console)
+      .split('\n')
+      .filter((line) => found(line, all).length > 0)
     expect(own.map((line) => line.split(':')[0])).toEqual(["first administrator's access token, shown once"])
     for (const file of logs.filter((one) => one !== world.controller.console)) expect(found(read(file), all), file).toEqual([])
     expect([...watch.seen].some((line) => line.includes('causeway-agent'))).toBe(true)
@@ -160,8 +200,12 @@ describe('the secrets of all this', () => {
     const db = new pg.Client({ connectionString: embeddedUrl(world.controller.data)! })
     await db.connect()
     try {
-      const { rows: tables } = await db.query<{ name: string }>(`select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`)
-      expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['tokens', 'secrets', 'access_tokens', 'audit', 'events', 'commands', 'claims', 'facts', 'bundles']))
+      const { rows: tables } = await db.query<{ name: string }>(
+        `select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`,
+      )
+      expect(tables.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(['tokens', 'secrets', 'access_tokens', 'audit', 'events', 'commands', 'claims', 'facts', 'bundles']),
+      )
       for (const { name } of tables) {
         const { rows } = await db.query<{ text: string }>(`select row_to_json(t)::text as text from ${name} t`)
         // bytea is written as \x and hex.

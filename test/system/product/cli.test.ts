@@ -17,7 +17,11 @@ const edit = (file: string, change: (text: string) => string) => {
   expect(after, 'the edit changes something').not.toBe(before)
   writeFileSync(path, after)
 }
-const lines = (text: string) => text.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
 
 describe('an empty controller', () => {
   it('says what comes next, in words and as JSON', async () => {
@@ -91,7 +95,13 @@ describe('onboarding', () => {
     expect((await world.cli('site', 'status', 'berlin')).code).toBe(9)
   })
   it('suggests the name that was meant, everywhere', async () => {
-    for (const args of [['site', 'status', 'berln'], ['site', 'token', 'berln'], ['site', 'wait', 'berln'], ['site', 'decommission', 'berln', '--yes'], ['site', 'approve', 'berln', 'abcdef0123456789']]) {
+    for (const args of [
+      ['site', 'status', 'berln'],
+      ['site', 'token', 'berln'],
+      ['site', 'wait', 'berln'],
+      ['site', 'decommission', 'berln', '--yes'],
+      ['site', 'approve', 'berln', 'abcdef0123456789'],
+    ]) {
       const ran = await world.cli(...args)
       expect(ran.code, args.join(' ')).toBe(2)
       expect(ran.stderr, args.join(' ')).toContain('did you mean "berlin"?')
@@ -106,7 +116,10 @@ describe('onboarding', () => {
     expect(ran.stdout).toMatch(/^echo cw1_\S+ \| causeway-agent up\n$/)
     expect(ran.stderr).toContain('One use, this site only')
     const file = join(world.folder, 'berlin.token')
-    expect(await world.cli('site', 'token', 'berlin', '--out', file, '--hours', '1')).toMatchObject({ code: 0, stdout: `causeway-agent up --token-file ${file}\n` })
+    expect(await world.cli('site', 'token', 'berlin', '--out', file, '--hours', '1')).toMatchObject({
+      code: 0,
+      stdout: `causeway-agent up --token-file ${file}\n`,
+    })
     expect(readFileSync(file, 'utf8')).toMatch(/^cw1_\S+\n$/)
     expect((await world.cli('site', 'token', 'berlin', '--hours', '100')).code).toBe(2)
   })
@@ -151,7 +164,10 @@ describe('a network that runs', () => {
   it('lists sites, paths, rollouts and generations', async () => {
     const sites = await world.cli('site', 'list')
     expect(sites.stdout).toMatch(/berlin +edge +ACTIVE +4\/4 tunnels/)
-    expect(await world.read('site', 'list')).toMatchObject([{ id: 'berlin', state: 'ACTIVE' }, { id: 'frankfurt', state: 'ACTIVE' }])
+    expect(await world.read('site', 'list')).toMatchObject([
+      { id: 'berlin', state: 'ACTIVE' },
+      { id: 'frankfurt', state: 'ACTIVE' },
+    ])
     expect((await world.cli('site', 'status', 'berlin')).code).toBe(0)
     const paths = await world.cli('path', 'list', 'berlin')
     expect(paths.stdout.trim().split('\n')).toHaveLength(4)
@@ -170,7 +186,10 @@ describe('a network that runs', () => {
   })
   it('breaks and heals a line of the lab, and shows what it did', async () => {
     expect(await world.cli('lab', 'status')).toMatchObject({ code: 0, stdout: expect.stringContaining('berlin.fiber') })
-    expect(await world.cli('lab', 'break', 'berlin.fiber')).toMatchObject({ code: 0, stdout: expect.stringContaining('Undo: causeway lab heal berlin.fiber') })
+    expect(await world.cli('lab', 'break', 'berlin.fiber')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Undo: causeway lab heal berlin.fiber'),
+    })
     await until('status says so', 30, async () => {
       const ran = await world.cli('status')
       return ran.code === 9 && /! .*berlin\.fiber/.test(ran.stdout)
@@ -220,7 +239,11 @@ describe('access', () => {
   beforeAll(async () => {
     const { url } = pointerOf(world.controller.data)
     const admin = readFileSync(join(world.controller.data, 'admin.token'), 'utf8').trim()
-    const made = await fetch(new URL('/v1/access', url), { method: 'POST', headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' }, body: JSON.stringify({ name: 'a guest', role: 'viewer' }) })
+    const made = await fetch(new URL('/v1/access', url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'a guest', role: 'viewer' }),
+    })
     viewer = ((await made.json()) as { token: string }).token
   })
   it('logs in with a token on stdin, for whichever folder that is', async () => {
@@ -230,12 +253,19 @@ describe('access', () => {
     expect(nobody).toMatchObject({ code: 6 })
     expect(nobody.stderr).toContain('causeway login')
     expect((await world.launch(['login', url], { ...elsewhere, stdin: 'cwa_wrong\n' }).ended).code).toBe(7)
-    expect(await world.launch(['login', url], { ...elsewhere, stdin: `${viewer}\n` }).ended).toMatchObject({ code: 0, stdout: expect.stringContaining('network small') })
+    expect(await world.launch(['login', url], { ...elsewhere, stdin: `${viewer}\n` }).ended).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('network small'),
+    })
     expect((await world.launch(['site', 'list'], elsewhere).ended).stdout).toContain('berlin')
   })
   it('lets a viewer look, and change nothing', async () => {
     expect((await world.launch(['site', 'list'], as(viewer)).ended).code).toBe(0)
-    for (const args of [['apply', '--yes'], ['site', 'token', 'berlin'], ['site', 'decommission', 'berlin', '--yes']]) {
+    for (const args of [
+      ['apply', '--yes'],
+      ['site', 'token', 'berlin'],
+      ['site', 'decommission', 'berlin', '--yes'],
+    ]) {
       const ran = await world.launch(args, as(viewer)).ended
       expect(ran.code, args.join(' ')).toBe(7)
       expect(ran.stderr).toContain('viewer')

@@ -20,7 +20,9 @@ afterAll(async () => world?.close())
 const site = (name: string) => world.read<SiteDetail>('site', 'status', name)
 /** `causeway-agent enrol` in a box to its end, with a state folder of its own. */
 const enrol = async (box: string, name: string, token: string, wrap: readonly string[] = []): Promise<Ran> =>
-  world.lab.exec(box, ['env', `CAUSEWAY_SERIAL=LAB-${name.toUpperCase()}`, ...wrap, ...agentCommand('enrol', '--state', world.stateOf(name))], { stdin: token })
+  world.lab.exec(box, ['env', `CAUSEWAY_SERIAL=LAB-${name.toUpperCase()}`, ...wrap, ...agentCommand('enrol', '--state', world.stateOf(name))], {
+    stdin: token,
+  })
 const inBox = async (box: string, ...commands: readonly string[]) => {
   for (const command of commands) {
     const ran = await world.lab.exec(box, ['sh', '-c', command])
@@ -45,7 +47,9 @@ describe('a token that is no good', () => {
     await db.end()
     const ran = await enrol('madrid', 'late', token)
     expect(ran.code).toBe(1)
-    expect(ran.stderr).toMatch(/^\[A02\] This token ended \d{4}-.* UTC \(it is .* UTC\)\. Ask for a new one: causeway site token madrid\. Nothing else has to be redone/m)
+    expect(ran.stderr).toMatch(
+      /^\[A02\] This token ended \d{4}-.* UTC \(it is .* UTC\)\. Ask for a new one: causeway site token madrid\. Nothing else has to be redone/m,
+    )
     await world.token('madrid')
     expect((await enrol('madrid', 'late', token)).stderr).toMatch(/\[C057\].*newer token for madrid/)
   })
@@ -116,8 +120,18 @@ describe('a box among the wrong cables', () => {
     const { key, cert } = await authority('FortiGate CA')
     const server = `require('node:tls').createServer(${JSON.stringify({ key, cert })}, (socket) => socket.on('error', () => {})).on('tlsClientError', () => {}).listen(8443)`
     await world.lab.start('internet', 'intercept', [node, '-e', server])
-    await inBox('internet', `nft 'table ip intercept { chain pre { type nat hook prerouting priority dstnat; ip saddr { ${addresses.join(', ')} } tcp dport 443 redirect to :8443; }; }'`)
-    await inBox('madrid', 'ip -4 route save default > /run/routes', 'ip route flush default', 'ip link set eth1 down', 'ip link set eth1 name lan0', 'ip link set lan0 up')
+    await inBox(
+      'internet',
+      `nft 'table ip intercept { chain pre { type nat hook prerouting priority dstnat; ip saddr { ${addresses.join(', ')} } tcp dport 443 redirect to :8443; }; }'`,
+    )
+    await inBox(
+      'madrid',
+      'ip -4 route save default > /run/routes',
+      'ip route flush default',
+      'ip link set eth1 down',
+      'ip link set eth1 name lan0',
+      'ip link set lan0 up',
+    )
     token = await world.token('madrid')
     await world.agent('madrid', { token })
     await until('it says so', 20, () => /\[A05\] 203\.0\.113\.250 can't be reached\. this box: no route to it/.test(log()))
@@ -125,7 +139,9 @@ describe('a box among the wrong cables', () => {
   })
   it('A06: finds a firewall that replaces the certificate, and sends it nothing', async () => {
     await inBox('madrid', 'ip route restore < /run/routes')
-    await until('it says so', 60, () => /\[A06\] Something between this box and 203\.0\.113\.250:443 replaces its certificate \(issuer "FortiGate CA"\)/.test(log()))
+    await until('it says so', 60, () =>
+      /\[A06\] Something between this box and 203\.0\.113\.250:443 replaces its certificate \(issuer "FortiGate CA"\)/.test(log()),
+    )
     expect((await site('madrid')).state).toBe('INVITED')
     expect(log()).not.toContain('enrolled')
     await inBox('internet', 'nft delete table ip intercept')
@@ -141,7 +157,9 @@ describe('a box among the wrong cables', () => {
   it("A08: has a provider's router that uses the LAN's addresses", async () => {
     await inBox('madrid', 'ip addr add 10.2.10.37/24 dev eth0', 'ip link set lan0 down', 'ip link set lan0 name eth1', 'ip link set eth1 up')
     await until('the engineer sees it', 40, async () => (await site('madrid')).reported.some((one) => one.code === 'A08'))
-    expect((await world.cli('site', 'status', 'madrid')).stdout).toMatch(/A08 +The provider's router gives this box 10\.2\.10\.37 on eth0, and the inference network is 10\.2\.10\.0\/24 too/)
+    expect((await world.cli('site', 'status', 'madrid')).stdout).toMatch(
+      /A08 +The provider's router gives this box 10\.2\.10\.37 on eth0, and the inference network is 10\.2\.10\.0\/24 too/,
+    )
   })
   it('is green once the cables are right, with no second paste', async () => {
     await inBox('madrid', 'ip addr del 10.2.10.37/24 dev eth0')
@@ -173,6 +191,12 @@ describe('a box among the wrong cables', () => {
 async function authority(name: string): Promise<{ readonly key: string; readonly cert: string }> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({ name: `CN=${name}`, keys, signingAlgorithm: algorithm, notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + 86_400_000) })
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=${name}`,
+    keys,
+    signingAlgorithm: algorithm,
+    notBefore: new Date(Date.now() - 86_400_000),
+    notAfter: new Date(Date.now() + 86_400_000),
+  })
   return { key: x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY'), cert: certificate.toString('pem') }
 }

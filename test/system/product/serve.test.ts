@@ -19,10 +19,13 @@ const isSentence = (ran: Ran, code: string) => {
 /** Pid and start time of a process and all that descend from it, wherever they are by now. */
 const family = (pid: number): readonly { readonly pid: number; readonly start: string }[] => {
   const own = startTime(pid)
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number))
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+  )
   return [...(own === null ? [] : [{ pid, start: own }]), ...children.flatMap(family)]
 }
-const living = (of: ReturnType<typeof family>) => of.filter(({ pid, start: since }) => startTime(pid) === since).map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))
+const living = (of: ReturnType<typeof family>) =>
+  of.filter(({ pid, start: since }) => startTime(pid) === since).map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))
 
 describe('a controller', () => {
   const taken = createServer()
@@ -30,7 +33,9 @@ describe('a controller', () => {
   let controller: ReturnType<typeof controllerIn>
   let pointer: Pointer
   const sites = join(folder, 'sites')
-  const cli = (...args: readonly string[]) => start([node, resolve('bin/causeway.js'), ...args], { cwd: sites, env: { CAUSEWAY_STATE: join(folder, 'state'), CAUSEWAY_DATA: controller.data } }).ended
+  const cli = (...args: readonly string[]) =>
+    start([node, resolve('bin/causeway.js'), ...args], { cwd: sites, env: { CAUSEWAY_STATE: join(folder, 'state'), CAUSEWAY_DATA: controller.data } })
+      .ended
 
   beforeAll(async () => {
     mkdirSync(sites)
@@ -84,7 +89,9 @@ describe('a controller', () => {
 describe('a machine that lacks something', () => {
   /** In a mount namespace of its own, so that nobody else sees what is put over the folders. */
   const within = (mount: string, data: string, env: Readonly<Record<string, string>> = {}) =>
-    start(['unshare', '-Urm', 'sh', '-ec', `${mount}; shift; exec "$@"`, 'sh', data, ...serveCommand(data)], { env: { TEMPORAL_ADDRESS: '', DATABASE_URL: '', ...env } }).ended
+    start(['unshare', '-Urm', 'sh', '-ec', `${mount}; shift; exec "$@"`, 'sh', data, ...serveCommand(data)], {
+      env: { TEMPORAL_ADDRESS: '', DATABASE_URL: '', ...env },
+    }).ended
   const place = (name: string) => {
     const path = join(folder, name)
     mkdirSync(join(path, 'data'), { recursive: true })
@@ -113,13 +120,19 @@ describe('a machine that lacks something', () => {
   })
   it('no Temporal server', async () => {
     const cache = resolve('.causeway/cache/temporal-1.9.1')
-    const ran = await within(`test ! -d ${cache} || mount -t tmpfs tmpfs ${cache}`, join(place('no-temporal'), 'data'), { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' })
+    const ran = await within(`test ! -d ${cache} || mount -t tmpfs tmpfs ${cache}`, join(place('no-temporal'), 'data'), {
+      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    })
     expect(ran.code, ran.stderr).toBe(10)
     isSentence(ran, 'C045')
     expect(ran.stderr).toContain('npm run dev')
   })
   it('an option that is not one', async () => {
-    for (const [option, value] of [['--port', '0'], ['--agents-public', 'nowhere'], ['--role', 'boss']] as const) {
+    for (const [option, value] of [
+      ['--port', '0'],
+      ['--agents-public', 'nowhere'],
+      ['--role', 'boss'],
+    ] as const) {
       const ran = await start(serveCommand(join(folder, 'never'), option, value)).ended
       expect(ran.code, option).toBe(2)
       isSentence(ran, 'C047')

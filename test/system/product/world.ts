@@ -43,7 +43,10 @@ export async function until(what: string, seconds: number, isSo: () => unknown):
   }
 }
 
-export function start(argv: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string; readonly stdin?: string } = {}): Started {
+export function start(
+  argv: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string; readonly stdin?: string } = {},
+): Started {
   const child = spawn(argv[0]!, argv.slice(1), { cwd: options.cwd, env: { ...process.env, NO_COLOR: '1', ...options.env }, stdio: 'pipe' })
   let stdout = ''
   let stderr = ''
@@ -155,7 +158,10 @@ export interface World {
   /** Every bootstrap token that was handed out. */
   readonly tokens: readonly string[]
   /** An agent in a box, as process `name` with the state folder `stateOf(name)`; without a token it goes on where it was. */
-  agent(box: string, options?: { readonly name?: string; readonly token?: string; readonly serial?: string; readonly env?: Readonly<Record<string, string>> }): Promise<void>
+  agent(
+    box: string,
+    options?: { readonly name?: string; readonly token?: string; readonly serial?: string; readonly env?: Readonly<Record<string, string>> },
+  ): Promise<void>
   stateOf(name: string): string
   /** What the agent's `status.json` says. */
   status(name: string): Status
@@ -172,7 +178,13 @@ export interface SiteDetail {
   readonly state: string
   readonly finding: { readonly code: string; readonly says: string } | null
   readonly tunnels: { readonly total: number; readonly up: number }
-  readonly claims: readonly { readonly fingerprint: string; readonly serial: string; readonly state: string; readonly confirmationCode: string; readonly since: string }[]
+  readonly claims: readonly {
+    readonly fingerprint: string
+    readonly serial: string
+    readonly state: string
+    readonly confirmationCode: string
+    readonly since: string
+  }[]
   readonly reported: readonly { readonly code: string; readonly says: string; readonly instead: string }[]
   readonly running: { readonly generation: number; readonly revision: number } | null
   readonly assigned: { readonly generation: number; readonly revision: number } | null

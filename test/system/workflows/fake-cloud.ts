@@ -49,11 +49,24 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
 
   const act = (op: string, body: Request): { readonly status: number; readonly answer: unknown } => {
     const refused = (code: string) => ({ status: 400, answer: { code } })
-    if (op === 'list') return { status: 200, answer: living().filter((of) => Date.now() - of.madeAt >= blindMs).map((of) => ({ ...of, state: Date.now() - of.madeAt < makeMs ? 'pending' : 'ready' })) }
+    if (op === 'list')
+      return {
+        status: 200,
+        answer: living()
+          .filter((of) => Date.now() - of.madeAt >= blindMs)
+          .map((of) => ({ ...of, state: Date.now() - of.madeAt < makeMs ? 'pending' : 'ready' })),
+      }
     if (op === 'create') {
       if (body.psks !== undefined) keys.push(...body.psks)
       for (const type of needs[body.type] ?? []) if (!living().some((of) => of.type === type)) return refused('Dependency')
-      const made: CloudObject = { cloudId: `${body.type}-${all.length + 1}`, id: body.id, type: body.type, properties: body.properties, madeAt: Date.now(), deletedAt: null }
+      const made: CloudObject = {
+        cloudId: `${body.type}-${all.length + 1}`,
+        id: body.id,
+        type: body.type,
+        properties: body.properties,
+        madeAt: Date.now(),
+        deletedAt: null,
+      }
       all.push(made)
       return { status: 200, answer: made }
     }

@@ -29,7 +29,13 @@ export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProv
     return answer
   }
   const list = async (signal: AbortSignal): Promise<readonly Observed[]> =>
-    (await call<readonly (CloudObject & { readonly state: 'ready' | 'pending' })[]>('list', {}, signal)).map((of) => ({ id: of.id as ResourceId, type: of.type, cloudId: of.cloudId, state: of.state, properties: of.properties }))
+    (await call<readonly (CloudObject & { readonly state: 'ready' | 'pending' })[]>('list', {}, signal)).map((of) => ({
+      id: of.id as ResourceId,
+      type: of.type,
+      cloudId: of.cloudId,
+      state: of.state,
+      properties: of.properties,
+    }))
   const ready = async (cloudId: string, signal: AbortSignal) => {
     while (!(await list(signal)).some((of) => of.cloudId === cloudId && of.state === 'ready')) await sleep(20, undefined, { signal })
   }
@@ -37,8 +43,22 @@ export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProv
   const provider: CloudProvider = {
     resources: (_, region, routes) => {
       const gateway = `${region.id}/gateway` as ResourceId
-      const connections = region.connections.map((of): Resource => ({ id: `${region.id}/connection/${of.id}` as ResourceId, type: 'connection', after: [gateway], properties: { customer: of.address, tunnels: of.members.map(({ tunnel }) => tunnel) } }))
-      const carried = [...routes].map(([to, via]): Resource => ({ id: `${region.id}/route/${to}` as ResourceId, type: 'route', after: [`${region.id}/connection/${via}` as ResourceId], properties: { to, via } }))
+      const connections = region.connections.map(
+        (of): Resource => ({
+          id: `${region.id}/connection/${of.id}` as ResourceId,
+          type: 'connection',
+          after: [gateway],
+          properties: { customer: of.address, tunnels: of.members.map(({ tunnel }) => tunnel) },
+        }),
+      )
+      const carried = [...routes].map(
+        ([to, via]): Resource => ({
+          id: `${region.id}/route/${to}` as ResourceId,
+          type: 'route',
+          after: [`${region.id}/connection/${via}` as ResourceId],
+          properties: { to, via },
+        }),
+      )
       return [{ id: gateway, type: 'gateway', after: [], properties: { asn: region.asn } }, ...connections, ...carried]
     },
     observe: async (_network, _region, signal) => await list(signal),
@@ -92,7 +112,9 @@ export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProv
 
 function told(region: Region, { id }: Resource, cloudId: string): readonly CloudFact[] {
   const index = region.connections.findIndex((of) => id === `${region.id}/connection/${of.id}`)
-  const endpoints = (region.connections[index]?.members ?? []).map(({ tunnel }, member): CloudFact => ({ kind: 'cloud-endpoint', tunnel, address: address(`203.0.113.${10 + index * 2 + member}`) }))
+  const endpoints = (region.connections[index]?.members ?? []).map(
+    ({ tunnel }, member): CloudFact => ({ kind: 'cloud-endpoint', tunnel, address: address(`203.0.113.${10 + index * 2 + member}`) }),
+  )
   return [{ kind: 'cloud', resource: id, cloudId }, ...endpoints]
 }
 
@@ -108,7 +130,7 @@ const meanings: Readonly<Record<string, { readonly kind: Trouble['kind']; readon
 function classify(error: unknown): Trouble {
   const code = error instanceof Refused ? error.code : ''
   const meaning = meanings[code] ?? (error instanceof TypeError ? { kind: 'retry', says: 'no answer' } : { kind: 'fatal', says: String(error) })
-  return { kind: meaning.kind as Trouble['kind'], finding: finding('Y009', meaning.says), after: meaning.kind === 'retry' ? 30 : 0 }
+  return { kind: meaning.kind, finding: finding('Y009', meaning.says), after: meaning.kind === 'retry' ? 30 : 0 }
 }
 
 /** The network that the fake cloud belongs to. */

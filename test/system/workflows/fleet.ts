@@ -65,10 +65,27 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
   async function box(site: string, tokenId: string) {
     const thumbprint = randomBytes(32).toString('hex')
     const claimId = `claim-${randomUUID()}`
-    const inventory = { serial: `XJ-${site}`, hostname: site, os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] } as const
+    const inventory = {
+      serial: `XJ-${site}`,
+      hostname: site,
+      os: 'Debian 12',
+      kernel: '6.8',
+      agentVersion: '0.1.0',
+      wireguard: 'userspace',
+      interfaces: [],
+    } as const
     await store.transaction(async (tx) => {
       const role = (await sites.get(tx, site))?.role
-      await claims.insert(tx, { id: claimId, tokenId, site, thumbprint, sealingKey: randomBytes(32).toString('base64'), serial: inventory.serial, inventory: { ...inventory, interfaces: [] }, state: role === 'edge' ? 'enrolled' : 'claimed' })
+      await claims.insert(tx, {
+        id: claimId,
+        tokenId,
+        site,
+        thumbprint,
+        sealingKey: randomBytes(32).toString('base64'),
+        serial: inventory.serial,
+        inventory: { ...inventory, interfaces: [] },
+        state: role === 'edge' ? 'enrolled' : 'claimed',
+      })
       await tokens.redeem(tx, tokenId, claimId)
     })
     let told = false
@@ -86,7 +103,16 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
 
     const report = async (kick: boolean) => {
       lastReport = Date.now()
-      await sites.reported(store.db, { site, running: running?.triple ?? null, commit, findings: [], inventory: null, headlessSince: null, every: 5, at: new Date() })
+      await sites.reported(store.db, {
+        site,
+        running: running?.triple ?? null,
+        commit,
+        findings: [],
+        inventory: null,
+        headlessSince: null,
+        every: 5,
+        at: new Date(),
+      })
       if (kick) await signalled(commands().reported(site))
     }
     const makeKeys = async (config: SiteConfig) => {
@@ -135,16 +161,48 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       const from = way.find(({ uplink }) => uplink === order.uplink)
       const to = way.find(({ uplink }) => uplink !== order.uplink)
       const classes = from && to ? [{ trafficClass: 'default', from: from.id, to: to.id, movedAfterMs: 140 }] : []
-      await store.transaction((tx) => drills.reported(tx, site, { drill: order.id, state: order.state === 'ORDERED' ? 'broken' : 'healed', brokenAt: at, healedAt: order.state === 'ORDERED' ? null : at, classes, why: '' }))
+      await store.transaction((tx) =>
+        drills.reported(tx, site, {
+          drill: order.id,
+          state: order.state === 'ORDERED' ? 'broken' : 'healed',
+          brokenAt: at,
+          healedAt: order.state === 'ORDERED' ? null : at,
+          classes,
+          why: '',
+        }),
+      )
     }
     const lookAtPaths = async () => {
-      const up = (running?.config.tunnels ?? []).filter(({ id, remote, role }) => (broken === null || !id.includes(broken)) && (role === 'cloud' || gateways.get(remote)?.running()?.config.tunnels.some((far) => far.id === id) === true))
+      const up = (running?.config.tunnels ?? []).filter(
+        ({ id, remote, role }) =>
+          (broken === null || !id.includes(broken)) &&
+          (role === 'cloud' ||
+            gateways
+              .get(remote)
+              ?.running()
+              ?.config.tunnels.some((far) => far.id === id) === true),
+      )
       const cut = (running?.config.tunnels ?? []).filter(({ id, role }) => role === 'cloud' && broken !== null && id.includes(broken))
       const now = `${up.map(({ id }) => id).join()} ${cut.map(({ id }) => id).join()}`
       if (now === reportedPaths) return
       reportedPaths = now
       const since = new Date().toISOString()
-      await paths.replace(store.db, [{ site, at: new Date(), paths: [...up.map(({ id, role: kind }, index) => ({ ...quiet, tunnel: id, state: 'UP' as const, since, classes: kind === 'spoke' && index === 0 ? ['default'] : [] })), ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since }))] }])
+      await paths.replace(store.db, [
+        {
+          site,
+          at: new Date(),
+          paths: [
+            ...up.map(({ id, role: kind }, index) => ({
+              ...quiet,
+              tunnel: id,
+              state: 'UP' as const,
+              since,
+              classes: kind === 'spoke' && index === 0 ? ['default'] : [],
+            })),
+            ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since })),
+          ],
+        },
+      ])
       await report(true)
       const clouds = new Set((running?.config.tunnels ?? []).flatMap(({ role, remote }) => (role === 'cloud' ? [remote as string] : [])))
       for (const region of clouds) await signalled(commands().region(region))
@@ -169,7 +227,14 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       tick: async () => {
         if (!plugged) return
         if (!told) {
-          await commands().claimed(site, claimId).then(() => { told = true }, () => {})
+          await commands()
+            .claimed(site, claimId)
+            .then(
+              () => {
+                told = true
+              },
+              () => {},
+            )
           return
         }
         const row = await sites.get(store.db, site)
@@ -180,7 +245,14 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         if (!certified) {
           const claim = await claims.get(store.db, claimId)
           if (claim?.state !== 'enrolled') return
-          await certificates.insert(store.db, { serial: randomUUID(), site, thumbprint, previous: null, pem: 'a certificate', notAfter: new Date(Date.now() + 86_400_000) })
+          await certificates.insert(store.db, {
+            serial: randomUUID(),
+            site,
+            thumbprint,
+            previous: null,
+            pem: 'a certificate',
+            notAfter: new Date(Date.now() + 86_400_000),
+          })
           certified = true
           await report(true)
         }

@@ -22,13 +22,16 @@ export async function fetchHistories(address: string): Promise<readonly History[
 
 /** The activity types that a workflow type's histories have scheduled: `site readSite`. */
 export const activitiesOf = ({ type, history }: Pick<History, 'type' | 'history'>): readonly string[] =>
-  (history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) => (scheduled?.activityType?.name ? [`${type} ${scheduled.activityType.name}`] : []))
+  (history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+    scheduled?.activityType?.name ? [`${type} ${scheduled.activityType.name}`] : [],
+  )
 
 /** Every byte string of a history, payloads decoded. */
 function bytesOf(value: unknown, into: Buffer[] = []): readonly Buffer[] {
   if (value instanceof Uint8Array) into.push(Buffer.from(value))
   else if (typeof value === 'string') into.push(Buffer.from(value))
-  else if (value !== null && typeof value === 'object') for (const [name, member] of Object.entries(value)) bytesOf(member, (into.push(Buffer.from(name)), into))
+  else if (value !== null && typeof value === 'object')
+    for (const [name, member] of Object.entries(value)) bytesOf(member, (into.push(Buffer.from(name)), into))
   return into
 }
 
@@ -38,7 +41,11 @@ export function leaks(where: readonly unknown[], secrets: readonly string[]): re
   const forms = (secret: string): readonly Buffer[] => {
     const raw = Buffer.from(secret)
     const decoded = [Buffer.from(secret, 'base64'), Buffer.from(secret, 'base64url')].filter((bytes) => bytes.length >= 16)
-    const texts = [raw, ...decoded].flatMap((bytes) => [bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url'), bytes.toString('hex')])
+    const texts = [raw, ...decoded].flatMap((bytes) => [
+      bytes.toString('base64').replace(/=+$/, ''),
+      bytes.toString('base64url'),
+      bytes.toString('hex'),
+    ])
     return [raw, ...decoded, ...texts.map((text) => Buffer.from(text))]
   }
   return secrets.filter((secret) => forms(secret).some((form) => hay.includes(form)))

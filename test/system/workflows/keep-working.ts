@@ -33,8 +33,11 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
     child = spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
       stdio: ['ignore', log, log],
       env: {
-        ...process.env, DATABASE_URL: store.url, TEMPORAL_ADDRESS: temporal.address,
-        ...(boundaries ? { BOUNDARIES: file, KILL_AT: at } : {}), ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud, KEK: kek.toString('hex') }),
+        ...process.env,
+        DATABASE_URL: store.url,
+        TEMPORAL_ADDRESS: temporal.address,
+        ...(boundaries ? { BOUNDARIES: file, KILL_AT: at } : {}),
+        ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud, KEK: kek.toString('hex') }),
       },
     })
     child.once('exit', () => {
@@ -48,7 +51,12 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
     await ended
   }
   return {
-    crossed: () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter((line) => line !== '') : []),
+    crossed: () =>
+      existsSync(file)
+        ? readFileSync(file, 'utf8')
+            .split('\n')
+            .filter((line) => line !== '')
+        : [],
     starts: () => starts,
     log: () => readFileSync(logFile, 'utf8'),
     kill,

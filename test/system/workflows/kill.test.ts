@@ -13,7 +13,13 @@ import { model } from './model.ts'
 import { startWorld, type World } from './world.ts'
 
 /** `onboard readProvisioning`, once each, from the recorded histories. */
-const scheduled = [...new Set(recorded().filter(({ type }) => type !== 'region' && type !== 'drill').flatMap(activitiesOf))].sort()
+const scheduled = [
+  ...new Set(
+    recorded()
+      .filter(({ type }) => type !== 'region' && type !== 'drill')
+      .flatMap(activitiesOf),
+  ),
+].sort()
 const everywhere = recorded().flatMap(activitiesOf)
 
 test('the recorded histories use every activity that there is', () => {
@@ -44,10 +50,21 @@ test('killed at every boundary, everything happens exactly once', async () => {
   await happenedOnce(world)
   const { db } = world.store
   expect((await operations.list(db)).map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
-    'apply rolled-back', 'apply succeeded', 'apply succeeded', 'approve succeeded', 'decommission succeeded', 'invite succeeded', 'invite succeeded', 'invite succeeded',
-    'onboard succeeded', 'onboard succeeded', 'onboard succeeded',
+    'apply rolled-back',
+    'apply succeeded',
+    'apply succeeded',
+    'approve succeeded',
+    'decommission succeeded',
+    'invite succeeded',
+    'invite succeeded',
+    'invite succeeded',
+    'onboard succeeded',
+    'onboard succeeded',
+    'onboard succeeded',
   ])
-  expect((await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`)).toEqual(['0→1', '1→2', '2→3', '3→4'])
+  expect(
+    (await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`),
+  ).toEqual(['0→1', '1→2', '2→3', '3→4'])
 
   const histories = await fetchHistories(world.temporal.address)
   const secrets = [...world.secrets, ...world.fleet.privateKeys]
@@ -64,7 +81,13 @@ test('Temporal loses its database in the middle of a rollout, which still ends',
   const lost: Promise<void>[] = []
   const berlin = world.fleet.gateways.get('berlin')
   berlin?.reject((_, { generation }) => {
-    if (generation === 2 && lost.length === 0) lost.push(world.temporal.loseEverything().then(() => worker.kill()).then(() => world.reopen()))
+    if (generation === 2 && lost.length === 0)
+      lost.push(
+        world.temporal
+          .loseEverything()
+          .then(() => worker.kill())
+          .then(() => world.reopen()),
+      )
     return null
   })
   const operation = await world.apply(small(90))
@@ -73,7 +96,11 @@ test('Temporal loses its database in the middle of a rollout, which still ends',
   expect(await world.ended(operation)).toMatchObject({ state: 'succeeded', result: { generation: 2, lagging: [] } })
   await world.isActive('frankfurt', 'berlin', 'oslo')
   await happenedOnce(world)
-  expect((await sites.list(world.store.db)).map(({ id, confirmed }) => `${id} ${confirmed?.generation}`)).toEqual(['berlin 2', 'frankfurt 2', 'oslo 2'])
+  expect((await sites.list(world.store.db)).map(({ id, confirmed }) => `${id} ${confirmed?.generation}`)).toEqual([
+    'berlin 2',
+    'frankfurt 2',
+    'oslo 2',
+  ])
 })
 
 /** One generation an apply, one bundle a triple and none without a reason, one certificate a box; nobody tried a bundle twice. */
@@ -86,7 +113,13 @@ async function happenedOnce(world: World): Promise<void> {
     expect({ site, triples }).toEqual({ site, triples: [...new Set(triples)] })
   }
   // Revisions count up without a gap, and each says something else than the one before.
-  const rows = await db.selectFrom('bundles').select(['site', 'generation', 'revision', 'hash']).orderBy('site').orderBy('generation').orderBy('revision').execute()
+  const rows = await db
+    .selectFrom('bundles')
+    .select(['site', 'generation', 'revision', 'hash'])
+    .orderBy('site')
+    .orderBy('generation')
+    .orderBy('revision')
+    .execute()
   const series = Map.groupBy(rows, ({ site, generation }) => `${site} ${generation}`)
   for (const bundles of series.values()) {
     expect(bundles.map(({ revision }) => revision)).toEqual(bundles.map((_, index) => index))

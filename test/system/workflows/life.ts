@@ -9,7 +9,12 @@ const oslo = edge('oslo', { inference: ['10.1.12.0/24'] }, hubs)
 
 /** Another limit of a class moves every site's config. */
 export const small = (latencyMs: number): Intent =>
-  network({ sites: [berlin, frankfurt, oslo], hubs: hubs.hubs, expect: [isolate('cameras -> training')], classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)) })
+  network({
+    sites: [berlin, frankfurt, oslo],
+    hubs: hubs.hubs,
+    expect: [isolate('cameras -> training')],
+    classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)),
+  })
 
 export async function onboardAll(world: World): Promise<void> {
   const first = await world.ended(await world.apply(small(100)))

@@ -21,7 +21,11 @@ beforeAll(async () => {
   cloud = await kind.start()
   world = await startWorld()
   const aws = provider()
-  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => aws } })
+  worker = await startWorker({
+    address: world.temporal.address,
+    namespace: 'default',
+    deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => aws },
+  })
 })
 afterAll(async () => {
   await worker?.close()
@@ -53,13 +57,29 @@ test('a region is made as the intent says, and ACTIVE when its hub reports the t
   })
   expect(await row()).toMatchObject({ finding: null, findings: [] })
   const types = (await sweep()).map(({ type }) => type)
-  expect({ gateways: types.filter((of) => of === 'transit-gateway').length, connections: types.filter((of) => of === 'vpn-connection').length }).toEqual({ gateways: 1, connections: 2 })
+  expect({
+    gateways: types.filter((of) => of === 'transit-gateway').length,
+    connections: types.filter((of) => of === 'vpn-connection').length,
+  }).toEqual({ gateways: 1, connections: 2 })
 })
 
 test('a return route that was deleted by hand is made again by a repair', async () => {
   const client = cloud.client(cloud.location, 'again')
   const tables = (await client.send(new DescribeTransitGatewayRouteTablesCommand({}))).TransitGatewayRouteTables ?? []
-  const routes = async () => (await Promise.all(tables.map(async ({ TransitGatewayRouteTableId }) => ((await client.send(new SearchTransitGatewayRoutesCommand({ TransitGatewayRouteTableId, Filters: [{ Name: 'type', Values: ['static'] }] }))).Routes ?? []).map((of) => ({ table: TransitGatewayRouteTableId, to: of.DestinationCidrBlock }))))).flat()
+  const routes = async () =>
+    (
+      await Promise.all(
+        tables.map(async ({ TransitGatewayRouteTableId }) =>
+          (
+            (
+              await client.send(
+                new SearchTransitGatewayRoutesCommand({ TransitGatewayRouteTableId, Filters: [{ Name: 'type', Values: ['static'] }] }),
+              )
+            ).Routes ?? []
+          ).map((of) => ({ table: TransitGatewayRouteTableId, to: of.DestinationCidrBlock })),
+        ),
+      )
+    ).flat()
   const before = await routes()
   expect(before.length).toBeGreaterThan(0)
   await client.send(new DeleteTransitGatewayRouteCommand({ TransitGatewayRouteTableId: before[0]?.table, DestinationCidrBlock: before[0]?.to }))
@@ -68,7 +88,11 @@ test('a return route that was deleted by hand is made again by a repair', async 
 })
 
 test('decommissioned, a sweep finds nothing, and no key was in any history', async () => {
-  const keys = await Promise.all((await world.store.db.selectFrom('facts').select('fact').where('kind', '=', 'psk').execute()).map(async ({ fact }) => (fact.kind === 'psk' ? (await world.vault.get(fact.ref)).toString() : '')))
+  const keys = await Promise.all(
+    (await world.store.db.selectFrom('facts').select('fact').where('kind', '=', 'psk').execute()).map(async ({ fact }) =>
+      fact.kind === 'psk' ? (await world.vault.get(fact.ref)).toString() : '',
+    ),
+  )
   expect(keys).toHaveLength(4)
   expect(await world.ended(await world.regionCommand('region-decommission', region))).toMatchObject({ state: 'succeeded' })
   expect((await sweep()).filter(({ state }) => state !== 'deleting')).toEqual([])

@@ -15,7 +15,13 @@ let cloud: FakeCloud
 const workers: RunningWorker[] = []
 const work = async () => {
   const provider = fakeProvider(cloud.url)
-  workers.push(await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: (name) => (name === 'aws' ? provider : undefined) } }))
+  workers.push(
+    await startWorker({
+      address: world.temporal.address,
+      namespace: 'default',
+      deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: (name) => (name === 'aws' ? provider : undefined) },
+    }),
+  )
 }
 beforeAll(async () => {
   cloud = await startFakeCloud()
@@ -34,7 +40,12 @@ const row = async () => {
   return found
 }
 const isIn = async (state: string) => await world.until(`the region is ${state}`, async () => (await row()).state === state)
-const routes = () => cloud.living().filter(({ type }) => type === 'route').map(({ properties }) => `${String(properties['to'])} via ${String(properties['via'])}`).sort()
+const routes = () =>
+  cloud
+    .living()
+    .filter(({ type }) => type === 'route')
+    .map(({ properties }) => `${String(properties['to'])} via ${String(properties['via'])}`)
+    .sort()
 const hub = () => {
   const found = world.fleet.gateways.get('frankfurt')
   if (found === undefined) throw new Error('no hub')
@@ -47,7 +58,10 @@ test('a missing permission stops it with a sentence; nothing else is begun', asy
   await isIn('FAILED')
   expect((await row()).finding).toMatchObject({ says: 'the permission fake:Create is missing' })
   expect(cloud.living()).toEqual([])
-  expect((await operations.list(world.store.db)).find(({ kind }) => kind === 'region')).toMatchObject({ state: 'failed', findings: [{ says: 'the permission fake:Create is missing' }] })
+  expect((await operations.list(world.store.db)).find(({ kind }) => kind === 'region')).toMatchObject({
+    state: 'failed',
+    findings: [{ says: 'the permission fake:Create is missing' }],
+  })
 })
 
 test('repaired, it is made once although answers are lost and the cloud is busy', async () => {
@@ -75,7 +89,11 @@ test('it is ACTIVE once its hub reports every tunnel UP', async () => {
   await world.onboard('berlin')
   await isIn('ACTIVE')
   expect((await row()).finding).toBeNull()
-  expect(hub().running()?.config.tunnels.filter(({ role }) => role === 'cloud')).toHaveLength(4)
+  expect(
+    hub()
+      .running()
+      ?.config.tunnels.filter(({ role }) => role === 'cloud'),
+  ).toHaveLength(4)
   expect(routes().every((route) => route.endsWith('via frankfurt.isp-a'))).toBe(true)
 })
 
@@ -83,7 +101,9 @@ test('return routes leave a connection that is down at once, by updates only, an
   const before = cloud.calls.length
   hub().cut('frankfurt.isp-a--')
   await world.until('the routes have moved', async () => routes().every((route) => route.endsWith('via frankfurt.isp-b')))
-  await world.until('that is told', async () => (await operations.list(world.store.db)).some(({ kind, state }) => kind === 'return-routes' && state === 'succeeded'))
+  await world.until('that is told', async () =>
+    (await operations.list(world.store.db)).some(({ kind, state }) => kind === 'return-routes' && state === 'succeeded'),
+  )
   expect([...new Set(cloud.calls.slice(before))].sort()).toEqual(['list', 'update route'])
   expect((await row()).down).toEqual(['frankfurt.isp-a'])
   hub().cut(null)
@@ -94,7 +114,10 @@ test('return routes leave a connection that is down at once, by updates only, an
 
 test('a change makes what is new and deletes what is wanted no more', async () => {
   const { generation } = (await world.ended(await world.apply(cloudy({ more: ['10.1.20.0/24'] })))).result as { generation: number }
-  await world.until('it is changed', async () => (await row()).generation === generation && (await row()).state === 'ACTIVE' && (await row()).reached === (await row()).tried)
+  await world.until(
+    'it is changed',
+    async () => (await row()).generation === generation && (await row()).state === 'ACTIVE' && (await row()).reached === (await row()).tried,
+  )
   expect(routes().some((route) => route.startsWith('10.1.20.0/24'))).toBe(true)
   const again = (await world.ended(await world.apply(cloudy()))).result as { generation: number }
   await world.until('it is changed back', async () => (await row()).generation === again.generation && (await row()).reached === (await row()).tried)
@@ -103,7 +126,10 @@ test('a change makes what is new and deletes what is wanted no more', async () =
 
 test('a plan without the region is refused while its resources stand', async () => {
   const refused = await world.ended(await world.apply({ ...cloudy(), regions: [] }))
-  expect(refused).toMatchObject({ state: 'failed', findings: [{ code: 'C108', says: 'the plan no longer names aws-eu-west-1, whose resources are in the cloud' }] })
+  expect(refused).toMatchObject({
+    state: 'failed',
+    findings: [{ code: 'C108', says: 'the plan no longer names aws-eu-west-1, whose resources are in the cloud' }],
+  })
 })
 
 test('what was deleted by hand is found by a repair and made again', async () => {
@@ -114,11 +140,17 @@ test('what was deleted by hand is found by a repair and made again', async () =>
 })
 
 test('a quota, and a region that is not there, are refused by name', async () => {
-  await expect(world.regionCommand('region-repair', 'aws-nowhere')).rejects.toMatchObject({ code: 'C100', message: 'there is no region "aws-nowhere"' })
+  await expect(world.regionCommand('region-repair', 'aws-nowhere')).rejects.toMatchObject({
+    code: 'C100',
+    message: 'there is no region "aws-nowhere"',
+  })
   const victim = cloud.living().find(({ type }) => type === 'route')
   if (victim !== undefined) victim.deletedAt = Date.now()
   cloud.refuse('create route', 'Quota')
-  expect(await world.ended(await world.regionCommand('region-repair', region))).toMatchObject({ state: 'failed', findings: [{ says: 'the quota of 5 gateways is used up' }] })
+  expect(await world.ended(await world.regionCommand('region-repair', region))).toMatchObject({
+    state: 'failed',
+    findings: [{ says: 'the quota of 5 gateways is used up' }],
+  })
   await isIn('FAILED')
 })
 
@@ -137,7 +169,13 @@ test('decommissioned, the hub lets go first and nothing is left, even of answers
   expect(done.state).toBe('succeeded')
   await isIn('RETIRED')
   expect(cloud.living()).toEqual([])
-  await world.until('the hub has no tunnel to it', async () => hub().running()?.config.tunnels.some(({ role }) => role === 'cloud') === false)
+  await world.until(
+    'the hub has no tunnel to it',
+    async () =>
+      hub()
+        .running()
+        ?.config.tunnels.some(({ role }) => role === 'cloud') === false,
+  )
   const again = await world.regionCommand('region-decommission', region).catch((error: unknown) => error)
   expect(again).toBeInstanceOf(Problem)
   expect(again).toMatchObject({ code: 'C102', message: 'aws-eu-west-1 is RETIRED already' })

@@ -41,7 +41,26 @@ export async function startTemporal(folder: string): Promise<TestTemporal> {
 async function start(file: string, port: number, address: string): Promise<ChildProcess> {
   const server = spawn(
     'setpriv',
-    ['--pdeathsig', 'KILL', binary(), 'server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--db-filename', file, '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL', '--log-level', 'error'],
+    [
+      '--pdeathsig',
+      'KILL',
+      binary(),
+      'server',
+      'start-dev',
+      '--headless',
+      '--ip',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--db-filename',
+      file,
+      '--sqlite-pragma',
+      'journal_mode=WAL',
+      '--sqlite-pragma',
+      'synchronous=NORMAL',
+      '--log-level',
+      'error',
+    ],
     { stdio: 'ignore' },
   )
   for (;;) {

@@ -23,7 +23,10 @@ afterAll(async () => {
 
 const four = network({ sites: [berlin, dublin, frankfurt, madrid] })
 /** Another limit of a class moves every site's config. */
-const slower = (intent: Intent, latencyMs: number): Intent => ({ ...intent, classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)) })
+const slower = (intent: Intent, latencyMs: number): Intent => ({
+  ...intent,
+  classes: fourClasses.map((of) => (of.id === 'realtime' ? { ...of, sla: { ...of.sla, latencyMs } } : of)),
+})
 const row = async (site: string) => {
   const found = await sites.get(world.store.db, site)
   if (found === undefined) throw new Error(`no site ${site}`)
@@ -44,14 +47,27 @@ const settled = async (ids: readonly string[], generation: number) =>
 test('the first plan declares its sites and touches nobody', async () => {
   const applied = await world.ended(await world.apply(four))
   expect(applied).toMatchObject({ state: 'succeeded', result: { generation: 1, lagging: [] } })
-  expect((await sites.list(world.store.db)).map(({ id, state }) => `${id} ${state}`)).toEqual(['berlin DECLARED', 'dublin DECLARED', 'frankfurt DECLARED', 'madrid DECLARED'])
+  expect((await sites.list(world.store.db)).map(({ id, state }) => `${id} ${state}`)).toEqual([
+    'berlin DECLARED',
+    'dublin DECLARED',
+    'frankfurt DECLARED',
+    'madrid DECLARED',
+  ])
 })
 
 test('a second box with the token of a core puts it into quarantine until there is a new token', async () => {
   await world.onboard('dublin')
   await world.until('dublin waits for approval', async () => (await row('dublin')).state === 'CLAIMED')
   const token = await tokens.newest(world.store.db, 'dublin')
-  const second = { id: `claim-${randomUUID()}`, tokenId: token?.id ?? '', site: 'dublin', thumbprint: 'f'.repeat(64), sealingKey: '', serial: 'XJ-1190', state: 'quarantined' as const }
+  const second = {
+    id: `claim-${randomUUID()}`,
+    tokenId: token?.id ?? '',
+    site: 'dublin',
+    thumbprint: 'f'.repeat(64),
+    sealingKey: '',
+    serial: 'XJ-1190',
+    state: 'quarantined' as const,
+  }
   const inventory = { serial: 'XJ-1190', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
   await world.store.transaction((tx) => claims.insert(tx, { ...second, inventory }))
   await world.commands().claimed('dublin', second.id)
@@ -71,7 +87,12 @@ test('edges enrol by themselves, cores wait for an operator, and all come up', a
   for (const core of ['frankfurt', 'dublin']) await world.approve(core)
   await world.isActive('frankfurt', 'dublin', 'berlin', 'madrid')
   expect(gateway('berlin').running()?.config.tunnels).toHaveLength(8)
-  expect((await operations.list(world.store.db)).filter(({ kind }) => kind === 'onboard').map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded'])
+  expect((await operations.list(world.store.db)).filter(({ kind }) => kind === 'onboard').map(({ state }) => state)).toEqual([
+    'succeeded',
+    'succeeded',
+    'succeeded',
+    'succeeded',
+  ])
 })
 
 test('a fingerprint that nobody has is refused by name', async () => {
@@ -100,7 +121,11 @@ test('a change rolls hubs first, one after another, then the canary, then the re
   expect(applied.state).toBe('succeeded')
   await settled(['berlin', 'dublin', 'frankfurt', 'madrid'], 2)
   expect(order).toEqual(['dublin', 'frankfurt', 'berlin', 'madrid'])
-  for (const [site, { tried }] of world.fleet.gateways) expect({ site, tried: tried.slice(before.get(site)) }).toEqual({ site, tried: [{ triple: { term: 1, generation: 2, revision: 0 }, outcome: 'confirmed' }] })
+  for (const [site, { tried }] of world.fleet.gateways)
+    expect({ site, tried: tried.slice(before.get(site)) }).toEqual({
+      site,
+      tried: [{ triple: { term: 1, generation: 2, revision: 0 }, outcome: 'confirmed' }],
+    })
 })
 
 test('a plan on an older generation is refused and the queue goes on', async () => {
@@ -114,7 +139,11 @@ test('a plan on an older generation is refused and the queue goes on', async () 
 test('a canary that rolls back halts the rollout, and a newer generation undoes it', async () => {
   gateway('berlin').reject((_, { generation }) => (generation === 4 ? 'no fresh connection to the controller' : null))
   const applied = await world.ended(await world.apply(slower(four, 60)))
-  expect(applied).toMatchObject({ state: 'rolled-back', result: { generation: 5 }, findings: [{ code: 'C084', says: 'berlin: no fresh connection to the controller (A40)' }] })
+  expect(applied).toMatchObject({
+    state: 'rolled-back',
+    result: { generation: 5 },
+    findings: [{ code: 'C084', says: 'berlin: no fresh connection to the controller (A40)' }],
+  })
   await settled(['berlin', 'dublin', 'frankfurt'], 5)
   // Madrid was never touched; what it runs is what generation 5 says.
   expect((await row('madrid')).assigned).toMatchObject({ generation: 3 })
@@ -168,7 +197,12 @@ test('a revision that a gateway does not keep is noted, and the next one that it
   gateway('berlin').reject(() => 'the probes stayed silent')
   await hubKey('another key')
   await world.until('berlin has a finding', async () => (await row('berlin')).finding !== null)
-  expect(await row('berlin')).toMatchObject({ state: 'ACTIVE', assigned: { generation, revision: revision + 1 }, confirmed: { generation, revision }, finding: { code: 'C089', says: 'the probes stayed silent (A40)' } })
+  expect(await row('berlin')).toMatchObject({
+    state: 'ACTIVE',
+    assigned: { generation, revision: revision + 1 },
+    confirmed: { generation, revision },
+    finding: { code: 'C089', says: 'the probes stayed silent (A40)' },
+  })
   gateway('berlin').reject(() => null)
   await hubKey('a third key')
   await world.until('berlin has no finding', async () => (await row('berlin')).finding === null)
@@ -184,7 +218,11 @@ test('a decommissioned site is let go by its peers first, wiped last, and is gon
   const ended = await world.ended(await world.decommission('oslo'))
   expect(ended).toMatchObject({ state: 'succeeded', result: { wiped: true, kept: [] } })
   expect(await row('oslo')).toMatchObject({ state: 'RETIRED', device: null, assigned: null })
-  expect(gateway('frankfurt').running()?.config.tunnels.filter(({ remote }) => remote === 'oslo')).toEqual([])
+  expect(
+    gateway('frankfurt')
+      .running()
+      ?.config.tunnels.filter(({ remote }) => remote === 'oslo'),
+  ).toEqual([])
   expect((await facts.all(world.store.db)).filter((fact) => 'site' in fact && fact.site === 'oslo')).toEqual([])
   const certified = await world.store.db.selectFrom('certificates').select('revoked_at').where('site', '=', 'oslo').execute()
   expect(certified.every(({ revoked_at }) => revoked_at !== null)).toBe(true)
@@ -192,7 +230,9 @@ test('a decommissioned site is let go by its peers first, wiped last, and is gon
 })
 
 test('a token that ends unused makes the site EXPIRED; a new one invites it again', async () => {
-  await world.ended(await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo, edge('tokyo', { inference: ['10.1.13.0/24'] })] }), 30)))
+  await world.ended(
+    await world.apply(slower(network({ sites: [berlin, dublin, frankfurt, madrid, oslo, edge('tokyo', { inference: ['10.1.13.0/24'] })] }), 30)),
+  )
   const tokenId = await world.invite('tokyo', 300)
   await world.until('tokyo is EXPIRED', async () => (await row('tokyo')).state === 'EXPIRED')
   expect((await tokens.get(world.store.db, tokenId))?.redeemed_at).toBeNull()
@@ -202,7 +242,15 @@ test('a token that ends unused makes the site EXPIRED; a new one invites it agai
 
 test('a claim whose signal was lost is heard at the next start', async () => {
   const token = await tokens.newest(world.store.db, 'tokyo')
-  const claim = { id: `claim-${randomUUID()}`, tokenId: token?.id ?? '', site: 'tokyo', thumbprint: 'a'.repeat(64), sealingKey: '', serial: 'XJ-1', state: 'enrolled' as const }
+  const claim = {
+    id: `claim-${randomUUID()}`,
+    tokenId: token?.id ?? '',
+    site: 'tokyo',
+    thumbprint: 'a'.repeat(64),
+    sealingKey: '',
+    serial: 'XJ-1',
+    state: 'enrolled' as const,
+  }
   const inventory = { serial: 'XJ-1', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
   await world.store.transaction(async (tx) => {
     await claims.insert(tx, { ...claim, inventory })
@@ -237,9 +285,15 @@ test('a site with a path that does not come up is ACTIVE with a finding, until i
 
 test('a site whose box and hub are away is retired all the same, and says what is left', async () => {
   for (const away of ['madrid', 'dublin']) gateway(away).unplug()
-  await world.until('both are offline', async () => (await Promise.all(['madrid', 'dublin'].map(row))).every((of) => Date.now() - (of.last_seen?.getTime() ?? 0) > 2_500))
+  await world.until('both are offline', async () =>
+    (await Promise.all(['madrid', 'dublin'].map(row))).every((of) => Date.now() - (of.last_seen?.getTime() ?? 0) > 2_500),
+  )
   const ended = await world.ended(await world.decommission('madrid'))
-  expect(ended).toMatchObject({ state: 'succeeded', result: { wiped: false, kept: ['dublin lagging'] }, findings: [{ code: 'C087' }, { code: 'C088', says: 'not every peer has let go of madrid yet: dublin lagging' }] })
+  expect(ended).toMatchObject({
+    state: 'succeeded',
+    result: { wiped: false, kept: ['dublin lagging'] },
+    findings: [{ code: 'C087' }, { code: 'C088', says: 'not every peer has let go of madrid yet: dublin lagging' }],
+  })
   expect(await row('madrid')).toMatchObject({ state: 'RETIRED', device: null })
 })
 

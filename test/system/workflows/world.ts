@@ -7,7 +7,19 @@ import { compile } from '#src/compile/compile.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { createCommands, type Commands } from '#src/controller/commands.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
-import { allocations, commands as rows, drills, events, network, operations, plans, secrets as vaultRows, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import {
+  allocations,
+  commands as rows,
+  drills,
+  events,
+  network,
+  operations,
+  plans,
+  secrets as vaultRows,
+  sites,
+  type Store,
+  tokens,
+} from '#src/controller/store/index.ts'
 import type { CommandKind } from '#src/controller/store/commands.ts'
 import type { OperationRow } from '#src/controller/store/operations.ts'
 import { contentHash } from '#src/fabric/hash.ts'
@@ -18,7 +30,17 @@ import { startFleet, type Fleet, type Gateway } from './fleet.ts'
 import { model } from './model.ts'
 import { startTemporal, type TestTemporal } from './server.ts'
 
-export const impatient: Timing = { ...defaultTiming, coalesce: 100, deliver: 10_000, margin: 500, paths: 20_000, soak: 50, again: 200, wipe: 5_000, cloud: { heartbeat: 1_500, settle: 1_000, hold: 400, paths: 3_000, drift: 600_000 } }
+export const impatient: Timing = {
+  ...defaultTiming,
+  coalesce: 100,
+  deliver: 10_000,
+  margin: 500,
+  paths: 20_000,
+  soak: 50,
+  again: 200,
+  wipe: 5_000,
+  cloud: { heartbeat: 1_500, settle: 1_000, hold: 400, paths: 3_000, drift: 600_000 },
+}
 
 export interface World {
   readonly store: Store
@@ -81,8 +103,19 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       if (compiled.fabric === null) throw new Error(compiled.findings.map(({ says }) => says).join('; '))
       const planId = `p-${randomUUID()}`
       await plans.insert(store.db, {
-        id: planId, base: (await network.get(store.db))?.head ?? 0, intent, intentHash: contentHash(intent), plan: {}, verdict: 'passed', findings: [],
-        fabric: compiled.fabric, fabricHash: contentHash(compiled.fabric), claims: compiled.claims, proof: model.verify(compiled.fabric).proof, compiler: compilerVersion, createdBy: 'test',
+        id: planId,
+        base: (await network.get(store.db))?.head ?? 0,
+        intent,
+        intentHash: contentHash(intent),
+        plan: {},
+        verdict: 'passed',
+        findings: [],
+        fabric: compiled.fabric,
+        fabricHash: contentHash(compiled.fabric),
+        claims: compiled.claims,
+        proof: model.verify(compiled.fabric).proof,
+        compiler: compilerVersion,
+        createdBy: 'test',
       })
       const command = await record('apply', `network/${intent.network}`, { planId })
       await commands.apply(intent.network, { ...command, planId })
@@ -93,14 +126,28 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       const secret = randomBytes(16).toString('base64url')
       secrets.push(secret)
       const tokenId = `t-${randomUUID()}`
-      await store.transaction((tx) => tokens.issue(tx, { id: tokenId, site, purpose: 'enrol', hash: contentHash(secret), expiresAt: new Date(Date.now() + livesMs), createdBy: 'test' }))
+      await store.transaction((tx) =>
+        tokens.issue(tx, {
+          id: tokenId,
+          site,
+          purpose: 'enrol',
+          hash: contentHash(secret),
+          expiresAt: new Date(Date.now() + livesMs),
+          createdBy: 'test',
+        }),
+      )
       await commands.invite(site, { ...(await record('invite', `site/${site}`, { tokenId })), tokenId })
       return tokenId
     },
     onboard: async (site) => await fleet.gateway(site, await world.invite(site, 3_600_000)),
     approve: async (site) => {
       await world.until(`${site} waits for approval`, async () => (await sites.get(store.db, site))?.state === 'CLAIMED')
-      const claim = await store.db.selectFrom('claims').select('thumbprint').where('site', '=', site).where('state', '=', 'claimed').executeTakeFirstOrThrow()
+      const claim = await store.db
+        .selectFrom('claims')
+        .select('thumbprint')
+        .where('site', '=', site)
+        .where('state', '=', 'claimed')
+        .executeTakeFirstOrThrow()
       const fingerprint = claim.thumbprint.slice(0, 16)
       await commands.approve(site, { ...(await record('approve', `site/${site}`, { fingerprint })), fingerprint })
     },
@@ -133,7 +180,11 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       while (!(await holds())) {
         if (Date.now() > give) {
           const said = (await events.after(store.db, 0, { limit: 1_000 })).map(({ text }) => text).join('\n')
-          const states = (await sites.list(store.db)).map((row) => JSON.stringify({ id: row.id, state: row.state, assigned: row.assigned, confirmed: row.confirmed, finding: row.finding?.says })).join('\n')
+          const states = (await sites.list(store.db))
+            .map((row) =>
+              JSON.stringify({ id: row.id, state: row.state, assigned: row.assigned, confirmed: row.confirmed, finding: row.finding?.says }),
+            )
+            .join('\n')
           throw new Error(`waited in vain until ${what}\n${said}\n${states}`)
         }
         await new Promise((resolve) => setTimeout(resolve, 25))

@@ -46,7 +46,10 @@ describe('ways out', () => {
       'eth1',
     ])
   })
-  const heard = (up: readonly string[], down: readonly string[]) => ({ isHeard: (tunnel: string) => up.includes(tunnel), isDown: (tunnel: string) => down.includes(tunnel) })
+  const heard = (up: readonly string[], down: readonly string[]) => ({
+    isHeard: (tunnel: string) => up.includes(tunnel),
+    isDown: (tunnel: string) => down.includes(tunnel),
+  })
   test('whose paths are all down are tried last, unless all are down', () => {
     expect(waysOf(fits, up, heard(['b'], ['a'])).map((way) => way.doubtful)).toEqual([true, false, false])
     expect(waysOf(fits, up, heard([], ['a', 'b'])).map((way) => way.doubtful)).toEqual([false, false, false])

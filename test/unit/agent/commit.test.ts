@@ -17,8 +17,18 @@ const configs = new Map([
   [1, other],
 ])
 const interfaces = ['eth0', 'wwan0', 'eth1'].map((name, i) => ({ ...interfaceNamed(name, `100.64.${i}.2/24`) }))
-const idleProber: Prober = { choicesFor: () => [], load() {}, hold() {}, unload() {}, paths: () => [], isUp: () => false, isDown: () => false, isHeard: () => false,
-  findings: () => [], close() {} }
+const idleProber: Prober = {
+  choicesFor: () => [],
+  load() {},
+  hold() {},
+  unload() {},
+  paths: () => [],
+  isUp: () => false,
+  isDown: () => false,
+  isHeard: () => false,
+  findings: () => [],
+  close() {},
+}
 
 /** Time passes only when somebody waits. */
 function clockOf(): Clock {

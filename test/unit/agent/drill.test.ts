@@ -8,23 +8,66 @@ import type { PathReport } from '#src/wire/messages.ts'
 const { privateKey, publicKey } = generateKeyPairSync('ed25519')
 const keyId = keyIdOf(publicKey)
 const signer = { keyId, privateKey }
-const trust = { kind: 'trust', network: 'acme', version: 1, ca: [], bundleSigners: [{ keyId, publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() }], evidenceSigners: [], root: { keyId, publicKey: '' }, minimumAgent: '0.1.0' }
+const trust = {
+  kind: 'trust',
+  network: 'acme',
+  version: 1,
+  ca: [],
+  bundleSigners: [{ keyId, publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() }],
+  evidenceSigners: [],
+  root: { keyId, publicKey: '' },
+  minimumAgent: '0.1.0',
+}
 const identity = { network: 'acme', site: 'berlin', device: 'd'.repeat(64), trust: sign(trust, signer) } as never
-const config = { uplinks: [{ id: 'fiber', interface: 'eth0' }, { id: 'lte', interface: 'wwan0' }], tunnels: [{ id: 'berlin.fiber--frankfurt.isp-a', uplink: 'fiber', remote: 'frankfurt' }, { id: 'berlin.lte--frankfurt.isp-a', uplink: 'lte', remote: 'frankfurt' }] } as unknown as SiteConfig
-const order = (more: object = {}, by = signer) => sign({ kind: 'drill', network: 'acme', site: 'berlin', device: 'd'.repeat(64), drill: 'd-1', uplink: 'fiber', seconds: 1, beginBefore: '2026-11-23T12:00:00.000Z', ...more }, by)
+const config = {
+  uplinks: [
+    { id: 'fiber', interface: 'eth0' },
+    { id: 'lte', interface: 'wwan0' },
+  ],
+  tunnels: [
+    { id: 'berlin.fiber--frankfurt.isp-a', uplink: 'fiber', remote: 'frankfurt' },
+    { id: 'berlin.lte--frankfurt.isp-a', uplink: 'lte', remote: 'frankfurt' },
+  ],
+} as unknown as SiteConfig
+const order = (more: object = {}, by = signer) =>
+  sign(
+    {
+      kind: 'drill',
+      network: 'acme',
+      site: 'berlin',
+      device: 'd'.repeat(64),
+      drill: 'd-1',
+      uplink: 'fiber',
+      seconds: 1,
+      beginBefore: '2026-11-23T12:00:00.000Z',
+      ...more,
+    },
+    by,
+  )
 
 function box(run: (rules: string) => Promise<void> = async () => {}) {
   const given: string[] = []
   let tick = 0
   let carrier = 'berlin.fiber--frankfurt.isp-a'
-  const path = (tunnel: string): PathReport => ({ tunnel, state: 'UP', since: '', rttMs: 1, jitterMs: 0, loss: 0, classes: tunnel === carrier ? ['realtime'] : [] })
+  const path = (tunnel: string): PathReport => ({
+    tunnel,
+    state: 'UP',
+    since: '',
+    rttMs: 1,
+    jitterMs: 0,
+    loss: 0,
+    classes: tunnel === carrier ? ['realtime'] : [],
+  })
   const driller = createDriller({
     prober: { paths: () => config.tunnels.map(({ id }) => path(id)) },
-    clock: { now: () => Date.parse('2026-11-23T11:00:00.000Z') + tick, tick: () => {
-      tick += 100
-      if (given.length > 0 && tick > 400) carrier = 'berlin.lte--frankfurt.isp-a'
-      return tick
-    } },
+    clock: {
+      now: () => Date.parse('2026-11-23T11:00:00.000Z') + tick,
+      tick: () => {
+        tick += 100
+        if (given.length > 0 && tick > 400) carrier = 'berlin.lte--frankfurt.isp-a'
+        return tick
+      },
+    },
     log: () => {},
     config: () => config,
     run: async (rules) => {
@@ -41,7 +84,11 @@ test('it cuts the uplink by rules that the kernel takes back, and tells when eac
   await driller.order(order(), identity)
   expect(given).toEqual([drillRules('eth0', 1)])
   expect(given[0]).toContain('add element inet causeway_drill uplinks { "eth0" timeout 1000ms }')
-  expect(driller.report()).toMatchObject({ drill: 'd-1', state: 'healed', classes: [{ trafficClass: 'realtime', from: 'berlin.fiber--frankfurt.isp-a', to: 'berlin.lte--frankfurt.isp-a' }] })
+  expect(driller.report()).toMatchObject({
+    drill: 'd-1',
+    state: 'healed',
+    classes: [{ trafficClass: 'realtime', from: 'berlin.fiber--frankfurt.isp-a', to: 'berlin.lte--frankfurt.isp-a' }],
+  })
   expect(driller.report()?.classes[0]?.movedAfterMs).toBeGreaterThan(0)
   await driller.order(order(), identity)
   expect(given).toHaveLength(1)

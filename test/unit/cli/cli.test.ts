@@ -12,9 +12,15 @@ describe('the CLI, offline', () => {
   afterAll(() => rmSync(work, { recursive: true, force: true }))
 
   /** As a shell would run it, in a folder of its own, without a controller. */
-  function causeway(args: readonly string[], options: { readonly cwd?: string; readonly stdin?: string; readonly env?: Record<string, string> } = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  function causeway(
+    args: readonly string[],
+    options: { readonly cwd?: string; readonly stdin?: string; readonly env?: Record<string, string> } = {},
+  ): Promise<{ code: number | null; stdout: string; stderr: string }> {
     return new Promise((done) => {
-      const child = spawn(process.execPath, [main, ...args], { cwd: options.cwd ?? work, env: { PATH: process.env['PATH'], HOME: work, ...options.env } })
+      const child = spawn(process.execPath, [main, ...args], {
+        cwd: options.cwd ?? work,
+        env: { PATH: process.env['PATH'], HOME: work, ...options.env },
+      })
       const out = { stdout: '', stderr: '' }
       child.stdout.on('data', (text: Buffer) => (out.stdout += text.toString()))
       child.stderr.on('data', (text: Buffer) => (out.stderr += text.toString()))
@@ -53,7 +59,10 @@ describe('the CLI, offline', () => {
       cpSync(demo, join(above, 'sites', 'demo'), { recursive: true })
       expect((await causeway(['check'], { cwd: above })).code).toBe(0)
       cpSync(demo, join(above, 'sites', 'second'), { recursive: true })
-      expect(await causeway(['check'], { cwd: above })).toMatchObject({ code: 2, stderr: 'error  there are several networks here\n       name one: sites/demo, sites/second\n' })
+      expect(await causeway(['check'], { cwd: above })).toMatchObject({
+        code: 2,
+        stderr: 'error  there are several networks here\n       name one: sites/demo, sites/second\n',
+      })
     })
     it('refuses with file, line, column and caret, and exit 3', async () => {
       const folder = copy('host-bits', (text) => text.replace('10.1.10.0/24', '10.1.10.4/24'), 'berlin.yaml')
@@ -72,16 +81,28 @@ describe('the CLI, offline', () => {
       expect(findings[0]).toMatchObject({ code: 'I012', file: 'network.yaml', says: expect.stringContaining('dubln') })
     })
     it('says what is missing when there is nothing to check', async () => {
-      expect(await causeway(['check'])).toMatchObject({ code: 2, stderr: 'error  there is no network.yaml here\n       go to its folder, name it, or start one: causeway init\n' })
-      expect(await causeway(['check', 'nowhere'])).toMatchObject({ code: 2, stderr: 'error  there is no folder nowhere\n       name the folder that holds network.yaml\n' })
+      expect(await causeway(['check'])).toMatchObject({
+        code: 2,
+        stderr: 'error  there is no network.yaml here\n       go to its folder, name it, or start one: causeway init\n',
+      })
+      expect(await causeway(['check', 'nowhere'])).toMatchObject({
+        code: 2,
+        stderr: 'error  there is no folder nowhere\n       name the folder that holds network.yaml\n',
+      })
       expect(await causeway(['check', join(demo, 'berlin.yaml')])).toMatchObject({ code: 2, stderr: expect.stringContaining('is a file\n') })
       mkdirSync(join(work, 'empty'))
-      expect(await causeway(['check', 'empty'])).toMatchObject({ code: 2, stderr: 'error  empty holds no network.yaml\n       write one: causeway init empty\n' })
+      expect(await causeway(['check', 'empty'])).toMatchObject({
+        code: 2,
+        stderr: 'error  empty holds no network.yaml\n       write one: causeway init empty\n',
+      })
     })
     it('refuses a file that is not text', async () => {
       const folder = copy('latin1', (text) => text)
       writeFileSync(join(folder, 'oslo.yaml'), Buffer.from('site: oslo\nplace: K\xf8benhavn\n', 'latin1'))
-      expect(await causeway(['check', folder])).toMatchObject({ code: 3, stderr: `error  ${join(folder, 'oslo.yaml')} is not UTF-8 text\n       save it as UTF-8\n` })
+      expect(await causeway(['check', folder])).toMatchObject({
+        code: 3,
+        stderr: `error  ${join(folder, 'oslo.yaml')} is not UTF-8 text\n       save it as UTF-8\n`,
+      })
     })
   })
 
@@ -90,31 +111,60 @@ describe('the CLI, offline', () => {
       const ran = await causeway(['plan', demo, '--offline'])
       expect(ran.code).toBe(0)
       expect(ran.stdout).toContain('+ site  berlin')
-      expect(ran.stdout).toContain("no controller asked: compared with an empty network, no controller was seen yet: addresses and ports are placeholders. Such a plan has no id and can't be applied\n")
+      expect(ran.stdout).toContain(
+        "no controller asked: compared with an empty network, no controller was seen yet: addresses and ports are placeholders. Such a plan has no id and can't be applied\n",
+      )
       expect((await causeway(['plan', demo, '--offline', '--exit-code'])).code).toBe(4)
     })
     it('is not applied without a controller, nor without somebody to agree', async () => {
-      expect(await causeway(['apply', demo])).toMatchObject({ code: 2, stderr: 'error  nobody is there to agree to the plan\n       apply a plan by its id, or add --yes\n' })
-      expect(await causeway(['apply', demo, '--yes'])).toMatchObject({ code: 6, stderr: 'error  no controller is known here, so nothing can be applied\n       start one: causeway serve, or name one: causeway login https://…\n' })
+      expect(await causeway(['apply', demo])).toMatchObject({
+        code: 2,
+        stderr: 'error  nobody is there to agree to the plan\n       apply a plan by its id, or add --yes\n',
+      })
+      expect(await causeway(['apply', demo, '--yes'])).toMatchObject({
+        code: 6,
+        stderr:
+          'error  no controller is known here, so nothing can be applied\n       start one: causeway serve, or name one: causeway login https://…\n',
+      })
     })
   })
 
   it('trace names the line that decides', async () => {
     expect(await causeway(['trace', 'berlin/cameras', 'training', '--folder', demo])).toMatchObject({
       code: 1,
-      stdout: expect.stringMatching(/^BLOCKED at berlin, before encryption\n {2}no `allow` lets cameras reach training, and network\.yaml:\d+ expects exactly that\n$/),
+      stdout: expect.stringMatching(
+        /^BLOCKED at berlin, before encryption\n {2}no `allow` lets cameras reach training, and network\.yaml:\d+ expects exactly that\n$/,
+      ),
     })
-    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo])).toMatchObject({ code: 0, stdout: expect.stringContaining('PASSES') })
-    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--without', 'frankfurt,berlin.fiber'])).toMatchObject({ code: 0, stdout: expect.stringContaining('lte') })
-    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--without', 'paris'])).toMatchObject({ code: 2, stderr: expect.stringContaining('"paris" is not a hub, an uplink or a tunnel of this network') })
-    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--port', 'sctp/9'])).toMatchObject({ code: 2, stderr: expect.stringContaining('"sctp/9" is not a port') })
+    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('PASSES'),
+    })
+    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--without', 'frankfurt,berlin.fiber'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('lte'),
+    })
+    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--without', 'paris'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"paris" is not a hub, an uplink or a tunnel of this network'),
+    })
+    expect(await causeway(['trace', 'berlin/inference', 'model-api', '--folder', demo, '--port', 'sctp/9'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"sctp/9" is not a port'),
+    })
   })
 
   it('explain tells codes and values', async () => {
     expect(await causeway(['explain', 'I031'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^I031 {2}/) })
     expect(await causeway(['explain', 'Z999'])).toMatchObject({ code: 2, stderr: expect.stringContaining('there is no code Z999') })
-    expect(await causeway(['explain', 'sites.berlin.uplinks.lte.metered', '--folder', demo])).toMatchObject({ code: 0, stdout: 'sites.berlin.uplinks.lte.metered: true  default of medium lte\n' })
-    expect(await causeway(['explain', 'sites.berlin.uplink', '--folder', demo])).toMatchObject({ code: 2, stderr: 'error  there is no "uplink" under sites.berlin; did you mean "uplinks"?\n' })
+    expect(await causeway(['explain', 'sites.berlin.uplinks.lte.metered', '--folder', demo])).toMatchObject({
+      code: 0,
+      stdout: 'sites.berlin.uplinks.lte.metered: true  default of medium lte\n',
+    })
+    expect(await causeway(['explain', 'sites.berlin.uplink', '--folder', demo])).toMatchObject({
+      code: 2,
+      stderr: 'error  there is no "uplink" under sites.berlin; did you mean "uplinks"?\n',
+    })
   })
 
   it('export writes files and never a key', async () => {
@@ -123,7 +173,10 @@ describe('the CLI, offline', () => {
     const listed = JSON.parse((await causeway(['export', 'files', demo, '--json'])).stdout) as { data: { files: { path: string; text: string }[] } }
     expect(listed.data.files.length).toBeGreaterThan(20)
     for (const { path, text } of listed.data.files) expect(readFileSync(join(out, path), 'utf8')).toBe(text)
-    expect(await causeway(['export', 'visio', demo])).toMatchObject({ code: 2, stderr: 'error  "visio" is not an export format\n       write one of: files\n' })
+    expect(await causeway(['export', 'visio', demo])).toMatchObject({
+      code: 2,
+      stderr: 'error  "visio" is not an export format\n       write one of: files\n',
+    })
   })
 
   it('init starts a network that check can read, and overwrites nothing', async () => {
@@ -138,21 +191,48 @@ describe('the CLI, offline', () => {
 
   describe('without a controller', () => {
     beforeAll(() => rmSync(join(work, '.causeway'), { recursive: true, force: true }))
-    it.each([['status'], ['site', 'list'], ['path', 'list'], ['generation', 'list'], ['rollout', 'list'], ['site', 'token', 'berlin']])('%s %s says how to find one, exit 6', async (...args) => {
-      expect(await causeway(args.filter(Boolean))).toMatchObject({ code: 6, stderr: 'error  no controller is known here\n       start one: causeway serve, or name one: causeway login https://…\n' })
-    })
+    it.each([['status'], ['site', 'list'], ['path', 'list'], ['generation', 'list'], ['rollout', 'list'], ['site', 'token', 'berlin']])(
+      '%s %s says how to find one, exit 6',
+      async (...args) => {
+        expect(await causeway(args.filter(Boolean))).toMatchObject({
+          code: 6,
+          stderr: 'error  no controller is known here\n       start one: causeway serve, or name one: causeway login https://…\n',
+        })
+      },
+    )
     it('says when nothing listens', async () => {
-      expect(await causeway(['status'], { env: { CAUSEWAY_URL: 'http://127.0.0.1:9', CAUSEWAY_TOKEN: 'x' } })).toMatchObject({ code: 6, stderr: expect.stringMatching(/^error {2}the controller at http:\/\/127\.0\.0\.1:9 can't be reached: /) })
+      expect(await causeway(['status'], { env: { CAUSEWAY_URL: 'http://127.0.0.1:9', CAUSEWAY_TOKEN: 'x' } })).toMatchObject({
+        code: 6,
+        stderr: expect.stringMatching(/^error {2}the controller at http:\/\/127\.0\.0\.1:9 can't be reached: /),
+      })
     })
     it('login wants https, a token on stdin, and an address', async () => {
-      expect(await causeway(['login', 'http://ctl.acme.net'])).toMatchObject({ code: 2, stderr: 'error  an access token is sent over https only\n       write https://ctl.acme.net\n' })
-      expect(await causeway(['login', 'ctl.acme.net'])).toMatchObject({ code: 2, stderr: 'error  "ctl.acme.net" is not an address\n       write it like https://ctl.acme.net\n' })
-      expect(await causeway(['login', 'https://127.0.0.1:9'])).toMatchObject({ code: 2, stderr: expect.stringContaining('there was no token on stdin') })
+      expect(await causeway(['login', 'http://ctl.acme.net'])).toMatchObject({
+        code: 2,
+        stderr: 'error  an access token is sent over https only\n       write https://ctl.acme.net\n',
+      })
+      expect(await causeway(['login', 'ctl.acme.net'])).toMatchObject({
+        code: 2,
+        stderr: 'error  "ctl.acme.net" is not an address\n       write it like https://ctl.acme.net\n',
+      })
+      expect(await causeway(['login', 'https://127.0.0.1:9'])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('there was no token on stdin'),
+      })
     })
     it('the lab says that none runs', async () => {
-      expect(await causeway(['lab', 'break', 'berlin.fiber'])).toMatchObject({ code: 6, stderr: 'error  no lab runs here\n       start one: causeway lab up\n' })
-      expect(await causeway(['lab', 'break', 'berlin.fiber', '--loss', 'much'])).toMatchObject({ code: 2, stderr: 'error  "much" is not a share\n       write per cent like 8%, or a number from 0 to 1\n' })
-      expect(await causeway(['lab', 'break', 'berlin.fiber', '--delay', 'long'])).toMatchObject({ code: 2, stderr: 'error  "long" is not a delay\n       write milliseconds like 120ms\n' })
+      expect(await causeway(['lab', 'break', 'berlin.fiber'])).toMatchObject({
+        code: 6,
+        stderr: 'error  no lab runs here\n       start one: causeway lab up\n',
+      })
+      expect(await causeway(['lab', 'break', 'berlin.fiber', '--loss', 'much'])).toMatchObject({
+        code: 2,
+        stderr: 'error  "much" is not a share\n       write per cent like 8%, or a number from 0 to 1\n',
+      })
+      expect(await causeway(['lab', 'break', 'berlin.fiber', '--delay', 'long'])).toMatchObject({
+        code: 2,
+        stderr: 'error  "long" is not a delay\n       write milliseconds like 120ms\n',
+      })
     })
   })
 

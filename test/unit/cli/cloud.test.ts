@@ -11,30 +11,71 @@ const work = mkdtempSync(join(tmpdir(), 'cw-cli-cloud-'))
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 const causeway = (...args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> =>
   new Promise((done) => {
-    const child = execFile(process.execPath, [resolve('bin/causeway.js'), ...args], { cwd: work, env: { PATH: process.env['PATH'], HOME: work } }, (_, stdout, stderr) => done({ code: child.exitCode ?? -1, stdout, stderr }))
+    const child = execFile(
+      process.execPath,
+      [resolve('bin/causeway.js'), ...args],
+      { cwd: work, env: { PATH: process.env['PATH'], HOME: work } },
+      (_, stdout, stderr) => done({ code: child.exitCode ?? -1, stdout, stderr }),
+    )
   })
 
 test('region add writes a file that compiles with the rest', async () => {
   const folder = join(work, 'demo')
   cpSync(resolve('test/networks/branches'), folder, { recursive: true })
   rmSync(join(folder, 'aws-eu-central-1.yaml'), { force: true })
-  const made = await causeway('region', 'add', 'aws-eu-central-1', '--vpc', 'vpc-0a1b2c3d4e5f60718', '--cidr', '10.77.0.0/16', '--segment', 'inference', '--folder', folder)
+  const made = await causeway(
+    'region',
+    'add',
+    'aws-eu-central-1',
+    '--vpc',
+    'vpc-0a1b2c3d4e5f60718',
+    '--cidr',
+    '10.77.0.0/16',
+    '--segment',
+    'inference',
+    '--folder',
+    folder,
+  )
   expect(made).toMatchObject({ code: 0, stderr: '' })
-  expect(readFileSync(join(folder, 'aws-eu-central-1.yaml'), 'utf8')).toBe('region: aws-eu-central-1\nprovider: aws\nsegments:\n  inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.77.0.0/16 }\n')
+  expect(readFileSync(join(folder, 'aws-eu-central-1.yaml'), 'utf8')).toBe(
+    'region: aws-eu-central-1\nprovider: aws\nsegments:\n  inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.77.0.0/16 }\n',
+  )
   const checked = await causeway('check', folder)
   expect(checked.stdout).not.toMatch(/^error\[/m)
   expect(checked.code).toBe(0)
-  expect(await causeway('region', 'add', 'aws-eu-central-1', '--vpc', 'vpc-0a1b2c3d4e5f60718', '--cidr', '10.77.0.0/16', '--segment', 'inference', '--folder', folder)).toMatchObject({ code: 5, stderr: `error  ${folder}/aws-eu-central-1.yaml is there already\n       edit it, then: causeway plan\n` })
+  expect(
+    await causeway(
+      'region',
+      'add',
+      'aws-eu-central-1',
+      '--vpc',
+      'vpc-0a1b2c3d4e5f60718',
+      '--cidr',
+      '10.77.0.0/16',
+      '--segment',
+      'inference',
+      '--folder',
+      folder,
+    ),
+  ).toMatchObject({ code: 5, stderr: `error  ${folder}/aws-eu-central-1.yaml is there already\n       edit it, then: causeway plan\n` })
 })
 
 test.each([
-  [['region', 'add', 'azure-westeurope'], '"azure-westeurope" is not a cloud and its region', 'write it like aws-eu-west-1; other clouds are not supported yet'],
+  [
+    ['region', 'add', 'azure-westeurope'],
+    '"azure-westeurope" is not a cloud and its region',
+    'write it like aws-eu-west-1; other clouds are not supported yet',
+  ],
   [['region', 'add', 'aws-eu-west-1'], '--vpc is missing', 'write --vpc vpc-0a1b2c3d4e5f60718'],
   [['region', 'add', 'aws-eu-west-1', '--vpc', 'mine'], '"mine" is not the id of a VPC', 'the cloud shows it, like vpc-0a1b2c3d4e5f60718'],
   [['region', 'add', 'aws-eu-west-1', '--vpc', 'vpc-0a1b2c3d', '--cidr', '10.0.0.1/8'], '--cidr 10.0.0.1/8: ', 'write it like 10.50.0.0/16'],
   [['region', 'add', 'aws-eu-west-1', '--vpc', 'vpc-0a1b2c3d', '--cidr', '10.0.0.0/8'], '--segment is missing', 'write --segment inference'],
   [['region', 'wait', 'aws-eu-west-1', '--timeout', 'soon'], '"soon" is not a number of seconds', 'write --timeout 600'],
-  [['region', 'decommission', 'aws-eu-west-1'], 'this deletes the gateways of the region, and nobody is there to ask', 'say so: causeway region decommission aws-eu-west-1 --yes'],
+  [
+    ['region', 'decommission', 'aws-eu-west-1'],
+    'this deletes the gateways of the region, and nobody is there to ask',
+    'say so: causeway region decommission aws-eu-west-1 --yes',
+  ],
   [['drill', 'run', 'berlin'], 'which uplink is not said', 'write --break fiber: causeway drill run berlin --break fiber'],
   [['drill', 'run', 'berlin', '--break', 'fiber', '--seconds', '900'], '"900" is not a number of seconds from 1 to 60', 'write --seconds 5'],
   [['drill', 'verify', 'ev.json'], 'no trust document is named', 'write --trust trust.json: causeway drill verify ev.json --trust trust.json'],
@@ -56,9 +97,35 @@ test('evidence is checked without a controller; a changed figure is noticed', as
     return { signer: { keyId, privateKey }, shown: { keyId, publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString() } }
   }
   const [root, key] = [pair(), pair()]
-  const trust = sign({ kind: 'trust', network: 'acme', version: 1, ca: [], bundleSigners: [], evidenceSigners: [key.shown], root: root.shown, minimumAgent: '0.1.0' }, root.signer)
-  const measured = { drill: 'd-1', state: 'healed', brokenAt: null, healedAt: null, classes: [{ trafficClass: 'realtime', from: 'a', to: 'b', movedAfterMs: 143 }], why: '' }
-  const evidence = sign({ kind: 'evidence', network: 'acme', evidence: 'ev-1', drill: 'd-1', site: 'berlin', uplink: 'fiber', seconds: 5, generation: 7, gate: {}, measured, held: true, signedAt: '2026-11-23T11:00:00.000Z' }, key.signer)
+  const trust = sign(
+    { kind: 'trust', network: 'acme', version: 1, ca: [], bundleSigners: [], evidenceSigners: [key.shown], root: root.shown, minimumAgent: '0.1.0' },
+    root.signer,
+  )
+  const measured = {
+    drill: 'd-1',
+    state: 'healed',
+    brokenAt: null,
+    healedAt: null,
+    classes: [{ trafficClass: 'realtime', from: 'a', to: 'b', movedAfterMs: 143 }],
+    why: '',
+  }
+  const evidence = sign(
+    {
+      kind: 'evidence',
+      network: 'acme',
+      evidence: 'ev-1',
+      drill: 'd-1',
+      site: 'berlin',
+      uplink: 'fiber',
+      seconds: 5,
+      generation: 7,
+      gate: {},
+      measured,
+      held: true,
+      signedAt: '2026-11-23T11:00:00.000Z',
+    },
+    key.signer,
+  )
   const write = (name: string, content: unknown) => writeFileSync(join(work, name), JSON.stringify(content))
   write('trust.json', trust)
   write('ev.json', evidence)
@@ -66,15 +133,29 @@ test('evidence is checked without a controller; a changed figure is noticed', as
   expect(good.code).toBe(0)
   expect(good.stdout).toContain('berlin.fiber was cut for 5 s at generation 7: every class moved')
   expect(good.stdout).toContain('after 143 ms')
-  write('bad.json', { ...evidence, payload: Buffer.from(Buffer.from(evidence.payload, 'base64url').toString().replace('143', '14')).toString('base64url') })
-  expect(await causeway('drill', 'verify', 'bad.json', '--trust', 'trust.json')).toMatchObject({ code: 1, stderr: expect.stringContaining('The evidence is not signed by a key of this trust document') as string })
+  write('bad.json', {
+    ...evidence,
+    payload: Buffer.from(Buffer.from(evidence.payload, 'base64url').toString().replace('143', '14')).toString('base64url'),
+  })
+  expect(await causeway('drill', 'verify', 'bad.json', '--trust', 'trust.json')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('The evidence is not signed by a key of this trust document') as string,
+  })
   writeFileSync(join(work, 'no.json'), 'no')
-  expect(await causeway('drill', 'verify', 'no.json', '--trust', 'trust.json')).toMatchObject({ code: 2, stderr: expect.stringContaining('no.json is not a signed document') as string })
+  expect(await causeway('drill', 'verify', 'no.json', '--trust', 'trust.json')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('no.json is not a signed document') as string,
+  })
 })
 
 test('bash completes nouns, verbs and options', async () => {
   const { stdout: script } = await causeway('completion', 'bash')
-  const complete = (line: string) => spawnSync('bash', ['-c', `${script}\nCOMP_WORDS=(${line.replace(/ $/, ' ""')}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _causeway; echo "\${COMPREPLY[*]}"`], { encoding: 'utf8' }).stdout.trim()
+  const complete = (line: string) =>
+    spawnSync(
+      'bash',
+      ['-c', `${script}\nCOMP_WORDS=(${line.replace(/ $/, ' ""')}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _causeway; echo "\${COMPREPLY[*]}"`],
+      { encoding: 'utf8' },
+    ).stdout.trim()
   expect(complete('causeway reg')).toBe('region')
   expect(complete('causeway region dec')).toBe('decommission')
   expect(complete('causeway drill run --b')).toBe('--break')

@@ -4,7 +4,9 @@ import { controllerCodes } from '#src/controller/codes.ts'
 
 const root = new URL('../../../', import.meta.url)
 const sources = (folder: string): readonly string[] =>
-  readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => readFileSync(new URL(`${folder}/${name}`, root), 'utf8'))
+  readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(new URL(`${folder}/${name}`, root), 'utf8'))
 
 test('every code that controller and workflows can say is explained, once', () => {
   const explained = controllerCodes.map(({ code }) => code)

@@ -4,7 +4,14 @@ import { toFailure } from '#src/controller/trouble.ts'
 
 test('what is not given has a default, and the vault key stands beside the data folder', () => {
   expect(readOptions({ data: '/srv/cw/data' }, {})).toEqual({
-    data: '/srv/cw/data', port: 7700, agents: { kind: 'port', port: 7701, host: '::' }, agentsPublic: null, role: 'all', databaseUrl: null, temporalAddress: null, vaultKey: '/srv/cw/data.vault-key',
+    data: '/srv/cw/data',
+    port: 7700,
+    agents: { kind: 'port', port: 7701, host: '::' },
+    agentsPublic: null,
+    role: 'all',
+    databaseUrl: null,
+    temporalAddress: null,
+    vaultKey: '/srv/cw/data.vault-key',
   })
 })
 
@@ -21,7 +28,7 @@ test.each([
 
 test.each([
   [{ code: 'ENOSPC', message: 'ENOSPC: no space left on device, write', path: '/d/x' }, 'C040', 10, 'the disk under the data folder is full (/d/x)'],
-  [{ code: 'EROFS', message: 'EROFS', path: '/d' }, 'C040', 10, 'the data folder can\'t be written (/d)'],
+  [{ code: 'EROFS', message: 'EROFS', path: '/d' }, 'C040', 10, "the data folder can't be written (/d)"],
   [{ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'C043', 6, 'the database does not answer'],
   [{ code: '28P01', message: 'password authentication failed' }, 'C043', 6, 'the database refuses: password authentication failed'],
 ])('%j becomes a sentence', (fields, code, exit, says) => {

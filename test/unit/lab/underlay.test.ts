@@ -4,7 +4,9 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { underlay } from '#src/lab/underlay.ts'
 import { addressWithLength, prefix } from '#src/net/address.ts'
 
-const files = readdirSync('test/networks/branches').filter((name) => name.endsWith('.yaml')).map((path) => ({ path, text: readFileSync(`test/networks/branches/${path}`, 'utf8') }))
+const files = readdirSync('test/networks/branches')
+  .filter((name) => name.endsWith('.yaml'))
+  .map((path) => ({ path, text: readFileSync(`test/networks/branches/${path}`, 'utf8') }))
 const { intent } = parseIntent(files)
 
 describe('the underlay of an intent', () => {
@@ -28,14 +30,18 @@ describe('the underlay of an intent', () => {
     expect(links.filter((link) => link.nat !== null).map((link) => link.id)).toEqual(['berlin.lte', 'madrid.lte', 'oslo.lte'])
   })
   it('has a host .10 on every LAN', () => {
-    expect(lans.map(({ namespace, hosts, gateway }) => `${namespace} ${hosts.join(' ')} via ${gateway}`)).toContain('berlin-cameras 192.168.1.10/24 via 192.168.1.1')
+    expect(lans.map(({ namespace, hosts, gateway }) => `${namespace} ${hosts.join(' ')} via ${gateway}`)).toContain(
+      'berlin-cameras 192.168.1.10/24 via 192.168.1.1',
+    )
     expect(new Set(lans.map((lan) => lan.namespace)).size).toBe(lans.length)
   })
   it('gives the one host of an interface an address in each of its prefixes', () => {
     const site = intent!.sites.find((one) => one.id === 'oslo')!
     const second = { ...site.lans[0]!, prefix: prefix('10.9.0.0/24'), address: addressWithLength('10.9.0.1/24') }
     const { lans: both } = underlay({ ...intent!, sites: [{ ...site, lans: [...site.lans, second] }] })
-    expect(both.map(({ namespace, hosts }) => `${namespace} ${hosts.join(' ')}`)).toEqual([`oslo-inference ${site.lans[0]!.prefix.replace('.0/', '.10/')} 10.9.0.10/24`])
+    expect(both.map(({ namespace, hosts }) => `${namespace} ${hosts.join(' ')}`)).toEqual([
+      `oslo-inference ${site.lans[0]!.prefix.replace('.0/', '.10/')} 10.9.0.10/24`,
+    ])
   })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!

@@ -1,7 +1,22 @@
 import { expect, test } from 'vitest'
 import { isEnrolled, nextState, siteStates, type SiteEvent, type SiteState } from '#workflows/lifecycle.ts'
 
-const events: readonly SiteEvent[] = ['declared', 'invited', 'expired', 'claimed', 'enrolled', 'doubted', 'provisioning', 'provisioned', 'unprovisioned', 'changing', 'changed', 'held', 'decommissioning', 'retired']
+const events: readonly SiteEvent[] = [
+  'declared',
+  'invited',
+  'expired',
+  'claimed',
+  'enrolled',
+  'doubted',
+  'provisioning',
+  'provisioned',
+  'unprovisioned',
+  'changing',
+  'changed',
+  'held',
+  'decommissioning',
+  'retired',
+]
 
 const life = (...events: readonly SiteEvent[]): readonly (SiteState | null)[] => {
   const states: (SiteState | null)[] = []
@@ -15,9 +30,9 @@ const life = (...events: readonly SiteEvent[]): readonly (SiteState | null)[] =>
 }
 
 test('an edge, from its declaration to its end', () => {
-  expect(life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', 'changing', 'changed', 'decommissioning', 'retired', 'declared')).toEqual([
-    'INVITED', 'CLAIMED', 'ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING', 'ACTIVE', 'DECOMMISSIONING', 'RETIRED', 'DECLARED',
-  ])
+  expect(
+    life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', 'changing', 'changed', 'decommissioning', 'retired', 'declared'),
+  ).toEqual(['INVITED', 'CLAIMED', 'ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING', 'ACTIVE', 'DECOMMISSIONING', 'RETIRED', 'DECLARED'])
 })
 
 test('a token that ends unused is replaced by another; nothing is torn down', () => {
@@ -25,7 +40,15 @@ test('a token that ends unused is replaced by another; nothing is torn down', ()
 })
 
 test('a failed provisioning keeps the enrolment and starts again', () => {
-  expect(life('invited', 'claimed', 'enrolled', 'provisioning', 'unprovisioned', 'provisioning', 'provisioned')).toEqual(['INVITED', 'CLAIMED', 'ENROLLED', 'PROVISIONING', 'ENROLLED', 'PROVISIONING', 'ACTIVE'])
+  expect(life('invited', 'claimed', 'enrolled', 'provisioning', 'unprovisioned', 'provisioning', 'provisioned')).toEqual([
+    'INVITED',
+    'CLAIMED',
+    'ENROLLED',
+    'PROVISIONING',
+    'ENROLLED',
+    'PROVISIONING',
+    'ACTIVE',
+  ])
 })
 
 test('quarantine ends by a new token only', () => {

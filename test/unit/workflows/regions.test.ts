@@ -4,7 +4,15 @@ import { nextRegionState, regionStates } from '#workflows/region-lifecycle.ts'
 import { carries, downConnections, type ConnectionView } from '#workflows/return-routes.ts'
 
 test('a region that is taken down can only be retired or fail, and only a generation brings it back', () => {
-  expect(regionStates.map((state) => `${state} ${nextRegionState(state, 'deleting') ?? '-'}`)).toEqual(['DECLARED DELETING', 'CREATING DELETING', 'ACTIVE DELETING', 'CHANGING DELETING', 'FAILED DELETING', 'DELETING DELETING', 'RETIRED -'])
+  expect(regionStates.map((state) => `${state} ${nextRegionState(state, 'deleting') ?? '-'}`)).toEqual([
+    'DECLARED DELETING',
+    'CREATING DELETING',
+    'ACTIVE DELETING',
+    'CHANGING DELETING',
+    'FAILED DELETING',
+    'DELETING DELETING',
+    'RETIRED -',
+  ])
   expect(nextRegionState('DELETING', 'carrying')).toBeNull()
   expect(nextRegionState('DELETING', 'creating')).toBeNull()
   expect(nextRegionState('RETIRED', 'creating')).toBeNull()
@@ -17,7 +25,12 @@ describe('what waits for what', () => {
   const remove = (id: string, type: string): OrderedStep => ({ kind: 'delete', id, type, after: [] })
 
   test('creations wait for what they name, as far as it is made in the same plan', () => {
-    expect(needsOf([make('gateway'), make('a', 'gateway'), make('b', 'gateway', 'elsewhere'), make('route', 'a', 'b')])).toEqual([[], [0], [0], [1, 2]])
+    expect(needsOf([make('gateway'), make('a', 'gateway'), make('b', 'gateway', 'elsewhere'), make('route', 'a', 'b')])).toEqual([
+      [],
+      [0],
+      [0],
+      [1, 2],
+    ])
   })
   test('deletions go type by type', () => {
     expect(needsOf([remove('r1', 'route'), remove('r2', 'route'), remove('c', 'connection'), remove('g', 'gateway')])).toEqual([[], [], [0, 1], [2]])
@@ -44,6 +57,11 @@ describe('return traffic', () => {
     expect(downConnections([of('a', 0, 0), of('b', 0, 0)], ['b'], new Map(), 0, 100).down).toEqual(['b'])
   })
   test('a region is whole with every tunnel, dark without any', () => {
-    expect([carries([of('a', 2, 0), of('b', 2, 0)]), carries([of('a', 2, 0), of('b', 0, 2)]), carries([of('a', 0, 0)]), carries([])]).toEqual(['whole', 'part', 'dark', 'dark'])
+    expect([carries([of('a', 2, 0), of('b', 2, 0)]), carries([of('a', 2, 0), of('b', 0, 2)]), carries([of('a', 0, 0)]), carries([])]).toEqual([
+      'whole',
+      'part',
+      'dark',
+      'dark',
+    ])
   })
 })

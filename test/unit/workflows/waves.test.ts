@@ -3,7 +3,13 @@ import { expect, test } from 'vitest'
 import { wavesOf } from '#workflows/waves.ts'
 
 test('hubs alone, then a canary, then the rest', () => {
-  expect(wavesOf(['dublin', 'frankfurt'], ['berlin', 'madrid', 'oslo']).map(({ kind, sites }) => `${kind}: ${sites.join(' ')}`)).toEqual(['hub: dublin', 'hub: frankfurt', 'canary: berlin', 'edges: madrid', 'edges: oslo'])
+  expect(wavesOf(['dublin', 'frankfurt'], ['berlin', 'madrid', 'oslo']).map(({ kind, sites }) => `${kind}: ${sites.join(' ')}`)).toEqual([
+    'hub: dublin',
+    'hub: frankfurt',
+    'canary: berlin',
+    'edges: madrid',
+    'edges: oslo',
+  ])
 })
 
 test('nobody moves when nothing moved', () => {
