@@ -1,22 +1,16 @@
 import { defineConfig } from 'vitest/config'
 
+/** What starts servers, namespaces or whole labs: one file at a time, for they share two cores and wait for liveness. */
+const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks', fileParallelism: false, sequence: { groupOrder: 1 } } as const
+
 // `forks`: Temporal's native module crashes in worker threads.
 export default defineConfig({
   test: {
     pool: 'forks',
+    maxWorkers: 2,
     projects: [
-      { test: { name: 'fast', include: ['test/{unit,cases,replay}/**/*.test.ts'], testTimeout: 30_000, pool: 'forks' } },
-      {
-        test: {
-          name: 'system',
-          include: ['test/{contract,system}/**/*.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
-          pool: 'forks',
-          // They share two cores and measure liveness: one file at a time.
-          fileParallelism: false,
-        },
-      },
+      { test: { name: 'fast', include: ['test/{unit,cases,replay}/**/*.test.ts'], testTimeout: 30_000, pool: 'forks', sequence: { groupOrder: 0 } } },
+      { test: { name: 'system', include: ['test/{contract,system}/**/*.test.ts'], ...slow } },
     ],
   },
 })

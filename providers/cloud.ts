@@ -86,3 +86,6 @@ export interface CloudProvider {
   permissions(): Readonly<Record<string, unknown>>
   classify(error: unknown): Trouble
 }
+
+/** Those that this controller can speak to, by the provider's name. */
+export type Clouds = (provider: string) => CloudProvider | undefined

@@ -101,7 +101,7 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     for (const [index, step] of steps.entries()) {
       running.push(
         (async () => {
-          await Promise.all((needs[index] ?? []).map((at) => running[at]))
+          await Promise.all((needs[index] ?? []).map((at) => running[at] ?? Promise.resolve()))
           if (refused !== null) return
           const done = await cloud.applyCloudStep({ region, operationId, step, settle: timing.settle })
           if (done.kind === 'failed') refused ??= done.finding

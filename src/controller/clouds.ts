@@ -1,6 +1,6 @@
 /** The clouds that this controller can speak to. Credentials are the SDK's business: its own chains read the environment. */
 import { createAwsProvider } from '#providers/aws/index.ts'
-import type { CloudProvider } from '#providers/cloud.ts'
+import type { CloudProvider, Clouds } from '#providers/cloud.ts'
 import { type CloudTiming, defaultCloudTiming } from '#workflows/contract.ts'
 
 export const cloudProviders = ['aws'] as const
@@ -12,7 +12,7 @@ const isLab = (env: NodeJS.ProcessEnv): boolean => env['CAUSEWAY_CLOUD_PACE'] ==
 export const cloudTimingOf = (env: NodeJS.ProcessEnv = process.env): CloudTiming => (isLab(env) ? labTiming : defaultCloudTiming)
 
 /** Made at first use: a controller without regions loads no SDK client. */
-export function openClouds(env: NodeJS.ProcessEnv = process.env): (provider: string) => CloudProvider | undefined {
+export function openClouds(env: NodeJS.ProcessEnv = process.env): Clouds {
   let aws: CloudProvider | undefined
   return (provider) => {
     if (provider !== 'aws') return undefined

@@ -93,7 +93,7 @@ export function cloudActivities(deps: Deps) {
         if (moved.length === 0) return null
         const { seq } = await tx
           .selectFrom('events')
-          .select((eb) => eb.fn.max('seq').as('seq'))
+          .select((eb) => eb.fn.max<number | string | null>('seq').as('seq'))
           .executeTakeFirstOrThrow()
         const operationId = `routes-${region}-${Number(seq ?? 0) + 1}`
         await tx

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/activity'
 import { commands, once, operations } from '#src/controller/store/index.ts'
 import type { Store, Tx } from '#src/controller/store/index.ts'
 import type { CommandKind, CommandRow } from '#src/controller/store/commands.ts'
-import type { CloudProvider, ReturnRoutes } from '#providers/cloud.ts'
+import type { Clouds, ReturnRoutes } from '#providers/cloud.ts'
 import type { Vault } from '#src/controller/pki/vault.ts'
 import type { Allocation, ConnectionId, Fabric, Fact, Finding, RegionId, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
@@ -37,7 +37,6 @@ export interface Deps {
   /** Where pre-shared keys are made and read. */
   readonly vault?: Vault
 }
-export type Clouds = (provider: string) => CloudProvider | undefined
 
 export const finding = (code: string, severity: Finding['severity'], says: string, instead = ''): Finding => ({
   code,

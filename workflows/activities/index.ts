@@ -16,4 +16,4 @@ export const createActivities = (deps: Deps) => ({
   ...drillActivities(deps),
 })
 export type Activities = ReturnType<typeof createActivities>
-export type { Clouds, Deps, Model, Verified } from './context.ts'
+export type { Deps, Model, Verified } from './context.ts'

@@ -3,7 +3,7 @@
  * second one), states that take time, what was made is seen late, duplicates and orphans are kept, quotas, throttling,
  * refusals, and answers that are lost after it acted. It keeps a record of every call.
  */
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -82,7 +82,7 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
     return { status: 200, answer: found }
   }
 
-  const server = createServer(async (request, response) => {
+  const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const op = (request.url ?? '/').slice(1)
@@ -104,7 +104,8 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
       return
     }
     response.writeHead(status).end(JSON.stringify(answer))
-  })
+  }
+  const server = createServer((request, response) => void respond(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 
   return {

@@ -84,7 +84,7 @@ async function start(device = fakeDevice(interfaces.map((one) => ({ ...one, rout
   agents.push(agent)
   return agent
 }
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000, interval: 30 })
+const eventually = (check: () => void | Promise<void>) => vi.waitFor(check, { timeout: 15_000, interval: 30 })
 const lastReport = () => controller.reports.get('berlin')
 const runs = async () => (await openDisk(diskFiles(state))).state().confirmed
 
