@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-/** What starts servers, namespaces or whole labs: one file at a time, for they share two cores and wait for liveness. */
-const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks', fileParallelism: false, sequence: { groupOrder: 1 } } as const
+/** What starts servers, namespaces or whole labs: two files at a time, for they mostly wait. */
+const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks', maxWorkers: 2, sequence: { groupOrder: 1 } } as const
 
 // `forks`: Temporal's native module crashes in worker threads.
 export default defineConfig({

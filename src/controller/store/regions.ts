@@ -130,7 +130,14 @@ export type Claimed =
  */
 export async function claim(tx: Tx, { region, id, type, holder, operationId, leaseMs }: Claim): Promise<Claimed> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`cloud ${region} ${id}`}, 2))`.execute(tx)
-  const { rows } = await sql<{ fence: number | string; holder: string; state: string; left: number | string; ago: number | string; resume: string | null }>`
+  const { rows } = await sql<{
+    fence: number | string
+    holder: string
+    state: string
+    left: number | string
+    ago: number | string
+    resume: string | null
+  }>`
     select fence, holder, state, resume, extract(epoch from lease_until - now()) * 1000 as left, extract(epoch from now() - begun_at) * 1000 as ago
     from cloud_resources where region = ${region} and id = ${id}`.execute(tx)
   const before = rows[0]
