@@ -305,7 +305,12 @@ describe('an emulated tunnel', () => {
     await ec2.send(new DeleteVpnConnectionCommand({ VpnConnectionId: made['b']! }))
     const boxes = () => running.lab.status().then(({ boxes: all }) => all.map((box) => box.name).filter((name) => name.startsWith('203.')))
     expect(await eventually(boxes, (left) => left.length === 2)).toEqual(outsides.a)
-    expect(await ping(`169.254.10.1`)).toBe('5/5')
+    expect(
+      await eventually(
+        () => ping(`169.254.10.1`),
+        (answered) => answered === '5/5',
+      ),
+    ).toBe('5/5')
     const written = readdirSync(join(state, 'lab', 'logs'))
       .map((name) => readFileSync(join(state, 'lab', 'logs', name), 'utf8'))
       .join('')

@@ -123,7 +123,8 @@ describe('traffic', () => {
       () => world.status('berlin').pid !== pid && world.status('berlin').paths.some((path) => path.state === 'UP'),
     )
     const { stdout } = await stream
-    expect(stdout).toMatch(/150 packets transmitted, 150 received/)
+    // A data plane that went with its agent would miss the second and more that the next one needs to start.
+    expect(Number(/150 packets transmitted, (\d+) received/.exec(stdout)?.[1])).toBeGreaterThanOrEqual(140)
   })
   it('fails over without a controller, also after a restart', async () => {
     const usedFor = (name: string) => world.status(name).paths.find((path) => path.classes.includes('business'))?.tunnel ?? ''
