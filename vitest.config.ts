@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-/** What starts servers, namespaces or whole labs: two files at a time, for they mostly wait. */
-const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks', maxWorkers: 2, sequence: { groupOrder: 1 } } as const
+/** What starts servers, namespaces or whole labs. */
+const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks' } as const
 
 // `forks`: Temporal's native module crashes in worker threads.
 export default defineConfig({
@@ -10,7 +10,19 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { test: { name: 'fast', include: ['test/{unit,cases,replay}/**/*.test.ts'], testTimeout: 30_000, pool: 'forks', sequence: { groupOrder: 0 } } },
-      { test: { name: 'system', include: ['test/{contract,system}/**/*.test.ts'], ...slow } },
+      // Two files at a time, for they mostly wait.
+      {
+        test: {
+          name: 'system',
+          include: ['test/{contract,system}/**/*.test.ts'],
+          exclude: ['test/system/product/**'],
+          ...slow,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      // The whole product at once is a load of its own: nothing beside it.
+      { test: { name: 'product', include: ['test/system/product/**/*.test.ts'], ...slow, fileParallelism: false, sequence: { groupOrder: 2 } } },
     ],
   },
 })

@@ -306,7 +306,7 @@ const tasks = {
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
   test: { needs: { ...lab, ipsec: true }, run: (args) => tests(args) },
-  'test:system': { needs: { ...lab, ipsec: true }, run: (args) => tests(['--project', 'system', ...args]) },
+  'test:system': { needs: { ...lab, ipsec: true }, run: (args) => tests(['--project', 'system', '--project', 'product', ...args]) },
   'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
   golden: { needs: {}, run: (args) => tests(['--project', 'fast', '--update', ...args], { UPDATE_GOLDEN: '1' }) },
   lint: { needs: {}, run: lint },
