@@ -77,6 +77,9 @@ export async function settled({ controller }: Story): Promise<void> {
   }
 }
 
+interface PathView {
+  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly classes: readonly string[] }[]
+}
 interface DrillView {
   readonly id: string
   readonly state: string
@@ -90,8 +93,14 @@ interface DrillView {
 /** A planned failure of a hub's uplink, with evidence that is checked offline by the product's own command. */
 export async function drill(story: Story, figures: Figures): Promise<readonly Claim[]> {
   const { screen, controller, state } = story
-  screen.heading('10 A drill: frankfurt.isp-a breaks for 4 s, on purpose, and heals by itself')
   await settled(story)
+  // Whichever of the two lines carries more now: after the rows before, traffic may have stayed on either.
+  const { paths } = await controller.api<{ paths: readonly PathView[] }>('/v1/paths?site=frankfurt')
+  const carried = new Map<string, number>()
+  for (const end of paths.flatMap(({ ends }) => ends.filter(({ site }) => site === 'frankfurt')))
+    carried.set(end.uplink, (carried.get(end.uplink) ?? 0) + end.classes.length)
+  const uplink = [...carried].toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? 'isp-a'
+  screen.heading(`10 A drill: frankfurt.${uplink} breaks for 4 s, on purpose, and heals by itself`)
   const { drill: id, operation } = await controller.api<{ drill: string; operation: string }>('/v1/drills', {
     site: 'frankfurt',
     uplink: 'isp-a',
@@ -115,7 +124,7 @@ export async function drill(story: Story, figures: Figures): Promise<readonly Cl
   const { findings } = await controller.api<{ findings: readonly { says: string }[] }>(`/v1/operations/${operation}`)
   const ok = seen.state === 'HEALED' && gap > 0 && gap <= 1000 && verified
   screen.row(
-    'every class moved to isp-b and back',
+    'every class moved to the other line and back',
     ok
       ? screen.good(`slowest after ${gap} ms, evidence ${seen.evidence} verifies offline`)
       : screen.bad(
