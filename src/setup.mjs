@@ -116,8 +116,10 @@ const present = (probe) => (probe.startsWith('/') ? existsSync(probe) : onPath(p
 /** `ip link add type wireguard` in a namespace of its own: the only sure test of the kernel's module. */
 const kernelHasWireguard = () => run('unshare', ['-Urn', 'ip', 'link', 'add', 'wg-probe', 'type', 'wireguard']).ok
 
+const wantedPackages = (needs) => ({ ...(needs.lab ? programs : {}), ...(needs.ipsec ? strongswan : {}) })
+
 function missingPackages(needs) {
-  const wanted = { ...(needs.lab ? programs : {}), ...(needs.ipsec ? strongswan : {}) }
+  const wanted = wantedPackages(needs)
   if (needs.temporal && !temporalServer()) wanted['python3-pip'] = 'pip3'
   const missing = Object.entries(wanted)
     .filter(([, probe]) => !present(probe))
@@ -129,7 +131,7 @@ function missingPackages(needs) {
 
 async function systemPackages(needs) {
   const missing = missingPackages(needs)
-  if (missing.length === 0) return told('packages', `${Object.keys(programs).join(', ')}   ok`)
+  if (missing.length === 0) return told('packages', `${Object.keys(wantedPackages(needs)).join(', ')}   ok`)
   const line = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
   const apt = onPath('apt-get')
   if (!apt) throw new Lacking(`Missing programs. On Debian or Ubuntu they are: ${missing.join(' ')}`)
@@ -298,22 +300,22 @@ async function lint(args) {
   return child(node24, [bin('@biomejs/biome/bin/biome'), 'format', '--error-on-warnings', '.'])
 }
 
-const lab = { lab: true, temporal: true }
+const lab = { lab: true, ipsec: true, temporal: true }
 const tasks = {
   demo: {
     title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. About two minutes, the first time longer.',
     needs: { ...lab, ask: true },
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
-  test: { needs: { ...lab, ipsec: true }, run: (args) => tests(args) },
-  'test:system': { needs: { ...lab, ipsec: true }, run: (args) => tests(['--project', 'system', '--project', 'product', ...args]) },
+  test: { needs: lab, run: (args) => tests(args) },
+  'test:system': { needs: lab, run: (args) => tests(['--project', 'system', '--project', 'product', ...args]) },
   'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
   golden: { needs: {}, run: (args) => tests(['--project', 'fast', '--update', ...args], { UPDATE_GOLDEN: '1' }) },
   lint: { needs: {}, run: lint },
   types: { needs: {}, run: (args) => child(node24, [bin('typescript/bin/tsc'), '-p', '.', ...args]) },
   bench: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'bench', 'main.ts'), ...args]) },
   dev: { needs: { temporal: true }, run: (args) => child(node24, [join(root, 'src', 'cli', 'main.ts'), 'serve', ...args]) },
-  prepare: { needs: { ...lab, ipsec: true }, run: () => 0 },
+  prepare: { needs: lab, run: () => 0 },
 }
 
 async function main() {
