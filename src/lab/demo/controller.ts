@@ -54,7 +54,8 @@ export function createController(options: {
     start: async () => {
       const log = openSync(options.log, 'a')
       const args = ['serve', '--data', options.data, '--agents-socket', options.agentsSocket, '--agents-public', options.agentsPublic]
-      child = spawn(process.execPath, [join(root, 'bin', 'causeway.js'), ...args], {
+      // Goes with the demo, also when that is killed.
+      child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, join(root, 'bin', 'causeway.js'), ...args], {
         cwd: root,
         stdio: ['ignore', log, log],
         env: { ...process.env, ...options.env },
