@@ -1,7 +1,4 @@
-/** The cloud's part of the story: a VPC that is asked, a return route that follows, a drill with evidence, and the end. */
-import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+/** The cloud's part of the story: a VPC that is asked, a return route that follows, and the end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { patiently } from './controller.ts'
 import type { Claim } from './screen.ts'
@@ -77,68 +74,10 @@ export async function settled({ controller }: Story): Promise<void> {
   }
 }
 
-interface PathView {
-  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly classes: readonly string[] }[]
-}
-interface DrillView {
-  readonly id: string
-  readonly state: string
-  readonly evidence: string | null
-  readonly measured: {
-    readonly classes: readonly { readonly trafficClass: string; readonly movedAfterMs: number | null }[]
-    readonly why: string
-  } | null
-}
-
-/** A planned failure of a hub's uplink, with evidence that is checked offline by the product's own command. */
-export async function drill(story: Story, figures: Figures): Promise<readonly Claim[]> {
-  const { screen, controller, state } = story
-  await settled(story)
-  // Whichever of the two lines carries more now: after the rows before, traffic may have stayed on either.
-  const { paths } = await controller.api<{ paths: readonly PathView[] }>('/v1/paths?site=frankfurt')
-  const carried = new Map<string, number>()
-  for (const end of paths.flatMap(({ ends }) => ends.filter(({ site }) => site === 'frankfurt')))
-    carried.set(end.uplink, (carried.get(end.uplink) ?? 0) + end.classes.length)
-  const uplink = [...carried].toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? 'isp-a'
-  screen.heading(`10 A drill: frankfurt.${uplink} breaks for 4 s, on purpose, and heals by itself`)
-  const { drill: id, operation } = await controller.api<{ drill: string; operation: string }>('/v1/drills', {
-    site: 'frankfurt',
-    uplink: 'isp-a',
-    seconds: 4,
-  })
-  let seen = await controller.api<DrillView>(`/v1/drills/${id}`)
-  for (let tries = 0; tries < 150 && !(seen.evidence !== null || seen.state === 'REFUSED' || seen.state === 'FAILED'); tries++) {
-    await sleep(200)
-    seen = await controller.api<DrillView>(`/v1/drills/${id}`)
-  }
-  const gaps = (seen.measured?.classes ?? []).flatMap((one) => (one.movedAfterMs === null ? [] : [one.movedAfterMs]))
-  const gap = Math.round(Math.max(0, ...gaps))
-  let verified = false
-  if (seen.evidence !== null) {
-    const [evidence, trust] = [join(state, 'evidence.json'), join(state, 'trust.json')]
-    writeFileSync(evidence, JSON.stringify(await controller.api(`/v1/evidence/${seen.evidence}`)))
-    writeFileSync(trust, JSON.stringify(await controller.api('/v1/trust')))
-    verified =
-      spawnSync(process.execPath, [program('bin/causeway.js'), 'drill', 'verify', evidence, '--trust', trust], { encoding: 'utf8' }).status === 0
-  }
-  const { findings } = await controller.api<{ findings: readonly { says: string }[] }>(`/v1/operations/${operation}`)
-  const ok = seen.state === 'HEALED' && gap > 0 && gap <= 1000 && verified
-  screen.row(
-    'every class moved to the other line and back',
-    ok
-      ? screen.good(`slowest after ${gap} ms, evidence ${seen.evidence} verifies offline`)
-      : screen.bad(
-          `${seen.state}${seen.measured?.why ? `: ${seen.measured.why}` : `: ${findings[0]?.says ?? ''}`}, slowest ${gap} ms, evidence ${verified ? 'verifies' : 'does not verify'}`,
-        ),
-  )
-  figures['drill_gap_ms'] = gap
-  return [claim('drill_gap_ms', 'drill: the slowest class moved after', gap, 1000, 'ms', ok)]
-}
-
 /** Everything that was made in the cloud goes, and a sweep by tag finds nothing. */
 export async function decommission(story: Story, figures: Figures): Promise<readonly Claim[]> {
   const { screen, controller } = story
-  screen.heading('11 The region is taken down')
+  screen.heading('10 The region is taken down')
   const { operation } = await controller.api<{ operation: string }>(`/v1/regions/${region}/decommission`, {})
   let ended = { state: 'running' }
   for (let tries = 0; tries < 300 && ended.state === 'running'; tries++) {
