@@ -60,11 +60,12 @@ export const openPing: OpenEcho = ({ from, to, intervalMs }, heard, ended) => {
       heard({ ...read, sequence })
     }
   })
+  // It writes its name and the reason one after the other: a line may come in pieces.
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said = text.trim().split('\n').at(-1) ?? said
+    said = (said + text).slice(-400)
   })
   child.on('error', (error) => end(error.message))
-  child.on('close', () => end(said))
+  child.on('close', () => end(said.trim().split('\n').at(-1)!))
   return {
     close() {
       closed = true
