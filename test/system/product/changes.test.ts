@@ -81,9 +81,7 @@ describe('a change that cuts a gateway off its controller', () => {
     await world.lab.stop('agent-frankfurt', 'SIGKILL')
     await until('the guard has restored', 30, async () => (await rules()) === before)
     // The kernel is back before the guard has written that down, and an agent that starts between them would do it all again.
-    await until('the guard has said so', 30, () =>
-      readFileSync(join(world.stateOf('frankfurt'), 'guard.log'), 'utf8').includes('guard: restored'),
-    )
+    await until('the guard has said so', 30, () => readFileSync(join(world.stateOf('frankfurt'), 'guard.log'), 'utf8').includes('guard: restored'))
     await world.agent('frankfurt')
     const ran = await applied.ended
     expect(ran.code, ran.stdout + ran.stderr).toBe(1)
