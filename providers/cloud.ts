@@ -87,5 +87,5 @@ export interface CloudProvider {
   classify(error: unknown): Trouble
 }
 
-/** Those that this controller can speak to, by the provider's name. */
-export type Clouds = (provider: string) => CloudProvider | undefined
+/** Those that this controller can speak to, by the provider's name; a cloud's SDK is loaded at the first use. */
+export type Clouds = (provider: string) => Promise<CloudProvider | undefined>

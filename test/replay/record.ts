@@ -29,7 +29,7 @@ const world = await startWorld(storyTiming)
 const worker = await startWorker({
   address: world.temporal.address,
   namespace: 'default',
-  deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => provider },
+  deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: async () => provider },
 })
 try {
   if (story === 'region') await liveThroughRegion(world, cloud)

@@ -77,7 +77,7 @@ export function cloudActivities(deps: Deps) {
       readonly region: string
       readonly down: readonly string[]
     }): Promise<{ readonly operationId: string; readonly steps: readonly CloudStep[] } | null> {
-      const provider = providerOf(await rowOf(region))
+      const provider = await providerOf(await rowOf(region))
       return await store.transaction(async (tx) => {
         const row = await regions.lock(tx, region)
         const at = await network.get(tx)
@@ -329,8 +329,8 @@ export function cloudActivities(deps: Deps) {
     if (row?.config == null) throw ApplicationFailure.nonRetryable(`${region} was never begun`, 'C082')
     return { ...row, config: row.config }
   }
-  function providerOf(row: RegionRow): CloudProvider {
-    const provider = deps.clouds?.(row.provider)
+  async function providerOf(row: RegionRow): Promise<CloudProvider> {
+    const provider = await deps.clouds?.(row.provider)
     if (provider === undefined) throw ApplicationFailure.nonRetryable(`this controller has no way to ${row.provider}`, 'C103')
     return provider
   }
@@ -353,7 +353,7 @@ export function cloudActivities(deps: Deps) {
     const context = Context.current()
     const row = await rowOf(region)
     const id = (await network.get(store.db))?.id as NetworkId
-    const provider = deps.clouds?.(row.provider)
+    const provider = await deps.clouds?.(row.provider)
     if (provider === undefined)
       return {
         kind: 'refused',

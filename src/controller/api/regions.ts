@@ -191,8 +191,8 @@ export const regionsApi = (deps: ApiDeps) => {
       checkedAt: timeOrNull(row.checked_at),
     }
   }
-  const providerOf = (name: string) => {
-    const provider = deps.clouds(name)
+  const providerOf = async (name: string) => {
+    const provider = await deps.clouds(name)
     if (!provider) throw new Problem(409, 'C103', `this controller has no way to ${name}`, 'set its credentials and start it again: docs/aws.md')
     return provider
   }
@@ -247,10 +247,10 @@ export const regionsApi = (deps: ApiDeps) => {
       })
       return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
     })
-    .openapi(permissionsRoute, async (c) => c.json({ ...providerOf(c.req.valid('param').provider).permissions() }, 200))
+    .openapi(permissionsRoute, async (c) => c.json({ ...(await providerOf(c.req.valid('param').provider)).permissions() }, 200))
     .openapi(sweepRoute, async (c) => {
       const { provider: name } = c.req.valid('param')
-      const provider = providerOf(name)
+      const provider = await providerOf(name)
       const named = await network.get(db)
       const rows = (await regions.list(db)).filter((row) => row.provider === name)
       const given = c.req

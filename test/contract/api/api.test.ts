@@ -49,7 +49,7 @@ beforeEach(async () => {
     store,
     notifications,
     planner,
-    clouds: () => undefined,
+    clouds: async () => undefined,
     trust: () => null,
     commands: {
       apply: say('apply'),

@@ -24,7 +24,7 @@ beforeAll(async () => {
   worker = await startWorker({
     address: world.temporal.address,
     namespace: 'default',
-    deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: () => aws },
+    deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: async () => aws },
   })
 })
 afterAll(async () => {

@@ -19,7 +19,7 @@ const work = async () => {
     await startWorker({
       address: world.temporal.address,
       namespace: 'default',
-      deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: (name) => (name === 'aws' ? provider : undefined) },
+      deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: async (name) => (name === 'aws' ? provider : undefined) },
     }),
   )
 }

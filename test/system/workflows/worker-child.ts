@@ -25,7 +25,7 @@ const vault = FAKE_CLOUD === undefined ? undefined : await openVault(Buffer.from
 const worker = await startWorker({
   address: TEMPORAL_ADDRESS,
   namespace: 'default',
-  deps: { store, model, offlineAfter: 30_000, clouds: () => provider, ...(vault ? { vault } : {}) },
+  deps: { store, model, offlineAfter: 30_000, clouds: async () => provider, ...(vault ? { vault } : {}) },
   log: (level, message, meta) => console.log(level, message, JSON.stringify(meta)),
   interceptors: [
     ({ info: { workflowType, activityType } }) => ({
