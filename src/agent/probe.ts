@@ -273,6 +273,11 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   function rehandshake(record: ProbedPath, now: number): void {
+    // It answers, so its session works: a new handshake would interrupt the traffic that an agent's restart did not.
+    if (record.path.replies > 0) {
+      record.rehandshakeAt = now + rehandshakeFirstMs
+      return
+    }
     record.rehandshakeAt = now + Math.min(rehandshakeMostMs, rehandshakeFirstMs * 2 ** ++record.rehandshakes)
     options.rehandshake(record.tunnel.id).catch((error: unknown) => {
       options.event('path', `${record.tunnel.id}: no new handshake: ${why(error)}`)

@@ -125,7 +125,7 @@ describe('traffic', () => {
     )
     const { stdout } = await stream
     // A data plane that went with its agent would miss the second and more that the next one needs to start.
-    expect(Number(/150 packets transmitted, (\d+) received/.exec(stdout)?.[1])).toBeGreaterThanOrEqual(140)
+    expect(stdout).toContain('150 packets transmitted, 150 received')
   })
   it('fails over without a controller, also after a restart', async () => {
     const usedFor = (name: string) => world.status(name).paths.find((path) => path.classes.includes('business'))?.tunnel ?? ''

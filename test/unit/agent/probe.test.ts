@@ -174,6 +174,20 @@ describe('two ends', () => {
     expect(frankfurt.rehandshakes).toEqual([])
   })
 
+  test('an edge that starts again leaves alone what answers already, though nothing is proved UP in the first second', async () => {
+    berlin.prober.close()
+    const tunnels = berlin.config.tunnels.map((one) => one.id)
+    for (const one of tunnels) net.cut.add(one)
+    berlin = end('berlin', net.open)
+    await vi.advanceTimersByTimeAsync(500)
+    net.cut.clear()
+    await vi.advanceTimersByTimeAsync(400)
+    expect(states(berlin)).toEqual(['INIT', 'INIT', 'INIT', 'INIT'])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(states(berlin)).toEqual(['UP', 'UP', 'UP', 'UP'])
+    expect(berlin.rehandshakes).toEqual([])
+  })
+
   test('with no way left keep the last for 5 s, since a far agent may only be restarting, then say unreachable', async () => {
     berlin.prober.close()
     // A metered standby is heard every 15 s, so it counts as up for three times that.
