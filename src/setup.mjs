@@ -218,6 +218,36 @@ function temporal() {
   say('temporal', `server, ${Math.round(statSync(cachedTemporal).size / 1e6)} MB, sha256 ok   ${took(from)}`)
 }
 
+// ── moto, the second opinion on EC2 ──────────────────────────────────────────────────────────────────────────────
+
+/** By what is pinned, so that other pins are another folder. The contract of clouds looks for it there. */
+function motoFolder() {
+  const pins = readFileSync(join(root, 'test', 'contract', 'moto.txt'))
+  return join(cache, `moto-${createHash('sha256').update(pins).digest('hex').slice(0, 12)}`)
+}
+
+/** Nothing else depends on it: without it its tests are skipped, and say why. Answers the reason, or ''. */
+function moto() {
+  const folder = motoFolder()
+  if (existsSync(folder)) return ''
+  const pip = onPath('pip3') ?? onPath('pip')
+  if (!pip || !onPath('python3')) return 'Python with pip is not on PATH'
+  const from = Date.now()
+  say('moto', 'installing, for the tests only …')
+  mkdirSync(cache, { recursive: true })
+  const scratch = mkdtempSync(join(cache, 'moto-'))
+  try {
+    const options = ['--quiet', '--disable-pip-version-check', '--only-binary=:all:', '--require-hashes']
+    const installed = run(pip, ['install', ...options, '--target', scratch, '-r', join(root, 'test', 'contract', 'moto.txt')])
+    if (!installed.ok) return `moto could not be installed: ${lastLines(installed.text, 1)}`
+    renameSync(scratch, folder)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+  say('moto', `installed, every sha256 ok   ${took(from)}`)
+  return ''
+}
+
 // ── what the machine must be able to do ──────────────────────────────────────────────────────────────────────────
 
 function namespaces() {
@@ -307,8 +337,8 @@ const tasks = {
     needs: { ...lab, ask: true },
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
-  test: { needs: lab, run: (args) => tests(args) },
-  'test:system': { needs: lab, run: (args) => tests(['--project', 'system', '--project', 'product', ...args]) },
+  test: { needs: lab, run: (args) => tests(args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  'test:system': { needs: lab, run: (args) => tests(['--project', 'system', '--project', 'product', ...args], { CAUSEWAY_WITHOUT_MOTO: moto() }) },
   'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
   golden: { needs: {}, run: (args) => tests(['--project', 'fast', '--update', ...args], { UPDATE_GOLDEN: '1' }) },
   lint: { needs: {}, run: lint },

@@ -29,6 +29,8 @@ function contract(kind: CloudKind): void {
   let wanted: readonly Resource[]
   const limit = minutes(kind.name === 'a real account' ? 60 : 2)
   const has = (type: string): boolean => !(type in kind.lacks)
+  /** What needs every part of a region is no promise where some are lacking. */
+  const testWhole: (name: string, check: () => Promise<void>, limit?: number) => void = Object.keys(kind.lacks).length === 0 ? test : () => {}
 
   beforeAll(async () => {
     cloud = await kind.start()
@@ -92,14 +94,14 @@ function contract(kind: CloudKind): void {
     limit,
   )
 
-  test.runIf(has('transit-gateway-route'))('each tunnel has an outside address and is reported by it', async () => {
+  testWhole('each tunnel has an outside address and is reported by it', async () => {
     const members = region.connections.flatMap((of) => of.members)
     const reported = await provider.tunnels(network, region, never)
     expect(reported.map(({ tunnel }) => tunnel).sort()).toEqual(members.map(({ tunnel }) => tunnel).sort())
     expect(new Set(reported.map(({ outside }) => outside)).size).toBe(members.length)
   })
 
-  test.runIf(has('transit-gateway-route'))(
+  testWhole(
     'return routes move to the other connection and back',
     async () => {
       for (const to of [region.connections[1]!, undefined]) {
@@ -114,7 +116,7 @@ function contract(kind: CloudKind): void {
     limit,
   )
 
-  test.runIf(has('transit-gateway-route'))(
+  testWhole(
     'a new key reaches one tunnel, and no key is ever seen',
     async () => {
       const tunnel = region.connections[0]!.members[1].tunnel

@@ -3,7 +3,8 @@
  * process behind an endpoint, so that nothing but the wire is shared with the provider.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,7 +34,8 @@ export interface CloudKind {
 const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
 const fast: Timing = { poll: 100, gather: 10, settle: 3000, patience: 1 / 60 }
 const emulator = 'providers/aws/emulator/main.ts'
-const moto = '.causeway/cache/moto/bin/moto_server'
+/** Where `npm test` installs it: src/setup.mjs. */
+const moto = `.causeway/cache/moto-${createHash('sha256').update(readFileSync('test/contract/moto.txt')).digest('hex').slice(0, 12)}`
 
 function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
@@ -113,7 +115,10 @@ async function startEmulator({ timeScale } = { timeScale: 0.2 }): Promise<Cloud>
 
 async function startMoto(): Promise<Cloud> {
   const port = await freePort()
-  const child = spawn(moto, ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
+  const child = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], {
+    stdio: 'ignore',
+    env: { ...process.env, PYTHONPATH: moto },
+  })
   const endpoint = `http://127.0.0.1:${port}`
   const raw = new EC2Client({ region: 'eu-west-1', endpoint, credentials, maxAttempts: 1 })
   const make = async (): Promise<string> => {
@@ -138,23 +143,18 @@ async function startMoto(): Promise<Cloud> {
 /** The account, Region and VPC that the environment names; it costs about half a dollar. */
 async function startReal(): Promise<Cloud> {
   const location = process.env['AWS_REGION'] ?? 'eu-west-1'
-  const vpc = process.env['CAUSEWAY_TEST_AWS_VPC'] ?? ''
+  const vpc = process.env['CAUSEWAY_TEST_AWS_VPC']
+  if (vpc === undefined) throw new Error('CAUSEWAY_TEST_AWS_VPC names no VPC: docs/aws.md')
   const { Vpcs } = await new EC2Client({ region: location }).send(new DescribeVpcsCommand({ VpcIds: [vpc] }))
   const prefixes = (Vpcs?.[0]?.CidrBlockAssociationSet ?? []).map((set) => prefix(set.CidrBlock ?? ''))
   return { client: createClient, timing: awsTiming, location, vpc, prefixes, close: async () => {} }
 }
 
-const realSkipped = (): string => {
-  if (process.env['CAUSEWAY_TEST_AWS'] !== '1') return 'CAUSEWAY_TEST_AWS=1 is not set'
-  return process.env['CAUSEWAY_TEST_AWS_VPC'] === undefined ? 'CAUSEWAY_TEST_AWS_VPC names no VPC' : ''
-}
 export const clouds: readonly CloudKind[] = [
-  { name: 'the emulator', skipped: existsSync(emulator) ? '' : `${emulator} is not there`, lacks: {}, start: startEmulator },
+  { name: 'the emulator', skipped: '', lacks: {}, start: startEmulator },
   {
     name: 'moto',
-    skipped: existsSync(moto)
-      ? ''
-      : `${moto} is not there: python3 -m venv .causeway/cache/moto && .causeway/cache/moto/bin/pip install 'moto[server,ec2]==5.2.5'`,
+    skipped: existsSync(moto) ? '' : process.env['CAUSEWAY_WITHOUT_MOTO'] || 'it is not installed: npm test does that',
     lacks: {
       'vpc-attachment': 'keeps no tags of it',
       'transit-gateway-association': 'associates with a default table although that is disabled, and answers disassociation with HTTP 500',
@@ -162,5 +162,5 @@ export const clouds: readonly CloudKind[] = [
     },
     start: startMoto,
   },
-  { name: 'a real account', skipped: realSkipped(), lacks: {}, start: startReal },
+  ...(process.env['CAUSEWAY_TEST_AWS'] === '1' ? [{ name: 'a real account', skipped: '', lacks: {}, start: startReal }] : []),
 ]
