@@ -3,7 +3,8 @@
  * wg-quick's form, tunnels to clouds in swanctl's and the policy as an nftables file; per cloud region a README. Secrets
  * stand as placeholders.
  */
-import type { Fabric, Fact, Flow, Interface, Region, Rule, Site, Transit } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Interface, Region, Rule, Site, Transit } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { deviceName, listenPort } from '#src/fabric/ids.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
@@ -115,11 +116,12 @@ function ipsec(folder: string, site: Site, { tunnel, address }: SliceCloud, clou
 /** Owners are stateful, transit is stateless: routing rules 3 and 22. */
 function policy(site: Site): string {
   const rules = site.rules.flatMap((rule) => [`    # ${rule.id}`, ...ruleLines(rule).map((line) => `    ${line}`)])
-  const both = site.transits.flatMap(({ a, b }) => [pair(a, b), pair(b, a)])
+  const carried = (verdict: string) =>
+    site.transits.flatMap((transit) => [`    # ${transit.id}`, ...transitLines(transit).map((line) => `    ${line} ${verdict}`)])
   const transit =
     site.transits.length === 0
       ? []
-      : ['  chain transit {', '    type filter hook prerouting priority raw; policy accept;', ...both.map((line) => `    ${line} notrack`), '  }']
+      : ['  chain transit {', '    type filter hook prerouting priority raw; policy accept;', ...carried('notrack'), '  }']
   return `${[
     `# ${site.id}: what is not allowed here is dropped`,
     'table inet causeway {',
@@ -131,25 +133,32 @@ function policy(site: Site): string {
     '    icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     '    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, nd-neighbor-solicit, nd-neighbor-advert } accept',
     ...rules,
-    ...(both.length === 0 ? [] : ['    # carried for others', ...both.map((line) => `    ${line} accept`)]),
+    ...(site.transits.length === 0 ? [] : ['    # carried for others', ...carried('accept')]),
     '  }',
     '}',
   ].join('\n')}\n`
 }
 const word = (family: Family): string => (family === 4 ? 'ip' : 'ip6')
-const pair = (from: Prefix, to: Prefix): string => `${word(familyOf(from))} saddr ${from} ${word(familyOf(to))} daddr ${to}`
+
+/** In both directions. */
+const transitLines = ({ a, b }: Transit): string[] =>
+  ([4, 6] as const).flatMap((family) => {
+    const [near, far] = [set(a, family), set(b, family)]
+    const one = (from: string, to: string) => `${word(family)} saddr ${from} ${word(family)} daddr ${to}`
+    return near === '' || far === '' ? [] : [one(near, far), one(far, near)]
+  })
 
 function ruleLines({ from, to, ports }: Rule): string[] {
   return ([4, 6] as const).flatMap((family) => {
-    const [source, target] = [set(from, family), set(to, family)]
+    const [source, target] = [set(from.prefixes, family), set(to.prefixes, family)]
     return source === '' || target === ''
       ? []
       : ports.map((range) => `${word(family)} saddr ${source} ${word(family)} daddr ${target}${match(range, family)} accept`)
   })
 }
-const set = (flow: Flow, family: Family): string => {
-  const prefixes = flow.prefixes.filter((prefix) => familyOf(prefix) === family)
-  return prefixes.length === 0 ? '' : `{ ${prefixes.join(', ')} }`
+const set = (prefixes: readonly Prefix[], family: Family): string => {
+  const own = prefixes.filter((prefix) => familyOf(prefix) === family)
+  return own.length === 0 ? '' : `{ ${own.join(', ')} }`
 }
 function match({ protocol, from, to }: PortRange, family: Family): string {
   switch (protocol) {
@@ -196,7 +205,9 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
   ])
   const lans = site.lans.map((lan) => [lan.segment, lan.interface, lan.prefix, lan.address])
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
-  const groups = site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [group.remote, group.trafficClass, stages(group.via)])
+  const groups = groupsOf(site)
+    .filter((group) => group.arrived === 'anywhere')
+    .map((group) => [group.remote, group.trafficClass, stages(group.via)])
   return `${[
     `# ${site.id}`,
     '',
@@ -210,7 +221,7 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
     ...section(
       'Carried for others',
       ['between', 'and'],
-      site.transits.map(({ a, b }: Transit) => [a, b]),
+      site.transits.map(({ a, b }) => [a.join(', '), b.join(', ')]),
     ),
   ].join('\n')}\n`
 }
@@ -221,7 +232,7 @@ function stages(via: Site['groups'][number]['via']): string {
 
 function regionReadme(region: Region): string {
   const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  const back = [...new Map(region.groups.map((group) => [group.remote, group.via])).entries()].map(([remote, via]) => [
+  const back = [...new Map(groupsOf(region).map((group) => [group.remote, group.via])).entries()].map(([remote, via]) => [
     remote,
     [...new Set(via.map((hop) => connectionOf.get(hop.tunnel)!))].join(', '),
   ])

@@ -1,6 +1,7 @@
 /** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
 import type { Choice } from '../device.ts'
 import type { Group, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
@@ -68,7 +69,7 @@ export function chosenDevice(config: SiteConfig, group: Group, choices: Choices)
 }
 
 export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group, family: Family) => number } {
-  const ids = nexthopIds(config.groups.flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
+  const ids = nexthopIds(groupsOf(config).flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
   return { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
 }
 
@@ -202,7 +203,7 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
     action: { kind: 'lookup', table, withoutDefault: more.withoutDefault ?? false },
   })
 
-  for (const group of config.groups) {
+  for (const group of groupsOf(config)) {
     const device = chosenDevice(config, group, choices)
     for (const family of familiesOf(config, group.remote)) nexthops.push({ id: idOf(group, family), family, device })
   }

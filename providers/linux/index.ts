@@ -1,6 +1,7 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
 import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
 import { missingFeatures, missingIpsec, misfits } from './check.ts'
@@ -75,7 +76,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   function choicesNow(config: SiteConfig, kernel: Observed): Choices {
     const { idOf } = nexthopPlan(config)
     const devices = new Map(kernel.nexthops.map((hop) => [hop.id, hop.device]))
-    const choices = config.groups.flatMap((group): readonly Choice[] => {
+    const choices = groupsOf(config).flatMap((group): readonly Choice[] => {
       const asked = chosen.get(groupKey(group))
       if (asked && (asked.hop === 'unreachable' || asked.hop < group.via.length)) return [asked]
       const device =

@@ -1,5 +1,6 @@
 /** A config's parts by name, read once: a hub has thousands of tunnels and groups, and each looks for the other. */
 import type { Group, ReadyInterface, ReadyTunnel, SiteConfig } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { type Family, familyOf } from '#src/net/address.ts'
 
 interface Lookup {
@@ -36,7 +37,7 @@ function lookup(config: SiteConfig): Lookup {
     interfaces,
     devices,
     peers: grouped(config.tunnels, (tunnel) => interfaceKey(tunnel.interface, tunnel.linkEpoch)),
-    groups: new Map(config.groups.map((group) => [groupKey(group), group])),
+    groups: new Map(groupsOf(config).map((group) => [groupKey(group), group])),
     families: new Map(
       [...grouped(config.routes, (route) => route.remote)].map(([remote, routes]) => [
         remote,

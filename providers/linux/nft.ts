@@ -69,21 +69,28 @@ function ownedPairs(
   return pairs.filter((pair) => pair.from.length > 0 && pair.to.length > 0)
 }
 
+interface Pair {
+  readonly a: Prefix
+  readonly b: Prefix
+}
 /** Both directions. Pairs that overlap without one holding the other can't stand in one interval set: they become rules. */
 function transitPairs(transits: readonly Transit[], family: Family): { readonly set: readonly string[]; readonly single: readonly string[] } {
-  const both = transits
-    .filter(({ a }) => familyOf(a) === family)
-    .flatMap(({ a, b }) => [
-      { a, b },
-      { a: b, b: a },
-    ])
+  const both = transits.flatMap((transit): readonly Pair[] => {
+    const [near, far] = [transit.a, transit.b].map((prefixes) => prefixes.filter((one) => familyOf(one) === family)) as [Prefix[], Prefix[]]
+    return near.flatMap((a) =>
+      far.flatMap((b) => [
+        { a, b },
+        { a: b, b: a },
+      ]),
+    )
+  })
   const distinct = [...new Map(both.map((pair) => [`${pair.a} . ${pair.b}`, pair])).entries()].sort(
     ([, x], [, y]) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b),
   )
-  const holds = (x: Transit, y: Transit): boolean => x !== y && contains(x.a, y.a) && contains(x.b, y.b)
+  const holds = (x: Pair, y: Pair): boolean => x !== y && contains(x.a, y.a) && contains(x.b, y.b)
   const outer = distinct.filter(([, pair]) => !distinct.some(([, other]) => holds(other, pair)))
   const meets = (x: Prefix, y: Prefix): boolean => contains(x, y) || contains(y, x)
-  const set: [string, Transit][] = []
+  const set: [string, Pair][] = []
   const single: string[] = []
   for (const [text, pair] of outer) {
     if (set.some(([, other]) => meets(other.a, pair.a) && meets(other.b, pair.b)))

@@ -1,5 +1,6 @@
 /** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
 import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { health } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, type Selection, select } from '#src/path/selection.ts'
@@ -92,7 +93,7 @@ export function createChooser(): Chooser {
   }
 
   const chosen: Chooser['chosen'] = (config) =>
-    config.groups.flatMap((group) => {
+    groupsOf(config).flatMap((group) => {
       const hop = current.get(keyOf(group))
       const tunnel = hop === undefined || hop === 'unreachable' ? undefined : group.via[hop]?.tunnel
       return tunnel === undefined ? [] : [{ group, tunnel }]
@@ -113,7 +114,7 @@ export function createChooser(): Chooser {
     decide(config, byTunnel, now) {
       const moved: Choice[] = []
       const moves = new Map<string, Move>()
-      for (const group of config.groups) {
+      for (const group of groupsOf(config)) {
         const { remote, trafficClass, arrived } = group
         const { hop, reason } = choose(config, group, byTunnel, now)
         const key = keyOf(group)
@@ -145,7 +146,7 @@ export function createChooser(): Chooser {
       // By tunnel, since an index of the old config may mean another tunnel in the new one.
       const keep = new Map((config ? chosen(config) : []).map(({ group, tunnel }) => [keyOf(group), tunnel]))
       const ready = new Set(next.tunnels.map((one) => one.id))
-      return next.groups.map((group) => {
+      return groupsOf(next).map((group) => {
         const kept = group.via.findIndex((hop) => hop.tunnel === keep.get(keyOf(group)) && ready.has(hop.tunnel))
         const fresh = select(group, (tunnel) => (ready.has(tunnel) ? unproven : undefined), unlimited, 'unreachable', now).hop
         return { remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop: kept >= 0 ? kept : fresh }

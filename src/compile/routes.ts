@@ -3,7 +3,8 @@
  * names, so its tables don't grow with sites it never talks to. A cloud's region is a spoke whose lines are connections:
  * it ends at its hubs, is reached as a spoke is, and forwards nothing for others.
  */
-import type { ClassId, Finding, Group, Hop, NodeId, Route, SiteId, Tunnel, Uplink } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, Hop, NodeId, Route, SharedGroup, SiteId, Tunnel, TunnelId, Uplink } from '#src/fabric/fabric.ts'
+import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentRegion, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
@@ -11,7 +12,7 @@ import type { Policy } from './rules.ts'
 
 export interface Reachability {
   readonly routes: readonly Route[]
-  readonly groups: readonly Group[]
+  readonly groups: readonly SharedGroup[]
 }
 /** Seconds of a clean home before an edge returns to it (rule 8). */
 const homeReturn = 300
@@ -25,7 +26,7 @@ export function routes(
   policyOf: (node: NodeId) => Policy,
 ): { readonly at: ReadonlyMap<NodeId, Reachability>; readonly findings: readonly Finding[] } {
   const sites = [...intent.sites].sort((a, b) => compareText(a.id, b.id))
-  const hubs = new Set<SiteId>(intent.hubs)
+  const hubs = new Set<NodeId>(intent.hubs)
   const everything: Route[] = [
     ...sites.flatMap((site) => site.lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: site.id }))),
     ...intent.regions.flatMap(({ id, segment, networks }) =>
@@ -36,35 +37,38 @@ export function routes(
   const byId = new Map<NodeId, Ended>([...sites, ...intent.regions].map((node) => [node.id, node]))
   const hopsTo = directHops(intent, tunnels, uplinksOf)
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
+  const shapeOf = shapes(uplinksOf)
 
-  const at = new Map(
-    sites.map((site): [NodeId, Reachability] => {
-      const isHub = hubs.has(site.id)
-      const known = isHub ? everything.filter((route) => route.remote !== site.id) : namedBy(policyOf(site.id), site.id, owner)
-      const remotes = remotesOf(known)
-      const shared = new Map<string, readonly Hop[]>()
-      const groups = remotes.flatMap((remote) =>
-        classIds.flatMap((trafficClass): Group[] => {
-          const stages = stagesTo(site, byId.get(remote)!, hubs)
-          // Spokes behind the same hubs have the same hops: kept once.
-          const key = `${trafficClass} ${stages.map((stage) => `${stage.next} ${stage.returnAfter}`).join(' ')}`
-          const via =
-            shared.get(key) ??
-            stages.flatMap(({ next, returnAfter }, stage) => hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...hop, stage, returnAfter })))
-          shared.set(key, via)
-          const group: Group = { remote, trafficClass, arrived: 'anywhere', via }
-          const attached = isHub && !hubs.has(remote as SiteId) && stages[0]?.next === remote
-          return attached ? [group, { ...group, arrived: 'mesh', via: via.filter((hop) => hop.next === remote) }] : [group]
-        }),
-      )
-      return [site.id, { routes: known, groups }]
-    }),
-  )
+  const at = new Map<NodeId, Reachability>()
+  for (const site of sites) {
+    const known = hubs.has(site.id) ? everything.filter((route) => route.remote !== site.id) : namedBy(policyOf(site.id), site.id, owner)
+    const groups = shareGroups(remotesOf(known), (remote) => {
+      const stages = stagesTo(site, byId.get(remote)!, hubs)
+      const spoke = hubs.has(site.id) && !hubs.has(remote) && stages[0]?.next === remote
+      const key = stages.map(({ next, returnAfter }) => `${next === remote && spoke ? shapeOf(remote) : next} ${returnAfter}`).join(' ')
+      return {
+        key,
+        make: () =>
+          classIds.flatMap((trafficClass) => {
+            const via = stages.flatMap(({ next, returnAfter }, stage) =>
+              hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...(next === remote && spoke ? ofAnyRemote(hop) : hop), stage, returnAfter })),
+            )
+            const anywhere = { trafficClass, arrived: 'anywhere', via } as const
+            return spoke ? [anywhere, { trafficClass, arrived: 'mesh', via: via.filter((hop) => hop.next === anyRemote) } as const] : [anywhere]
+          }),
+      }
+    })
+    at.set(site.id, { routes: known, groups })
+  }
   for (const region of intent.regions) {
     const known = namedBy(policyOf(region.id), region.id, owner)
-    const groups = remotesOf(known).flatMap((remote) => {
-      const via = returnHops(region, byId.get(remote)!, intent, tunnels)
-      return classIds.map((trafficClass): Group => ({ remote, trafficClass, arrived: 'anywhere', via }))
+    const groups = shareGroups(remotesOf(known), (remote) => {
+      const order = returnOrder(region, byId.get(remote)!, hubs)
+      const make = () => {
+        const via = returnHops(region, order, tunnels)
+        return classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via }) as const)
+      }
+      return { key: order.join(' '), make }
     })
     at.set(region.id, { routes: known, groups })
   }
@@ -109,19 +113,45 @@ interface Ended {
 }
 /**
  * Where a region sends what is for `remote`: over the connections of the remote's hubs in their order, then over the
- * others, each connection a stage, because a static route points to one. Which of its two tunnels is the cloud's choice.
+ * others.
  */
-function returnHops(region: IntentRegion, remote: Ended, intent: Intent, tunnels: readonly Tunnel[]): readonly Hop[] {
-  const near: readonly NodeId[] = intent.hubs.some((hub) => hub === remote.id) ? [remote.id] : remote.hubs
-  const order = [...region.hubs.filter((hub) => near.includes(hub)).sort((a, b) => near.indexOf(a) - near.indexOf(b)), ...region.hubs]
+function returnOrder(region: IntentRegion, remote: Ended, hubs: ReadonlySet<NodeId>): readonly SiteId[] {
+  const near: readonly NodeId[] = hubs.has(remote.id) ? [remote.id] : remote.hubs
+  return [...new Set([...region.hubs.filter((hub) => near.includes(hub)).sort((a, b) => near.indexOf(a) - near.indexOf(b)), ...region.hubs])]
+}
+/** Each connection is a stage, because a static route points to one. Which of its two tunnels is the cloud's choice. */
+function returnHops(region: IntentRegion, order: readonly SiteId[], tunnels: readonly Tunnel[]): readonly Hop[] {
   const ours = tunnels.flatMap((tunnel) => (tunnel.kind === 'ipsec' && tunnel.ends[1].region === region.id ? [tunnel] : []))
-  const connections = [...new Set(order)].flatMap((hub) => {
+  const connections = order.flatMap((hub) => {
     const ending = ours.filter((tunnel) => tunnel.ends[0].site === hub)
     return [...Map.groupBy(ending, (tunnel) => tunnel.ends[1].connection).values()]
   })
   return connections.flatMap((members, stage) =>
     members.map(({ id, ends }): Hop => ({ tunnel: id, next: ends[0].site, stage, cost: 0, returnAfter: stage === 0 ? 0 : connectionReturn })),
   )
+}
+
+type Alike = readonly Omit<SharedGroup, 'remotes'>[]
+/** Made once for each `key`; remotes whose groups come out the same share them. */
+function shareGroups(
+  remotes: readonly NodeId[],
+  planOf: (remote: NodeId) => { readonly key: string; readonly make: () => Alike },
+): readonly SharedGroup[] {
+  const byKey = new Map<string, { readonly remotes: NodeId[]; readonly groups: Alike }>()
+  const byContent = new Map<string, { readonly remotes: NodeId[]; readonly groups: Alike }>()
+  for (const remote of remotes) {
+    const { key, make } = planOf(remote)
+    let entry = byKey.get(key)
+    if (!entry) {
+      const groups = make()
+      const content = JSON.stringify(groups)
+      entry = byContent.get(content) ?? { remotes: [], groups }
+      byContent.set(content, entry)
+      byKey.set(key, entry)
+    }
+    entry.remotes.push(remote)
+  }
+  return [...byContent.values()].flatMap((entry) => entry.groups.map((group) => ({ remotes: entry.remotes, ...group })))
 }
 
 /** Whose tunnels are tried, one stage after the other. */
@@ -135,6 +165,25 @@ function stagesTo(site: Ended, remote: Ended, hubs: ReadonlySet<NodeId>): readon
   if (site.hubs.some((hub) => hub === remote.id)) return [remote.id, ...site.hubs.filter((hub) => hub !== remote.id)].map(at(0))
   return site.hubs.map(at(homeReturn))
 }
+
+/** What a hub's hops to a node depend on beside the node's name. */
+function shapes(uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>): (node: NodeId) => string {
+  return (node) => {
+    const uplinks = uplinksOf.get(node as SiteId)
+    // Every region ends the same tunnels of a hub.
+    return uplinks
+      ? JSON.stringify(uplinks.map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags]))
+      : ''
+  }
+}
+/** From a hub to a spoke: a site's tunnels start with its name, a region's end there. */
+const ofAnyRemote = (hop: DirectHop): DirectHop => ({
+  ...hop,
+  tunnel: (hop.tunnel.startsWith(`${hop.next}.`)
+    ? hop.tunnel.replace(hop.next, anyRemote)
+    : hop.tunnel.replace(`--${hop.next}.`, `--${anyRemote}.`)) as TunnelId,
+  next: anyRemote,
+})
 
 type DirectHop = Pick<Hop, 'tunnel' | 'next' | 'cost'>
 /** The tunnels from a site to a neighbour for a class, best first. */

@@ -21,7 +21,7 @@ export function rules(intent: Intent, resolved: Resolved): (node: NodeId) => Pol
     ...intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs] as const),
     ...intent.regions.map((region) => [region.id, region.hubs] as const),
   ])
-  const crossing = new Map<SiteId, Map<string, Transit>>()
+  const carried = new Map<SiteId, Map<string, Transit>>()
 
   const add = (node: NodeId, rule: Rule) => {
     const own = owners.get(node) ?? new Map<string, Rule>()
@@ -32,17 +32,17 @@ export function rules(intent: Intent, resolved: Resolved): (node: NodeId) => Pol
     for (const pairing of allow.pairings) {
       for (const pair of segmentPairs(pairing)) {
         ownerRules(allow, pair, add)
-        transitsOf(pair, hubsOf, crossing)
+        transitsOf(allow, pair, hubsOf, (hub, transit) => carried.set(hub, (carried.get(hub) ?? new Map<string, Transit>()).set(transit.id, transit)))
       }
     }
   }
-  const nodes = new Set<NodeId>([...owners.keys(), ...crossing.keys()])
+  const nodes = new Set<NodeId>([...owners.keys(), ...carried.keys()])
   const policies = new Map(
     [...nodes].map((node): [NodeId, Policy] => [
       node,
       {
         rules: [...(owners.get(node)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
-        transits: [...(crossing.get(node as SiteId)?.values() ?? [])].sort((x, y) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b)),
+        transits: [...(carried.get(node as SiteId)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
       },
     ]),
   )
@@ -98,23 +98,33 @@ function prefixesByNode(places: readonly Place[]): Map<NodeId, readonly Prefix[]
   return found
 }
 
-/** Whatever runs between two nodes crosses the hubs of either, never an owner of an end: there the stateful rules apply. */
-function transitsOf({ from, to }: SegmentPair, hubsOf: ReadonlyMap<NodeId, readonly SiteId[]>, crossing: Map<SiteId, Map<string, Transit>>): void {
-  for (const caller of from.places) {
-    for (const target of to.places) {
-      if (caller.node === target.node) continue
-      const between = new Set<SiteId>([...(hubsOf.get(caller.node) ?? []), ...(hubsOf.get(target.node) ?? [])])
-      for (const hub of between) {
-        if (hub === caller.node || hub === target.node) continue
-        const transits = crossing.get(hub) ?? new Map<string, Transit>()
-        crossing.set(hub, transits)
-        for (const x of caller.prefixes) {
-          for (const y of target.prefixes) {
-            const [a, b] = comparePrefixes(x, y) <= 0 ? [x, y] : [y, x]
-            transits.set(`${a} ${b}`, { a, b })
-          }
-        }
-      }
+/**
+ * Whatever runs between two nodes crosses the hubs of either, never an owner of an end: there the stateful rules apply.
+ * Callers behind the hub with all targets, and targets behind it with the callers that are left. What several nodes call
+ * of each other includes each with itself, which no gateway sends.
+ */
+function transitsOf(
+  allow: ResolvedAllow,
+  { from, to }: SegmentPair,
+  hubsOf: ReadonlyMap<NodeId, readonly SiteId[]>,
+  add: (hub: SiteId, transit: Transit) => void,
+): void {
+  const between = new Set([...from.places, ...to.places].flatMap(({ node }) => hubsOf.get(node) ?? []))
+  for (const hub of between) {
+    const behind = ({ node }: Place) => hubsOf.get(node)?.includes(hub) ?? false
+    const callers = from.places.filter(({ node }) => node !== hub)
+    const targets = to.places.filter(({ node }) => node !== hub)
+    const carry = (way: 'out' | 'in', callers: readonly Place[], targets: readonly Place[]) => {
+      const a = callers.filter(({ node }) => targets.some((target) => target.node !== node))
+      const b = targets.filter(({ node }) => callers.some((caller) => caller.node !== node))
+      if (a.length > 0) add(hub, { id: `${allow.text}#${way} ${from.segment}>${to.segment}`, a: prefixesOf(a), b: prefixesOf(b) })
     }
+    carry('out', callers.filter(behind), targets)
+    carry(
+      'in',
+      callers.filter((caller) => !behind(caller)),
+      targets.filter(behind),
+    )
   }
 }
+const prefixesOf = (places: readonly Place[]): readonly Prefix[] => places.flatMap((place) => place.prefixes).sort(comparePrefixes)

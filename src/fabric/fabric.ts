@@ -65,10 +65,11 @@ export interface Forwarding {
   readonly lans: readonly Lan[]
   /** Overlay prefixes of others, each to a remote; which hop is used is the group's choice. */
   readonly routes: readonly Route[]
-  readonly groups: readonly Group[]
+  /** `groupsOf` writes them out, one a remote. */
+  readonly groups: readonly SharedGroup[]
   /** Allows in which this node owns an end: stateful. */
   readonly rules: readonly Rule[]
-  /** Prefix pairs this node may carry for others: stateless, in both directions. */
+  /** Prefixes this node may carry for others: stateless, in both directions. */
   readonly transits: readonly Transit[]
 }
 
@@ -135,6 +136,13 @@ export interface Group {
   readonly via: readonly Hop[]
 }
 /**
+ * The groups of remotes that are reached alike, as a hub's spokes are: in `tunnel` and `next`, `*` stands for the remote.
+ * A hub of ten thousand spokes has as many of them as it has kinds of spokes.
+ */
+export interface SharedGroup extends Omit<Group, 'remote'> {
+  readonly remotes: readonly NodeId[]
+}
+/**
  * `stage`: stage n+1 is used only when every hop of stage n is DOWN (direct, then home hub, then the next, then mesh).
  * `returnAfter`: seconds that an earlier stage must be clean before traffic goes back to it from this one.
  * `cost`: order within a stage, from `prefer`, `avoid`, medium and metered; lower is better. `never` leaves a hop out.
@@ -159,9 +167,11 @@ export interface Flow {
   readonly segment: SegmentId
   readonly prefixes: readonly Prefix[]
 }
+/** Everything between a prefix of `a` and one of `b`. Its id is that of the allow; `#out`: who calls is behind this hub, `#in`: who answers. */
 export interface Transit {
-  readonly a: Prefix
-  readonly b: Prefix
+  readonly id: string
+  readonly a: readonly Prefix[]
+  readonly b: readonly Prefix[]
 }
 
 export interface TrafficClass {

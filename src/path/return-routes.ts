@@ -1,5 +1,6 @@
 /** Which connection carries a cloud's return traffic: the cloud's own choice, made for it by whoever may move its routes. */
 import type { ConnectionId, Fabric, RegionId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
 
 /**
@@ -12,7 +13,7 @@ export function returnRoutes(fabric: Fabric, id: RegionId, down: ReadonlySet<Con
   if (!region) throw new TypeError(`no region "${id}" in network ${fabric.network.id}`)
   const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
   // A cloud knows no classes: the groups of one remote are the same for all.
-  const orders = new Map(region.groups.map((group) => [group.remote, group.via.map((hop) => connectionOf.get(hop.tunnel)!)]))
+  const orders = new Map(groupsOf(region).map((group) => [group.remote, group.via.map((hop) => connectionOf.get(hop.tunnel)!)]))
   const routes = region.routes.flatMap(({ to, remote }): (readonly [Prefix, ConnectionId])[] => {
     const order = orders.get(remote) ?? []
     const chosen = order.find((id) => !down.has(id)) ?? order[0]

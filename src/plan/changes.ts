@@ -1,5 +1,6 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Fabric, NodeId, Rule, Site, SiteId, Uplink } from '#src/fabric/fabric.ts'
+import type { Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { regionOf, siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
@@ -75,7 +76,6 @@ function changeOf(
   const far = (id: SiteId, fabric: Fabric) =>
     tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
   const stays = ({ far: other }: { readonly far: NodeId }) => !gone.nodes.has(other)
-  const known = (...prefixes: readonly Prefix[]) => !prefixes.some((one) => gone.prefixes.has(one))
   const deltas = [
     delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),
     delta('uplink', was.uplinks.map(wire), site.uplinks.map(wire), byId, always),
@@ -88,17 +88,11 @@ function changeOf(
       was.routes,
       site.routes,
       ({ to }) => to,
-      ({ to }) => known(to),
+      ({ to }) => !gone.prefixes.has(to),
     ),
-    delta(
-      'transit',
-      was.transits,
-      site.transits,
-      ({ a, b }) => `${a} ${b}`,
-      ({ a, b }) => known(a, b),
-    ),
+    transitsDelta(was.transits, site.transits, gone, arrived),
     delta('class', before.classes, after.classes, byId, never),
-    delta('path order', was.groups, site.groups, (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
+    delta('path order', groupsOf(was), groupsOf(site), (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
     ...settings(before, was, after, site),
   ]
   const felt = deltas.some((one) => one.interrupts)
@@ -170,6 +164,20 @@ function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Moved, arri
     return !next || narrower(rule, next)
   })
   return { ...plain, interrupts }
+}
+/** Likewise. */
+function transitsDelta(was: readonly Transit[], is: readonly Transit[], gone: Moved, arrived: Moved): Delta {
+  const rest = (transits: readonly Transit[], { prefixes }: Moved) =>
+    transits
+      .map(({ id, a, b }) => ({ id, a: a.filter((one) => !prefixes.has(one)), b: b.filter((one) => !prefixes.has(one)) }))
+      .filter(({ a, b }) => a.length > 0 && b.length > 0)
+  const old = rest(was, gone)
+  const now = new Map(rest(is, arrived).map((transit) => [transit.id, transit]))
+  const interrupts = old.some(({ id, a, b }) => {
+    const next = now.get(id)
+    return !next || lost(a, next.a) || lost(b, next.b)
+  })
+  return { ...delta('transit', old, [...now.values()], byId, never), interrupts }
 }
 function lost(these: readonly Prefix[], those: readonly Prefix[]): boolean {
   const kept = new Set(those)

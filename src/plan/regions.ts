@@ -1,5 +1,6 @@
 /** What a change means for each cloud region: how much is made there, what it costs, and whether traffic feels it. */
 import type { ConnectionId, Fabric, Region, RegionId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { regionHash, regionOf } from '#src/fabric/slice.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
@@ -42,7 +43,7 @@ const partsOf = ({ connections, networks }: Region): string => `${count(connecti
  */
 export function resourcesOf({ networks, connections, routes, groups }: Region): number {
   const connectionOf = new Map(connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  const first = new Map(groups.map((group) => [group.remote, connectionOf.get(group.via[0]!.tunnel)]))
+  const first = new Map(groupsOf({ groups }).map((group) => [group.remote, connectionOf.get(group.via[0]!.tunnel)]))
   const byConnection = Map.groupBy(routes, ({ remote }): ConnectionId | undefined => first.get(remote))
   const toHubs = [...byConnection].flatMap(([id, all]) => (id === undefined ? [] : mergePrefixes(all.map(({ to }) => to))))
   const toNetworks = networks.flatMap((network) => mergePrefixes(network.prefixes))

@@ -1,5 +1,6 @@
 /** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
 import type { ClassId, Fabric, Forwarding, Group, Lan, NodeId, Region, Route, Rule, Site, Transit, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
 
@@ -50,18 +51,18 @@ export function modelOf(fabric: Fabric): Model {
 }
 
 function nodeOf(of: Site | Region): Node {
-  const groups = new Map(of.groups.map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
+  const groups = new Map(groupsOf(of).map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
   const ruleEntries = of.rules.flatMap((rule) => {
     const applications = rule.ports.map(applicationOf)
     const clauses = perFamily((family) => ({ destinations: spansOf(rule.to.prefixes, family), applications, value: rule }))
     return rule.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
   })
   const transitEntries = of.transits.flatMap((transit) => {
-    const one = (from: Prefix, to: Prefix) => ({
-      prefix: from,
-      value: { destinations: spansOf([to], familyOf(from)), applications: [everything], value: transit },
-    })
-    return [one(transit.a, transit.b), one(transit.b, transit.a)]
+    const one = (from: readonly Prefix[], to: readonly Prefix[]) => {
+      const clauses = perFamily((family) => ({ destinations: spansOf(to, family), applications: [everything], value: transit }))
+      return from.map((prefix) => ({ prefix, value: clauses[familyOf(prefix)] }))
+    }
+    return [...one(transit.a, transit.b), ...one(transit.b, transit.a)]
   })
   return {
     id: of.id,

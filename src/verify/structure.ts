@@ -3,6 +3,7 @@
  * the cost is that of reading the Fabric.
  */
 import type { Fabric, Finding, Group, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { neverUsed, uplinksText } from './words.ts'
@@ -65,7 +66,7 @@ function hops(fabric: Fabric): Structure {
         findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
   }
   for (const node of nodesOf(fabric)) {
-    for (const group of node.groups) {
+    for (const group of groupsOf(node)) {
       for (const hop of group.via) {
         checks++
         const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map(nodeOf) ?? []
@@ -93,7 +94,9 @@ function routes(fabric: Fabric): Structure {
   for (const site of nodes.values()) {
     const at = `${site.kind}/${site.id}`
     const groups = new Map(
-      site.groups.filter((group) => group.arrived === 'anywhere').map((group) => [`${group.remote} ${group.trafficClass}`, group]),
+      groupsOf(site)
+        .filter((group) => group.arrived === 'anywhere')
+        .map((group) => [`${group.remote} ${group.trafficClass}`, group]),
     )
     for (const route of site.routes) {
       checks++
@@ -147,7 +150,7 @@ function loops(fabric: Fabric): Structure {
   const roles = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.role]))
   const byRemote = new Map<string, Map<string, Group>>()
   for (const site of nodesOf(fabric)) {
-    for (const group of site.groups) {
+    for (const group of groupsOf(site)) {
       const key = `${group.remote} ${group.trafficClass}`
       const nodes = byRemote.get(key) ?? new Map<string, Group>()
       byRemote.set(key, nodes.set(`${site.id} ${group.arrived}`, group))

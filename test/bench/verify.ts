@@ -39,7 +39,7 @@ const thin = (fabric: ReturnType<typeof build>): ReturnType<typeof build> => ({
       : {
           ...site,
           routes: site.routes.filter((route) => /^h\d$/.test(route.remote)),
-          groups: site.groups.filter((group) => /^h\d$/.test(group.remote)),
+          groups: site.groups.filter((group) => /^h\d$/.test(group.remotes[0]!)),
           rules: site.rules.map((rule) => ({ ...rule, from: { ...rule.from, prefixes: site.lans.map((lan) => lan.prefix) } })),
         },
   ),

@@ -83,7 +83,7 @@ export function hubConfig(versions: Readonly<Record<Side, number>> = { a: 1, b: 
     routes: [{ segment: 'inference', to: '172.31.0.0/16', remote: 'aws' }],
     groups: [
       {
-        remote: 'aws',
+        remotes: ['aws'],
         trafficClass: 'default',
         arrived: 'anywhere',
         via: sides.map((one, index) => ({ tunnel: id(one), next: 'aws', stage: 0, cost: 10 + 10 * index, returnAfter: 0 })),

@@ -5,6 +5,7 @@ import { drills, events, generations, network, operations, paths, sites } from '
 import type { Tx } from '#src/controller/store/index.ts'
 import type { PathRow } from '#src/controller/store/paths.ts'
 import type { Fabric, Finding, Site } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { sign } from '#src/wire/bundle.ts'
 import type { DrillPayload, DrillReport, EvidencePayload } from '#src/wire/messages.ts'
 import type { Command } from '../contract.ts'
@@ -163,7 +164,7 @@ export function judge(fabric: Fabric, site: Site, uplink: string, reported: read
     return end !== undefined && 'uplink' in end ? end.uplink : undefined
   }
   const state = new Map(reported.map((path) => [path.tunnel, path]))
-  const moves = site.groups.flatMap((group) => {
+  const moves = groupsOf(site).flatMap((group) => {
     const from = group.via.find(({ tunnel }) => uplinkOf(tunnel) === uplink && state.get(tunnel)?.active_classes.includes(group.trafficClass))
     if (from === undefined) return []
     const to = group.via.find(({ tunnel }) => uplinkOf(tunnel) !== uplink && state.get(tunnel)?.state === 'UP')

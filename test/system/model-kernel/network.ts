@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Fabric, Fact, Failure, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import type { Choice } from '#providers/device.ts'
@@ -58,22 +59,22 @@ export function readNetwork(folder: string): Network {
 export function settled(fabric: Fabric, name: string, failures: readonly Failure[]): Situation {
   const { down } = downWith(fabric, failures)
   const steering = new Map(
-    fabric.sites.map((site) => [site.id, site.groups.map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
+    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   return { name, down, steering }
 }
 
 /** Every group on any of its hops, for run time may choose each of them: nothing is down. */
 export function shuffled(fabric: Fabric, seed: number): Situation {
-  const numbers = fc.sample(fc.nat(), { seed, numRuns: fabric.sites.reduce((sum, site) => sum + site.groups.length, 0) })
+  const numbers = fc.sample(fc.nat(), { seed, numRuns: fabric.sites.reduce((sum, site) => sum + groupsOf(site).length, 0) })
   const pick = ({ via }: Group): Choice['hop'] => (via.length === 0 ? 'unreachable' : numbers.pop()! % via.length)
-  const steering = new Map(fabric.sites.map((site) => [site.id, site.groups.map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]))
+  const steering = new Map(fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]))
   return { name: `every group on a random hop`, down: () => false, steering }
 }
 
 /** The same, but `site` reaches `remote` through another tunnel, in every class that may use it. */
 export function via(of: Situation, fabric: Fabric, site: string, remote: string, tunnel: TunnelId | string): Situation {
-  const groups = fabric.sites.find((one) => one.id === site)!.groups
+  const groups = groupsOf(fabric.sites.find((one) => one.id === site)!)
   const moved = of.steering.get(site as SiteId)!.map((choice, index): Choice => {
     const hop = groups[index]!.via.findIndex((one) => one.tunnel === tunnel)
     return choice.remote === remote && choice.arrived === 'anywhere' && hop >= 0 ? { ...choice, hop } : choice

@@ -53,7 +53,7 @@ const tunnelTo = (member: 0 | 1) => ({
 function cloudConfig(): SiteConfig {
   const base = configOf('frankfurt')
   const hops = ([0, 1] as const).map((member) => ({ tunnel: tunnelTo(member).id, next: 'aws', stage: 0, cost: 10 + member, returnAfter: 0 }))
-  const groups = base.classes.map((one) => ({ remote: 'aws', trafficClass: one.id, arrived: 'anywhere', via: hops }))
+  const groups = base.classes.map((one) => ({ remotes: ['aws'], trafficClass: one.id, arrived: 'anywhere', via: hops }))
   return { ...base, tunnels: [tunnelTo(0), tunnelTo(1)], groups } as unknown as SiteConfig
 }
 

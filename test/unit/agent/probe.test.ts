@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { configure } from '#src/compile/configure.ts'
 import type { Choice } from '#providers/device.ts'
 import type { Fact, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { createChooser } from '#src/agent/choices.ts'
 import { createProber, type Prober } from '#src/agent/probe.ts'
 import type { OpenSocket } from '#src/agent/sockets.ts'
@@ -92,7 +93,7 @@ function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): 
 }
 const used = ({ config, choices }: End, trafficClass = 'business') => {
   const hop = choices.get(trafficClass)
-  const group = config.groups.find((one) => one.trafficClass === trafficClass)!
+  const group = groupsOf(config).find((one) => one.trafficClass === trafficClass)!
   return hop === undefined || hop === 'unreachable' ? hop : group.via[hop]!.tunnel
 }
 const states = (of: End) => of.prober.paths().map((path) => path.state)

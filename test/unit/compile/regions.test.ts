@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Allocation, ConnectionId, Fabric, Fact, RegionId, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { cloudTunnelId } from '#src/fabric/ids.ts'
 import { regionHash, siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentRegion } from '#src/intent/intent.ts'
@@ -20,7 +21,7 @@ const fabric = made(withCloud())
 const region = fabric.regions[0]!
 const frankfurtSite = fabric.sites.find((one) => one.id === 'frankfurt')!
 const via = (from: Fabric['sites'][number] | typeof region, remote: string, trafficClass = 'default', arrived = 'anywhere') =>
-  from.groups.find((group) => group.remote === remote && group.trafficClass === trafficClass && group.arrived === arrived)!.via
+  groupsOf(from).find((group) => group.remote === remote && group.trafficClass === trafficClass && group.arrived === arrived)!.via
 const stages = (hops: ReturnType<typeof via>) => [...Map.groupBy(hops, (hop) => hop.stage).values()].map((stage) => stage.map((hop) => hop.tunnel))
 
 describe('a region', () => {
@@ -52,7 +53,11 @@ describe('a region', () => {
       .find((one) => one.id === 'berlin')!
       .rules.find((one) => one.id.includes('#out') && one.id.startsWith('edge/inference -> aws'))!
     expect(owner.to.prefixes).toEqual(['10.96.0.0/16'])
-    expect(frankfurtSite.transits).toContainEqual({ a: '10.1.10.0/24', b: '10.96.0.0/16' })
+    expect(frankfurtSite.transits).toContainEqual({
+      id: 'edge/inference -> aws-eu-west-1/inference#out inference>inference',
+      a: ['10.1.10.0/24', '10.1.11.0/24', '10.1.12.0/24'],
+      b: ['10.96.0.0/16'],
+    })
   })
   test('is a part of its own: what only sites need does not move its hash, and an empty list of regions moves no site', () => {
     const held = compile(withCloud(), []).claims

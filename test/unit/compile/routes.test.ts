@@ -2,15 +2,15 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { costOf } from '#src/compile/routes.ts'
 import type { Fabric, Uplink } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { allow, berlin, dublin, edge, frankfurt, madrid, network, site, siteId, fixed, trafficClass, uplink } from './networks.ts'
 
 const compiled = (more: Parameters<typeof network>[0] = {}) => compile(network({ expect: [], ...more }), [])
 const fabricOf = (more: Parameters<typeof network>[0] = {}): Fabric => compiled(more).fabric!
 /** `stage next tunnel's uplinks cost returnAfter`, one line a hop. */
 const via = (fabric: Fabric, id: string, remote: string, of: string, arrived = 'anywhere') =>
-  fabric.sites
-    .find((one) => one.id === id)!
-    .groups.find((group) => group.remote === remote && group.trafficClass === of && group.arrived === arrived)
+  groupsOf(fabric.sites.find((one) => one.id === id)!)
+    .find((group) => group.remote === remote && group.trafficClass === of && group.arrived === arrived)
     ?.via.map((hop) => `${hop.stage} ${hop.tunnel} cost ${hop.cost}${hop.returnAfter > 0 ? ` return after ${hop.returnAfter} s` : ''}`)
 
 describe('an edge', () => {

@@ -15,7 +15,7 @@ const rules = (fabric: Fabric, id: string) =>
   at(fabric, id).rules.map(
     (rule) => `${rule.from.prefixes.join(' ')} -> ${rule.to.prefixes.join(' ')} ${rule.ports.map(formatPortRange).join(',')} ${rule.trafficClass}`,
   )
-const transits = (fabric: Fabric, id: string) => at(fabric, id).transits.map(({ a, b }) => `${a} ${b}`)
+const transits = (fabric: Fabric, id: string) => at(fabric, id).transits.flatMap(({ a, b }) => a.flatMap((x) => b.map((y) => `${x} ${y}`)))
 
 describe('an allow becomes a rule at both owners, limited to what each owns', () => {
   const fabric = fabricOf({ sites: [berlin, dublin, frankfurt, madrid], allow: [allow('edge/inference -> model-api')] })

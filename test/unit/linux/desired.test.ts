@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { NodeId, SiteConfig } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { choicesBy, chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
 import { nexthopIds } from '#providers/linux/scheme.ts'
@@ -76,7 +77,7 @@ describe('uplinks', () => {
 
 describe('a group', () => {
   const config = configOf('berlin')
-  const group = config.groups.find((one) => one.remote === ('frankfurt' as NodeId) && one.trafficClass === realtime)!
+  const group = groupsOf(config).find((one) => one.remote === ('frankfurt' as NodeId) && one.trafficClass === realtime)!
 
   it('starts on its first hop that is ready', () => {
     expect(chosenDevice(config, group, choicesBy([]))).toBe('cwe2u0u0p0')

@@ -38,6 +38,7 @@ import {
 import { address, addressWithLength, hostOf, hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { KeyStore } from '#providers/device.ts'
+import { alone } from '#test/unit/fabric/alone.ts'
 
 export type Name = 'berlin' | 'dublin' | 'frankfurt'
 const id = (name: string): SiteId => name as SiteId
@@ -308,9 +309,12 @@ export function configOf(
     waiting: [],
     lans: lans[site],
     routes,
-    groups,
+    groups: groups.map(alone),
     rules: withRules,
-    transits: site === 'berlin' ? [] : [{ a: prefix('10.1.10.0/24'), b: site === 'dublin' ? prefix('10.3.10.0/24') : prefix('10.2.10.0/24') }],
+    transits:
+      site === 'berlin'
+        ? []
+        : [{ id: 'berlin -> core#out', a: [prefix('10.1.10.0/24')], b: [site === 'dublin' ? prefix('10.3.10.0/24') : prefix('10.2.10.0/24')] }],
     vectors: [
       ...routes
         .filter((route) => route.segment === inference)

@@ -65,7 +65,7 @@ describe('allows', () => {
 
 describe('transit', () => {
   const transits = (pairs: readonly (readonly [string, string])[]): string =>
-    ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ a: prefix(a), b: prefix(b) })) }, [])
+    ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ id: `${a} -> ${b}`, a: [prefix(a)], b: [prefix(b)] })) }, [])
   it('is a set of pairs, both directions', () => {
     expect(transits([['10.4.0.0/24', '10.5.0.0/24']])).toContain('elements = { 10.4.0.0/24 . 10.5.0.0/24, 10.5.0.0/24 . 10.4.0.0/24 }')
   })

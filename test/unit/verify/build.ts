@@ -22,6 +22,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, nth, prefix, type Prefix } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
+import { alone } from '#test/unit/fabric/alone.ts'
 
 export const site = (id: string): SiteId => id as SiteId
 export const segment = (id: string): SegmentId => id as SegmentId
@@ -146,11 +147,10 @@ export function build(sketch: Sketch): Fabric {
       .filter((other) => other.id !== one.id)
       .flatMap((other) => Object.entries(other.lans).map(([id, text]) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
     const transits: readonly Transit[] = one.hub
-      ? rules.flatMap((rule) =>
-          rule.from.prefixes
-            .flatMap((a) => rule.to.prefixes.map((b): Transit => ({ a, b })))
-            .filter(({ a, b }) => !owns(one, [a]) && !owns(one, [b])),
-        )
+      ? rules.flatMap((rule): Transit[] => {
+          const [a, b] = [rule.from.prefixes, rule.to.prefixes].map((prefixes) => prefixes.filter((each) => !owns(one, [each])))
+          return a!.length > 0 && b!.length > 0 ? [{ id: rule.id, a: a!, b: b! }] : []
+        })
       : []
     const own = tunnels.filter((tunnel) => tunnel.ends.some((end) => end.site === one.id))
     const interfaces = [...Map.groupBy(own, (tunnel) => tunnel.ends.find((end) => end.site === one.id)!.interface)].map(([id, list], i) => ({
@@ -184,7 +184,7 @@ export function build(sketch: Sketch): Fabric {
       interfaces,
       lans,
       routes,
-      groups: groupsOf(one),
+      groups: groupsOf(one).map(alone),
       rules: rules.filter((rule) => owns(one, rule.from.prefixes) || owns(one, rule.to.prefixes)),
       transits,
     }

@@ -1,5 +1,17 @@
 /** An edge of a small Fabric becomes a cloud region: two IPsec tunnels for each hub uplink instead of its own lines. */
-import type { ConnectionId, Fabric, Group, Hop, InterfaceId, IpsecTunnel, NodeId, Region, RegionId, Site, TunnelId } from '#src/fabric/fabric.ts'
+import type {
+  ConnectionId,
+  Fabric,
+  Hop,
+  InterfaceId,
+  IpsecTunnel,
+  NodeId,
+  Region,
+  RegionId,
+  SharedGroup,
+  Site,
+  TunnelId,
+} from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { address, prefix } from '#src/net/address.ts'
 
@@ -29,7 +41,7 @@ export function cloudify(fabric: Fabric, id: string): Fabric {
   const at = (hub: NodeId) => ours.filter((tunnel) => tunnel.ends[0].site === hub)
   const hops = (of: readonly IpsecTunnel[], next: (tunnel: IpsecTunnel) => NodeId, stage: number): readonly Hop[] =>
     of.map((tunnel) => ({ tunnel: tunnel.id, next: next(tunnel), stage, cost: 10, returnAfter: stage > 0 ? 60 : 0 }))
-  const direct = (site: Site, group: Group): Group => ({
+  const direct = (site: Site, group: SharedGroup): SharedGroup => ({
     ...group,
     via: [...hops(at(site.id), () => region, 0), ...group.via.filter((hop) => hop.next !== region)],
   })
@@ -51,12 +63,12 @@ export function cloudify(fabric: Fabric, id: string): Fabric {
                   tunnels: [tunnel.id],
                 })),
               ],
-              groups: site.groups.map((group) => (group.remote === id ? direct(site, group) : group)),
+              groups: site.groups.map((group) => (group.remotes[0] === id ? direct(site, group) : group)),
             }
           : site,
     )
-  const groups = edge.groups.map((group): Group => {
-    const order = [...hubs.filter((hub) => hub.id === group.remote), ...hubs.filter((hub) => hub.id !== group.remote)]
+  const groups = edge.groups.map((group): SharedGroup => {
+    const order = [...hubs.filter((hub) => hub.id === group.remotes[0]), ...hubs.filter((hub) => hub.id !== group.remotes[0])]
     const connections = order.flatMap((hub) => [...Map.groupBy(at(hub.id), (tunnel) => tunnel.ends[1].connection).values()])
     return { ...group, via: connections.flatMap((members, stage) => hops(members, (tunnel) => tunnel.ends[0].site, stage)) }
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Fabric, Group, Hop } from '#src/fabric/fabric.ts'
+import type { Fabric, Hop, SharedGroup } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { nothingDown } from '#src/verify/failures.ts'
 import { decide, type Down, walk, type WalkOptions } from '#src/verify/forward.ts'
@@ -37,7 +37,7 @@ const go = (of: Fabric, one: Packet, down: Down = nothingDown, options: WalkOpti
   const path = hops.map((hop) => `${hop.hop.tunnel} `).join('')
   return outcome.kind === 'delivered' ? `${path}delivered at ${outcome.at}` : `${path}dropped at ${outcome.at ?? 'nowhere'}: ${outcome.why}`
 }
-const everywhere = [{ a: prefix('10.0.0.0/8'), b: prefix('10.0.0.0/8') }]
+const everywhere = [{ id: 'everywhere', a: [prefix('10.0.0.0/8')], b: [prefix('10.0.0.0/8')] }]
 
 describe('walk', () => {
   test.each([
@@ -121,7 +121,7 @@ describe('walk', () => {
   test('a hub sends to no edge what is not behind it', () => {
     const hop: Hop = { tunnel: tunnelId('berlin.fiber--frankfurt.a'), next: site('berlin'), stage: 0, cost: 0, returnAfter: 0 }
     const astray = change(fabric, 'frankfurt', (of) => ({
-      groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: [hop] } : group)),
+      groups: of.groups.map((group): SharedGroup => (group.remotes.some((one) => one === 'madrid') ? { ...group, via: [hop] } : group)),
     }))
     expect(go(astray, packet('10.1.0.9', '10.2.0.9', 'udp', 53))).toBe('berlin.fiber--frankfurt.a dropped at frankfurt: peer')
   })
@@ -129,7 +129,7 @@ describe('walk', () => {
     const hop = (tunnel: string, next: string): Hop => ({ tunnel: tunnelId(tunnel), next: site(next), stage: 0, cost: 0, returnAfter: 0 })
     const toMadrid = (hops: readonly Hop[]) => (of: Fabric['sites'][number]) => ({
       transits: everywhere,
-      groups: of.groups.map((group): Group => (group.remote === 'madrid' ? { ...group, via: hops } : group)),
+      groups: of.groups.map((group): SharedGroup => (group.remotes.some((one) => one === 'madrid') ? { ...group, via: hops } : group)),
     })
     const round = change(
       change(fabric, 'frankfurt', toMadrid([hop('dublin.a--frankfurt.a', 'dublin')])),

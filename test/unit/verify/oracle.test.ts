@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Fabric, Forwarding, Group, Hop, Region, Rule, Site, Survives } from '#src/fabric/fabric.ts'
+import type { Fabric, Forwarding, Hop, Region, Rule, SharedGroup, Site, Survives } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
@@ -66,8 +66,8 @@ const patient = (one: Site): Site => ({
 
 /** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */
 function careless(of: Reader, fabric: Fabric): Fabric {
-  const everything = [{ a: prefix('10.0.0.0/16'), b: prefix('10.0.0.0/16') }]
-  const astray = (site: Site | Region, group: Group): Group => {
+  const everything = [{ id: 'everything', a: [prefix('10.0.0.0/16')], b: [prefix('10.0.0.0/16')] }]
+  const astray = (site: Site | Region, group: SharedGroup): SharedGroup => {
     const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => nodeOf(end) === site.id)))
     return {
       ...group,
@@ -109,7 +109,7 @@ function damage(of: Reader, fabric: Fabric): Fabric {
     return net === '' ? text : of.pick([`${net}${last}/31`, `${net}${Number(last) + 2}/31`, `${net}${Number(last) + of.below(4)}/32`])
   }
   const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
-    groups: oneOf(site.groups, (group): Group => ({ ...group, via: oneOf(group.via, edit) })),
+    groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: oneOf(group.via, edit) })),
   })
   const edits: readonly ((site: Site | Region) => Partial<Forwarding>)[] = [
     (site) => ({ routes: without(site.routes) }),
@@ -125,7 +125,7 @@ function damage(of: Reader, fabric: Fabric): Fabric {
       ],
     }),
     (site) => ({ transits: without(site.transits) }),
-    (site) => ({ transits: oneOf(site.transits, (pair) => ({ a: prefix(narrow(pair.a)), b: pair.b })) }),
+    (site) => ({ transits: oneOf(site.transits, (one) => ({ ...one, a: oneOf(one.a, (each) => prefix(narrow(each))) })) }),
     (site) => ({ rules: without(site.rules) }),
     (site) => ({
       rules: oneOf(site.rules, (rule): Rule => ({ ...rule, to: { ...rule.to, prefixes: rule.to.prefixes.map((one) => prefix(narrow(one))) } })),
@@ -137,7 +137,7 @@ function damage(of: Reader, fabric: Fabric): Fabric {
       ),
     }),
     (site) => ({ groups: without(site.groups) }),
-    (site) => ({ groups: oneOf(site.groups, (group): Group => ({ ...group, via: without(group.via) })) }),
+    (site) => ({ groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: without(group.via) })) }),
     hop((one) => ({ ...one, stage: of.below(3) })),
     hop((one) => ({ ...one, next: of.pick(nodes).id })),
   ]

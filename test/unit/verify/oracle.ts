@@ -3,6 +3,7 @@
  * other. It shares no code with src/verify and reads addresses by its own arithmetic. IPv4 only, as the random networks.
  */
 import type { Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 
 interface Packet {
   readonly source: number
@@ -68,14 +69,15 @@ export function oracle(fabric: Fabric) {
     for (const route of siteOf(id).routes) if (holds(route.to, packet.destination) && (!best || length(route.to) > length(best.to))) best = route
     return (
       best &&
-      siteOf(id).groups.find(
+      groupsOf(siteOf(id)).find(
         (group) => group.remote === best.remote && group.trafficClass === trafficClass && group.arrived === (mesh ? 'mesh' : 'anywhere'),
       )
     )
   }
+  const within = (prefixes: readonly string[], address: number): boolean => prefixes.some((one) => holds(one, address))
   const carries = (id: string, packet: Packet): boolean =>
     siteOf(id).transits.some(
-      ({ a, b }) => (holds(a, packet.source) && holds(b, packet.destination)) || (holds(b, packet.source) && holds(a, packet.destination)),
+      ({ a, b }) => (within(a, packet.source) && within(b, packet.destination)) || (within(b, packet.source) && within(a, packet.destination)),
     )
 
   /** The hops onto which `packet` may go at `id`, and where each leads ('' = lost); 'here' when delivered; [] when dropped. */

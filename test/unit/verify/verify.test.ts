@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Fabric, Finding, Group, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, SharedGroup, Site } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
@@ -111,7 +111,7 @@ describe('reach', () => {
       expect: [{ reach: 'hub/red', to: 'edge/red', ports: 'tcp/22', survives: ['tunnel'] }],
     })
     const patient = change(fabric, 'hub', (of) => ({
-      groups: of.groups.map((group): Group => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })),
+      groups: of.groups.map((group): SharedGroup => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })),
     }))
     expect(check(fabric)).toEqual([])
     expect(said(check(patient))).toEqual([
@@ -155,14 +155,16 @@ describe('structure', () => {
   const sound = build({ ...two, expect: [] })
   const first = (fabric: Fabric): Finding | undefined => check(fabric)[0]
   const groups =
-    (edit: (group: Group) => Group) =>
+    (edit: (group: SharedGroup) => SharedGroup) =>
     (of: Site): Partial<Site> => ({ groups: of.groups.map(edit) })
   test('a sound Fabric has no finding', () => expect(check(sound)).toEqual([]))
   test('packets that can go round', () => {
     const mesh = sound.tunnels.find((one) => one.role === 'mesh')!
     const over = (next: string) =>
       groups((group) =>
-        group.remote === 'edge' ? { ...group, via: [{ tunnel: mesh.id, next: site(next), stage: 0, cost: 0, returnAfter: 0 }] } : group,
+        group.remotes.some((one) => one === 'edge')
+          ? { ...group, via: [{ tunnel: mesh.id, next: site(next), stage: 0, cost: 0, returnAfter: 0 }] }
+          : group,
       )
     expect(first(change(change(sound, 'hub', over('next')), 'next', over('hub')))).toMatchObject({
       code: 'V020',
@@ -185,7 +187,7 @@ describe('structure', () => {
     const none = change(
       sound,
       'edge',
-      groups((group) => (group.remote === 'next' ? { ...group, via: [] } : group)),
+      groups((group) => (group.remotes.some((one) => one === 'next') ? { ...group, via: [] } : group)),
     )
     expect(said([first(none)!])).toEqual([
       'warning V023 class default is unreachable from edge to next: what joins them is fiber, which the class never uses',
@@ -298,7 +300,7 @@ describe('a cloud region', () => {
     const { fabric } = cloudDemo()
     const one = fabric.regions[0]!
     const first = new Set(one.connections[0]!.members.map((member) => member.tunnel))
-    const only = <T extends { readonly groups: readonly Group[] }>(of: T): T => ({
+    const only = <T extends { readonly groups: readonly SharedGroup[] }>(of: T): T => ({
       ...of,
       groups: of.groups.map((group) => ({ ...group, via: group.via.filter((hop) => !hop.tunnel.includes('--aws') || first.has(hop.tunnel)) })),
     })

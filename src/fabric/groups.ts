@@ -1,0 +1,30 @@
+/** Groups written out, one a remote: what the agent steers and `verify` follows is read here by both. */
+import type { Forwarding, Group, Hop, NodeId, SharedGroup, TunnelId } from './fabric.ts'
+import { compareText } from './ids.ts'
+
+/** Stands for the remote in a hop of a shared group. No node has such a name. */
+export const anyRemote = '*' as NodeId
+
+const written = new WeakMap<readonly SharedGroup[], readonly Group[]>()
+/** By remote, class and where packets arrived. */
+export function groupsOf({ groups }: Pick<Forwarding, 'groups'>): readonly Group[] {
+  let all = written.get(groups)
+  if (!all) {
+    all = groups
+      .flatMap((shared) => shared.remotes.map((remote) => groupOf(shared, remote)))
+      .sort((a, b) => compareText(a.remote, b.remote) || compareText(a.trafficClass, b.trafficClass) || compareText(a.arrived, b.arrived))
+    written.set(groups, all)
+  }
+  return all
+}
+
+/** A shared group as it is for one of its remotes. */
+export const groupOf = ({ trafficClass, arrived, via }: SharedGroup, remote: NodeId): Group => ({
+  remote,
+  trafficClass,
+  arrived,
+  via: via.some(isDirect)
+    ? via.map((hop) => (isDirect(hop) ? { ...hop, tunnel: hop.tunnel.replace(anyRemote, remote) as TunnelId, next: remote } : hop))
+    : via,
+})
+const isDirect = (hop: Hop): boolean => hop.next === anyRemote
