@@ -1,6 +1,6 @@
 /** Makes changes, in their order, with as few processes as the kernel's interfaces allow. */
 import { join } from 'node:path'
-import { changeSecret, startCharon, stopCharon } from './charons.ts'
+import { addTunnel, changeSecret, removeTunnel, startCharon, stopCharon } from './charons.ts'
 import type { Change } from './difference.ts'
 import { DeviceError, finding } from './errors.ts'
 import { replacement } from './nft.ts'
@@ -89,24 +89,24 @@ export async function apply(means: Means, changes: readonly Change[], { tolerant
       await batch(means.runner, lines, tolerant)
       continue
     }
-    const creates = round.filter((change) => change.kind === 'create')
-    if (creates.length > 0 && means.wireguard === 'kernel') {
-      await batch(
-        means.runner,
-        creates.map((change) => ({ kind: 'ip', object: 'link', family: 6, line: `link add dev ${change.device} type wireguard` })),
-        false,
-      )
-      continue
-    }
+    const inKernel = round.flatMap((change): readonly IpChange[] =>
+      change.kind === 'create' && (change.ifId !== undefined || means.wireguard === 'kernel')
+        ? [{ kind: 'ip', object: 'link', family: 6, line: `link add dev ${change.device} type ${typeOf(change)}` }]
+        : [],
+    )
+    if (inKernel.length > 0) await batch(means.runner, inKernel, false)
     const results = await Promise.allSettled(round.map((change) => one(means, change)))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
   }
 }
 
+const typeOf = ({ ifId }: Change & { readonly kind: 'create' }): string => (ifId === undefined ? 'wireguard' : `xfrm if_id ${ifId}`)
+
 async function one(means: Means, change: Change): Promise<void> {
   switch (change.kind) {
     case 'create': {
+      if (change.ifId !== undefined || means.wireguard === 'kernel') return
       const daemon = await startUserspace(means.runner, change.device, means.stateDir)
       if (daemon) means.daemons.set(change.device, daemon)
       return
@@ -117,10 +117,14 @@ async function one(means: Means, change: Change): Promise<void> {
       const secret = means.secrets.get(change.want.tunnel.device)
       if (means.runner.dryRun || !secret) return
       if (change.work === 'secret') return changeSecret(means, change.want, secret)
-      if (change.have) await stopCharon(means, change.have)
-      return startCharon(means, change.want, secret)
+      if (change.have) await removeTunnel(means, change.have)
+      return addTunnel(means, change.want, secret)
     }
     case 'ipsec-stop':
+      return means.runner.dryRun ? undefined : removeTunnel(means, change.have)
+    case 'charon':
+      return means.runner.dryRun ? undefined : startCharon(means)
+    case 'charon-stop':
       return means.runner.dryRun ? undefined : stopCharon(means, change.have)
     case 'sysctl':
       return means.runner.writeFile(join('/proc/sys', change.key), change.value)

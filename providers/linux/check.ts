@@ -41,7 +41,7 @@ export function missingIpsec(features: Features, config: SiteConfig): readonly F
     finding(
       'D015',
       [cloud.id],
-      'this box has no strongSwan with ESP in user space, and the configuration has IPsec tunnels',
+      'this box has no strongSwan with ESP in the kernel or in user space, and the configuration has IPsec tunnels',
       'apt-get install charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins',
     ),
   ]

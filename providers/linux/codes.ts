@@ -103,7 +103,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D015',
     title: 'no IPsec on this box',
-    text: 'Tunnels to a cloud are IPsec, made by strongSwan with ESP in user space (kernel-libipsec), whatever the kernel has. The program or one of its plugins is missing, so nothing is applied.',
+    text: 'Tunnels to a cloud are IPsec: IKE by strongSwan, ESP by the kernel if it has ESP and xfrm interfaces, else in user space (kernel-libipsec). The program or one of its plugins is missing, so nothing is applied.',
     wrong: 'a box without charon-systemd',
     right: 'apt-get install charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins',
   },
@@ -152,7 +152,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D026',
     title: "an IPsec tunnel's charon is not as configured",
-    text: 'One charon runs for each IPsec tunnel. It is missing, left over, or was made from other settings or another version of its pre-shared key.',
+    text: 'With kernel ESP one charon runs for all IPsec tunnels, with userspace ESP one for each. It is missing or left over, or a tunnel was made from other settings or another version of its pre-shared key.',
     wrong: 'kill of a charon-systemd',
     right: 'the agent starts it again',
   },
@@ -236,14 +236,14 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D042',
     title: 'charon does not start',
-    text: 'The process ended at once, or made no socket and no TUN device within ten seconds. Its last words are in the log that the message names.',
+    text: 'The process ended at once, or made no socket (with userspace ESP: and no TUN device) within ten seconds. Its last words are in the log that the message names.',
     wrong: 'a plugin that is not installed',
     right: 'apt-get install libcharon-extra-plugins',
   },
   {
     code: 'D043',
     title: "an IPsec tunnel's device could not be set up",
-    text: 'Each charon makes a TUN device, and the driver gives it the name, MTU and address of the tunnel. The message has the command that failed.',
+    text: 'With userspace ESP each charon makes a TUN device, and the driver gives it the name, MTU and address of the tunnel. The message has the command that failed.',
     wrong: 'another device of that name',
     right: 'ip link',
   },
@@ -267,5 +267,12 @@ export const linuxCodes: readonly CodePage[] = [
     text: 'The key comes sealed from the controller and lies beside the bundle. Here it is missing or damaged, so this tunnel is left out; all others are made.',
     wrong: 'a state folder of which only bundles/ was restored',
     right: 'the agent in touch with its controller',
+  },
+  {
+    code: 'D047',
+    title: 'the IKE ports are taken',
+    text: "With kernel ESP one charon serves all IPsec tunnels on the well-known ports, udp/500 and udp/4500. Another program listens there, most often the distribution's own strongSwan.",
+    wrong: 'systemctl enable strongswan',
+    right: 'systemctl disable --now strongswan',
   },
 ]

@@ -11,6 +11,7 @@ import type { Observed } from './observe.ts'
 import {
   classMask,
   classTable,
+  type Esp,
   guardTable,
   lastResortMetric,
   meshTable,
@@ -23,8 +24,7 @@ import {
 } from './scheme.ts'
 
 export interface Desired extends Kernel {
-  readonly links: readonly Link[]
-  /** IPsec. */
+  /** IPsec, as charon is told. */
   readonly tunnels: readonly WantedTunnel[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
@@ -39,6 +39,8 @@ export interface Situation {
   readonly defaults: Observed['defaults']
   /** Device name → public key of the private key that the box holds for it. */
   readonly publicKeys: ReadonlyMap<string, string>
+  /** Who encrypts IPsec tunnels here. */
+  readonly esp: Esp
   /** A group that isn't named starts on its first hop that is ready. */
   readonly choices: Choices
   /** Ports of tunnels that the config no longer names but that stay until the commit is confirmed. */
@@ -321,14 +323,20 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
   const outer = uplinkRoutes(config, situation)
   const inner = overlay(config, situation.choices)
   const unique = <T>(all: readonly T[]): readonly T[] => [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
+  const tunnels = wantedTunnels(config, situation.esp)
   return {
     sysctls: sysctls(config, situation),
     links: links(config, situation.publicKeys),
-    tunnels: wantedTunnels(config),
+    xfrm: tunnels.flatMap(({ tunnel }) => (tunnel.esp === 'kernel' ? [{ name: tunnel.device, ifId: tunnel.ifId, up: true, mtu: tunnel.mtu }] : [])),
+    tunnels,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...inner.routes]),
     rules: unique([...outer.rules, ...inner.rules]),
-    nft: ruleset(whole, [...config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => one.listenPort), ...situation.keptPorts]),
+    nft: ruleset(
+      whole,
+      [...config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => one.listenPort), ...situation.keptPorts],
+      situation.esp,
+    ),
   }
 }

@@ -1,14 +1,26 @@
 /** What separates two kernel states, as the smallest list of changes. Pure. */
 import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
 import type { Desired } from './desired.ts'
-import { type DeviceAddress, type Link, nexthopArguments, type Peer, routeArguments, routeIdentity, routeKey, ruleArguments } from './kernel.ts'
+import {
+  type DeviceAddress,
+  type Link,
+  type XfrmLink,
+  nexthopArguments,
+  type Peer,
+  routeArguments,
+  routeIdentity,
+  routeKey,
+  ruleArguments,
+} from './kernel.ts'
 import type { Observed } from './observe.ts'
+import type { Started } from './run.ts'
 import { isOurs, priority, uplinkTable } from './scheme.ts'
 import { slots } from '#src/fabric/ids.ts'
 import { contains, type Family, type Prefix } from '#src/net/address.ts'
 
 export type Change =
-  | { readonly kind: 'create'; readonly device: string }
+  /** A WireGuard device, or with an `ifId` an xfrm interface. */
+  | { readonly kind: 'create'; readonly device: string; readonly ifId?: number }
   | { readonly kind: 'wireguard'; readonly link: Link; readonly why: string }
   /** A line for `ip -FAMILY -batch -`. */
   | { readonly kind: 'ip'; readonly object: 'link' | 'addr' | 'nexthop' | 'route' | 'rule'; readonly family: Family; readonly line: string }
@@ -17,6 +29,9 @@ export type Change =
   | { readonly kind: 'remove'; readonly device: string }
   | { readonly kind: 'ipsec'; readonly work: Exclude<TunnelWork, ''>; readonly want: WantedTunnel; readonly have: ObservedTunnel | undefined }
   | { readonly kind: 'ipsec-stop'; readonly have: ObservedTunnel }
+  /** The one of kernel ESP. */
+  | { readonly kind: 'charon' }
+  | { readonly kind: 'charon-stop'; readonly have: Started }
 
 export interface Difference {
   /** In the order in which they are made. */
@@ -92,7 +107,13 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   replaceRoutes(want.routes.filter(isOuterRoute))
   addRules(want.rules.filter((rule) => rule.priority < priority.mesh))
 
+  const sameXfrm = (a: XfrmLink) => (b: XfrmLink) => a.name === b.name && a.ifId === b.ifId
+  const wantedTunnels = new Map(want.tunnels.map(({ tunnel }) => [tunnel.device, tunnel]))
+  // What holds a tunnel's name and is not its device: of an agent before, or of a kernel that had no ESP.
+  for (const one of have.tunnels) if ((wantedTunnels.get(one.device)?.esp ?? one.esp) !== one.esp) make.push({ kind: 'ipsec-stop', have: one })
+  for (const link of have.xfrm) if (wantedTunnels.has(link.name) && !want.xfrm.some(sameXfrm(link))) make.push({ kind: 'remove', device: link.name })
   for (const link of want.links) if (!have.links.some((one) => one.name === link.name)) make.push({ kind: 'create', device: link.name })
+  for (const link of want.xfrm) if (!have.xfrm.some(sameXfrm(link))) make.push({ kind: 'create', device: link.name, ifId: link.ifId })
   for (const link of want.links) {
     const why = wireguardDiffers(
       link,
@@ -100,18 +121,19 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
     )
     if (why !== '') make.push({ kind: 'wireguard', link, why })
   }
+  if (want.xfrm.length > 0 && !have.charon) make.push({ kind: 'charon' })
   const starting = new Set<string>()
   for (const one of want.tunnels) {
-    const { device } = one.tunnel
-    const running = have.tunnels.find((each) => each.device === device)
-    const work = workFor(one, running, have.tunnelDevices.includes(device))
+    const { device, esp } = one.tunnel
+    const running = have.tunnels.find((each) => each.device === device && each.esp === esp)
+    const work = workFor(one, running, esp === 'kernel' || have.tuns.includes(device))
     if (work === '') continue
     make.push({ kind: 'ipsec', work, want: one, have: running })
-    // It brings its address along.
-    if (work !== 'secret') starting.add(device)
+    // A TUN brings its address along.
+    if (work !== 'secret' && esp === 'userspace') starting.add(device)
   }
-  for (const link of want.links) {
-    const found = have.links.find((one) => one.name === link.name)
+  for (const link of [...want.links, ...want.xfrm]) {
+    const found = have.links.find((one) => one.name === link.name) ?? have.xfrm.find((one) => one.name === link.name)
     if (found?.mtu !== link.mtu || !found.up) ip(make, 'link', 6, `link set dev ${link.name} addrgenmode none mtu ${link.mtu} up`)
   }
   for (const device of new Set(want.addresses.map((at) => at.device))) {
@@ -139,7 +161,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const wantedHops = new Set(want.nexthops.map((hop) => hop.id))
   for (const hop of have.nexthops) if (!wantedHops.has(hop.id)) ip(prune, 'nexthop', hop.family, `nexthop del id ${hop.id}`)
   const wantedAddresses = new Set(want.addresses.map(addressKey))
-  const wantedLinks = new Set([...want.links.map((link) => link.name), ...want.tunnels.map((one) => one.tunnel.device)])
+  const wantedLinks = new Set([...want.links.map((link) => link.name), ...wantedTunnels.keys()])
   for (const at of have.addresses) {
     const ours =
       (wantedLinks.has(at.device) && isOurs(at.device)) ||
@@ -149,6 +171,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   }
   for (const link of have.links) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
   for (const one of have.tunnels) if (!wantedLinks.has(one.device)) prune.push({ kind: 'ipsec-stop', have: one })
+  for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
+  if (want.xfrm.length === 0 && have.charon) prune.push({ kind: 'charon-stop', have: have.charon })
   return { make, prune }
 }
 
@@ -168,16 +192,20 @@ export function say(change: Change): string {
     case 'ipsec':
       switch (change.work) {
         case 'start':
-          return `${change.want.tunnel.device}: no charon runs for it`
+          return `${change.want.tunnel.device}: no charon has it`
         case 'again':
-          return `${change.want.tunnel.device}: charon runs with other settings`
+          return `${change.want.tunnel.device}: charon has other settings`
         case 'secret':
           return `${change.want.tunnel.device}: charon has another version of the pre-shared key`
         default:
           return change.work satisfies never
       }
     case 'ipsec-stop':
-      return `the charon of ${change.have.device} is left over`
+      return `charon's tunnel ${change.have.device} is left over`
+    case 'charon':
+      return 'no charon runs for the IPsec tunnels'
+    case 'charon-stop':
+      return 'a charon is left over'
     case 'remove':
       return `interface ${change.device} is left over`
     default:

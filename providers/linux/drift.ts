@@ -12,6 +12,8 @@ const pageOf: Record<Change['kind'], string> = {
   remove: 'D020',
   ipsec: 'D026',
   'ipsec-stop': 'D026',
+  charon: 'D026',
+  'charon-stop': 'D026',
   wireguard: 'D021',
   ip: 'D022',
   nft: 'D023',

@@ -15,7 +15,7 @@ import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
-import { isOurs, nftTable, uplinkTable } from './scheme.ts'
+import { type Esp, isOurs, nftTable, uplinkTable } from './scheme.ts'
 import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 export { DeviceError } from './errors.ts'
@@ -67,6 +67,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   }
   const features = (): Promise<Features> => (known ??= readFeatures())
 
+  const espHere = async (): Promise<Esp> => ((await features()).ipsec === 'kernel' ? 'kernel' : 'userspace')
+
   async function readSysctls(want: Desired['sysctls']): Promise<Sysctls> {
     const entries = await Promise.all(want.map(async ({ key }) => [key, (await runner.readFile(`/proc/sys/${key}`))?.trim()] as const))
     return Object.fromEntries(entries)
@@ -115,6 +117,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const want = desired(config, {
       interfaces: kernel.interfaces,
       defaults: kernel.defaults,
+      esp: await espHere(),
       // Who has no keys at hand (drift, refresh) compares peers, and takes each device's own key for granted.
       publicKeys: publicKeys ?? new Map(kernel.links.map((link) => [link.name, link.publicKey])),
       choices,
@@ -198,7 +201,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const secrets = new Map<string, Uint8Array>()
     const without = new Set<string>()
     lacking = []
-    for (const { tunnel, psk } of wantedTunnels(whole)) {
+    for (const { tunnel, psk } of wantedTunnels(whole, await espHere())) {
       try {
         secrets.set(tunnel.device, await keys.secret(psk))
       } catch (error) {
@@ -314,6 +317,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         const want = desired(config, {
           interfaces: kernel.interfaces,
           defaults: kernel.defaults,
+          esp: await espHere(),
           publicKeys: new Map(),
           choices: new Map(),
           keptPorts: [],
@@ -338,11 +342,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const [cloud] = ready
       if (cloud?.peer.kind === 'ipsec') {
         const device = interfaceOf(applied, cloud)?.device
-        if (device !== undefined) await reinitiate(stateDir, { tunnel, device, to: cloud.peer.address })
+        if (device !== undefined) await reinitiate(stateDir, { tunnel, device, esp: await espHere(), to: cloud.peer.address })
         return
       }
       const { interfaces, defaults } = await readInterfaces(runner)
-      const want = desired(applied, { interfaces, defaults, publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+      const want = desired(applied, { interfaces, defaults, esp: await espHere(), publicKeys: new Map(), choices: new Map(), keptPorts: [] })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
         const peer = want.links
@@ -354,13 +358,13 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     async counters() {
       const config = applied
       if (config === undefined) return []
-      const links = await readWireguard(runner)
+      const [links, esp] = await Promise.all([readWireguard(runner), espHere()])
       const clouds = await Promise.all(
         config.tunnels.map(async (tunnel): Promise<readonly TunnelCounters[]> => {
           const { peer } = tunnel
           const device = interfaceOf(config, tunnel)?.device
           if (peer.kind !== 'ipsec' || device === undefined) return []
-          const state = await charonState(stateDir, device).catch(() => undefined)
+          const state = await charonState(stateDir, { device, esp }).catch(() => undefined)
           if (!state) return []
           const { rxBytes, txBytes, establishedFor } = state
           const lastHandshake = state.child === 'INSTALLED' ? Math.floor(Date.now() / 1000) - establishedFor : 0
@@ -388,7 +392,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       serially(async () => {
         const [kernel, memory] = await Promise.all([observe(runner, stateDir), remember(stateDir)])
         const wireguard: WireguardKind = (await features()).wireguard
-        const none: Desired = { sysctls: [], links: [], tunnels: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
+        const none: Desired = { sysctls: [], links: [], xfrm: [], tunnels: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
         const { prune } = difference(none, kernel, {}, memory)
         const means: Means = {
           runner,

@@ -1,21 +1,24 @@
 /**
- * IPsec where the kernel has no ESP: one charon per tunnel with kernel-libipsec, because one charon puts all its tunnels
- * on a single TUN and traffic into the last of them. Selectors are 0/0; which tunnel a packet takes is an ordinary route.
+ * What charon, strongSwan's IKE daemon, is told, and how it is started. Selectors are 0/0: which tunnel a packet takes is
+ * an ordinary route to its device.
+ *
+ * Kernel ESP: one charon for all tunnels, an xfrm interface each. Userspace ESP (kernel-libipsec): a charon per tunnel,
+ * because one charon puts all its tunnels on a single TUN and traffic into the last of them.
  */
 import { mkdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Address, AddressWithLength } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
-import { hex, outerMask } from './scheme.ts'
+import { hex, wellKnownPorts, outerMask } from './scheme.ts'
 import { connectVici, type Vici, type ViciAnswer, type ViciMessage } from './vici.ts'
 
-export interface IpsecTunnel {
-  /** Kernel name of the TUN, at most 15 characters; also the connection's. */
+interface Tunnel {
+  /** Kernel name of the device, at most 15 characters; also the connection's. */
   readonly device: string
   /** fwmark of the uplink's encrypted packets (`outerMark`). */
   readonly mark: number
-  /** Two UDP ports of this charon's own: IKE, and IKE with ESP in UDP (RFC 3948). */
+  /** charon's two UDP ports: IKE, and IKE with ESP in UDP (RFC 3948). */
   readonly local: { readonly address: Address; readonly id: string; readonly ports: { readonly ike: number; readonly nat: number } }
   readonly remote: { readonly address: Address; readonly id: string; readonly port: number }
   readonly inside: AddressWithLength
@@ -23,9 +26,18 @@ export interface IpsecTunnel {
   /** strongSwan's notation, e.g. `aes256gcm16-prfsha384-ecp384`. */
   readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
   readonly mtu: number
+}
+export interface KernelTunnel extends Tunnel {
+  readonly esp: 'kernel'
+  /** Ties security associations and policies to the xfrm interface. */
+  readonly ifId: number
+}
+export interface UserspaceTunnel extends Tunnel {
+  readonly esp: 'userspace'
   /** Distinct per charon: the table of the 0/0 route that libipsec insists on and nothing may use. */
   readonly table: number
 }
+export type IpsecTunnel = KernelTunnel | UserspaceTunnel
 export interface TunnelState {
   /** '' when there is none. */
   readonly ike: string
@@ -48,28 +60,33 @@ export interface RunningTunnel {
 
 /** Behind `main` and `default`, where charon's 0/0 route can only catch what has no route at all. */
 const strayPriority = 40_001
+/** `socket-default!`: without its socket charon shall end, not idle. */
 const plugins =
-  'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-libipsec kernel-netlink socket-default vici updown'
+  'random nonce openssl aes gcm sha2 hmac kdf curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints kernel-netlink socket-default! vici updown'
 
-/** strongswan.conf of one tunnel's charon. Without marks and a late rule IKE would capture its own packets under 0/0. */
-export function settings(tunnel: IpsecTunnel, folder: string): string {
-  const mark = `${hex(tunnel.mark)}/${hex(outerMask)}`
+function strongswanConf(
+  folder: string,
+  of: {
+    readonly load: string
+    readonly ports: { readonly ike: number; readonly nat: number }
+    readonly lines: readonly string[]
+    readonly plugins: readonly string[]
+  },
+): string {
   return `charon-systemd {
   load_modular = no
-  load = ${plugins}
-  port = ${tunnel.local.ports.ike}
-  port_nat_t = ${tunnel.local.ports.nat}
-  routing_table = ${tunnel.table}
-  routing_table_prio = ${strayPriority}
+  load = ${of.load}
+  port = ${of.ports.ike}
+  port_nat_t = ${of.ports.nat}
+${of.lines.map((line) => `  ${line}\n`).join('')}\
+  # Traffic classes overtake each other, by more than the default of 32 packets.
   replay_window = 1024
   # A dead peer is known after about 7 s (1 + 1.4 + 2 + 2.7), and not after 165.
   retransmit_timeout = 1
   retransmit_base = 1.4
   retransmit_tries = 3
   plugins {
-    kernel-libipsec { allow_peer_ts = yes }
-    kernel-netlink { fwmark = !${mark} }
-    socket-default { fwmark = ${hex(tunnel.mark)} }
+${of.plugins.map((line) => `    ${line}\n`).join('')}\
     vici { socket = unix://${socketOf(folder)} }
   }
   journal { default = -1 }
@@ -79,6 +96,21 @@ export function settings(tunnel: IpsecTunnel, folder: string): string {
 }
 `
 }
+/** strongswan.conf of one tunnel's charon. Without marks and a late rule IKE would capture its own packets under 0/0. */
+export const userspaceSettings = (tunnel: UserspaceTunnel, folder: string): string =>
+  strongswanConf(folder, {
+    load: `kernel-libipsec ${plugins}`,
+    ports: tunnel.local.ports,
+    lines: [`routing_table = ${tunnel.table}`, `routing_table_prio = ${strayPriority}`],
+    plugins: [
+      'kernel-libipsec { allow_peer_ts = yes }',
+      `kernel-netlink { fwmark = !${hex(tunnel.mark)}/${hex(outerMask)} }`,
+      `socket-default { fwmark = ${hex(tunnel.mark)} }`,
+    ],
+  })
+/** strongswan.conf of the one charon. Its IKE packets find their uplink by their source address. */
+export const kernelSettings = (folder: string): string =>
+  strongswanConf(folder, { load: plugins, ports: wellKnownPorts, lines: ['install_routes = no', 'install_virtual_ip = no'], plugins: [] })
 export const socketOf = (folder: string): string => join(folder, 'vici')
 /** sockaddr_un. */
 const longestSocketPath = 107
@@ -93,7 +125,7 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
       remote_addrs: [tunnel.remote.address],
       local_port: String(tunnel.local.ports.nat),
       remote_port: String(tunnel.remote.port),
-      // libipsec knows ESP only in UDP.
+      // One form of packet on the wire: libipsec knows no other, and it passes NATs and carriers that drop ESP.
       encap: 'yes',
       mobike: 'no',
       // For ever: a cloud's endpoint may be replaced for minutes.
@@ -110,11 +142,19 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
           dpd_action: tunnel.initiates ? 'restart' : 'clear',
           close_action: tunnel.initiates ? 'start' : 'none',
           start_action: 'none',
+          ...(tunnel.esp === 'kernel' ? kernelChild(tunnel) : {}),
         },
       },
     },
   }
 }
+const kernelChild = ({ ifId, mark }: KernelTunnel): ViciMessage => ({
+  if_id_in: String(ifId),
+  if_id_out: String(ifId),
+  // By it the encrypted packet finds the routing table of its uplink.
+  set_mark_out: `${hex(mark)}/${hex(outerMask)}`,
+  copy_dscp: 'out',
+})
 /** `load-shared`: the secret goes through the socket only, never into a file or argv. */
 export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => ({
   id: tunnel.device,
@@ -123,21 +163,17 @@ export const shared = (tunnel: IpsecTunnel, secret: Uint8Array): ViciMessage => 
   owners: [tunnel.local.id, tunnel.remote.id],
 })
 
-/**
- * Starts a tunnel: charon, its TUN found by the process that holds it and renamed, connection and secret over VICI. Call
- * it for one tunnel after another. `folder` is the tunnel's own, mode 0700; its path is short (sockets end at 107 bytes).
- * Throws DeviceError D040–D044.
- */
-export async function startTunnel(
-  tunnel: IpsecTunnel,
-  secret: Uint8Array,
-  { run, folder, wait = true }: { readonly run: Runner; readonly folder: string /** For the security association. */; readonly wait?: boolean },
-): Promise<RunningTunnel> {
+/** A process with its control socket open; `whose` is for messages. Throws DeviceError D042, D045. */
+async function launch(
+  run: Runner,
+  folder: string,
+  of: { readonly at: readonly string[]; readonly whose: string; readonly settings: string },
+): Promise<{ readonly charon: Started; readonly vici: Vici; readonly patiently: Patiently }> {
   if (Buffer.byteLength(socketOf(folder)) > longestSocketPath)
     throw new DeviceError(
       finding(
         'D045',
-        [tunnel.device],
+        of.at,
         `${socketOf(folder)} is too long for a socket: ${longestSocketPath} bytes at most`,
         'give the agent a shorter state folder: --state DIR',
       ),
@@ -145,17 +181,87 @@ export async function startTunnel(
   await mkdir(folder, { recursive: true, mode: 0o700 })
   // Of a charon that was killed.
   await rm(socketOf(folder), { force: true })
-  await removePlaceholder(tunnel.device, run)
   const config = join(folder, 'strongswan.conf')
-  await writeFile(config, settings(tunnel, folder), { mode: 0o600 })
+  await writeFile(config, of.settings, { mode: 0o600 })
   const pid = await run.daemon(['charon-systemd'], { env: { STRONGSWAN_CONF: config }, log: join(folder, 'log') })
   const charon: Started = { pid, startTime: (await run.startTime(pid)) ?? '' }
+  /** Asks every 20 ms for 10 s, as long as charon lives. */
+  const patiently: Patiently = async (ask) => {
+    for (let tries = 0; tries < 500; tries++) {
+      const answer = await ask()
+      if (answer !== undefined) return answer
+      if (!(await isAlive(charon, run))) break
+      await pause(20)
+    }
+    throw new DeviceError(
+      finding(
+        'D042',
+        of.at,
+        `charon did not start for ${of.whose}`,
+        `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`,
+      ),
+    )
+  }
+  const vici = await patiently(async () => {
+    if ((await run.list(folder)).includes('vici')) return connectVici(socketOf(folder)).catch(() => undefined)
+    return undefined
+  }).catch(async (error: unknown) => {
+    await end(charon, run)
+    throw error
+  })
+  return { charon, vici, patiently }
+}
+type Patiently = <T>(ask: () => Promise<T | undefined>) => Promise<T>
+
+/** The charon of all tunnels with kernel ESP; they are loaded over its socket. Throws DeviceError D042, D045, D047. */
+export async function startSharedCharon(run: Runner, folder: string): Promise<void> {
+  const bound = (await Promise.all(['/proc/net/udp', '/proc/net/udp6'].map((path) => run.readFile(path)))).join('\n')
+  for (const port of [wellKnownPorts.ike, wellKnownPorts.nat]) {
+    if (new RegExp(`^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} `, 'm').test(bound))
+      throw new DeviceError(
+        finding(
+          'D047',
+          [],
+          `another program listens on udp/${port}, which the charon of this box's IPsec tunnels needs`,
+          `ss -ulpn shows it; if it is the distribution's own: systemctl disable --now strongswan strongswan-starter`,
+        ),
+      )
+  }
+  const { vici } = await launch(run, folder, { at: [], whose: 'the IPsec tunnels', settings: kernelSettings(folder) })
+  vici.close()
+}
+
+/** Connection and secret, and the association if this end makes it. */
+export async function load(vici: Vici, tunnel: IpsecTunnel, secret: Uint8Array, { wait }: { readonly wait: boolean }): Promise<void> {
+  await vici.request('load-shared', shared(tunnel, secret))
+  await vici.request('load-conn', connection(tunnel))
+  if (tunnel.initiates) await (wait ? initiate(vici, tunnel) : vici.request('initiate', { ...initiation(tunnel.device), timeout: '-1' }))
+}
+/** The opposite of `load`. What is not there is as good as unloaded. */
+export async function unload(vici: Vici, device: string): Promise<void> {
+  await vici.request('unload-conn', { name: device }).catch(() => {})
+  await vici.request('terminate', { ike: device, timeout: '2000' }).catch(() => {})
+  await vici.request('unload-shared', { id: device }).catch(() => {})
+}
+
+/**
+ * Starts a tunnel with userspace ESP: charon, its TUN found by the process that holds it and renamed, connection and
+ * secret over VICI. Call it for one tunnel after another. `folder` is the tunnel's own, mode 0700; its path is short
+ * (sockets end at 107 bytes). Throws DeviceError D040–D045.
+ */
+export async function startTunnel(
+  tunnel: UserspaceTunnel,
+  secret: Uint8Array,
+  { run, folder, wait = true }: { readonly run: Runner; readonly folder: string /** For the security association. */; readonly wait?: boolean },
+): Promise<RunningTunnel> {
+  await removePlaceholder(tunnel.device, run)
+  const { charon, vici, patiently } = await launch(run, folder, {
+    at: [tunnel.device],
+    whose: `the IPsec tunnel ${tunnel.device}`,
+    settings: userspaceSettings(tunnel, folder),
+  })
   try {
-    const vici = await patiently(tunnel, folder, run, charon, async () => {
-      if ((await run.list(folder)).includes('vici')) return connectVici(socketOf(folder)).catch(() => undefined)
-      return undefined
-    })
-    const made = await patiently(tunnel, folder, run, charon, () => tunOf(pid, run))
+    const made = await patiently(() => tunOf(charon.pid, run))
     await ip(run, tunnel, [
       ['link', 'set', 'dev', made, 'down'],
       ['link', 'set', 'dev', made, 'name', tunnel.device],
@@ -169,9 +275,7 @@ export async function startTunnel(
       // By its alias it is found again, whoever started it.
       ['link', 'set', 'dev', made, 'alias', aliasOf(tunnel.device), 'up'],
     ])
-    await vici.request('load-shared', shared(tunnel, secret))
-    await vici.request('load-conn', connection(tunnel))
-    if (tunnel.initiates) await (wait ? initiate(vici, tunnel) : vici.request('initiate', { ...initiation(tunnel.device), timeout: '-1' }))
+    await load(vici, tunnel, secret, { wait })
     return running(tunnel, vici, charon, run)
   } catch (error) {
     await remove(tunnel.device, charon, run)
@@ -181,9 +285,13 @@ export async function startTunnel(
 
 /** Ends charon, with which its TUN goes, and then what took the TUN's first name. */
 export async function remove(device: string, charon: Started, run: Runner): Promise<void> {
+  await end(charon, run)
+  await removePlaceholder(device, run)
+}
+/** Until it is gone, and its security associations with it. */
+export async function end(charon: Started, run: Runner): Promise<void> {
   await run.end(charon)
   for (let tries = 0; tries < 100 && (await isAlive(charon, run)); tries++) await pause(50)
-  await removePlaceholder(device, run)
 }
 async function removePlaceholder(device: string, run: Runner): Promise<void> {
   const listed = await run.read(['ip', '-j', 'link', 'show'])
@@ -268,20 +376,3 @@ async function tunOf(pid: number, run: Runner): Promise<string | undefined> {
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-/** Asks every 20 ms for 10 s, as long as charon lives. */
-async function patiently<T>(tunnel: IpsecTunnel, folder: string, run: Runner, charon: Started, ask: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 500; tries++) {
-    const answer = await ask()
-    if (answer !== undefined) return answer
-    if (!(await isAlive(charon, run))) break
-    await pause(20)
-  }
-  throw new DeviceError(
-    finding(
-      'D042',
-      [tunnel.device],
-      `charon did not start for the IPsec tunnel ${tunnel.device}`,
-      `look into ${join(folder, 'log')}; the packages are charon-systemd, libcharon-extra-plugins and libstrongswan-standard-plugins`,
-    ),
-  )
-}

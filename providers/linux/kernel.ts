@@ -24,6 +24,13 @@ export interface Link {
   /** Sorted by public key. */
   readonly peers: readonly Peer[]
 }
+/** The device of an IPsec tunnel with kernel ESP. */
+export interface XfrmLink {
+  readonly name: string
+  readonly ifId: number
+  readonly up: boolean
+  readonly mtu: number
+}
 export interface DeviceAddress {
   readonly device: string
   /** With length. */
@@ -63,7 +70,9 @@ export interface Sysctl {
   readonly value: string
 }
 export interface Kernel {
+  /** WireGuard's. */
   readonly links: readonly Link[]
+  readonly xfrm: readonly XfrmLink[]
   readonly addresses: readonly DeviceAddress[]
   readonly nexthops: readonly Nexthop[]
   readonly routes: readonly Route[]
@@ -128,6 +137,8 @@ export function describe(of: Kernel): string {
       )
     }
   }
+  for (const link of [...of.xfrm].sort((a, b) => (a.name < b.name ? -1 : 1)))
+    lines.push(`xfrm ${link.name} ${link.up ? 'up' : 'down'} mtu ${link.mtu} if_id ${link.ifId}`)
   const sorted = (texts: readonly string[]): readonly string[] => [...texts].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
   lines.push(...sorted(of.addresses.map((at) => `address ${at.address} dev ${at.device}`)))
   lines.push(...sorted(of.nexthops.map((hop) => `-${hop.family} nexthop ${nexthopArguments(hop)}`)))

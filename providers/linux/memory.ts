@@ -38,5 +38,5 @@ export async function keep(stateDir: string, name: string, text: string): Promis
 export async function forget(stateDir: string): Promise<void> {
   const names = await readdir(stateDir).catch(() => [])
   const ours = names.filter((name) => name === 'device.json' || name === 'causeway.nft' || /^cw[hem]\w*p[01]\.log$/.test(name))
-  await Promise.all(ours.map((name) => rm(join(stateDir, name), { force: true })))
+  await Promise.all([...ours, 'ipsec'].map((name) => rm(join(stateDir, name), { force: true, recursive: true })))
 }

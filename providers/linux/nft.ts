@@ -6,7 +6,7 @@ import type { Rule, SiteConfig, Transit } from '#src/fabric/fabric.ts'
 import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
-import { hex, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
+import { type Esp, hex, ikePorts, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
@@ -105,13 +105,14 @@ const named = (name: string, type: string, elements: readonly string[]): string 
   block(`set ${name}`, [`type ${type}`, 'flags interval', ...(elements.length > 0 ? [`elements = { ${elements.join(', ')} }`] : [])])
 
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
-export function ruleset(config: SiteConfig, listenPorts: readonly number[]): string {
+export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
   const own = cover(config.lans.map((lan) => lan.prefix))
   const others = cover(config.routes.map((route) => route.to))
   const clouds = config.tunnels.flatMap((tunnel) => {
     const own = tunnel.role === 'cloud' ? interfaceOf(config, tunnel) : undefined
-    return tunnel.role === 'cloud' && own && tunnel.peer.prefixes.length > 0 ? [{ tunnel, device: own.device, port: own.port }] : []
+    if (tunnel.role !== 'cloud' || !own || tunnel.peer.prefixes.length === 0) return []
+    return [{ tunnel, device: own.device, ports: ikePorts(esp, own.port) }]
   })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
@@ -285,8 +286,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[]): str
             ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
             // IKE and ESP in UDP, from the cloud's endpoint only.
             ...clouds.map(
-              ({ tunnel, port }) =>
-                `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${port}, ${port + 1} } accept`,
+              ({ tunnel, ports }) =>
+                `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${ports.ike}, ${ports.nat} } accept`,
             ),
             `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,

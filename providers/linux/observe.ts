@@ -3,8 +3,8 @@ import type { OsInterface } from '../device.ts'
 import type { Family } from '#src/net/address.ts'
 import { type ObservedTunnel, observeTunnels } from './charons.ts'
 import { DeviceError, finding } from './errors.ts'
-import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route } from './kernel.ts'
-import { firstLine, type Runner } from './run.ts'
+import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route, XfrmLink } from './kernel.ts'
+import { firstLine, type Runner, type Started } from './run.ts'
 import { isIpsecDevice, isOurs, nftTable, protocol } from './scheme.ts'
 
 export interface ObservedPeer extends Peer {
@@ -26,9 +26,10 @@ export interface DefaultRoute {
 }
 export interface Observed extends Kernel {
   readonly links: readonly ObservedLink[]
-  /** IPsec: charons of this state folder, and the devices that there are. */
+  /** IPsec: charons of this state folder, and the TUNs that there are. */
+  readonly charon: Started | undefined
   readonly tunnels: readonly ObservedTunnel[]
-  readonly tunnelDevices: readonly string[]
+  readonly tuns: readonly string[]
   /** Every interface that isn't ours. */
   readonly interfaces: readonly OsInterface[]
   readonly defaults: readonly DefaultRoute[]
@@ -42,6 +43,7 @@ interface IpLink {
   readonly ifname: string
   readonly flags: readonly string[]
   readonly mtu: number
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly if_id?: string } }
   readonly addr_info?: readonly { readonly family: string; readonly local: string; readonly prefixlen: number; readonly scope: string }[]
 }
 interface IpRoute {
@@ -164,7 +166,7 @@ export async function readInterfaces(
   runner: Runner,
 ): Promise<{ readonly links: readonly IpLink[]; readonly defaults: readonly DefaultRoute[]; readonly interfaces: readonly OsInterface[] }> {
   const [links, defaults] = await Promise.all([
-    json<IpLink>(runner, ['ip', '-j', 'addr', 'show']),
+    json<IpLink>(runner, ['ip', '-j', '-d', 'addr', 'show']),
     bothFamilies(async (family) => {
       const routes = await json<IpRoute>(runner, ['ip', `-${family}`, '-j', 'route', 'show', 'default', 'table', 'main'])
       return routes
@@ -189,8 +191,9 @@ export async function readInterfaces(
 
 export async function observe(runner: Runner, stateDir = ''): Promise<Observed> {
   const ours = <T extends { readonly protocol?: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.protocol === String(protocol))
-  const [{ links, defaults, interfaces }, wireguard, nexthops, routes, rules, nft] = await Promise.all([
+  const [{ links, defaults, interfaces }, ipsec, wireguard, nexthops, routes, rules, nft] = await Promise.all([
     readInterfaces(runner),
+    observeTunnels(runner, stateDir),
     readWireguard(runner),
     bothFamilies(async (family) =>
       ours(await json<IpNexthop>(runner, ['ip', `-${family}`, '-j', 'nexthop', 'show'])).map(
@@ -212,6 +215,7 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
       .filter((at) => at.scope === 'global')
       .map((at): DeviceAddress => ({ device: link.ifname, address: `${at.local}/${at.prefixlen}` })),
   )
+  const cloud = links.filter((link) => isIpsecDevice(link.ifname))
   return {
     links: links
       .filter((link) => isOurs(link.ifname) && !isIpsecDevice(link.ifname))
@@ -223,8 +227,18 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
           ...(wireguard.get(link.ifname) ?? { publicKey: '', listenPort: 0, fwmark: 0, peers: [] }),
         }),
       ),
-    tunnels: await observeTunnels(runner, stateDir),
-    tunnelDevices: links.filter((link) => isIpsecDevice(link.ifname)).map((link) => link.ifname),
+    ...ipsec,
+    xfrm: cloud
+      .filter((link) => link.linkinfo?.info_kind === 'xfrm')
+      .map(
+        (link): XfrmLink => ({
+          name: link.ifname,
+          ifId: Number(link.linkinfo?.info_data?.if_id ?? 0),
+          up: link.flags.includes('UP'),
+          mtu: link.mtu,
+        }),
+      ),
+    tuns: cloud.filter((link) => link.linkinfo?.info_kind !== 'xfrm').map((link) => link.ifname),
     addresses,
     nexthops,
     routes,

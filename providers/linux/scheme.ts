@@ -1,5 +1,6 @@
 /** Every number and name that Causeway puts into a kernel, in one place; README.md explains them. */
 import { createHash } from 'node:crypto'
+import type { Features } from '../device.ts'
 import type { ClassId, NodeId } from '#src/fabric/fabric.ts'
 import type { Family } from '#src/net/address.ts'
 
@@ -40,6 +41,13 @@ export const priority = {
 
 /** Behind every overlay route, so that a vanished nexthop ends in an ICMP error and never in local breakout. */
 export const lastResortMetric = 4096
+/** Who encrypts IPsec tunnels. */
+export type Esp = Exclude<Features['ipsec'], 'none'>
+/** RFC 7296: of the one charon that serves all tunnels with kernel ESP. */
+export const wellKnownPorts = { ike: 500, nat: 4500 } as const
+/** On which charon listens for a tunnel whose interface has this port. */
+export const ikePorts = (esp: Esp, port: number): { readonly ike: number; readonly nat: number } =>
+  esp === 'kernel' ? wellKnownPorts : { ike: port, nat: port + 1 }
 /** RFC 8762. */
 export const stampPort = 862
 

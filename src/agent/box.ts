@@ -34,6 +34,7 @@ export function inventoryOf(features: Features, interfaces: readonly OsInterface
     kernel: release(),
     agentVersion,
     wireguard: features.wireguard,
+    ipsec: features.ipsec,
     interfaces: interfaces.map(({ name, up, addresses, router }) => ({ name, up, addresses: [...addresses], router })),
   }
 }

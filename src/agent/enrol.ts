@@ -93,7 +93,8 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
   checkRights(features)
   const interfaces = await driver.inventory()
   const inventory = inventoryOf(features, interfaces, options.serial)
-  say(stepLine(2, 'this box', `${inventory.os}, ${inventory.wireguard} WireGuard, serial ${inventory.serial}`))
+  const esp = features.ipsec === 'none' ? '' : `, ${features.ipsec} ESP`
+  say(stepLine(2, 'this box', `${inventory.os}, ${inventory.wireguard} WireGuard${esp}, serial ${inventory.serial}`))
   say(
     stepLine(3, 'cables', interfaces.map((one) => `${one.name} ${one.up ? (one.addresses[0]?.split('/')[0] ?? 'link up') : 'no cable'}`).join(' · ')),
   )

@@ -28,6 +28,8 @@ export const Inventory = z.object({
   kernel: z.string(),
   agentVersion: z.string(),
   wireguard: z.enum(['kernel', 'userspace', 'none']),
+  /** Who encrypts tunnels to clouds: ESP in the kernel, or in user space. Older agents don't say. */
+  ipsec: z._default(z.enum(['kernel', 'userspace', 'none']), 'none'),
   interfaces: z.array(InventoryInterface),
 })
 export type Inventory = z.infer<typeof Inventory>

@@ -2,15 +2,19 @@
  * A Linux kernel in memory, behind the driver's runner: it takes the commands that the driver gives and answers as
  * iproute2, wg and nft do, refusals included. Only what the driver uses; anything else throws.
  */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { type Address, contains, type Family, familyOf, lengthOf, type Prefix, type AddressWithLength, networkOf } from '#src/net/address.ts'
 import type { Conversation, Output, Runner } from '#providers/linux/run.ts'
-import { publicKeyOf } from '#providers/linux/wireguard.ts'
+import { publicKeyOf, socketFolder } from '#providers/linux/wireguard.ts'
+import { type FakeCharon, startFakeCharon } from './fake-charon.ts'
 
 interface Device {
   up: boolean
   mtu: number
   readonly wireguard: boolean
+  /** Of an xfrm interface, else 0. */
+  readonly ifId: number
   readonly addresses: string[]
 }
 interface Peer {
@@ -52,20 +56,26 @@ function wordsOf(tokens: readonly string[]): Words {
 
 export interface FakeKernel {
   readonly runner: Runner
+  /** The charon that runs. */
+  readonly charon: () => FakeCharon | undefined
   /** What an operator, another program or a cable does. */
   readonly meddle: {
     address(device: string, address: string): void
     ip(family: Family, line: string): void
     removeDevice(device: string): void
     removePeers(device: string): void
+    /** SIGKILL. */
+    killCharon(): Promise<void>
+    /** Another program binds this UDP port. */
+    listen(port: number): void
     tamperNft(): void
     sysctl(key: string, value: string): void
   }
 }
 
-/** `wireguard: 'kernel'`: the kernel makes tunnels itself; else only wireguard-go does. */
-export function createFakeKernel(echo: (line: string) => void, wireguard: 'kernel' | 'userspace'): FakeKernel {
-  const devices = new Map<string, Device>([['lo', { up: true, mtu: 65536, wireguard: false, addresses: [] }]])
+/** `wireguard: 'kernel'`: the kernel makes tunnels itself; else only wireguard-go does. `esp`: there is strongSwan, too. */
+export function createFakeKernel(echo: (line: string) => void, wireguard: 'kernel' | 'userspace', { esp = false } = {}): FakeKernel {
+  const devices = new Map<string, Device>([['lo', { up: true, mtu: 65536, wireguard: false, ifId: 0, addresses: [] }]])
   const wireguards = new Map<string, Wireguard>()
   const mains: { readonly dst: string; readonly gateway: string; readonly dev: string; readonly metric: number }[] = []
   const nexthops = new Map<number, { readonly family: Family; readonly dev: string }>()
@@ -81,11 +91,13 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
   ])
   let table = ''
   const processes = new Map<number, string>()
+  let charon: { readonly pid: number; readonly config: string; readonly fake: FakeCharon } | undefined
+  let bound = ''
   let lastPid = 100
 
-  function addTunnel(name: string): void {
-    devices.set(name, { up: false, mtu: 1420, wireguard: true, addresses: [] })
-    wireguards.set(name, { publicKey: '', port: 0, mark: 'off', peers: new Map() })
+  function addTunnel(name: string, ifId = 0): void {
+    devices.set(name, { up: false, mtu: 1420, wireguard: ifId === 0, ifId, addresses: [] })
+    if (ifId === 0) wireguards.set(name, { publicKey: '', port: 0, mark: 'off', peers: new Map() })
     for (const setting of ['rp_filter', 'send_redirects']) sysctls.set(`net/ipv4/conf/${name}/${setting}`, '1')
   }
   function removeDevice(name: string): void {
@@ -105,8 +117,10 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
   /** One line of a batch. */
   function ip(family: Family, line: string): string {
     const [object, verb, ...rest] = line.split(' ')
-    if (object === 'link' && verb === 'add' && wireguard === 'kernel') {
-      addTunnel(rest[1]!)
+    const words = object === 'link' && verb === 'add' ? wordsOf(rest) : {}
+    if (words['type'] === 'xfrm' ? esp : words['type'] === 'wireguard' && wireguard === 'kernel') {
+      if (devices.has(words['dev']!)) return 'RTNETLINK answers: File exists'
+      addTunnel(words['dev']!, Number(words['if_id'] ?? 0))
       return ''
     }
     if (object === 'link' && verb === 'set') {
@@ -202,14 +216,16 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     if (line === 'ip link add dev cwprobe type wireguard') return wireguard === 'kernel' ? ok() : fail('Error: Unknown device type.')
     if (line === 'ip link del dev cwprobe') return ok()
     if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show' || line.startsWith('ip tuntap ')) return ok()
-    if (line === 'sh -c command -v charon-systemd') return fail('', 127)
-    if (line === 'ip -j addr show') {
+    if (line === 'sh -c command -v charon-systemd') return esp ? ok() : fail('', 127)
+    if (/^ip (link (add|del) dev cwprobe-esp|xfrm state (add|delete) src 127\.0\.0\.1 dst 127\.0\.0\.1 proto esp) ?/.test(line)) return ok()
+    if (line === 'ip -j -d addr show') {
       return ok(
         JSON.stringify(
           [...devices].map(([ifname, device]) => ({
             ifname,
             mtu: device.mtu,
             flags: device.up ? ['UP', 'LOWER_UP'] : [],
+            ...(device.ifId === 0 ? {} : { linkinfo: { info_kind: 'xfrm', info_data: { if_id: `0x${device.ifId.toString(16)}` } } }),
             addr_info: device.addresses.map((at) => ({ local: at.split('/')[0], prefixlen: lengthOf(at as Prefix), scope: 'global' })),
           })),
         ),
@@ -357,6 +373,12 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     throw new Error(`the fake kernel does not know "${line}"`)
   }
 
+  async function killCharon(): Promise<void> {
+    const ended = charon
+    charon = undefined
+    await ended?.fake.close()
+  }
+
   const runner: Runner = {
     dryRun: false,
     read: (command, options = {}) => Promise.resolve(read(command, options.input ?? '')),
@@ -364,23 +386,37 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
       for (const line of options.show ?? [command.join(' ')]) echo(`[#] ${line}`)
       return change(command, options.input ?? '')
     },
-    daemon(command) {
+    async daemon(command, { env }) {
       const name = command[1]!
       echo(`[#] ${command.join(' ')} &`)
       lastPid += 1
+      if (command[0] === 'charon-systemd') {
+        const config = env['STRONGSWAN_CONF']!
+        charon = { pid: lastPid, config, fake: await startFakeCharon(join(dirname(config), 'vici')) }
+        return lastPid
+      }
       processes.set(lastPid, name)
       addTunnel(name)
-      return Promise.resolve(lastPid)
+      return lastPid
     },
-    end({ pid }) {
+    async end({ pid }) {
       echo(`[#] kill ${pid}`)
+      if (pid === charon?.pid) await killCharon()
       const name = processes.get(pid)
       if (name !== undefined) removeDevice(name)
-      return Promise.resolve()
     },
-    startTime: (pid) => Promise.resolve(processes.has(pid) ? '1' : undefined),
-    list: () => Promise.resolve([...wireguards.keys()].map((name) => `${name}.sock`)),
+    startTime: (pid) => Promise.resolve(processes.has(pid) || pid === charon?.pid ? '1' : undefined),
+    async list(folder) {
+      if (folder === socketFolder) return [...wireguards.keys()].map((name) => `${name}.sock`)
+      if (folder === '/usr/lib/ipsec/plugins') return ['kernel-netlink', 'vici', 'openssl', 'gcm'].map((name) => `libstrongswan-${name}.so`)
+      if (folder === '/proc') return charon ? [String(charon.pid)] : []
+      if (folder.startsWith('/proc/')) return folder === `/proc/${charon?.pid}/fd` ? ['0'] : []
+      return readdir(folder).catch(() => [])
+    },
     readFile(path) {
+      if (path === '/proc/net/udp') return Promise.resolve(bound)
+      if (path === `/proc/${charon?.pid}/comm`) return Promise.resolve('charon-systemd\n')
+      if (path === `/proc/${charon?.pid}/environ`) return Promise.resolve(`STRONGSWAN_CONF=${charon?.config}\0`)
       const key = path.replace('/proc/sys/', '')
       const device = /^net\/ipv[46]\/conf\/([^/]+)\//.exec(key)?.[1]
       return Promise.resolve(device !== undefined && device !== 'all' && !devices.has(device) ? undefined : sysctls.get(key))
@@ -428,9 +464,10 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
   }
   return {
     runner,
+    charon: () => charon?.fake,
     meddle: {
       address(device, address) {
-        devices.set(device, { up: true, mtu: 1500, wireguard: false, addresses: address === '' ? [] : [address] })
+        devices.set(device, { up: true, mtu: 1500, wireguard: false, ifId: 0, addresses: address === '' ? [] : [address] })
         for (const key of [`net/ipv4/conf/${device}/rp_filter`, `net/ipv6/conf/${device}/accept_ra`]) sysctls.set(key, '1')
         if (address.startsWith('100.'))
           mains.push({ dst: 'default', gateway: address.replace(/\d+\/\d+$/, '1'), dev: device, metric: 100 + mains.length })
@@ -440,6 +477,10 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
         if (problem !== '') throw new Error(problem)
       },
       removeDevice,
+      killCharon,
+      listen: (port) => {
+        bound += `  77: 00000000:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 07 00000000:00000000\n`
+      },
       removePeers: (device) => wireguards.get(device)!.peers.clear(),
       tamperNft: () => {
         table += '# another rule'

@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { DeviceError } from '#providers/linux/errors.ts'
-import { type IpsecTunnel, startTunnel } from '#providers/linux/ipsec.ts'
+import { type UserspaceTunnel, startTunnel } from '#providers/linux/ipsec.ts'
 import { createRunner } from '#providers/linux/run.ts'
 
 const run = createRunner({ echo: () => {} })
-const wanted = JSON.parse(readFileSync(0, 'utf8')) as readonly { readonly tunnel: IpsecTunnel; readonly secret: string }[]
+const wanted = JSON.parse(readFileSync(0, 'utf8')) as readonly { readonly tunnel: UserspaceTunnel; readonly secret: string }[]
 for (const { tunnel, secret } of wanted) {
   try {
     await startTunnel(tunnel, Buffer.from(secret), { run, folder: `/run/hub/${tunnel.device}` })

@@ -26,7 +26,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { IpsecTunnel } from '#providers/linux/ipsec.ts'
+import type { UserspaceTunnel } from '#providers/linux/ipsec.ts'
 import { startLab } from '#src/lab/client.ts'
 import type { Address } from '#src/net/address.ts'
 import { ids, off, seed, strong } from '#test/unit/aws-emulator/cloud.ts'
@@ -78,7 +78,7 @@ const status = async (id: string): Promise<Record<string, string | undefined>> =
   const { VpnConnections } = await ec2.send(new DescribeVpnConnectionsCommand({ VpnConnectionIds: [id] }))
   return Object.fromEntries(VpnConnections![0]!.VgwTelemetry!.map((one) => [one.OutsideIpAddress!, one.Status]))
 }
-const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<IpsecTunnel> = {}): IpsecTunnel => {
+const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<UserspaceTunnel> = {}): UserspaceTunnel => {
   const slot = (name === 'a' ? 0 : 2) + member
   const own = name === 'a' ? '192.0.2.10' : '198.51.100.10'
   const outside = outsides[name][member]!
@@ -87,15 +87,16 @@ const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<IpsecTunnel> = {
     mark: name === 'a' ? 0x10000 : 0x20000,
     local: { address: own as Address, id: own, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
     remote: { address: outside as Address, id: outside, port: 4500 },
-    inside: `169.254.10.${2 + 4 * slot}/30` as IpsecTunnel['inside'],
+    inside: `169.254.10.${2 + 4 * slot}/30` as UserspaceTunnel['inside'],
     initiates: true,
     proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16-ecp384'] },
     mtu: 1400,
+    esp: 'userspace',
     table: 9001 + slot,
     ...change,
   }
 }
-async function connect(tunnels: readonly { readonly tunnel: IpsecTunnel; readonly secret: string }[]): Promise<string[]> {
+async function connect(tunnels: readonly { readonly tunnel: UserspaceTunnel; readonly secret: string }[]): Promise<string[]> {
   const script = resolve('test/system/aws-emulator-hub.ts')
   const ran = await running.lab.exec(hub, [resolve('node_modules/.bin/node'), script], { stdin: JSON.stringify(tunnels), timeoutMs: 90_000 })
   return `${ran.stdout}${ran.stderr}`.trim().split('\n')
@@ -287,7 +288,7 @@ describe('the VPC', () => {
 
 describe('an emulated tunnel', () => {
   it('refuses a wrong key and a weaker proposal', async () => {
-    const spare = (change: Partial<IpsecTunnel>) =>
+    const spare = (change: Partial<UserspaceTunnel>) =>
       tunnel('a', 1, { device: 'cwix', table: 9009, local: { ...tunnel('a', 1).local, ports: { ike: 5020, nat: 5021 } }, ...change })
     const reasons = () => readFileSync(join(state, 'lab', 'logs', `${outsides.a[1]}.log`), 'utf8')
     expect(await connect([{ tunnel: spare({}), secret: 'not.the.key' }])).toEqual(['cwix D044'])

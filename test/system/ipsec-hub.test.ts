@@ -116,5 +116,5 @@ test('a wipe leaves no process, device or folder', async () => {
   await world.ask('wipe')
   expect(await charons()).toBe('')
   expect(await world.sh('hub', 'ls /sys/class/net')).not.toMatch(/cwi|ipsec/)
-  expect(await world.sh('hub', 'ls /run/h/device/ipsec')).toBe('')
+  expect(await world.sh('hub', 'ls /run/h/device')).toBe('')
 })

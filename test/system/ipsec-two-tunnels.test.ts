@@ -1,10 +1,10 @@
 /** Two IPsec tunnels on one hub uplink, with the driver's code and strongSwan at both ends: what the types have to carry. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { IpsecTunnel } from '#providers/linux/ipsec.ts'
+import type { UserspaceTunnel } from '#providers/linux/ipsec.ts'
 import type { Address, AddressWithLength } from '#src/net/address.ts'
 import { keys, startWorld, type World } from './ipsec-world.ts'
 
-const tunnelTo = (name: 'a' | 'b', slot: number, change: Partial<IpsecTunnel> = {}): IpsecTunnel => ({
+const tunnelTo = (name: 'a' | 'b', slot: number, change: Partial<UserspaceTunnel> = {}): UserspaceTunnel => ({
   device: `cwi0${name}`,
   mark: 0x10000,
   local: { address: '192.0.2.10' as Address, id: `hub-${name}`, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
@@ -13,6 +13,7 @@ const tunnelTo = (name: 'a' | 'b', slot: number, change: Partial<IpsecTunnel> = 
   initiates: true,
   proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16'] },
   mtu: 1400,
+  esp: 'userspace',
   table: 9001 + slot,
   ...change,
 })

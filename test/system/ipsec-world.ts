@@ -11,7 +11,7 @@ import { execFile, execFileSync, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { type IpsecTunnel, type RunningTunnel, startTunnel } from '#providers/linux/ipsec.ts'
+import { type UserspaceTunnel, type RunningTunnel, startTunnel } from '#providers/linux/ipsec.ts'
 import { DeviceError } from '#providers/linux/errors.ts'
 import { createRunner } from '#providers/linux/run.ts'
 
@@ -93,7 +93,7 @@ function serveHub(): void {
   const run = createRunner()
   const tunnels = new Map<string, RunningTunnel>()
   const methods = {
-    start: async (tunnel: IpsecTunnel, secret: string) => {
+    start: async (tunnel: UserspaceTunnel, secret: string) => {
       const started = await startTunnel(tunnel, Buffer.from(secret), { run, folder: `/run/hub/${tunnel.device}` })
       tunnels.set(tunnel.device, started)
       return { device: started.device, pid: started.pid }
@@ -143,7 +143,7 @@ function serveWorld(): void {
 export interface World {
   /** Output of a shell command in a namespace. */
   run(namespace: string, command: string): Promise<string>
-  start(tunnel: IpsecTunnel, secret: string): Promise<{ readonly device: string; readonly pid: number }>
+  start(tunnel: UserspaceTunnel, secret: string): Promise<{ readonly device: string; readonly pid: number }>
   state(device: string): ReturnType<RunningTunnel['state']>
   stop(device: string): Promise<void>
   /** SIGKILL to cloud-a's charon and a new one, which knows nothing of its security associations. */

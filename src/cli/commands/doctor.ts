@@ -27,6 +27,12 @@ const programs: readonly (readonly [name: string, debian: string, why: string])[
   ['setpriv', 'util-linux', 'children that end with the controller'],
 ]
 
+/** Both have to be made to know it: an xfrm interface and a security association. */
+const kernelHasEsp = (): boolean => {
+  const state = `ip xfrm state add src 127.0.0.1 dst 127.0.0.1 proto esp spi 1 mode tunnel aead 'rfc4106(gcm(aes))' 0x${'00'.repeat(20)} 128`
+  return spawnSync('unshare', ['-Urn', 'sh', '-c', `ip link add esp-probe type xfrm if_id 1 && ${state}`]).status === 0
+}
+
 function machine(): Finding[] {
   const found: Finding[] = programs.map(([name, debian, why]) => ({
     what: name,
@@ -41,6 +47,13 @@ function machine(): Finding[] {
     ok: kernel || userspace,
     says: kernel ? 'in the kernel' : userspace ? 'in userspace (wireguard-go)' : 'neither in the kernel nor as wireguard-go with /dev/net/tun',
     instead: 'modprobe wireguard, or apt-get install -y --no-install-recommends wireguard-go',
+  })
+  const charon = onPath('charon-systemd')
+  found.push({
+    what: 'ipsec',
+    ok: charon || 'note',
+    says: charon ? `strongSwan, ${kernelHasEsp() ? 'kernel' : 'userspace'} ESP` : 'no strongSwan: a hub of a cloud region needs it',
+    instead: 'apt-get install -y --no-install-recommends charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins',
   })
   const namespaces = spawnSync('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true']).status === 0
   found.push({

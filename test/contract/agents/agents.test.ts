@@ -93,7 +93,16 @@ function newBox(serial: string): Box {
   return { privateKey, publicKey, serial, thumbprint: thumbprint(publicKey), sealing: generateKeyPairSync('x25519'), certificate: null }
 }
 const inventory = (serial: string) =>
-  ({ serial, hostname: 'box', os: 'Debian 12', kernel: '6.8', agentVersion: '0.1.0', wireguard: 'userspace', interfaces: [] }) as const
+  ({
+    serial,
+    hostname: 'box',
+    os: 'Debian 12',
+    kernel: '6.8',
+    agentVersion: '0.1.0',
+    wireguard: 'userspace',
+    ipsec: 'userspace',
+    interfaces: [],
+  }) as const
 
 interface Answer {
   readonly status: number

@@ -324,7 +324,7 @@ test('approving names one waiting box; decommissioning is refused for hubs and t
       thumbprint,
       sealingKey: '',
       serial: 'XJ-1',
-      inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', interfaces: [] },
+      inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', ipsec: 'none', interfaces: [] },
       state: 'claimed',
     })
   })

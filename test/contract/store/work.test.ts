@@ -120,6 +120,7 @@ const inventory: Inventory = {
   kernel: '6.8',
   agentVersion: '0.1.0',
   wireguard: 'userspace',
+  ipsec: 'userspace',
   interfaces: [],
 }
 const claim = (id: string, thumbprint: string, state: 'enrolled' | 'claimed' = 'enrolled') => ({

@@ -208,6 +208,7 @@ describe('a network that runs', () => {
     expect(ran.code, ran.stdout).toBe(0)
     expect(ran.stdout).toContain('network small')
     expect(await world.read<unknown[]>('doctor')).toContainEqual(expect.objectContaining({ what: 'controller', ok: true }))
+    expect(ran.stdout).toMatch(/ipsec .*strongSwan, (kernel|userspace) ESP/)
   })
 })
 

@@ -72,6 +72,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       kernel: '6.8',
       agentVersion: '0.1.0',
       wireguard: 'userspace',
+      ipsec: 'userspace',
       interfaces: [],
     } as const
     await store.transaction(async (tx) => {

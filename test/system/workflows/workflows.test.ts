@@ -68,7 +68,16 @@ test('a second box with the token of a core puts it into quarantine until there 
     serial: 'XJ-1190',
     state: 'quarantined' as const,
   }
-  const inventory = { serial: 'XJ-1190', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
+  const inventory = {
+    serial: 'XJ-1190',
+    hostname: '',
+    os: '',
+    kernel: '',
+    agentVersion: '',
+    wireguard: 'none' as const,
+    ipsec: 'none' as const,
+    interfaces: [],
+  }
   await world.store.transaction((tx) => claims.insert(tx, { ...second, inventory }))
   await world.commands().claimed('dublin', second.id)
   await world.until('dublin is in quarantine', async () => (await row('dublin')).state === 'QUARANTINED')
@@ -251,7 +260,16 @@ test('a claim whose signal was lost is heard at the next start', async () => {
     serial: 'XJ-1',
     state: 'enrolled' as const,
   }
-  const inventory = { serial: 'XJ-1', hostname: '', os: '', kernel: '', agentVersion: '', wireguard: 'none' as const, interfaces: [] }
+  const inventory = {
+    serial: 'XJ-1',
+    hostname: '',
+    os: '',
+    kernel: '',
+    agentVersion: '',
+    wireguard: 'none' as const,
+    ipsec: 'none' as const,
+    interfaces: [],
+  }
   await world.store.transaction(async (tx) => {
     await claims.insert(tx, { ...claim, inventory })
     await tokens.redeem(tx, claim.tokenId, claim.id)

@@ -6,23 +6,24 @@ import { expect, test } from 'vitest'
 import { ipsecKind, observeTunnels, type ObservedTunnel, type WantedTunnel, wantedTunnels, workFor } from '#providers/linux/charons.ts'
 import { missingIpsec } from '#providers/linux/check.ts'
 import { desired } from '#providers/linux/desired.ts'
-import { difference } from '#providers/linux/difference.ts'
-import { connection, settings, startTunnel } from '#providers/linux/ipsec.ts'
+import { difference, say } from '#providers/linux/difference.ts'
+import { connection, startTunnel, type UserspaceTunnel, userspaceSettings } from '#providers/linux/ipsec.ts'
 import { nothing } from '#providers/linux/memory.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import type { Observed } from '#providers/linux/observe.ts'
 import { createRunner, type Runner } from '#providers/linux/run.ts'
 import { hubConfig } from '../../system/ipsec-hub-world.ts'
 
-const wanted = wantedTunnels(hubConfig())
+const wanted = wantedTunnels(hubConfig(), 'userspace')
 const running = (of: WantedTunnel, made: WantedTunnel | undefined = of): ObservedTunnel => ({
   device: of.tunnel.device,
+  esp: of.tunnel.esp,
   charon: { pid: 7, startTime: '1' },
   made,
 })
 
 test('each tunnel has its own ports, mark and stray table, and no secret in it', () => {
-  expect(wanted.map(({ tunnel }) => [tunnel.device, tunnel.mark, tunnel.local.ports, tunnel.inside, tunnel.table])).toEqual([
+  expect(wanted.map(({ tunnel }) => [tunnel.device, tunnel.mark, tunnel.local.ports, tunnel.inside, (tunnel as UserspaceTunnel).table])).toEqual([
     ['cwi0u0m0p0', 0x10000, { ike: 52000, nat: 52001 }, '169.254.10.2/30', 152_000],
     ['cwi0u1m0p0', 0x20000, { ike: 52002, nat: 52003 }, '169.254.10.6/30', 152_002],
   ])
@@ -40,13 +41,43 @@ test.each<readonly [string, ObservedTunnel | undefined, boolean, string]>([
   expect(workFor(wanted[0]!, have, present)).toBe(work)
 })
 
+test('with kernel ESP all share the well-known ports, and an interface id tells them apart', () => {
+  expect(wantedTunnels(hubConfig(), 'kernel').map(({ tunnel }) => [tunnel.device, tunnel.local.ports, 'ifId' in tunnel && tunnel.ifId])).toEqual([
+    ['cwi0u0m0p0', { ike: 500, nat: 4500 }, 52_000],
+    ['cwi0u1m0p0', { ike: 500, nat: 4500 }, 52_002],
+  ])
+})
+
+test('a box whose kernel has learned ESP ends the charon of each tunnel before it makes the interface of that name', () => {
+  const want = desired(hubConfig(), { interfaces: [], defaults: [], esp: 'kernel', publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const have = { ...want, charon: undefined, tunnels: [running(wanted[0]!)], xfrm: [], tuns: ['cwi0u0m0p0'], off: [], interfaces: [], defaults: [] }
+  const changes = difference(want, have as unknown as Observed, {}, nothing).make.map((change) => `${change.kind} ${say(change)}`)
+  expect(changes.filter((line) => /^(ipsec|create|charon)/.test(line))).toEqual([
+    "ipsec-stop charon's tunnel cwi0u0m0p0 is left over",
+    'create interface cwi0u0m0p0 is missing',
+    'create interface cwi0u1m0p0 is missing',
+    'charon no charon runs for the IPsec tunnels',
+    'ipsec cwi0u0m0p0: no charon has it',
+    'ipsec cwi0u1m0p0: no charon has it',
+  ])
+})
+
 test('only the tunnel that changed is touched, and one that is left over ends last', () => {
-  const want = desired(hubConfig({ a: 2, b: 1 }), { interfaces: [], defaults: [], publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const want = desired(hubConfig({ a: 2, b: 1 }), {
+    interfaces: [],
+    defaults: [],
+    esp: 'userspace',
+    publicKeys: new Map(),
+    choices: new Map(),
+    keptPorts: [],
+  })
   const left = { ...running(wanted[0]!), device: 'cwi9u0m0p0' }
   const have = {
     ...want,
     tunnels: [running(wanted[0]!), running(wanted[1]!), left],
-    tunnelDevices: ['cwi0u0m0p0', 'cwi0u1m0p0', 'cwi9u0m0p0'],
+    charon: undefined,
+    xfrm: [],
+    tuns: ['cwi0u0m0p0', 'cwi0u1m0p0', 'cwi9u0m0p0'],
     off: [],
     interfaces: [],
     defaults: [],
@@ -59,11 +90,13 @@ test('only the tunnel that changed is touched, and one that is left over ends la
 })
 
 test('a tunnel that is started brings its address along, an address that was lost is put back', () => {
-  const want = desired(hubConfig(), { interfaces: [], defaults: [], publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const want = desired(hubConfig(), { interfaces: [], defaults: [], esp: 'userspace', publicKeys: new Map(), choices: new Map(), keptPorts: [] })
   const have = {
     links: [],
     tunnels: [running(wanted[0]!)],
-    tunnelDevices: ['cwi0u0m0p0'],
+    charon: undefined,
+    xfrm: [],
+    tuns: ['cwi0u0m0p0'],
     addresses: [],
     nexthops: [],
     routes: [],
@@ -80,11 +113,15 @@ test('a tunnel that is started brings its address along, an address that was los
 })
 
 test('the policy lets in IKE from the cloud only, and of the tunnel only what the region has', () => {
-  const text = ruleset(hubConfig(), [])
+  const text = ruleset(hubConfig(), [], 'userspace')
   expect(text).toContain('iifname { "wan0", "wan1" } ip saddr 203.0.113.1 udp dport { 52000, 52001 } accept')
   expect(text).toContain('iifname "cwi0u0m0p0" goto cloud0')
   expect(text.slice(text.indexOf('chain cloud0 {'), text.indexOf('chain cloud1 {'))).toContain('ip saddr != 172.31.0.0/16 counter drop')
   expect(text).toContain('iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 accept')
+})
+
+test('with kernel ESP, on the well-known ports', () => {
+  expect(ruleset(hubConfig(), [], 'kernel')).toContain('iifname { "wan0", "wan1" } ip saddr 203.0.113.1 udp dport { 500, 4500 } accept')
 })
 
 test('a charon is found by the folder in its environment, and no other process is taken for it', async () => {
@@ -107,7 +144,10 @@ test('a charon is found by the folder in its environment, and no other process i
     startTime: async () => '42',
   }
   try {
-    expect(await observeTunnels(runner, state)).toEqual([{ device: 'cwi0u0m0p0', charon: { pid: 7, startTime: '42' }, made: wanted[0] }])
+    expect(await observeTunnels(runner, state)).toEqual({
+      charon: undefined,
+      tunnels: [{ device: 'cwi0u0m0p0', esp: 'userspace', charon: { pid: 7, startTime: '42' }, made: wanted[0] }],
+    })
   } finally {
     await rm(state, { recursive: true })
   }
@@ -115,17 +155,25 @@ test('a charon is found by the folder in its environment, and no other process i
 
 test('without strongSwan a configuration with IPsec is refused with the packages to install', async () => {
   const lacking: Runner = { ...createRunner(), read: async () => ({ code: 127, stdout: '', stderr: '' }), list: async () => [] }
-  const whole: Runner = {
+  /** `refused`: what the kernel can't make. */
+  const box = (plugins: readonly string[], refused: RegExp): Runner => ({
     ...lacking,
-    read: async () => ({ code: 0, stdout: '', stderr: '' }),
-    list: async (folder) =>
-      folder === '/usr/lib/ipsec/plugins' ? ['kernel-libipsec', 'vici', 'openssl', 'gcm'].map((name) => `libstrongswan-${name}.so`) : [],
-  }
-  expect([await ipsecKind(lacking), await ipsecKind({ ...whole, list: async () => [] }), await ipsecKind(whole)]).toEqual([
-    'none',
-    'none',
-    'userspace',
-  ])
+    read: async (command) => ({ code: refused.test(command.join(' ')) ? 2 : 0, stdout: '', stderr: '' }),
+    list: async (folder) => (folder === '/usr/lib/ipsec/plugins' ? plugins.map((name) => `libstrongswan-${name}.so`) : []),
+  })
+  const common = ['kernel-netlink', 'vici', 'openssl', 'gcm']
+  expect(
+    await Promise.all(
+      [
+        lacking,
+        box([], /nothing/),
+        box(common, /nothing/),
+        box(common, /^ip link add .* type xfrm/),
+        box([...common, 'kernel-libipsec'], /^ip link add .* type xfrm/),
+        box([...common, 'kernel-libipsec'], /^ip xfrm state add .* proto esp/),
+      ].map(ipsecKind),
+    ),
+  ).toEqual(['none', 'none', 'kernel', 'none', 'userspace', 'userspace'])
   const features = { wireguard: 'userspace', nftables: true, nexthops: true, ipsec: 'none' } as const
   expect(missingIpsec(features, hubConfig())).toMatchObject([
     { code: 'D015', instead: expect.stringMatching(/^apt-get install charon-systemd /) as string },
@@ -136,8 +184,10 @@ test('without strongSwan a configuration with IPsec is refused with the packages
 
 test('a state folder that is too deep for a socket is said so', async () => {
   const folder = join('/tmp', 'x'.repeat(110))
-  await expect(startTunnel(wanted[0]!.tunnel, Buffer.from('key'), { run: createRunner({ echo: () => {} }), folder })).rejects.toMatchObject({
+  await expect(
+    startTunnel(wanted[0]!.tunnel as UserspaceTunnel, Buffer.from('key'), { run: createRunner({ echo: () => {} }), folder }),
+  ).rejects.toMatchObject({
     finding: { code: 'D045', says: `${folder}/vici is too long for a socket: 107 bytes at most` },
   })
-  expect(settings(wanted[0]!.tunnel, '/x') + JSON.stringify(connection(wanted[0]!.tunnel))).not.toContain('key of')
+  expect(userspaceSettings(wanted[0]!.tunnel as UserspaceTunnel, '/x') + JSON.stringify(connection(wanted[0]!.tunnel))).not.toContain('key of')
 })

@@ -22,7 +22,7 @@ export const situations: Record<Name, Pick<Situation, 'interfaces' | 'defaults'>
 }
 function wanted(site: Name, config: SiteConfig = configOf(site), more: Partial<Situation> = {}): Desired {
   const publicKeys = new Map(config.interfaces.map((one) => [one.device, publicKeyFor(site, { interface: one.id, linkEpoch: one.linkEpoch })]))
-  return desired(config, { ...situations[site], publicKeys, choices: new Map(), keptPorts: [], ...more })
+  return desired(config, { ...situations[site], publicKeys, esp: 'userspace', choices: new Map(), keptPorts: [], ...more })
 }
 /** Keys are random: named by who holds them. */
 function readable(site: Name, state: Desired): string {
@@ -34,7 +34,7 @@ function readable(site: Name, state: Desired): string {
   return `# ${site}\n${out}\n${state.sysctls.map(({ key, value }) => `sysctl ${key} = ${value}\n`).join('')}\n${state.nft}`
 }
 const routesOf = (state: Desired, table: number | 'main'): readonly string[] =>
-  text({ ...state, links: [], addresses: [], nexthops: [], rules: [], routes: state.routes.filter((route) => route.table === table) })
+  text({ ...state, links: [], xfrm: [], addresses: [], nexthops: [], rules: [], routes: state.routes.filter((route) => route.table === table) })
     .trim()
     .split('\n')
 

@@ -14,11 +14,11 @@ const chain = (text: string, name: string): readonly string[] => {
     .slice(1)
     .map((line) => line.trim())
 }
-const withRule = (change: Partial<Rule>): string => ruleset({ ...base, rules: [{ ...rules[0]!, ...change }] }, [])
+const withRule = (change: Partial<Rule>): string => ruleset({ ...base, rules: [{ ...rules[0]!, ...change }] }, [], 'userspace')
 
 describe('allows', () => {
   it('are narrowed to the pairs of which this site owns an end', () => {
-    expect(chain(ruleset(base, []), 'owner')[0]).toBe(
+    expect(chain(ruleset(base, [], 'userspace'), 'owner')[0]).toBe(
       'ct original ip saddr 10.1.10.0/24 ct original ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto icmp accept',
     )
   })
@@ -41,18 +41,18 @@ describe('allows', () => {
     expect(found.map((line) => line.replace(/^.*daddr (?:\{[^}]*\}|\S+) /, ''))).toEqual(ends)
   })
   it('classify requests by where they go to and answers by where they come from', () => {
-    const edge = chain(ruleset(base, []), 'requests').filter((line) => line.includes('8443'))
-    const core = chain(ruleset(configOf('frankfurt'), []), 'replies').filter((line) => line.includes('8443'))
+    const edge = chain(ruleset(base, [], 'userspace'), 'requests').filter((line) => line.includes('8443'))
+    const core = chain(ruleset(configOf('frankfurt'), [], 'userspace'), 'replies').filter((line) => line.includes('8443'))
     expect(edge).toEqual(['ip saddr 10.1.10.0/24 ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto tcp th dport 8443 goto class1'])
     expect(core).toContain('ip saddr 10.3.10.0/24 ip daddr { 10.1.10.0/24, 10.2.10.0/24, 10.3.10.0/24 } meta l4proto tcp th sport 8443 goto class1')
   })
   it('give a reply the class of its request, whatever else may be opened the other way round', () => {
-    const lines = chain(ruleset(base, []), 'classify_lan')
+    const lines = chain(ruleset(base, [], 'userspace'), 'classify_lan')
     const order = ['ct direction reply jump replies', 'jump requests', 'jump replies', 'goto class0']
     expect(lines.filter((line) => order.includes(line))).toEqual(order)
     // Or the chain that jumped would go on, and classify once more.
     expect(
-      chain(ruleset(base, []), 'class1')
+      chain(ruleset(base, [], 'userspace'), 'class1')
         .filter((line) => line !== '')
         .at(-1),
     ).toBe('accept')
@@ -65,7 +65,7 @@ describe('allows', () => {
 
 describe('transit', () => {
   const transits = (pairs: readonly (readonly [string, string])[]): string =>
-    ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ id: `${a} -> ${b}`, a: [prefix(a)], b: [prefix(b)] })) }, [])
+    ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ id: `${a} -> ${b}`, a: [prefix(a)], b: [prefix(b)] })) }, [], 'userspace')
   it('is a set of pairs, both directions', () => {
     expect(transits([['10.4.0.0/24', '10.5.0.0/24']])).toContain('elements = { 10.4.0.0/24 . 10.5.0.0/24, 10.5.0.0/24 . 10.4.0.0/24 }')
   })
@@ -89,16 +89,18 @@ describe('transit', () => {
 
 describe('the ruleset', () => {
   it('drops by default and lets nothing in or out by an uplink', () => {
-    const forward = chain(ruleset(base, []), 'forward')
+    const forward = chain(ruleset(base, [], 'userspace'), 'forward')
     expect(forward.slice(0, 3)).toEqual([
       'type filter hook forward priority filter; policy drop;',
       'iifname { "wan0", "wan1" } counter drop',
       'oifname { "wan0", "wan1" } counter drop',
     ])
-    expect(chain(ruleset(base, []), 'input')[0]).toContain('policy drop')
+    expect(chain(ruleset(base, [], 'userspace'), 'input')[0]).toContain('policy drop')
   })
   it('keeps the ports of tunnels that are about to go', () => {
-    expect(chain(ruleset(base, [53000, 52001, 53000]), 'input')).toContain('iifname { "wan0", "wan1" } udp dport { 52001, 53000 } accept')
+    expect(chain(ruleset(base, [53000, 52001, 53000], 'userspace'), 'input')).toContain(
+      'iifname { "wan0", "wan1" } udp dport { 52001, 53000 } accept',
+    )
   })
   it('replaces the table in one transaction that can not fail for want of an old one', () => {
     expect(replacement('table inet causeway {\n}\n')).toBe('add table inet causeway\ndelete table inet causeway\ntable inet causeway {\n}\n')
