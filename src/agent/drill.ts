@@ -5,17 +5,18 @@
 import { execFile } from 'node:child_process'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { openSigned } from '#src/wire/bundle.ts'
-import { DrillPayload, type DrillReport, type Signed } from '#src/wire/messages.ts'
+import { type DrillMove, DrillPayload, type DrillReport, type Signed } from '#src/wire/messages.ts'
 import type { Clock } from './clock.ts'
+import { watchClass } from './drill-watch.ts'
 import { type Identity, trustOf } from './enrol.ts'
 import type { Log } from './log.ts'
-import type { Prober } from './probe.ts'
+import type { Prober, Use } from './probe.ts'
 
 /** Feeds rules to `nft -f -`; rejects with what nft says. */
 export type DrillRun = (rules: string) => Promise<void>
 export interface DrillerOptions {
-  readonly prober: Pick<Prober, 'paths'>
-  readonly clock: Pick<Clock, 'now' | 'tick'>
+  readonly prober: Pick<Prober, 'uses' | 'heard'>
+  readonly clock: Pick<Clock, 'now' | 'tick' | 'wait'>
   readonly log: Log
   readonly config: () => SiteConfig | null
   readonly run: DrillRun
@@ -23,14 +24,18 @@ export interface DrillerOptions {
   readonly changed: () => void
 }
 export interface Driller {
-  /** Resolves when it is over; a drill that was begun is not begun again. */
+  /** Resolves when it is over; an order that was answered is not taken again. */
   order(signed: Signed, identity: Identity): Promise<void>
   report(): DrillReport | null
   /** The controller took `sent` and asks for no drill any more; what happened since is still to be told. */
   told(sent: DrillReport | null): void
 }
 
+type Order = Pick<DrillReport, 'drill' | 'attempt'>
+
 const watchEveryMs = 5
+/** A probe that is not answered by then counts as lost. */
+const lateMs = 500
 /** Ports of tunnels: ours and the cloud's IKE. DHCP and DNS go on. */
 const tunnelPorts = '{ 500, 4500, 51820-53999 }'
 
@@ -55,15 +60,15 @@ export const systemRun: DrillRun = (rules) =>
 
 export function createDriller({ prober, clock, log, config, run, changed }: DrillerOptions): Driller {
   let report: DrillReport | null = null
-  let active: string | null = null
+  let active = false
 
   const tell = (next: DrillReport) => {
     report = next
     changed()
   }
-  const refuse = (drill: string, why: string) => {
+  const refuse = (of: Order, why: string, outdated = false) => {
     log('drill', `refused: ${why}`)
-    tell({ drill, state: 'refused', brokenAt: null, healedAt: null, classes: [], why })
+    tell({ ...of, state: 'refused', ...(outdated ? { outdated } : {}), brokenAt: null, healedAt: null, classes: [], why })
   }
 
   return {
@@ -72,60 +77,84 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
       const parsed = opened.ok ? DrillPayload.safeParse(opened.payload) : null
       // Whoever sent this is not the controller: nothing to answer.
       if (!parsed?.success) return log('drill', 'an order that this network did not sign is ignored')
-      const { drill, network, site, device, uplink, seconds, beginBefore } = parsed.data
-      if (active !== null || report?.drill === drill) return
+      const { drill, attempt = 1, network, site, device, uplink, seconds, beginBefore, moves } = parsed.data
+      const of: Order = { drill, attempt }
+      if (active || (report?.drill === drill && report.attempt === attempt)) return
       if (network !== identity.network || site !== identity.site || device !== identity.device)
         return log('drill', 'an order for another box is ignored')
-      if (clock.now() > Date.parse(beginBefore)) return refuse(drill, `it had to begin before ${beginBefore}`)
+      if (clock.now() > Date.parse(beginBefore)) return refuse(of, `it had to begin before ${beginBefore}`)
       const now = config()
       const broken = now?.uplinks.find(({ id }) => id === uplink)
-      if (!now || !broken || !/^[\w.-]{1,15}$/.test(broken.interface)) return refuse(drill, `this box has no uplink ${uplink}`)
-      active = drill
+      if (!now || !broken || !/^[\w.-]{1,15}$/.test(broken.interface)) return refuse(of, `this box has no uplink ${uplink}`)
+      const over = new Set<string>(now.tunnels.filter((tunnel) => tunnel.uplink === uplink).map(({ id }) => id))
+      const other = moves && unlike(moves, prober.uses(), over)
+      if (other) return refuse(of, other, true)
+      active = true
       try {
-        await exercise(drill, now, broken.id, broken.interface, seconds)
+        await exercise(of, uplink, broken.interface, over, seconds)
       } catch (error) {
-        refuse(drill, error instanceof Error ? error.message : String(error))
+        refuse(of, error instanceof Error ? error.message : String(error))
       } finally {
-        active = null
+        active = false
       }
     },
     report: () => report,
     told: (sent) => {
-      if (active === null && report === sent) report = null
+      if (!active && report === sent) report = null
     },
   }
 
-  async function exercise(drill: string, site: SiteConfig, uplink: string, device: string, seconds: number): Promise<void> {
-    const over = new Set<string>(site.tunnels.filter((tunnel) => tunnel.uplink === uplink).map(({ id }) => id))
-    const users = () =>
-      new Map(prober.paths().flatMap(({ tunnel, classes }) => classes.map((id) => [`${id} ${remoteOf(site, tunnel)}`, tunnel] as const)))
-    const before = [...users()].filter(([, tunnel]) => over.has(tunnel))
-    const moved = new Map<string, { readonly to: string; readonly afterMs: number }>()
-    const classes = () =>
-      before.map(([key, from]) => ({
-        trafficClass: key.slice(0, key.indexOf(' ')),
-        from,
-        to: moved.get(key)?.to ?? null,
-        movedAfterMs: moved.get(key)?.afterMs ?? null,
-      }))
-
+  async function exercise(of: Order, uplink: string, device: string, over: ReadonlySet<string>, seconds: number): Promise<void> {
+    const before = prober.uses()
     await run(drillRules(device, seconds))
     const brokenAt = new Date(clock.now()).toISOString()
     const began = clock.tick()
+    const watches = before.filter(({ tunnel }) => over.has(tunnel)).map((use) => watchClass(prober, use, over, began))
+    const others = before.filter(({ tunnel }) => !over.has(tunnel))
+    const disturbed = new Map<string, NonNullable<DrillReport['disturbed']>[number]>()
+    const told = (state: 'broken' | 'healed', at: number, healedAt: string | null): DrillReport => ({
+      ...of,
+      state,
+      brokenAt,
+      healedAt,
+      classes: watches.map((one) => one.fared(at)),
+      disturbed: [...disturbed.values()],
+      why: '',
+    })
+
     log('drill', `${uplink} is cut for ${seconds} s`)
-    tell({ drill, state: 'broken', brokenAt, healedAt: null, classes: classes(), why: '' })
-    while (clock.tick() - began < seconds * 1000) {
-      await new Promise((resolve) => setTimeout(resolve, watchEveryMs))
-      const now = users()
-      for (const [key] of before) {
-        const to = now.get(key)
-        if (to !== undefined && !over.has(to) && !moved.has(key)) moved.set(key, { to, afterMs: Math.round(clock.tick() - began) })
+    tell(told('broken', began, null))
+    let at = began
+    while (at - began < seconds * 1000) {
+      await clock.wait(watchEveryMs)
+      at = clock.tick()
+      const now = new Map(prober.uses().map((use) => [keyOf(use), use.tunnel]))
+      for (const watch of watches) watch.look(at, now.get(keyOf(watch.use)))
+      for (const use of others) {
+        const to = now.get(keyOf(use)) ?? null
+        if (to !== use.tunnel && !disturbed.has(keyOf(use)))
+          disturbed.set(keyOf(use), { trafficClass: use.trafficClass, remote: use.remote, from: use.tunnel, to })
       }
     }
     const healedAt = new Date(clock.now()).toISOString()
     log('drill', `${uplink} is whole again`)
-    tell({ drill, state: 'healed', brokenAt, healedAt, classes: classes(), why: '' })
+    // The last probes are still under way.
+    await clock.wait(lateMs)
+    tell(told('healed', at, healedAt))
   }
 }
 
-const remoteOf = (site: SiteConfig, tunnel: string): string => site.tunnels.find(({ id }) => id === tunnel)?.remote ?? ''
+const keyOf = ({ trafficClass, remote }: Pick<Use, 'trafficClass' | 'remote'>): string => `${trafficClass} ${remote}`
+
+/** What uses the uplink otherwise than the order says, for people; null: nothing does. */
+function unlike(moves: readonly DrillMove[], uses: readonly Use[], over: ReadonlySet<string>): string | null {
+  const ordered = new Map<string, DrillMove>(moves.map((move) => [`${move.trafficClass} ${move.remote}`, move]))
+  for (const use of uses) {
+    const move = ordered.get(keyOf(use))
+    ordered.delete(keyOf(use))
+    if (move ? move.from !== use.tunnel : over.has(use.tunnel))
+      return `class ${use.trafficClass} to ${use.remote} takes ${use.tunnel} now${move ? `, not ${move.from}` : ', and was to stay off this uplink'}`
+  }
+  const [gone] = ordered.values()
+  return gone ? `class ${gone.trafficClass} has no way to ${gone.remote} now, and was to take ${gone.from}` : null
+}

@@ -1,7 +1,6 @@
 /** Feeds the state machine of a path from the lines of its `ping`, which keeps its own time: a probe is known when its line is. */
-import { probeAnswered, probeSent } from '#src/path/machine.ts'
 import type { EchoLine, OpenEcho } from './echo.ts'
-import type { ProbedPath } from './paths.ts'
+import { countAnswered, countSent, type ProbedPath } from './paths.ts'
 
 export interface EchoesOptions {
   readonly echo: OpenEcho
@@ -28,7 +27,7 @@ export function createEchoes({ echo, tick, heard, ended }: EchoesOptions): Echoe
   function sentUpTo(record: ProbedPath, sequence: number, at: number): void {
     // ping stood still for long (a suspended box): what happened meanwhile is nobody's loss.
     if (sequence - record.sequence > 64) record.sequence = sequence
-    while (record.sequence <= sequence) probeSent(record.path, at, record.sequence++)
+    while (record.sequence <= sequence) countSent(record, at)
   }
   function tell(record: ProbedPath, line: EchoLine, sequence: number, own: boolean, now: number): void {
     switch (line.kind) {
@@ -36,7 +35,7 @@ export function createEchoes({ echo, tick, heard, ended }: EchoesOptions): Echoe
         if (own) sentUpTo(record, sequence, now - line.rttMs)
         if (sequence >= record.sequence) return
         record.suspect = false
-        probeAnswered(record.path, now, sequence, line.rttMs)
+        countAnswered(record, now, sequence, line.rttMs)
         break
       case 'unanswered':
         if (!own) return
@@ -72,7 +71,7 @@ export function createEchoes({ echo, tick, heard, ended }: EchoesOptions): Echoe
       echoes.open(record, now)
     },
     overdue(record, now) {
-      probeSent(record.path, now, record.sequence++)
+      countSent(record, now)
       record.nextAt = now + record.path.timing.intervalMs
       if (!record.echo) return
       record.echo.close()

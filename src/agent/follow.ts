@@ -3,7 +3,7 @@
  * needed to carry traffic: with the controller away the last confirmed bundle runs, failover included.
  */
 import type { DeviceDriver, OsInterface } from '#providers/device.ts'
-import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { SiteConfig, Triple, TunnelId } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { secretsOf } from '#src/fabric/secrets.ts'
 import { tripleText } from '#src/wire/bundle.ts'
@@ -17,6 +17,7 @@ import type { Identity } from './enrol.ts'
 import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
 import { type BoxKeys, destroy, keyed } from './keys.ts'
+import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import type { Prober } from './probe.ts'
@@ -61,6 +62,7 @@ export function createFollower(of: FollowOptions): Follower {
   const signal = AbortSignal.any([of.signal, left.signal])
   const session = createSession({ ...of, signal })
   const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
+  const meter = createMeter(() => clock.tick())
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
   let inventorySent = ''
@@ -134,13 +136,15 @@ export function createFollower(of: FollowOptions): Follower {
     })
   }
 
-  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. */
+  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. Measures the tunnels' load on the way. */
   async function endpoints(): Promise<Report['endpoints']> {
     const roaming = new Set(
       running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id),
     )
-    if (roaming.size === 0) return []
-    return (await driver.counters()).flatMap(({ tunnel, endpoint }) => {
+    if (roaming.size === 0 && !meter.isDue()) return []
+    const counters = await driver.counters()
+    meter.look(counters)
+    return counters.flatMap(({ tunnel, endpoint }) => {
       const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)
       return match && roaming.has(tunnel) ? [{ tunnel, address: match[1]!, port: Number(match[2]) }] : []
     })
@@ -158,7 +162,7 @@ export function createFollower(of: FollowOptions): Follower {
       commit: shown,
       keys: keys.publicKeys().map((one) => ({ ...one })),
       endpoints: await endpoints(),
-      paths: [...prober.paths()],
+      paths: prober.paths().map((path) => ({ ...path, load: meter.of(path.tunnel as TunnelId) })),
       findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
       headlessSince,
       ...(drilled ? { drill: drilled } : {}),

@@ -1,6 +1,6 @@
 /** One probed path: a tunnel of one link epoch, its state machine, and what its far end last said. */
 import type { ReadyTunnel, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { createPath, hearRemote, type Path } from '#src/path/machine.ts'
+import { createPath, hearRemote, type Path, probeAnswered, probeSent } from '#src/path/machine.ts'
 import type { PathRole, ProbeTiming } from '#src/path/path.ts'
 import { timingFor } from '#src/path/timing.ts'
 import type { Echo } from './echo.ts'
@@ -9,6 +9,8 @@ import type { ProbeSocket } from './sockets.ts'
 import type { Trouble } from './trouble.ts'
 
 const sentRing = 1024
+/** More than a minute of probes at the fastest interval: as long as a drill may take. */
+const answerRing = 2048
 
 export interface ProbedPath {
   tunnel: ReadyTunnel
@@ -29,6 +31,8 @@ export interface ProbedPath {
   sequence: number
   readonly session: number
   readonly sentAt: Float64Array
+  /** 1: the probe of that number, modulo the ring, was answered. */
+  readonly answers: Uint8Array
   /** Of the far end's probes. */
   farSession: number
   received: number
@@ -64,6 +68,7 @@ export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number
     sequence: 0,
     session: 1 + Math.floor(random() * 65_534),
     sentAt: new Float64Array(sentRing),
+    answers: new Uint8Array(answerRing),
     farSession: 0,
     received: 0,
     highest: 0,
@@ -90,6 +95,24 @@ export const remember = (of: ProbedPath, sequence: number, at: number): void => 
 /** When the probe of this number left, or undefined when that is too long ago to be known. */
 export const sentTick = (of: ProbedPath, sequence: number): number | undefined =>
   sequence < of.sequence && of.sequence - sequence <= sentRing ? of.sentAt[sequence % sentRing] : undefined
+
+/** The next probe has left; its number. */
+export function countSent(of: ProbedPath, at: number): number {
+  const sequence = of.sequence++
+  of.answers[sequence % answerRing] = 0
+  probeSent(of.path, at, sequence)
+  return sequence
+}
+export function countAnswered(of: ProbedPath, at: number, sequence: number, rttMs: number): void {
+  of.answers[sequence % answerRing] = 1
+  probeAnswered(of.path, at, sequence, rttMs)
+}
+/** Unanswered ones of the probes numbered `first` up to, but without, `next`; older ones than the ring holds are left out. */
+export function lostOf(of: ProbedPath, first: number, next: number): number {
+  let lost = 0
+  for (let sequence = Math.max(first, of.sequence - answerRing); sequence < next; sequence++) if (of.answers[sequence % answerRing] === 0) lost++
+  return lost
+}
 
 /** A probe the sender would send now; the follower counts silence by the same rule. */
 export function timingOf(of: ProbedPath, at: number, silentMs: number, primaryDegraded: boolean): ProbeTiming {

@@ -4,8 +4,8 @@
  * follows. A path that falls is left in the same turn of the event loop, by one batch of nexthop replacements.
  */
 import { canonicalJson } from '#src/fabric/hash.ts'
-import type { NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { deadline, hearRemote, overall, probeAnswered, probeSent, retime, silentFor, tick } from '#src/path/machine.ts'
+import type { ClassId, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { deadline, hearRemote, overall, probeAnswered, retime, silentFor, tick } from '#src/path/machine.ts'
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
 import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
@@ -16,7 +16,21 @@ import { type ByTunnel, createChooser } from './choices.ts'
 import { createEchoes } from './echoes.ts'
 import type { OpenEcho } from './echo.ts'
 import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
-import { createProbed, keyOf, newPath, type ProbedPath, rehandshakeFirstMs, remember, sentTick, standbyRole, standsFor, timingOf } from './paths.ts'
+import {
+  countAnswered,
+  countSent,
+  createProbed,
+  keyOf,
+  lostOf,
+  newPath,
+  type ProbedPath,
+  rehandshakeFirstMs,
+  remember,
+  sentTick,
+  standbyRole,
+  standsFor,
+  timingOf,
+} from './paths.ts'
 import type { OpenSocket } from './sockets.ts'
 import { doubtUnheard, suspectSiblings, suspicionAt } from './suspicion.ts'
 import { type Trouble, troubleOf, why } from './trouble.ts'
@@ -38,6 +52,21 @@ export interface ProberOptions {
   /** A state or a choice changed: worth a report at once. */
   readonly changed: () => void
 }
+/** The tunnel that a class takes to a remote now. */
+export interface Use {
+  readonly trafficClass: ClassId
+  readonly remote: NodeId
+  readonly tunnel: TunnelId
+}
+/** What a tunnel's probes tell of its continuity. */
+export interface Heard {
+  /** Tick at which the far end was last heard. */
+  readonly at: number
+  /** The number of the next probe; null where the far end sends them and this one only hears those that arrive. */
+  readonly next: number | null
+  /** Unanswered ones among the probes from `first` up to, but without, `next`. */
+  lost(first: number, next: number): number
+}
 export interface Prober {
   /** What the groups of a config would start on, given what is known of its paths now. */
   choicesFor(config: SiteConfig): readonly Choice[]
@@ -47,6 +76,8 @@ export interface Prober {
   hold(next: SiteConfig): void
   unload(): void
   paths(): readonly Report[]
+  uses(): readonly Use[]
+  heard(tunnel: TunnelId): Heard | undefined
   /** Paths that lose full packets, tunnels that don't come up. */
   findings(): readonly Trouble[]
   isUp(tunnel: TunnelId): boolean
@@ -141,9 +172,8 @@ export function createProber(options: ProberOptions): Prober {
   })
 
   function sendProbe(record: ProbedPath, now: number): void {
-    const sequence = record.sequence++
+    const sequence = countSent(record, now)
     remember(record, sequence, now)
-    probeSent(record.path, now, sequence)
     record.nextAt = nextProbeAt(now, record.path.timing.intervalMs, random())
     if (!record.socket) return
     const length = encodeProbe(packet, { ...endView(record), sequence: sequence >>> 0, session: record.session, sentAt: options.wall() })
@@ -211,7 +241,7 @@ export function createProber(options: ProberOptions): Prober {
     if (sent === undefined) return
     if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt)
     if (record.suspect) clear(record)
-    probeAnswered(record.path, now, reply.probeSequence, now - sent)
+    countAnswered(record, now, reply.probeSequence, now - sent)
   }
 
   function onPacket(record: ProbedPath, data: Buffer, from: string): void {
@@ -372,6 +402,11 @@ export function createProber(options: ProberOptions): Prober {
     records.delete(keyOf(record.tunnel))
   }
 
+  const uses = (): readonly Use[] =>
+    (config ? chooser.chosen(config) : []).flatMap(({ group: { remote, trafficClass, arrived }, tunnel }) =>
+      arrived === 'anywhere' ? [{ trafficClass, remote, tunnel }] : [],
+    )
+
   return {
     choicesFor: (next) => chooser.startOf(config, next, options.tick()),
     hold(next) {
@@ -418,21 +453,33 @@ export function createProber(options: ProberOptions): Prober {
       if (!config) return []
       const now = options.tick()
       const wall = options.wall()
-      const classes = new Map<TunnelId, string[]>()
-      for (const { group, tunnel } of chooser.chosen(config)) {
-        if (group.arrived !== 'anywhere') continue
-        classes.set(tunnel, [...(classes.get(tunnel) ?? []), group.trafficClass])
-      }
+      const used = Map.groupBy(uses(), ({ tunnel }) => tunnel)
       const number = (of: number) => (Number.isFinite(of) ? Math.round(of * 1000) / 1000 : null)
-      return [...byTunnel.values()].map(({ tunnel, path }) => ({
-        tunnel: tunnel.id,
-        state: overall(path),
-        since: new Date(wall - (now - path.since)).toISOString(),
-        rttMs: number(path.rttMs),
-        jitterMs: number(path.jitterMs),
-        loss: path.follows ? null : number(path.loss),
-        classes: [...new Set(classes.get(tunnel.id))].sort(),
-      }))
+      return [...byTunnel.values()].map(({ tunnel, path }) => {
+        const own = used.get(tunnel.id) ?? []
+        const byRemote = Map.groupBy(own, ({ remote }) => remote)
+        return {
+          tunnel: tunnel.id,
+          state: overall(path),
+          since: new Date(wall - (now - path.since)).toISOString(),
+          rttMs: number(path.rttMs),
+          jitterMs: number(path.jitterMs),
+          loss: path.follows ? null : number(path.loss),
+          classes: [...new Set<string>(own.map(({ trafficClass }) => trafficClass))].sort(),
+          uses: [...byRemote].map(([remote, of]) => ({ remote, classes: of.map(({ trafficClass }) => trafficClass) })),
+        }
+      })
+    },
+    uses,
+    heard(tunnel) {
+      const record = byTunnel.get(tunnel)
+      return (
+        record && {
+          at: record.path.lastReplyAt,
+          next: record.tunnel.decides ? record.sequence : null,
+          lost: (first, next) => lostOf(record, first, next),
+        }
+      )
     },
     findings: () =>
       [...byTunnel.values()].flatMap(({ tunnel, path, trouble }): readonly Trouble[] => {

@@ -574,6 +574,20 @@ export const controllerCodes = [
     wrong: '',
     right: 'causeway path list berlin',
   },
+  {
+    code: 'C115',
+    title: 'the loss of a standby moved traffic',
+    text: 'No class used the uplink that was cut, and one went another way while it was cut. Either something else happened at the same time, or more hangs on the standby than the choice of ways says.',
+    wrong: '',
+    right: 'causeway event list, then the drill again',
+  },
+  {
+    code: 'C116',
+    title: 'traffic does not keep still',
+    text: 'An order to cut names what uses the uplink. Each time, a class went another way before the box could begin; a cut would have proved something else than was judged, so the box refused.',
+    wrong: 'a drill right after a line came back',
+    right: 'causeway path watch berlin, and the drill when nothing moves',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

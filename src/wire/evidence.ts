@@ -1,6 +1,6 @@
 /** Evidence of a drill, checked without a controller: its signature against a trust document that the reader keeps. */
 import { openSigned } from './bundle.ts'
-import { EvidencePayload, type Signed, TrustPayload } from './messages.ts'
+import { type DrillReport, type DrillVerdict, EvidencePayload, type Signed, TrustPayload } from './messages.ts'
 import { refuse, type Refusal } from './refusal.ts'
 
 export type CheckedEvidence = { readonly ok: true; readonly evidence: EvidencePayload; readonly keyId: string } | Refusal
@@ -35,4 +35,9 @@ export function openEvidence(evidence: Signed, trust: Signed): CheckedEvidence {
       'Take the trust document of that network',
     )
   return { ok: true, evidence: parsed.data, keyId: opened.keyId }
+}
+
+export function verdictOf({ classes, disturbed = [] }: Pick<DrillReport, 'classes' | 'disturbed'>): DrillVerdict {
+  if (classes.length === 0) return disturbed.length === 0 ? 'standby' : 'disturbed'
+  return classes.every(({ movedAfterMs }) => movedAfterMs !== null) ? 'moved' : 'stayed'
 }

@@ -75,16 +75,41 @@ export const PathReport = z.object({
   loss: z.nullable(z.number()),
   /** Classes whose traffic this end sends over the tunnel now. */
   classes: z.array(z.string()),
+  /** The same by the remotes that they go to, which may lie behind the tunnel's far end. */
+  uses: z.optional(z.array(z.object({ remote: z.string(), classes: z.array(z.string()) }))),
+  /** bit/s through the tunnel, away from the site and towards it, over the time since the report before. */
+  load: z.optional(z.object({ up: z.number(), down: z.number() })),
 })
 export type PathReport = z.infer<typeof PathReport>
+/** A class whose traffic to a remote takes a tunnel over the uplink that is to be cut. */
+export const DrillMove = z.object({ trafficClass: z.string(), remote: z.string(), from: z.string() })
+export type DrillMove = z.infer<typeof DrillMove>
 /** What a box saw of the exercise that it was ordered. Times by its own clock. */
 export const DrillReport = z.object({
   drill: z.string(),
+  /** Of the order that this answers; 1 when it had none. */
+  attempt: z.optional(z.int()),
   state: z.enum(['broken', 'healed', 'refused']),
+  /** Refused, because other classes use the uplink now than the order says: nothing was cut, it may be ordered again. */
+  outdated: z.optional(z.boolean()),
   brokenAt: z.nullable(z.string()),
   healedAt: z.nullable(z.string()),
   /** Classes that used the uplink: milliseconds from the cut until each went another way; null: it never did. */
-  classes: z.array(z.object({ trafficClass: z.string(), from: z.string(), to: z.nullable(z.string()), movedAfterMs: z.nullable(z.number()) })),
+  classes: z.array(
+    z.object({
+      trafficClass: z.string(),
+      remote: z.optional(z.string()),
+      from: z.string(),
+      to: z.nullable(z.string()),
+      movedAfterMs: z.nullable(z.number()),
+      /** Longest time without a word from the far end on the way that the class took. */
+      gapMs: z.optional(z.number()),
+      /** Of the probes on that way since the cut; null where the far end sends them. */
+      probes: z.optional(z.nullable(z.object({ sent: z.int(), lost: z.int() }))),
+    }),
+  ),
+  /** Classes that did not use the uplink, and went another way all the same. */
+  disturbed: z.optional(z.array(z.object({ trafficClass: z.string(), remote: z.string(), from: z.string(), to: z.nullable(z.string()) }))),
   why: z.string(),
 })
 export type DrillReport = z.infer<typeof DrillReport>
@@ -164,8 +189,14 @@ export const DrillPayload = z.object({
   seconds: z.number().check(z.minimum(1), z.maximum(60)),
   /** RFC 3339: not begun after this. */
   beginBefore: z.string(),
+  /** Counts from 1: an order that was refused as outdated is given again. */
+  attempt: z.optional(z.int()),
+  /** All that uses the uplink, and may move: with anything else the box cuts nothing. */
+  moves: z.optional(z.array(DrillMove)),
 })
 export type DrillPayload = z.infer<typeof DrillPayload>
+export const DrillVerdict = z.enum(['moved', 'stayed', 'standby', 'disturbed'])
+export type DrillVerdict = z.infer<typeof DrillVerdict>
 /** What a drill proved; signed by an evidence signer of the trust document. */
 export const EvidencePayload = z.object({
   kind: z.literal('evidence'),
@@ -179,7 +210,12 @@ export const EvidencePayload = z.object({
   /** What was proved before the cut. */
   gate: z.unknown(),
   measured: DrillReport,
-  /** Every class that used the uplink went another way. */
+  /**
+   * `moved`: every class that used the uplink went another way. `stayed`: one did not. `standby`: no class used it, and
+   * none moved, so nothing is said of a failover. `disturbed`: no class used it, and one moved all the same.
+   */
+  verdict: z.optional(DrillVerdict),
+  /** What was expected happened: `moved` or `standby`. */
   held: z.boolean(),
   signedAt: z.string(),
 })

@@ -3,20 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { loadSigner } from '#src/controller/pki/signer.ts'
 import { drills, events, generations, network, operations, paths, sites } from '#src/controller/store/index.ts'
 import type { Tx } from '#src/controller/store/index.ts'
-import type { PathRow } from '#src/controller/store/paths.ts'
-import type { Fabric, Finding, Site } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import type { Finding } from '#src/fabric/fabric.ts'
+import { siteEnds } from '#src/fabric/ids.ts'
 import { sign } from '#src/wire/bundle.ts'
+import { verdictOf } from '#src/wire/evidence.ts'
 import type { DrillPayload, DrillReport, EvidencePayload } from '#src/wire/messages.ts'
 import type { Command } from '../contract.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
-
-export interface Gate {
-  /** Classes that use the uplink now, each with the way that is UP and takes it. */
-  readonly moves: readonly { readonly trafficClass: string; readonly remote: string; readonly from: string; readonly to: string }[]
-  /** bit/s that the classes are guaranteed together, and what each standby has; 0: not stated. */
-  readonly capacity: readonly { readonly uplink: string; readonly needs: number; readonly has: number }[]
-}
+import { judge } from './gate.ts'
 
 export function drillActivities(deps: Deps) {
   const { store } = deps
@@ -28,51 +22,48 @@ export function drillActivities(deps: Deps) {
   }
 
   return {
-    /** Null when it is refused: the operation has ended with the reason, and nothing was touched. */
-    async gateDrill({ drill, command, patience }: Of & { readonly patience: number }): Promise<{ readonly seconds: number } | null> {
+    /**
+     * Null when it is refused: the operation has ended with the reason, and nothing was touched. Orders after the first
+     * are of a drill whose command was carried out already.
+     */
+    async gateDrill({
+      drill,
+      command,
+      patience,
+      attempt = 1,
+    }: Of & { readonly patience: number; readonly attempt?: number }): Promise<Ordered | null> {
+      const commanded = { command, kind: 'drill', subject: subjectOf(drill) } as const
+      const order = async (tx: Tx): Promise<Ordered> => {
+        const row = await drills.get(tx, drill)
+        if (row === undefined) throw new Refused(finding('C110', 'error', `there is no drill ${drill}`))
+        const { site, own, fabric, networkId, device } = await atRest(tx, row)
+        const gate = judge({ fabric, site: own, uplink: row.uplink, paths: await paths.around(tx, row.site), sites: await sites.list(tx) })
+        const payload: DrillPayload = {
+          kind: 'drill',
+          network: networkId,
+          site,
+          device,
+          drill,
+          uplink: row.uplink,
+          seconds: row.seconds,
+          beginBefore: new Date(Date.now() + patience).toISOString(),
+          attempt,
+          moves: gate.moves.map(({ trafficClass, remote, from }) => ({ trafficClass, remote, from })),
+        }
+        await drills.move(tx, drill, 'ORDERED', { gate, attempt, ordered: sign(payload, await signer('pki/bundle-signer')) })
+        await tell(
+          tx,
+          command,
+          drill,
+          'drill.ordered',
+          `${site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length === 0 ? 'no class uses it now' : `all ${gate.moves.length} that use it have another way that is UP`}`,
+        )
+        return { seconds: row.seconds }
+      }
       try {
-        return await carryOut(deps, { command, kind: 'drill', subject: subjectOf(drill) }, async (tx) => {
-          const row = await drills.get(tx, drill)
-          if (row === undefined) throw new Refused(finding('C110', 'error', `there is no drill ${drill}`))
-          const site = await sites.lock(tx, row.site)
-          const fabric = (await generations.head(tx))?.fabric
-          const at = await network.get(tx)
-          const own = fabric?.sites.find(({ id }) => id === row.site)
-          if (site === undefined || own === undefined || fabric === undefined || at === undefined)
-            throw new Refused(finding('C110', 'error', `there is no site "${row.site}"`))
-          if (site.state !== 'ACTIVE' || site.device === null)
-            throw new Refused(
-              finding('C112', 'error', `${row.site} is ${site.state}: a drill needs a site at rest`, `causeway site status ${row.site}`),
-            )
-          if (!sites.isOnline(site, new Date()))
-            throw new Refused(
-              finding('C112', 'error', `${row.site} does not report, so nobody would know what the drill did`, `causeway site status ${row.site}`),
-            )
-          const busy = await drills.orderFor(tx, row.site)
-          if (busy !== undefined && busy.id !== drill)
-            throw new Refused(finding('C112', 'error', `drill ${busy.id} runs at ${row.site}`, 'wait for its end'))
-          const gate = judge(fabric, own, row.uplink, await paths.ofSite(tx, row.site))
-          const payload: DrillPayload = {
-            kind: 'drill',
-            network: at.id,
-            site: row.site,
-            device: site.device,
-            drill,
-            uplink: row.uplink,
-            seconds: row.seconds,
-            beginBefore: new Date(Date.now() + patience).toISOString(),
-          }
-          await drills.move(tx, drill, 'ORDERED', { gate, ordered: sign(payload, await signer('pki/bundle-signer')) })
-          await tell(
-            tx,
-            command,
-            drill,
-            'drill.ordered',
-            `${row.site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length} ${gate.moves.length === 1 ? 'class has' : 'classes have'} another way that is UP`,
-          )
-          return { seconds: row.seconds }
-        })
+        return attempt === 1 ? await carryOut(deps, commanded, order) : await further(deps, commanded, `drill ${attempt}`, order)
       } catch (error) {
+        if (error instanceof Refused) await store.transaction((tx) => operations.end(tx, command.operationId, 'failed', { findings: error.findings }))
         const refused = await operations.get(store.db, command.operationId)
         if (refused?.state !== 'failed') throw error
         await drills.move(store.db, drill, 'REFUSED')
@@ -80,26 +71,40 @@ export function drillActivities(deps: Deps) {
       }
     },
 
+    /** Also when the box found its order out of date: then it is to be given anew. */
     async isDrillOver({ drill }: { readonly drill: string }): Promise<boolean> {
       const row = await drills.get(store.db, drill)
-      return row === undefined || row.state === 'HEALED' || row.state === 'FAILED' || row.state === 'REFUSED'
+      return row === undefined || row.state === 'HEALED' || row.state === 'FAILED' || row.state === 'REFUSED' || row.state === 'GATED'
     },
 
-    async concludeDrill({ drill, command }: Of): Promise<void> {
-      await further(deps, { command, kind: 'drill', subject: subjectOf(drill) }, 'conclude', async (tx) => {
+    /** `again`: the order was out of date, nothing was cut, and another one may be given. */
+    async concludeDrill({ drill, command, last = true }: Of & { readonly last?: boolean }): Promise<{ readonly again: boolean }> {
+      if (!last && (await drills.get(store.db, drill))?.state === 'GATED') return { again: true }
+      return await further(deps, { command, kind: 'drill', subject: subjectOf(drill) }, 'conclude', async (tx) => {
         const row = await drills.get(tx, drill)
         const at = await network.get(tx)
-        if (row === undefined || at === undefined) return null
+        if (row === undefined || at === undefined) return { again: false }
         const measured = row.measured as DrillReport | null
         if (row.state !== 'HEALED' || measured === null) {
+          const restless = row.state === 'GATED'
           const why = measured?.why ? measured.why : `${row.site} did not tell what it saw`
-          await drills.move(tx, drill, 'FAILED')
+          await drills.move(tx, drill, restless ? 'REFUSED' : 'FAILED')
           await operations.end(tx, command.operationId, 'failed', {
-            findings: [finding('C113', 'error', why, 'the uplink heals by itself: the kernel of the box keeps the time')],
+            findings: [
+              restless
+                ? finding(
+                    'C116',
+                    'error',
+                    `traffic moved before each of ${row.attempt} cuts, so that nothing was cut: ${why}`,
+                    `wait until ${row.site} is at rest: causeway path watch ${row.site}`,
+                  )
+                : finding('C113', 'error', why, 'the uplink heals by itself: the kernel of the box keeps the time'),
+            ],
           })
-          return null
+          return { again: false }
         }
-        const slow = measured.classes.filter(({ movedAfterMs }) => movedAfterMs === null)
+        const verdict = verdictOf(measured)
+        const held = verdict === 'moved' || verdict === 'standby'
         const evidence = `ev-${randomBytes(5).toString('hex')}`
         const payload: EvidencePayload = {
           kind: 'evidence',
@@ -112,35 +117,60 @@ export function drillActivities(deps: Deps) {
           generation: at.head,
           gate: row.gate,
           measured,
-          held: slow.length === 0,
+          verdict,
+          held,
           signedAt: new Date().toISOString(),
         }
         await drills.keep(tx, evidence, subjectOf(drill), sign(payload, await signer('pki/evidence-signer')))
         await drills.move(tx, drill, 'HEALED', { evidence })
-        const findings: readonly Finding[] = slow.map(({ trafficClass, from }) =>
-          finding('C114', 'error', `class ${trafficClass} stayed on ${from} for all of the ${row.seconds} s`, `causeway path list ${row.site}`),
-        )
         const slowest = Math.max(0, ...measured.classes.map(({ movedAfterMs }) => movedAfterMs ?? 0))
-        const text =
-          slow.length > 0
-            ? `${slow.length} classes did not move`
-            : measured.classes.length === 0
-              ? 'no class used it'
-              : `all ${measured.classes.length} classes moved, the slowest in ${slowest} ms`
         await tell(
           tx,
           command,
           drill,
-          slow.length === 0 ? 'drill.held' : 'drill.failed',
-          `${row.site}.${row.uplink} was cut: ${text}; evidence ${evidence}`,
+          held ? 'drill.held' : 'drill.failed',
+          `${row.site}.${row.uplink} was cut: ${outcomeText(measured)}; evidence ${evidence}`,
         )
-        await operations.end(tx, command.operationId, slow.length === 0 ? 'succeeded' : 'failed', {
-          result: { evidence, classes: measured.classes.length, slowestMs: slowest },
-          findings,
+        await operations.end(tx, command.operationId, held ? 'succeeded' : 'failed', {
+          result: { evidence, verdict, classes: measured.classes.length, slowestMs: slowest },
+          findings: complaints(row, measured),
         })
-        return null
+        return { again: false }
       })
     },
+  }
+
+  /** The site of a drill, at rest and alone: nothing is cut while it changes, or while a neighbour is cut. */
+  async function atRest(tx: Tx, { id, site, uplink }: drills.DrillRow) {
+    const row = await sites.lock(tx, site)
+    const fabric = (await generations.head(tx))?.fabric
+    const at = await network.get(tx)
+    const own = fabric?.sites.find((each) => each.id === site)
+    if (row === undefined || own === undefined || fabric === undefined || at === undefined)
+      throw new Refused(finding('C110', 'error', `there is no site "${site}"`))
+    const look = `causeway site status ${site}`
+    if (row.state !== 'ACTIVE' || row.device === null)
+      throw new Refused(finding('C112', 'error', `${site} is ${row.state}: a drill needs a site at rest`, look))
+    if (!sites.isOnline(row, new Date()))
+      throw new Refused(finding('C112', 'error', `${site} does not report, so nobody would know what the drill did`, look))
+    // A drill at the other hub leaves the edges this one alone, and a drill at an edge its other uplink alone.
+    const near = new Set(
+      fabric.tunnels
+        .map((tunnel) => siteEnds(tunnel).map((end) => end.site as string))
+        .filter((ends) => ends.includes(site))
+        .flat(),
+    )
+    const busy = (await drills.runningAt(tx, [site, ...near])).find((other) => other.id !== id)
+    if (busy !== undefined)
+      throw new Refused(
+        finding(
+          'C112',
+          'error',
+          `drill ${busy.id} cuts ${busy.site}.${busy.uplink}, so ${site}.${uplink} must stay`,
+          'wait for its end: causeway drill list',
+        ),
+      )
+    return { site, own, fabric, networkId: at.id, device: row.device }
   }
 
   async function tell(tx: Tx, command: Command, drill: string, kind: string, text: string): Promise<void> {
@@ -152,52 +182,35 @@ interface Of {
   readonly drill: string
   readonly command: Command
 }
-
-/** Every class that would move has another way that is UP now, and the lines that take them are wide enough; else Refused. */
-export function judge(fabric: Fabric, site: Site, uplink: string, reported: readonly PathRow[]): Gate {
-  const cut = site.uplinks.find(({ id }) => id === uplink)
-  if (cut === undefined)
-    throw new Refused(finding('C110', 'error', `${site.id} has no uplink "${uplink}"`, `it has ${site.uplinks.map(({ id }) => id).join(', ')}`))
-  const ends = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.ends.find((end) => 'uplink' in end && end.site === site.id)]))
-  const uplinkOf = (tunnel: string): string | undefined => {
-    const end = ends.get(tunnel as never)
-    return end !== undefined && 'uplink' in end ? end.uplink : undefined
-  }
-  const state = new Map(reported.map((path) => [path.tunnel, path]))
-  const moves = groupsOf(site).flatMap((group) => {
-    const from = group.via.find(({ tunnel }) => uplinkOf(tunnel) === uplink && state.get(tunnel)?.active_classes.includes(group.trafficClass))
-    if (from === undefined) return []
-    const to = group.via.find(({ tunnel }) => uplinkOf(tunnel) !== uplink && state.get(tunnel)?.state === 'UP')
-    if (to === undefined)
-      throw new Refused(
-        finding(
-          'C112',
-          'error',
-          `class ${group.trafficClass} has no other way to ${group.remote} that is UP: the drill would be an outage`,
-          `causeway path list ${site.id}`,
-        ),
-      )
-    return [{ trafficClass: group.trafficClass, remote: group.remote, from: from.tunnel, to: to.tunnel }]
-  })
-  const shares = new Map(fabric.classes.map(({ id, share }) => [id as string, share]))
-  const capacity = [...new Set(moves.map(({ to }) => uplinkOf(to)))].map((id) => {
-    const standby = site.uplinks.find((of) => of.id === id)
-    const carried = new Set(moves.filter(({ to }) => uplinkOf(to) === id).map(({ trafficClass }) => trafficClass))
-    const needs = [...carried].reduce((sum, of) => sum + ((shares.get(of) ?? 0) / 100) * cut.up, 0)
-    return { uplink: id ?? '', needs: Math.round(needs), has: standby?.up ?? 0 }
-  })
-  for (const { uplink: to, needs, has } of capacity) {
-    if (has > 0 && needs > has)
-      throw new Refused(
-        finding(
-          'C112',
-          'error',
-          `${to} has ${mbit(has)}, and the classes that would move to it are guaranteed ${mbit(needs)}: ${mbit(needs - has)} are short`,
-          'change the shares, or drill when another uplink is up',
-        ),
-      )
-  }
-  return { moves, capacity }
+interface Ordered {
+  readonly seconds: number
 }
 
-const mbit = (bits: number): string => `${Number((bits / 1e6).toFixed(1))} Mbit/s`
+function outcomeText(measured: DrillReport): string {
+  const { classes, disturbed = [] } = measured
+  switch (verdictOf(measured)) {
+    case 'moved':
+      return `all ${classes.length} classes that used it moved, the slowest after ${Math.max(...classes.map(({ movedAfterMs }) => movedAfterMs ?? 0))} ms`
+    case 'stayed':
+      return `${classes.filter(({ movedAfterMs }) => movedAfterMs === null).length} of ${classes.length} classes that used it did not move`
+    case 'standby':
+      return 'no class used it, and none moved'
+    case 'disturbed':
+      return `no class used it, and ${disturbed.length} moved all the same`
+    default:
+      throw new TypeError('no such verdict')
+  }
+}
+
+function complaints({ site, seconds }: drills.DrillRow, measured: DrillReport): readonly Finding[] {
+  const look = `causeway path list ${site}`
+  const verdict = verdictOf(measured)
+  if (verdict === 'stayed')
+    return measured.classes
+      .filter(({ movedAfterMs }) => movedAfterMs === null)
+      .map(({ trafficClass, from }) => finding('C114', 'error', `class ${trafficClass} stayed on ${from} for all of the ${seconds} s`, look))
+  if (verdict !== 'disturbed') return []
+  return (measured.disturbed ?? []).map(({ trafficClass, remote, from, to }) =>
+    finding('C115', 'error', `class ${trafficClass} to ${remote} went from ${from} to ${to ?? 'no way at all'}, and used another uplink`, look),
+  )
+}

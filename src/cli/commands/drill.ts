@@ -1,13 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { Signed } from '#src/wire/messages.ts'
-import { openEvidence } from '#src/wire/evidence.ts'
+import { openEvidence, verdictOf } from '#src/wire/evidence.ts'
+import { type DrillReport, type DrillVerdict, Signed } from '#src/wire/messages.ts'
 import { request } from '../connection.ts'
 import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import { ago, columns } from '../table.ts'
 
+type Measured = Pick<DrillReport, 'classes' | 'disturbed' | 'why'>
 interface DrillView {
   readonly id: string
   readonly site: string
@@ -16,15 +17,40 @@ interface DrillView {
   readonly state: string
   readonly evidence: string | null
   readonly createdAt: string
-  readonly measured: { readonly classes: readonly Moved[]; readonly why: string } | null
+  readonly measured: Measured | null
 }
-interface Moved {
-  readonly trafficClass: string
-  readonly from: string
-  readonly to: string | null
-  readonly movedAfterMs: number | null
+
+const verdicts: Readonly<Record<DrillVerdict, string>> = {
+  moved: 'every class that used it moved',
+  stayed: 'NOT every class that used it moved',
+  standby: 'no class used it, and none moved: it says nothing of a failover',
+  disturbed: 'no class used it, and some moved all the same',
 }
-const moved = (of: Moved) => [of.trafficClass, of.from, '→', of.to ?? 'stayed', of.movedAfterMs === null ? '' : `after ${of.movedAfterMs} ms`]
+
+/** A line a class, and one of them all. */
+function fared(site: string, { classes, disturbed = [] }: Measured): readonly string[] {
+  const rows = classes.map(({ trafficClass, remote = '', from, to, movedAfterMs, gapMs, probes }) => [
+    trafficClass,
+    remote,
+    `${from} → ${to ?? 'stayed'}`,
+    movedAfterMs === null ? '' : `after ${movedAfterMs} ms`,
+    gapMs === undefined ? '' : `gap ${gapMs} ms`,
+    probes ? `lost ${probes.lost} of ${probes.sent} probes` : '',
+  ])
+  const moved = disturbed.map(
+    ({ trafficClass, remote, from, to }) => `  class ${trafficClass} to ${remote} went from ${from} to ${to ?? 'no way at all'}`,
+  )
+  if (classes.length === 0) return moved
+  const probes = classes.flatMap((one) => one.probes ?? [])
+  const total = (of: 'sent' | 'lost') => probes.reduce((sum, one) => sum + one[of], 0)
+  // Where the far ends send the probes, only they can count those that were lost.
+  const of = probes.length === classes.length ? 'in all classes' : `on ${probes.length} of ${classes.length} ways, which ${site} probes itself`
+  const lost = probes.length === 0 ? '' : `lost ${total('lost')} of ${total('sent')} probe packets ${of}; `
+  const gaps = classes.flatMap(({ gapMs }) => gapMs ?? [])
+  return [columns(rows, '  '), ...moved, ...(gaps.length === 0 ? [] : [`${lost}largest gap ${Math.max(...gaps)} ms`])]
+}
+const keep = ({ id, evidence }: Pick<DrillView, 'id' | 'evidence'>) =>
+  `evidence ${evidence}. Keep it: causeway drill show ${id} --out ${evidence}.json --trust trust.json`
 
 export function drill(program: Command): void {
   const group = program.command('drill').description('failover exercises and their signed evidence')
@@ -41,7 +67,12 @@ export function drill(program: Command): void {
         throw new Stop(exit.usage, `"${String(options['seconds'])}" is not a number of seconds from 1 to 60`, 'write --seconds 5')
       const accepted = await request<{ operation: string; drill: string }>('/v1/drills', { method: 'POST', body: { site, uplink, seconds } })
       if (!output.json) output.progress(`drill ${accepted.drill}. Afterwards: causeway drill show ${accepted.drill}`)
-      return followOperation(accepted.operation, output)
+      const code = await followOperation(accepted.operation, output)
+      if (output.json || code === exit.detached) return code
+      const one = await request<DrillView>(`/v1/drills/${accepted.drill}`)
+      if (one.measured) for (const line of fared(one.site, one.measured)) output.line(line)
+      if (one.evidence) output.line(keep(one))
+      return code
     })
 
   command(group, 'list', 'the newest drills').action(async ({ output }) => {
@@ -64,10 +95,12 @@ export function drill(program: Command): void {
       if (trust !== undefined) writeFileSync(trust, `${JSON.stringify(await request('/v1/trust'))}\n`)
       if (output.json) return output.document('Drill', one)
       output.line(`${one.id}  ${one.site}.${one.uplink} for ${one.seconds} s  ${one.state}${one.measured?.why ? `: ${one.measured.why}` : ''}`)
-      if (one.measured && one.measured.classes.length > 0) output.line(columns(one.measured.classes.map(moved), '  '))
+      if (one.measured) for (const line of fared(one.site, one.measured)) output.line(line)
       if (one.evidence)
         output.line(
-          `evidence ${one.evidence}${out === undefined ? `. Keep it: causeway drill show ${id} --out ${one.evidence}.json --trust trust.json` : ` is in ${out}. Check it: causeway drill verify ${out} --trust ${trust ?? 'trust.json'}`}`,
+          out === undefined
+            ? keep(one)
+            : `evidence ${one.evidence} is in ${out}. Check it: causeway drill verify ${out} --trust ${trust ?? 'trust.json'}`,
         )
     })
 
@@ -88,9 +121,9 @@ export function drill(program: Command): void {
       else {
         output.line(`signed by ${keyId} of network ${evidence.network} on ${evidence.signedAt}`)
         output.line(
-          `${evidence.site}.${evidence.uplink} was cut for ${evidence.seconds} s at generation ${evidence.generation}: ${evidence.held ? 'every class moved' : 'NOT every class moved'}`,
+          `${evidence.site}.${evidence.uplink} was cut for ${evidence.seconds} s at generation ${evidence.generation}: ${verdicts[evidence.verdict ?? verdictOf(evidence.measured)]}`,
         )
-        if (evidence.measured.classes.length > 0) output.line(columns(evidence.measured.classes.map(moved), '  '))
+        for (const line of fared(evidence.site, evidence.measured)) output.line(line)
       }
       return evidence.held ? exit.done : exit.notGreen
     })

@@ -3,7 +3,7 @@ import { type ColumnType, type Generated, Kysely, PostgresDialect, type Transact
 import pg from 'pg'
 import type { Allocation, Fabric, Fact, Finding, Region, SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import type { Inventory, Report, Signed } from '#src/wire/messages.ts'
+import type { Inventory, PathReport, Report, Signed } from '#src/wire/messages.ts'
 import type { RouteRow } from './regions.ts'
 
 /** Written as JSON text (`json()`), because node-postgres would turn a JavaScript array into an SQL array. */
@@ -31,6 +31,7 @@ export type SiteState =
   | 'DECOMMISSIONING'
   | 'RETIRED'
 export type RegionState = 'DECLARED' | 'CREATING' | 'ACTIVE' | 'CHANGING' | 'FAILED' | 'DELETING' | 'RETIRED'
+export type PathUses = NonNullable<PathReport['uses']>
 export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' | 'FAILED'
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
 export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded'
@@ -191,6 +192,9 @@ export interface Database {
     loss: Nullable<number>
     jitter_ms: Nullable<number>
     active_classes: DefaultJson<readonly string[]>
+    uses: NullableJson<PathUses>
+    load_up: Nullable<number>
+    load_down: Nullable<number>
     at: Stamp
   }
   secrets: { id: string; version: number; wrapped_key: Buffer; ciphertext: Buffer; fingerprint: string; created_at: Stamp }
@@ -231,6 +235,7 @@ export interface Database {
     operation_id: string
     state: DrillState
     gate: NullableJson<unknown>
+    attempt: Generated<number>
     ordered: NullableJson<Signed>
     measured: NullableJson<unknown>
     evidence: Nullable<string>

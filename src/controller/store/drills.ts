@@ -1,7 +1,7 @@
 /** Failover exercises and their signed evidence. */
 import { sql } from 'kysely'
 import type { DrillReport, Signed } from '#src/wire/messages.ts'
-import { type Db, type DrillState, json } from './database.ts'
+import { type Db, type DrillState, json, type Tx } from './database.ts'
 
 export interface DrillRow {
   readonly id: string
@@ -11,6 +11,8 @@ export interface DrillRow {
   readonly operation_id: string
   readonly state: DrillState
   readonly gate: unknown
+  /** Orders that the box was given. */
+  readonly attempt: number
   readonly ordered: Signed | null
   readonly measured: unknown
   readonly evidence: string | null
@@ -45,27 +47,36 @@ export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
 export const get = (db: Db, id: string): Promise<DrillRow | undefined> => db.selectFrom('drills').selectAll().where('id', '=', id).executeTakeFirst()
 export const list = (db: Db, limit = 100): Promise<readonly DrillRow[]> =>
   db.selectFrom('drills').selectAll().orderBy('created_at', 'desc').limit(limit).execute()
+/** An uplink is cut now, or may be at any moment. */
+const running = ['ORDERED', 'BROKEN'] as const satisfies readonly DrillState[]
 /** What the site's agent is to do now, if anything. */
 export const orderFor = (db: Db, site: string): Promise<DrillRow | undefined> =>
-  db
-    .selectFrom('drills')
-    .selectAll()
-    .where('site', '=', site)
-    .where('state', 'in', ['ORDERED', 'BROKEN'])
-    .orderBy('created_at', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+  db.selectFrom('drills').selectAll().where('site', '=', site).where('state', 'in', running).orderBy('created_at', 'desc').limit(1).executeTakeFirst()
+/** The drills that run at these sites. Holds a lock until the transaction ends: two that are judged at once would not see each other. */
+export async function runningAt(tx: Tx, sites: readonly string[]): Promise<readonly DrillRow[]> {
+  await sql`select pg_advisory_xact_lock(${judging})`.execute(tx)
+  return tx.selectFrom('drills').selectAll().where('site', 'in', sites).where('state', 'in', running).orderBy('created_at').execute()
+}
+const judging = 7_701_003
+
 export async function move(
   tx: Db,
   id: string,
   state: DrillState,
-  more: { readonly gate?: unknown; readonly ordered?: Signed; readonly measured?: unknown; readonly evidence?: string } = {},
+  more: {
+    readonly gate?: unknown
+    readonly attempt?: number
+    readonly ordered?: Signed
+    readonly measured?: unknown
+    readonly evidence?: string
+  } = {},
 ): Promise<void> {
   await tx
     .updateTable('drills')
     .set({
       state,
       ...(more.gate === undefined ? {} : { gate: json(more.gate) }),
+      ...(more.attempt === undefined ? {} : { attempt: more.attempt }),
       ...(more.ordered === undefined ? {} : { ordered: json(more.ordered) }),
       ...(more.measured === undefined ? {} : { measured: json(more.measured) }),
       ...(more.evidence === undefined ? {} : { evidence: more.evidence }),
@@ -76,13 +87,17 @@ export async function move(
     .execute()
 }
 
-/** Only of a drill that this site was ordered, and only forwards: a repeated report changes nothing. */
+/** Only of the order that this site was given last, and only forwards: a repeated report changes nothing. */
 export async function reported(tx: Db, site: string, report: DrillReport): Promise<void> {
   const row = await get(tx, report.drill)
   if (row === undefined || row.site !== site || (row.state !== 'ORDERED' && row.state !== 'BROKEN')) return
-  const state = report.state === 'broken' ? 'BROKEN' : report.state === 'healed' ? 'HEALED' : 'FAILED'
+  if ((report.attempt ?? 1) !== row.attempt) return
+  const state = stateAfter(report)
   if (state !== row.state || state !== 'BROKEN') await move(tx, row.id, state, { measured: report })
 }
+/** An order that was out of date leaves the drill to be judged again. */
+const stateAfter = ({ state, outdated = false }: DrillReport): DrillState =>
+  state === 'broken' ? 'BROKEN' : state === 'healed' ? 'HEALED' : outdated ? 'GATED' : 'FAILED'
 
 export interface EvidenceRow {
   readonly id: string

@@ -1,6 +1,6 @@
 /** The last report about each tunnel, one row an end. */
 import type { PathReport } from '#src/wire/messages.ts'
-import { type Db, json } from './database.ts'
+import { type Db, json, type PathUses } from './database.ts'
 
 export interface PathRow {
   readonly tunnel: string
@@ -11,12 +11,26 @@ export interface PathRow {
   readonly loss: number | null
   readonly jitter_ms: number | null
   readonly active_classes: readonly string[]
+  readonly uses: PathUses | null
+  /** bit/s away from the site and towards it. */
+  readonly load_up: number | null
+  readonly load_down: number | null
   readonly at: Date
 }
 
 export const all = (db: Db): Promise<readonly PathRow[]> => db.selectFrom('paths').selectAll().orderBy('tunnel').orderBy('site').execute()
 export const ofSite = (db: Db, site: string): Promise<readonly PathRow[]> =>
   db.selectFrom('paths').selectAll().where('site', '=', site).orderBy('tunnel').execute()
+
+/** Both ends of the site's tunnels. */
+export const around = (db: Db, site: string): Promise<readonly PathRow[]> =>
+  db
+    .selectFrom('paths')
+    .selectAll()
+    .where('tunnel', 'in', (own) => own.selectFrom('paths').select('tunnel').where('site', '=', site))
+    .orderBy('tunnel')
+    .orderBy('site')
+    .execute()
 
 /** Replaces what each site said before: a tunnel that it no longer has is gone. */
 export async function replace(
@@ -42,6 +56,9 @@ export async function replace(
       loss: path.loss,
       jitter_ms: path.jitterMs,
       active_classes: json(path.classes),
+      uses: path.uses ? json(path.uses) : null,
+      load_up: path.load?.up ?? null,
+      load_down: path.load?.down ?? null,
       at,
     })),
   )

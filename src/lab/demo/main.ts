@@ -10,6 +10,7 @@ import { startLab } from '../client.ts'
 import { controllerAddress, controllerPort } from '../underlay.ts'
 import { createController } from './controller.ts'
 import { askCloud, cutHubUplink, decommission } from './cloud.ts'
+import { drill } from './drill.ts'
 import { agentMemory, cutFiber, headless, onboard, refuseMistakes, traffic } from './rows.ts'
 import { type Claim, claimTable, createScreen, type Screen } from './screen.ts'
 import type { Figures, Story } from './story.ts'
@@ -77,6 +78,7 @@ async function play(story: Story, figures: Figures): Promise<readonly Claim[]> {
   claims.push(...(await cutFiber(story, stream, figures)))
   claims.push(...(await cutHubUplink(story, figures)))
   claims.push(...(await headless(story, stream, figures)))
+  claims.push(...(await drill(story, stream, figures)))
   claims.push(...(await agentMemory(story, figures)))
   return claims
 }

@@ -9,14 +9,10 @@ import type { StreamSummary } from '../stream.ts'
 import { duplicatesInCloud, settled } from './cloud.ts'
 import { type Controller, patiently } from './controller.ts'
 import type { Claim } from './screen.ts'
-import { claim, type Figures, program, type RegionView, type SiteView, type Story } from './story.ts'
+import { claim, type Figures, type PathView, program, type RegionView, type SiteView, type Story } from './story.ts'
 
 interface SiteDetail extends SiteView {
   readonly claims: readonly { readonly fingerprint: string; readonly state: string; readonly confirmationCode: string }[]
-}
-interface PathView {
-  readonly tunnel: string
-  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly state: string; readonly classes: readonly string[] }[]
 }
 
 // ── 1 ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,10 @@ export const claim = (id: string, text: string, measured: number, limit: number,
   ok,
 })
 
+export interface PathView {
+  readonly tunnel: string
+  readonly ends: readonly { readonly site: string; readonly uplink: string; readonly state: string; readonly classes: readonly string[] }[]
+}
 export interface SiteView {
   readonly id: string
   readonly role: string

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAuthority } from '#src/controller/pki/authority.ts'
-import { drills } from '#src/controller/store/index.ts'
+import { drills, events } from '#src/controller/store/index.ts'
 import { openEvidence } from '#src/wire/evidence.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
 import { onboardAll } from './life.ts'
@@ -9,6 +9,7 @@ import { startWorld, type World } from './world.ts'
 
 let world: World
 let worker: RunningWorker
+let other = ''
 beforeAll(async () => {
   world = await startWorld()
   worker = await startWorker({
@@ -29,6 +30,7 @@ afterAll(async () => {
 
 test('a drill ends with evidence that verifies without a controller', async () => {
   const { drill, operationId } = await world.drill('berlin', 'fiber')
+  other = drill
   const ended = await world.ended(operationId)
   expect(ended).toMatchObject({ state: 'succeeded', result: { classes: 1, slowestMs: 140 } })
   const row = await drills.get(world.store.db, drill)
@@ -41,8 +43,49 @@ test('a drill ends with evidence that verifies without a controller', async () =
   if (evidence === undefined) throw new Error('no evidence')
   expect(openEvidence(evidence.signed, trust)).toMatchObject({
     ok: true,
-    evidence: { drill, site: 'berlin', uplink: 'fiber', held: true, measured: { classes: [{ movedAfterMs: 140 }] } },
+    evidence: { drill, site: 'berlin', uplink: 'fiber', verdict: 'moved', held: true, measured: { classes: [{ movedAfterMs: 140, gapMs: 171 }] } },
   })
+})
+
+test('an order that traffic made void is given anew, as it is then', async () => {
+  world.fleet.gateways.get('berlin')?.moveBeforeDrills(2)
+  const { drill, operationId } = await world.drill('berlin', 'fiber')
+  expect(await world.ended(operationId)).toMatchObject({ state: 'succeeded', result: { verdict: 'moved', classes: 1 } })
+  expect(await drills.get(world.store.db, drill)).toMatchObject({ state: 'HEALED', attempt: 3 })
+  // A word about an order before the last one changes nothing.
+  const late = { drill, attempt: 1, state: 'broken' as const, brokenAt: null, healedAt: null, classes: [], why: '' }
+  await world.store.transaction((tx) => drills.reported(tx, 'berlin', late))
+  expect(await drills.get(world.store.db, drill)).toMatchObject({ state: 'HEALED' })
+})
+
+test('traffic that never keeps still ends the drill before anything was cut', async () => {
+  world.fleet.gateways.get('berlin')?.moveBeforeDrills(3)
+  const { drill, operationId } = await world.drill('berlin', 'fiber')
+  expect(await world.ended(operationId)).toMatchObject({
+    state: 'failed',
+    findings: [
+      {
+        code: 'C116',
+        says: 'traffic moved before each of 3 cuts, so that nothing was cut: class default to frankfurt takes another way now',
+        instead: 'wait until berlin is at rest: causeway path watch berlin',
+      },
+    ],
+  })
+  expect(await drills.get(world.store.db, drill)).toMatchObject({ state: 'REFUSED', attempt: 3, evidence: null })
+})
+
+test('the drill of a standby is not called a failover', async () => {
+  const { drill, operationId } = await world.drill('berlin', 'lte')
+  expect(await world.ended(operationId)).toMatchObject({ state: 'succeeded', result: { verdict: 'standby', classes: 0 } })
+  const row = await drills.get(world.store.db, drill)
+  const { trust } = await loadAuthority(world.vault, { network: 'demo', now: new Date() })
+  const evidence = await drills.evidence(world.store.db, row?.evidence ?? '')
+  expect(evidence && openEvidence(evidence.signed, trust)).toMatchObject({ ok: true, evidence: { verdict: 'standby', measured: { classes: [] } } })
+  const said = await events.after(world.store.db, 0, { limit: 1_000 })
+  expect(said.filter(({ subject }) => subject === `drill/${drill}`).map(({ text }) => text)).toEqual([
+    'berlin.lte is to be cut for 1 s; no class uses it now',
+    `berlin.lte was cut: no class used it, and none moved; evidence ${row?.evidence}`,
+  ])
 })
 
 test('without a standby that is UP it is refused, and nothing is cut', async () => {
@@ -60,6 +103,24 @@ test('without a standby that is UP it is refused, and nothing is cut', async () 
   await world.until('that is kept', async () => (await drills.get(world.store.db, drill))?.state === 'REFUSED')
   expect((await drills.get(world.store.db, drill))?.ordered).toBeNull()
   berlin?.cut(null)
+})
+
+test('never both hubs, nor an edge and its hub: one drill at a time among neighbours', async () => {
+  const { db } = world.store
+  // Of an attempt that frankfurt knows nothing of, so that it doesn't end.
+  await db.updateTable('drills').set({ state: 'BROKEN', site: 'frankfurt', uplink: 'isp-a', attempt: 9 }).where('id', '=', other).execute()
+  const { operationId } = await world.drill('berlin', 'fiber')
+  expect(await world.ended(operationId)).toMatchObject({
+    state: 'failed',
+    findings: [
+      {
+        code: 'C112',
+        says: `drill ${other} cuts frankfurt.isp-a, so berlin.fiber must stay`,
+        instead: 'wait for its end: causeway drill list',
+      },
+    ],
+  })
+  await db.updateTable('drills').set({ state: 'HEALED' }).where('id', '=', other).execute()
 })
 
 test('an uplink that is not there is refused by name', async () => {

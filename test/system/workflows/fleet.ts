@@ -6,7 +6,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { Fact, SiteConfig, SiteId, Triple } from '#src/fabric/fabric.ts'
 import type { Commands } from '#src/controller/commands.ts'
 import { bundles, certificates, claims, drills, facts, paths, permits, sites, type Store, tokens } from '#src/controller/store/index.ts'
-import type { Report } from '#src/wire/messages.ts'
+import { DrillPayload, type Report } from '#src/wire/messages.ts'
 
 export interface Gateway {
   readonly site: string
@@ -17,6 +17,8 @@ export interface Gateway {
   reject(judge: (config: SiteConfig, triple: Triple) => string | null): void
   /** Paths whose tunnel's name has this in it stay DOWN; null heals. */
   cut(part: string | null): void
+  /** So many orders of drills are out of date when they come. */
+  moveBeforeDrills(orders: number): void
   plugIn(): void
   unplug(): void
 }
@@ -93,6 +95,8 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     let certified = false
     let plugged = true
     let broken: string | null = null
+    let outdated = 0
+    let answered = ''
     let judge: (config: SiteConfig, triple: Triple) => string | null = () => null
     let running: { triple: Triple; config: SiteConfig } | null = null
     let failed: Triple | null = null
@@ -158,17 +162,35 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       const order = await drills.orderFor(store.db, site)
       if (order === undefined) return
       const at = new Date().toISOString()
-      const way = (running?.config.tunnels ?? []).filter(({ role }) => role === 'spoke')
-      const from = way.find(({ uplink }) => uplink === order.uplink)
-      const to = way.find(({ uplink }) => uplink !== order.uplink)
-      const classes = from && to ? [{ trafficClass: 'default', from: from.id, to: to.id, movedAfterMs: 140 }] : []
+      const { attempt = 1, moves = [] } = DrillPayload.parse(JSON.parse(Buffer.from(order.ordered?.payload ?? '', 'base64url').toString()))
+      const name = `${order.id} ${attempt}`
+      if (order.state === 'ORDERED' && name !== answered && outdated > 0) {
+        outdated -= 1
+        answered = name
+        await store.transaction((tx) =>
+          drills.reported(tx, site, {
+            drill: order.id,
+            attempt,
+            state: 'refused',
+            outdated: true,
+            brokenAt: null,
+            healedAt: null,
+            classes: [],
+            why: 'class default to frankfurt takes another way now',
+          }),
+        )
+        return
+      }
+      const to = (running?.config.tunnels ?? []).find(({ role, uplink }) => role === 'spoke' && uplink !== order.uplink)
       await store.transaction((tx) =>
         drills.reported(tx, site, {
           drill: order.id,
+          attempt,
           state: order.state === 'ORDERED' ? 'broken' : 'healed',
           brokenAt: at,
           healedAt: order.state === 'ORDERED' ? null : at,
-          classes,
+          classes: moves.map((move) => ({ ...move, to: to?.id ?? null, movedAfterMs: 140, gapMs: 171, probes: { sent: 20, lost: 3 } })),
+          disturbed: [],
           why: '',
         }),
       )
@@ -193,12 +215,13 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
           site,
           at: new Date(),
           paths: [
-            ...up.map(({ id, role: kind }, index) => ({
+            ...up.map(({ id, role: kind, remote }, index) => ({
               ...quiet,
               tunnel: id,
               state: 'UP' as const,
               since,
               classes: kind === 'spoke' && index === 0 ? ['default'] : [],
+              uses: kind === 'spoke' && index === 0 ? [{ remote, classes: ['default'] }] : [],
             })),
             ...cut.map(({ id }) => ({ ...quiet, tunnel: id, state: 'DOWN' as const, since })),
           ],
@@ -218,6 +241,9 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       },
       cut: (part: string | null) => {
         broken = part
+      },
+      moveBeforeDrills: (orders: number) => {
+        outdated = orders
       },
       plugIn: () => {
         plugged = true

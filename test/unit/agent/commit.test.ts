@@ -23,6 +23,8 @@ const idleProber: Prober = {
   hold() {},
   unload() {},
   paths: () => [],
+  uses: () => [],
+  heard: () => undefined,
   isUp: () => false,
   isDown: () => false,
   isHeard: () => false,

@@ -136,6 +136,30 @@ describe('two ends', () => {
     expect(frankfurt.steered.slice(before[1]).at(-1)!.at - moves[0]!.at).toBeLessThanOrEqual(40)
   })
 
+  test('tell what each class takes, and how many of its probes were answered', async () => {
+    const before = berlin.prober.uses()
+    expect(before.map(({ trafficClass, remote, tunnel }) => `${trafficClass} ${remote} ${tunnel}`)).toEqual(
+      ['bulk', 'business', 'default', 'realtime'].map((id) => `${id} frankfurt ${used(berlin)}`),
+    )
+    const tunnel = used(berlin) as TunnelId
+    const path = berlin.prober.paths().find((one) => one.tunnel === tunnel)
+    expect(path).toMatchObject({ classes: ['bulk', 'business', 'default', 'realtime'], uses: [{ remote: 'frankfurt', classes: path?.classes }] })
+    const first = berlin.prober.heard(tunnel)?.next ?? 0
+    await vi.advanceTimersByTimeAsync(1_000)
+    const sent = (berlin.prober.heard(tunnel)?.next ?? 0) - first
+    expect(sent, '50 ms apart, give or take a quarter').toBeGreaterThanOrEqual(16)
+    expect(performance.now() - berlin.prober.heard(tunnel)!.at).toBeLessThanOrEqual(65)
+    // The last one is still under way.
+    expect(berlin.prober.heard(tunnel)!.lost(first, first + sent - 1)).toBe(0)
+    net.cut.add(tunnel)
+    await vi.advanceTimersByTimeAsync(500)
+    const { next, lost } = berlin.prober.heard(tunnel)!
+    expect(lost(first + sent, next ?? 0)).toBe((next ?? 0) - first - sent)
+    // Who only follows hears what arrives, and can't know what does not.
+    expect(frankfurt.prober.heard(tunnel)).toMatchObject({ next: null })
+    expect(berlin.prober.heard('berlin.none--frankfurt.isp-a' as TunnelId)).toBeUndefined()
+  })
+
   test('keep to a path whose twin on the same uplink dies with the remote uplink', async () => {
     const dead = used(berlin) as string
     net.cut.add(dead)

@@ -106,33 +106,51 @@ test('evidence is checked without a controller; a changed figure is noticed', as
     state: 'healed',
     brokenAt: null,
     healedAt: null,
-    classes: [{ trafficClass: 'realtime', from: 'a', to: 'b', movedAfterMs: 143 }],
+    classes: [{ trafficClass: 'realtime', from: 'a', to: 'b', movedAfterMs: 143, gapMs: 171, probes: { sent: 96, lost: 3 } }],
     why: '',
   }
-  const evidence = sign(
-    {
-      kind: 'evidence',
-      network: 'acme',
-      evidence: 'ev-1',
-      drill: 'd-1',
-      site: 'berlin',
-      uplink: 'fiber',
-      seconds: 5,
-      generation: 7,
-      gate: {},
-      measured,
-      held: true,
-      signedAt: '2026-11-23T11:00:00.000Z',
-    },
-    key.signer,
-  )
+  const evidenceOf = (more: object) => sign({ ...plain, ...more }, key.signer)
+  const plain = {
+    kind: 'evidence',
+    network: 'acme',
+    evidence: 'ev-1',
+    drill: 'd-1',
+    site: 'berlin',
+    uplink: 'fiber',
+    seconds: 5,
+    generation: 7,
+    gate: {},
+    measured,
+    held: true,
+    signedAt: '2026-11-23T11:00:00.000Z',
+  }
+  const evidence = evidenceOf({})
   const write = (name: string, content: unknown) => writeFileSync(join(work, name), JSON.stringify(content))
   write('trust.json', trust)
   write('ev.json', evidence)
   const good = await causeway('drill', 'verify', 'ev.json', '--trust', 'trust.json')
   expect(good.code).toBe(0)
-  expect(good.stdout).toContain('berlin.fiber was cut for 5 s at generation 7: every class moved')
-  expect(good.stdout).toContain('after 143 ms')
+  expect(good.stdout).toContain('berlin.fiber was cut for 5 s at generation 7: every class that used it moved')
+  expect(good.stdout).toContain('a → b  after 143 ms  gap 171 ms  lost 3 of 96 probes')
+  expect(good.stdout).toContain('lost 3 of 96 probe packets in all classes; largest gap 171 ms')
+  write('standby.json', evidenceOf({ verdict: 'standby', measured: { ...measured, classes: [] } }))
+  const standby = await causeway('drill', 'verify', 'standby.json', '--trust', 'trust.json')
+  expect(standby).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('no class used it, and none moved: it says nothing of a failover') as string,
+  })
+  const elsewhere = { trafficClass: 'bulk', remote: 'dublin', from: 'c', to: null }
+  write('disturbed.json', evidenceOf({ verdict: 'disturbed', held: false, measured: { ...measured, classes: [], disturbed: [elsewhere] } }))
+  const disturbed = await causeway('drill', 'verify', 'disturbed.json', '--trust', 'trust.json')
+  expect(disturbed).toMatchObject({ code: 9, stdout: expect.stringContaining('class bulk to dublin went from c to no way at all') as string })
+  const [counted] = measured.classes
+  write(
+    'part.json',
+    evidenceOf({ measured: { ...measured, classes: [counted, { ...counted, movedAfterMs: null, to: null, gapMs: 5_000, probes: null }] } }),
+  )
+  const part = await causeway('drill', 'verify', 'part.json', '--trust', 'trust.json')
+  expect(part.stdout).toContain('NOT every class that used it moved')
+  expect(part.stdout).toContain('lost 3 of 96 probe packets on 1 of 2 ways, which berlin probes itself; largest gap 5000 ms')
   write('bad.json', {
     ...evidence,
     payload: Buffer.from(Buffer.from(evidence.payload, 'base64url').toString().replace('143', '14')).toString('base64url'),
