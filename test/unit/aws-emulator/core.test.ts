@@ -350,6 +350,30 @@ describe('refusals', () => {
       /^DuplicateSubnetsInSameZone/,
     ],
     [
+      'a zone added twice',
+      'ModifyTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayAttachmentId: b.vpc, 'AddSubnetIds.1': ids.subnetA2 }),
+      /^DuplicateSubnetsInSameZone/,
+    ],
+    [
+      'an attachment without a subnet',
+      'ModifyTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayAttachmentId: b.vpc, 'RemoveSubnetIds.1': ids.subnetA }),
+      /^InvalidParameterValue: .* must keep at least one subnet/,
+    ],
+    [
+      'a subnet taken off that is not attached',
+      'ModifyTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayAttachmentId: b.vpc, 'RemoveSubnetIds.1': ids.subnetB }),
+      /^InvalidSubnetID.NotFound: .* is not attached by/,
+    ],
+    [
+      "a connection's attachment as a VPC's",
+      'ModifyTransitGatewayVpcAttachment',
+      (b) => ({ TransitGatewayAttachmentId: b.attachment, 'AddSubnetIds.1': ids.subnetB }),
+      /^InvalidTransitGatewayAttachmentID.NotFound/,
+    ],
+    [
       'a second association',
       'AssociateTransitGatewayRouteTable',
       (b) => ({ TransitGatewayRouteTableId: b.table, TransitGatewayAttachmentId: b.vpc }),

@@ -197,13 +197,7 @@ export const transitGatewayActions = [
       for (const name of ['Ipv6Support', 'ApplianceModeSupport'] as const)
         if (choice(name, Options?.[name], 'disable') === 'enable') throw invalidValue('enable', name, 'The emulator does not know it.')
       choice('DnsSupport', Options?.DnsSupport, 'enable')
-      const zones = new Set<string>()
-      for (const id of SubnetIds) {
-        const subnet = find(kinds.subnet, world.subnets, id, context)
-        if (subnet.vpc !== vpc.id) throw new Refusal('InvalidParameterValue', `Subnet ${id} does not belong to VPC ${vpc.id}`)
-        if (zones.has(subnet.zone)) throw new Refusal('DuplicateSubnetsInSameZone', `Duplicate Subnets for same AZ: ${subnet.zone}`)
-        zones.add(subnet.zone)
-      }
+      judgeSubnets(world, vpc.id, SubnetIds, context)
       const twin = attachmentsOf(world, gateway.id).find((row) => row.resourceId === vpc.id)
       if (twin)
         throw new Refusal(
@@ -239,6 +233,23 @@ export const transitGatewayActions = [
       return { transitGatewayVpcAttachments: rows.map((row) => vpcAttachmentXml(world, row)), nextToken }
     },
   ),
+  action(
+    'ModifyTransitGatewayVpcAttachment',
+    { TransitGatewayAttachmentId: needed(text), AddSubnetIds: list(text), RemoveSubnetIds: list(text) },
+    (world, { TransitGatewayAttachmentId, AddSubnetIds = [], RemoveSubnetIds = [] }, context) => {
+      const row = findLiving(kinds.attachment, world.attachments, TransitGatewayAttachmentId, context)
+      if (row.resourceType !== 'vpc') throw new Refusal(kinds.attachment.notFound, `The ${kinds.attachment.noun} ID '${row.id}' does not exist`)
+      if (row.state !== 'available') throw incorrectState(`${row.id} is in invalid state: ${row.state}`)
+      const stranger = RemoveSubnetIds.find((id) => !row.subnets.includes(id))
+      if (stranger !== undefined) throw new Refusal('InvalidSubnetID.NotFound', `${stranger} is not attached by ${row.id}`)
+      const subnets = [...row.subnets.filter((id) => !RemoveSubnetIds.includes(id)), ...AddSubnetIds]
+      if (subnets.length === 0) throw new Refusal('InvalidParameterValue', `${row.id} must keep at least one subnet`)
+      judgeSubnets(world, row.resourceId, subnets, context)
+      const changed: Attachment = { ...row, ...becoming('modifying', 'available', world.seed.times.attachment, context), subnets }
+      world.attachments[row.id] = changed
+      return { transitGatewayVpcAttachment: vpcAttachmentXml(world, changed) }
+    },
+  ),
   action('DeleteTransitGatewayVpcAttachment', { TransitGatewayAttachmentId: needed(text) }, (world, { TransitGatewayAttachmentId }, context) => {
     const row = findLiving(kinds.attachment, world.attachments, TransitGatewayAttachmentId, context)
     if (row.resourceType !== 'vpc') throw new Refusal(kinds.attachment.notFound, `The ${kinds.attachment.noun} ID '${row.id}' does not exist`)
@@ -264,6 +275,17 @@ export const transitGatewayActions = [
     },
   ),
 ]
+
+/** Of the VPC, and one a zone at the most. */
+function judgeSubnets(world: World, vpc: string, subnets: readonly string[], context: Context): void {
+  const zones = new Set<string>()
+  for (const id of subnets) {
+    const subnet = find(kinds.subnet, world.subnets, id, context)
+    if (subnet.vpc !== vpc) throw new Refusal('InvalidParameterValue', `Subnet ${id} does not belong to VPC ${vpc}`)
+    if (zones.has(subnet.zone)) throw new Refusal('DuplicateSubnetsInSameZone', `Duplicate Subnets for same AZ: ${subnet.zone}`)
+    zones.add(subnet.zone)
+  }
+}
 
 export function limitAttachments(world: World): void {
   if (Object.values(world.attachments).filter((row) => row.state !== 'deleted').length >= world.seed.quotas.attachments)
