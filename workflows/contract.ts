@@ -94,6 +94,16 @@ export interface ApplyCommand extends Command {
 /** network/<id>: the only writer of generations; returns when the command is accepted, the operation goes on. */
 export const applyUpdate = defineUpdate<{ readonly operationId: string }, [ApplyCommand]>('apply')
 
+/** What people say to a rollout under way. */
+export type RolloutVerb = 'pause' | 'resume' | 'abort'
+export interface RolloutCommand extends Command {
+  /** The operation that applies a plan. */
+  readonly rollout: string
+  readonly verb: RolloutVerb
+}
+/** network/<id>: returns when the rollout's row says so; the rollout heeds it before its next wave. */
+export const rolloutUpdate = defineUpdate<void, [RolloutCommand]>('rollout')
+
 /** site/<id> commands. */
 export interface InviteCommand extends Command {
   readonly tokenId: string
@@ -108,7 +118,7 @@ export const decommissionUpdate = defineUpdate<{ readonly operationId: string },
 /** region/<id> commands. */
 export const repairRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('repair-region')
 export const decommissionRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('decommission-region')
-/** A generation was made that names the region, a hub reported about a tunnel to it, or a row was written for it to read. */
+/** To a region or a rollout: a row was written for it to read. To a region also: a generation was made that names it, a hub reported about a tunnel to it. */
 export const lookSignal = defineSignal<[]>('look')
 
 /** A claim was stored by the enrolment endpoint; the entity reads the row. */

@@ -12,14 +12,15 @@ import {
   startChild,
   workflowInfo,
 } from '@temporalio/workflow'
-import { applyUpdate, defaultCloudTiming, lookSignal, regionWorkflowId, rolloutWorkflowId } from './contract.ts'
-import type { ApplyCommand, NetworkInput, RegionInput, Timing } from './contract.ts'
+import { applyUpdate, defaultCloudTiming, lookSignal, regionWorkflowId, rolloutUpdate, rolloutWorkflowId } from './contract.ts'
+import type { ApplyCommand, NetworkInput, RegionInput, RolloutVerb, Timing } from './contract.ts'
 import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
 import type { region as Region } from './region.ts'
 import { remember } from './seen.ts'
 import type { rollout as Rollout, RolloutResult } from './rollout.ts'
 
 const queueLimit = 50
+const verbs: readonly RolloutVerb[] = ['pause', 'resume', 'abort']
 
 export async function network(input: NetworkInput): Promise<void> {
   const queue: ApplyCommand[] = [...(input.carried?.queue ?? [])]
@@ -37,6 +38,26 @@ export async function network(input: NetworkInput): Promise<void> {
           throw ApplicationFailure.nonRetryable('an apply needs a command, an operation and a plan', 'C080')
         if (queue.length >= queueLimit && !seen.has(command.commandId))
           throw ApplicationFailure.nonRetryable(`${queue.length} changes are waiting already`, 'C081')
+      },
+    },
+  )
+
+  setHandler(
+    rolloutUpdate,
+    async (command) => {
+      await rows.steerRollout({ network: input.network, command })
+      // One that has not begun reads the row when it does.
+      await getExternalWorkflowHandle(rolloutWorkflowId(command.rollout))
+        .signal(lookSignal)
+        .catch(() => {})
+    },
+    {
+      validator: ({ commandId, operationId, rollout, verb }) => {
+        if (!commandId || !operationId || !rollout || !verbs.includes(verb))
+          throw ApplicationFailure.nonRetryable(
+            `a command to a rollout needs its id, an operation, the rollout and one of ${verbs.join(', ')}`,
+            'C080',
+          )
       },
     },
   )
@@ -61,22 +82,37 @@ async function apply(command: ApplyCommand, { network, timing }: NetworkInput): 
   if (made.kind === 'refused') return
   // A cloud takes its time: the rollout does not wait for it, and what depends on it waits for its facts.
   await wakeRegions(made.regions, timing)
-  const roll = async (generation: number, waves: typeof made.waves, suffix: string): Promise<RolloutResult> =>
+  const roll = async (generation: number, waves: typeof made.waves, back: boolean): Promise<RolloutResult> =>
     await executeChild<typeof Rollout>('rollout', {
-      workflowId: `${rolloutWorkflowId(command.operationId)}${suffix}`,
+      workflowId: `${rolloutWorkflowId(command.operationId)}${back ? '/back' : ''}`,
       workflowTaskTimeout,
       parentClosePolicy: ParentClosePolicy.TERMINATE,
-      args: [{ operationId: command.operationId, generation, waves, timing }],
+      args: [{ operationId: command.operationId, generation, waves, timing, gated: !back }],
     })
-  const forward = await roll(made.generation, made.waves, '')
+  const forward = await roll(made.generation, made.waves, false)
   if (forward.outcome === 'done') {
-    await rows.completeOperation({ network, command, state: 'succeeded', generation: made.generation, lagging: forward.lagging, why: '' })
-    return
+    const completed = await rows.completeOperation({
+      network,
+      command,
+      state: 'succeeded',
+      generation: made.generation,
+      lagging: forward.lagging,
+      why: '',
+    })
+    // Histories from before it could be aborted have no answer here.
+    if (completed !== false) return
   }
   const back = await compiling.commitRollback({ network, command, generation: made.generation })
   await wakeRegions(back.regions, timing)
-  const undone = await roll(back.generation, back.waves, '/back')
-  await rows.completeOperation({ network, command, state: 'rolled-back', generation: back.generation, lagging: undone.lagging, why: forward.why })
+  const undone = await roll(back.generation, back.waves, true)
+  await rows.completeOperation({
+    network,
+    command,
+    state: 'rolled-back',
+    generation: back.generation,
+    lagging: undone.lagging,
+    why: forward.why,
+  })
 }
 
 /** Each region's entity lives on by itself; one that runs already looks at the new generation. */

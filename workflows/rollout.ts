@@ -1,7 +1,8 @@
-/** `rollout/<operation>`: hubs one after another, then a canary edge, then the other edges in waves. The first failure halts it. */
-import { sleep } from '@temporalio/workflow'
-import type { SiteDone, Timing } from './contract.ts'
+/** `rollout/<operation>`: hubs one after another, then a canary edge, then the other edges in waves. The first failure halts it, and people may. */
+import { condition, setHandler, sleep } from '@temporalio/workflow'
 import { assigner } from './assign.ts'
+import { lookSignal } from './contract.ts'
+import type { SiteDone, Timing } from './contract.ts'
 import { rows } from './proxies.ts'
 
 export interface RolloutInput {
@@ -10,6 +11,8 @@ export interface RolloutInput {
   /** In order; the sites of one wave move together. Only sites whose config moved and which are enrolled. */
   readonly waves: readonly Wave[]
   readonly timing: Timing
+  /** People may pause and abort it between waves. A way back goes to its end; absent in what was started before there were gates. */
+  readonly gated?: boolean
 }
 export interface Wave {
   readonly kind: 'hub' | 'canary' | 'edges'
@@ -22,10 +25,25 @@ export interface RolloutResult {
   readonly why: string
 }
 
-export async function rollout({ operationId, generation, waves, timing }: RolloutInput): Promise<RolloutResult> {
+export async function rollout({ operationId, generation, waves, timing, gated = false }: RolloutInput): Promise<RolloutResult> {
   const assign = assigner(operationId)
   const lagging: string[] = []
+  let look = false
+  setHandler(lookSignal, () => {
+    look = true
+  })
+  /** Waits before the wave for as long as it is paused; why it must not move, or null. */
+  const gate = async (number: number, wave: Wave): Promise<string | null> => {
+    for (;;) {
+      look = false
+      const gate = await rows.gateWave({ operationId, generation, number, wave })
+      if (gate.kind !== 'paused') return gate.kind === 'aborted' ? gate.why : null
+      await condition(() => look)
+    }
+  }
   for (const [number, wave] of waves.entries()) {
+    const stopped = gated ? await gate(number, wave) : null
+    if (stopped !== null) return { outcome: 'halted', lagging, why: stopped }
     const answers = await assign(wave.sites, { generation, offline: 'lag' })
     await rows.recordWave({ operationId, generation, number, wave, answers })
     lagging.push(...answers.filter((answer) => answer.outcome === 'lagging').map((answer) => answer.site))

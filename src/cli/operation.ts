@@ -1,7 +1,11 @@
 /** Follows an operation to its end. Ctrl-C detaches and says how to watch again; it never cancels. */
 import { follow, request } from './connection.ts'
 import { exit, type ExitCode, type Output } from './output.ts'
-import type { EventView, OperationView } from './shapes.ts'
+import type { EventView, OperationView, PhaseView } from './shapes.ts'
+import { ago } from './table.ts'
+
+/** `paused by ada for 4 min`. */
+export const phaseText = ({ is, by, since }: PhaseView): string => `${is.replace('-', ' ')}${by === null ? '' : ` by ${by}`} for ${ago(since)}`
 
 const pathOf = (id: string) => `/v1/operations/${encodeURIComponent(id)}`
 
@@ -31,7 +35,10 @@ export async function followOperation(id: string, output: Output): Promise<ExitC
   }
   if (ended.state === 'running') {
     if (output.json) output.event({ type: 'result', exit: exit.detached, operation: id })
-    else output.progress(`detached; it goes on. Watch: causeway rollout watch ${id}`)
+    else
+      output.progress(
+        `detached; it ${ended.phase === null ? 'goes on' : `is ${phaseText(ended.phase)}`}. Watch: causeway rollout watch ${id}${ended.kind === 'apply' ? `, or back: causeway rollout abort ${id}` : ''}`,
+      )
     return exit.detached
   }
   const code = ended.state === 'succeeded' ? exit.done : exit.failed

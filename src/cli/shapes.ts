@@ -76,7 +76,7 @@ export interface StatusView {
   readonly tunnels: { readonly total: number; readonly up: number }
   readonly proof: { readonly expects: number; readonly held: number; readonly failures: number } | null
   readonly problems: readonly { readonly subject: string; readonly says: string; readonly since: string; readonly next: string }[]
-  readonly operations: readonly { readonly id: string; readonly kind: string; readonly subject: string; readonly since: string }[]
+  readonly operations: readonly (Pick<OperationView, 'id' | 'kind' | 'subject' | 'phase'> & { readonly since: string })[]
 }
 export interface ProposedView {
   readonly id: string
@@ -87,10 +87,17 @@ export interface ProposedView {
   readonly plan: Plan | null
   readonly proof: { readonly expects: number; readonly held: number; readonly failures: number; readonly checks: number } | null
 }
+/** Of a rollout that does not simply go forward. */
+export interface PhaseView {
+  readonly is: 'paused' | 'aborting' | 'rolling-back'
+  readonly by: string | null
+  readonly since: string
+}
 export interface OperationView {
   readonly id: string
   readonly kind: string
   readonly subject: string
+  readonly phase: PhaseView | null
   readonly state: 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
   readonly startedAt: string
   readonly endedAt: string | null

@@ -588,6 +588,49 @@ export const controllerCodes = [
     wrong: 'a drill right after a line came back',
     right: 'causeway path watch berlin, and the drill when nothing moves',
   },
+  // ── rollouts ──
+  {
+    code: 'C120',
+    title: 'not a rollout',
+    text: 'Only what applies a plan moves sites wave by wave, and only that can be paused, resumed or aborted.',
+    wrong: 'causeway rollout pause with the operation of a drill',
+    right: 'causeway rollout pause, which takes the one that runs',
+  },
+  {
+    code: 'C121',
+    title: 'the rollout has ended',
+    text: 'What has ended can be neither held nor aborted. The generation before it is one rollback away.',
+    wrong: 'causeway rollout abort, after the last wave',
+    right: 'causeway generation rollback 41',
+  },
+  {
+    code: 'C122',
+    title: 'the rollout goes back already',
+    text: 'Somebody aborted it, or a wave failed. The way back is a newer generation with the former intent, and it goes to its end.',
+    wrong: 'causeway rollout resume, after an abort',
+    right: 'causeway rollout watch, then plan again',
+  },
+  {
+    code: 'C123',
+    title: 'the rollout is paused already',
+    text: 'It holds before its next wave until somebody lets it go on or aborts it. The message says who paused it, and since when.',
+    wrong: 'causeway rollout pause, twice',
+    right: 'causeway rollout resume, or causeway rollout abort',
+  },
+  {
+    code: 'C124',
+    title: 'the rollout is not paused',
+    text: 'It runs by itself; there is nothing to let go on.',
+    wrong: 'causeway rollout resume, of one that runs',
+    right: 'causeway rollout watch',
+  },
+  {
+    code: 'C125',
+    title: 'somebody aborted the rollout',
+    text: 'The wave that moved was let finish; then the network got its former intent back as a newer generation, as when a wave fails. One that had not begun ends without a generation.',
+    wrong: '',
+    right: 'plan again: causeway plan',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -25,6 +25,7 @@ import {
   regionWorkflowId,
   repairRegionUpdate,
   reportedSignal,
+  rolloutUpdate,
   siteWorkflowId,
   taskQueue,
   workflowType,
@@ -37,6 +38,8 @@ import type {
   InviteCommand,
   NetworkInput,
   RegionInput,
+  RolloutCommand,
+  RolloutVerb,
   SiteInput,
   Timing,
 } from '#workflows/contract.ts'
@@ -60,6 +63,7 @@ export class WorkflowsAway extends Error {
 /** Refusals of the workflows are Problems; everything else that is thrown is worth another try. */
 export interface Commands {
   apply(network: string, command: ApplyCommand): Promise<{ readonly operationId: string }>
+  rollout(network: string, command: RolloutCommand): Promise<void>
   invite(site: string, command: InviteCommand): Promise<void>
   approve(site: string, command: ApproveCommand): Promise<void>
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
@@ -149,6 +153,7 @@ export async function createCommands({ address, namespace, timing = defaultTimin
 
   const commands: Commands = {
     apply: async (network, command) => await update(applyUpdate, command, networkStart(network)),
+    rollout: async (network, command) => await update(rolloutUpdate, command, networkStart(network)),
     invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
     approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
@@ -204,8 +209,10 @@ export async function createCommands({ address, namespace, timing = defaultTimin
 }
 
 async function reissue(commands: Commands, kind: string, subject: string, command: Command, args: unknown): Promise<void> {
-  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string }
+  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string; readonly rollout?: string }
   if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
+  else if (kind.startsWith('rollout-'))
+    await commands.rollout(subject, { ...command, rollout: given.rollout ?? '', verb: kind.slice('rollout-'.length) as RolloutVerb })
   else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
   else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
   else if (kind === 'drill') await commands.drill(subject, command)

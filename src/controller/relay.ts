@@ -87,6 +87,7 @@ export function openRelay({ store, address, namespace, timing, log }: RelayDeps)
   return {
     commands: {
       apply: (network, command) => answered((commands) => commands.apply(network, command)),
+      rollout: (network, command) => answered((commands) => commands.rollout(network, command)),
       invite: (site, command) => answered((commands) => commands.invite(site, command)),
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),

@@ -1,6 +1,8 @@
 /** The network's own steps: a plan becomes a generation, a failed one is undone by a newer, an operation ends. */
 import { ApplicationFailure, heartbeat } from '@temporalio/activity'
+import { refusalOf } from '#src/controller/rollouts.ts'
 import {
+  access,
   allocations,
   certificates,
   events,
@@ -19,7 +21,7 @@ import type { PlanRow } from '#src/controller/store/plans.ts'
 import type { Fabric, Finding } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { siteHash } from '#src/fabric/slice.ts'
-import type { ApplyCommand, SiteDone } from '../contract.ts'
+import type { ApplyCommand, RolloutCommand, SiteDone } from '../contract.ts'
 import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { Wave } from '../rollout.ts'
 import { wavesOf } from '../waves.ts'
@@ -34,6 +36,8 @@ export interface Made {
   /** Regions that the generation names; absent in histories from before there were any. */
   readonly regions?: readonly string[]
 }
+
+export type Gate = { readonly kind: 'open' } | { readonly kind: 'paused' } | { readonly kind: 'aborted'; readonly why: string }
 
 export function generationActivities(deps: Deps) {
   const { store, model } = deps
@@ -53,6 +57,9 @@ export function generationActivities(deps: Deps) {
             throw new Refused(
               finding('C022', 'error', `plan ${plan.id} was applied by operation ${plan.appliedByOperation}`, 'make a new one: causeway plan'),
             )
+          const operation = await operations.lock(tx, command.operationId)
+          if (operation?.phase === 'aborting')
+            throw new Refused(finding('C125', 'error', `${operation.phase_by} aborted it before it began`, 'plan again: causeway plan'))
           const at = await network.get(tx)
           if (at?.frozen) throw new Refused(finding('C025', 'error', 'the network is frozen after a restore', 'compare and unfreeze it first'))
           if ((at?.head ?? 0) !== plan.base) throw stale(plan.base, at?.head ?? 0)
@@ -102,7 +109,34 @@ export function generationActivities(deps: Deps) {
           createdBy: failed.created_by,
         })
         const plan = await plans.get(tx, back)
+        const before = await operations.lock(tx, command.operationId)
+        await operations.enter(tx, command.operationId, 'rolling-back', before?.phase === 'aborting' ? before.phase_by : null)
         return await make(tx, { ...(plan as PlanRow), fabric }, command.operationId, back)
+      })
+    },
+
+    /** Pause, resume or abort: the row says so from now on, and the rollout reads it before its next wave. */
+    async steerRollout({ network: id, command }: { readonly network: string; readonly command: RolloutCommand }): Promise<void> {
+      const { rollout, verb, operationId } = command
+      await carryOut(deps, { command, kind: `rollout-${verb}`, subject: `network/${id}` }, async (tx, { args, actor }) => {
+        if ((args as { readonly rollout?: string }).rollout !== rollout)
+          throw ApplicationFailure.nonRetryable(`command ${command.commandId} is not for rollout ${rollout}`, 'C082')
+        const row = await operations.lock(tx, rollout)
+        if (row === undefined) throw new Refused(finding('C007', 'error', `there is no operation ${rollout}`, 'causeway rollout list'))
+        const refusal = refusalOf(verb, row)
+        if (refusal !== null) throw new Refused(finding(refusal.code, 'error', refusal.says, refusal.instead))
+        const by = await access.nameOf(tx, actor)
+        const { phase, text } = said[verb]
+        await operations.enter(tx, rollout, phase, phase === null ? null : by)
+        await events.emit(tx, {
+          operationId: rollout,
+          subject: `operation/${rollout}`,
+          kind: `rollout.${verb}`,
+          text: `${text} by ${by}`,
+          data: { commandId: command.commandId },
+        })
+        await operations.end(tx, operationId, 'succeeded', { result: { rollout } })
+        return null
       })
     },
 
@@ -113,11 +147,29 @@ export function generationActivities(deps: Deps) {
           operationId,
           subject: `operation/${operationId}`,
           kind: 'rollout.wave',
-          text: `${wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind}: ${told}`,
+          text: `${nameOf(wave, number)}: ${told}`,
           data: { generation, answers },
         })
         return null
       })
+    },
+
+    /** Whether the next wave may move: the row has what people said, also after Temporal was lost. */
+    async gateWave({ operationId, generation, number, wave }: Omit<WaveRecord, 'answers'>): Promise<Gate> {
+      const row = await operations.get(store.db, operationId)
+      if (row?.phase === 'aborting') return { kind: 'aborted', why: `aborted by ${row.phase_by}` }
+      if (row?.phase !== 'paused') return { kind: 'open' }
+      await once(store, operationId, `held ${generation}/${number} ${row.phase_since?.toISOString()}`, async (tx) => {
+        await events.emit(tx, {
+          operationId,
+          subject: `operation/${operationId}`,
+          kind: 'rollout.held',
+          text: `holds before ${nameOf(wave, number)} (${wave.sites.join(', ')}), paused by ${row.phase_by}`,
+          data: { generation },
+        })
+        return null
+      })
+      return { kind: 'paused' }
     },
 
     /** Null while the canary is well, else what is wrong with it. */
@@ -129,15 +181,23 @@ export function generationActivities(deps: Deps) {
       return null
     },
 
-    async completeOperation({ network: id, command, state, generation, lagging, why }: Completion): Promise<void> {
-      await further(deps, { command, kind: 'apply', subject: `network/${id}` }, 'complete', async (tx) => {
+    /** False when somebody aborted it after its last wave began: it has to go back yet. */
+    async completeOperation({ network: id, command, state, generation, lagging, why }: Completion): Promise<boolean> {
+      return await further(deps, { command, kind: 'apply', subject: `network/${id}` }, `complete ${state}`, async (tx) => {
+        const operation = await operations.lock(tx, command.operationId)
+        // The first generation moves no site, and has nothing before it to go back to.
+        if (state === 'succeeded' && operation?.phase === 'aborting' && generation > 1) return false
+        const by = operation?.phase_by ?? null
+        const reason = why || `aborted by ${by}`
         const findings: readonly Finding[] =
-          why === '' ? [] : [finding('C084', 'error', why, 'the network runs the intent from before; see causeway rollout watch')]
+          state === 'succeeded'
+            ? []
+            : [finding(by === null ? 'C084' : 'C125', 'error', reason, 'the network runs the intent from before; see causeway rollout watch')]
         await operations.end(tx, command.operationId, state, { result: { generation, lagging }, findings })
         const text =
           state === 'succeeded'
             ? `generation ${generation} runs${lagging.length > 0 ? `; lagging: ${lagging.join(', ')}` : ''}`
-            : `rolled back by generation ${generation}: ${why}`
+            : `rolled back by generation ${generation}: ${reason}`
         await events.emit(tx, {
           operationId: command.operationId,
           subject: `operation/${command.operationId}`,
@@ -145,7 +205,7 @@ export function generationActivities(deps: Deps) {
           text,
           data: { generation, lagging },
         })
-        return null
+        return true
       })
     },
   }
@@ -238,6 +298,15 @@ export function generationActivities(deps: Deps) {
   }
 }
 
+/** `verb`: what the row says then, and what people read. */
+const said = {
+  pause: { phase: 'paused', text: 'paused' },
+  resume: { phase: null, text: 'let go on' },
+  abort: { phase: 'aborting', text: 'aborted' },
+} as const
+
+const nameOf = (wave: Wave, number: number): string => (wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind)
+
 interface WaveRecord {
   readonly operationId: string
   readonly generation: number
@@ -253,7 +322,7 @@ interface Completion extends NetworkCommand {
   readonly state: Exclude<OperationState, 'running'>
   readonly generation: number
   readonly lagging: readonly string[]
-  /** Why it was rolled back; '' if it was not. */
+  /** What failed; '' if it was not that. */
   readonly why: string
 }
 

@@ -3,8 +3,8 @@ import type { Fabric } from '#src/fabric/fabric.ts'
 import { plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import { request } from '../connection.ts'
-import { followOperation } from '../operation.ts'
-import { exit, Stop } from '../output.ts'
+import { followOperation, phaseText } from '../operation.ts'
+import { exit, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { OperationView, ProposedView } from '../shapes.ts'
 import { ago, columns } from '../table.ts'
@@ -23,18 +23,27 @@ interface GenerationView {
 export function history(program: Command): void {
   const rollouts = program.command('rollout').description('changes in flight')
   command(rollouts, 'list', 'the newest operations').action(async ({ output }) => {
-    const { operations } = await request<{ operations: OperationView[] }>('/v1/operations')
+    const operations = await listOperations()
     if (output.json) return output.document('Operations', operations)
     if (operations.length === 0) return output.line('nothing was changed yet. Next: causeway apply')
-    output.line(columns(operations.map((one) => [one.id, one.kind, one.subject, one.state, `${ago(one.startedAt)} ago`])))
+    output.line(columns(operations.map((one) => [one.id, one.kind, one.subject, stateOf(one, output), `${ago(one.startedAt)} ago`])))
   })
   command(rollouts, 'watch [operation]', 'follow one to its end; without a name, the newest that runs').action(async ({ output, args: [given] }) => {
     if (given !== undefined) return followOperation(given, output)
-    const { operations } = await request<{ operations: OperationView[] }>('/v1/operations')
-    const running = operations.find((one) => one.state === 'running') ?? operations[0]
-    if (!running) throw new Stop(exit.done, 'nothing was changed yet', 'causeway apply')
-    return followOperation(running.id, output)
+    const [running] = await listOperations('?state=running')
+    const newest = running ?? (await listOperations())[0]
+    if (!newest) throw new Stop(exit.done, 'nothing was changed yet', 'causeway apply')
+    return followOperation(newest.id, output)
   })
+  steer(rollouts, 'pause', 'hold it before its next wave; a wave that moves is let finish', (id) => [
+    `${id} holds before its next wave; a wave that moves is let finish`,
+    `let it go on: causeway rollout resume ${id}, or back: causeway rollout abort ${id}`,
+  ])
+  steer(rollouts, 'resume', 'let it go on', (id) => [`${id} goes on`, `follow: causeway rollout watch ${id}`])
+  steer(rollouts, 'abort', 'have it go back: the former intent as a new generation, as when a wave fails', (id) => [
+    `${id} goes back once the wave that moves has finished`,
+    `follow: causeway rollout watch ${id}`,
+  ])
 
   const generations = program.command('generation').description('the history of the network')
   command(generations, 'list', 'every generation: when, by whom, what it proved').action(async ({ output }) => {
@@ -91,6 +100,30 @@ export function history(program: Command): void {
       })
       return followOperation(accepted.operation, output)
     })
+}
+
+const listOperations = async (query = '') => (await request<{ operations: OperationView[] }>(`/v1/operations${query}`)).operations
+
+function stateOf({ state, phase }: OperationView, output: Output): string {
+  if (phase !== null) return output.style('yellow', phaseText(phase))
+  return state === 'running' ? state : output.style(state === 'succeeded' ? 'green' : 'red', state)
+}
+
+/** `rollout pause`, `resume` and `abort`: of the one that moves, unless another is named. */
+function steer(group: Command, verb: 'pause' | 'resume' | 'abort', does: string, says: (id: string) => readonly [string, string]): void {
+  command(group, `${verb} [operation]`, `${does}; without a name, the one that runs`).action(async ({ output, args: [given] }) => {
+    // The others wait for the first that was begun.
+    const id = given ?? (await listOperations('?state=running')).findLast(({ kind }) => kind === 'apply')?.id
+    if (id === undefined) throw new Stop(exit.conflict, `no rollout runs that one could ${verb}`, 'causeway rollout list has those that ran')
+    const accepted = await request<{ operation: string }>(`/v1/operations/${encodeURIComponent(id)}/${verb}`, { method: 'POST' })
+    const { state } = await request<OperationView>(`/v1/operations/${accepted.operation}`)
+    if (output.json) return output.document('Accepted', { ...accepted, rollout: id, state })
+    if (state === 'running')
+      return output.line(`it is stored, and done as soon as workflows answer. Follow: causeway rollout watch ${accepted.operation}`)
+    const [text, next] = says(id)
+    output.line(text)
+    output.progress(next)
+  })
 }
 
 function numberOf(given: string): number {

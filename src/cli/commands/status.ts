@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { request } from '../connection.ts'
 import { exit, type ExitCode, type Output } from '../output.ts'
 import { command } from '../program.ts'
+import { phaseText } from '../operation.ts'
 import type { StatusView } from '../shapes.ts'
 import { ago } from '../table.ts'
 
@@ -20,12 +21,15 @@ function render(status: StatusView, output: Output): string {
       .map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path)\//, '')}  ${one.says}, ${ago(one.since)}`),
     ...(problems.length > shown ? [`  and ${problems.length - shown} more`] : []),
     ...status.operations.map(
-      (one) => `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} runs for ${ago(one.since)}`,
+      (one) =>
+        `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} ${one.phase ? `is ${phaseText(one.phase)}` : `runs for ${ago(one.since)}`}`,
     ),
     ...(proof ? [`  proven for this generation: ${proof.held} of ${proof.expects} expectations under ${proof.failures} single failures`] : []),
   ]
+  const paused = status.operations.find(({ phase }) => phase?.is === 'paused')
   const next =
     problems[0]?.next ??
+    (paused ? `causeway rollout resume ${paused.id}, or causeway rollout abort ${paused.id}` : undefined) ??
     (status.operations[0] ? `causeway rollout watch ${status.operations[0].id}` : sites.active < sites.total ? 'causeway site list' : '')
   return next ? `${lines.join('\n')}\nnext: ${next}` : lines.join('\n')
 }

@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Finding } from '#src/fabric/fabric.ts'
 import type { Signed } from '#src/wire/messages.ts'
 import type { Clouds } from '#providers/cloud.ts'
-import type { ApplyCommand, ApproveCommand, Command, InviteCommand } from '#workflows/contract.ts'
+import type { ApplyCommand, ApproveCommand, Command, InviteCommand, RolloutCommand } from '#workflows/contract.ts'
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
 import type { Planner } from '../generations.ts'
 import type { Notifications } from '../notifications.ts'
@@ -15,6 +15,7 @@ import type { Store } from '../store/index.ts'
 /** What the API asks of workflows; `createCommands` makes it. */
 export interface ApiCommands {
   apply(network: string, command: ApplyCommand): Promise<unknown>
+  rollout(network: string, command: RolloutCommand): Promise<unknown>
   invite(site: string, command: InviteCommand): Promise<unknown>
   approve(site: string, command: ApproveCommand): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>

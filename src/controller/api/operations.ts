@@ -3,7 +3,26 @@ import { streamSSE } from 'hono/streaming'
 import { events, operations, type OperationState } from '../store/index.ts'
 import type { EventRow } from '../store/events.ts'
 import type { OperationRow } from '../store/operations.ts'
-import { type ApiDeps, FindingShape, json, missing, need, plain, problems, resource, security, Time, time, timeOrNull } from './context.ts'
+import type { RolloutVerb } from '#workflows/contract.ts'
+import { Problem } from '../problem.ts'
+import { refusalOf } from '../rollouts.ts'
+import {
+  type ApiDeps,
+  conflicts,
+  FindingShape,
+  IdempotencyHeader,
+  json,
+  missing,
+  need,
+  plain,
+  problems,
+  resource,
+  security,
+  Time,
+  time,
+  timeOrNull,
+} from './context.ts'
+import { mutate } from './mutate.ts'
 
 const states = ['running', 'succeeded', 'failed', 'rolled-back', 'cancelled'] as const satisfies readonly OperationState[]
 export const Accepted = z.object({ operation: z.string() }).openapi('Accepted')
@@ -12,6 +31,15 @@ export const accepted = (description: string) => ({
   headers: z.object({ location: z.string().openapi({ example: '/v1/operations/op-0f3a9c21b7de' }) }),
 })
 
+export const PhaseShape = z
+  .object({
+    is: z.enum(['paused', 'aborting', 'rolling-back']),
+    by: z.string().nullable().openapi({ description: 'Who asked for it, by name; null of a way back after a failed wave.' }),
+    since: Time,
+  })
+  .openapi('OperationPhase')
+export const phaseOf = ({ phase, phase_by, phase_since }: OperationRow) =>
+  phase && phase_since && { is: phase, by: phase_by, since: time(phase_since) }
 const Operation = z
   .object({
     id: z.string(),
@@ -20,6 +48,8 @@ const Operation = z
     state: z.enum(states),
     startedAt: Time,
     endedAt: Time.nullable(),
+    /** Of a rollout that does not simply go forward: it holds before its next wave, or goes back. */
+    phase: PhaseShape.nullable(),
     findings: z.array(FindingShape),
     result: z.record(z.string(), z.unknown()).nullable(),
   })
@@ -45,6 +75,7 @@ const operationOf = (row: OperationRow) => ({
   state: row.state,
   startedAt: time(row.started_at),
   endedAt: timeOrNull(row.ended_at),
+  phase: phaseOf(row),
   findings: plain(row.findings),
   result: record(row.result),
 })
@@ -72,6 +103,7 @@ const listRoute = createRoute({
   summary: 'The newest 50',
   security,
   middleware: [need('read')] as const,
+  request: { query: z.object({ state: z.enum(states).optional() }) },
   responses: { 200: json(z.object({ operations: z.array(Operation) }), 'Newest first'), ...problems },
 })
 const showRoute = createRoute({
@@ -84,6 +116,21 @@ const showRoute = createRoute({
   middleware: [need('read')] as const,
   request: { params: OperationParams },
   responses: { 200: json(Operation, 'The operation'), ...problems },
+})
+const verbs = ['pause', 'resume', 'abort'] as const satisfies readonly RolloutVerb[]
+const steerRoute = createRoute({
+  method: 'post',
+  path: '/operations/{id}/{verb}',
+  operationId: 'steerRollout',
+  tags: ['operations'],
+  summary: 'Hold a rollout before its next wave, let it go on, or have it go back',
+  security,
+  middleware: [need('operate')] as const,
+  request: {
+    params: OperationParams.extend({ verb: z.enum(verbs).openapi({ param: { name: 'verb', in: 'path' }, example: 'pause' }) }),
+    headers: IdempotencyHeader,
+  },
+  responses: { 202: accepted('A wave that moves is let finish: no confirmed commit is cut short'), ...problems, ...conflicts },
 })
 const followRoute = createRoute({
   method: 'get',
@@ -125,14 +172,29 @@ const keepAliveMs = 15_000
 
 export const operationsApi = (deps: ApiDeps) => {
   const { db } = deps.store
-  const found = async (id: string): Promise<OperationRow> => {
-    const row = await operations.get(db, id)
+  const there = (row: OperationRow | undefined, id: string): OperationRow => {
     if (!row) throw missing('operation', id, 'causeway rollout list')
     return row
   }
+  const found = async (id: string): Promise<OperationRow> => there(await operations.get(db, id), id)
   return resource()
-    .openapi(listRoute, async (c) => c.json({ operations: (await operations.list(db)).map(operationOf) }, 200))
+    .openapi(listRoute, async (c) => c.json({ operations: (await operations.list(db, c.req.valid('query'))).map(operationOf) }, 200))
     .openapi(showRoute, async (c) => c.json(operationOf(await found(c.req.valid('param').id)), 200))
+    .openapi(steerRoute, async (c) => {
+      const { id, verb } = c.req.valid('param')
+      const { subject } = await found(id)
+      const done = await mutate(c, deps, {
+        kind: `rollout-${verb}`,
+        subject,
+        args: { rollout: id },
+        within: async (tx) => {
+          const refusal = refusalOf(verb, there(await operations.lock(tx, id), id))
+          if (refusal) throw new Problem(409, refusal.code, refusal.says, refusal.instead)
+        },
+        send: (ids, { rollout }) => deps.commands.rollout(subject.replace(/^network\//, ''), { ...ids, rollout, verb }),
+      })
+      return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
+    })
     .openapi(followRoute, async (c) => {
       const { id } = await found(c.req.valid('param').id)
       const from = c.req.header('last-event-id') ?? String(c.req.valid('query').after ?? 0)

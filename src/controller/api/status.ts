@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { siteEnds } from '#src/fabric/ids.ts'
 import { generations, network, operations, paths, sites } from '../store/index.ts'
 import { type ApiDeps, etag, json, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
+import { phaseOf, PhaseShape } from './operations.ts'
 
 const Status = z
   .object({
@@ -16,7 +17,7 @@ const Status = z
     proof: ProofShape.nullable(),
     /** What is red or amber, most urgent first, with the next command. */
     problems: z.array(z.object({ subject: z.string(), says: z.string(), since: Time, next: z.string() })),
-    operations: z.array(z.object({ id: z.string(), kind: z.string(), subject: z.string(), since: Time })),
+    operations: z.array(z.object({ id: z.string(), kind: z.string(), subject: z.string(), since: Time, phase: PhaseShape.nullable() })),
     time: Time,
   })
   .openapi('Status')
@@ -88,7 +89,7 @@ export const statusApi = (deps: ApiDeps) =>
         tunnels: { total: tunnels.length, up: up.length },
         proof: head?.proof ?? null,
         problems: wrong.map((of) => ({ ...of, since: time(of.since) })),
-        operations: open.map(({ id, kind, subject, started_at }) => ({ id, kind, subject, since: time(started_at) })),
+        operations: open.map((row) => ({ id: row.id, kind: row.kind, subject: row.subject, since: time(row.started_at), phase: phaseOf(row) })),
         time: time(now),
       },
       200,

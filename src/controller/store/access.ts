@@ -14,6 +14,9 @@ const columns = ['id', 'name', 'role', 'created_at', 'revoked_at'] as const
 export const byHash = (db: Db, hash: string): Promise<AccessRow | undefined> =>
   db.selectFrom('access_tokens').select(columns).where('hash', '=', hash).where('revoked_at', 'is', null).executeTakeFirst()
 export const list = (db: Db): Promise<readonly AccessRow[]> => db.selectFrom('access_tokens').select(columns).orderBy('created_at').execute()
+/** What people call whoever gave a command. */
+export const nameOf = async (db: Db, id: string): Promise<string> =>
+  (await db.selectFrom('access_tokens').select('name').where('id', '=', id).executeTakeFirst())?.name ?? id
 export const insert = async (
   tx: Db,
   of: { readonly id: string; readonly hash: string; readonly name: string; readonly role: AccessRole },

@@ -4,7 +4,17 @@ import { canonicalJson } from '#src/fabric/hash.ts'
 import * as audit from './audit.ts'
 import { type Db, json, type Tx } from './database.ts'
 
-export type CommandKind = 'apply' | 'invite' | 'approve' | 'decommission' | 'region-repair' | 'region-decommission' | 'drill'
+export type CommandKind =
+  | 'apply'
+  | 'invite'
+  | 'approve'
+  | 'decommission'
+  | 'region-repair'
+  | 'region-decommission'
+  | 'drill'
+  | 'rollout-pause'
+  | 'rollout-resume'
+  | 'rollout-abort'
 export interface NewCommand {
   readonly id: string
   readonly operationId: string

@@ -34,6 +34,8 @@ export type RegionState = 'DECLARED' | 'CREATING' | 'ACTIVE' | 'CHANGING' | 'FAI
 export type PathUses = NonNullable<PathReport['uses']>
 export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' | 'FAILED'
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
+/** Of a rollout that does not simply go forward. */
+export type OperationPhase = 'paused' | 'aborting' | 'rolling-back'
 export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded'
 export type Purpose = 'enrol' | 'replace'
 export type AccessRole = 'viewer' | 'installer' | 'cloud' | 'operator' | 'admin'
@@ -106,6 +108,9 @@ export interface Database {
     ended_at: Nullable<Date>
     result: NullableJson<unknown>
     findings: DefaultJson<readonly Finding[]>
+    phase: Nullable<OperationPhase>
+    phase_by: Nullable<string>
+    phase_since: Nullable<Date>
   }
   operation_steps: { operation_id: string; step: string; result: Json<unknown>; at: Stamp }
   events: {

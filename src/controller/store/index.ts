@@ -14,6 +14,7 @@ export {
   type Db,
   type DrillState,
   json,
+  type OperationPhase,
   type OperationState,
   openStore,
   type Pending,

@@ -1,7 +1,7 @@
 /** Long-running work and its steps. A step's result is stored in the step's own transaction, so a retry runs nothing twice. */
 import { sql } from 'kysely'
 import type { Finding } from '#src/fabric/fabric.ts'
-import { type Db, json, type OperationState, type Store, type Tx } from './database.ts'
+import { type Db, json, type OperationPhase, type OperationState, type Store, type Tx } from './database.ts'
 
 export interface OperationRow {
   readonly id: string
@@ -12,15 +12,39 @@ export interface OperationRow {
   readonly ended_at: Date | null
   readonly result: unknown
   readonly findings: readonly Finding[]
+  /** Null: it goes forward, or has ended. */
+  readonly phase: OperationPhase | null
+  /** By name; null of a way back that nobody asked for. */
+  readonly phase_by: string | null
+  readonly phase_since: Date | null
 }
 
 export const get = (db: Db, id: string): Promise<OperationRow | undefined> =>
   db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst()
-export const list = (db: Db, limit = 50): Promise<readonly OperationRow[]> =>
-  db.selectFrom('operations').selectAll().orderBy('started_at', 'desc').limit(limit).execute()
+/** Until the transaction ends nobody else moves it. */
+export const lock = (tx: Tx, id: string): Promise<OperationRow | undefined> =>
+  tx.selectFrom('operations').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+/** The newest. */
+export function list(
+  db: Db,
+  { state, limit = 50 }: { readonly state?: OperationState | undefined; readonly limit?: number } = {},
+): Promise<readonly OperationRow[]> {
+  const query = db.selectFrom('operations').selectAll().orderBy('started_at', 'desc').limit(limit)
+  return (state === undefined ? query : query.where('state', '=', state)).execute()
+}
 /** Still running: at boot a workflow is started again for each, for Temporal may have lost them. */
 export const open = (db: Db): Promise<readonly OperationRow[]> =>
   db.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at').execute()
+
+/** Null: it goes forward again. */
+export async function enter(tx: Db, id: string, phase: OperationPhase | null, by: string | null): Promise<void> {
+  await tx
+    .updateTable('operations')
+    .set({ phase, phase_by: by, phase_since: phase === null ? null : sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute()
+  await sql`select pg_notify('operations', ${id})`.execute(tx)
+}
 
 /** Ends a running operation; one that has ended stays as it is (false). */
 export async function end(
@@ -33,6 +57,9 @@ export async function end(
     .updateTable('operations')
     .set({
       state,
+      phase: null,
+      phase_by: null,
+      phase_since: null,
       ended_at: sql<Date>`now()`,
       result: how.result === undefined ? null : json(how.result),
       ...(how.findings ? { findings: json(how.findings) } : {}),

@@ -53,6 +53,7 @@ beforeEach(async () => {
     trust: () => null,
     commands: {
       apply: say('apply'),
+      rollout: say('rollout'),
       invite: say('invite'),
       approve: say('approve'),
       decommission: say('decommission'),
@@ -197,6 +198,40 @@ test('bodies are bounded', async () => {
   expect(await call('POST', '/v1/plans', { files: [{ path: 'a.yaml', text: 'x'.repeat(5 << 20) }] })).toMatchObject(
     problem('C004', 413, 'larger than 4 MB'),
   )
+})
+
+test('a rollout is paused, let go on and aborted by its network, and refused where that means nothing', async () => {
+  const id = await planDemo()
+  const operation = (await call('POST', `/v1/plans/${id}/apply`)).body['operation'] as string
+  const steer = (verb: string, of = operation, as: AccessRole = 'operator') => call('POST', `/v1/operations/${of}/${verb}`, undefined, { as })
+  expect(await steer('pause', operation, 'cloud')).toMatchObject(problem('C003', 403, 'role cloud'))
+  expect(await steer('stop')).toMatchObject(problem('C005', 400, /verb/))
+  expect(await steer('pause', 'op-none')).toMatchObject(problem('C007', 404, 'no operation op-none'))
+  expect(await steer('resume')).toMatchObject(problem('C124', 409, 'is not paused'))
+  const paused = await steer('pause')
+  expect(paused).toMatchObject({ status: 202, body: { operation: expect.stringMatching(/^op-/) as string } })
+  const own = paused.body['operation'] as string
+  expect(await commands.ofOperation(store.db, own)).toMatchObject({
+    kind: 'rollout-pause',
+    subject: 'network/demo',
+    args: { rollout: operation },
+  })
+  expect(sent.at(-1)).toMatchObject({ name: 'rollout', args: ['demo', { operationId: own, rollout: operation, verb: 'pause' }] })
+  expect(await audit.broken(store.db)).toBeNull()
+
+  await operations.end(store.db, own, 'succeeded')
+  await operations.enter(store.db, operation, 'paused', 'ada')
+  const phase = { is: 'paused', by: 'ada', since: expect.stringMatching(/Z$/) as string }
+  expect((await call('GET', `/v1/operations/${operation}`)).body).toMatchObject({ state: 'running', phase })
+  expect((await call('GET', '/v1/operations?state=running')).body).toMatchObject({ operations: [{ id: operation, phase }] })
+  expect((await call('GET', '/v1/status')).body).toMatchObject({ operations: [{ id: operation, phase }] })
+  expect(await steer('pause')).toMatchObject(problem('C123', 409, 'paused already, by ada', `rollout resume ${operation}`))
+  expect(await steer('resume')).toMatchObject({ status: 202 })
+  await operations.enter(store.db, operation, 'aborting', 'ada')
+  expect(await steer('abort')).toMatchObject(problem('C122', 409, 'goes back already, by ada', 'rollout watch'))
+  await operations.end(store.db, operation, 'rolled-back')
+  expect(await steer('abort')).toMatchObject(problem('C121', 409, 'has ended: rolled-back'))
+  expect(await steer('pause', own)).toMatchObject(problem('C120', 409, 'is rollout-pause of network/demo, not a rollout'))
 })
 
 test("a plan is proven and stored; a refused one comes back with findings and can't be applied", async () => {

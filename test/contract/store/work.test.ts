@@ -105,6 +105,20 @@ test('an operation ends once', async () => {
   expect(await operations.end(store.db, 'op-9', 'failed')).toBe(false)
 })
 
+test('what people said of an operation is kept until it goes on or ends', async () => {
+  await record(apply)
+  await operations.enter(store.db, 'op-1', 'paused', 'ada')
+  expect(await operations.get(store.db, 'op-1')).toMatchObject({ phase: 'paused', phase_by: 'ada', phase_since: expect.any(Date) as Date })
+  await operations.enter(store.db, 'op-1', null, null)
+  const forward = { phase: null, phase_by: null, phase_since: null }
+  expect(await operations.get(store.db, 'op-1')).toMatchObject(forward)
+  await operations.enter(store.db, 'op-1', 'rolling-back', null)
+  expect((await operations.list(store.db, { state: 'running' })).map(({ id, phase }) => `${id} ${phase}`)).toEqual(['op-1 rolling-back'])
+  await operations.end(store.db, 'op-1', 'rolled-back')
+  expect(await operations.get(store.db, 'op-1')).toMatchObject({ state: 'rolled-back', ...forward })
+  expect(await operations.list(store.db, { state: 'running' })).toEqual([])
+})
+
 const token = (id: string) => ({
   id,
   site: 'berlin',

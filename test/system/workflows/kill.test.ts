@@ -51,6 +51,8 @@ test('killed at every boundary, everything happens exactly once', async () => {
   const { db } = world.store
   expect((await operations.list(db)).map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
     'apply rolled-back',
+    'apply rolled-back',
+    'apply succeeded',
     'apply succeeded',
     'apply succeeded',
     'approve succeeded',
@@ -61,10 +63,14 @@ test('killed at every boundary, everything happens exactly once', async () => {
     'onboard succeeded',
     'onboard succeeded',
     'onboard succeeded',
+    'rollout-abort succeeded',
+    'rollout-pause succeeded',
+    'rollout-pause succeeded',
+    'rollout-resume succeeded',
   ])
   expect(
     (await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`),
-  ).toEqual(['0→1', '1→2', '2→3', '3→4'])
+  ).toEqual(['0→1', '1→2', '2→3', '3→4', '4→5', '5→6', '6→7'])
 
   const histories = await fetchHistories(world.temporal.address)
   const secrets = [...world.secrets, ...world.fleet.privateKeys]
@@ -101,6 +107,35 @@ test('Temporal loses its database in the middle of a rollout, which still ends',
     'frankfurt 2',
     'oslo 2',
   ])
+})
+
+test('a paused rollout stays paused when its worker is killed and when Temporal loses its database; resumed, it ends', async () => {
+  const { world, worker } = await start({})
+  await onboardAll(world)
+  const rollout = await world.apply(small(90))
+  await world.steer('pause', rollout)
+  await world.isHeld(rollout)
+  const moved = async () => (await sites.list(world.store.db)).filter(({ assigned }) => assigned?.generation === 2).map(({ id }) => id)
+  const before = await moved()
+  const gates = async () =>
+    (await fetchHistories(world.temporal.address))
+      .filter(({ type, workflowId }) => type === 'rollout' && workflowId.endsWith(rollout))
+      .flatMap(({ history }) => history.events ?? [])
+      .filter(({ activityTaskCompletedEventAttributes: completed }) => completed).length
+  await worker.kill()
+  await world.temporal.loseEverything()
+  await worker.kill()
+  await world.reopen()
+  await world.until('the rollout runs again and stands at its gate', async () => (await gates()) === 1)
+  expect(await operations.get(world.store.db, rollout)).toMatchObject({ state: 'running', phase: 'paused', phase_by: 'test' })
+  expect(await moved()).toEqual(before)
+  expect(before.length).toBeLessThan(3)
+  await expect(world.steer('pause', rollout)).rejects.toMatchObject({ code: 'C123' })
+
+  await world.steer('resume', rollout)
+  expect(await world.ended(rollout)).toMatchObject({ state: 'succeeded', result: { generation: 2, lagging: [] } })
+  await happenedOnce(world)
+  await expect(world.steer('abort', rollout)).rejects.toMatchObject({ code: 'C121' })
 })
 
 /** One generation an apply, one bundle a triple and none without a reason, one certificate a box; nobody tried a bundle twice. */

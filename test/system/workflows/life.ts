@@ -1,4 +1,4 @@
-/** A small network's whole life: one hub, two edges, a change, a change that is undone, a farewell. Uses every activity. */
+/** A small network's whole life: one hub, two edges, a change, one that is undone, one held, one aborted, a farewell. Uses every activity. */
 import { edge, fourClasses, frankfurt, hubOrder, isolate, network } from '#test/unit/compile/networks.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import type { World } from './world.ts'
@@ -26,6 +26,19 @@ export async function onboardAll(world: World): Promise<void> {
   await world.isActive('frankfurt', 'berlin', 'oslo')
 }
 
+async function pausedAndResumed(world: World, rollout: string): Promise<void> {
+  await world.steer('pause', rollout)
+  await world.isHeld(rollout)
+  await world.steer('resume', rollout)
+  await world.ended(rollout)
+}
+async function pausedAndAborted(world: World, rollout: string): Promise<void> {
+  await world.steer('pause', rollout)
+  await world.isHeld(rollout)
+  await world.steer('abort', rollout)
+  await world.ended(rollout)
+}
+
 export async function liveThrough(world: World): Promise<void> {
   await onboardAll(world)
   await world.ended(await world.apply(small(90)))
@@ -33,5 +46,7 @@ export async function liveThrough(world: World): Promise<void> {
   canary?.reject((_, { generation }) => (generation === 3 ? 'no fresh connection to the controller' : null))
   await world.ended(await world.apply(small(80)))
   canary?.reject(() => null)
+  await pausedAndResumed(world, await world.apply(small(70)))
+  await pausedAndAborted(world, await world.apply(small(60)))
   await world.ended(await world.decommission('oslo'))
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Problem } from '#src/controller/problem.ts'
-import { claims, facts, generations, operations, sites, tokens } from '#src/controller/store/index.ts'
+import { claims, events, facts, generations, operations, sites, tokens } from '#src/controller/store/index.ts'
 import type { Fact, InterfaceId, SiteId } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, fourClasses, frankfurt, madrid, network, oslo } from '#test/unit/compile/networks.ts'
@@ -160,14 +160,86 @@ test('a canary that rolls back halts the rollout, and a newer generation undoes 
   expect(five?.fabric_hash).toBe(three?.fabric_hash)
 })
 
+test('a rollout holds between waves, never within one, and an aborted one goes back as a failed one does', async () => {
+  const generation = (await head()) + 1
+  // Paused while the first hub has its guard armed: it confirms, and the second hub is not asked.
+  const rollout: { id?: string; paused?: Promise<void> } = {}
+  gateway('dublin').reject((_, triple) => {
+    if (triple.generation === generation && rollout.id !== undefined) rollout.paused ??= world.steer('pause', rollout.id)
+    return null
+  })
+  rollout.id = await world.apply(slower(four, 55))
+  await world.isHeld(rollout.id)
+  await rollout.paused
+  expect(await row('dublin')).toMatchObject({ confirmed: { generation } })
+  expect((await row('frankfurt')).assigned?.generation).toBe(generation - 1)
+  const said = (await events.after(world.store.db, 0, { operationId: rollout.id, limit: 1_000 })).map(({ text }) => text)
+  expect(said).toEqual(expect.arrayContaining(['paused by test', 'hub: dublin confirmed', 'holds before hub (frankfurt), paused by test']))
+
+  await world.steer('abort', rollout.id)
+  expect(await world.ended(rollout.id)).toMatchObject({
+    state: 'rolled-back',
+    phase: null,
+    result: { generation: generation + 1 },
+    findings: [{ code: 'C125', says: 'aborted by test' }],
+  })
+  await settled(['dublin'], generation + 1)
+  expect((await row('frankfurt')).assigned?.generation).toBe(generation - 1)
+  const [before, after] = [await generations.get(world.store.db, generation - 1), await generations.get(world.store.db, generation + 1)]
+  expect(after?.fabric_hash).toBe(before?.fabric_hash)
+})
+
+test('one that waits for another and is aborted never begins', async () => {
+  const first = await world.apply(slower(four, 54))
+  await world.steer('pause', first)
+  const second = await world.apply(slower(four, 53))
+  await world.steer('abort', second)
+  await world.steer('resume', first)
+  expect((await world.ended(first)).state).toBe('succeeded')
+  expect(await world.ended(second)).toMatchObject({ state: 'failed', findings: [{ code: 'C125', says: 'test aborted it before it began' }] })
+})
+
+test('one that is aborted while its last wave moves goes back nevertheless', async () => {
+  const generation = (await head()) + 1
+  const rollout: { id?: string; aborted?: Promise<void> } = {}
+  gateway('madrid').reject((_, triple) => {
+    if (triple.generation === generation && rollout.id !== undefined) rollout.aborted ??= world.steer('abort', rollout.id)
+    return null
+  })
+  rollout.id = await world.apply(slower(four, 52))
+  expect(await world.ended(rollout.id)).toMatchObject({
+    state: 'rolled-back',
+    result: { generation: generation + 1 },
+    findings: [{ code: 'C125', says: 'aborted by test' }],
+  })
+  await rollout.aborted
+  await settled(['berlin', 'dublin', 'frankfurt', 'madrid'], generation + 1)
+})
+
+test('a way back is not held', async () => {
+  const generation = (await head()) + 1
+  const refused: Promise<unknown>[] = []
+  const rollout: { id?: string } = {}
+  gateway('berlin').reject((_, triple) => (triple.generation === generation ? 'no fresh connection to the controller' : null))
+  gateway('dublin').reject((_, triple) => {
+    if (triple.generation === generation + 1 && rollout.id !== undefined && refused.length === 0)
+      refused.push(world.steer('pause', rollout.id).catch((error: unknown) => error))
+    return null
+  })
+  rollout.id = await world.apply(slower(four, 51))
+  expect(await world.ended(rollout.id)).toMatchObject({ state: 'rolled-back', findings: [{ code: 'C084' }] })
+  expect(await refused[0]).toMatchObject({ code: 'C122' })
+  for (const of of world.fleet.gateways.values()) of.reject(() => null)
+})
+
 test('a site that is away lags, and takes the newest when it comes back', async () => {
   gateway('madrid').unplug()
   await world.until('madrid is offline', async () => Date.now() - ((await row('madrid')).last_seen?.getTime() ?? 0) > 2_500)
   const applied = await world.ended(await world.apply(slower(four, 50)))
-  expect(applied).toMatchObject({ state: 'succeeded', result: { generation: 6, lagging: ['madrid'] } })
-  expect(await row('madrid')).toMatchObject({ state: 'CHANGING', assigned: { generation: 6 }, confirmed: { generation: 3 } })
+  expect(applied).toMatchObject({ state: 'succeeded', result: { generation: 13, lagging: ['madrid'] } })
+  expect(await row('madrid')).toMatchObject({ state: 'CHANGING', assigned: { generation: 13 }, confirmed: { generation: 10 } })
   gateway('madrid').plugIn()
-  await settled(['madrid'], 6)
+  await settled(['madrid'], 13)
 })
 
 test('facts that arrive together become one revision at each peer', async () => {

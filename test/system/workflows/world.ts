@@ -25,7 +25,7 @@ import type { OperationRow } from '#src/controller/store/operations.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { startTestDatabase } from '#test/contract/store/fixture.ts'
-import { defaultTiming, type Timing } from '#workflows/contract.ts'
+import { defaultTiming, type RolloutVerb, type Timing } from '#workflows/contract.ts'
 import { startFleet, type Fleet, type Gateway } from './fleet.ts'
 import { model } from './model.ts'
 import { startTemporal, type TestTemporal } from './server.ts'
@@ -51,6 +51,10 @@ export interface World {
   apply(intent: Intent): Promise<string>
   /** A command's row, as the API writes it. */
   record(kind: CommandKind, subject: string, args: unknown): Promise<{ readonly commandId: string; readonly operationId: string }>
+  /** Says it to the rollout of this operation; answers once its row says so. */
+  steer(verb: RolloutVerb, rollout: string): Promise<void>
+  /** It holds before a wave. */
+  isHeld(rollout: string): Promise<void>
   /** Answers the token's id. */
   invite(site: string, livesMs: number): Promise<string>
   /** Invites, and a box pastes the token. */
@@ -122,6 +126,13 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       return command.operationId
     },
     record,
+    steer: async (verb, rollout) => {
+      await commands.rollout('demo', { ...(await record(`rollout-${verb}`, 'network/demo', { rollout })), rollout, verb })
+    },
+    isHeld: async (rollout) =>
+      await world.until(`${rollout} holds`, async () =>
+        (await events.after(store.db, 0, { operationId: rollout })).some(({ kind }) => kind === 'rollout.held'),
+      ),
     invite: async (site, livesMs) => {
       const secret = randomBytes(16).toString('base64url')
       secrets.push(secret)
