@@ -2,10 +2,13 @@
 import { follow, request } from './connection.ts'
 import { exit, type ExitCode, type Output } from './output.ts'
 import type { EventView, OperationView, PhaseView } from './shapes.ts'
-import { ago } from './table.ts'
+import { ago, clock } from './table.ts'
 
 /** `paused by ada for 4 min`. */
 export const phaseText = ({ is, by, since }: PhaseView): string => `${is.replace('-', ' ')}${by === null ? '' : ` by ${by}`} for ${ago(since)}`
+
+/** The operation's own events are the only ones about an operation here. */
+const subjectText = (subject: string): string => (subject.startsWith('operation/') ? 'rollout' : subject.replace(/^(site|network)\//, ''))
 
 const pathOf = (id: string) => `/v1/operations/${encodeURIComponent(id)}`
 
@@ -23,10 +26,7 @@ export async function followOperation(id: string, output: Output): Promise<ExitC
       }
       const { at, subject, text, kind } = data as EventView
       if (output.json) output.event({ type: 'event', ...(data as object) })
-      else
-        output.progress(
-          `${new Date(at).toLocaleTimeString()}  ${subject.replace(/^site\//, '').padEnd(10)}  ${kind.includes('fail') ? output.style('red', text) : text}`,
-        )
+      else output.progress(`${clock(at)}  ${subjectText(subject).padEnd(10)}  ${kind.includes('fail') ? output.style('red', text) : text}`)
     }
     ended ??= await request<OperationView>(pathOf(id))
   } finally {
@@ -37,7 +37,7 @@ export async function followOperation(id: string, output: Output): Promise<ExitC
     if (output.json) output.event({ type: 'result', exit: exit.detached, operation: id })
     else
       output.progress(
-        `detached; it ${ended.phase === null ? 'goes on' : `is ${phaseText(ended.phase)}`}. Watch: causeway rollout watch ${id}${ended.kind === 'apply' ? `, or back: causeway rollout abort ${id}` : ''}`,
+        `detached; it ${ended.phase === null ? 'goes on' : `is ${phaseText(ended.phase)}`}. ${ended.kind === 'apply' ? `Back: causeway rollout abort ${id}. ` : ''}Watch: causeway rollout watch ${id}`,
       )
     return exit.detached
   }

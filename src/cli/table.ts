@@ -12,6 +12,12 @@ export function columns(rows: readonly (readonly string[])[], indent = ''): stri
     .join('\n')
 }
 
+// Sweden writes dates as ISO 8601 does: the same everywhere, and they sort.
+/** `2026-11-26 11:10:55`, in local time. */
+export const when = (at: string): string => new Date(at).toLocaleString('sv-SE')
+/** `11:10:55`. */
+export const clock = (at: string | number = Date.now()): string => new Date(at).toLocaleTimeString('sv-SE')
+
 /** `4 min`, `3 h`, `2 days`: how long ago, for people. */
 export function ago(since: string | null, now = Date.now()): string {
   if (since === null) return 'never'

@@ -4,6 +4,7 @@ import { findFolder } from '../folder.ts'
 import { loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
 import { type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
+import { clock } from '../table.ts'
 
 function checkOnce(folder: string | undefined, output: Output): void {
   const loaded = loadFabric(folder, output, 'Check')
@@ -43,7 +44,7 @@ async function checkForever(folder: string | undefined, output: Output): Promise
   const watcher = watch(findFolder(folder), () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      output.line(`\n${new Date().toLocaleTimeString()}  changed`)
+      output.line(`\n${clock()}  changed`)
       once()
     }, 100)
   })

@@ -4,6 +4,7 @@ import { request } from '../connection.ts'
 import { exit, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { EventView } from '../shapes.ts'
+import { when } from '../table.ts'
 
 interface Page {
   readonly events: readonly EventView[]
@@ -11,8 +12,7 @@ interface Page {
 }
 const pageOf = (after: number, subject: string | undefined) =>
   request<Page>(`/v1/events?limit=1000&after=${after}${subject === undefined ? '' : `&subject=${encodeURIComponent(subject)}`}`)
-const lineOf = ({ at, subject, text }: EventView) =>
-  `${new Date(at).toLocaleString()}  ${subject.replace(/^(site|region|network)\//, '').padEnd(14)}  ${text}`
+const lineOf = ({ at, subject, text }: EventView) => `${when(at)}  ${subject.replace(/^(site|region|network|operation)\//, '').padEnd(15)}  ${text}`
 
 /** The newest `count`, oldest first. */
 async function newest(subject: string | undefined, count: number): Promise<Page> {
@@ -28,9 +28,11 @@ async function newest(subject: string | undefined, count: number): Promise<Page>
 async function show(subject: string | undefined, options: Readonly<Record<string, unknown>>, watch: boolean, output: Output): Promise<void> {
   const count = Number(options['count'] ?? 50)
   if (!Number.isInteger(count) || count < 1) throw new Stop(exit.usage, `"${String(options['count'])}" is not a number of lines`, 'write --count 50')
+  if (subject !== undefined && !subject.includes('/'))
+    throw new Stop(exit.usage, `"${subject}" does not say what it is`, `write its kind before it: site/${subject}`)
   const page = await newest(subject, count)
   if (output.json && !watch) return output.document('Events', page.events)
-  if (page.events.length === 0 && !watch) return output.line('nothing has happened yet')
+  if (page.events.length === 0 && !watch) return output.line(`nothing has happened${subject === undefined ? '' : ` to ${subject}`} yet`)
   const say = (event: EventView) => (output.json ? output.event({ type: 'event', ...event }) : output.line(lineOf(event)))
   for (const event of page.events) say(event)
   for (let { last } = page; watch; ) {

@@ -7,7 +7,7 @@ import { followOperation, phaseText } from '../operation.ts'
 import { exit, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { OperationView, ProposedView } from '../shapes.ts'
-import { ago, columns } from '../table.ts'
+import { ago, columns, when } from '../table.ts'
 
 interface GenerationView {
   readonly number: number
@@ -57,7 +57,7 @@ export function history(program: Command): void {
           one.hash.slice(0, 12),
           `proved ${one.proof.held} of ${one.proof.expects} under ${one.proof.failures} failures`,
           one.createdBy,
-          new Date(one.createdAt).toLocaleString(),
+          when(one.createdAt),
           one.operation,
         ]),
       ),

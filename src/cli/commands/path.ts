@@ -4,7 +4,7 @@ import { request } from '../connection.ts'
 import type { Output } from '../output.ts'
 import { command } from '../program.ts'
 import type { PathView } from '../shapes.ts'
-import { ago, columns } from '../table.ts'
+import { ago, clock, columns } from '../table.ts'
 
 const colours: Readonly<Record<string, 'green' | 'yellow' | 'red' | 'dim'>> = { UP: 'green', DEGRADED: 'yellow', INIT: 'yellow', DOWN: 'red' }
 const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
@@ -12,8 +12,8 @@ const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(va
 function rows(paths: readonly PathView[], site: string | undefined, output: Output): string[][] {
   return paths.map((path) => {
     const near = path.ends.find((end) => end.site === site) ?? path.ends[0]!
-    const states = path.ends.map((end) => end.state)
-    const shown = states[0] === states[1] ? near.state : states.join('/')
+    const far = path.ends.find((end) => end !== near && end.state !== near.state)
+    const shown = far === undefined ? near.state : `${near.state} (${far.site}: ${far.state})`
     return [
       path.tunnel,
       output.style(colours[near.state] ?? 'dim', shown),
@@ -38,7 +38,7 @@ export function path(program: Command): void {
     for (;;) {
       const { paths } = await request<{ paths: PathView[] }>(`/v1/paths${site === undefined ? '' : `?site=${encodeURIComponent(site)}`}`)
       if (output.json) output.event({ type: 'paths', paths })
-      else output.line(`${output.colour ? '\u001b[H\u001b[2J' : ''}${columns(rows(paths, site, output))}`)
+      else output.line(`${output.colour ? '\u001b[H\u001b[2J' : ''}${clock()}\n${columns(rows(paths, site, output))}`)
       await sleep(1_000)
     }
   })

@@ -9,7 +9,7 @@ import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { RegionDetailView, RegionView } from '../shapes.ts'
-import { ago, columns } from '../table.ts'
+import { ago, clock, columns } from '../table.ts'
 
 const pathOf = (name: string) => `/v1/regions/${encodeURIComponent(name)}`
 const colours: Readonly<Record<string, 'green' | 'red' | 'yellow'>> = { ACTIVE: 'green', FAILED: 'red' }
@@ -92,10 +92,7 @@ export function region(program: Command): void {
           told = now
           if (output.json)
             output.event({ type: 'region', region: name, state: one.state, resources: one.resources, tunnels: one.tunnels, finding: one.finding })
-          else
-            output.progress(
-              `${new Date().toLocaleTimeString()}  ${name}  ${now}${one.state === 'CREATING' ? ' (gateways take 5 to 40 min in a real cloud)' : ''}`,
-            )
+          else output.progress(`${clock()}  ${name}  ${now}${one.state === 'CREATING' ? ' (gateways take 5 to 40 min in a real cloud)' : ''}`)
         }
         if (one.state === 'ACTIVE' || one.state === 'RETIRED') {
           if (output.json) output.event({ type: 'result', exit: exit.done })

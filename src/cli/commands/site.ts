@@ -6,7 +6,7 @@ import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { SiteDetailView, SiteView } from '../shapes.ts'
-import { ago, columns } from '../table.ts'
+import { ago, clock, columns, when } from '../table.ts'
 import { siteLog } from './event.ts'
 
 const readSite = (name: string) => request<SiteDetailView>(`/v1/sites/${encodeURIComponent(name)}`)
@@ -62,7 +62,7 @@ export function site(program: Command): void {
       if (output.json) return output.document('Token', out === undefined ? made : { ...made, token: undefined, file: out })
       const end = new Date(made.expiresAt)
       output.progress(
-        `One use, this site only, ends ${end.toLocaleString()} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`,
+        `One use, this site only, ends ${when(made.expiresAt)} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`,
       )
       if (out === undefined) output.line(`echo ${made.token} | causeway-agent up`)
       else output.line(`causeway-agent up --token-file ${out}`)
@@ -95,7 +95,7 @@ export function site(program: Command): void {
         if (now !== told) {
           told = now
           if (output.json) output.event({ type: 'site', site: name, state: one.state, tunnels: one.tunnels, finding: one.finding })
-          else output.progress(`${new Date().toLocaleTimeString()}  ${name}  ${now}${hint(one)}`)
+          else output.progress(`${clock()}  ${name}  ${now}${hint(one)}`)
         }
         if (one.state === 'ACTIVE') {
           if (output.json) output.event({ type: 'result', exit: exit.done })
@@ -150,7 +150,7 @@ function printSite(one: SiteDetailView, output: Output): void {
     output.line(
       `  box       ${claim.hostname} (${claim.serial}, ${claim.os}), ${claim.state} ${ago(claim.since)} ago, fingerprint ${claim.fingerprint.slice(0, 16)}, code ${claim.confirmationCode}`,
     )
-  if (one.token && !one.token.usedAt && !one.token.replaced) output.line(`  token     good until ${new Date(one.token.expiresAt).toLocaleString()}`)
+  if (one.token && !one.token.usedAt && !one.token.replaced) output.line(`  token     good until ${when(one.token.expiresAt)}`)
   for (const finding of [...(one.finding ? [{ ...one.finding, severity: 'error' }] : []), ...one.reported])
     output.line(
       output.style(

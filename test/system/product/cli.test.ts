@@ -232,6 +232,67 @@ describe('a change', () => {
     expect(lines(again.stdout).at(-1)).toMatchObject({ type: 'result', exit: 0, state: 'succeeded' })
     expect((await world.cli('rollout', 'watch', 'op-nosuch')).code).toBe(2)
   })
+  it('is held before its next wave until somebody lets it go on', async () => {
+    const nothing = await world.cli('rollout', 'pause')
+    expect(nothing, nothing.stderr).toMatchObject({ code: 5, stderr: expect.stringContaining('no rollout runs that one could pause') })
+    edit('network.yaml', (text) => text.replace('tcp/8444', 'tcp/8445'))
+    const apply = world.launch(['apply', '--yes'])
+    await until('it follows', 30, () => apply.said().includes('Ctrl-C leaves it running'))
+    const paused = await world.cli('rollout', 'pause')
+    expect(paused, paused.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('causeway rollout abort op-') })
+    const operation = /op-[0-9a-f]+/.exec(paused.stdout)?.[0] ?? ''
+    await until('it holds', 30, () => /holds before (hub|canary) \((frankfurt|berlin)\), paused by first administrator/.test(apply.said()))
+    apply.child.kill('SIGINT')
+    expect((await apply.ended).stderr).toMatch(new RegExp(`detached; it is paused by first administrator for .*abort ${operation}`))
+    expect((await world.cli('rollout', 'list')).stdout).toMatch(
+      new RegExp(`${operation} +apply +network/small +paused by first administrator for \\d+ s`),
+    )
+    const status = await world.cli('status')
+    expect(status).toMatchObject({ code: 9, stdout: expect.stringContaining('~ apply of small is paused by first administrator for ') })
+    expect(status.stdout).toContain(`next: causeway rollout resume ${operation}`)
+    const twice = await world.cli('rollout', 'pause', operation)
+    expect(twice.code).toBe(5)
+    expect(twice.stderr).toMatch(/\[C123\] rollout op-\w+ is paused already, by first administrator, since \d{4}-/)
+    expect(await world.read('rollout', 'resume')).toMatchObject({ rollout: operation, state: 'succeeded' })
+    const watched = await world.cli('rollout', 'watch', operation)
+    expect(watched, watched.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('let go on by first administrator') })
+    expect((await world.cli('rollout', 'resume', operation)).stderr).toContain('[C121]')
+  })
+  it('goes back when it is aborted, as a new generation', async () => {
+    const before = await world.read<{ generation: number }>('status')
+    edit('network.yaml', (text) => text.replace('tcp/8445', 'tcp/8446'))
+    const apply = world.launch(['apply', '--yes'])
+    await until('it follows', 30, () => apply.said().includes('Ctrl-C leaves it running'))
+    expect((await world.cli('rollout', 'resume')).stderr).toContain('[C124]')
+    expect(await world.cli('rollout', 'abort')).toMatchObject({ code: 0, stdout: expect.stringContaining('goes back') })
+    const ran = await apply.ended
+    expect(ran).toMatchObject({ code: 1, stdout: expect.stringContaining('apply rolled-back') })
+    expect(ran.stderr).toContain('C125  aborted by first administrator')
+    expect((await world.read<{ generation: number }>('status')).generation).toBe(before.generation + 2)
+    expect(await world.cli('generation', 'diff', String(before.generation))).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('are the same'),
+    })
+    expect((await world.cli('rollout', 'pause', 'op-nosuch')).code).toBe(2)
+  })
+})
+
+describe('what happened', () => {
+  it('is listed for everything or one subject, in time that sorts', async () => {
+    const all = await world.cli('event', 'list', '--count', '5')
+    expect(all.stdout.trim().split('\n')).toHaveLength(5)
+    expect(all.stdout).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}\S/)
+    expect((await world.cli('event', 'list', 'site/berlin')).stdout).toContain('berlin is ACTIVE')
+    expect((await world.cli('site', 'log', 'berlin', '--count', '1')).stdout.trim().split('\n')).toHaveLength(1)
+    expect(await world.cli('event', 'list', 'site/oslo')).toMatchObject({ code: 0, stdout: 'nothing has happened to site/oslo yet\n' })
+    expect(await world.cli('event', 'list', 'berlin')).toMatchObject({ code: 2, stderr: expect.stringContaining('site/berlin') })
+    expect((await world.cli('event', 'list', '--count', 'few')).code).toBe(2)
+    expect((await world.cli('site', 'log', 'berln')).stderr).toContain('did you mean "berlin"?')
+    const watch = world.launch(['event', 'watch', '--count', '1'])
+    await until('it shows the newest', 10, () => watch.said().trim().split('\n').length === 1)
+    watch.child.kill('SIGINT')
+    await watch.ended
+  })
 })
 
 describe('access', () => {
