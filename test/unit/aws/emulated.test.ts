@@ -239,7 +239,8 @@ describe('by hand', () => {
     await account.converge()
     const connection = await idOf('connection/frankfurt.isp-a')
     const group = await idOf(`security-group/${ids.vpc}`)
-    const [tunnel] = await account.provider.tunnels(network, account.region, never)
+    // In no order.
+    const tunnel = (await account.provider.tunnels(network, account.region, never)).find((of) => of.tunnel.startsWith('frankfurt.isp-a'))
     const everybody = [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp: '0.0.0.0/0' }] }]
     await account.byHand(async (ec2) => {
       await ec2.send(
