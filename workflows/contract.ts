@@ -14,6 +14,10 @@ export const rolloutWorkflowId = (operation: string) => `rollout/${operation}`
 export const decommissionWorkflowId = (site: string) => `decommission/${site}`
 export const regionWorkflowId = (region: string) => `region/${region}`
 export const drillWorkflowId = (drill: string) => `drill/${drill}`
+export const scheduledDrillWorkflowId = (site: string, uplink: string) => `scheduled-drill/${site}/${uplink}`
+/** Schedules that begin so are ours, and none of them is without a row. */
+export const drillSchedulePrefix = 'drill/'
+export const drillScheduleId = (site: string, uplink: string) => `${drillSchedulePrefix}${site}/${uplink}`
 
 /** How long workflows wait, in milliseconds; carried in the entities' input, so that tests can be impatient. */
 export interface Timing {
@@ -72,6 +76,11 @@ export interface DrillInput {
   /** How long the agent may take to begin, and to tell what it measured after the end, milliseconds. */
   readonly patience: number
 }
+export interface ScheduledDrillInput {
+  readonly site: string
+  readonly uplink: string
+  readonly patience: number
+}
 /** The types of workflows, so that the client need not import their code. */
 export const workflowType = {
   network: 'network',
@@ -81,6 +90,7 @@ export const workflowType = {
   decommission: 'decommission',
   region: 'region',
   drill: 'drill',
+  scheduledDrill: 'scheduledDrill',
 } as const
 
 /** Every command is a row in `commands`, written with its audit entry before the Update is sent. */

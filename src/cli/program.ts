@@ -10,14 +10,15 @@ export interface Run {
 }
 export type Action = (run: Run) => void | ExitCode | Promise<void | ExitCode>
 
-/** Declares `usage` under `parent`, e.g. `token <site>`. */
+/** Declares `usage` under `parent`, e.g. `token <site>`; the default is meant where none of its parent's verbs is named. */
 export function command(
   parent: Command,
   usage: string,
   description: string,
+  how: { readonly isDefault?: boolean } = {},
 ): { option(flags: string, text: string): ReturnType<typeof command>; passThrough(): ReturnType<typeof command>; action(action: Action): void } {
   const declared = parent
-    .command(usage)
+    .command(usage, how)
     .description(description)
     .option('--json', 'one JSON document (reads) or an event a line (long verbs) on stdout')
   const self = {

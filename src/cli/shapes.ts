@@ -77,6 +77,10 @@ export interface StatusView {
   readonly proof: { readonly expects: number; readonly held: number; readonly failures: number } | null
   readonly problems: readonly { readonly subject: string; readonly says: string; readonly since: string; readonly next: string }[]
   readonly operations: readonly (Pick<OperationView, 'id' | 'kind' | 'subject' | 'phase'> & { readonly since: string })[]
+  readonly drills: {
+    readonly oldest: { readonly site: string; readonly at: string } | null
+    readonly next: { readonly site: string; readonly uplink: string; readonly at: string } | null
+  }
 }
 export interface ProposedView {
   readonly id: string

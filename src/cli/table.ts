@@ -15,6 +15,8 @@ export function columns(rows: readonly (readonly string[])[], indent = ''): stri
 // Sweden writes dates as ISO 8601 does: the same everywhere, and they sort.
 /** `2026-11-26 11:10:55`, in local time. */
 export const when = (at: string): string => new Date(at).toLocaleString('sv-SE')
+/** `2026-12-03 02:10 UTC`: schedules are kept in UTC. */
+export const utc = (at: string): string => `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 /** `11:10:55`. */
 export const clock = (at: string | number = Date.now()): string => new Date(at).toLocaleTimeString('sv-SE')
 

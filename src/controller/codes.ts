@@ -588,6 +588,13 @@ export const controllerCodes = [
     wrong: 'a drill right after a line came back',
     right: 'causeway path watch berlin, and the drill when nothing moves',
   },
+  {
+    code: 'C117',
+    title: 'no drill can be scheduled so',
+    text: 'A drill may come once an hour at most and once in 366 days at least. A time of the day is in UTC and needs an interval of whole days.',
+    wrong: 'causeway drill schedule berlin --break fiber --every 36h --at 02:10',
+    right: 'causeway drill schedule berlin --break fiber --every 7d --at 02:10',
+  },
   // ── rollouts ──
   {
     code: 'C120',

@@ -3,6 +3,9 @@ import {
   Client,
   Connection,
   isGrpcServiceError,
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  type ScheduleOptions,
   WithStartWorkflowOperation,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -17,6 +20,8 @@ import {
   decommissionUpdate,
   defaultCloudTiming,
   defaultTiming,
+  drillScheduleId,
+  drillSchedulePrefix,
   drillWorkflowId,
   factsSignal,
   inviteUpdate,
@@ -26,6 +31,7 @@ import {
   repairRegionUpdate,
   reportedSignal,
   rolloutUpdate,
+  scheduledDrillWorkflowId,
   siteWorkflowId,
   taskQueue,
   workflowType,
@@ -40,12 +46,14 @@ import type {
   RegionInput,
   RolloutCommand,
   RolloutVerb,
+  ScheduledDrillInput,
   SiteInput,
   Timing,
 } from '#workflows/contract.ts'
 import type { ControllerCode } from './codes.ts'
 import { Problem } from './problem.ts'
-import { commands as commandRows, operations, regions, sites } from './store/index.ts'
+import { commands as commandRows, drillSchedules, operations, regions, sites } from './store/index.ts'
+import type { DrillScheduleRow } from './store/drill-schedules.ts'
 import type { Store } from './store/index.ts'
 
 export interface CommandsOptions {
@@ -70,6 +78,8 @@ export interface Commands {
   repairRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
   decommissionRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
   drill(drill: string, command: Command): Promise<void>
+  /** Makes Temporal's schedules what the rows say: missing ones are made, others changed, and those without a row removed. */
+  scheduleDrills(store: Store): Promise<void>
   claimed(site: string, claimId: string): Promise<void>
   facts(site: string): Promise<void>
   reported(site: string): Promise<void>
@@ -173,6 +183,29 @@ export async function createCommands({ address, namespace, timing = defaultTimin
           throw forPeople(error, address)
         })
     },
+    scheduleDrills: async (store) => {
+      const wanted = (await drillSchedules.list(store.db)).map(scheduleOf)
+      try {
+        for (const { scheduleId, ...schedule } of wanted) {
+          await client.schedule.create({ scheduleId, ...schedule }).catch(async (error: unknown) => {
+            if (!(error instanceof ScheduleAlreadyRunning)) throw error
+            await client.schedule.getHandle(scheduleId).update(({ state }) => ({ ...schedule, state }))
+          })
+        }
+        const ours = new Set(wanted.map(({ scheduleId }) => scheduleId))
+        for await (const { scheduleId } of client.schedule.list()) {
+          if (!scheduleId.startsWith(drillSchedulePrefix) || ours.has(scheduleId)) continue
+          await client.schedule
+            .getHandle(scheduleId)
+            .delete()
+            .catch((error: unknown) => {
+              if (!(error instanceof ScheduleNotFoundError)) throw error
+            })
+        }
+      } catch (error) {
+        throw forPeople(error, address)
+      }
+    },
     region: async (region) =>
       await soon(() => client.workflow.signalWithStart(workflowType.region, { ...regionOptions(region), signal: lookSignal, signalArgs: [] })),
     claimed: async (site, claimId) => await signal(site, claimedSignal, [{ claimId }]),
@@ -187,6 +220,7 @@ export async function createCommands({ address, namespace, timing = defaultTimin
       }
       const clouds = (await regions.list(store.db)).filter(({ state }) => state !== 'RETIRED')
       for (const { id } of clouds) await commands.region(id)
+      await commands.scheduleDrills(store)
       let reopened = 0
       for (const operation of await operations.open(store.db)) {
         // Their entities find them again by themselves.
@@ -206,6 +240,27 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     close: async () => await connection.close(),
   }
   return commands
+}
+
+/** A drill that is long overdue is better left out: the next one comes. */
+const catchUpMs = 600_000
+const mostJitterMs = 300_000
+function scheduleOf({ site, uplink, every_seconds, first_at }: DrillScheduleRow): ScheduleOptions {
+  const every = every_seconds * 1000
+  return {
+    scheduleId: drillScheduleId(site, uplink),
+    // Intervals count from 1970.
+    spec: { intervals: [{ every, offset: first_at.getTime() % every }], jitter: Math.min(mostJitterMs, every / 10) },
+    policies: { overlap: 'SKIP', catchupWindow: catchUpMs },
+    action: {
+      type: 'startWorkflow',
+      workflowType: workflowType.scheduledDrill,
+      workflowId: scheduledDrillWorkflowId(site, uplink),
+      taskQueue: taskQueue.workflows,
+      workflowTaskTimeout,
+      args: [{ site, uplink, patience: drillPatienceMs } satisfies ScheduledDrillInput],
+    },
+  }
 }
 
 async function reissue(commands: Commands, kind: string, subject: string, command: Command, args: unknown): Promise<void> {

@@ -92,6 +92,7 @@ export function openRelay({ store, address, namespace, timing, log }: RelayDeps)
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),
       drill: (drill, command) => answered((commands) => commands.drill(drill, command)),
+      scheduleDrills: () => answered((commands) => commands.scheduleDrills(store)),
       repairRegion: (region, command) => answered((commands) => commands.repairRegion(region, command)),
       decommissionRegion: (region, command) => answered((commands) => commands.decommissionRegion(region, command)),
     },

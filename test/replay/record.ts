@@ -2,6 +2,7 @@
  * Lives through everything once and keeps the histories of each workflow type under histories/<version>/.
  *   node test/replay/record.ts 0.1.0            refuses to overwrite what is there
  *   node test/replay/record.ts 0.2.0 region     the life of a cloud region and a drill
+ *   node test/replay/record.ts 0.3.0 drill      a drill that a schedule commands
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -10,6 +11,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { sites } from '#src/controller/store/index.ts'
 import { startFakeCloud } from '#test/system/workflows/fake-cloud.ts'
 import { fakeProvider } from '#test/system/workflows/fake-provider.ts'
+import { liveThroughDrill } from '#test/system/workflows/drill-story.ts'
 import { fetchHistories, type History } from '#test/system/workflows/histories.ts'
 import { liveThrough } from '#test/system/workflows/life.ts'
 import { model } from '#test/system/workflows/model.ts'
@@ -33,6 +35,7 @@ const worker = await startWorker({
 })
 try {
   if (story === 'region') await liveThroughRegion(world, cloud)
+  else if (story === 'drill') await liveThroughDrill(world)
   else {
     await liveThrough(world)
     await world.until('oslo is gone', async () => (await sites.get(world.store.db, 'oslo'))?.state === 'RETIRED')
@@ -41,7 +44,9 @@ try {
   const found = [...(await fetchHistories(world.temporal.address))].sort((a, b) => startOf(a) - startOf(b))
   const operations: string[] = []
   for (const { workflowId, type, history } of found) {
-    const name = workflowId.replaceAll('/', '-').replaceAll(/o-[0-9a-f-]{36}/g, (id) => {
+    // A schedule adds the time to the name.
+    const plain = workflowId.replace(/-\d{4}-\d\d-\d\dT[\d:]+Z$/, '').replaceAll('/', '-')
+    const name = plain.replaceAll(/o-[0-9a-f-]{36}/g, (id) => {
       if (!operations.includes(id)) operations.push(id)
       return String(operations.indexOf(id) + 1)
     })

@@ -1,7 +1,7 @@
 /** Drills: what must be proved before an uplink is cut, the signed order, and the signed evidence afterwards. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { loadSigner } from '#src/controller/pki/signer.ts'
-import { drills, events, generations, network, operations, paths, sites } from '#src/controller/store/index.ts'
+import { commands, drillSchedules, drills, events, generations, network, operations, paths, sites } from '#src/controller/store/index.ts'
 import type { Tx } from '#src/controller/store/index.ts'
 import type { Finding } from '#src/fabric/fabric.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
@@ -11,6 +11,9 @@ import type { DrillPayload, DrillReport, EvidencePayload } from '#src/wire/messa
 import type { Command } from '../contract.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
 import { judge } from './gate.ts'
+
+/** Who commands what a schedule stands for, in the audit. */
+const system = 'schedule'
 
 export function drillActivities(deps: Deps) {
   const { store } = deps
@@ -69,6 +72,34 @@ export function drillActivities(deps: Deps) {
         await drills.move(store.db, drill, 'REFUSED')
         return null
       }
+    },
+
+    /**
+     * The command that a schedule stands for, once a run. Null: nobody scheduled it, it is not due, or the site is gone; a
+     * schedule's row is the order, and whoever reaches Temporal's port can't have more drills than it says.
+     */
+    async commandDrill({ site, uplink, run }: { readonly site: string; readonly uplink: string; readonly run: string }): Promise<Of | null> {
+      const name = createHash('sha256').update(run).digest('hex').slice(0, 12)
+      const [drill, command] = [`d-${name}`, { commandId: `c-${name}`, operationId: `op-${name}` }]
+      return await store.transaction(async (tx) => {
+        const schedule = await drillSchedules.lock(tx, site, uplink)
+        if ((await drills.get(tx, drill)) !== undefined) return { drill, command }
+        const state = (await sites.get(tx, site))?.state ?? 'RETIRED'
+        if (schedule === undefined || state === 'RETIRED') return null
+        const last = await drills.lastScheduled(tx, site, uplink)
+        if (last !== undefined && Date.now() - last.created_at.getTime() < (schedule.every_seconds * 1000) / 2) return null
+        const { seconds } = schedule
+        await drills.insert(tx, { id: drill, site, uplink, seconds, operationId: command.operationId, createdBy: system, scheduled: true })
+        await commands.record(tx, {
+          id: command.commandId,
+          operationId: command.operationId,
+          kind: 'drill',
+          subject: subjectOf(drill),
+          args: { site, uplink, seconds, drill },
+          actor: system,
+        })
+        return { drill, command }
+      })
     },
 
     /** Also when the box found its order out of date: then it is to be given anew. */

@@ -2,14 +2,15 @@ import type { Command } from 'commander'
 import { exit, Stop } from '../output.ts'
 import { command } from '../program.ts'
 
-/** `site` → its verbs and options; what has no verbs has options only. */
+/** `site` → its verbs; what has no verbs has options only. */
 export function words(program: Command): ReadonlyMap<string, readonly string[]> {
   const optionsOf = (of: Command) => of.options.flatMap(({ long }) => (long ? [long] : []))
-  const found = new Map<string, readonly string[]>([['', program.commands.map((of) => of.name())]])
-  for (const noun of program.commands) {
-    found.set(noun.name(), noun.commands.length > 0 ? noun.commands.map((of) => of.name()) : optionsOf(noun))
-    for (const verb of noun.commands) found.set(`${noun.name()} ${verb.name()}`, optionsOf(verb))
+  const found = new Map<string, readonly string[]>()
+  const visit = (of: Command, path: readonly string[]) => {
+    found.set(path.join(' '), of.commands.length > 0 ? of.commands.map((each) => each.name()) : optionsOf(of))
+    for (const each of of.commands) visit(each, [...path, each.name()])
   }
+  visit(program, [])
   return found
 }
 
@@ -38,10 +39,11 @@ autoload -U +X bashcompinit && bashcompinit
 ${shells['bash']?.(of)}`,
   fish: (of) => `complete -c causeway -f -n __fish_use_subcommand -a "${of.get('')?.join(' ')}"
 ${cases(of, (key, list) => {
-  const [noun = '', verb] = key.split(' ')
   const options = list.split(' ').filter((one) => one.startsWith('--'))
-  const when =
-    verb === undefined ? `__fish_seen_subcommand_from ${noun}` : `__fish_seen_subcommand_from ${noun}; and __fish_seen_subcommand_from ${verb}`
+  const when = key
+    .split(' ')
+    .map((name) => `__fish_seen_subcommand_from ${name}`)
+    .join('; and ')
   if (options.length > 0) return options.map((one) => `complete -c causeway -n "${when}" -l ${one.slice(2)}`).join('\n')
   return `complete -c causeway -f -n "${when}" -a "${list}"`
 })}

@@ -6,7 +6,8 @@ import { request } from '../connection.ts'
 import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, Stop } from '../output.ts'
 import { command } from '../program.ts'
-import { ago, columns } from '../table.ts'
+import type { OperationView } from '../shapes.ts'
+import { ago, columns, utc } from '../table.ts'
 
 type Measured = Pick<DrillReport, 'classes' | 'disturbed' | 'why'>
 interface DrillView {
@@ -15,6 +16,7 @@ interface DrillView {
   readonly uplink: string
   readonly seconds: number
   readonly state: string
+  readonly operation: string
   readonly evidence: string | null
   readonly createdAt: string
   readonly measured: Measured | null
@@ -52,6 +54,82 @@ function fared(site: string, { classes, disturbed = [] }: Measured): readonly st
 const keep = ({ id, evidence }: Pick<DrillView, 'id' | 'evidence'>) =>
   `evidence ${evidence}. Keep it: causeway drill show ${id} --out ${evidence}.json --trust trust.json`
 
+function uplinkOf(options: Readonly<Record<string, unknown>>, verb: string): string {
+  const uplink = options['break'] as string | undefined
+  if (uplink === undefined) throw new Stop(exit.usage, 'which uplink is not said', `write --break fiber: causeway drill ${verb} --break fiber`)
+  return uplink
+}
+function secondsOf(options: Readonly<Record<string, unknown>>): number {
+  const seconds = Number(options['seconds'] ?? 5)
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > 60)
+    throw new Stop(exit.usage, `"${String(options['seconds'])}" is not a number of seconds from 1 to 60`, 'write --seconds 5')
+  return seconds
+}
+const units: Readonly<Record<string, number>> = { h: 3_600, d: 86_400 }
+function everyOf(options: Readonly<Record<string, unknown>>): number {
+  const text = String(options['every'] ?? '')
+  const [, number, unit = ''] = /^(\d{1,4})([hd])$/.exec(text) ?? []
+  if (number === undefined)
+    throw new Stop(exit.usage, text === '' ? 'how often is not said' : `"${text}" is not an interval`, 'write --every 7d, or --every 12h')
+  return Number(number) * (units[unit] ?? 0)
+}
+
+interface ScheduleView {
+  readonly site: string
+  readonly uplink: string
+  readonly seconds: number
+  readonly everySeconds: number
+  readonly nextAt: string
+}
+const interval = (seconds: number) => (seconds % 86_400 === 0 ? `${seconds / 86_400}d` : `${seconds / 3_600}h`)
+const schedulePath = (site: string, uplink: string) => `/v1/drill-schedules/${encodeURIComponent(site)}/${encodeURIComponent(uplink)}`
+
+function schedule(group: Command): void {
+  const verbs = group
+    .command('schedule')
+    .description('drills that the system commands by itself: causeway drill schedule berlin --break fiber --every 7d')
+
+  command(verbs, 'add <site>', 'drill an uplink again and again, each time gated as by hand', { isDefault: true })
+    .option('--break <uplink>', 'which uplink')
+    .option('--every <interval>', 'how often: 7d, 12h')
+    .option('--at <time>', 'when of the day, UTC: 02:10; for whole days')
+    .option('--seconds <n>', 'how long it is cut (5; at most 60)')
+    .action(async ({ output, args: [site = ''], options }) => {
+      const uplink = uplinkOf(options, `schedule ${site}`)
+      const body = { everySeconds: everyOf(options), seconds: secondsOf(options), ...(options['at'] === undefined ? {} : { at: options['at'] }) }
+      const made = await request<ScheduleView>(schedulePath(site, uplink), { method: 'PUT', body })
+      if (output.json) return output.document('DrillSchedule', made)
+      output.line(
+        `${site}.${uplink} is drilled every ${interval(made.everySeconds)}, next ${utc(made.nextAt)}. Undo: causeway drill schedule remove ${site} --break ${uplink}`,
+      )
+    })
+
+  command(verbs, 'list', 'which uplinks are drilled, how often, and when next').action(async ({ output }) => {
+    const { schedules } = await request<{ schedules: ScheduleView[] }>('/v1/drill-schedules')
+    if (output.json) return output.document('DrillSchedules', schedules)
+    if (schedules.length === 0) return output.line('nothing is scheduled. Next: causeway drill schedule SITE --break UPLINK --every 7d')
+    output.line(
+      columns(
+        schedules.map((one) => [
+          `${one.site}.${one.uplink}`,
+          `every ${interval(one.everySeconds)}`,
+          `for ${one.seconds} s`,
+          `next ${utc(one.nextAt)}`,
+        ]),
+      ),
+    )
+  })
+
+  command(verbs, 'remove <site>', 'no more drills by themselves of an uplink')
+    .option('--break <uplink>', 'which uplink')
+    .action(async ({ output, args: [site = ''], options }) => {
+      const uplink = uplinkOf(options, `schedule remove ${site}`)
+      await request(schedulePath(site, uplink), { method: 'DELETE' })
+      if (output.json) return output.document('DrillSchedule', { site, uplink })
+      output.line(`${site}.${uplink} is not drilled by itself any more. By hand: causeway drill run ${site} --break ${uplink}`)
+    })
+}
+
 export function drill(program: Command): void {
   const group = program.command('drill').description('failover exercises and their signed evidence')
 
@@ -59,12 +137,8 @@ export function drill(program: Command): void {
     .option('--break <uplink>', 'which uplink')
     .option('--seconds <n>', 'how long (5; at most 60)')
     .action(async ({ output, args: [site = ''], options }) => {
-      const uplink = options['break'] as string | undefined
-      if (uplink === undefined)
-        throw new Stop(exit.usage, 'which uplink is not said', `write --break fiber: causeway drill run ${site} --break fiber`)
-      const seconds = Number(options['seconds'] ?? 5)
-      if (!Number.isInteger(seconds) || seconds < 1 || seconds > 60)
-        throw new Stop(exit.usage, `"${String(options['seconds'])}" is not a number of seconds from 1 to 60`, 'write --seconds 5')
+      const uplink = uplinkOf(options, `run ${site}`)
+      const seconds = secondsOf(options)
       const accepted = await request<{ operation: string; drill: string }>('/v1/drills', { method: 'POST', body: { site, uplink, seconds } })
       if (!output.json) output.progress(`drill ${accepted.drill}. Afterwards: causeway drill show ${accepted.drill}`)
       const code = await followOperation(accepted.operation, output)
@@ -96,6 +170,8 @@ export function drill(program: Command): void {
       if (output.json) return output.document('Drill', one)
       output.line(`${one.id}  ${one.site}.${one.uplink} for ${one.seconds} s  ${one.state}${one.measured?.why ? `: ${one.measured.why}` : ''}`)
       if (one.measured) for (const line of fared(one.site, one.measured)) output.line(line)
+      const { findings } = await request<OperationView>(`/v1/operations/${encodeURIComponent(one.operation)}`)
+      for (const finding of findings) output.line(`${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`)
       if (one.evidence)
         output.line(
           out === undefined
@@ -103,6 +179,8 @@ export function drill(program: Command): void {
             : `evidence ${one.evidence} is in ${out}. Check it: causeway drill verify ${out} --trust ${trust ?? 'trust.json'}`,
         )
     })
+
+  schedule(group)
 
   command(group, 'verify <file>', 'check the evidence of a drill; needs no controller')
     .option('--trust <file>', 'the trust document that you keep')

@@ -5,7 +5,7 @@ import { exit, type ExitCode, type Output } from '../output.ts'
 import { command } from '../program.ts'
 import { phaseText } from '../operation.ts'
 import type { StatusView } from '../shapes.ts'
-import { ago } from '../table.ts'
+import { ago, utc } from '../table.ts'
 
 const colours = { green: 'green', degraded: 'red', changing: 'yellow', empty: 'dim' } as const
 /** More than fits a screen is counted. */
@@ -18,13 +18,14 @@ function render(status: StatusView, output: Output): string {
     `${status.network}  generation ${status.generation}  ${sites.active}/${sites.total} sites  ${tunnels.up}/${tunnels.total} tunnels up    ${output.style(colours[verdict], verdict.toUpperCase())}${status.frozen ? output.style('red', '  FROZEN') : ''}`,
     ...problems
       .slice(0, shown)
-      .map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path)\//, '')}  ${one.says}, ${ago(one.since)}`),
+      .map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path|drill)\//, '')}  ${one.says}, ${ago(one.since)}`),
     ...(problems.length > shown ? [`  and ${problems.length - shown} more`] : []),
     ...status.operations.map(
       (one) =>
         `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} ${one.phase ? `is ${phaseText(one.phase)}` : `runs for ${ago(one.since)}`}`,
     ),
     ...(proof ? [`  proven for this generation: ${proof.held} of ${proof.expects} expectations under ${proof.failures} single failures`] : []),
+    ...drillsLine(status.drills),
   ]
   const paused = status.operations.find(({ phase }) => phase?.is === 'paused')
   const next =
@@ -32,6 +33,14 @@ function render(status: StatusView, output: Output): string {
     (paused ? `causeway rollout resume ${paused.id}, or causeway rollout abort ${paused.id}` : undefined) ??
     (status.operations[0] ? `causeway rollout watch ${status.operations[0].id}` : sites.active < sites.total ? 'causeway site list' : '')
   return next ? `${lines.join('\n')}\nnext: ${next}` : lines.join('\n')
+}
+
+function drillsLine({ oldest, next }: StatusView['drills']): readonly string[] {
+  const parts = [
+    ...(oldest ? [`oldest drill ${ago(oldest.at)} ago (${oldest.site})`] : []),
+    ...(next ? [`next ${utc(next.at)} (${next.site}.${next.uplink})`] : []),
+  ]
+  return parts.length > 0 ? [`  ${parts.join(', ')}`] : []
 }
 
 export function status(program: Command): void {

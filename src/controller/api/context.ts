@@ -20,6 +20,8 @@ export interface ApiCommands {
   approve(site: string, command: ApproveCommand): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>
   drill(drill: string, command: Command): Promise<unknown>
+  /** The rows of drill schedules changed. */
+  scheduleDrills(): Promise<unknown>
   repairRegion(region: string, command: Command): Promise<unknown>
   decommissionRegion(region: string, command: Command): Promise<unknown>
 }

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { siteEnds } from '#src/fabric/ids.ts'
-import { generations, network, operations, paths, sites } from '../store/index.ts'
+import { drillSchedules, drills, generations, network, operations, paths, sites } from '../store/index.ts'
 import { type ApiDeps, etag, json, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
 import { phaseOf, PhaseShape } from './operations.ts'
 
@@ -18,6 +18,11 @@ const Status = z
     /** What is red or amber, most urgent first, with the next command. */
     problems: z.array(z.object({ subject: z.string(), says: z.string(), since: Time, next: z.string() })),
     operations: z.array(z.object({ id: z.string(), kind: z.string(), subject: z.string(), since: Time, phase: PhaseShape.nullable() })),
+    /** The site whose last drill that held is the oldest, and the next one that is scheduled. */
+    drills: z.object({
+      oldest: z.object({ site: z.string(), at: Time }).nullable(),
+      next: z.object({ site: z.string(), uplink: z.string(), at: Time }).nullable(),
+    }),
     time: Time,
   })
   .openapi('Status')
@@ -33,18 +38,28 @@ const route = createRoute({
   responses: { 200: json(Status, 'The network on one screen'), ...problems },
 })
 
+/** The one with the earliest time. */
+function first<Of extends { readonly at: Date }>(of: readonly Of[]) {
+  const [earliest] = of.toSorted((a, b) => a.at.getTime() - b.at.getTime())
+  return earliest ? { ...earliest, at: time(earliest.at) } : null
+}
+
 export const statusApi = (deps: ApiDeps) =>
   resource().openapi(route, async (c) => {
     const { db } = deps.store
     const now = deps.now()
-    const [named, head, rows, reported, open] = await Promise.all([
+    const [named, head, rows, reported, open, drilled, held, schedules] = await Promise.all([
       network.get(db),
       generations.head(db),
       sites.list(db),
       paths.all(db),
       operations.open(db),
+      drills.newest(db),
+      drills.lastHeld(db),
+      drillSchedules.list(db),
     ])
     const present = rows.filter(({ state }) => state !== 'RETIRED')
+    const isPresent = ({ site }: { readonly site: string }) => present.some(({ id }) => id === site)
     const online = new Set(present.filter((row) => sites.isOnline(row, now)).map(({ id }) => id))
     const tunnels = head?.fabric.tunnels ?? []
     // A tunnel is up when both ends say so and can still say it.
@@ -71,6 +86,21 @@ export const statusApi = (deps: ApiDeps) =>
       ...reported
         .filter(({ site, state }) => online.has(site) && state === 'DOWN')
         .map(({ tunnel, site, since }) => ({ subject: `path/${tunnel}`, says: `down, says ${site}`, since, next: `causeway path list ${site}` })),
+      // One by hand since then that held makes up for it, and so does the end of its schedule.
+      ...drilled
+        .filter(
+          (of) =>
+            isPresent(of) &&
+            of.scheduled &&
+            of.outcome === 'failed' &&
+            schedules.some(({ site, uplink }) => site === of.site && uplink === of.uplink),
+        )
+        .map((of) => ({
+          subject: `drill/${of.id}`,
+          says: `the scheduled drill of ${of.site}.${of.uplink} failed: ${of.findings[0]?.says ?? ''}`,
+          since: of.created_at,
+          next: `causeway drill show ${of.id}`,
+        })),
     ]
     const active = new Set(present.filter(({ state }) => state === 'ACTIVE').map(({ id }) => id))
     // A tunnel counts once both its sites carry traffic: before that it is work under way, not damage.
@@ -90,6 +120,10 @@ export const statusApi = (deps: ApiDeps) =>
         proof: head?.proof ?? null,
         problems: wrong.map((of) => ({ ...of, since: time(of.since) })),
         operations: open.map((row) => ({ id: row.id, kind: row.kind, subject: row.subject, since: time(row.started_at), phase: phaseOf(row) })),
+        drills: {
+          oldest: first(held.filter(isPresent)),
+          next: first(schedules.filter(isPresent).map((of) => ({ site: of.site, uplink: of.uplink, at: drillSchedules.nextAt(of, now) }))),
+        },
         time: time(now),
       },
       200,

@@ -248,6 +248,16 @@ export interface Database {
     created_at: Stamp
     broken_at: Nullable<Date>
     healed_at: Nullable<Date>
+    scheduled: Generated<boolean>
+  }
+  drill_schedules: {
+    site: string
+    uplink: string
+    seconds: number
+    every_seconds: number
+    first_at: Date
+    created_by: string
+    created_at: Stamp
   }
   evidence: { id: string; subject: string; signed: Json<Signed>; at: Stamp }
   access_tokens: { id: string; hash: string; name: string; role: AccessRole; created_at: Stamp; revoked_at: Nullable<Date> }

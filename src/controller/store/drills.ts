@@ -1,7 +1,8 @@
 /** Failover exercises and their signed evidence. */
 import { sql } from 'kysely'
+import type { Finding } from '#src/fabric/fabric.ts'
 import type { DrillReport, Signed } from '#src/wire/messages.ts'
-import { type Db, type DrillState, json, type Tx } from './database.ts'
+import { type Db, type DrillState, json, type OperationState, type Tx } from './database.ts'
 
 export interface DrillRow {
   readonly id: string
@@ -20,6 +21,8 @@ export interface DrillRow {
   readonly created_at: Date
   readonly broken_at: Date | null
   readonly healed_at: Date | null
+  /** Commanded by the schedule of its site and uplink. */
+  readonly scheduled: boolean
 }
 export interface NewDrill {
   readonly id: string
@@ -28,6 +31,7 @@ export interface NewDrill {
   readonly seconds: number
   readonly operationId: string
   readonly createdBy: string
+  readonly scheduled?: boolean
 }
 export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
   await tx
@@ -40,6 +44,7 @@ export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
       operation_id: of.operationId,
       state: 'GATED',
       created_by: of.createdBy,
+      scheduled: of.scheduled ?? false,
     })
     .onConflict((at) => at.doNothing())
     .execute()
@@ -47,6 +52,40 @@ export const insert = async (tx: Db, of: NewDrill): Promise<void> => {
 export const get = (db: Db, id: string): Promise<DrillRow | undefined> => db.selectFrom('drills').selectAll().where('id', '=', id).executeTakeFirst()
 export const list = (db: Db, limit = 100): Promise<readonly DrillRow[]> =>
   db.selectFrom('drills').selectAll().orderBy('created_at', 'desc').limit(limit).execute()
+/** The newest drill that has ended, of each uplink that was ever drilled. */
+export const newest = (db: Db): Promise<readonly (DrillRow & { readonly outcome: OperationState; readonly findings: readonly Finding[] })[]> =>
+  db
+    .selectFrom('drills')
+    .innerJoin('operations', 'operations.id', 'drills.operation_id')
+    .selectAll('drills')
+    .select(['operations.state as outcome', 'operations.findings'])
+    .where('operations.state', '!=', 'running')
+    .distinctOn(['drills.site', 'drills.uplink'])
+    .orderBy('drills.site')
+    .orderBy('drills.uplink')
+    .orderBy('drills.created_at', 'desc')
+    .execute()
+/** When a drill of each site last succeeded. */
+export const lastHeld = (db: Db): Promise<readonly { readonly site: string; readonly at: Date }[]> =>
+  db
+    .selectFrom('drills')
+    .innerJoin('operations', 'operations.id', 'drills.operation_id')
+    .select(['drills.site', (of) => of.fn.max('drills.created_at').as('at')])
+    .where('operations.state', '=', 'succeeded')
+    .groupBy('drills.site')
+    .execute()
+/** The last one that the schedule of this uplink commanded. */
+export const lastScheduled = (db: Db, site: string, uplink: string): Promise<DrillRow | undefined> =>
+  db
+    .selectFrom('drills')
+    .selectAll()
+    .where('site', '=', site)
+    .where('uplink', '=', uplink)
+    .where('scheduled', '=', true)
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+
 /** An uplink is cut now, or may be at any moment. */
 const running = ['ORDERED', 'BROKEN'] as const satisfies readonly DrillState[]
 /** What the site's agent is to do now, if anything. */

@@ -27,6 +27,7 @@ export {
   type Tx,
   type Verdict,
 } from './database.ts'
+export * as drillSchedules from './drill-schedules.ts'
 export * as drills from './drills.ts'
 export * as events from './events.ts'
 export * as facts from './facts.ts'

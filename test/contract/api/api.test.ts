@@ -7,7 +7,19 @@ import { grant } from '#src/controller/access.ts'
 import { createApp } from '#src/controller/api/app.ts'
 import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
 import { planner } from '#src/controller/planner.ts'
-import { type AccessRole, audit, claims, commands, events, generations, operations, plans, sites, type Store } from '#src/controller/store/index.ts'
+import {
+  type AccessRole,
+  audit,
+  claims,
+  commands,
+  drills,
+  events,
+  generations,
+  operations,
+  plans,
+  sites,
+  type Store,
+} from '#src/controller/store/index.ts'
 import { demoFiles } from '../demo.ts'
 import { startTestDatabase, type TestDatabase } from '../store/fixture.ts'
 
@@ -58,6 +70,7 @@ beforeEach(async () => {
       approve: say('approve'),
       decommission: say('decommission'),
       drill: say('drill'),
+      scheduleDrills: say('scheduleDrills'),
       repairRegion: say('repairRegion'),
       decommissionRegion: say('decommissionRegion'),
     },
@@ -191,6 +204,89 @@ test("regions, clouds and drills: what is not there, and what can't be done, is 
   expect(await call('GET', '/v1/evidence/ev-none')).toMatchObject(problem('C007', 404, 'no evidence ev-none'))
   expect(await call('POST', '/v1/generations/99/plan')).toMatchObject(problem('C007', 404, 'no generation 99', 'the newest is 1'))
   expect(await call('POST', '/v1/generations/1/plan')).toMatchObject({ status: 201, body: { base: 1, verdict: 'passed' } })
+})
+
+test('drills are scheduled, listed with their next time, and taken back; each is told to workflows and audited', async () => {
+  await applied()
+  const at = '/v1/drill-schedules/berlin/fiber'
+  const week = 7 * 86_400
+  const made = await call('PUT', at, { everySeconds: week, at: '02:10' })
+  expect(made).toMatchObject({ status: 200, body: { site: 'berlin', uplink: 'fiber', seconds: 5, everySeconds: week } })
+  const next = new Date(made.body['nextAt'] as string)
+  expect(next.toISOString()).toMatch(/T02:10:00\.000Z$/)
+  expect(next.getTime() - Date.now()).toBeGreaterThan(0)
+  expect(next.getTime() - Date.now()).toBeLessThanOrEqual(86_400_000)
+  // The second takes the first one's place.
+  await call('PUT', at, { everySeconds: 3_600, seconds: 9 })
+  const { schedules } = (await call('GET', '/v1/drill-schedules')).body as { schedules: readonly object[] }
+  expect(schedules).toMatchObject([{ site: 'berlin', uplink: 'fiber', seconds: 9, everySeconds: 3_600 }])
+  expect((await call('GET', '/v1/status')).body).toMatchObject({ drills: { oldest: null, next: { site: 'berlin', uplink: 'fiber' } } })
+  expect(await call('DELETE', at)).toMatchObject({ status: 204 })
+  expect(await call('DELETE', at)).toMatchObject(problem('C007', 404, 'no schedule for berlin.fiber', 'causeway drill schedule list'))
+  expect(sent.filter(({ name }) => name === 'scheduleDrills')).toHaveLength(3)
+  const audited = await store.db.selectFrom('audit').select(['action', 'subject']).where('action', 'like', 'drill.%').orderBy('seq').execute()
+  expect(audited.map(({ action, subject }) => `${action} ${subject}`)).toEqual([
+    'drill.schedule site/berlin',
+    'drill.schedule site/berlin',
+    'drill.unschedule site/berlin',
+  ])
+})
+
+test('a schedule that workflows do not hear of stands, and is told again', async () => {
+  await applied()
+  away = new Error('Temporal does not answer')
+  expect(await call('PUT', '/v1/drill-schedules/berlin/fiber', { everySeconds: 86_400 })).toMatchObject({ status: 200 })
+  expect([again, logged]).toEqual([1, [away]])
+})
+
+test.each([
+  ['/v1/drill-schedules/nowhere/fiber', { everySeconds: 86_400 }, problem('C007', 404, 'no site "nowhere"')],
+  ['/v1/drill-schedules/berlin/fibre', { everySeconds: 86_400 }, problem('C110', 404, 'berlin has no uplink "fibre"', 'it has fiber')],
+  ['/v1/drill-schedules/berlin/fiber', { everySeconds: 86_400, seconds: 61 }, problem('C110', 400, "can't be cut for 61 s")],
+  ['/v1/drill-schedules/berlin/fiber', { everySeconds: 60 }, problem('C117', 400, "can't be drilled every 60 s", 'an hour')],
+  ['/v1/drill-schedules/berlin/fiber', { everySeconds: 86_400, at: 'noon' }, problem('C117', 400, '"noon" is not a time of the day', 'UTC')],
+  [
+    '/v1/drill-schedules/berlin/fiber',
+    { everySeconds: 129_600, at: '02:10' },
+    problem('C117', 400, 'needs an interval of whole days, not 129600 s', 'leave --at out'),
+  ],
+])('PUT %s %j is refused, and nothing is scheduled', async (path, body, refused) => {
+  await applied()
+  expect(await call('PUT', path, body)).toMatchObject(refused)
+  expect((await call('GET', '/v1/drill-schedules')).body).toEqual({ schedules: [] })
+})
+
+test('status tells of the oldest drill, and of scheduled ones that failed until one holds', async () => {
+  await applied()
+  await call('PUT', '/v1/drill-schedules/berlin/fiber', { everySeconds: 86_400 })
+  const drilled = async (id: string, how: { readonly site?: string; readonly scheduled?: boolean; readonly outcome: 'succeeded' | 'failed' }) => {
+    const { site = 'berlin', scheduled = false, outcome } = how
+    await store.transaction(async (tx) => {
+      await drills.insert(tx, { id, site, uplink: 'fiber', seconds: 5, operationId: `op-${id}`, createdBy: 'test', scheduled })
+      await commands.record(tx, { id: `c-${id}`, operationId: `op-${id}`, kind: 'drill', subject: `drill/${id}`, args: {}, actor: 'test' })
+      const says = 'class business has no other way to frankfurt that is UP'
+      const findings = outcome === 'failed' ? [{ code: 'C112', severity: 'error' as const, at: [], says, instead: '', witness: [] }] : []
+      await operations.end(tx, `op-${id}`, outcome, { findings })
+    })
+  }
+  const status = async () => (await call('GET', '/v1/status')).body as { readonly verdict: string; readonly problems: readonly object[] }
+  await drilled('d-1', { outcome: 'failed' })
+  expect((await status()).problems).toEqual([])
+  await drilled('d-2', { scheduled: true, outcome: 'failed' })
+  expect(await status()).toMatchObject({
+    verdict: 'degraded',
+    problems: [
+      {
+        subject: 'drill/d-2',
+        says: 'the scheduled drill of berlin.fiber failed: class business has no other way to frankfurt that is UP',
+        next: 'causeway drill show d-2',
+      },
+    ],
+    drills: { oldest: null },
+  })
+  await drilled('d-3', { site: 'madrid', outcome: 'succeeded' })
+  await drilled('d-4', { outcome: 'succeeded' })
+  expect(await status()).toMatchObject({ problems: [], drills: { oldest: { site: 'madrid' }, next: { site: 'berlin', uplink: 'fiber' } } })
 })
 
 test('bodies are bounded', async () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadAuthority } from '#src/controller/pki/authority.ts'
-import { drills, events } from '#src/controller/store/index.ts'
+import { drillSchedules, drills, events, operations, sites } from '#src/controller/store/index.ts'
 import { openEvidence } from '#src/wire/evidence.ts'
+import { createActivities } from '#workflows/activities/index.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
 import { onboardAll } from './life.ts'
 import { model } from './model.ts'
@@ -129,6 +130,26 @@ test('an uplink that is not there is refused by name', async () => {
     state: 'failed',
     findings: [{ code: 'C110', says: 'berlin has no uplink "fibre"', instead: 'it has fiber, lte' }],
   })
+})
+
+test('a drill that nobody scheduled, or that is not due, is not commanded', async () => {
+  const { commandDrill } = createActivities({ store: world.store, model, offlineAfter: 30_000, vault: world.vault })
+  const of = { site: 'berlin', uplink: 'fiber' }
+  expect(await commandDrill({ ...of, run: 'run-1' })).toBeNull()
+  await drillSchedules.put(world.store.db, { ...of, seconds: 1, everySeconds: 3_600, firstAt: new Date(), createdBy: 'test' })
+  const first = await commandDrill({ ...of, run: 'run-2' })
+  expect(first).toMatchObject({ drill: expect.stringMatching(/^d-/) as string })
+  // The same run again, and another one that comes too soon.
+  expect(await commandDrill({ ...of, run: 'run-2' })).toEqual(first)
+  expect(await commandDrill({ ...of, run: 'run-3' })).toBeNull()
+  expect((await drills.list(world.store.db)).filter(({ scheduled }) => scheduled)).toHaveLength(1)
+  await drillSchedules.remove(world.store.db, 'berlin', 'fiber')
+  // A site that was decommissioned keeps its row, and is left alone.
+  await drillSchedules.put(world.store.db, { site: 'gone', uplink: 'fiber', seconds: 1, everySeconds: 3_600, firstAt: new Date(), createdBy: 'test' })
+  await world.store.transaction((tx) => sites.declare(tx, 'gone', 'edge'))
+  await world.store.db.updateTable('sites').set({ state: 'RETIRED' }).where('id', '=', 'gone').execute()
+  expect(await commandDrill({ site: 'gone', uplink: 'fiber', run: 'run-4' })).toBeNull()
+  await operations.end(world.store.db, first?.command.operationId ?? '', 'cancelled')
 })
 
 test('a box that is not heard of again leaves a finding, and the uplink heals by itself', async () => {

@@ -37,7 +37,8 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
         DATABASE_URL: store.url,
         TEMPORAL_ADDRESS: temporal.address,
         ...(boundaries ? { BOUNDARIES: file, KILL_AT: at } : {}),
-        ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud, KEK: kek.toString('hex') }),
+        KEK: kek.toString('hex'),
+        ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud }),
       },
     })
     child.once('exit', () => {

@@ -16,7 +16,8 @@ import { startWorld, type World } from './world.ts'
 const scheduled = [
   ...new Set(
     recorded()
-      .filter(({ type }) => type !== 'region' && type !== 'drill')
+      // Those have stories and kills of their own.
+      .filter(({ type }) => type !== 'region' && type !== 'drill' && type !== 'scheduledDrill')
       .flatMap(activitiesOf),
   ),
 ].sort()

@@ -21,11 +21,11 @@ function cross(boundary: string): void {
 
 const store = openStore(DATABASE_URL)
 const provider = FAKE_CLOUD === undefined ? undefined : fakeProvider(FAKE_CLOUD, (call) => cross(`${Context.current().info.activityType} ${call}`))
-const vault = FAKE_CLOUD === undefined ? undefined : await openVault(Buffer.from(KEK, 'hex'), secrets.rows(store.db))
+const vault = await openVault(Buffer.from(KEK, 'hex'), secrets.rows(store.db))
 const worker = await startWorker({
   address: TEMPORAL_ADDRESS,
   namespace: 'default',
-  deps: { store, model, offlineAfter: 30_000, clouds: async () => provider, ...(vault ? { vault } : {}) },
+  deps: { store, model, offlineAfter: 30_000, clouds: async () => provider, vault },
   log: (level, message, meta) => console.log(level, message, JSON.stringify(meta)),
   interceptors: [
     ({ info: { workflowType, activityType } }) => ({

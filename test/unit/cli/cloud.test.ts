@@ -78,6 +78,14 @@ test.each([
   ],
   [['drill', 'run', 'berlin'], 'which uplink is not said', 'write --break fiber: causeway drill run berlin --break fiber'],
   [['drill', 'run', 'berlin', '--break', 'fiber', '--seconds', '900'], '"900" is not a number of seconds from 1 to 60', 'write --seconds 5'],
+  [['drill', 'schedule', 'berlin', '--every', '7d'], 'which uplink is not said', 'causeway drill schedule berlin --break fiber'],
+  [['drill', 'schedule', 'berlin', '--break', 'fiber'], 'how often is not said', 'write --every 7d, or --every 12h'],
+  [
+    ['drill', 'schedule', 'add', 'berlin', '--break', 'fiber', '--every', 'weekly'],
+    '"weekly" is not an interval',
+    'write --every 7d, or --every 12h',
+  ],
+  [['drill', 'schedule', 'remove', 'berlin'], 'which uplink is not said', 'causeway drill schedule remove berlin --break fiber'],
   [['drill', 'verify', 'ev.json'], 'no trust document is named', 'write --trust trust.json: causeway drill verify ev.json --trust trust.json'],
   [['generation', 'rollback', 'last', '--yes'], '"last" is not the number of a generation', 'causeway generation list has them'],
   [['generation', 'rollback', '3'], 'nobody is there to agree to the plan', 'say so: causeway generation rollback 3 --yes'],
@@ -177,5 +185,7 @@ test('bash completes nouns, verbs and options', async () => {
   expect(complete('causeway reg')).toBe('region')
   expect(complete('causeway region dec')).toBe('decommission')
   expect(complete('causeway drill run --b')).toBe('--break')
+  expect(complete('causeway drill schedule ')).toBe('add list remove')
+  expect(complete('causeway drill schedule remove --b')).toBe('--break')
   for (const shell of ['zsh', 'fish']) expect((await causeway('completion', shell)).stdout).toContain('decommission')
 })
