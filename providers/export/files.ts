@@ -1,16 +1,17 @@
 /**
  * A network as plain files, for reading, diffing and air-gapped review: per site a README, the WireGuard interfaces in
- * wg-quick's form, tunnels to clouds in swanctl's and the policy as an nftables file; per cloud region a README. Secrets
- * stand as placeholders.
+ * wg-quick's form, those of IPsec in swanctl's and the policy as an nftables file; per cloud region a README, per peer what
+ * its owner sets. Secrets stand as placeholders.
  */
 import type { Fabric, Fact, Interface, Region, Rule, Site, Transit } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { deviceName, listenPort } from '#src/fabric/ids.ts'
-import { ipsecProfiles } from '#src/fabric/ipsec.ts'
+import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
+import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SliceCloud, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
+import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
 import { type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import { peerConfig } from './peer.ts'
 
 export interface ExportedFile {
   /** Relative, with `/`. */
@@ -31,11 +32,12 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
       ...site.interfaces.flatMap((own) =>
         devicesOf(slice, own, keys).map((device) => ({ path: `${folder}/wireguard/${device.name}.conf`, text: wireguard(slice, own, device, keys) })),
       ),
-      ...slice.clouds.map((cloud) => ipsec(folder, site, cloud, clouds)),
+      ...slice.externals.map((external) => ipsec(folder, site, external, clouds)),
     ]
   })
   const regions = fabric.regions.map((region) => ({ path: `regions/${region.id}/README.md`, text: regionReadme(region) }))
-  return [{ path: 'README.md', text: networkReadme(fabric) }, ...files, ...regions].sort((a, b) => (a.path < b.path ? -1 : 1))
+  const peers = fabric.peers.map((peer) => ({ path: `peers/${peer.id}/swanctl.conf`, text: peerConfig(fabric, peer, null) }))
+  return [{ path: 'README.md', text: networkReadme(fabric) }, ...files, ...regions, ...peers].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
 interface Device {
@@ -81,22 +83,23 @@ function wireguard({ site, network }: SiteSlice, own: Interface, device: Device,
   return `${[...interfaceLines, ...peerLines].join('\n')}\n`
 }
 
-/** One tunnel to a cloud, as strongSwan reads it; the connection is route-based, so its selectors are everything. */
-function ipsec(folder: string, site: Site, { tunnel, address }: SliceCloud, clouds: CloudEndpoints): ExportedFile {
+/** One tunnel to a cloud or peer, as strongSwan reads it; the connection is route-based, so its selectors are everything. */
+function ipsec(folder: string, site: Site, { tunnel, address, far: stated, profile }: SliceExternal, clouds: CloudEndpoints): ExportedFile {
   const own = site.interfaces.find((one) => one.id === tunnel.ends[0].interface)!
   const device = deviceName(own.stem, 0)
-  const far = clouds.address(tunnel.id) ?? `<address of ${tunnel.ends[1].region}>`
-  const { ike, esp, rekey } = ipsecProfiles[tunnel.profile]
+  const cloud = clouds.address(tunnel.id) ?? `<address of ${externalOf(tunnel)}>`
+  const far = stated ?? { address: cloud, id: cloud }
+  const { ike, esp, rekey } = profile
   const lines = [
     `# ${tunnel.id}, inside ${nth(tunnel.inside, 2)} to ${nth(tunnel.inside, 1)}`,
     'connections {',
     `  ${device} {`,
     '    version = 2',
-    `    remote_addrs = ${far}`,
+    `    remote_addrs = ${far.address}`,
     `    proposals = ${ike.join(', ')}`,
     `    rekey_time = ${rekey.ike}s`,
     `    local { auth = psk, id = ${address} }`,
-    `    remote { auth = psk, id = ${far} }`,
+    `    remote { auth = psk, id = ${far.id} }`,
     '    children {',
     `      ${device} {`,
     '        local_ts = 0.0.0.0/0',
@@ -108,7 +111,7 @@ function ipsec(folder: string, site: Site, { tunnel, address }: SliceCloud, clou
     '    }',
     '  }',
     '}',
-    `secrets { ike-${device} { id = ${far}, secret = <pre-shared key of ${tunnel.id}> } }`,
+    `secrets { ike-${device} { id = ${far.id}, secret = <pre-shared key of ${stated ? externalOf(tunnel) : tunnel.id}> } }`,
   ]
   return { path: `${folder}/ipsec/${device}.conf`, text: `${lines.join('\n')}\n` }
 }
@@ -184,8 +187,8 @@ const section = (title: string, head: readonly string[], rows: readonly (readonl
 
 function siteReadme(slice: SiteSlice, keys: Keyring): string {
   const { site, network } = slice
-  const toClouds = site.interfaces.flatMap((own) =>
-    own.kind === 'cloud' ? [[deviceName(own.stem, 0), String(own.port), own.kind, own.tunnels.join('<br>')]] : [],
+  const ipsecDevices = site.interfaces.flatMap((own) =>
+    isIpsecInterface(own) ? [[deviceName(own.stem, 0), String(own.port), own.kind, own.tunnels.join('<br>')]] : [],
   )
   const wireguardDevices = site.interfaces.flatMap((own) =>
     devicesOf(slice, own, keys).map((device) => [
@@ -195,7 +198,7 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
       device.peers.map((peer) => peer.tunnel.id).join('<br>'),
     ]),
   )
-  const devices = [...toClouds, ...wireguardDevices]
+  const devices = [...ipsecDevices, ...wireguardDevices]
   const uplinks = site.uplinks.map((one) => [
     one.id,
     one.interface,
@@ -268,7 +271,7 @@ const networkReadme = (fabric: Fabric): string =>
   `${[
     `# Network ${fabric.network.id}`,
     '',
-    `${fabric.sites.length} sites, ${fabric.regions.length > 0 ? `${fabric.regions.length} cloud ${fabric.regions.length === 1 ? 'region' : 'regions'}, ` : ''}${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
+    `${fabric.sites.length} sites, ${fabric.regions.length > 0 ? `${fabric.regions.length} cloud ${fabric.regions.length === 1 ? 'region' : 'regions'}, ` : ''}${fabric.peers.length > 0 ? `${fabric.peers.length} ${fabric.peers.length === 1 ? 'peer' : 'peers'}, ` : ''}${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
     '',
     ...table(
       ['site', 'role', 'tunnels', 'LANs'],

@@ -6,6 +6,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadyIpsec, SecretRef, SiteConfig } from '#src/fabric/fabric.ts'
+import { isIpsec } from '#src/fabric/ipsec.ts'
 import { type Address, type AddressWithLength, hostOf } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import {
@@ -74,8 +75,6 @@ const record = 'tunnel.json'
 /** Of charon's own 0/0 routes, which nothing may use: one per tunnel, told by its port. */
 const strayTable = (port: number): number => 100_000 + port
 
-const isIpsec = (tunnel: SiteConfig['tunnels'][number]): tunnel is ReadyIpsec => tunnel.peer.kind === 'ipsec'
-
 export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunnel[] {
   return config.tunnels.filter(isIpsec).flatMap((ready): readonly WantedTunnel[] => {
     const uplink = config.uplinks.find((one) => one.id === ready.uplink)
@@ -94,6 +93,7 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
       inside: insideOf(ready),
       initiates: ready.initiates,
       proposals: peer.proposals,
+      ...(peer.rekey === undefined ? {} : { rekey: peer.rekey }),
       mtu: config.network.mtu,
     }
     return [

@@ -1,6 +1,7 @@
 /** What keeps a config from being applied on this box, found without touching it. */
 import type { Features } from '../device.ts'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
+import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, comparePrefixes, contains, hostOf, overlaps } from '#src/net/address.ts'
 import { finding } from './errors.ts'
 import { peersOf } from './lookup.ts'
@@ -142,8 +143,8 @@ export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'inte
   }
   const ports = new Map<number, string>()
   for (const one of config.interfaces) {
-    // A cloud's takes two: IKE, and IKE with ESP in UDP.
-    const own = one.kind === 'cloud' ? [one.port, one.port + 1] : [one.listenPort]
+    // IPsec takes two: IKE, and IKE with ESP in UDP.
+    const own = isIpsecInterface(one) ? [one.port, one.port + 1] : [one.listenPort]
     const taken = own.find((port) => ports.has(port))
     const other = taken === undefined ? undefined : ports.get(taken)
     if (other !== undefined)

@@ -2,6 +2,7 @@
 import type { Choice } from '../device.ts'
 import type { Group, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
@@ -77,11 +78,11 @@ export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group,
 
 function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {
   return config.interfaces
-    .filter((one) => one.kind !== 'cloud')
+    .filter((one) => !isIpsecInterface(one))
     .map((one): Link => {
       const uplink = config.uplinks.find((each) => each.id === one.uplink)
       const peers = peersOf(config, one)
-        .filter((tunnel) => tunnel.role !== 'cloud')
+        .filter((tunnel) => !isIpsec(tunnel))
         .map((tunnel) => ({
           publicKey: tunnel.peer.publicKey,
           endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
@@ -109,7 +110,7 @@ function addresses(config: SiteConfig): readonly DeviceAddress[] {
     ...config.lans.map((lan) => ({ device: lan.interface, address: lan.address })),
     ...config.tunnels.flatMap((tunnel) => {
       const device = interfaceOf(config, tunnel)?.device
-      return device === undefined ? [] : [{ device, address: tunnel.role === 'cloud' ? insideOf(tunnel) : `${tunnel.inside}/128` }]
+      return device === undefined ? [] : [{ device, address: isIpsec(tunnel) ? insideOf(tunnel) : `${tunnel.inside}/128` }]
     }),
   ]
 }
@@ -274,8 +275,8 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
   for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
   for (const tunnel of config.tunnels) {
     const device = interfaceOf(config, tunnel)?.device
-    // A cloud's far inside is on its /30.
-    if (device !== undefined && tunnel.role !== 'cloud')
+    // The far inside of IPsec is on its /30.
+    if (device !== undefined && !isIpsec(tunnel))
       routes.push({
         family: 6,
         table: 'main',
@@ -335,7 +336,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     rules: unique([...outer.rules, ...inner.rules]),
     nft: ruleset(
       whole,
-      [...config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => one.listenPort), ...situation.keptPorts],
+      [...config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => one.listenPort), ...situation.keptPorts],
       situation.esp,
     ),
   }

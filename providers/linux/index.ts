@@ -2,6 +2,7 @@
 import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
 import { missingFeatures, missingIpsec, misfits } from './check.ts'
@@ -98,7 +99,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const privateKeys = new Map(
       await Promise.all(
         config.interfaces
-          .filter((one) => one.kind !== 'cloud')
+          .filter((one) => !isIpsecInterface(one))
           .map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
       ),
     )

@@ -25,6 +25,8 @@ interface Tunnel {
   readonly initiates: boolean
   /** strongSwan's notation, e.g. `aes256gcm16-prfsha384-ecp384`. */
   readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
+  /** Seconds after which this end makes new keys. */
+  readonly rekey?: { readonly ike: number; readonly esp: number }
   readonly mtu: number
 }
 export interface KernelTunnel extends Tunnel {
@@ -131,6 +133,7 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
       // For ever: a cloud's endpoint may be replaced for minutes.
       keyingtries: '0',
       proposals: tunnel.proposals.ike,
+      ...(tunnel.rekey ? { rekey_time: `${tunnel.rekey.ike}s` } : {}),
       dpd_delay: '2s',
       local: { auth: 'psk', id: tunnel.local.id },
       remote: { auth: 'psk', id: tunnel.remote.id },
@@ -139,6 +142,7 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
           local_ts: ['0.0.0.0/0'],
           remote_ts: ['0.0.0.0/0'],
           esp_proposals: tunnel.proposals.esp,
+          ...(tunnel.rekey ? { rekey_time: `${tunnel.rekey.esp}s` } : {}),
           dpd_action: tunnel.initiates ? 'restart' : 'clear',
           close_action: tunnel.initiates ? 'start' : 'none',
           start_action: 'none',

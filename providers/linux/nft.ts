@@ -3,6 +3,7 @@
  * no moment with half a policy. See README.md for the chains.
  */
 import type { Rule, SiteConfig, Transit } from '#src/fabric/fabric.ts'
+import { isIpsec } from '#src/fabric/ipsec.ts'
 import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
@@ -110,8 +111,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   const own = cover(config.lans.map((lan) => lan.prefix))
   const others = cover(config.routes.map((route) => route.to))
   const clouds = config.tunnels.flatMap((tunnel) => {
-    const own = tunnel.role === 'cloud' ? interfaceOf(config, tunnel) : undefined
-    if (tunnel.role !== 'cloud' || !own || tunnel.peer.prefixes.length === 0) return []
+    const own = isIpsec(tunnel) ? interfaceOf(config, tunnel) : undefined
+    if (!isIpsec(tunnel) || !own || tunnel.peer.prefixes.length === 0) return []
     return [{ tunnel, device: own.device, ports: ikePorts(esp, own.port) }]
   })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
@@ -160,7 +161,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       block(`chain cloud${index}`, [
         `ip saddr ${tunnel.farInside} accept`,
         ...icmpErrors,
-        // A cloud is one region's, whatever it sends.
+        // What is behind its far end, whatever it sends.
         'meta nfproto ipv6 counter drop',
         `ip saddr != ${oneOf(ofFamily(tunnel.peer.prefixes, 4))} counter drop`,
         ...transitMatches.filter((match) => match.startsWith('ip saddr')).map((match) => `${match} notrack accept`),
@@ -184,7 +185,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     block('chain classify', [
       'type filter hook prerouting priority mangle; policy accept;',
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
-      // A cloud's DSCP is not trusted.
+      // The DSCP of a cloud or peer is not trusted.
       ...(clouds.length > 0 ? [`iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 accept`] : []),
       ...families.map(
         (family) =>
@@ -284,7 +285,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
         ? []
         : [
             ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
-            // IKE and ESP in UDP, from the cloud's endpoint only.
+            // IKE and ESP in UDP, from the far endpoint only.
             ...clouds.map(
               ({ tunnel, ports }) =>
                 `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${ports.ike}, ${ports.nat} } accept`,

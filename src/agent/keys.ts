@@ -1,6 +1,7 @@
 /** The box's private keys: made here, 0600, never sent. A second start reuses what the first one made. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { InterfaceId, SiteConfig } from '#src/fabric/fabric.ts'
+import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import type { KeyStore } from '#providers/device.ts'
 import type { Files } from './files.ts'
 import { openSecrets, type Secrets } from './secrets.ts'
@@ -100,7 +101,7 @@ export async function openBoxKeys(files: Files, of: { readonly network: string; 
 
 /** The interfaces that have a key pair of this box; a cloud's have a secret. */
 export const keyed = (config: SiteConfig): readonly TunnelKey[] =>
-  config.interfaces.filter((one) => one.kind !== 'cloud').map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch }))
+  config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => ({ interface: one.id, linkEpoch: one.linkEpoch }))
 
 /** Everything that makes this box a part of its network. Keys first: what is left of an interrupted wipe is worth nothing. */
 export async function destroy(files: Files): Promise<void> {

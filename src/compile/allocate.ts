@@ -5,20 +5,10 @@
  */
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import {
-  cloudInterfaceId,
-  compareText,
-  edgeInterfaceId,
-  firstEdgePort,
-  firstMeshPort,
-  meshInterfaceId,
-  nodeLimit,
-  portsEnd,
-  slots,
-} from '#src/fabric/ids.ts'
+import { compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
-import type { CloudPath } from './clouds.ts'
+import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
+import { type External, type ExternalPath, interfaceOf } from './externals.ts'
 import type { Path } from './paths.ts'
 
 export interface Numbers {
@@ -26,9 +16,9 @@ export interface Numbers {
   readonly node: (node: NodeId) => number
   readonly slot: (site: SiteId, uplink: UplinkId) => number
   readonly tunnel: (tunnel: TunnelId) => number
-  /** Of tunnels to clouds. */
+  /** Of IPsec tunnels. */
   readonly inside: (tunnel: TunnelId) => Prefix
-  /** Of edge, mesh and cloud interfaces, by `site/interface`. */
+  /** Of edge, mesh and IPsec interfaces, by `site/interface`. */
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
@@ -44,21 +34,21 @@ export function ulaOf(network: string): Prefix {
 export function allocate(
   intent: Intent,
   paths: readonly Path[],
-  clouds: readonly CloudPath[],
+  joins: readonly ExternalPath[],
   held: readonly Allocation[],
 ): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
   const ledger = openLedger(held)
   const findings: Finding[] = []
   const uplinks = intent.sites.flatMap((site) => site.uplinks.map((uplink) => ({ site: site.id, owner: `${site.id}/${uplink.id}` })))
   const ports = interfacePorts(paths)
-  const cloudTunnels = clouds.flatMap((path) => path.tunnels.map((owner) => ({ owner })))
+  const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner })))
 
   const ula = held.find((one) => one.kind === 'ula' && one.owner === intent.network)?.value ?? ulaOf(intent.network)
   if (!held.some((one) => one.kind === 'ula' && one.owner === intent.network))
     ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula as Prefix })
   const node = ledger.number(
     'node',
-    [...intent.sites, ...intent.regions].map((node) => ({ owner: node.id })),
+    [...intent.sites, ...intent.regions, ...intent.peers].map((node) => ({ owner: node.id })),
     { first: 0, step: 1, end: nodeLimit },
   )
   const slot = ledger.number(
@@ -66,14 +56,14 @@ export function allocate(
     uplinks.map(({ site, owner }) => ({ owner, scope: site })),
     { first: 0, step: 1, end: slots },
   )
-  const tunnel = ledger.number('tunnel', [...paths.map((path) => ({ owner: path.id })), ...cloudTunnels], {
+  const tunnel = ledger.number('tunnel', [...paths.map((path) => ({ owner: path.id })), ...ipsecTunnels], {
     first: 1,
     step: 1,
     end: Number.MAX_SAFE_INTEGER / 8,
   })
   const mesh = ledger.number('port', ports.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
-  const cloud = ledger.number('port', cloudPorts(clouds), { first: firstMeshPort, step: 2, end: firstEdgePort })
-  const inside = ledger.number('inside', cloudTunnels, { first: 0, step: 1, end: insides })
+  const ipsec = ledger.number('port', ipsecPorts(joins), { first: firstMeshPort, step: 2, end: firstEdgePort })
+  const inside = insides(ledger, joins)
   const edge = ledger.number('port', ports.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   const defaultClass = 'default' as ClassId
@@ -98,7 +88,7 @@ export function allocate(
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
-  for (const [site, owners] of Map.groupBy([...mesh.refused, ...cloud.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
+  for (const [site, owners] of Map.groupBy([...mesh.refused, ...ipsec.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
     full([site], () => ({
       code: 'I121',
       at: [`site/${site}`],
@@ -106,12 +96,24 @@ export function allocate(
       instead: 'give it fewer uplinks or hubs',
     }))
   }
-  full(inside.refused, (owner) => ({
-    code: 'I124',
-    at: [`region/${owner.slice(owner.indexOf('--') + 2, owner.lastIndexOf('.'))}`, 'network'],
-    says: `tunnel ${owner} is one too many for the addresses inside tunnels to clouds`,
-    instead: `a network has ${insides} such tunnels, two for each hub uplink and region; those removed count until released`,
-  }))
+  for (const { external, tunnel } of inside.refused) {
+    const { id, role, pool } = external
+    full([tunnel], () =>
+      pool === null
+        ? {
+            code: 'I124',
+            at: [`${role === 'cloud' ? 'region' : role}/${id}`, 'network'],
+            says: `tunnel ${tunnel} is one too many for the addresses inside IPsec tunnels`,
+            instead: `a network has ${insideCount} of them, one for each tunnel; those removed count until released`,
+          }
+        : {
+            code: 'I124',
+            at: [`peer/${id}/inside`, `peer/${id}`],
+            says: `tunnel ${tunnel} is one too many for the addresses of ${pool}`,
+            instead: 'write a larger network, four addresses for each tunnel, or leave inside: out',
+          },
+    )
+  }
   full(trafficClass.refused, (owner) => ({
     code: 'I122',
     at: [`class/${owner}`],
@@ -133,14 +135,14 @@ export function allocate(
       return number
     }
   const slotOf = of(slot.numbers, 'uplink')
-  const insideOf = of(inside.numbers, 'tunnel to a cloud')
-  const portOf = of(new Map([...mesh.numbers, ...cloud.numbers, ...edge.numbers]), 'interface')
+  const insideNumberOf = of(inside.numbers, 'IPsec tunnel')
+  const portOf = of(new Map([...mesh.numbers, ...ipsec.numbers, ...edge.numbers]), 'interface')
   const numbers: Numbers = {
     ula: ula as Prefix,
     node: of(node.numbers, 'node'),
     slot: (site, uplink) => slotOf(`${site}/${uplink}`),
     tunnel: of(tunnel.numbers, 'tunnel'),
-    inside: (id) => insideAt(insideOf(id)),
+    inside: (id) => insideAt(insideNumberOf(id)),
     port: portOf,
     trafficClass: of(trafficClass.numbers, 'class'),
     segment: of(segment.numbers, 'segment'),
@@ -165,26 +167,36 @@ function interfacePorts(paths: readonly Path[]): Record<'edge' | 'mesh', { owner
   return { edge, mesh }
 }
 
-const cloudPorts = (clouds: readonly CloudPath[]): { owner: string; scope: string }[] =>
-  clouds.flatMap(({ site, uplink, region }) =>
-    ([0, 1] as const).map((member) => ({ owner: `${site.id}/${cloudInterfaceId(uplink.id, region.id, member)}`, scope: site.id })),
-  )
+const ipsecPorts = (joins: readonly ExternalPath[]): { owner: string; scope: string }[] =>
+  joins.flatMap((path) => path.external.members.map((member) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
+/** The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's. */
+const insideAt = (number: number): Prefix => prefixFromBits(4, BigInt(number) << 2n, 30)
+const insideNumber = (of: Prefix): number => Number(prefixBits(of).value >> 2n)
+const insideRange = (pool: Prefix) => ({ first: insideNumber(pool), step: 1, end: insideNumber(pool) + 2 ** (30 - lengthOf(pool)) })
 /**
- * The /30s inside tunnels to clouds, numbered from the first: the upper half of 169.254.0.0/16 less 169.254.169.0/24, where
- * clouds have their metadata. AWS refuses 169.254.0.0 to 5.3 and 169.254.169.252/30, Azure takes 169.254.21.0 to 22.255.
+ * Usually the upper half of 169.254.0.0/16 less 169.254.169.0/24, where clouds have their metadata. AWS refuses 169.254.0.0
+ * to 5.3 and 169.254.169.252/30, Azure takes 169.254.21.0 to 22.255.
  */
-const firstInside = prefixBits(prefix('169.254.128.0/30')).value
-const insideStep = 4n
-const metadata = { first: (169n - 128n) * 64n, size: 64n }
-const insides = 128 * 64 - Number(metadata.size)
-function insideAt(number: number): Prefix {
-  const at = BigInt(number) < metadata.first ? BigInt(number) : BigInt(number) + metadata.size
-  return prefixFromBits(4, firstInside + at * insideStep, 30)
-}
-function insideNumber(of: Prefix): number {
-  const at = (prefixBits(of).value - firstInside) / insideStep
-  return Number(at < metadata.first ? at : at - metadata.size)
+const usualPool = insideRange(prefix('169.254.128.0/17'))
+const metadata = insideRange(prefix('169.254.169.0/24'))
+const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.first)
+
+/** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
+function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
+  const numbers = new Map<string, number>()
+  const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
+  for (const [pool, paths] of Map.groupBy(joins, ({ external }) => external.pool)) {
+    const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
+    const all = paths.flatMap(({ external, tunnels }) => tunnels.map((tunnel) => ({ external, tunnel, owner: ownerOf(tunnel) })))
+    const found = ledger.number('inside', all, pool === null ? usualPool : insideRange(pool))
+    for (const one of all) {
+      const number = found.numbers.get(one.owner)
+      if (number === undefined) refused.push(one)
+      else numbers.set(one.tunnel, number)
+    }
+  }
+  return { numbers, refused }
 }
 
 type NumberKind = Exclude<Allocation['kind'], 'ula'>
@@ -208,6 +220,7 @@ function openLedger(held: readonly Allocation[]) {
     known.set(`${kind} ${owner}`, value)
     takenIn(kind, scopeOf(kind, owner)).add(value)
   }
+  for (let value = metadata.first; value < metadata.end; value++) takenIn('inside', '').add(value)
   for (const one of held) if (one.kind !== 'ula') note(one.kind, one.owner, one.kind === 'inside' ? insideNumber(one.value) : one.value)
 
   const claim = (kind: NumberKind, owner: string, value: number) => {

@@ -74,8 +74,8 @@ export const compileCodes: readonly CodePage[] = [
   },
   {
     code: 'I124',
-    title: 'no addresses left inside tunnels to clouds',
-    text: 'Every tunnel to a cloud has a /30 of 169.254.0.0/16 inside, as clouds want it; there are 8128 that no cloud keeps for itself. Each hub uplink has two such tunnels to each region, and those that were removed count until released.',
+    title: 'no addresses left inside IPsec tunnels',
+    text: 'Every tunnel to a cloud has a /30 of 169.254.0.0/16 inside, as clouds want it; there are 8128 that no cloud keeps for itself. Each hub uplink has two such tunnels to each region, one or two to each peer, and those that were removed count until released. A peer may state a network of its own for them (`inside:`), with a /30 for each of its tunnels.',
     wrong: 'a 4065th pair of hub uplink and region',
     right: 'fewer hubs in the `hubs:` of regions',
   },

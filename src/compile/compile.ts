@@ -3,8 +3,8 @@ import type { Allocation, Fabric, Finding } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { allocate } from './allocate.ts'
 import { classes } from './classes.ts'
-import { clouds } from './clouds.ts'
 import { expects } from './expects.ts'
+import { externalPaths } from './externals.ts'
 import { mtu } from './mtu.ts'
 import { paths } from './paths.ts'
 import { resolve } from './resolve.ts'
@@ -26,7 +26,7 @@ export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
   const reach = paths(intent)
   if (wrong(resolved, reach)) return stop(resolved, reach)
 
-  const joins = clouds(intent)
+  const joins = externalPaths(intent)
   const allocated = allocate(intent, reach.paths, joins, held)
   if (wrong(allocated)) return stop(resolved, reach, allocated)
 
@@ -42,7 +42,7 @@ export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
     intent,
     numbers: allocated.numbers,
     tunnels: built,
-    clouds: joins,
+    joins,
     sizes,
     classes: queues,
     policyOf,

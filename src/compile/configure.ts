@@ -4,6 +4,7 @@ import type {
   Fact,
   Interface,
   InterfaceId,
+  PeerGateway,
   ReadyInterface,
   ReadyIpsec,
   ReadyTunnel,
@@ -13,11 +14,11 @@ import type {
   SiteId,
   TunnelId,
 } from '#src/fabric/fabric.ts'
-import { deviceName, listenPort, parityOf } from '#src/fabric/ids.ts'
-import { ipsecProfiles, natTraversalPort } from '#src/fabric/ipsec.ts'
+import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
+import { isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
 import { cloudEndpoints, commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SliceCloud, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
-import { type Address, nth } from '#src/net/address.ts'
+import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
+import { nth } from '#src/net/address.ts'
 import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
@@ -43,12 +44,13 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     }
   }
   const endpoints = cloudEndpoints(facts)
-  for (const cloud of slice.clouds) {
-    const { id, ends } = cloud.tunnel
+  for (const external of slice.externals) {
+    const { id, ends } = external.tunnel
     const secret = endpoints.secret(id)
-    const address = endpoints.address(id)
+    const cloud = endpoints.address(id)
+    const far = external.far ?? (cloud === undefined ? undefined : { address: cloud, id: cloud })
     if (secret) newest.set(ends[0].interface, secret.linkEpoch)
-    if (secret && address) ready.push(readyCloud(slice, interfaces.get(ends[0].interface)!, cloud, secret, address))
+    if (secret && far) ready.push(readyIpsec(slice, interfaces.get(ends[0].interface)!, external, secret, far))
     else waiting.push(id)
   }
   return {
@@ -87,7 +89,7 @@ const withEpochs = (one: Interface, newest: number, used: ReadonlySet<number>): 
   [...new Set([...used, newest])]
     .sort((a, b) => a - b)
     // IKE makes new keys by itself, and a new secret keeps the device.
-    .map((linkEpoch) => ({ ...one, linkEpoch, ...placeOf(one, one.kind === 'cloud' ? 0 : linkEpoch) }))
+    .map((linkEpoch) => ({ ...one, linkEpoch, ...placeOf(one, isIpsecInterface(one) ? 0 : linkEpoch) }))
 const placeOf = ({ stem, port }: Interface, linkEpoch: number) => ({ device: deviceName(stem, linkEpoch), listenPort: listenPort(port, linkEpoch) })
 
 function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyWireguard {
@@ -113,25 +115,25 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
   }
 }
 
-/** The cloud never dials: it takes the first host of the /30, and waits on the address that it made up. */
-function readyCloud(
+/** The far end never dials: it takes the first host of the /30, and waits on its address. */
+function readyIpsec(
   { site }: SiteSlice,
   own: Interface,
-  { tunnel, address, farPrefixes }: SliceCloud,
+  { tunnel, address, farPrefixes, profile, probe }: SliceExternal,
   { ref, linkEpoch }: { readonly ref: SecretRef; readonly linkEpoch: number },
-  remote: Address,
+  far: PeerGateway,
 ): ReadyIpsec {
-  const { region, connection, member } = tunnel.ends[1]
-  const { ike, esp } = ipsecProfiles[tunnel.profile]
+  const { connection, member } = tunnel.ends[1]
   return {
     id: tunnel.id,
     index: tunnel.index,
     role: tunnel.role,
     probe: 'icmp',
+    ...(probe === null ? {} : { probed: probe }),
     interface: own.id,
     linkEpoch,
     uplink: own.uplink,
-    remote: region,
+    remote: externalOf(tunnel),
     connection,
     member,
     metered: site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
@@ -141,12 +143,13 @@ function readyCloud(
     farInside: nth(tunnel.inside, 1)!,
     peer: {
       kind: 'ipsec',
-      address: remote,
+      address: far.address,
       port: natTraversalPort,
       localId: address,
-      remoteId: remote,
+      remoteId: far.id,
       psk: ref,
-      proposals: { ike, esp },
+      proposals: { ike: profile.ike, esp: profile.esp },
+      rekey: profile.rekey,
       prefixes: farPrefixes,
     },
   }

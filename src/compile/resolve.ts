@@ -5,8 +5,9 @@
 import type { ClassId, Finding, NodeId, Place, SegmentId, Service } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent, IntentExpect, IntentService, Selector } from '#src/intent/intent.ts'
-import { comparePrefixes } from '#src/net/address.ts'
+import { comparePrefixes, type Prefix } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
+import { externalsOf } from './externals.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
@@ -93,17 +94,12 @@ const list = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
 
 /** One place per (node, segment), its prefixes in order; by node. */
-function placesOf({ sites, regions }: Intent): Map<SegmentId, readonly Place[]> {
-  const all = [
-    ...sites.flatMap((site) =>
-      [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
-        ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix).sort(comparePrefixes) }),
-      ),
+function placesOf(intent: Intent): Map<SegmentId, readonly Place[]> {
+  const all = [...intent.sites, ...externalsOf(intent)].flatMap(({ id, lans }) =>
+    [...Map.groupBy<SegmentId, { readonly segment: SegmentId; readonly prefix: Prefix }>(lans, (lan) => lan.segment)].map(
+      ([segment, own]): Place => ({ node: id, segment, prefixes: own.map((lan) => lan.prefix).sort(comparePrefixes) }),
     ),
-    ...regions.map(
-      ({ id, segment, networks }): Place => ({ node: id, segment, prefixes: networks.flatMap((one) => one.prefixes).sort(comparePrefixes) }),
-    ),
-  ]
+  )
   return Map.groupBy(
     all.sort((a, b) => compareText(a.node, b.node)),
     (place) => place.segment,
@@ -113,6 +109,7 @@ function placesOf({ sites, regions }: Intent): Map<SegmentId, readonly Place[]> 
 /** Answers a selector; what doesn't depend on the caller is computed once. */
 function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>, services: ReadonlyMap<string, IntentService>) {
   const sites = new Map<NodeId, Intent['sites'][number]>(intent.sites.map((site) => [site.id, site]))
+  const peers = new Set<NodeId>(intent.peers.map((peer) => peer.id))
   const at = new Map([...places.values()].flat().map((place) => [`${place.node}/${place.segment}`, place]))
   const cache = new Map<string, readonly Place[]>()
 
@@ -122,7 +119,7 @@ function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>
       case 'any':
         return true
       case 'role':
-        return (site?.role ?? 'region') === where.role
+        return (site?.role ?? (peers.has(place.node) ? 'peer' : 'region')) === where.role
       case 'site':
         return place.node === where.site
       case 'label':

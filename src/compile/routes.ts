@@ -1,13 +1,14 @@
 /**
  * Routes and their groups (routing rules 8 to 12). A hub knows every prefix; a spoke knows those that one of its rules
- * names, so its tables don't grow with sites it never talks to. A cloud's region is a spoke whose lines are connections:
- * it ends at its hubs, is reached as a spoke is, and forwards nothing for others.
+ * names, so its tables don't grow with sites it never talks to. A cloud's region or a peer is a spoke whose lines are
+ * connections: it ends at its hubs, is reached as a spoke is, and forwards nothing for others.
  */
 import type { ClassId, Finding, Hop, NodeId, Route, SharedGroup, SiteId, Tunnel, TunnelId, Uplink } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
-import { compareText, nodeOf, siteEnds } from '#src/fabric/ids.ts'
-import type { Intent, IntentClass, IntentRegion, UplinkSelector } from '#src/intent/intent.ts'
+import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import type { Intent, IntentClass, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import { type External, externalsOf } from './externals.ts'
 import type { Policy } from './rules.ts'
 
 export interface Reachability {
@@ -27,17 +28,16 @@ export function routes(
 ): { readonly at: ReadonlyMap<NodeId, Reachability>; readonly findings: readonly Finding[] } {
   const sites = [...intent.sites].sort((a, b) => compareText(a.id, b.id))
   const hubs = new Set<NodeId>(intent.hubs)
+  const externals = externalsOf(intent)
   const everything: Route[] = [
     ...sites.flatMap((site) => site.lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: site.id }))),
-    ...intent.regions.flatMap(({ id, segment, networks }) =>
-      networks.flatMap((one) => one.prefixes.map((to): Route => ({ segment, to, remote: id }))),
-    ),
+    ...externals.flatMap(({ id, lans }) => lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id }))),
   ].sort((a, b) => comparePrefixes(a.to, b.to))
   const owner = new Map(everything.map((route) => [route.to, route]))
-  const byId = new Map<NodeId, Ended>([...sites, ...intent.regions].map((node) => [node.id, node]))
+  const byId = new Map<NodeId, Ended>([...sites, ...externals].map((node) => [node.id, node]))
   const hopsTo = directHops(intent, tunnels, uplinksOf)
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
-  const shapeOf = shapes(uplinksOf)
+  const shapeOf = shapes(uplinksOf, externals)
 
   const at = new Map<NodeId, Reachability>()
   for (const site of sites) {
@@ -60,17 +60,17 @@ export function routes(
     })
     at.set(site.id, { routes: known, groups })
   }
-  for (const region of intent.regions) {
-    const known = namedBy(policyOf(region.id), region.id, owner)
+  for (const external of externals) {
+    const known = namedBy(policyOf(external.id), external.id, owner)
     const groups = shareGroups(remotesOf(known), (remote) => {
-      const order = returnOrder(region, byId.get(remote)!, hubs)
+      const order = returnOrder(external, byId.get(remote)!, hubs)
       const make = () => {
-        const via = returnHops(region, order, tunnels)
+        const via = returnHops(external, order, tunnels)
         return classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via }) as const)
       }
       return { key: order.join(' '), make }
     })
-    at.set(region.id, { routes: known, groups })
+    at.set(external.id, { routes: known, groups })
   }
   return { at, findings: emptyClasses(intent, uplinksOf) }
 }
@@ -106,28 +106,34 @@ function namedBy(policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>
     .sort((a, b) => comparePrefixes(a.to, b.to))
 }
 
-/** A site or region, and where its tunnels end. */
+/** A site, region or peer, and where its tunnels end. */
 interface Ended {
   readonly id: NodeId
   readonly hubs: readonly SiteId[]
 }
 /**
- * Where a region sends what is for `remote`: over the connections of the remote's hubs in their order, then over the
- * others.
+ * Where a region or peer sends what is for `remote`: over the connections of the remote's hubs in their order, then over
+ * the others.
  */
-function returnOrder(region: IntentRegion, remote: Ended, hubs: ReadonlySet<NodeId>): readonly SiteId[] {
+function returnOrder(external: External, remote: Ended, hubs: ReadonlySet<NodeId>): readonly SiteId[] {
   const near: readonly NodeId[] = hubs.has(remote.id) ? [remote.id] : remote.hubs
-  return [...new Set([...region.hubs.filter((hub) => near.includes(hub)).sort((a, b) => near.indexOf(a) - near.indexOf(b)), ...region.hubs])]
+  return [...new Set([...external.hubs.filter((hub) => near.includes(hub)).sort((a, b) => near.indexOf(a) - near.indexOf(b)), ...external.hubs])]
 }
-/** Each connection is a stage, because a static route points to one. Which of its two tunnels is the cloud's choice. */
-function returnHops(region: IntentRegion, order: readonly SiteId[], tunnels: readonly Tunnel[]): readonly Hop[] {
-  const ours = tunnels.flatMap((tunnel) => (tunnel.kind === 'ipsec' && tunnel.ends[1].region === region.id ? [tunnel] : []))
+/**
+ * Each connection is a stage, because a static route points to one. Which of its two tunnels is the cloud's choice. How a
+ * peer chooses is not known here: any of its tunnels, all in one stage.
+ */
+function returnHops(external: External, order: readonly SiteId[], tunnels: readonly Tunnel[]): readonly Hop[] {
+  const ours = tunnels.flatMap((tunnel) => (tunnel.kind === 'ipsec' && externalOf(tunnel) === external.id ? [tunnel] : []))
   const connections = order.flatMap((hub) => {
     const ending = ours.filter((tunnel) => tunnel.ends[0].site === hub)
     return [...Map.groupBy(ending, (tunnel) => tunnel.ends[1].connection).values()]
   })
   return connections.flatMap((members, stage) =>
-    members.map(({ id, ends }): Hop => ({ tunnel: id, next: ends[0].site, stage, cost: 0, returnAfter: stage === 0 ? 0 : connectionReturn })),
+    members.map(({ id, role, ends }): Hop => {
+      const moved = role === 'cloud' && stage > 0
+      return { tunnel: id, next: ends[0].site, stage: moved ? stage : 0, cost: 0, returnAfter: moved ? connectionReturn : 0 }
+    }),
   )
 }
 
@@ -167,16 +173,16 @@ function stagesTo(site: Ended, remote: Ended, hubs: ReadonlySet<NodeId>): readon
 }
 
 /** What a hub's hops to a node depend on beside the node's name. */
-function shapes(uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>): (node: NodeId) => string {
-  return (node) => {
-    const uplinks = uplinksOf.get(node as SiteId)
-    // Every region ends the same tunnels of a hub.
-    return uplinks
-      ? JSON.stringify(uplinks.map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags]))
-      : ''
-  }
+function shapes(uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>, externals: readonly External[]): (node: NodeId) => string {
+  // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
+  const ends = new Map<NodeId, string>(externals.map(({ id, transport, members }) => [id, `${transport} ${members.length}`]))
+  return (node) =>
+    ends.get(node) ??
+    JSON.stringify(
+      (uplinksOf.get(node as SiteId) ?? []).map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags]),
+    )
 }
-/** From a hub to a spoke: a site's tunnels start with its name, a region's end there. */
+/** From a hub to a spoke: a site's tunnels start with its name, a region's or peer's end there. */
 const ofAnyRemote = (hop: DirectHop): DirectHop => ({
   ...hop,
   tunnel: (hop.tunnel.startsWith(`${hop.next}.`)

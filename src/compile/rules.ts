@@ -1,6 +1,7 @@
 /**
  * Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2,
- * 3 and 22). A region's rules are the same allows as its security groups see them (rule 4).
+ * 3 and 22). A region's rules are the same allows as its security groups see them, a peer's as its owner
+ * should (rule 4).
  */
 import type { Flow, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
@@ -19,7 +20,7 @@ export function rules(intent: Intent, resolved: Resolved): (node: NodeId) => Pol
   const owners = new Map<NodeId, Map<string, Rule>>()
   const hubsOf = new Map<NodeId, readonly SiteId[]>([
     ...intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs] as const),
-    ...intent.regions.map((region) => [region.id, region.hubs] as const),
+    ...[...intent.regions, ...intent.peers].map(({ id, hubs }) => [id, hubs] as const),
   ])
   const carried = new Map<SiteId, Map<string, Transit>>()
 

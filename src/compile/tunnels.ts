@@ -1,7 +1,6 @@
 /** Paths and numbers → tunnels, interfaces and uplinks (routing rules 6 and 7), and the proof that no two peers overlap. */
-import type { Endpoint, Finding, Interface, IpsecTunnel, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink, WireguardTunnel } from '#src/fabric/fabric.ts'
+import type { Endpoint, Finding, Interface, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink, WireguardTunnel } from '#src/fabric/fabric.ts'
 import {
-  cloudStem,
   compareText,
   edgeInterfaceId,
   edgeStem,
@@ -16,7 +15,7 @@ import {
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
-import { type CloudPath, cloudTunnels } from './clouds.ts'
+import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
 import type { Path, PathEnd } from './paths.ts'
 
 export interface Tunnels {
@@ -26,7 +25,7 @@ export interface Tunnels {
   readonly findings: readonly Finding[]
 }
 
-export function tunnels(intent: Intent, paths: readonly Path[], clouds: readonly CloudPath[], numbers: Numbers): Tunnels {
+export function tunnels(intent: Intent, paths: readonly Path[], joins: readonly ExternalPath[], numbers: Numbers): Tunnels {
   const made = new Map<SiteId, Map<string, Interface & { readonly tunnels: TunnelId[] }>>()
   const attach = (end: PathEnd, far: PathEnd, path: Path, index: 0 | 1): TunnelEnd => {
     const planned = interfaceOf(end, far, path.role, index, numbers)
@@ -46,20 +45,15 @@ export function tunnels(intent: Intent, paths: readonly Path[], clouds: readonly
       ends: [attach(path.ends[0], path.ends[1], path, 0), attach(path.ends[1], path.ends[0], path, 1)],
     }),
   )
-  const ipsec = cloudTunnels(clouds, numbers)
+  const ipsec = ipsecTunnels(joins, numbers)
   for (const tunnel of ipsec) {
     const own = made.get(tunnel.ends[0].site) ?? new Map()
-    made.set(tunnel.ends[0].site, own.set(tunnel.ends[0].interface, cloudInterface(tunnel, numbers)))
+    made.set(tunnel.ends[0].site, own.set(tunnel.ends[0].interface, { ...ipsecInterface(tunnel, numbers), tunnels: [tunnel.id] }))
   }
   const tunnels: readonly Tunnel[] = [...spokesAndMesh, ...ipsec].sort((a, b) => compareText(a.id, b.id))
   const interfaces = new Map([...made].map(([site, own]) => [site, [...own.values()].sort((a, b) => compareText(a.id, b.id))]))
   const uplinks = new Map(intent.sites.map((site) => [site.id, uplinksOf(site, numbers)]))
   return { tunnels, uplinks, interfaces, findings: overlappingPeers(hubPeers(intent, spokesAndMesh, numbers.ula)) }
-}
-
-function cloudInterface({ id, ends: [{ site, uplink, interface: name }, { region, member }] }: IpsecTunnel, numbers: Numbers) {
-  const stem = cloudStem(numbers.node(region), numbers.slot(site, uplink), member)
-  return { id: name, kind: 'cloud', uplink, stem, port: numbers.port(`${site}/${name}`), tunnels: [id] } satisfies Interface
 }
 
 function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 1, numbers: Numbers): Omit<Interface, 'tunnels'> {

@@ -12,14 +12,17 @@ type Id<Kind extends string> = string & { readonly id: Kind }
 export type NetworkId = Id<'network'>
 export type SiteId = Id<'site'>
 export type RegionId = Id<'region'>
-export type NodeId = SiteId | RegionId
+export type PeerId = Id<'peer'>
+/** Nodes without a gateway of ours: their end of a tunnel is IPsec by whatever stands there. */
+export type ExternalId = RegionId | PeerId
+export type NodeId = SiteId | ExternalId
 /** An uplink's name, unique within its site only. */
 export type UplinkId = Id<'uplink'>
 /** `berlin.fiber--frankfurt.isp-a`, `frankfurt.isp-a--aws-eu-west-1.0`: the two ends in the order of `Tunnel.ends`. */
 export type TunnelId = Id<'tunnel'>
 /**
  * A planned tunnel interface of one site: `hub:isp-a/s0`, `edge:fiber/frankfurt.isp-a`, `mesh:isp-a/dublin.isp-b`,
- * `cloud:isp-a/aws-eu-west-1.0`.
+ * `cloud:isp-a/aws-eu-west-1.0`, `peer:isp-a/partner.0`.
  */
 export type InterfaceId = Id<'interface'>
 export type SegmentId = Id<'segment'>
@@ -31,6 +34,7 @@ export interface Fabric {
   readonly network: Network
   readonly sites: readonly Site[]
   readonly regions: readonly Region[]
+  readonly peers: readonly Peer[]
   readonly tunnels: readonly Tunnel[]
   readonly segments: readonly Segment[]
   readonly classes: readonly TrafficClass[]
@@ -203,20 +207,41 @@ export interface WireguardTunnel extends TunnelBase {
   readonly role: 'spoke' | 'mesh'
   readonly ends: readonly [TunnelEnd, TunnelEnd]
 }
-/** One of the two tunnels of a connection to a cloud. */
-export interface IpsecTunnel extends TunnelBase {
+/** One of the tunnels of a connection to a cloud or a third party. ends[0] is the hub; it initiates and decides. */
+export type IpsecTunnel = CloudTunnel | PeerTunnel
+interface IpsecBase extends TunnelBase {
   readonly kind: 'ipsec'
-  readonly role: 'cloud'
-  /** ends[0] is the hub; it initiates and decides. */
-  readonly ends: readonly [TunnelEnd, CloudEnd]
-  /** Allocated /30 of 169.254.0.0/16; the cloud takes the first host, the hub the second. */
+  /** Allocated /30 of 169.254.0.0/16, or of a peer's own pool; the far end takes the first host, the hub the second. */
   readonly inside: Prefix
+}
+export interface CloudTunnel extends IpsecBase {
+  readonly role: 'cloud'
+  readonly ends: readonly [TunnelEnd, CloudEnd]
   /** Names proposals and lifetimes: `ipsecProfiles` in ipsec.ts. */
   readonly profile: IpsecProfileId
 }
+export interface PeerTunnel extends IpsecBase {
+  readonly role: 'peer'
+  readonly ends: readonly [TunnelEnd, PeerEnd]
+}
 export type IpsecProfileId = 'strong'
+export interface IpsecProfile {
+  /** strongSwan's notation. IKEv2 only. */
+  readonly ike: readonly string[]
+  readonly esp: readonly string[]
+  /** Seconds that a security association lives at the far end; the hub rekeys before. */
+  readonly lifetime: { readonly ike: number; readonly esp: number }
+  /** Seconds after which the hub, which initiates, makes new keys. */
+  readonly rekey: { readonly ike: number; readonly esp: number }
+}
 export interface CloudEnd {
   readonly region: RegionId
+  readonly connection: ConnectionId
+  readonly member: 0 | 1
+}
+/** `member`: which of the peer's addresses. */
+export interface PeerEnd {
+  readonly peer: PeerId
   readonly connection: ConnectionId
   readonly member: 0 | 1
 }
@@ -227,14 +252,14 @@ export interface TunnelEnd {
 }
 
 /**
- * hub: one per (own uplink, remote slot), a peer per remote site. edge, mesh: one tunnel, AllowedIPs 0/0. cloud: one
- * IPsec tunnel, `port` for IKE and `port + 1` for ESP in UDP.
+ * hub: one per (own uplink, remote slot), a peer per remote site. edge, mesh: one tunnel, AllowedIPs 0/0. cloud, peer:
+ * one IPsec tunnel, `port` for IKE and `port + 1` for ESP in UDP.
  * The kernel device of WireGuard exists once per link-epoch parity: `${stem}p${linkEpoch % 2}`, at most 15 characters;
- * that of a cloud always ends in p0, for IKE rekeys by itself.
+ * that of IPsec always ends in p0, for IKE rekeys by itself.
  */
 export interface Interface {
   readonly id: InterfaceId
-  readonly kind: 'hub' | 'edge' | 'mesh' | 'cloud'
+  readonly kind: 'hub' | 'edge' | 'mesh' | 'cloud' | 'peer'
   readonly uplink: UplinkId
   readonly stem: string
   /** Even; parity is added. */
@@ -242,7 +267,7 @@ export interface Interface {
   readonly tunnels: readonly TunnelId[]
 }
 
-/** Clouds: one VPN connection a hub uplink, `frankfurt.isp-a`; two tunnels each. */
+/** One a hub uplink, `frankfurt.isp-a`: two tunnels to a cloud, to a peer one for each of its addresses. */
 export type ConnectionId = Id<'connection'>
 /**
  * A cloud region's gateway. The cloud has no Causeway owner: the other end keeps state and security groups restate the
@@ -263,7 +288,26 @@ export interface Region extends Forwarding {
   readonly segment: SegmentId
   readonly networks: readonly CloudNetwork[]
   /** In the order of preference: home hub first, then by uplink. */
+  readonly connections: readonly CloudConnection[]
+}
+/**
+ * A third party's IPsec gateway. It has no Causeway owner: the other end keeps state. How it sends back is its owner's
+ * affair, so any of its tunnels that is up may be used, for every class.
+ */
+export interface Peer extends Forwarding {
+  readonly kind: 'peer'
+  readonly id: PeerId
+  readonly index: number
+  /** What hubs dial, one tunnel each a hub uplink, with the IKE identity that it proves. */
+  readonly gateways: readonly PeerGateway[]
+  readonly profile: IpsecProfile
+  /** What answers ICMP behind it; null: the far inside address of each tunnel. */
+  readonly probe: Address | null
   readonly connections: readonly Connection[]
+}
+export interface PeerGateway {
+  readonly address: Address
+  readonly id: string
 }
 /** A VPC that exists; its prefixes are stated, so that `check` works offline, and compared with what the cloud reports. */
 export interface CloudNetwork {
@@ -274,13 +318,15 @@ export interface Connection {
   readonly id: ConnectionId
   readonly site: SiteId
   readonly uplink: UplinkId
-  /** The hub uplink's public address: the customer gateway. */
+  /** The hub uplink's public address and IKE identity: to a cloud, the customer gateway. */
   readonly address: Address
+  readonly members: readonly ConnectionMember[]
+}
+export interface CloudConnection extends Connection {
   readonly members: readonly [ConnectionMember, ConnectionMember]
 }
 export interface ConnectionMember {
   readonly tunnel: TunnelId
-  /** Allocated /30 of 169.254.0.0/16; the cloud takes the first host, the hub the second. */
   readonly inside: Prefix
 }
 
@@ -314,8 +360,8 @@ export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }
   | { readonly kind: 'hub'; readonly site: SiteId }
-  /** Both tunnels of a cloud's VPN connection. */
-  | { readonly kind: 'connection'; readonly region: RegionId; readonly connection: ConnectionId }
+  /** All tunnels of a connection to a cloud or a peer. */
+  | { readonly kind: 'connection'; readonly external: ExternalId; readonly connection: ConnectionId }
 
 // ── Allocations: we decide them, append-only and stable. `compile(intent, held) → { fabric, claims }`. ──
 export type Allocation =
@@ -324,8 +370,8 @@ export type Allocation =
   /** owner `site/uplink`, value 0–7, unique within the site. */
   | { readonly kind: 'slot'; readonly owner: string; readonly value: number }
   | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
-  /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves. */
-  | { readonly kind: 'inside'; readonly owner: TunnelId; readonly value: Prefix }
+  /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves, or of the pool that a peer states: owner `tunnel@pool` then. */
+  | { readonly kind: 'inside'; readonly owner: string; readonly value: Prefix }
   /** owner `site/interface`, value an even port, unique within the site. Hub interfaces have computed ports and need none. */
   | { readonly kind: 'port'; readonly owner: string; readonly value: number }
   | { readonly kind: 'class'; readonly owner: ClassId; readonly value: number }
@@ -356,7 +402,7 @@ export interface SiteConfig extends Forwarding {
   readonly segments: readonly Segment[]
   /** With all their link epochs; the agent makes the private keys of those it lacks. */
   readonly interfaces: readonly ReadyInterface[]
-  /** Tunnels whose both keys are known; to a cloud, those whose secret and far address are. */
+  /** Tunnels whose both keys are known; of IPsec, those whose secret and far address are. */
   readonly tunnels: readonly ReadyTunnel[]
   /** Left out for want of a fact, e.g. the other end's key. */
   readonly waiting: readonly TunnelId[]
@@ -404,25 +450,29 @@ export interface WireguardPeer {
 }
 /** The far end reflects no STAMP and knows no classes; this end decides and initiates. */
 export interface ReadyIpsec extends ReadyBase {
-  readonly role: 'cloud'
+  readonly role: IpsecTunnel['role']
   readonly probe: 'icmp'
-  readonly remote: RegionId
+  /** What answers it, asked through this tunnel whatever the routes say. Absent: the far inside. */
+  readonly probed?: Address
+  readonly remote: ExternalId
   readonly connection: ConnectionId
   readonly member: 0 | 1
   readonly peer: IpsecPeer
 }
 export interface IpsecPeer {
   readonly kind: 'ipsec'
-  /** The cloud's outside address and the port that speaks IKE and ESP in UDP (RFC 3948). */
+  /** The far outside address and the port that speaks IKE and ESP in UDP (RFC 3948). */
   readonly address: Address
   readonly port: number
-  /** IKE identities: the public address of the uplink, as the cloud's customer gateway states it, and the cloud's. */
+  /** IKE identities: the public address of the uplink, as the cloud's customer gateway states it, and the far end's. */
   readonly localId: string
   readonly remoteId: string
   readonly psk: SecretRef
   /** strongSwan's notation. */
   readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
-  /** What may come out of it: the region's prefixes. Other sources are dropped, and its DSCP is not trusted. */
+  /** Seconds after which this end makes new keys. Absent (in bundles from before it was said): charon's default. */
+  readonly rekey?: IpsecProfile['rekey']
+  /** What may come out of it: what is behind the far end. Other sources are dropped, and its DSCP is not trusted. */
   readonly prefixes: readonly Prefix[]
 }
 export interface RouteVector {

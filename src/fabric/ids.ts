@@ -3,7 +3,7 @@
  * driver, lab, exports) computes it here.
  */
 import { type Address, addressFromBits, type Prefix, prefixBits } from '#src/net/address.ts'
-import type { ConnectionId, Endpoint, InterfaceId, NodeId, RegionId, SiteId, Tunnel, TunnelEnd, TunnelId, UplinkId } from './fabric.ts'
+import type { ConnectionId, Endpoint, ExternalId, InterfaceId, IpsecTunnel, NodeId, SiteId, Tunnel, TunnelEnd, TunnelId, UplinkId } from './fabric.ts'
 
 /** By code unit: the same order on every machine, whatever its locale. */
 export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
@@ -13,15 +13,17 @@ export const tunnelId = (
   b: { readonly site: SiteId; readonly uplink: UplinkId },
 ): TunnelId => `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
 
-/** Unique within its region. */
+/** Unique within its region or peer. */
 export const connectionId = (site: SiteId, uplink: UplinkId): ConnectionId => `${site}.${uplink}` as ConnectionId
-/** One of the two tunnels of a connection. */
-export const cloudTunnelId = (site: SiteId, uplink: UplinkId, region: RegionId, member: 0 | 1): TunnelId =>
-  `${connectionName(region, connectionId(site, uplink))}.${member}` as TunnelId
+/** One of the tunnels of a connection. */
+export const ipsecTunnelId = (site: SiteId, uplink: UplinkId, external: ExternalId, member: 0 | 1): TunnelId =>
+  `${connectionName(external, connectionId(site, uplink))}.${member}` as TunnelId
 /** `frankfurt.isp-a--aws-eu-west-1`: unique in the network, what its tunnels' ids begin with. */
-export const connectionName = (region: RegionId, connection: ConnectionId): string => `${connection}--${region}`
+export const connectionName = (external: ExternalId, connection: ConnectionId): string => `${connection}--${external}`
+/** The far end of an IPsec tunnel. */
+export const externalOf = ({ ends: [, far] }: Pick<IpsecTunnel, 'ends'>): ExternalId => ('region' in far ? far.region : far.peer)
 /** Which node an end of a tunnel is at. */
-export const nodeOf = (end: Tunnel['ends'][number]): NodeId => ('site' in end ? end.site : end.region)
+export const nodeOf = (end: Tunnel['ends'][number]): NodeId => ('site' in end ? end.site : 'region' in end ? end.region : end.peer)
 /** Its ends at sites: both, or the hub's alone. */
 export const siteEnds = ({ ends: [near, far] }: Pick<Tunnel, 'ends'>): readonly TunnelEnd[] => ('site' in far ? [near, far] : [near])
 
@@ -30,14 +32,14 @@ export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: Uplink
   `edge:${uplink}/${hub}.${hubUplink}` as InterfaceId
 export const meshInterfaceId = (uplink: UplinkId, remote: SiteId, remoteUplink: UplinkId): InterfaceId =>
   `mesh:${uplink}/${remote}.${remoteUplink}` as InterfaceId
-export const cloudInterfaceId = (uplink: UplinkId, region: RegionId, member: 0 | 1): InterfaceId =>
-  `cloud:${uplink}/${region}.${member}` as InterfaceId
+export const ipsecInterfaceId = (role: IpsecTunnel['role'], uplink: UplinkId, external: ExternalId, member: 0 | 1): InterfaceId =>
+  `${role}:${uplink}/${external}.${member}` as InterfaceId
 
 /** Uplinks of a site: slots 0 to 7. */
 export const slots = 8
 /** WireGuard's registered port; hub interfaces take 51820 to 51947 (64 slot pairs, two parities). */
 export const firstHubPort = 51820
-/** Mesh interfaces and those to clouds. */
+/** Mesh interfaces and those of IPsec. */
 export const firstMeshPort = 52000
 export const firstEdgePort = 53000
 export const portsEnd = 54000
@@ -51,7 +53,7 @@ export const hubPort = (uplinkSlot: number, remoteSlot: number): number => first
 export const hubStem = (uplinkSlot: number, remoteSlot: number): string => `cwh${uplinkSlot}s${remoteSlot}`
 export const edgeStem = (hubIndex: number, ownSlot: number, farSlot: number): string => `cwe${hubIndex.toString(36)}u${ownSlot}u${farSlot}`
 export const meshStem = (remoteIndex: number, ownSlot: number, farSlot: number): string => `cwm${remoteIndex.toString(36)}u${ownSlot}u${farSlot}`
-export const cloudStem = (regionIndex: number, ownSlot: number, member: 0 | 1): string => `cwi${regionIndex.toString(36)}u${ownSlot}m${member}`
+export const ipsecStem = (externalIndex: number, ownSlot: number, member: 0 | 1): string => `cwi${externalIndex.toString(36)}u${ownSlot}m${member}`
 /** Nodes a network can hold, so that every stem fits. */
 export const nodeLimit = 36 ** 6
 

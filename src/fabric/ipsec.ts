@@ -1,22 +1,42 @@
 /** IPsec that AWS, Azure and strongSwan all accept; both ends of a tunnel are made from the same entry. */
-import type { IpsecProfileId } from './fabric.ts'
+import type { Interface, IpsecProfile, IpsecProfileId, ReadyIpsec, ReadyTunnel } from './fabric.ts'
 
-export interface IpsecProfile {
-  /** strongSwan's notation. IKEv2 only. */
-  readonly ike: readonly string[]
-  readonly esp: readonly string[]
-  /** Seconds that a security association lives at the cloud's end; the hub rekeys before. */
-  readonly lifetime: { readonly ike: number; readonly esp: number }
-  /** Seconds after which the hub, which initiates, makes new keys. */
-  readonly rekey: { readonly ike: number; readonly esp: number }
-}
+/** New keys well before the old ones end: at five sixths of their time. */
+const rekeyOf = (lifetime: number): number => Math.floor((lifetime * 5) / 6)
+export const profileOf = (ike: readonly string[], esp: readonly string[], lifetime: IpsecProfile['lifetime']): IpsecProfile => ({
+  ike,
+  esp,
+  lifetime,
+  rekey: { ike: rekeyOf(lifetime.ike), esp: rekeyOf(lifetime.esp) },
+})
 export const ipsecProfiles: Readonly<Record<IpsecProfileId, IpsecProfile>> = {
-  strong: {
-    ike: ['aes256gcm16-prfsha384-ecp384'],
-    esp: ['aes256gcm16-ecp384'],
-    lifetime: { ike: 28_800, esp: 3_600 },
-    rekey: { ike: 24_000, esp: 3_000 },
-  },
+  strong: profileOf(['aes256gcm16-prfsha384-ecp384'], ['aes256gcm16-ecp384'], { ike: 28_800, esp: 3_600 }),
 }
+/**
+ * What a third party may be offered, strongest first, in strongSwan's notation: AES, SHA-2, at least 112 bits of DH
+ * (RFC 8247), and always perfect forward secrecy.
+ */
+export const ikeProposals = [
+  'aes256gcm16-prfsha384-ecp384',
+  'aes256gcm16-prfsha256-ecp256',
+  'aes128gcm16-prfsha256-ecp256',
+  'aes256-sha384-ecp384',
+  'aes256-sha256-ecp256',
+  'aes256-sha256-modp3072',
+  'aes256-sha256-modp2048',
+] as const
+export const espProposals = [
+  'aes256gcm16-ecp384',
+  'aes256gcm16-ecp256',
+  'aes128gcm16-ecp256',
+  'aes256-sha384-ecp384',
+  'aes256-sha256-ecp256',
+  'aes256-sha256-modp3072',
+  'aes256-sha256-modp2048',
+] as const
 /** IKE and ESP in UDP on one port (RFC 3948): what a charon of its own can speak behind NAT and beside others. */
 export const natTraversalPort = 4500
+
+export const isIpsec = (tunnel: ReadyTunnel): tunnel is ReadyIpsec => tunnel.peer.kind === 'ipsec'
+/** Its device is charon's, and its keys are IKE's: no link epoch of ours makes or moves them. */
+export const isIpsecInterface = ({ kind }: Pick<Interface, 'kind'>): boolean => kind === 'cloud' || kind === 'peer'

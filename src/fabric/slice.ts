@@ -3,10 +3,14 @@
  * can. A region's part is the region itself.
  */
 import type {
+  ExternalId,
   Fabric,
+  IpsecProfile,
   IpsecTunnel,
   Network,
   NodeId,
+  Peer,
+  PeerGateway,
   Region,
   RegionId,
   Segment,
@@ -18,7 +22,8 @@ import type {
   WireguardTunnel,
 } from './fabric.ts'
 import { contentHash } from './hash.ts'
-import { nodeOf } from './ids.ts'
+import { externalOf, nodeOf } from './ids.ts'
+import { ipsecProfiles } from './ipsec.ts'
 import type { Address, Prefix } from '#src/net/address.ts'
 
 export interface SiteSlice {
@@ -27,7 +32,7 @@ export interface SiteSlice {
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   readonly peers: readonly SlicePeer[]
-  readonly clouds: readonly SliceCloud[]
+  readonly externals: readonly SliceExternal[]
 }
 /** A WireGuard tunnel of the site and what is needed of its far end. */
 export interface SlicePeer {
@@ -40,16 +45,21 @@ export interface SlicePeer {
   readonly farPrefixes: readonly Prefix[]
 }
 /** An IPsec tunnel of the site. */
-export interface SliceCloud {
+export interface SliceExternal {
   readonly tunnel: IpsecTunnel
-  /** The hub's end as the cloud knows it: the customer gateway. */
+  /** The hub's end as the far end knows it: to a cloud, the customer gateway. */
   readonly address: Address
+  /** null: a cloud's, which is a fact. */
+  readonly far: PeerGateway | null
   readonly farPrefixes: readonly Prefix[]
+  readonly profile: IpsecProfile
+  /** null: the far inside. */
+  readonly probe: Address | null
 }
 
 interface Index {
   readonly sites: ReadonlyMap<SiteId, Site>
-  readonly regions: ReadonlyMap<RegionId, Region>
+  readonly externals: ReadonlyMap<ExternalId, Region | Peer>
   readonly tunnels: ReadonlyMap<NodeId, readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[]>
   readonly hashes: Map<SiteId, string>
 }
@@ -58,11 +68,11 @@ const indices = new WeakMap<Fabric, Index>()
 function indexOf(fabric: Fabric): Index {
   let index = indices.get(fabric)
   if (!index) {
-    const tunnels = new Map<NodeId, { tunnel: Tunnel; end: 0 | 1 }[]>([...fabric.sites, ...fabric.regions].map((node) => [node.id, []]))
+    const tunnels = new Map<NodeId, { tunnel: Tunnel; end: 0 | 1 }[]>(nodesOf(fabric).map((node) => [node.id, []]))
     for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(nodeOf(tunnel.ends[end]))!.push({ tunnel, end })
     index = {
       sites: new Map(fabric.sites.map((site) => [site.id, site])),
-      regions: new Map(fabric.regions.map((region) => [region.id, region])),
+      externals: new Map(externalsOf(fabric).map((one) => [one.id, one])),
       tunnels,
       hashes: new Map(),
     }
@@ -71,8 +81,20 @@ function indexOf(fabric: Fabric): Index {
   return index
 }
 
+/** Everything that owns prefixes. */
+export const nodesOf = (fabric: Fabric): readonly (Site | Region | Peer)[] => [...fabric.sites, ...externalsOf(fabric)]
+/** What hubs join by IPsec. */
+export const externalsOf = (fabric: Fabric): readonly (Region | Peer)[] => [...fabric.regions, ...fabric.peers]
 export const siteOf = (fabric: Fabric, id: SiteId): Site | undefined => indexOf(fabric).sites.get(id)
-export const regionOf = (fabric: Fabric, id: RegionId): Region | undefined => indexOf(fabric).regions.get(id)
+/** A region or peer. */
+export const externalAt = (fabric: Fabric, id: ExternalId): Region | Peer | undefined => indexOf(fabric).externals.get(id)
+export function regionOf(fabric: Fabric, id: RegionId): Region | undefined {
+  const found = externalAt(fabric, id)
+  return found?.kind === 'region' ? found : undefined
+}
+/** The same node in another Fabric. */
+export const twinOf = (fabric: Fabric, node: Site | Region | Peer): Site | Region | Peer | undefined =>
+  node.kind === 'site' ? siteOf(fabric, node.id) : externalAt(fabric, node.id)
 /** The tunnels that end at a node, in the Fabric's order. */
 export const tunnelsOf = (fabric: Fabric, id: NodeId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
   indexOf(fabric).tunnels.get(id) ?? []
@@ -82,10 +104,10 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
   const site = siteOf(fabric, id)
   if (!site) throw new TypeError(`no site "${id}" in network ${fabric.network.id}`)
   const peers: SlicePeer[] = []
-  const clouds: SliceCloud[] = []
+  const externals: SliceExternal[] = []
   for (const { tunnel, end } of tunnelsOf(fabric, id)) {
     if (tunnel.kind === 'ipsec') {
-      clouds.push(cloudOf(fabric, tunnel))
+      externals.push(sliceExternal(fabric, tunnel))
       continue
     }
     const far = tunnel.ends[end === 0 ? 1 : 0]
@@ -100,14 +122,18 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : [],
     })
   }
-  return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers, clouds }
+  return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers, externals }
 }
-function cloudOf(fabric: Fabric, tunnel: IpsecTunnel): SliceCloud {
-  const { region: id, connection: name } = tunnel.ends[1]
-  const region = regionOf(fabric, id)
-  const connection = region?.connections.find((one) => one.id === name)
-  if (!region || !connection) throw new TypeError(`no connection ${name} in region ${id}`)
-  return { tunnel, address: connection.address, farPrefixes: region.lans.map((lan) => lan.prefix) }
+function sliceExternal(fabric: Fabric, tunnel: IpsecTunnel): SliceExternal {
+  const { connection: name, member } = tunnel.ends[1]
+  const id = externalOf(tunnel)
+  const external = externalAt(fabric, id)
+  const connection = external?.connections.find((one) => one.id === name)
+  if (!external || !connection) throw new TypeError(`no connection ${name} of ${id}`)
+  const common = { tunnel, address: connection.address, farPrefixes: external.lans.map((lan) => lan.prefix) }
+  if (external.kind === 'peer') return { ...common, far: external.gateways[member]!, profile: external.profile, probe: external.probe }
+  if (tunnel.role !== 'cloud') throw new TypeError(`${tunnel.id} is a peer's, and ${id} is a region`)
+  return { ...common, far: null, profile: ipsecProfiles[tunnel.profile], probe: null }
 }
 
 /** SHA-256, hex, of the site's slice. */

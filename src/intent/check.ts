@@ -1,8 +1,8 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
-import type { SiteId } from '#src/fabric/fabric.ts'
-import { type Address, comparePrefixes, contains, familyOf, hostOf, prefix, type Prefix } from '#src/net/address.ts'
+import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
+import { type Address, comparePrefixes, contains, familyOf, hostOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport } from './defaults.ts'
-import type { Intent, IntentRegion, IntentSite, IntentUplink } from './intent.ts'
+import type { Intent, IntentPeer, IntentRegion, IntentSite } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
@@ -15,12 +15,14 @@ const unreachable: readonly { readonly range: Prefix; readonly name: string }[] 
 ]
 const nameOf = (address: Address): string | undefined => unreachable.find(({ range }) => contains(range, address))?.name
 
-const reachesInternet =
-  (transports: Intent['transports']) =>
-  (transport: string): boolean =>
-    transport === defaultTransport ||
-    (transports.find((each) => each.id === transport)?.reaches.includes(defaultTransport) ?? false) ||
-    (transports.find((each) => each.id === defaultTransport)?.reaches.includes(transport) ?? false)
+function joinedBy(transports: Intent['transports']): (a: string, b: string) => boolean {
+  const reaches = new Map(transports.map((each) => [each.id, each.reaches]))
+  return (a, b) => a === b || (reaches.get(a)?.includes(b) ?? false) || (reaches.get(b)?.includes(a) ?? false)
+}
+function reachesInternet(transports: Intent['transports']): (transport: string) => boolean {
+  const joined = joinedBy(transports)
+  return (transport) => joined(transport, defaultTransport)
+}
 
 /** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
 export function checkHubs(
@@ -77,16 +79,12 @@ export function checkHubs(
 /** Each spoke needs one path to each of its hubs. */
 export function checkPaths(sites: readonly IntentSite[], transports: Intent['transports'], report: Report): void {
   const byId = new Map(sites.map((site) => [site.id, site]))
-  const reaches = new Map(transports.map((each) => [each.id, each.reaches]))
-  const joined = (a: IntentUplink, b: IntentUplink): boolean =>
-    a.transport === b.transport ||
-    (reaches.get(a.transport)?.includes(b.transport) ?? false) ||
-    (reaches.get(b.transport)?.includes(a.transport) ?? false)
+  const joined = joinedBy(transports)
   for (const site of sites) {
     for (const id of site.hubs) {
       const hub = byId.get(id)
       if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
-      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine, theirs)))) continue
+      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine.transport, theirs.transport)))) continue
       const list = (of: IntentSite) => [...new Set(of.uplinks.map((uplink) => uplink.transport))].join(', ')
       report.error(
         'I063',
@@ -98,10 +96,8 @@ export function checkPaths(sites: readonly IntentSite[], transports: Intent['tra
   }
 }
 
-/** A cloud knows a hub uplink by its public address, so each needs one of its own, and each hub of a region such an uplink. */
-export function checkClouds(sites: readonly IntentSite[], regions: readonly IntentRegion[], transports: Intent['transports'], report: Report): void {
-  const onInternet = reachesInternet(transports)
-  const byId = new Map(sites.map((site) => [site.id, site]))
+/** A VPC is in one region. */
+export function checkClouds(regions: readonly IntentRegion[], report: Report): void {
   const vpcs = new Map<string, string>()
   for (const region of regions) {
     for (const { id } of region.networks) {
@@ -109,15 +105,63 @@ export function checkClouds(sites: readonly IntentSite[], regions: readonly Inte
       if (other) report.error('I081', [`region/${region.id}/vpc/${id}`, other], `${id} is in two regions`, 'keep it in the one where it is')
       else vpcs.set(id, `region/${region.id}/vpc/${id}`)
     }
+  }
+}
+
+/** Hubs dial a peer, and know it by where it answers. */
+export function checkPeers(sites: readonly IntentSite[], peers: readonly IntentPeer[], transports: Intent['transports'], report: Report): void {
+  const meetsInternet = reachesInternet(transports)
+  const held = new Map<Address, { readonly key: string; readonly of: string }>()
+  for (const site of sites)
+    for (const uplink of site.uplinks)
+      for (const own of [uplink.public?.address, uplink.address === null ? undefined : hostOf(uplink.address)])
+        if (own !== undefined) held.set(own, { key: `site/${site.id}/uplink/${uplink.id}`, of: `${site.id}.${uplink.id}` })
+  for (const peer of peers) {
+    for (const [i, { address }] of peer.gateways.entries()) {
+      const key = `peer/${peer.id}/address/${i}`
+      const name = meetsInternet(peer.transport) ? nameOf(address) : undefined
+      const other = held.get(address)
+      if (name !== undefined)
+        report.error(
+          'I091',
+          key,
+          `${address} of peer ${peer.id} is ${name}, no hub can dial it`,
+          'write the address that it has on the internet, or the transport on which it has this one',
+        )
+      else if (other)
+        report.error('I091', [key, other.key], `${address} of peer ${peer.id} is also ${other.of}'s`, 'write an address that is the peer’s alone')
+      else held.set(address, { key, of: peer.id })
+    }
+  }
+}
+
+/**
+ * The far end of IPsec knows a hub uplink by its public address, so each needs one of its own, and each hub of a region or
+ * peer such an uplink.
+ */
+export function checkExternals(
+  sites: readonly IntentSite[],
+  regions: readonly IntentRegion[],
+  peers: readonly IntentPeer[],
+  transports: Intent['transports'],
+  report: Report,
+): void {
+  const meets = joinedBy(transports)
+  const byId = new Map(sites.map((site) => [site.id, site]))
+  const externals = [
+    ...regions.map(({ id, hubs }) => ({ id, hubs, kind: 'region', transport: defaultTransport })),
+    ...peers.map(({ id, hubs, transport }) => ({ id, hubs, kind: 'peer', transport })),
+  ]
+  for (const { id, hubs, kind, transport } of externals) {
     const known = new Map<Address, string>()
-    for (const hub of region.hubs) {
-      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => onInternet(uplink.transport)) ?? []
+    for (const hub of hubs) {
+      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport)) ?? []
       if (uplinks.length === 0)
         report.error(
           'I084',
-          [`region/${region.id}`, `site/${hub}`],
-          `no uplink of hub ${hub} reaches the internet, where ${region.id} is`,
-          'give it one, or leave the hub out: hubs: in the file of the region',
+          [`${kind}/${id}`, `site/${hub}`],
+          `no uplink of hub ${hub} reaches ${transport === defaultTransport ? 'the internet' : transport}, where ${id} is`,
+          `give it one, or leave the hub out: hubs: in the file of the ${kind}`,
         )
       for (const uplink of uplinks) {
         const key = `site/${hub}/uplink/${uplink.id}`
@@ -129,15 +173,15 @@ export function checkClouds(sites: readonly IntentSite[], regions: readonly Inte
           report.error(
             'I008',
             at,
-            `a cloud that is joined over IPv6 is not supported yet, and ${region.id} would be`,
+            `a ${kind === 'peer' ? 'peer' : 'cloud'} that is joined over IPv6 is not supported yet, and ${id} would be`,
             'give the uplink an IPv4 address',
           )
         else if (other !== undefined)
           report.error(
             'I084',
             at,
-            `${region.id} would know two uplinks as ${address}: ${other} and ${hub}.${uplink.id}`,
-            'give each a public address of its own; a cloud tells its customers by it',
+            `${id} would know two uplinks as ${address}: ${other} and ${hub}.${uplink.id}`,
+            `give each a public address of its own; a ${kind === 'peer' ? 'peer tells our' : 'cloud tells its customers'} by it`,
           )
         else known.set(address, `${hub}.${uplink.id}`)
       }
@@ -145,24 +189,27 @@ export function checkClouds(sites: readonly IntentSite[], regions: readonly Inte
   }
 }
 
-/** One address space: a prefix has one owner. */
-export function checkOverlaps(sites: readonly IntentSite[], regions: readonly IntentRegion[], report: Report): void {
-  const counts = new Map<string, number>()
-  const atSites = sites.flatMap((site) =>
-    site.lans.map((lan) => {
-      const base = `site/${site.id}/lan/${lan.segment}`
-      const i = counts.get(base) ?? 0
-      counts.set(base, i + 1)
-      return { site: String(site.id), prefix: lan.prefix, key: `${base}/${i}` }
+/** One address space: a prefix has one owner, and nobody's are inside tunnels. */
+export function checkOverlaps(sites: readonly IntentSite[], regions: readonly IntentRegion[], peers: readonly IntentPeer[], report: Report): void {
+  const numbered = (base: string, lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]) => {
+    const counts = new Map<SegmentId, number>()
+    return lans.map(({ segment, prefix: own }) => {
+      const i = counts.get(segment) ?? 0
+      counts.set(segment, i + 1)
+      return { site: base.slice(base.indexOf('/') + 1), prefix: own, key: `${base}/lan/${segment}/${i}` }
+    })
+  }
+  const all = [
+    ...sites.flatMap(({ id, lans }) => numbered(`site/${id}`, lans)),
+    ...regions.flatMap(({ id, segment, networks }) => {
+      const own = networks.flatMap((network) => network.prefixes).sort(comparePrefixes)
+      return numbered(
+        `region/${id}`,
+        own.map((each) => ({ segment, prefix: each })),
+      )
     }),
-  )
-  const inRegions = regions.flatMap(({ id, segment, networks }) =>
-    networks
-      .flatMap((network) => network.prefixes)
-      .sort(comparePrefixes)
-      .map((each, i) => ({ site: String(id), prefix: each, key: `region/${id}/lan/${segment}/${i}` })),
-  )
-  const all = [...atSites, ...inRegions]
+    ...peers.flatMap(({ id, lans }) => numbered(`peer/${id}`, lans)),
+  ]
   for (const [each, over] of overlapping(all)) {
     if (over.site === each.site) continue
     const says =
@@ -170,5 +217,15 @@ export function checkOverlaps(sites: readonly IntentSite[], regions: readonly In
         ? `${each.prefix} is at ${over.site} and at ${each.site}`
         : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
     report.error('I034', [each.key, over.key], says, 'give one of them another network; translating overlaps is not supported yet')
+  }
+  for (const { id, pool } of peers) {
+    const over = pool === null ? undefined : all.find((one) => overlaps(one.prefix, pool))
+    if (over)
+      report.error(
+        'I096',
+        [`peer/${id}/inside`, over.key],
+        `${pool} can't hold the addresses inside tunnels: ${over.prefix} is at ${over.site}`,
+        'write a network that nobody has, like 169.254.100.0/24',
+      )
   }
 }

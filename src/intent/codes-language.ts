@@ -26,7 +26,7 @@ export const languageCodes = [
   {
     code: 'I004',
     title: 'A file that declares nothing, or two things',
-    text: 'A file declares one thing, and its key says which: `network:`, `site:` or `region:`. One document a file: a line `---` does not start another. An empty file is refused, because it is more likely a save that failed than a wish.',
+    text: 'A file declares one thing, and its key says which: `network:`, `site:`, `region:` or `peer:`. One document a file: a line `---` does not start another. An empty file is refused, because it is more likely a save that failed than a wish.',
     wrong: '# berlin.yaml\nplace: Berlin, DE\nuplinks: { fiber: { interface: eth0 } }',
     right: '# berlin.yaml\nsite: berlin\nplace: Berlin, DE\nuplinks: { fiber: { interface: eth0 } }',
   },
@@ -54,7 +54,7 @@ export const languageCodes = [
   {
     code: 'I008',
     title: 'Not yet',
-    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, BGP and OSPF, translation of overlapping networks, IPv6 LANs and uplinks, pairs of gateways, internet breakout, shared risks, `deny`, `log`, `within` and more. It is refused, because reading over it would promise what nobody keeps.',
+    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, translation of overlapping networks, IPv6 LANs and uplinks, pairs of gateways, internet breakout, shared risks, `deny`, `log`, `within` and more. It is refused, because reading over it would promise what nobody keeps.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference',
   },
@@ -75,7 +75,7 @@ export const languageCodes = [
   {
     code: 'I011',
     title: 'Names clash',
-    text: 'Segments, services, sites, regions and labels share one set of names, so that `x` in a selector is never two things; `edge`, `core`, `region`, `same` and `any` are words of the language. The words of `prefer`, `avoid` and `never` (media, transports, tags, `metered`) are a second set.',
+    text: 'Segments, services, sites, regions, peers and labels share one set of names, so that `x` in a selector is never two things; `edge`, `core`, `region`, `peer`, `same` and `any` are words of the language. The words of `prefer`, `avoid` and `never` (media, transports, tags, `metered`) are a second set.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  inference: { at: core/inference, ports: tcp/8443 }',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443 }',
   },

@@ -2,9 +2,9 @@
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { classDefaults } from './defaults.ts'
-import type { Intent, IntentClass, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
+import type { Intent, IntentClass, IntentPeer, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
 import { didYouMean } from './suggest.ts'
-import { formatDuration, formatPercent, formatRate } from './values.ts'
+import { formatDuration, formatLifetime, formatPercent, formatRate } from './values.ts'
 
 export interface Explained {
   /** Keys as in the files, joined by dots: `sites.berlin.uplinks.lte.metered`. */
@@ -112,6 +112,28 @@ function* regionFacts({ id, provider, attach, routing, location, asn, hubs, segm
   for (const network of networks) yield fact(['segments', segment, 'vpcs', network.id], many(network.prefixes), `vpc/${network.id}`)
 }
 
+function* peerFacts({ id, gateways, transport, hubs, lans, probe, pool, profile }: IntentPeer): Generator<Fact> {
+  const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
+    path: ['peers', id, ...keys],
+    value,
+    key: `peer/${id}/${key}`,
+    otherwise,
+  })
+  yield fact(['address'], many(gateways.map(({ address }) => address)), 'address')
+  yield fact(['transport'], transport, 'transport')
+  yield { ...fact(['hubs'], many(hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
+  for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
+    for (const [i, { prefix }] of own.entries()) yield fact(['segments', segment, 'prefixes', String(i)], prefix, `lan/${segment}/${i}`)
+  yield fact(['probe'], probe ?? 'the far inside address of each tunnel', 'probe')
+  yield fact(['inside'], pool ?? 'the pool of clouds, 169.254.128.0/17', 'inside')
+  yield fact(['ipsec', 'ike'], many(profile.ike), 'ipsec/ike')
+  yield fact(['ipsec', 'esp'], many(profile.esp), 'ipsec/esp')
+  yield fact(['ipsec', 'lifetime', 'ike'], formatLifetime(profile.lifetime.ike), 'ipsec/lifetime')
+  yield fact(['ipsec', 'lifetime', 'esp'], formatLifetime(profile.lifetime.esp), 'ipsec/lifetime')
+  yield fact(['ipsec', 'id'], many([...new Set(gateways.map((one) => one.id))]), 'ipsec/id', 'its address')
+  yield fact(['owner'], `routes our prefixes into the tunnels and lets the allows pass: causeway peer config ${id}`, 'owner', 'not ours to configure')
+}
+
 const texts = (selectors: readonly Selector[]): string => many(selectors.map((selector) => selector.text))
 
 /** Everything that the intent says, in the order of the files' keys. */
@@ -138,6 +160,7 @@ function* facts(intent: Intent): Generator<Fact> {
   }
   for (const site of intent.sites) yield* siteFacts(site, intent)
   for (const region of intent.regions) yield* regionFacts(region)
+  for (const peer of intent.peers) yield* peerFacts(peer)
 }
 
 /** The words that a path may leave out: names are in one set, so `berlin.uplinks` and `model-api.at` say enough. */
@@ -145,6 +168,7 @@ function full(path: readonly string[], intent: Intent): readonly string[] {
   const [first = ''] = path
   if (intent.sites.some((site) => site.id === first)) return ['sites', ...path]
   if (intent.regions.some((region) => region.id === first)) return ['regions', ...path]
+  if (intent.peers.some((peer) => peer.id === first)) return ['peers', ...path]
   if (intent.services.some((service) => service.id === first)) return ['services', ...path]
   if (intent.classes.some((each) => each.id === first)) return ['classes', ...path]
   return path
@@ -182,6 +206,7 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
           ...next,
           ...intent.sites.map((site) => site.id),
           ...intent.regions.map((region) => region.id),
+          ...intent.peers.map((peer) => peer.id),
           ...intent.services.map((service) => service.id),
           ...intent.classes.map((each) => each.id),
         ]

@@ -6,11 +6,26 @@
  * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
  * `site/<id>/hubs/<i>`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
- * order), `region/<id>/vpc/<vpc id>`,
+ * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
+ * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
  * `transport/<id>`, `network/mtu`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
  * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
-import type { ClassId, NetworkId, NodeId, RegionId, Role, SegmentId, SiteId, Sla, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import type {
+  ClassId,
+  IpsecProfile,
+  NetworkId,
+  NodeId,
+  PeerGateway,
+  PeerId,
+  RegionId,
+  Role,
+  SegmentId,
+  SiteId,
+  Sla,
+  Survives,
+  UplinkId,
+} from '#src/fabric/fabric.ts'
 import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
@@ -23,6 +38,7 @@ export interface Intent {
   readonly transports: readonly { readonly id: string; readonly reaches: readonly string[] }[]
   readonly sites: readonly IntentSite[]
   readonly regions: readonly IntentRegion[]
+  readonly peers: readonly IntentPeer[]
   readonly services: readonly IntentService[]
   readonly classes: readonly IntentClass[]
   readonly allow: readonly IntentAllow[]
@@ -74,18 +90,36 @@ export interface IntentRegion {
   /** Sorted by id, their prefixes in order. */
   readonly networks: readonly { readonly id: string; readonly prefixes: readonly Prefix[] }[]
 }
-/** `[where/]what`. `any`: no where was written. `same`: the caller's own node. `site` is an exact id of a site or region. */
+/** A third party's IPsec gateway that hubs join. */
+export interface IntentPeer {
+  readonly id: PeerId
+  /** One or two; their order is that of the tunnels of a connection. */
+  readonly gateways: readonly PeerGateway[]
+  readonly transport: string
+  /** In order of preference. Default: the network's `hubs`. */
+  readonly hubs: readonly SiteId[]
+  /** What is behind it; by segment, then in order. */
+  readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
+  /** null: the far inside address of each tunnel. */
+  readonly probe: Address | null
+  /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
+  readonly pool: Prefix | null
+  readonly profile: IpsecProfile
+}
+/** `[where/]what`. `any`: no where was written. `same`: the caller's own node. `site` is an exact id of a site, region or peer. */
 export interface Selector {
   readonly where:
     | { readonly kind: 'any' }
     | { readonly kind: 'same' }
-    | { readonly kind: 'role'; readonly role: Role | 'region' }
+    | { readonly kind: 'role'; readonly role: NodeRole }
     | { readonly kind: 'site'; readonly site: NodeId }
     | { readonly kind: 'label'; readonly label: string }
   readonly what: { readonly kind: 'segment'; readonly segment: SegmentId } | { readonly kind: 'service'; readonly service: string }
   /** As written, canonical. */
   readonly text: string
 }
+/** What selectors call kinds of nodes. */
+export type NodeRole = Role | 'region' | 'peer'
 export interface IntentService {
   readonly id: string
   /** Segment selectors only. */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { networkFile, siteFile } from './schema.ts'
+import { peerFile } from './schema-peer.ts'
 import { regionFile } from './schema-region.ts'
 
 /**
@@ -7,11 +8,14 @@ import { regionFile } from './schema-region.ts'
  * zod types that read the files; what keys mean together only `causeway check` knows.
  */
 export function jsonSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema, regionFile.schema]), { io: 'input', reused: 'ref' })
+  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema, regionFile.schema, peerFile.schema]), {
+    io: 'input',
+    reused: 'ref',
+  })
   return {
     $schema,
     title: 'Causeway intent',
-    description: 'A file of a Causeway network: network.yaml, or one file a site or cloud region.',
+    description: 'A file of a Causeway network: network.yaml, or one file a site, cloud region or IPsec peer.',
     ...schema,
   }
 }

@@ -9,7 +9,7 @@ import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { media } from './values.ts'
 
-type Kind = 'segment' | 'service' | 'site' | 'region' | 'label'
+type Kind = 'segment' | 'service' | 'site' | 'region' | 'peer' | 'label'
 
 export function readNames(raw: Raw, report: Report): Names {
   const fields = raw.network?.fields
@@ -26,7 +26,7 @@ export function readNames(raw: Raw, report: Report): Names {
         'I011',
         [name.at, other.name.at],
         `${kind} "${name.value}" has the name of a ${other.kind}`,
-        'rename one: segments, services, sites, regions and labels share one set of names',
+        'rename one: segments, services, sites, regions, peers and labels share one set of names',
       )
     else if (kind !== 'label') report.error('I009', [name.at, other.name.at], `${kind} "${name.value}" is declared twice`, 'keep one')
   }
@@ -34,6 +34,7 @@ export function readNames(raw: Raw, report: Report): Names {
   for (const service of fields?.services ?? []) declare('service', service.key)
   for (const site of raw.sites) declare('site', site.name)
   for (const region of raw.regions) declare('region', region.name)
+  for (const peer of raw.peers) declare('peer', peer.name)
   for (const site of raw.sites) for (const label of site.fields.labels ?? []) declare('label', label)
   const all = (kind: Kind): ReadonlySet<string> => new Set([...held].filter(([, entry]) => entry.kind === kind).map(([name]) => name))
   for (const segment of fields?.segments ?? []) report.origins.set(`segment/${segment.value}`, segment.at)
@@ -43,8 +44,21 @@ export function readNames(raw: Raw, report: Report): Names {
     segments: all('segment'),
     services: all('service'),
     regions: all('region'),
+    peers: all('peer'),
     partial: raw.partial || fields?.segments === undefined,
   }
+}
+
+/** A segment that a region or peer names. */
+export function reportUnknownSegment({ value, at }: Located<string>, names: Names, report: Report): void {
+  const meant = names.segments.has(value) || names.partial ? null : report.meant(value, names.segments)
+  if (meant !== null)
+    report.error(
+      'I013',
+      at,
+      `"${value}" is no segment of the network${meant}`,
+      meant === '' && names.segments.size > 0 ? `write one of ${oneOf(names.segments)}, or add it to the network's segments` : '',
+    )
 }
 
 export const segmentsOf = (names: Names): readonly SegmentId[] => ([...names.segments] as SegmentId[]).sort()
@@ -85,20 +99,20 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
     !raw.partial &&
     !(network.fields.hubs?.length ?? 0) &&
     !(network.wrote.has('hubs') && network.fields.hubs === undefined) &&
-    (raw.sites.length > 1 || raw.regions.length > 0)
+    (raw.sites.length > 1 || raw.regions.length > 0 || raw.peers.length > 0)
   ) {
     const cores = spokes.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
     report.error(
       'I062',
       network.fields.network?.at ?? network.at,
-      `the network has no hubs, so its ${raw.sites.length > 1 ? 'sites' : 'site and region'} are not joined`,
+      `the network has no hubs, so its ${raw.sites.length > 1 ? 'sites' : raw.regions.length > 0 ? 'site and region' : 'site and peer'} are not joined`,
       `add hubs: [${cores.join(', ') || 'the sites that end the tunnels'}]`,
     )
   }
   return out
 }
 
-/** The hubs of one spoke, a site or region, in its own order of preference: among the network's. */
+/** The hubs of one spoke, a site, region or peer, in its own order of preference: among the network's. */
 export function readOwnHubs(
   base: string,
   own: readonly Located<string>[] | undefined,

@@ -1,12 +1,13 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
-import { checkClouds, checkHubs, checkOverlaps, checkPaths } from './check.ts'
+import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers } from './check.ts'
 import { placeTexts } from './canonical.ts'
 import { defaultMtu } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
 import { readClasses } from './read-classes.ts'
+import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite } from './read-site.ts'
 import { checkPlaces, readAllows, readExpects, readServices } from './read-traffic.ts'
@@ -33,6 +34,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const transportIds = new Set(transports.map((each) => each.id))
   const sites = raw.sites.map((site) => readSite(site, names, transportIds, hubs, report))
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
+  const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
   const classes = readClasses(raw, words, report)
   const services = readServices(raw, names, classes, report)
   const allow = readAllows(raw, names, report)
@@ -42,13 +44,15 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   if (network) noteFields('network', { mtu: network.mtu }, report.origins)
 
   checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
-  checkOverlaps(sites, regions, report)
+  checkOverlaps(sites, regions, peers, report)
   // Paths and places are judged only when all that they are made of could be read: else they would say what others said.
   const sound = !report.findings.some((finding) => finding.severity === 'error')
   if (sound) {
     checkPaths(sites, transports, report)
-    checkClouds(sites, regions, transports, report)
-    checkPlaces({ sites, regions, services, allow, expect }, report)
+    checkClouds(regions, report)
+    checkPeers(sites, peers, transports, report)
+    checkExternals(sites, regions, peers, transports, report)
+    checkPlaces({ sites, regions, peers, services, allow, expect }, report)
   }
   const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
   const intent: Intent | null = intact
@@ -60,6 +64,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
         transports,
         sites,
         regions,
+        peers,
         services,
         classes,
         allow,

@@ -1,6 +1,7 @@
 /** All files of a network as they were read, before anything is compared with anything. */
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Report } from './report.ts'
+import { peerFile, type RawPeer } from './schema-peer.ts'
 import { regionFile, type RawRegion } from './schema-region.ts'
 import { networkFile, type RawNetwork, type RawSite, siteFile } from './schema.ts'
 import type { Entry, Located, ReadOf, Spec } from './spec.ts'
@@ -18,15 +19,20 @@ export interface NamedRegion {
   readonly fields: RawRegion['fields']
   readonly wrote: ReadonlySet<string>
 }
+export interface NamedPeer {
+  readonly name: Located<string>
+  readonly fields: RawPeer['fields']
+}
 export interface Raw {
   readonly network: RawNetwork | undefined
   readonly sites: readonly NamedSite[]
   readonly regions: readonly NamedRegion[]
+  readonly peers: readonly NamedPeer[]
   /** A file or a name could not be read: what it declares is unknown. */
   readonly partial: boolean
 }
 
-const kinds = ['network', 'site', 'region'] as const
+const kinds = ['network', 'site', 'region', 'peer'] as const
 type Kind = (typeof kinds)[number]
 
 /** What the file declares, by the key that names it. A misspelt one is found too; reading it reports the spelling. */
@@ -47,8 +53,8 @@ function kindOf(source: Source, report: Report): Kind | undefined {
   report.error(
     'I004',
     source.at(source.root),
-    'the file says none of `network:`, `site:` and `region:`',
-    'begin with `network: name`, `site: name` or `region: name`',
+    'the file says none of `network:`, `site:`, `region:` and `peer:`',
+    'begin with `network: name`, `site: name`, `region: name` or `peer: name`',
   )
   return undefined
 }
@@ -57,6 +63,7 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const networks: { readonly at: Origin; readonly raw: RawNetwork }[] = []
   const sites: NamedSite[] = []
   const regions: NamedRegion[] = []
+  const peers: NamedPeer[] = []
   let partial = false
   const readBy = <S extends Spec<unknown>>(spec: S, source: Source, name: string): ReadOf<S> =>
     spec.read(source.root, { at: source.at(source.root), name }, { source, report }) as ReadOf<S>
@@ -83,21 +90,28 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
         if (raw.fields.region) regions.push({ name: raw.fields.region, fields: raw.fields, wrote: raw.wrote })
         break
       }
+      case 'peer': {
+        const raw = readBy(peerFile, source, file.path)
+        if (raw.fields.peer) peers.push({ name: raw.fields.peer, fields: raw.fields })
+        break
+      }
       default:
         kind satisfies never
     }
   }
   const [first, ...others] = networks
   for (const other of others)
-    report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites and regions')
+    report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites, regions and peers')
   if (!first && !partial)
     report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
   for (const entry of first?.raw.fields.sites ?? []) sites.push(...named(entry))
   for (const { key, value } of first?.raw.fields.regions ?? []) if (value) regions.push({ name: key, fields: value.fields, wrote: value.wrote })
+  for (const { key, value } of first?.raw.fields.peers ?? []) if (value) peers.push({ name: key, fields: value.fields })
   return {
     network: first?.raw,
     sites: distinct('site', sites, report),
     regions: distinct('region', regions, report),
+    peers: distinct('peer', peers, report),
     partial: partial || !first || report.findings.some((finding) => finding.code === 'I010'),
   }
 }

@@ -3,7 +3,7 @@ import type { Origin, RegionId, SegmentId, SiteId } from '#src/fabric/fabric.ts'
 import { comparePrefixes, contains, familyOf, lengthOf, type Prefix } from '#src/net/address.ts'
 import { defaultCloudAsn, hubAsn } from './defaults.ts'
 import type { IntentRegion } from './intent.ts'
-import { readOwnHubs } from './names.ts'
+import { readOwnHubs, reportUnknownSegment } from './names.ts'
 import { overlapping } from './overlap.ts'
 import type { NamedRegion } from './raw.ts'
 import { noteFields, special } from './read-site.ts'
@@ -11,7 +11,6 @@ import type { Report } from './report.ts'
 import { locationPattern, type RawVpc } from './schema-region.ts'
 import type { Names } from './selector.ts'
 import type { Located } from './spec.ts'
-import { oneOf } from './suggest.ts'
 
 /** `aws-eu-west-1` is in eu-west-1, unless the file says where it is. */
 const locationOf = (name: string): string | undefined => {
@@ -66,16 +65,7 @@ function readSegments(
       )
     return { segment: '' as SegmentId, networks: [] }
   }
-  for (const { key } of entries) {
-    const meant = names.segments.has(key.value) || names.partial ? null : report.meant(key.value, names.segments)
-    if (meant !== null)
-      report.error(
-        'I013',
-        key.at,
-        `"${key.value}" is no segment of the network${meant}`,
-        meant === '' && names.segments.size > 0 ? `write one of ${oneOf(names.segments)}, or add it to the network's segments` : '',
-      )
-  }
+  for (const { key } of entries) reportUnknownSegment(key, names, report)
   const segment = first.key.value as SegmentId
   report.origins.set(`${base}/lan/${segment}`, first.key.at)
   const { vpcs = [], prefixes } = first.value?.fields ?? {}

@@ -1,8 +1,8 @@
 /** Services, allows and expectations: selectors read, canonical, sorted, and each meaning at least one place. */
-import type { ClassId, NodeId, Origin, Role, SegmentId, Survives } from '#src/fabric/fabric.ts'
+import type { ClassId, NodeId, Origin, SegmentId, Survives } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, Selector } from './intent.ts'
+import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, NodeRole, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
@@ -135,10 +135,10 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Repo
   }
 }
 
-/** A site or region, as selectors see it. */
+/** A site, region or peer, as selectors see it. */
 interface Selectable {
   readonly id: NodeId
-  readonly role: Role | 'region'
+  readonly role: NodeRole
   readonly labels: readonly string[]
   readonly segments: readonly SegmentId[]
 }
@@ -183,13 +183,14 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
  * always holds); in an allow by role or segment it may be meant for a site to come.
  */
 export function checkPlaces(
-  { sites, regions, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'services' | 'allow' | 'expect'>,
+  { sites, regions, peers, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'peers' | 'services' | 'allow' | 'expect'>,
   report: Report,
 ): void {
   const world: World = {
     nodes: new Map<NodeId, Selectable>([
       ...sites.map(({ id, role, labels, lans }) => [id, { id, role, labels, segments: lans.map((lan) => lan.segment) }] as const),
       ...regions.map(({ id, segment }) => [id, { id, role: 'region', labels: [], segments: [segment] }] as const),
+      ...peers.map(({ id, lans }) => [id, { id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) }] as const),
     ]),
     services: new Map(services.map((service) => [service.id, service])),
     asked: new Map(),

@@ -1,6 +1,7 @@
 /** The language: which keys stand where. What they mean together is judged by `check.ts`. */
 import { parseAddress, parseAddressWithLength, parsePrefix, type Address, type AddressWithLength, type Parsed } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
+import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
 import { flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
 import { media, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from './values.ts'
@@ -200,6 +201,7 @@ export const networkFile = object(
     expect: list(expectation),
     sites: map(name('The name of a site.', 'berlin'), siteBody, '{ berlin: { uplinks: { fiber: { interface: eth0 } } } }'),
     regions: map(name('The name of a cloud region.', 'aws-eu-west-1'), regionBody, `{ aws-eu-west-1: ${regionBody.example} }`),
+    peers: map(name("The name of a third party's IPsec gateway.", 'partner'), peerBody, `{ partner: ${peerBody.example} }`),
   },
   {
     required: ['network', 'segments'],
@@ -208,7 +210,6 @@ export const networkFile = object(
       'routing',
       'asn',
       'bgp',
-      'peers',
       'maintenance',
       'deny',
       'log',

@@ -13,11 +13,13 @@ export interface Names {
   readonly segments: ReadonlySet<string>
   readonly services: ReadonlySet<string>
   readonly regions: ReadonlySet<string>
+  readonly peers: ReadonlySet<string>
   /** Some declaration could not be read: an unknown name may stand there, so it is not reported. */
   readonly partial: boolean
 }
+const isNode = (text: string, { sites, regions, peers }: Names): boolean => sites.has(text) || regions.has(text) || peers.has(text)
 export const roles: readonly Role[] = ['edge', 'core']
-export const reservedWords = ['edge', 'core', 'region', 'same', 'any'] as const
+export const reservedWords = ['edge', 'core', 'region', 'peer', 'same', 'any'] as const
 
 /** A piece of a located text. */
 interface Piece {
@@ -67,8 +69,8 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   }
   const role = roles.find((each) => each === text)
   if (role) return { kind: 'role', role }
-  if (text === 'region') return { kind: 'role', role: 'region' }
-  if (names.sites.has(text) || names.regions.has(text)) return { kind: 'site', site: text as NodeId }
+  if (text === 'region' || text === 'peer') return { kind: 'role', role: text }
+  if (isNode(text, names)) return { kind: 'site', site: text as NodeId }
   if (names.labels.has(text)) return { kind: 'label', label: text }
   if (names.segments.has(text) || names.services.has(text))
     report.error(
@@ -81,13 +83,15 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
     const known = [
       ...names.sites,
       ...names.regions,
+      ...names.peers,
       ...names.labels,
       ...roles,
       ...(names.regions.size > 0 ? ['region'] : []),
+      ...(names.peers.size > 0 ? ['peer'] : []),
       ...(rules.same ? ['same'] : []),
     ]
     const meant = report.meant(text, known)
-    report.error('I014', at, `"${text}" is no site, region, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
+    report.error('I014', at, `"${text}" is no site, region, peer, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
   }
   return undefined
 }
@@ -106,7 +110,7 @@ function readWhat(
     report.error('I018', at, `"${text}" is a service; here only a segment can stand`, 'write the segment, like inference or edge/inference')
     return undefined
   }
-  const isPlace = names.sites.has(text) || names.labels.has(text) || reservedWords.some((each) => each === text) || names.regions.has(text)
+  const isPlace = isNode(text, names) || names.labels.has(text) || reservedWords.some((each) => each === text)
   if (isPlace && where === undefined)
     report.error(
       'I018',

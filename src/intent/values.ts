@@ -41,6 +41,17 @@ export function parseDuration(text: string): Parsed<number> {
   )
 }
 
+const lifetimeUnits = { s: 1, m: 60, h: 3600 } as const
+/** `8h`, `50m`, `3600s` in seconds; its range is judged where it is used. */
+export function parseLifetime(text: string): Parsed<number> {
+  const match = /^(\d{1,6})([smh])$/.exec(text)
+  const seconds = match ? Number(match[1]) * lifetimeUnits[match[2] as keyof typeof lifetimeUnits] : 0
+  return seconds > 0 ? { ok: true, value: seconds } : refuse(`"${text}" is not a lifetime`, 'write hours, minutes or seconds, like 8h, 50m or 3600s')
+}
+/** The inverse of `parseLifetime`. */
+export const formatLifetime = (seconds: number): string =>
+  seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
+
 /** `2%`, `0.5%` as a fraction 0–1; more than 0, less than 100. `none` is 0: no limit. */
 export function parsePercent(text: string): Parsed<number> {
   if (text === 'none') return { ok: true, value: 0 }

@@ -3,7 +3,7 @@ import type { Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/f
 import { groupsOf } from '#src/fabric/groups.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
-import { regionOf, siteHash, siteOf, tunnelsOf } from '#src/fabric/slice.ts'
+import { externalsOf, siteHash, siteOf, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
 /** additive: only something new. neutral: the same traffic passes. disruptive: traffic that runs now is interrupted or ended. */
@@ -37,7 +37,7 @@ const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' :
 const sizeOf = (fabric: Fabric, site: Site): string =>
   `${count(tunnelsOf(fabric, site.id).length, 'tunnel')}, ${count(new Set(site.lans.map((lan) => lan.segment)).size, 'segment')}`
 
-/** Sites and regions that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
+/** Sites, regions and peers that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
 interface Moved {
   readonly sites: ReadonlySet<SiteId>
   readonly nodes: ReadonlySet<NodeId>
@@ -46,7 +46,7 @@ interface Moved {
 const nobody: Moved = { sites: new Set(), nodes: new Set(), prefixes: new Set() }
 function onlyIn(fabric: Fabric, other: Fabric): Moved {
   const sites = fabric.sites.filter((site) => !siteOf(other, site.id))
-  const nodes = [...sites, ...fabric.regions.filter((region) => !regionOf(other, region.id))]
+  const nodes = [...sites, ...externalsOf(fabric).filter((one) => !twinOf(other, one))]
   return {
     sites: new Set(sites.map((site) => site.id)),
     nodes: new Set(nodes.map((node) => node.id)),

@@ -2,9 +2,11 @@
 import type { Fabric, SiteId } from '#src/fabric/fabric.ts'
 import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
 import { costOf, type RegionChange, regionChanges, roundCents } from './regions.ts'
+import { type PeerChange, peerChanges } from './peers.ts'
 import { diffReachability, type ReachabilityDifference } from './reachability.ts'
 
 export type { ChangeClass, SiteChange } from './changes.ts'
+export type { PeerChange } from './peers.ts'
 export type { RegionChange } from './regions.ts'
 export type Risk = 'none' | 'low' | 'medium' | 'high'
 export interface PlanStep {
@@ -18,6 +20,8 @@ export interface Plan {
   readonly changes: readonly SiteChange[]
   /** Sorted by region. */
   readonly regions: readonly RegionChange[]
+  /** Sorted by peer. */
+  readonly peers: readonly PeerChange[]
   readonly class: ChangeClass
   readonly steps: readonly PlanStep[]
   /** Sites whose configuration moves, of all that exist before or after. */
@@ -35,20 +39,26 @@ const secondsPerStep = 6
 export function plan(before: Fabric | null, after: Fabric): Plan {
   const changes = siteChanges(before, after)
   const regions = regionChanges(before, after)
+  const peers = peerChanges(before, after)
   const steps = stepsOf(changes)
   const all = new Set([...(before?.sites ?? []), ...after.sites].map((site) => site.id))
   return {
     changes,
     regions,
-    class: worst([...changes, ...regions]),
+    peers,
+    class: worst([...changes, ...regions, ...peers]),
     steps,
     blastRadius: { sites: changes.map((change) => change.site), of: all.size },
     reachability: diffReachability(before, after),
     costPerHour: roundCents(after.regions.reduce((sum, region) => sum + costOf(region), 0)),
     expectedSeconds: secondsPerStep * (steps.at(-1)?.order ?? 0),
-    risk: riskOf(changes, regions, all.size),
+    risk: riskOf(changes, [...regions, ...peers], all.size),
   }
 }
+
+/** How much is different: 0, and the network is as it is written. */
+export const countChanges = ({ changes, regions, peers }: Pick<Plan, 'changes' | 'regions' | 'peers'>): number =>
+  changes.length + regions.length + peers.length
 
 /** Responders first: hubs one after the other, then all edges, then what leaves, edges before hubs. */
 function stepsOf(changes: readonly SiteChange[]): readonly PlanStep[] {
@@ -71,9 +81,9 @@ function worst(changes: readonly { readonly class: ChangeClass }[]): ChangeClass
 }
 
 /** high: running traffic is interrupted at a hub or at half of the network. */
-function riskOf(changes: readonly SiteChange[], regions: readonly RegionChange[], of: number): Risk {
-  if (changes.length + regions.length === 0) return 'none'
+function riskOf(changes: readonly SiteChange[], externals: readonly { readonly class: ChangeClass }[], of: number): Risk {
+  if (changes.length + externals.length === 0) return 'none'
   const felt = changes.filter((change) => change.class === 'disruptive')
-  if (felt.length === 0) return regions.some((change) => change.class === 'disruptive') ? 'medium' : 'low'
+  if (felt.length === 0) return externals.some((change) => change.class === 'disruptive') ? 'medium' : 'low'
   return felt.some((change) => change.hub) || felt.length * 2 >= of ? 'high' : 'medium'
 }

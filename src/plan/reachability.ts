@@ -1,7 +1,7 @@
 /** What a change opens and closes, read from the owners' rules. */
-import type { Fabric, Forwarding, NodeId, Region, Rule, SegmentId, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Forwarding, NodeId, Rule, SegmentId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import { regionOf, siteOf } from '#src/fabric/slice.ts'
+import { nodesOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 
@@ -43,14 +43,13 @@ function allowedIn(fabric: Fabric, other: Fabric | null): Map<string, Allowed> {
   )
   const found = new Map<string, Allowed>()
   for (const site of nodesOf(fabric)) {
-    const twin = other && (site.kind === 'site' ? siteOf(other, site.id) : regionOf(other, site.id))
+    const twin = other && twinOf(other, site)
     if (twin && sameRules(site, twin)) continue
     for (const rule of site.rules) each(rule, owners, found)
   }
   return found
 }
 
-const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
 const sameRules = (a: Forwarding, b: Forwarding): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
 
 function each(rule: Rule, owners: ReadonlyMap<Prefix, AllowedEnd>, found: Map<string, Allowed>): void {

@@ -33,7 +33,7 @@ export function regionChanges(before: Fabric | null, after: Fabric): readonly Re
 }
 
 const sizeOf = (region: Region) => ({ region: region.id, resources: resourcesOf(region), costPerHour: costOf(region) })
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : noun.endsWith('x') ? 'es' : 's'}`
 const partsOf = ({ connections, networks }: Region): string => `${count(connections.length, 'connection')}, ${count(networks.length, 'VPC')}`
 
 /**
@@ -65,8 +65,12 @@ function changeOf(was: Region, is: Region): Pick<RegionChange, 'text' | 'class'>
     delta('rule', was.rules, is.rules, (one) => one.id),
     delta('setting', [settingsOf(was)], [settingsOf(is)], () => ''),
   ]
+  return judged(deltas, 'order of connections')
+}
+/** What moved, as text, and whether traffic that runs feels it. `otherwise`: what it is when none of these did. */
+export function judged(deltas: readonly ReturnType<typeof delta>[], otherwise: string): Pick<RegionChange, 'text' | 'class'> {
   const moved = deltas.filter(({ added, removed, changed }) => added + removed + changed > 0)
-  const text = moved.map(say).join(', ') || 'order of connections'
+  const text = moved.map(say).join(', ') || otherwise
   const felt = moved.some(({ noun, removed, changed }) => removed > 0 || (changed > 0 && noun !== 'rule'))
   const grown = moved.length > 0 && moved.every(({ removed, changed }) => removed + changed === 0)
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
@@ -81,7 +85,7 @@ const settingsOf = ({ provider, attach, location, routing, asn, hubAsn, segment 
   segment,
 })
 
-function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string) {
+export function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string) {
   const old = new Map(was.map((one) => [key(one), contentHash(one)]))
   const now = new Map(is.map((one) => [key(one), contentHash(one)]))
   return {

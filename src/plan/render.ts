@@ -1,6 +1,6 @@
 /** A plan as people read it. Its id and how to run it are added by who knows them. */
 import { formatPortRange } from '#src/net/ports.ts'
-import type { Plan, RegionChange, SiteChange } from './plan.ts'
+import { countChanges, type PeerChange, type Plan, type RegionChange, type SiteChange } from './plan.ts'
 import { pricesOf } from './prices.ts'
 import type { Allowed, AllowedEnd } from './reachability.ts'
 
@@ -18,11 +18,11 @@ const rating = ({ kind, hub, ...change }: SiteChange): string =>
 const shown = 8
 
 export function renderPlan(plan: Plan, proof: Proof): string {
-  if (plan.changes.length + plan.regions.length === 0) return `nothing to change: the network is as it is written\n${provedLine(proof)}\n`
+  if (countChanges(plan) === 0) return `nothing to change: the network is as it is written\n${provedLine(proof)}\n`
   const name = Math.max(0, ...plan.changes.map((change) => change.site.length))
   const text = Math.max(0, ...plan.changes.map((change) => change.text.length))
   const rows = plan.changes.map((change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}`)
-  // What a new site opens and a leaving one closes goes without saying.
+  // What a new site opens and a leaving one closes goes without saying; what a third party may reach never does.
   const moved = new Set<string>([
     ...plan.changes.filter((change) => change.kind !== 'change').map((change) => change.site),
     ...plan.regions.filter((change) => change.kind !== 'change').map((change) => change.region),
@@ -30,13 +30,15 @@ export function renderPlan(plan: Plan, proof: Proof): string {
   const policy = (all: readonly Allowed[]) => all.filter(({ from, to }) => !moved.has(from.node) && !moved.has(to.node))
   const differences = [...lines('opens ', policy(plan.reachability.opened)), ...lines('closes', policy(plan.reachability.closed))]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map(regionRow), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...plan.regions.map(regionRow), ...plan.peers.map(peerRow), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
 
 function regionRow({ kind, region, resources, costPerHour, text }: RegionChange): string {
   const cost = kind === 'remove' ? `saves $${costPerHour.toFixed(2)}/h` : `$${costPerHour.toFixed(2)}/h`
   return `${sign[kind]} region ${region}  ${text}  ${resources} resources  ${cost} estimate, prices of ${pricesOf}`
 }
+const peerRow = ({ kind, peer, text }: PeerChange): string =>
+  `${sign[kind]} peer  ${peer}  ${text}${kind === 'remove' ? '' : `  tell its owner: causeway peer config ${peer}`}`
 const provedLine = ({ expects, held, failures }: Proof): string =>
   `${held === expects ? 'proved' : 'refused'}: ${held} of ${expects} ${expects === 1 ? 'expectation' : 'expectations'} under ${failures} single failures`
 

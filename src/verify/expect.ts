@@ -213,12 +213,16 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind
       severity: kind === 'lost' ? ('error' as const) : ('warning' as const),
     }
     if (kind === 'moves') {
+      const far = worst.losses.flatMap(({ loss }) => (loss.kind === 'stopped' ? [model.node(loss.stop.node)?.of.kind] : []))[0]
       return [
         {
           ...finding,
           code: 'V005',
-          says: `${worst.from.node} loses ${target}${name === '' ? '' : ` if ${name} fails`} until the cloud's return route has moved, some seconds`,
-          instead: 'let a second place answer too, or accept it: a static route is moved by a call to the cloud',
+          says: `${worst.from.node} loses ${target}${name === '' ? '' : ` if ${name} fails`} until ${far === 'peer' ? 'the peer has noticed and sends by another tunnel' : "the cloud's return route has moved"}, some seconds`,
+          instead:
+            far === 'peer'
+              ? "let a second place answer too, or accept it: the peer's gateway learns it by dead peer detection"
+              : 'let a second place answer too, or accept it: a static route is moved by a call to the cloud',
         },
       ]
     }

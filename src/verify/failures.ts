@@ -1,6 +1,7 @@
 /** Every single thing that can break, and what goes down with it. */
 import type { Fabric, Failure, NodeId, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { connectionName, siteEnds } from '#src/fabric/ids.ts'
+import { externalsOf } from '#src/fabric/slice.ts'
 import type { Down } from './forward.ts'
 
 export interface Break {
@@ -16,7 +17,7 @@ export interface Breaks {
   readonly of: (tunnel: TunnelId) => readonly Break[]
 }
 
-/** Each uplink, tunnel, hub and connection to a cloud, alone. An uplink takes its connections with it. */
+/** Each uplink, tunnel, hub and connection to a cloud or peer, alone. An uplink takes its connections with it. */
 export function breaksOf(fabric: Fabric): Breaks {
   const byEnd = new Map<string, Set<TunnelId>>()
   const add = (key: string, tunnel: TunnelId): void => {
@@ -48,10 +49,10 @@ export function breaksOf(fabric: Fabric): Breaks {
     ...fabric.sites
       .filter((site) => site.hub)
       .map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
-    ...fabric.regions.flatMap((region) =>
-      region.connections.map(
+    ...externalsOf(fabric).flatMap((external) =>
+      external.connections.map(
         ({ id, members }): Break => ({
-          failure: { kind: 'connection', region: region.id, connection: id },
+          failure: { kind: 'connection', external: external.id, connection: id },
           kind: 'connection',
           tunnels: new Set(members.map((member) => member.tunnel)),
           dead: null,
@@ -89,9 +90,9 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
         for (const tunnel of fabric.tunnels) if (siteEnds(tunnel).some((end) => end.site === failure.site)) tunnels.add(tunnel.id)
         break
       case 'connection':
-        for (const region of fabric.regions)
-          for (const { id, members } of region.connections)
-            if (region.id === failure.region && id === failure.connection) for (const member of members) tunnels.add(member.tunnel)
+        for (const external of externalsOf(fabric))
+          for (const { id, members } of external.connections)
+            if (external.id === failure.external && id === failure.connection) for (const member of members) tunnels.add(member.tunnel)
         break
       default:
         throw new TypeError(`no such failure: ${failure satisfies never}`)
@@ -110,7 +111,7 @@ export function nameOf(failure: Failure): string {
     case 'hub':
       return failure.site
     case 'connection':
-      return connectionName(failure.region, failure.connection)
+      return connectionName(failure.external, failure.connection)
     default:
       throw new TypeError(`no such failure: ${failure satisfies never}`)
   }

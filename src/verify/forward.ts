@@ -8,6 +8,7 @@
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
 import { type Packet, type Packets, packetsOfOne } from './packets.ts'
 
@@ -34,7 +35,7 @@ export type Drop =
   | 'all-down'
   /** The peer would not accept the destination (WireGuard's AllowedIPs on the sending side). */
   | 'peer'
-  /** A cloud's return route still leads into a connection that is down. */
+  /** The return route of a cloud or peer still leads into a connection that is down. */
   | 'unmoved'
   /** The node itself has failed. */
   | 'dead'
@@ -44,8 +45,8 @@ export type Decision =
   | { readonly kind: 'forward'; readonly group: Group }
   | { readonly kind: 'drop'; readonly why: Drop }
 
-/** A cloud marks nothing, and its marks would not be trusted: whatever comes from it is of the default class on its way. */
-const classFrom = (node: Node, trafficClass: ClassId): ClassId => (node.of.kind === 'region' ? ('default' as ClassId) : trafficClass)
+/** Its marks would not be trusted: whatever comes from a cloud or peer is of the default class on its way. */
+const classFrom = (node: Node, trafficClass: ClassId): ClassId => (node.of.kind !== 'site' ? ('default' as ClassId) : trafficClass)
 
 const drop = (why: Drop): Answer<Decision> => one({ kind: 'drop', why })
 
@@ -90,7 +91,7 @@ export function decide(
   return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
 }
 
-/** A hub's peer for an edge accepts that edge's own LANs only, a tunnel from a cloud the region's prefixes; others accept all. */
+/** A hub's peer for an edge accepts that edge's own LANs only, a tunnel of IPsec what is behind its far end; others accept all. */
 function sourceGuard(model: Model, node: Node, arrival: Extract<Arrival, { kind: 'tunnel' }>): Node | undefined {
   const { tunnel } = arrival
   const guarded = tunnel.kind === 'ipsec' ? tunnel.ends[0].site === node.id : tunnel.role === 'spoke' && tunnel.ends[1].site === node.id
@@ -126,8 +127,8 @@ export interface Vertex {
   readonly arrival: Arrival
   readonly decision: Decision
   readonly edges: readonly Edge[]
-  /** A region, whose choice is a route in the cloud: it moves when it is told to, and not by itself. */
-  readonly cloud: boolean
+  /** A region or peer: its choice moves when it is told to or has noticed, and not with ours. */
+  readonly external: boolean
 }
 export interface Edge {
   readonly hop: Hop
@@ -169,7 +170,7 @@ function explore(
   const decision = decide(model, node, arrival, packets, trafficClass, direction, admitted)
   if (decision.kind === 'split') return decision
   const edges: Edge[] = []
-  const vertex: Vertex = { node: node.id, arrival, decision: decision.value, edges, cloud: node.of.kind === 'region' }
+  const vertex: Vertex = { node: node.id, arrival, decision: decision.value, edges, external: node.of.kind !== 'site' }
   known.set(key, vertex)
   if (decision.value.kind !== 'forward') return one(vertex)
   for (const hop of decision.value.group.via) {
@@ -189,7 +190,7 @@ function explore(
 export type Down = (tunnel: TunnelId) => boolean
 /**
  * `settled`: traffic has moved to the first stage that works. `held`: it may still wait out `returnAfter` on a later one.
- * `unmoved`: and a cloud may still send where it sent before the failure, a matter of seconds.
+ * `unmoved`: and a cloud or peer may still send where it sent before the failure, a matter of seconds.
  */
 export type Patience = 'settled' | 'held' | 'unmoved'
 
@@ -198,7 +199,7 @@ export function choices(vertex: Vertex, down: Down, patience: Patience): readonl
   const alive = vertex.edges.filter((edge) => !down(edge.hop.tunnel) && !missing(edge))
   const first = firstStage(alive)
   const chosen = alive.filter(({ hop }) => hop.stage === first || (patience !== 'settled' && hop.returnAfter > 0))
-  if (!vertex.cloud || patience !== 'unmoved') return chosen
+  if (!vertex.external || patience !== 'unmoved') return chosen
   const known = vertex.edges.filter((edge) => !missing(edge))
   const before = firstStage(known)
   return [...chosen, ...known.filter(({ hop }) => hop.stage === before && down(hop.tunnel))]
@@ -405,7 +406,7 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
 
 /** The node whose LAN holds the source of all of `packets`. */
 export const ownerOf = (model: Model, packets: Packets): NodeId | undefined =>
-  [...model.fabric.sites, ...model.fabric.regions].find(({ id }) => ask(lookup(model.node(id)!.lans, packets, 'source')) !== undefined)?.id
+  nodesOf(model.fabric).find(({ id }) => ask(lookup(model.node(id)!.lans, packets, 'source')) !== undefined)?.id
 
 /** A single packet is never split. */
 function ask<T>(answer: Answer<T>): T {

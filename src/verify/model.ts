@@ -1,6 +1,22 @@
 /** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
-import type { ClassId, Fabric, Forwarding, Group, Lan, NodeId, Region, Route, Rule, Site, Transit, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type {
+  ClassId,
+  Fabric,
+  Forwarding,
+  Group,
+  Lan,
+  NodeId,
+  Peer,
+  Region,
+  Route,
+  Rule,
+  Site,
+  Transit,
+  Tunnel,
+  TunnelId,
+} from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
 
@@ -17,7 +33,7 @@ export type Table<T> = ByFamily<readonly Entry<readonly Clause<T>[]>[]>
 export interface Node {
   readonly id: NodeId
   /** As it stands in the Fabric. */
-  readonly of: Forwarding & { readonly kind: (Site | Region)['kind'] }
+  readonly of: Forwarding & { readonly kind: (Site | Region | Peer)['kind'] }
   readonly lans: ByFamily<readonly Entry<Lan>[]>
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
@@ -33,7 +49,7 @@ export interface Model {
 
 /** Nodes are indexed when they are first asked for: a trace through three sites of ten thousand reads three. */
 export function modelOf(fabric: Fabric): Model {
-  const all = new Map<NodeId, Site | Region>([...fabric.sites, ...fabric.regions].map((node) => [node.id, node]))
+  const all = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nodes = new Map<NodeId, Node>()
   return {
@@ -50,7 +66,7 @@ export function modelOf(fabric: Fabric): Model {
   }
 }
 
-function nodeOf(of: Site | Region): Node {
+function nodeOf(of: Site | Region | Peer): Node {
   const groups = new Map(groupsOf(of).map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
   const ruleEntries = of.rules.flatMap((rule) => {
     const applications = rule.ports.map(applicationOf)

@@ -1,6 +1,7 @@
 /** A trace's question as people write it: `--port tcp/8443 --without frankfurt`. */
 import type { Fabric, Failure, UplinkId } from '#src/fabric/fabric.ts'
 import { connectionName } from '#src/fabric/ids.ts'
+import { externalsOf } from '#src/fabric/slice.ts'
 import { parsePortRange } from '#src/net/ports.ts'
 import type { Question } from './trace.ts'
 
@@ -24,7 +25,7 @@ export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQues
       const hubs = fabric.sites.filter((site) => site.hub).map((site) => site.id)
       return {
         ok: false,
-        says: `"${text}" is not a hub, an uplink${fabric.regions.length > 0 ? ', a connection' : ''} or a tunnel of this network`,
+        says: `"${text}" is not a hub, an uplink${externalsOf(fabric).length > 0 ? ', a connection' : ''} or a tunnel of this network`,
         instead: `write a hub (${hubs.join(', ') || 'there is none'}), an uplink like ${exampleUplink(fabric)},${exampleConnection(fabric)} or a tunnel like ${fabric.tunnels[0]?.id ?? 'a.b--c.d'}`,
       }
     }
@@ -37,9 +38,8 @@ export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQues
 export function readFailure(fabric: Fabric, text: string): Failure | undefined {
   const tunnel = fabric.tunnels.find((one) => one.id === text)
   if (tunnel) return { kind: 'tunnel', tunnel: tunnel.id }
-  for (const region of fabric.regions)
-    for (const { id } of region.connections)
-      if (connectionName(region.id, id) === text) return { kind: 'connection', region: region.id, connection: id }
+  for (const { id: external, connections } of externalsOf(fabric))
+    for (const { id } of connections) if (connectionName(external, id) === text) return { kind: 'connection', external, connection: id }
   const hub = fabric.sites.find((site) => site.hub && site.id === text)
   if (hub) return { kind: 'hub', site: hub.id }
   const at = text.indexOf('.')
@@ -48,8 +48,10 @@ export function readFailure(fabric: Fabric, text: string): Failure | undefined {
   return site && uplink ? { kind: 'uplink', site: site.id, uplink: uplink.id satisfies UplinkId } : undefined
 }
 
-const exampleConnection = ({ regions: [first] }: Fabric): string =>
-  first?.connections[0] ? ` a connection like ${connectionName(first.id, first.connections[0].id)},` : ''
+const exampleConnection = (fabric: Fabric): string => {
+  const [first] = externalsOf(fabric)
+  return first?.connections[0] ? ` a connection like ${connectionName(first.id, first.connections[0].id)},` : ''
+}
 const exampleUplink = (fabric: Fabric): string => {
   const site = fabric.sites.find((one) => one.uplinks.length > 0)
   return site ? `${site.id}.${site.uplinks[0]!.id}` : 'site.uplink'

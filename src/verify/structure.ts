@@ -2,9 +2,10 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { Fabric, Finding, Group, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, Group, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -26,7 +27,6 @@ const error = (code: string, at: readonly string[], says: string, instead: strin
   instead,
   witness,
 })
-const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
 const compilerFault = 'this is a fault of the compiler: report it with `causeway bundle`'
 
 /** Every overlay address has one owner. */
@@ -88,7 +88,7 @@ function hops(fabric: Fabric): Structure {
 
 /** Every route leads to the owner, and every class has a group for it, with at least one hop. */
 function routes(fabric: Fabric): Structure {
-  const nodes = new Map<NodeId, Site | Region>(nodesOf(fabric).map((node) => [node.id, node]))
+  const nodes = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const findings: Finding[] = []
   let checks = 0
   for (const site of nodes.values()) {

@@ -1,5 +1,6 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Region, Rule, Site } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { type Address, contains, familyOf, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { downWith, nameOf } from './failures.ts'
@@ -98,8 +99,7 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const names = [...fabric.segments.map((segment) => String(segment.id)), ...(services ? fabric.services.map((one) => one.id) : [])]
   return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
 }
-const nodesOf = (fabric: Fabric): readonly (Site | Region)[] => [...fabric.sites, ...fabric.regions]
-const roleOf = (node: Site | Region): string => (node.kind === 'site' ? node.role : 'region')
+const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind === 'site' ? node.role : node.kind)
 
 function addressEnd(fabric: Fabric, address: Address): End | Unknown {
   for (const site of nodesOf(fabric)) {

@@ -13,7 +13,7 @@ export function halves(text: string): { readonly from: string; readonly to: stri
   return { from: from.trim(), to: to.trim() }
 }
 
-/** What a line is called at one end: its uplink; a cloud has no uplinks of ours, the connection is named by the other end. */
+/** What a line is called at one end: its uplink; a cloud or peer has no uplinks of ours, the connection is named by the other end. */
 const lineAt = (end: Tunnel['ends'][number]): string => ('site' in end ? end.uplink : 'ipsec')
 /** `berlin ─fiber/isp-a→ frankfurt ─isp-a/ipsec→ aws-eu-west-1`: each hop by the uplinks that it uses. */
 export function pathText(model: Model, from: NodeId, path: readonly Hop[]): string {

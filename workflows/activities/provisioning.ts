@@ -4,6 +4,7 @@ import { bundles, events, facts, generations, network, operations, paths, sites 
 import type { Db } from '#src/controller/store/index.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { Fabric, Fact, SiteId, Triple } from '#src/fabric/fabric.ts'
+import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { isEnrolled, type SiteState } from '../lifecycle.ts'
 import type { OnboardResult } from '../onboard.ts'
@@ -96,9 +97,9 @@ export function provisioningActivities({ store, model }: Deps) {
       const expected = await shared(db, row, rows)
       const states = new Map((await paths.ofSite(db, site)).map((path) => [path.tunnel, path.state]))
       return {
-        // Tunnels to clouds have pre-shared keys, which the box does not make.
+        // IPsec tunnels have pre-shared keys, which the box does not make.
         missingKeys: (assigned?.config.interfaces ?? []).flatMap(({ id, kind, linkEpoch }) =>
-          kind === 'cloud' || keys.has(`${id}/${linkEpoch}`) ? [] : [id],
+          isIpsecInterface({ kind }) || keys.has(`${id}/${linkEpoch}`) ? [] : [id],
         ),
         answers: peers(0),
         dials: peers(1),

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Fabric } from '#src/fabric/fabric.ts'
-import { plan } from '#src/plan/plan.ts'
+import { countChanges, plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import { request } from '../connection.ts'
 import { followOperation, phaseText } from '../operation.ts'
@@ -70,9 +70,7 @@ export function history(program: Command): void {
       const changes = plan(before.fabric, after.fabric)
       if (output.json) return output.document('Diff', { from: before.number, to: after.number, plan: changes })
       output.line(
-        changes.changes.length === 0 && changes.regions.length === 0
-          ? `generations ${before.number} and ${after.number} are the same`
-          : renderPlan(changes, after.proof).trimEnd(),
+        countChanges(changes) === 0 ? `generations ${before.number} and ${after.number} are the same` : renderPlan(changes, after.proof).trimEnd(),
       )
     },
   )

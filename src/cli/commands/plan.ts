@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { request } from '../connection.ts'
 import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
+import { countChanges } from '#src/plan/plan.ts'
 import { makePlan, type Planned } from '../plan.ts'
 import { command } from '../program.ts'
 
@@ -17,7 +18,7 @@ export function planCommands(program: Command): void {
       if (out !== undefined) writeFileSync(out, `${JSON.stringify(planned, null, 2)}\n`)
       if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan })
       else printPlan(planned, output)
-      return options['exitCode'] && changesOf(planned) > 0 ? exit.pending : exit.done
+      return options['exitCode'] && countChanges(planned.plan) > 0 ? exit.pending : exit.done
     })
 
   command(program, 'apply [plan-or-folder]', 'run a plan by its id, or plan a folder, ask, and run it')
@@ -37,10 +38,9 @@ export function planCommands(program: Command): void {
     })
 }
 
-const changesOf = ({ plan }: Planned): number => plan.changes.length + plan.regions.length
 function printPlan(planned: Planned, output: Output): void {
   output.line(planned.text.trimEnd())
-  if (planned.id !== null && changesOf(planned) > 0)
+  if (planned.id !== null && countChanges(planned.plan) > 0)
     output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
 }
 
@@ -56,7 +56,7 @@ async function agree(folder: string | undefined, yes: boolean, output: Output): 
     )
   if (output.json) output.event({ type: 'plan', id: planned.id, base: planned.base, plan: planned.plan })
   else printPlan(planned, output)
-  if (changesOf(planned) === 0) {
+  if (countChanges(planned.plan) === 0) {
     if (output.json) output.event({ type: 'result', exit: exit.done })
     return null
   }

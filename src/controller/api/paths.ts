@@ -15,7 +15,7 @@ const End = z.object({
   loss: z.number().nullable(),
   classes: z.array(z.string()),
 })
-const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh', 'cloud']), ends: z.array(End) }).openapi('Path')
+const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh', 'cloud', 'peer']), ends: z.array(End) }).openapi('Path')
 
 const route = createRoute({
   method: 'get',

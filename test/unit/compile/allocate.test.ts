@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { allocate, ulaOf } from '#src/compile/allocate.ts'
-import { clouds } from '#src/compile/clouds.ts'
+import { externalPaths } from '#src/compile/externals.ts'
 import { compile } from '#src/compile/compile.ts'
 import { paths } from '#src/compile/paths.ts'
 import type { Allocation } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, frankfurt, madrid, network, oslo, segmentId, site, fixed, siteId, trafficClass, uplink, uplinkId } from './networks.ts'
 
-const allocated = (intent: Intent, held: readonly Allocation[] = []) => allocate(intent, paths(intent).paths, clouds(intent), held)
+const allocated = (intent: Intent, held: readonly Allocation[] = []) => allocate(intent, paths(intent).paths, externalPaths(intent), held)
 const values = (claims: readonly Allocation[], kind: Allocation['kind'], scope = '') =>
   Object.fromEntries(claims.filter((one) => one.kind === kind && one.owner.startsWith(scope)).map((one) => [one.owner, one.value]))
 

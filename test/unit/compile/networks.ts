@@ -1,16 +1,18 @@
 /** Small networks built by hand, as `parseIntent` would give them. */
-import type { ClassId, NetworkId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type {
   Intent,
   IntentAllow,
   IntentClass,
   IntentExpect,
+  IntentPeer,
   IntentRegion,
   IntentSite,
   IntentUplink,
   Selector,
   UplinkSelector,
 } from '#src/intent/intent.ts'
+import { ipsecProfiles } from '#src/fabric/ipsec.ts'
 import { addressWithLength, type AddressWithLength, lengthOf, nth, prefix, address } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 
@@ -35,7 +37,7 @@ export function selector(text: string): Selector {
   const place = (): Selector['where'] => {
     if (where === undefined) return { kind: 'any' }
     if (where === 'same') return { kind: 'same' }
-    if (where === 'edge' || where === 'core' || where === 'region') return { kind: 'role', role: where }
+    if (where === 'edge' || where === 'core' || where === 'region' || where === 'peer') return { kind: 'role', role: where }
     if (where.startsWith('label:')) return { kind: 'label', label: where.slice(6) }
     return { kind: 'site', site: siteId(where) }
   }
@@ -156,6 +158,20 @@ export const cloud: IntentRegion = {
   networks: [{ id: 'vpc-0a1b2c3d4e5f60718', prefixes: [prefix('10.96.0.0/16')] }],
 }
 
+export const partner: IntentPeer = {
+  id: 'partner' as PeerId,
+  gateways: [
+    { address: address('203.0.113.200'), id: '203.0.113.200' },
+    { address: address('203.0.113.201'), id: 'gw.partner.example' },
+  ],
+  transport: 'internet',
+  hubs: hubOrder.hubs,
+  lans: [{ segment: segmentId('inference'), prefix: prefix('172.20.0.0/16') }],
+  probe: null,
+  pool: null,
+  profile: ipsecProfiles.strong,
+}
+
 export function network(more: Partial<Intent> = {}): Intent {
   return {
     network: 'demo' as NetworkId,
@@ -165,6 +181,7 @@ export function network(more: Partial<Intent> = {}): Intent {
     transports: [{ id: 'internet', reaches: [] }],
     sites: [berlin, dublin, frankfurt, madrid, oslo],
     regions: [],
+    peers: [],
     services: [
       { id: 'camera-rtp', at: [selector('inference')], ports: ports('udp/5004-5010'), trafficClass: classId('realtime') },
       { id: 'model-api', at: [selector('core/inference')], ports: ports('tcp/8443'), trafficClass: classId('business') },

@@ -3,7 +3,7 @@ import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Allocation, ConnectionId, Fabric, Fact, RegionId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { cloudTunnelId } from '#src/fabric/ids.ts'
+import { ipsecTunnelId } from '#src/fabric/ids.ts'
 import { regionHash, siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentRegion } from '#src/intent/intent.ts'
 import { address, contains, prefix, prefixFromBits } from '#src/net/address.ts'
@@ -148,14 +148,14 @@ describe('the addresses inside', () => {
       {
         code: 'I124',
         at: ['region/aws-eu-west-1', 'network'],
-        says: 'tunnel frankfurt.isp-b--aws-eu-west-1.1 is one too many for the addresses inside tunnels to clouds',
+        says: 'tunnel frankfurt.isp-b--aws-eu-west-1.1 is one too many for the addresses inside IPsec tunnels',
       },
     ])
   })
 })
 
 describe('a hub’s configuration', () => {
-  const tunnel = cloudTunnelId(siteId('frankfurt'), uplinkId('isp-a'), region.id, 0)
+  const tunnel = ipsecTunnelId(siteId('frankfurt'), uplinkId('isp-a'), region.id, 0)
   const psk = (linkEpoch: number): Fact => ({
     kind: 'psk',
     tunnel,
@@ -197,6 +197,7 @@ describe('a hub’s configuration', () => {
           remoteId: '203.0.113.9',
           psk: { id: `psk/${tunnel}`, version: 1, fingerprint: '0123456789abcdef' },
           proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16-ecp384'] },
+          rekey: { ike: 24_000, esp: 3_000 },
           prefixes: ['10.96.0.0/16'],
         },
       },

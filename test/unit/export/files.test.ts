@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { peerConfig } from '#providers/export/peer.ts'
 import { exportFiles } from '#providers/export/files.ts'
 import { compile } from '#src/compile/compile.ts'
 import type { Fact } from '#src/fabric/fabric.ts'
-import { cloudTunnelId } from '#src/fabric/ids.ts'
+import { ipsecTunnelId } from '#src/fabric/ids.ts'
 import { address } from '#src/net/address.ts'
-import { allow, berlin, cloud, fixed, madrid, network, site, siteId, uplinkId } from '../compile/networks.ts'
+import { allow, berlin, cloud, fixed, madrid, network, partner, site, siteId, uplinkId } from '../compile/networks.ts'
 
 const hub = site('hub', 'core', [fixed('isp', '192.0.2.10/28', '192.0.2.1')], { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] })
 const other = site('other', 'core', [fixed('isp', '10.0.0.2/24', '10.0.0.1', { public: { address: '203.0.113.7' as never, base: 40000 } })], {
@@ -83,9 +84,38 @@ describe('export files', () => {
   })
 })
 
+describe('a peer', () => {
+  const joined = compile(network({ peers: [partner], allow: [allow('edge/inference -> partner/inference', 'tcp/5432')], expect: [] }), []).fabric!
+  const files = new Map(exportFiles(joined).map((one) => [one.path, one.text]))
+  test('has what its owner sets, and hubs a file a tunnel, both of the same words', () => {
+    expect(files.get('README.md')).toContain('5 sites, 1 peer, ')
+    const theirs = files.get('peers/partner/swanctl.conf')!
+    const ours = files.get('sites/frankfurt/ipsec/cwi5u0m1p0.conf')!
+    expect(ours).toContain('remote_addrs = 203.0.113.201')
+    expect(ours).toContain('local { auth = psk, id = 192.0.2.10 }')
+    expect(ours).toContain('remote { auth = psk, id = gw.partner.example }')
+    expect(ours).toContain('secret = <pre-shared key of partner>')
+    expect(ours).toContain('rekey_time = 24000s')
+    expect(theirs).toContain('local_addrs = 203.0.113.201, %any\n    remote_addrs = 192.0.2.10')
+    expect(theirs).toContain('rekey_time = 28800s')
+    for (const text of [ours, theirs]) {
+      expect(text).toContain('proposals = aes256gcm16-prfsha384-ecp384')
+      expect(text).toContain('esp_proposals = aes256gcm16-ecp384')
+    }
+    expect(theirs).toContain('secret = "<pre-shared key: causeway peer config partner --secret>"')
+    expect(theirs).toContain('#   ip route add 10.1.10.0/23 dev causeway1 metric 1')
+    expect(theirs).toContain('#   edge/inference -> partner/inference tcp/5432: 10.1.10.0/24, 10.1.11.0/24, 10.1.12.0/24 -> 172.20.0.0/16')
+  })
+  test('gets its secret only when it is given one, once for each pair of identities', () => {
+    const text = peerConfig(joined, joined.peers[0]!, 'a-secret-of-twenty-characters')
+    expect(text.match(/secret = "a-secret-of-twenty-characters"/g)).toHaveLength(8)
+    expect(text).not.toContain('<pre-shared key')
+  })
+})
+
 describe('a cloud region', () => {
   const joined = compile(network({ regions: [cloud], expect: [] }), []).fabric!
-  const tunnel = cloudTunnelId(siteId('frankfurt'), uplinkId('isp-a'), cloud.id, 1)
+  const tunnel = ipsecTunnelId(siteId('frankfurt'), uplinkId('isp-a'), cloud.id, 1)
   const files = (facts: readonly Fact[] = []) => new Map(exportFiles(joined, facts).map((one) => [one.path, one.text]))
   test('has a page of its own, and hubs a file a tunnel', () => {
     expect([...files().keys()].filter((path) => path.startsWith('regions/') || path.includes('/ipsec/'))).toEqual([

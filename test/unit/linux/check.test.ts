@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { isIpsec } from '#src/fabric/ipsec.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { addressWithLength, prefix } from '#src/net/address.ts'
 import { missingFeatures, misfits } from '#providers/linux/check.ts'
@@ -57,7 +58,7 @@ describe('a config fits a box', () => {
     expect(says({ ...berlin, classes: [...berlin.classes, { ...berlin.classes[1]!, id: 'gold' as never, index: 100 }] }, boxes.berlin)).toEqual([
       'D010 class/gold: class gold has number 100, and a gateway has room for 0 to 99; use fewer classes',
     ])
-    const hub = frankfurt.tunnels.filter((one) => one.role !== 'cloud').find((one) => one.role === 'spoke')!
+    const hub = frankfurt.tunnels.filter((one) => !isIpsec(one)).find((one) => one.role === 'spoke')!
     const twin = { ...hub, id: 'oslo.fiber--frankfurt.isp-a' as never, peer: { ...hub.peer, publicKey: 'x', allowedIps: [prefix('10.1.0.0/16')] } }
     expect(says({ ...frankfurt, tunnels: [...frankfurt.tunnels, twin] }, boxes.frankfurt)[0]).toMatch(
       /^D011 .*: 10\.1\.10\.0\/24 would be behind two peers of cwh0s0p0: oslo\.fiber--frankfurt\.isp-a and berlin\.fiber--frankfurt\.isp-a/,

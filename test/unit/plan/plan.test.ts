@@ -13,6 +13,7 @@ import {
   allow,
   berlin,
   cloud,
+  partner,
   dublin,
   edge,
   fixed,
@@ -212,6 +213,30 @@ describe('diffReachability', () => {
     const { opened, closed } = diffReachability(was, is)
     expect(lines(opened)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/2'])
     expect(lines(closed)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/16 tcp/1'])
+  })
+})
+
+describe('peers', () => {
+  const open = [...network().allow, allow('edge/inference -> partner/inference', 'tcp/5432')]
+  const joined = fabricOf({ peers: [partner], allow: open })
+  const row = (before: Fabric, after: Fabric) => text(before, after).find((one) => one.includes(' peer  partner'))
+  test('joins: what its owner has to do too, and what it may reach', () => {
+    const rows = text(fabricOf(), joined)
+    expect(rows).toContain('+ peer  partner  8 tunnels, 1 prefix  tell its owner: causeway peer config partner')
+    expect(rows.find((one) => one.includes('frankfurt'))).toMatch(/^~ site {2}frankfurt {2}\+4 peers, no interruption/)
+    expect(rows).toContain('  opens  berlin/inference (10.1.10.0/24) -> partner/inference (172.20.0.0/16) tcp/5432')
+    expect(plan(fabricOf(), joined)).toMatchObject({ costPerHour: 0, class: 'additive', risk: 'low' })
+    expect(JSON.stringify(plan(fabricOf(), joined))).not.toContain('psk')
+  })
+  test('changes and leaves: by what is taken away', () => {
+    const change = (peer: Partial<typeof partner>) => row(joined, fabricOf({ peers: [{ ...partner, ...peer }], allow: open }))
+    const lans = [...partner.lans, { segment: partner.lans[0]!.segment, prefix: prefix('172.21.0.0/16') }]
+    expect(change({ lans })).toMatch(/^~ peer {2}partner {2}\+1 prefix.*, no interruption {2}tell its owner/)
+    expect(change({ gateways: partner.gateways.slice(0, 1) })).toMatch(/−4 tunnels,.* 1 setting changed, interrupts traffic/)
+    expect(change({ profile: { ...partner.profile, esp: ['aes256gcm16-ecp256'] } })).toMatch(/1 setting changed, interrupts traffic/)
+    expect(row(joined, fabricOf())).toBe('- peer  partner  8 tunnels, 1 prefix')
+    expect(plan(joined, fabricOf())).toMatchObject({ class: 'disruptive', risk: 'medium' })
+    expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
   })
 })
 

@@ -214,6 +214,7 @@ export function build(sketch: Sketch): Fabric {
     network: { id: 'test' as NetworkId, ula: prefix('fd00::/48'), mtu: 1360, mss: { v4: 1320, v6: 1300 }, pool: [prefix('10.0.0.0/8')] },
     sites: made,
     regions: [],
+    peers: [],
     tunnels,
     segments: [...new Set(sketch.sites.flatMap((one) => Object.keys(one.lans)))].sort().map((id, index) => ({ id: segment(id), index })),
     classes: classes.map((id, index) => ({

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Fabric, Forwarding, Hop, Region, Rule, SharedGroup, Site, Survives } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
 import { build, ports, type Sketch, trafficClass } from './build.ts'
@@ -93,7 +94,7 @@ function careless(of: Reader, fabric: Fabric): Fabric {
 
 /** One mistake, as a faulty compiler could make it. */
 function damage(of: Reader, fabric: Fabric): Fabric {
-  const nodes = [...fabric.sites, ...fabric.regions]
+  const nodes = nodesOf(fabric)
   const victim = of.pick(nodes)
   const without = <T>(list: readonly T[]): readonly T[] => {
     const i = of.below(Math.max(1, list.length))
@@ -111,7 +112,7 @@ function damage(of: Reader, fabric: Fabric): Fabric {
   const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
     groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: oneOf(group.via, edit) })),
   })
-  const edits: readonly ((site: Site | Region) => Partial<Forwarding>)[] = [
+  const edits: readonly ((site: (typeof nodes)[number]) => Partial<Forwarding>)[] = [
     (site) => ({ routes: without(site.routes) }),
     (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: prefix(narrow(route.to)) })) }),
     (site) => ({
@@ -142,14 +143,14 @@ function damage(of: Reader, fabric: Fabric): Fabric {
     hop((one) => ({ ...one, next: of.pick(nodes).id })),
   ]
   const edit = of.pick(edits)
-  const damaged = <T extends Site | Region>(one: T): T => (one.id === victim.id ? { ...one, ...edit(one) } : one)
-  return { ...fabric, sites: fabric.sites.map(damaged), regions: fabric.regions.map(damaged) }
+  const damaged = <T extends (typeof nodes)[number]>(one: T): T => (one.id === victim.id ? { ...one, ...edit(one) } : one)
+  return { ...fabric, sites: fabric.sites.map(damaged), regions: fabric.regions.map(damaged), peers: fabric.peers.map(damaged) }
 }
 
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
   let fabric = build(sound(of))
-  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id)
+  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)

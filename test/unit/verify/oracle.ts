@@ -43,12 +43,13 @@ const speaks = (port: { protocol: string; from: number; to: number }, applicatio
 export type Patience = 0 | 1 | 2
 
 export function oracle(fabric: Fabric) {
-  const nodes = [...fabric.sites, ...fabric.regions]
+  const nodes = [...fabric.sites, ...fabric.regions, ...fabric.peers]
   const siteOf = (id: string) => nodes.find((node) => node.id === id)!
-  const isCloud = (id: string): boolean => siteOf(id).kind === 'region'
+  const isCloud = (id: string): boolean => siteOf(id).kind !== 'site'
   /** Clouds mark nothing. */
   const classFrom = (id: string, trafficClass: string): string => (isCloud(id) ? 'default' : trafficClass)
-  const plain = (of: Fabric['tunnels'][number]): Ends => of.ends.map((end) => ('site' in end ? end : { site: end.region, uplink: '' }))
+  const plain = (of: Fabric['tunnels'][number]): Ends =>
+    of.ends.map((end) => ('site' in end ? end : { site: 'region' in end ? end.region : end.peer, uplink: '' }))
   const endsById = new Map<string, Ends>(fabric.tunnels.map((one) => [one.id, plain(one)]))
   const endsOf = (tunnel: string): Ends | undefined => endsById.get(tunnel)
   const roleOf = (tunnel: string) => fabric.tunnels.find((one) => one.id === tunnel)!.role
@@ -144,7 +145,7 @@ export function oracle(fabric: Fabric) {
         : []),
       ...(survives.includes('tunnel') ? fabric.tunnels.map((one) => ({ down: new Set<string>([one.id]), dead: null })) : []),
       ...(survives.includes('connection')
-        ? fabric.regions.flatMap((region) =>
+        ? [...fabric.regions, ...fabric.peers].flatMap((region) =>
             region.connections.map(({ members }) => ({ down: new Set<string>(members.map((member) => member.tunnel)), dead: null })),
           )
         : []),

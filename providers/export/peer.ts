@@ -1,0 +1,93 @@
+/** What the owner of a peer sets at the other end: a swanctl.conf to use as it stands, or to read the values from. */
+import type { ConnectionMember, Fabric, Peer, PeerGateway } from '#src/fabric/fabric.ts'
+import { natTraversalPort } from '#src/fabric/ipsec.ts'
+import { type Address, nth, type Prefix } from '#src/net/address.ts'
+import { mergePrefixes } from '#src/net/sets.ts'
+
+export interface PeerLine {
+  readonly name: string
+  /** From 1; names the peer's device, and with xfrm interfaces is its if_id. */
+  readonly number: number
+  readonly member: ConnectionMember
+  readonly gateway: PeerGateway
+  /** The hub's end: what it comes from, and its IKE identity. */
+  readonly hub: Address
+  readonly inside: { readonly peer: Address; readonly hub: Address }
+}
+/** Its tunnels, in the order of preference of the hubs. */
+export const linesOf = ({ connections, gateways }: Peer): readonly PeerLine[] =>
+  connections
+    .flatMap(({ site, uplink, address, members }) =>
+      // Names have no underscore, and sections of swanctl.conf no dot.
+      members.map((member, i) => ({ name: `${site}_${uplink}_${i}`, member, gateway: gateways[i]!, hub: address })),
+    )
+    .map((line, i) => ({ ...line, number: i + 1, inside: { peer: nth(line.member.inside, 1)!, hub: nth(line.member.inside, 2)! } }))
+/** What the peer sends into the tunnels. */
+export const ourPrefixes = ({ routes }: Peer): readonly Prefix[] => mergePrefixes(routes.map(({ to }) => to))
+
+/** `secret`: null leaves a placeholder. */
+export function peerConfig({ network }: Fabric, peer: Peer, secret: string | null): string {
+  const { ike, esp, lifetime } = peer.profile
+  const lines = linesOf(peer)
+  const section = ({ name, number, gateway, hub }: PeerLine): readonly string[] => [
+    `  ${name} {`,
+    '    version = 2',
+    `    local_addrs = ${gateway.address}, %any`,
+    `    remote_addrs = ${hub}`,
+    `    proposals = ${ike.join(', ')}`,
+    `    rekey_time = ${lifetime.ike}s`,
+    '    encap = yes',
+    '    mobike = no',
+    '    dpd_delay = 5s',
+    '    local {',
+    '      auth = psk',
+    `      id = ${gateway.id}`,
+    '    }',
+    '    remote {',
+    '      auth = psk',
+    `      id = ${hub}`,
+    '    }',
+    '    children {',
+    `      ${name} {`,
+    '        local_ts = 0.0.0.0/0',
+    '        remote_ts = 0.0.0.0/0',
+    `        esp_proposals = ${esp.join(', ')}`,
+    `        rekey_time = ${lifetime.esp}s`,
+    '        dpd_action = clear',
+    `        if_id_in = ${number}`,
+    `        if_id_out = ${number}`,
+    '      }',
+    '    }',
+    '  }',
+  ]
+  // One secret for all: each pair of identities once.
+  const pairs = [...new Map(lines.map((line) => [`${line.gateway.id} ${line.hub}`, line])).values()]
+  const shared = ({ name, gateway, hub }: PeerLine): readonly string[] => [
+    `  ike-${name} {`,
+    `    id-peer = ${gateway.id}`,
+    `    id-hub = ${hub}`,
+    `    secret = ${secret === null ? `"<pre-shared key: causeway peer config ${peer.id} --secret>"` : `"${secret}"`}`,
+    '  }',
+  ]
+  const device = (number: number): string => `causeway${number}`
+  return `${[
+    `# swanctl.conf of ${peer.id}, the other end of network ${network.id}: ${lines.length} ${lines.length === 1 ? 'tunnel' : 'tunnels'}, IKEv2 with a pre-shared key.`,
+    `# The hubs dial, from the addresses below to UDP ${natTraversalPort}; ESP is always in UDP (RFC 3948). Route-based: the selectors are everything.`,
+    '#',
+    '# Each tunnel has its own interface, answers ICMP on its inside address, and carries what is routed into it:',
+    ...lines.flatMap(({ number, inside, name }) => [
+      `#   ip link add ${device(number)} type xfrm if_id ${number}   # ${name}`,
+      `#   ip address add ${inside.peer}/30 dev ${device(number)}; ip link set ${device(number)} mtu ${network.mtu} up`,
+    ]),
+    '# Routes, each through every tunnel, the first preferred; any that is up is accepted, and one that is down must not be used:',
+    ...ourPrefixes(peer).map((to) => `#   ip route add ${to} dev ${device(1)} metric 1`),
+    ...(peer.rules.length > 0 ? ['# Let pass:'] : []),
+    ...peer.rules.map(({ id, from, to }) => `#   ${id.replace(/#.*$/, '')}: ${from.prefixes.join(', ')} -> ${to.prefixes.join(', ')}`),
+    'connections {',
+    ...lines.flatMap(section),
+    '}',
+    'secrets {',
+    ...pairs.flatMap(shared),
+    '}',
+  ].join('\n')}\n`
+}

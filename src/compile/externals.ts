@@ -1,0 +1,159 @@
+/** Who joins which cloud or third party: one connection a hub uplink, in its order of preference, and the tunnels of each. */
+import type {
+  CloudConnection,
+  Connection,
+  ConnectionId,
+  ExternalId,
+  Interface,
+  IpsecTunnel,
+  Lan,
+  Peer,
+  Region,
+  SegmentId,
+  SiteId,
+  TunnelId,
+} from '#src/fabric/fabric.ts'
+import { compareText, connectionId, externalOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
+import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
+import { type Address, type AddressWithLength, comparePrefixes, hostOf, lengthOf, nth, type Prefix } from '#src/net/address.ts'
+import type { Numbers } from './allocate.ts'
+import { transportsMeet } from './paths.ts'
+
+/** A region or peer, as far as hubs need to know it to join it. */
+export interface External {
+  readonly id: ExternalId
+  readonly role: IpsecTunnel['role']
+  readonly hubs: readonly SiteId[]
+  readonly transport: string
+  /** Tunnels of each connection. */
+  readonly members: readonly (0 | 1)[]
+  /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
+  readonly pool: Prefix | null
+  readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
+}
+export interface ExternalPath {
+  readonly external: External
+  readonly connection: ConnectionId
+  readonly site: IntentSite
+  readonly uplink: IntentUplink
+  /** What the far end dials back and knows the hub by. */
+  readonly address: Address
+  /** By member. */
+  readonly tunnels: readonly TunnelId[]
+}
+/** Clouds are on the internet. */
+const cloudTransport = 'internet'
+
+export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'>): readonly External[] => [
+  ...regions.map(({ id, hubs, segment, networks }): External => {
+    const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
+    return { id, role: 'cloud', hubs, transport: cloudTransport, members: [0, 1], pool: null, lans }
+  }),
+  ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
+    return { id, role: 'peer', hubs, transport, members: gateways.length > 1 ? [0, 1] : [0], pool, lans }
+  }),
+]
+
+export function externalPaths(intent: Intent): readonly ExternalPath[] {
+  const meets = transportsMeet(intent)
+  const sites = new Map(intent.sites.map((site) => [site.id, site]))
+  return externalsOf(intent).flatMap((external) =>
+    external.hubs.flatMap((hub) => {
+      const site = sites.get(hub)
+      if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is no site`)
+      return site.uplinks
+        .filter((uplink) => meets(uplink.transport, external.transport))
+        .flatMap((uplink): ExternalPath[] => {
+          const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
+          const tunnels = external.members.map((member) => ipsecTunnelId(site.id, uplink.id, external.id, member))
+          return address === undefined ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, tunnels }]
+        })
+    }),
+  )
+}
+
+/** The interface of each tunnel, at the hub. */
+export const interfaceOf = ({ external, uplink }: ExternalPath, member: 0 | 1): Interface['id'] =>
+  ipsecInterfaceId(external.role, uplink.id, external.id, member)
+
+/** The tunnels of each connection, hub end first. */
+export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): readonly IpsecTunnel[] =>
+  paths.flatMap((path) =>
+    path.external.members.map((member): IpsecTunnel => {
+      const { external, connection, site, uplink, tunnels } = path
+      const id = tunnels[member]!
+      const near = { site: site.id, uplink: uplink.id, interface: interfaceOf(path, member) }
+      const common = { id, kind: 'ipsec', index: numbers.tunnel(id) } as const
+      const inside = numbers.inside(id)
+      return external.role === 'cloud'
+        ? { ...common, role: 'cloud', ends: [near, { region: external.id as Region['id'], connection, member }], inside, profile: 'strong' }
+        : { ...common, role: 'peer', ends: [near, { peer: external.id as Peer['id'], connection, member }], inside }
+    }),
+  )
+
+export function ipsecInterface(tunnel: IpsecTunnel, numbers: Numbers): Omit<Interface, 'tunnels'> {
+  const [{ site, uplink, interface: name }, { member }] = tunnel.ends
+  const stem = ipsecStem(numbers.node(externalOf(tunnel)), numbers.slot(site, uplink), member)
+  return { id: name, kind: tunnel.role, uplink, stem, port: numbers.port(`${site}/${name}`) }
+}
+
+type BesideForwarding<T> = Omit<T, 'routes' | 'groups' | 'rules' | 'transits'>
+
+/** What a region is beside its forwarding. */
+export function regionOf(region: IntentRegion, paths: readonly ExternalPath[], numbers: Numbers): BesideForwarding<Region> {
+  const { id, provider, attach, routing, location, asn, hubAsn, segment } = region
+  const networks = region.networks
+    .map((network) => ({ id: network.id, prefixes: [...network.prefixes].sort(comparePrefixes) }))
+    .sort((a, b) => compareText(a.id, b.id))
+  return {
+    kind: 'region',
+    id,
+    index: numbers.node(id),
+    provider,
+    attach,
+    location,
+    routing,
+    asn,
+    hubAsn,
+    segment,
+    networks,
+    lans: networks
+      .flatMap((network) => network.prefixes.map((prefix) => lanOf(segment, network.id, prefix)))
+      .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+    connections: connectionsOf(id, paths, numbers).map((one): CloudConnection => {
+      const [first, second] = one.members
+      return { ...one, members: [first!, second!] }
+    }),
+  }
+}
+
+/** What a peer is beside its forwarding. */
+export const peerOf = (peer: IntentPeer, paths: readonly ExternalPath[], numbers: Numbers): BesideForwarding<Peer> => ({
+  kind: 'peer',
+  id: peer.id,
+  index: numbers.node(peer.id),
+  gateways: peer.gateways,
+  profile: peer.profile,
+  probe: peer.probe,
+  lans: peer.lans.map(({ segment, prefix }) => lanOf(segment, 'lan', prefix)).sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+  connections: connectionsOf(peer.id, paths, numbers),
+})
+
+/** Its own router has the first address of every subnet in a VPC; it stands for the LAN's gateway. */
+const lanOf = (segment: SegmentId, name: string, prefix: Prefix): Lan => ({
+  segment,
+  interface: name,
+  prefix,
+  address: `${nth(prefix, 1) ?? hostOf(prefix)}/${lengthOf(prefix)}` as AddressWithLength,
+})
+
+const connectionsOf = (of: ExternalId, paths: readonly ExternalPath[], numbers: Numbers): readonly Connection[] =>
+  paths
+    .filter((path) => path.external.id === of)
+    .map(({ connection, site, uplink, address, tunnels }) => ({
+      id: connection,
+      site: site.id,
+      uplink: uplink.id,
+      address,
+      members: tunnels.map((tunnel) => ({ tunnel, inside: numbers.inside(tunnel) })),
+    }))
