@@ -1,5 +1,5 @@
 /**
- * ICMP echo to a far end that reflects no STAMP (a cloud's inside address). Node has no ICMP sockets, so one `ping` a
+ * ICMP echo to a far end that reflects no STAMP (the inside address of a cloud or peer, or a host behind a peer). Node has no ICMP sockets, so one `ping` a
  * tunnel runs for as long as the interval stays the same, and is read line by line: a reply, or `no answer yet` for a
  * number, which it says when it sends the next one (-O).
  */
@@ -17,7 +17,8 @@ export interface Echo {
 }
 /** Numbers begin at 1 and only rise. `ended` is called when it stops by itself, with what it said last. */
 export type OpenEcho = (
-  of: { readonly from: Address; readonly to: Address; readonly intervalMs: number },
+  /** `device`: it leaves and comes back by this one, whatever the routes say; null: as they say. */
+  of: { readonly from: Address; readonly to: Address; readonly device: string | null; readonly intervalMs: number },
   heard: (line: EchoLine) => void,
   ended: (said: string) => void,
 ) => Echo
@@ -34,11 +35,11 @@ export const unwrap = (latest: number, sequence: number): number => latest + (((
 
 const lingerMs = 1_000
 
-export const openPing: OpenEcho = ({ from, to, intervalMs }, heard, ended) => {
+export const openPing: OpenEcho = ({ from, to, device, intervalMs }, heard, ended) => {
   let closed = false
   let said = ''
   let over = false
-  const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), '-I', from, to], {
+  const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), ...(device === null ? [] : ['-I', device]), '-I', from, to], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   })

@@ -1,10 +1,12 @@
 /** Feeds the state machine of a path from the lines of its `ping`, which keeps its own time: a probe is known when its line is. */
 import type { EchoLine, OpenEcho } from './echo.ts'
-import { countAnswered, countSent, type ProbedPath } from './paths.ts'
+import { countAnswered, countSent, probedBy, type ProbedPath } from './paths.ts'
 
 export interface EchoesOptions {
   readonly echo: OpenEcho
   readonly tick: () => number
+  /** The tunnel's own. */
+  readonly deviceOf: (record: ProbedPath) => string | null
   /** A line was heard: `work` tells the path, between a look at its state before and after. */
   readonly heard: (record: ProbedPath, work: (now: number) => void) => void
   readonly ended: (record: ProbedPath, said: string) => void
@@ -22,7 +24,7 @@ const reopenMs = 1_000
 const quietIntervals = 3
 const slackMs = 100
 
-export function createEchoes({ echo, tick, heard, ended }: EchoesOptions): Echoes {
+export function createEchoes({ echo, tick, deviceOf, heard, ended }: EchoesOptions): Echoes {
   /** All up to this number have left. */
   function sentUpTo(record: ProbedPath, sequence: number, at: number): void {
     // ping stood still for long (a suspended box): what happened meanwhile is nobody's loss.
@@ -50,11 +52,13 @@ export function createEchoes({ echo, tick, heard, ended }: EchoesOptions): Echoe
   const echoes: Echoes = {
     open(record, now) {
       const first = record.sequence
-      const { inside: from, farInside: to } = record.tunnel
+      const { inside: from, farInside } = record.tunnel
+      const stated = probedBy(record.tunnel)
       record.echoMs = record.path.timing.intervalMs
       record.nextAt = now + quietIntervals * record.echoMs + slackMs
       const started = echo(
-        { from, to, intervalMs: record.echoMs },
+        // What is behind the far end has a route by the tunnel that is chosen now: the answer must be this tunnel's.
+        { from, to: stated ?? farInside, device: stated === undefined ? null : deviceOf(record), intervalMs: record.echoMs },
         (line) => heard(record, (at) => tell(record, line, first + line.sequence - 1, record.echo === started, at)),
         (said) => {
           if (record.echo !== started) return

@@ -1,5 +1,7 @@
 /** One probed path: a tunnel of one link epoch, its state machine, and what its far end last said. */
 import type { ReadyTunnel, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { isIpsec } from '#src/fabric/ipsec.ts'
+import type { Address } from '#src/net/address.ts'
 import { createPath, hearRemote, type Path, probeAnswered, probeSent } from '#src/path/machine.ts'
 import type { PathRole, ProbeTiming } from '#src/path/path.ts'
 import { timingFor } from '#src/path/timing.ts'
@@ -86,6 +88,9 @@ export function newPath(tunnel: ReadyTunnel, config: SiteConfig, at: number): Pa
   if (tunnel.probe === 'icmp') hearRemote(path, 'UP', false)
   return path
 }
+
+/** What answers in place of the far inside address; undefined: that itself does. */
+export const probedBy = (tunnel: ReadyTunnel): Address | undefined => (isIpsec(tunnel) ? tunnel.probed : undefined)
 
 export const standbyRole = (tunnel: ReadyTunnel): PathRole => (tunnel.metered ? 'metered-standby' : 'standby')
 

@@ -23,6 +23,7 @@ import {
   keyOf,
   lostOf,
   newPath,
+  probedBy,
   type ProbedPath,
   rehandshakeFirstMs,
   remember,
@@ -381,6 +382,7 @@ export function createProber(options: ProberOptions): Prober {
   const echoes = createEchoes({
     echo: options.echo,
     tick: options.tick,
+    deviceOf: ({ tunnel }) => config?.interfaces.find((one) => one.id === tunnel.interface && one.linkEpoch === tunnel.linkEpoch)?.device ?? null,
     heard(record, answered) {
       const now = options.tick()
       if (records.get(keyOf(record.tunnel)) !== record) return
@@ -427,6 +429,7 @@ export function createProber(options: ProberOptions): Prober {
           !tunnel ||
           tunnel.inside !== record.tunnel.inside ||
           tunnel.farInside !== record.tunnel.farInside ||
+          probedBy(tunnel) !== probedBy(record.tunnel) ||
           tunnel.decides !== record.tunnel.decides
         )
           forget(record)

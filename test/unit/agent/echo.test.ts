@@ -27,7 +27,7 @@ describe('a line of ping', () => {
 
 test('a ping that can not run says so once', async () => {
   const said = await new Promise<string>((resolve) =>
-    openPing({ from: '192.0.2.77' as Address, to: '192.0.2.1' as Address, intervalMs: 200 }, () => {}, resolve),
+    openPing({ from: '192.0.2.77' as Address, to: '192.0.2.1' as Address, device: null, intervalMs: 200 }, () => {}, resolve),
   )
   expect(said).toMatch(/^ping: |ENOENT/)
 })
@@ -64,14 +64,14 @@ describe('a hub and the two tunnels of a connection', () => {
   let hangs: boolean
   let broken: boolean
   let running: Map<string, number>
-  let started: { to: string; intervalMs: number }[]
+  let started: { to: string; device: string | null; intervalMs: number }[]
   let steered: { at: number; choices: readonly Choice[] }[]
   let changed: number[]
   let refuse: boolean
   const roundTrip = 20
 
-  const echo: OpenEcho = ({ to, intervalMs }, heard, ended) => {
-    started.push({ to, intervalMs })
+  const echo: OpenEcho = ({ to, device, intervalMs }, heard, ended) => {
+    started.push({ to, device, intervalMs })
     let closed = false
     if (broken) {
       setTimeout(() => !closed && ended('ping: socket: Operation not permitted'), 5)
@@ -167,6 +167,25 @@ describe('a hub and the two tunnels of a connection', () => {
     expect(chosen()).toBe(1)
     expect(steered.find((one) => one.at >= at)!.at - at).toBeLessThanOrEqual(250)
     expect(changed.find((one) => one >= at)! - at).toBeLessThanOrEqual(250)
+  })
+
+  test('of a peer that states what answers: asked through each tunnel’s own device, anew when it is another', async () => {
+    const config = cloudConfig()
+    const device = (member: number) => `cwi7u0m${member}p0`
+    const withProbe = (probed: string) =>
+      ({
+        ...config,
+        tunnels: config.tunnels.map((one) => ({ ...one, role: 'peer', probed })),
+        interfaces: config.tunnels.map((one, member) => ({ id: one.interface, linkEpoch: 0, device: device(member) })),
+      }) as unknown as SiteConfig
+    expect(started.every((one) => one.device === null)).toBe(true)
+    for (const probed of ['172.20.0.1', '172.20.0.9']) {
+      started = []
+      prober.load(withProbe(probed), 2, prober.choicesFor(withProbe(probed)))
+      await vi.advanceTimersByTimeAsync(5_000)
+      expect(new Set(started.map((one) => `${one.to} ${one.device}`))).toEqual(new Set([0, 1].map((member) => `${probed} ${device(member)}`)))
+      expect(states()).toEqual(['UP', 'UP'])
+    }
   })
 
   test('come back when the cloud answers again', async () => {
