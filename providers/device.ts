@@ -30,6 +30,11 @@ export interface TunnelCounters {
   readonly txBytes: number
   readonly endpoint: string
 }
+/** What was forwarded from tunnel to tunnel since the policy was loaded last. */
+export interface TransitCount {
+  readonly packets: number
+  readonly bytes: number
+}
 export interface DeviceDriver {
   features(): Promise<Features>
   /** Uplink and LAN interfaces of the OS: name, addresses, carrier, default router. Feeds A07 and the enrolment inventory. */
@@ -46,6 +51,7 @@ export interface DeviceDriver {
   /** Forces a new handshake of a tunnel (peer removed and added), for NATed ends whose hub was recreated. */
   rehandshake(tunnel: TunnelId): Promise<void>
   counters(): Promise<readonly TunnelCounters[]>
+  transit(): Promise<TransitCount>
   /** Runs the config's route vectors by `ip route get`, reads back peers: [] when the kernel does what the model says. */
   drift(config: SiteConfig): Promise<readonly Finding[]>
   /** Removes everything that is ours. */

@@ -123,6 +123,12 @@ export interface ApproveCommand extends Command {
 }
 export const inviteUpdate = defineUpdate<void, [InviteCommand]>('invite')
 export const approveUpdate = defineUpdate<void, [ApproveCommand]>('approve')
+export interface DrainCommand extends Command {
+  /** RFC 3339: when the window ends by itself. */
+  readonly until: string
+}
+export const drainUpdate = defineUpdate<{ readonly operationId: string }, [DrainCommand]>('drain')
+export const undrainUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('undrain')
 export const decommissionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('decommission')
 
 /** region/<id> commands. */

@@ -9,6 +9,8 @@ export type SiteState =
   | 'PROVISIONING'
   | 'ACTIVE'
   | 'CHANGING'
+  | 'DRAINING'
+  | 'MAINTENANCE'
   | 'DECOMMISSIONING'
   | 'RETIRED'
 
@@ -31,6 +33,12 @@ export type SiteEvent =
   | 'changed'
   /** The box rolled back: it stays where it was, with a finding. */
   | 'held'
+  /** Peers are to send through it last. */
+  | 'draining'
+  /** It passes nothing on any more: it may be serviced. */
+  | 'drained'
+  /** Its window ended or was closed, and its box says so no more. */
+  | 'undrained'
   | 'decommissioning'
   | 'retired'
 
@@ -42,8 +50,17 @@ const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteS
   QUARANTINED: { invited: 'INVITED', decommissioning: 'DECOMMISSIONING' },
   ENROLLED: { provisioning: 'PROVISIONING', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   PROVISIONING: { provisioned: 'ACTIVE', unprovisioned: 'ENROLLED', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
-  ACTIVE: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  ACTIVE: {
+    changing: 'CHANGING',
+    changed: 'ACTIVE',
+    held: 'ACTIVE',
+    draining: 'DRAINING',
+    doubted: 'QUARANTINED',
+    decommissioning: 'DECOMMISSIONING',
+  },
   CHANGING: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  DRAINING: { drained: 'MAINTENANCE', undrained: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  MAINTENANCE: { undrained: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   DECOMMISSIONING: { retired: 'RETIRED' },
   RETIRED: { declared: 'DECLARED' },
 }
@@ -52,7 +69,12 @@ const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteS
 export const nextState = (state: SiteState, event: SiteEvent): SiteState | null => table[state][event] ?? null
 
 /** A device holds this site's identity: it counts as a peer, and its facts are believed. */
-export const isEnrolled = (state: SiteState): boolean =>
-  state === 'ENROLLED' || state === 'PROVISIONING' || state === 'ACTIVE' || state === 'CHANGING'
+export const isEnrolled = (state: SiteState): boolean => state === 'ENROLLED' || state === 'PROVISIONING' || isInService(state)
+
+/** Past its onboarding: what its configuration is made of becomes a revision as soon as it moves. */
+export const isInService = (state: SiteState): boolean => state === 'ACTIVE' || state === 'CHANGING' || isInWindow(state)
+
+/** Between `site drain` and its return. */
+export const isInWindow = (state: SiteState): boolean => state === 'DRAINING' || state === 'MAINTENANCE'
 
 export const siteStates = Object.keys(table) as readonly SiteState[]

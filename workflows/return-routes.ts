@@ -6,11 +6,14 @@ export interface ConnectionView {
   readonly up: number
   readonly down: number
   readonly members: number
+  /** Its hub is in a service window. Absent in histories from before there were any. */
+  readonly draining?: boolean
 }
 
 /**
  * Down at once when both tunnels are; up again only after `hold` milliseconds of being UP without a break. A connection
- * that nobody has judged stays as it was. `healedAt` remembers since when each is UP again.
+ * that nobody has judged stays as it was. One whose hub is in a service window is left too, as long as another one is
+ * there to go to. `healedAt` remembers since when each is UP again.
  */
 export function downConnections(
   connections: readonly ConnectionView[],
@@ -20,12 +23,18 @@ export function downConnections(
   hold: number,
 ): { readonly down: readonly string[]; readonly next: number | null } {
   const down: string[] = []
+  const left: string[] = []
   let next: number | null = null
-  for (const { id, up, down: dead, members } of connections) {
+  for (const { id, up, down: dead, members, draining } of connections) {
     const was = before.includes(id)
     if (up === 0) {
       healedAt.delete(id)
       if (was || dead === members) down.push(id)
+      continue
+    }
+    if (draining === true) {
+      healedAt.delete(id)
+      left.push(id)
       continue
     }
     if (!was) continue
@@ -38,7 +47,8 @@ export function downConnections(
     down.push(id)
     next = Math.min(next ?? Number.POSITIVE_INFINITY, since + hold)
   }
-  return { down: down.sort(), next }
+  const remain = connections.length - down.length - left.length
+  return { down: [...down, ...(remain > 0 ? left : [])].sort(), next }
 }
 
 /** `whole`: every tunnel is UP; `part`: some are; `dark`: none is. */

@@ -22,22 +22,28 @@ import {
   claimedSignal,
   decommissionUpdate,
   decommissionWorkflowId,
+  drainUpdate,
   factsSignal,
   inviteUpdate,
+  lookSignal,
   onboardWorkflowId,
+  regionWorkflowId,
   reportedSignal,
   siteDoneSignal,
+  undrainUpdate,
 } from './contract.ts'
-import type { AssignRequest, Command, SiteDone, SiteInput } from './contract.ts'
+import type { AssignRequest, Command, DrainCommand, SiteDone, SiteInput } from './contract.ts'
 import type { SiteView } from './activities/sites.ts'
 import type { decommission as Decommission } from './decommission.ts'
-import { isEnrolled } from './lifecycle.ts'
+import { isEnrolled, isInService, isInWindow } from './lifecycle.ts'
 import { lock } from './lock.ts'
 import type { onboard as Onboard, OnboardResult } from './onboard.ts'
-import { rows, workflowTaskTimeout } from './proxies.ts'
+import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
 import { remember } from './seen.ts'
 
 const longestPause = 300_000
+/** Before a revision that the box did not keep is made anew, milliseconds. */
+const againEvery = 30_000
 
 /** What was assigned and is not answered yet. */
 interface Waiting {
@@ -112,6 +118,40 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     command,
   )
 
+  setHandler(
+    drainUpdate,
+    async (given) => {
+      const regions = await serially(() => compiling.drainSite({ site, command: given }))
+      await redirect(regions)
+      return { operationId: given.operationId }
+    },
+    {
+      validator: (given) => {
+        checkCommand(given)
+        checkWindow(given)
+      },
+    },
+  )
+  setHandler(
+    undrainUpdate,
+    async (given) => {
+      const regions = await serially(() => rows.undrainSite({ site, command: given }))
+      await redirect(regions)
+      return { operationId: given.operationId }
+    },
+    command,
+  )
+
+  /** The window was opened or closed: a revision says so to the box, and the regions look whether they still send to it. */
+  const redirect = async (regions: readonly string[]) => {
+    factsDue = Date.now()
+    look = true
+    for (const region of regions)
+      await getExternalWorkflowHandle(regionWorkflowId(region))
+        .signal(lookSignal)
+        .catch(() => {})
+  }
+
   const answer = async (requests: readonly AssignRequest[], done: Omit<SiteDone, 'commandId' | 'site'>) => {
     for (const { commandId, replyTo } of requests) {
       // Who asked may be gone (its operation was ended); nobody else waits for the answer.
@@ -182,9 +222,25 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     }
   }
 
+  /** In a service window: on when the box is drained, back when the window is over and the box says so no more. */
+  const serve = async () => {
+    const { state, assigned, failed, drain = null, drained = false } = view
+    if (drain === null) {
+      const next = factsDue === null ? await rows.endService({ site }) : 'waits'
+      if (next === 'back') look = true
+      else if (next !== 'waits') factsDue = Date.now() + (next === 'again' ? againEvery : 0)
+    } else if (Date.now() >= drain.until) await redirect(await rows.endWindow({ site, why: '' }))
+    else if (state === 'DRAINING' && factsDue === null && failed !== null && assigned !== null && compare(failed.triple, assigned) >= 0)
+      await redirect(await rows.endWindow({ site, why: failed.why }))
+    else if (state === 'DRAINING' && drained) {
+      await rows.finishDraining({ site })
+      look = true
+    }
+  }
+
   const stage = async (requests: readonly AssignRequest[]) => {
     const wanted = requests.map((request) => request.generation).filter((generation) => generation !== null)
-    const operationId = requests.at(-1)?.operationId ?? null
+    const operationId = requests.at(-1)?.operationId ?? view.drain?.operationId ?? null
     factsDue = null
     const staged = await rows.stageBundle({ site, generation: wanted.length > 0 ? Math.max(...wanted) : null, operationId })
     look = true
@@ -211,6 +267,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       look = true
     }
     if (waiting === null && assigns.length === 0) await note()
+    if (isInWindow(view.state)) await serve()
     if (child === 'none' && view.state === 'DECOMMISSIONING' && view.leaving !== null && Date.now() >= againAt) void startDecommission(view.leaving)
     if (onboarded !== null && child === 'none') {
       const result: OnboardResult = onboarded
@@ -236,7 +293,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       } else await answer(requests, { outcome: 'lagging', triple: null, why: `it is ${view.state}` })
     } else if (factsDue !== null && factsDue <= Date.now()) {
       // While it is provisioned, onboarding says when: those who answer first.
-      if (view.assigned !== null && (view.state === 'ACTIVE' || view.state === 'CHANGING')) await stage([])
+      if (view.assigned !== null && isInService(view.state)) await stage([])
       else factsDue = null
     }
   }
@@ -246,6 +303,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       waiting?.until ?? null,
       factsDue,
       view.state === 'INVITED' ? view.tokenEnds : null,
+      isInWindow(view.state) ? (view.drain?.until ?? null) : null,
       child === 'none' && (view.state === 'ENROLLED' || view.state === 'DECOMMISSIONING') ? againAt : null,
     ]
     const first = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
@@ -279,6 +337,10 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
 
 const checkCommand = ({ commandId, operationId }: Command) => {
   if (!commandId || !operationId) throw ApplicationFailure.nonRetryable('a command needs an id and an operation', 'C080')
+}
+
+const checkWindow = ({ until }: DrainCommand) => {
+  if (Number.isNaN(Date.parse(until))) throw ApplicationFailure.nonRetryable(`a window can't end at "${until}"`, 'C134')
 }
 
 /** The agent has armed its guard: `assigned` must not move until it reports, or its deadline and a margin have passed. */

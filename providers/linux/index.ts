@@ -13,7 +13,7 @@ import { DeviceError, finding } from './errors.ts'
 import { follow, type Follower } from './follow.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
-import { type Observed, observe, readInterfaces, readWireguard } from './observe.ts'
+import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
 import { type Esp, isOurs, nftTable, uplinkTable } from './scheme.ts'
@@ -382,6 +382,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       })
       return [...wireguard, ...clouds.flat()]
     },
+    transit: () => readTransit(runner),
     drift: (whole) =>
       serially(async () => {
         // What can't be made is said by `lacking`, and is no drift.

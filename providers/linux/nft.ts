@@ -7,7 +7,7 @@ import { isIpsec } from '#src/fabric/ipsec.ts'
 import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
-import { type Esp, hex, ikePorts, nftTable, stampPort, tunnelPrefix } from './scheme.ts'
+import { type Esp, hex, ikePorts, nftTable, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
@@ -126,6 +126,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     blocks.push(named(`others${family}`, type, ofFamily(others, family)))
     blocks.push(named(`transit${family}`, `${type} . ${type}`, transits.get(family)!.set))
   }
+  blocks.push(block(`counter ${transitCounter}`, []))
   const transitMatches = families.flatMap((family) => [
     `${word(family)} saddr . ${word(family)} daddr @transit${family}`,
     ...transits.get(family)!.single,
@@ -249,7 +250,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       'type filter hook forward priority filter; policy drop;',
       ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
       ...icmpErrors,
-      ...transitMatches.map((match) => `iifname ${tunnels} oifname ${tunnels} ${match} accept`),
+      ...transitMatches.map((match) => `iifname ${tunnels} oifname ${tunnels} ${match} counter name ${transitCounter} accept`),
       'ct state { new, established, related } jump owner',
       'counter',
     ]),

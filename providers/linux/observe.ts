@@ -5,7 +5,8 @@ import { type ObservedTunnel, observeTunnels } from './charons.ts'
 import { DeviceError, finding } from './errors.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route, XfrmLink } from './kernel.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
-import { isIpsecDevice, isOurs, nftTable, protocol } from './scheme.ts'
+import type { TransitCount } from '../device.ts'
+import { isIpsecDevice, isOurs, nftTable, protocol, transitCounter } from './scheme.ts'
 
 export interface ObservedPeer extends Peer {
   /** Seconds since the epoch, 0 = never. */
@@ -154,6 +155,15 @@ export function withoutCounters(listing: string): string {
 async function readNft(runner: Runner): Promise<string> {
   const output = await runner.read(['nft', '-j', 'list', 'table', 'inet', nftTable])
   return output.code === 0 && output.stdout.trim() !== '' ? withoutCounters(output.stdout) : ''
+}
+
+/** None before a policy was loaded. */
+export async function readTransit(runner: Runner): Promise<TransitCount> {
+  const output = await runner.read(['nft', '-j', 'list', 'counter', 'inet', nftTable, transitCounter])
+  if (output.code !== 0) return { packets: 0, bytes: 0 }
+  const { nftables } = JSON.parse(output.stdout) as { readonly nftables: readonly { readonly counter?: TransitCount }[] }
+  const { packets, bytes } = nftables.find(({ counter }) => counter !== undefined)?.counter ?? { packets: 0, bytes: 0 }
+  return { packets, bytes }
 }
 
 export const readWireguard = async (runner: Runner): Promise<ReturnType<typeof readDump>> =>

@@ -7,6 +7,8 @@ import type { Family } from '#src/net/address.ts'
 /** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
 export const protocol = 67
 export const nftTable = 'causeway'
+/** Of what is forwarded from tunnel to tunnel. */
+export const transitCounter = 'transit'
 /** All tunnel devices begin so (`cwh…`, `cwe…`, `cwm…`, `cwi…`), which lets one nft wildcard name them, old link epochs too. */
 export const tunnelPrefix = 'cw'
 export const meshPrefix = 'cwm'

@@ -70,7 +70,9 @@ export function createChooser(): Chooser {
       (tunnel: TunnelId): HopHealth | undefined => {
         const record = byTunnel.get(tunnel)
         if (!record) return undefined
-        const of = health(record.path, position)
+        const known = health(record.path, position)
+        // What a site that drains is the end of stays with it: only what it would pass on is to go another way.
+        const of = known.remoteDraining && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
         return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
       }
     const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)

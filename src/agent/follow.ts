@@ -19,6 +19,7 @@ import type { Guard } from './guard.ts'
 import { type BoxKeys, destroy, keyed } from './keys.ts'
 import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
+import { createDrain, drainEnd } from './drain.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
@@ -53,6 +54,7 @@ export interface Follower {
 }
 
 const lookEveryMs = 5_000
+const drainEveryMs = 1_000
 const coalesceMs = 100
 const tooFastMs = 1_000
 
@@ -63,6 +65,7 @@ export function createFollower(of: FollowOptions): Follower {
   const session = createSession({ ...of, signal })
   const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
   const meter = createMeter(() => clock.tick())
+  const drain = createDrain({ transit: () => driver.transit(), clock, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
   let inventorySent = ''
@@ -126,7 +129,7 @@ export function createFollower(of: FollowOptions): Follower {
       network: of.identity.network,
       site: of.identity.site,
       confirmationCode: of.identity.confirmationCode,
-      ...judge(running?.config ?? null, paths, headlessSince !== null, all),
+      ...judge(running?.config ?? null, paths, { headless: headlessSince !== null, drains: clock.now() < drainEnd(running?.config ?? null) }, all),
       state: disk.state(),
       headlessSince,
       uplinks: running ? uplinkCounts(running.config, paths) : [],
@@ -157,6 +160,7 @@ export function createFollower(of: FollowOptions): Follower {
     const shown: Report['commit'] =
       state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
     const drilled = driller.report()
+    const drains = drain.report()
     const body: Report = {
       running: confirmed,
       commit: shown,
@@ -166,6 +170,7 @@ export function createFollower(of: FollowOptions): Follower {
       findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
       headlessSince,
       ...(drilled ? { drill: drilled } : {}),
+      ...(drains ? { drain: drains } : {}),
       ...(inventoryText === inventorySent ? {} : { inventory }),
     }
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
@@ -398,6 +403,13 @@ export function createFollower(of: FollowOptions): Follower {
     }
   }
 
+  async function draining(): Promise<void> {
+    while (!signal.aborted) {
+      await pause(drainEveryMs, signal)
+      if (!signal.aborted) await drain.look(running?.config ?? null).catch((error: unknown) => log('drain', line(troubleOf(error))))
+    }
+  }
+
   return {
     wake,
     async boot() {
@@ -412,7 +424,7 @@ export function createFollower(of: FollowOptions): Follower {
       status()
     },
     async run() {
-      await Promise.all([reporting(), hints(), looking()])
+      await Promise.all([reporting(), hints(), looking(), draining()])
       return left.signal.aborted ? 'wiped' : 'stopped'
     },
   }

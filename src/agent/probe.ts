@@ -13,6 +13,7 @@ import type { Choice } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
 import { type ByTunnel, createChooser } from './choices.ts'
+import { drainEnd } from './drain.ts'
 import { createEchoes } from './echoes.ts'
 import type { OpenEcho } from './echo.ts'
 import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
@@ -106,6 +107,8 @@ export function createProber(options: ProberOptions): Prober {
   const packet = Buffer.alloc(longest)
   let config: SiteConfig | null = null
   let generation = 0
+  /** Since 1970, ms. */
+  let drainsUntil = Number.NEGATIVE_INFINITY
   let byTunnel: ByTunnel = new Map()
   const chooser = createChooser()
   let views = new Map<NodeId, number[]>()
@@ -166,7 +169,7 @@ export function createProber(options: ProberOptions): Prober {
     tunnel: record.tunnel.index,
     generation,
     state: overall(record.path),
-    draining: config?.draining ?? false,
+    draining: options.wall() < drainsUntil,
     received: record.received >>> 0,
     highest: record.highest,
     view: views.get(record.tunnel.remote) ?? [],
@@ -422,6 +425,7 @@ export function createProber(options: ProberOptions): Prober {
       if (!sameGroups(config, next)) chooser.load(choices)
       config = next
       generation = number
+      drainsUntil = drainEnd(next)
       held = false
       for (const record of records.values()) {
         const tunnel = wanted.get(keyOf(record.tunnel))

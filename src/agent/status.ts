@@ -35,7 +35,7 @@ const carries = (of: Path): boolean => of.state === 'UP' || of.state === 'DEGRAD
 export function judge(
   config: SiteConfig | null,
   paths: readonly Path[],
-  headless: boolean,
+  now: { readonly headless: boolean; readonly drains: boolean },
   findings: readonly Trouble[],
 ): { readonly light: Light; readonly says: string } {
   if (config === null) return { light: 'RED', says: 'nothing runs yet: waiting for the first bundle' }
@@ -46,7 +46,8 @@ export function judge(
   }
   if (up === 0) return config.hub ? { light: 'YELLOW', says: 'no path is up' } : { light: 'RED', says: 'no path is up' }
   if (up < paths.length) return { light: 'YELLOW', says: `carries traffic over ${up} of ${paths.length} paths` }
-  if (headless) return { light: 'YELLOW', says: 'carries traffic; the controller is away' }
+  if (now.drains) return { light: 'YELLOW', says: `drains until ${config.drainUntil}: peers send through it last` }
+  if (now.headless) return { light: 'YELLOW', says: 'carries traffic; the controller is away' }
   if (findings.length > 0) return { light: 'YELLOW', says: `carries traffic; ${findings[0]!.says}` }
   return { light: 'GREEN', says: `all ${paths.length} paths are up` }
 }

@@ -638,6 +638,42 @@ export const controllerCodes = [
     wrong: '',
     right: 'plan again: causeway plan',
   },
+  // ── service windows ──
+  {
+    code: 'C130',
+    title: 'draining it would cut something off',
+    text: 'Before a site is drained it is proved what would be lost with it out of service, and with the hubs that are away or drained already. The message names each site that has no other hub and each expectation that held before. What ends at the site itself does not count.',
+    wrong: 'causeway site drain frankfurt, while dublin is down',
+    right: 'causeway site undrain dublin first, or causeway site drain frankfurt --force',
+  },
+  {
+    code: 'C131',
+    title: 'the site can not be drained now',
+    text: 'A window begins at rest: the site is ACTIVE, its gateway reports, and runs what is assigned to it.',
+    wrong: 'causeway site drain frankfurt, in the middle of a rollout',
+    right: 'causeway site wait frankfurt, then the drain',
+  },
+  {
+    code: 'C132',
+    title: 'the site is not drained',
+    text: 'Only a site with an open service window can be put back. One whose window has ended comes back by itself.',
+    wrong: 'causeway site undrain berlin, which is ACTIVE',
+    right: 'causeway site status berlin',
+  },
+  {
+    code: 'C133',
+    title: 'the window ended before the site was drained',
+    text: 'Packets still passed through the site from tunnel to tunnel when its time was over, or its gateway did not keep the revision that tells its peers. It is in service again.',
+    wrong: 'causeway site drain frankfurt --for 10s',
+    right: 'causeway path list frankfurt shows what still goes there; then drain it for longer',
+  },
+  {
+    code: 'C134',
+    title: 'not a length of time for a window',
+    text: 'A window lasts 10 seconds to 7 days. Its end is absolute: the gateway keeps it also without its controller.',
+    wrong: 'causeway site drain frankfurt --for 90d',
+    right: 'causeway site drain frankfurt --for 2h',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -22,6 +22,7 @@ import {
   defaultTiming,
   drillScheduleId,
   drillSchedulePrefix,
+  drainUpdate,
   drillWorkflowId,
   factsSignal,
   inviteUpdate,
@@ -34,12 +35,14 @@ import {
   scheduledDrillWorkflowId,
   siteWorkflowId,
   taskQueue,
+  undrainUpdate,
   workflowType,
 } from '#workflows/contract.ts'
 import type {
   ApplyCommand,
   ApproveCommand,
   Command,
+  DrainCommand,
   DrillInput,
   InviteCommand,
   NetworkInput,
@@ -74,6 +77,8 @@ export interface Commands {
   rollout(network: string, command: RolloutCommand): Promise<void>
   invite(site: string, command: InviteCommand): Promise<void>
   approve(site: string, command: ApproveCommand): Promise<void>
+  drain(site: string, command: DrainCommand): Promise<{ readonly operationId: string }>
+  undrain(site: string, command: Command): Promise<{ readonly operationId: string }>
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
   repairRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
   decommissionRegion(region: string, command: Command): Promise<{ readonly operationId: string }>
@@ -166,6 +171,8 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     rollout: async (network, command) => await update(rolloutUpdate, command, networkStart(network)),
     invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
     approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
+    drain: async (site, command) => await update(drainUpdate, command, siteStart(site)),
+    undrain: async (site, command) => await update(undrainUpdate, command, siteStart(site)),
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
     repairRegion: async (region, command) => await update(repairRegionUpdate, command, regionStart(region)),
     decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, regionStart(region)),
@@ -264,12 +271,14 @@ function scheduleOf({ site, uplink, every_seconds, first_at }: DrillScheduleRow)
 }
 
 async function reissue(commands: Commands, kind: string, subject: string, command: Command, args: unknown): Promise<void> {
-  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string; readonly rollout?: string }
+  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string; readonly until?: string; readonly rollout?: string }
   if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
   else if (kind.startsWith('rollout-'))
     await commands.rollout(subject, { ...command, rollout: given.rollout ?? '', verb: kind.slice('rollout-'.length) as RolloutVerb })
   else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
   else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
+  else if (kind === 'drain') await commands.drain(subject, { ...command, until: given.until ?? '' })
+  else if (kind === 'undrain') await commands.undrain(subject, command)
   else if (kind === 'drill') await commands.drill(subject, command)
   else if (kind === 'region-repair') await commands.repairRegion(subject, command)
   else if (kind === 'region-decommission') await commands.decommissionRegion(subject, command)

@@ -236,7 +236,13 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       instead: `find out which box is yours, decommission the site and enrol it with a new token`,
       witness: [`already renewed as ${next.slice(0, 16)}`],
     }
-    await sites.transition(tx, site, ['ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING'], 'QUARANTINED', finding)
+    await sites.transition(
+      tx,
+      site,
+      ['ENROLLED', 'PROVISIONING', 'ACTIVE', 'CHANGING', 'DRAINING', 'MAINTENANCE', 'REPLACING'],
+      'QUARANTINED',
+      finding,
+    )
     await certificates.revokeAll(tx, site)
     await audit.append(tx, { actor: 'controller', action: 'quarantine', subject: `site/${site}`, detail: { previous, next } })
     await events.emit(tx, { subject: `site/${site}`, kind: 'site.quarantined', text: says, data: { previous, next } })

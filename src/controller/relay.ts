@@ -90,6 +90,8 @@ export function openRelay({ store, address, namespace, timing, log }: RelayDeps)
       rollout: (network, command) => answered((commands) => commands.rollout(network, command)),
       invite: (site, command) => answered((commands) => commands.invite(site, command)),
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
+      drain: (site, command) => answered((commands) => commands.drain(site, command)),
+      undrain: (site, command) => answered((commands) => commands.undrain(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),
       drill: (drill, command) => answered((commands) => commands.drill(drill, command)),
       scheduleDrills: () => answered((commands) => commands.scheduleDrills(store)),

@@ -133,6 +133,7 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
         findings: report.findings,
         inventory: report.inventory ?? null,
         headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince),
+        drain: report.drain ?? null,
         every,
         at,
       })
@@ -224,7 +225,8 @@ function moved(before: SiteRow, report: Report): boolean {
     commitBefore !== null &&
     commitBefore.state === report.commit.state &&
     ('triple' in commitBefore && 'triple' in report.commit ? sites.sameTriple(commitBefore.triple, report.commit.triple) : true)
-  return !sites.sameTriple(before.running, report.running) || !sameCommit
+  const drained = before.drain_report?.drained !== report.drain?.drained
+  return !sites.sameTriple(before.running, report.running) || !sameCommit || drained
 }
 function pathsMoved(before: readonly PathRow[], report: Report): boolean {
   const states = new Map(before.map(({ tunnel, state }) => [tunnel, state]))

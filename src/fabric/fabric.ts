@@ -394,8 +394,8 @@ export interface SiteConfig extends Forwarding {
   readonly index: number
   readonly role: Role
   readonly hub: boolean
-  /** About to be serviced: the agent says so in its probes, and its peers rank paths to it last. Absent: no. */
-  readonly draining?: boolean
+  /** RFC 3339. Until then the agent says in its probes that it drains, and its peers rank ways through it last. Absent: it doesn't. */
+  readonly drainUntil?: string
   readonly loopback: Address
   readonly uplinks: readonly Uplink[]
   readonly classes: readonly TrafficClass[]

@@ -7,7 +7,7 @@
  * microsecond each, and never sites² × failures. `any` follows a second place only for failures that the first does not
  * survive. Isolation looks only at rules that touch both sides and needs no failures at all: they only take hops away.
  */
-import type { ClassId, Expect, Finding, Place, Rule, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Expect, Finding, NodeId, Place, Rule, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
 import { type Break, type Breaks, nameOf } from './failures.ts'
@@ -106,6 +106,19 @@ export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict
     ...reachFindings(model, expect, moving, 'moves'),
   ]
   return { findings, checks }
+}
+
+/** Nodes with a place that is answered in `before` and not in `after`; what ends at the node that is dead in it doesn't count. */
+export function losers(model: Model, expect: Reach, before: Break, after: Break): readonly NodeId[] {
+  const lost = new Set<NodeId>()
+  for (const from of expect.from) {
+    if (from.node === after.dead) continue
+    const targets = expect.mode === 'any' ? [expect.to] : expect.to.filter((to) => to.node !== after.dead).map((to) => [to])
+    const pairs = new Map(expect.to.map((to) => [to, pairOf(model, from, to, expect)]))
+    const answers = (broken: Break, among: readonly Place[]): boolean => among.some((to) => lossOf(pairs.get(to)!, broken, 'settled') === null)
+    if (targets.some((among) => answers(before, among) && !answers(after, among))) lost.add(from.node)
+  }
+  return [...lost]
 }
 
 function relevant(breaks: Breaks, pair: Pair, expect: Reach): ReadonlySet<Break> {

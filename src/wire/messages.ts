@@ -113,6 +113,17 @@ export const DrillReport = z.object({
   why: z.string(),
 })
 export type DrillReport = z.infer<typeof DrillReport>
+/** Of a box that drains: what it still passes on from tunnel to tunnel. */
+export const DrainReport = z.object({
+  /** Of the window that this is about, as the bundle states it. */
+  until: z.string(),
+  /** Passed on since it began to drain. */
+  packets: z.int(),
+  bytes: z.int(),
+  /** Nothing was passed on for long enough: the box may be serviced. */
+  drained: z.boolean(),
+})
+export type DrainReport = z.infer<typeof DrainReport>
 export const Report = z.object({
   /** Last confirmed and running bundle. */
   running: z.nullable(Triple),
@@ -133,6 +144,7 @@ export const Report = z.object({
   /** The agent was without its controller since then. */
   headlessSince: z.nullable(z.string()),
   drill: z.optional(DrillReport),
+  drain: z.optional(DrainReport),
 })
 export type Report = z.infer<typeof Report>
 export const ReportAnswer = z.object({

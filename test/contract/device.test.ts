@@ -14,7 +14,7 @@ import { createFakeKernel } from './fake-kernel.ts'
 
 /** A box with berlin's interfaces and nothing of ours. */
 interface Box {
-  readonly driver: Pick<DeviceDriver, 'check' | 'set' | 'steer' | 'drift' | 'wipe' | 'inventory' | 'counters' | 'rehandshake'>
+  readonly driver: Pick<DeviceDriver, 'check' | 'set' | 'steer' | 'drift' | 'wipe' | 'inventory' | 'counters' | 'transit' | 'rehandshake'>
   state(): Promise<string>
   /** Commands that changed something since the last call. */
   printed(): readonly string[]
@@ -71,6 +71,7 @@ async function realBox(): Promise<Box> {
       check: (config) => call('check', config),
       inventory: () => call('inventory'),
       counters: () => call('counters'),
+      transit: () => call('transit'),
       rehandshake: (of) => call('rehandshake', of),
       drift: (config) => call('drift', config),
       steer: (choices) => call('steer', choices),
@@ -216,6 +217,14 @@ describe.each([
     await box.driver.rehandshake(tunnel('berlin.fiber', 'frankfurt.isp-a'))
     expect(await box.state()).toBe(before)
     expect((await box.driver.counters()).map((one) => one.tunnel)).toEqual(berlin.tunnels.map((one) => one.id))
+  })
+
+  it('counts what is passed on from the moment that there is a policy', async () => {
+    const nothing = { packets: 0, bytes: 0 }
+    await box.driver.wipe()
+    expect(await box.driver.transit()).toEqual(nothing)
+    await set(berlin)
+    expect(await box.driver.transit()).toEqual(nothing)
   })
 
   it('notices every kind of drift, and set() repairs it', async () => {

@@ -283,6 +283,10 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
               nftables: [{ metainfo: { version: '1.0.6' } }, { table: { family: 'inet', name: 'causeway', handle: lastPid, text: table } }],
             }),
           )
+    if (line === 'nft -j list counter inet causeway transit')
+      return table.includes('counter transit {')
+        ? ok(JSON.stringify({ nftables: [{ metainfo: { version: '1.0.6' } }, { counter: { name: 'transit', packets: 0, bytes: 0 } }] }))
+        : fail('Error: No such file or directory', 1)
     if (line === 'nft -c -f -') return input.includes('not-nft') ? fail('/dev/stdin:7:3-9: Error: syntax error, unexpected string', 1) : ok()
     if (line === 'wg show all dump') {
       return ok(

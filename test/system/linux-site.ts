@@ -29,6 +29,7 @@ const methods = {
   steer: (choices: readonly Choice[]) => driver.steer(choices),
   rehandshake: (tunnel: TunnelId) => driver.rehandshake(tunnel),
   counters: () => driver.counters(),
+  transit: () => driver.transit(),
   drift: (config: SiteConfig) => driver.drift(config),
   wipe: () => driver.wipe(),
   /** The kernel as the driver sees it, as text. */

@@ -18,6 +18,8 @@ export interface Model {
   configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig
   verify(fabric: Fabric): Verified
   verifyTransition(before: Fabric, after: Fabric): Verified
+  /** What would be lost, a sentence each, if `site` were taken out of service while those of `away` are. */
+  drainLosses(fabric: Fabric, site: SiteId, away: readonly SiteId[]): readonly string[]
   /** By which connection each overlay prefix is reached from the cloud, without those that are down. */
   returnRoutes(fabric: Fabric, region: RegionId, down: ReadonlySet<ConnectionId>): ReturnRoutes
   readonly compilerVersion: string

@@ -1,4 +1,5 @@
 import type { Deps } from './context.ts'
+import { drainActivities } from './drain.ts'
 import { drillActivities } from './drills.ts'
 import { generationActivities } from './generations.ts'
 import { provisioningActivities } from './provisioning.ts'
@@ -14,6 +15,7 @@ export const createActivities = (deps: Deps) => ({
   ...regionActivities(deps),
   ...cloudActivities(deps),
   ...drillActivities(deps),
+  ...drainActivities(deps),
 })
 export type Activities = ReturnType<typeof createActivities>
 export type { Deps, Model, Verified } from './context.ts'

@@ -50,7 +50,8 @@ export function provisioningActivities({ store, model }: Deps) {
         const of = await generations.get(tx, wanted)
         if (of === undefined) return { kind: 'refused', why: `there is no generation ${wanted}` }
         if (!of.fabric.sites.some(({ id }) => id === site)) return { kind: 'refused', why: `generation ${wanted} does not name ${site}` }
-        const config = model.configure(of.fabric, await believed(tx), site as SiteId)
+        const joined = model.configure(of.fabric, await believed(tx), site as SiteId)
+        const config = row.drain === null ? joined : { ...joined, drainUntil: row.drain.until }
         const hash = contentHash(config)
         if (assigned !== null && assigned.term === at.term && assigned.generation === wanted && !failed(row, assigned)) {
           const current = await bundles.get(tx, site, assigned)

@@ -1,7 +1,7 @@
 /** A region's rows: what is wanted of it, how far it is, its keys and its facts. Nothing here speaks to a cloud. */
 import { randomBytes } from 'node:crypto'
 import { ApplicationFailure } from '@temporalio/activity'
-import { commands, events, facts, generations, network, operations, paths, regions } from '#src/controller/store/index.ts'
+import { commands, events, facts, generations, network, operations, paths, regions, sites } from '#src/controller/store/index.ts'
 import type { Db, Tx } from '#src/controller/store/index.ts'
 import type { RegionRow, RouteRow } from '#src/controller/store/regions.ts'
 import type { ConnectionId, Fabric, Finding, Region, RegionId, SecretRef } from '#src/fabric/fabric.ts'
@@ -235,7 +235,11 @@ async function wantedOf(
 
 export async function connectionsOf(db: Db, region: Region): Promise<readonly ConnectionView[]> {
   const states = new Map<string, Map<string, string>>()
-  for (const hub of hubsOf(region)) states.set(hub, new Map((await paths.ofSite(db, hub)).map(({ tunnel, state }) => [tunnel, state])))
+  const draining = new Set<string>()
+  for (const hub of hubsOf(region)) {
+    states.set(hub, new Map((await paths.ofSite(db, hub)).map(({ tunnel, state }) => [tunnel, state])))
+    if ((await sites.get(db, hub))?.drain) draining.add(hub)
+  }
   return region.connections.map(({ id, site, members }) => {
     const of = members.map(({ tunnel }) => states.get(site)?.get(tunnel) ?? 'INIT')
     return {
@@ -244,6 +248,7 @@ export async function connectionsOf(db: Db, region: Region): Promise<readonly Co
       up: of.filter((state) => state === 'UP' || state === 'DEGRADED').length,
       down: of.filter((state) => state === 'DOWN').length,
       members: of.length,
+      draining: draining.has(site),
     }
   })
 }

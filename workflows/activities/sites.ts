@@ -25,6 +25,10 @@ export interface SiteView {
   readonly claim: string | null
   /** A decommissioning that is under way. */
   readonly leaving: Command | null
+  /** The service window; null also while a site comes back from one. Absent in histories from before there were any. */
+  readonly drain?: { readonly until: number; readonly operationId: string } | null
+  /** The box says that it passes nothing on any more. */
+  readonly drained?: boolean
 }
 
 export function siteActivities(deps: Deps) {
@@ -61,6 +65,8 @@ export function siteActivities(deps: Deps) {
         noted: row.finding?.code === 'C089' ? 'held' : row.finding?.code === 'C091' ? 'yellow' : null,
         claim: await unheard(row),
         leaving: row.state === 'DECOMMISSIONING' ? await leaving(site) : null,
+        drain: row.drain && { until: Date.parse(row.drain.until), operationId: row.drain.operationId },
+        drained: sites.isDrained(row),
       }
     },
 
@@ -152,6 +158,9 @@ export function siteActivities(deps: Deps) {
         const row = await lockKnown(tx, site)
         if (row.state === 'DECOMMISSIONING' || row.state === 'RETIRED') throw new Refused(finding('C032', 'error', `${site} is ${row.state} already`))
         await tokens.revokeAll(tx, site)
+        for (const open of await operations.open(tx))
+          if (open.subject === `site/${site}` && (open.kind === 'drain' || open.kind === 'undrain'))
+            await operations.end(tx, open.id, 'cancelled', { findings: [finding('C032', 'note', `${site} is decommissioned instead`)] })
         await move(tx, row, 'decommissioning', null, command.operationId)
         return null
       })
@@ -238,7 +247,7 @@ interface Retirement extends Of {
   readonly kept: readonly string[]
 }
 
-async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
+export async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
   const row = await sites.lock(tx, site)
   if (row === undefined)
     throw new Refused(finding('C007', 'error', `there is no site "${site}"`, 'a site is declared by an applied plan that names it'))

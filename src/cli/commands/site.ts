@@ -115,6 +115,22 @@ export function site(program: Command): void {
       }
     })
 
+  command(group, 'drain <site>', "take it out of the others' ways for a while: peers send through it last; ends when nothing passes it")
+    .option('--for <time>', 'when it is put back by itself: 30m, 2h, 1d (1h)')
+    .option('--force', 'also if something is lost that no other hub can carry')
+    .action(async ({ output, args: [name = ''], options }) => {
+      const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/drain`, {
+        method: 'POST',
+        body: { seconds: secondsOf((options['for'] as string | undefined) ?? '1h'), force: options['force'] === true },
+      })
+      return followOperation(accepted.operation, output)
+    })
+
+  command(group, 'undrain <site>', 'put it back before its time').action(async ({ output, args: [name = ''] }) => {
+    const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/undrain`, { method: 'POST' })
+    return followOperation(accepted.operation, output)
+  })
+
   command(group, 'decommission <site>', 'take it out: peers first, last the box wipes its keys')
     .option('--yes', 'do not ask')
     .action(async ({ output, args: [name = ''], options }) => {
@@ -128,6 +144,13 @@ export function site(program: Command): void {
       const accepted = await request<{ operation: string }>(`/v1/sites/${encodeURIComponent(name)}/decommission`, { method: 'POST' })
       return followOperation(accepted.operation, output)
     })
+}
+
+const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
+function secondsOf(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  if (number === undefined) throw new Stop(exit.usage, `"${text}" is not a length of time`, 'write --for 30m, 2h or 1d')
+  return Number(number) * units[unit]!
 }
 
 function hint(one: SiteDetailView): string {
@@ -146,6 +169,10 @@ function printSite(one: SiteDetailView, output: Output): void {
   output.line(
     `  runs      generation ${triple(one.running)}${triple(one.assigned) === triple(one.running) ? '' : `, assigned ${triple(one.assigned)}`}`,
   )
+  if (one.drain)
+    output.line(
+      `  window    until ${new Date(one.drain.until).toLocaleString()}, ${one.drain.drained ? 'drained' : 'not drained yet'}: ${one.drain.packets} packets (${one.drain.bytes} bytes) passed since it began`,
+    )
   for (const claim of one.claims)
     output.line(
       `  box       ${claim.hostname} (${claim.serial}, ${claim.os}), ${claim.state} ${ago(claim.since)} ago, fingerprint ${claim.fingerprint.slice(0, 16)}, code ${claim.confirmationCode}`,

@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Finding } from '#src/fabric/fabric.ts'
 import type { Signed } from '#src/wire/messages.ts'
 import type { Clouds } from '#providers/cloud.ts'
-import type { ApplyCommand, ApproveCommand, Command, InviteCommand, RolloutCommand } from '#workflows/contract.ts'
+import type { ApplyCommand, ApproveCommand, Command, DrainCommand, InviteCommand, RolloutCommand } from '#workflows/contract.ts'
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
 import type { Planner } from '../generations.ts'
 import type { Notifications } from '../notifications.ts'
@@ -18,6 +18,8 @@ export interface ApiCommands {
   rollout(network: string, command: RolloutCommand): Promise<unknown>
   invite(site: string, command: InviteCommand): Promise<unknown>
   approve(site: string, command: ApproveCommand): Promise<unknown>
+  drain(site: string, command: DrainCommand): Promise<unknown>
+  undrain(site: string, command: Command): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>
   drill(drill: string, command: Command): Promise<unknown>
   /** The rows of drill schedules changed. */

@@ -60,6 +60,8 @@ const Site = z
     running: TripleShape.nullable(),
     pending: TripleShape.nullable(),
     tunnels: z.object({ total: z.int(), up: z.int() }),
+    /** Its service window; `packets` and `bytes`: what its box passed on from tunnel to tunnel since it began. */
+    drain: z.object({ until: Time, drained: z.boolean(), packets: z.int(), bytes: z.int() }).nullable(),
     finding: FindingShape.nullable(),
   })
   .openapi('Site')
@@ -88,6 +90,11 @@ const SiteParams = z.object({
 })
 
 const tunnelsOf = (of: readonly PathRow[]) => ({ total: of.length, up: of.filter(({ state }) => state === 'UP' || state === 'DEGRADED').length })
+const drainOf = (row: SiteRow) => {
+  if (row.drain === null) return null
+  const said = row.drain_report?.until === row.drain.until ? row.drain_report : null
+  return { until: row.drain.until, drained: said?.drained ?? false, packets: said?.packets ?? 0, bytes: said?.bytes ?? 0 }
+}
 const siteOf = (row: SiteRow, rows: readonly PathRow[], now: Date) => ({
   id: row.id,
   role: row.role,
@@ -101,6 +108,7 @@ const siteOf = (row: SiteRow, rows: readonly PathRow[], now: Date) => ({
   running: row.running,
   pending: row.pending && row.pending.triple,
   tunnels: tunnelsOf(rows.filter(({ site }) => site === row.id)),
+  drain: drainOf(row),
   finding: row.finding && plain([row.finding])[0]!,
 })
 const claimOf = (of: ClaimRow) => ({
@@ -164,6 +172,34 @@ const approveRoute = createRoute({
   request: { params: SiteParams, headers: IdempotencyHeader, ...body(ApproveRequest) },
   responses: { 202: accepted('The box will get its certificate when it asks again'), ...problems, ...conflicts },
 })
+const DrainRequest = z
+  .object({
+    seconds: z.int().optional().openapi({ description: 'After that it is put back by itself: 10 to 604800, 3600 by default.', example: 3600 }),
+    force: z.boolean().optional().openapi({ description: 'Also if something is lost that no other hub can carry.' }),
+  })
+  .openapi('DrainRequest')
+const drainRoute = createRoute({
+  method: 'post',
+  path: '/sites/{id}/drain',
+  operationId: 'drainSite',
+  tags: ['sites'],
+  summary: 'Peers send through it last; ends when nothing passes it any more',
+  security,
+  middleware: [need('operate')] as const,
+  request: { params: SiteParams, headers: IdempotencyHeader, ...body(DrainRequest) },
+  responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
+})
+const undrainRoute = createRoute({
+  method: 'post',
+  path: '/sites/{id}/undrain',
+  operationId: 'undrainSite',
+  tags: ['sites'],
+  summary: 'Ends its service window: peers send through it as before',
+  security,
+  middleware: [need('operate')] as const,
+  request: { params: SiteParams, headers: IdempotencyHeader },
+  responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
+})
 const decommissionRoute = createRoute({
   method: 'post',
   path: '/sites/{id}/decommission',
@@ -175,6 +211,9 @@ const decommissionRoute = createRoute({
   request: { params: SiteParams, headers: IdempotencyHeader },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
+
+/** Seconds. */
+const [shortestWindow, longestWindow] = [10, 7 * 86_400]
 
 /** A token is for a site without a box; QUARANTINED and REVOKED ones start over with a new one. */
 const invitable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAIMED', 'QUARANTINED', 'REVOKED']
@@ -269,6 +308,45 @@ export const sitesApi = (deps: ApiDeps) => {
         args: { fingerprint: claim.thumbprint },
         within: async () => {},
         send: (ids) => deps.commands.approve(row.id, { ...ids, fingerprint: claim.thumbprint }),
+      })
+      return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
+    })
+    .openapi(drainRoute, async (c) => {
+      const row = await found(c.req.valid('param').id)
+      const { seconds = 3_600, force = false } = c.req.valid('json')
+      if (seconds < shortestWindow || seconds > longestWindow)
+        throw new Problem(
+          400,
+          'C134',
+          `a window can't last ${seconds} seconds`,
+          `choose from ${shortestWindow} seconds to ${longestWindow / 86_400} days`,
+        )
+      const until = new Date(deps.now().getTime() + seconds * 1_000).toISOString()
+      const done = await mutate(c, deps, {
+        kind: 'drain',
+        subject: `site/${row.id}`,
+        args: { seconds, force, until },
+        identity: { seconds, force },
+        within: async (tx) => {
+          const now = await sites.lock(tx, row.id)
+          if (now?.state !== 'ACTIVE')
+            throw new Problem(409, 'C131', `${row.id} can't be drained now: it is ${now?.state ?? 'gone'}`, `causeway site status ${row.id}`)
+        },
+        send: (ids, given) => deps.commands.drain(row.id, { ...ids, until: given.until }),
+      })
+      return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
+    })
+    .openapi(undrainRoute, async (c) => {
+      const row = await found(c.req.valid('param').id)
+      const done = await mutate(c, deps, {
+        kind: 'undrain',
+        subject: `site/${row.id}`,
+        args: {},
+        within: async (tx) => {
+          const now = await sites.lock(tx, row.id)
+          if (!now?.drain) throw new Problem(409, 'C132', `${row.id} is ${now?.state ?? 'gone'}: it is not drained`, `causeway site status ${row.id}`)
+        },
+        send: (ids) => deps.commands.undrain(row.id, ids),
       })
       return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
     })

@@ -69,6 +69,9 @@ export const statusApi = (deps: ApiDeps) =>
           online.has(site) && reported.some((path) => path.tunnel === id && path.site === site && (path.state === 'UP' || path.state === 'DEGRADED')),
       ),
     )
+    // Whoever services a box switches it off as well.
+    const inService = new Set(present.filter(({ state }) => state === 'MAINTENANCE').map(({ id }) => id))
+    const serviced = new Set<string>(tunnels.filter(({ ends }) => siteEnds({ ends }).some(({ site }) => inService.has(site))).map(({ id }) => id))
     const wrong = [
       ...present.flatMap((row) => {
         if (row.state === 'QUARANTINED')
@@ -84,7 +87,7 @@ export const statusApi = (deps: ApiDeps) =>
         return []
       }),
       ...reported
-        .filter(({ site, state }) => online.has(site) && state === 'DOWN')
+        .filter(({ tunnel, site, state }) => online.has(site) && state === 'DOWN' && !serviced.has(tunnel))
         .map(({ tunnel, site, since }) => ({ subject: `path/${tunnel}`, says: `down, says ${site}`, since, next: `causeway path list ${site}` })),
       // One by hand since then that held makes up for it, and so does the end of its schedule.
       ...drilled

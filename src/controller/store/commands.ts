@@ -8,6 +8,8 @@ export type CommandKind =
   | 'apply'
   | 'invite'
   | 'approve'
+  | 'drain'
+  | 'undrain'
   | 'decommission'
   | 'region-repair'
   | 'region-decommission'

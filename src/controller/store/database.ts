@@ -3,7 +3,7 @@ import { type ColumnType, type Generated, Kysely, PostgresDialect, type Transact
 import pg from 'pg'
 import type { Allocation, Fabric, Fact, Finding, Region, SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import type { Inventory, PathReport, Report, Signed } from '#src/wire/messages.ts'
+import type { DrainReport, Inventory, PathReport, Report, Signed } from '#src/wire/messages.ts'
 import type { RouteRow } from './regions.ts'
 
 /** Written as JSON text (`json()`), because node-postgres would turn a JavaScript array into an SQL array. */
@@ -50,6 +50,12 @@ export interface Pending {
   readonly triple: Triple
   readonly nonce: string
   readonly deadline: string
+}
+
+/** A service window: its end, RFC 3339, and the operation that opened it. */
+export interface Drain {
+  readonly until: string
+  readonly operationId: string
 }
 
 export interface Database {
@@ -139,6 +145,8 @@ export interface Database {
     report_every: Generated<number>
     headless_since: Nullable<Date>
     state_since: Stamp
+    drain: NullableJson<Drain>
+    drain_report: NullableJson<DrainReport>
   }
   tokens: {
     id: string

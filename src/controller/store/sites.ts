@@ -1,8 +1,8 @@
 /** A site's durable states and its four bundle pointers. Online, stale, headless are derived, never stored. */
 import { sql } from 'kysely'
 import type { Finding, Triple } from '#src/fabric/fabric.ts'
-import type { Inventory, Report } from '#src/wire/messages.ts'
-import { type Db, json, type Pending, type SiteState, type Tx } from './database.ts'
+import type { DrainReport, Inventory, Report } from '#src/wire/messages.ts'
+import { type Db, type Drain, json, type Pending, type SiteState, type Tx } from './database.ts'
 
 export interface SiteRow {
   readonly id: string
@@ -22,6 +22,9 @@ export interface SiteRow {
   /** Seconds between its reports, as it was last told. */
   readonly report_every: number
   readonly state_since: Date
+  /** Its service window, from `site drain` until it ends or is closed. */
+  readonly drain: Drain | null
+  readonly drain_report: DrainReport | null
 }
 
 export const get = (db: Db, id: string): Promise<SiteRow | undefined> => db.selectFrom('sites').selectAll().where('id', '=', id).executeTakeFirst()
@@ -67,9 +70,9 @@ const allowed: Readonly<Record<SiteState, readonly SiteState[]>> = {
   PROVISIONING: ['ACTIVE', 'ENROLLED', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
   ACTIVE: ['CHANGING', 'DRAINING', 'REPLACING', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
   CHANGING: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  DRAINING: ['MAINTENANCE', 'ACTIVE', 'REVOKED', 'DECOMMISSIONING'],
-  MAINTENANCE: ['ACTIVE', 'REVOKED', 'DECOMMISSIONING'],
-  REPLACING: ['ACTIVE', 'REVOKED', 'DECOMMISSIONING'],
+  DRAINING: ['MAINTENANCE', 'ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
+  MAINTENANCE: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
+  REPLACING: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
   REVOKED: ['INVITED', 'DECOMMISSIONING'],
   DECOMMISSIONING: ['RETIRED'],
   RETIRED: ['DECLARED'],
@@ -122,6 +125,18 @@ export async function assign(tx: Tx, site: string, triple: Triple): Promise<bool
 export const compareTriples = (a: Triple, b: Triple): number => a.term - b.term || a.generation - b.generation || a.revision - b.revision
 export const sameTriple = (a: Triple | null, b: Triple | null): boolean => (a === null || b === null ? a === b : compareTriples(a, b) === 0)
 
+/** The window that the site's next revision carries; null closes it. */
+export const setDrain = async (tx: Tx, site: string, drain: Drain | null): Promise<void> => {
+  await tx
+    .updateTable('sites')
+    .set({ drain: drain && json(drain) })
+    .where('id', '=', site)
+    .execute()
+}
+/** The box says of this very window that it passes nothing on any more. */
+export const isDrained = ({ drain, drain_report }: Pick<SiteRow, 'drain' | 'drain_report'>): boolean =>
+  drain !== null && drain_report?.until === drain.until && drain_report.drained
+
 /** One agent's report; written in batches. `confirmed` is what the agent says it last confirmed and runs. */
 export interface SiteReport {
   readonly site: string
@@ -130,6 +145,7 @@ export interface SiteReport {
   readonly findings: Report['findings']
   readonly inventory: Inventory | null
   readonly headlessSince: Date | null
+  readonly drain: DrainReport | null
   readonly every: number
   readonly at: Date
 }
@@ -144,6 +160,7 @@ export async function reported(tx: Db, report: SiteReport): Promise<void> {
       commit: json(commit),
       findings: json(report.findings),
       headless_since: report.headlessSince,
+      drain_report: report.drain && json(report.drain),
       last_seen: report.at,
       report_every: report.every,
       ...(report.inventory ? { inventory: json(report.inventory) } : {}),
@@ -155,7 +172,17 @@ export async function reported(tx: Db, report: SiteReport): Promise<void> {
 export async function forget(tx: Tx, site: string): Promise<void> {
   await tx
     .updateTable('sites')
-    .set({ device: null, assigned: null, running: null, pending: null, confirmed: null, commit: null, findings: '[]' })
+    .set({
+      device: null,
+      assigned: null,
+      running: null,
+      pending: null,
+      confirmed: null,
+      commit: null,
+      findings: '[]',
+      drain: null,
+      drain_report: null,
+    })
     .where('id', '=', site)
     .execute()
 }

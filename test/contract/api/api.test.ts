@@ -16,6 +16,7 @@ import {
   events,
   generations,
   operations,
+  paths,
   plans,
   sites,
   type Store,
@@ -68,6 +69,8 @@ beforeEach(async () => {
       rollout: say('rollout'),
       invite: say('invite'),
       approve: say('approve'),
+      drain: say('drain'),
+      undrain: say('undrain'),
       decommission: say('decommission'),
       drill: say('drill'),
       scheduleDrills: say('scheduleDrills'),
@@ -469,6 +472,68 @@ test('approving names one waiting box; decommissioning is refused for hubs and t
   expect(await call('POST', '/v1/sites/oslo/decommission')).toMatchObject({ status: 202 })
   await store.db.updateTable('sites').set({ state: 'RETIRED' }).where('id', '=', 'oslo').execute()
   expect(await call('POST', '/v1/sites/oslo/decommission')).toMatchObject(problem('C032', 409, 'oslo is RETIRED already'))
+})
+
+test('a site at rest is drained until a time that the controller sets, and put back', async () => {
+  await applied()
+  const active = (state: 'ACTIVE' | 'DRAINING') => store.db.updateTable('sites').set({ state, device: 'd1' }).where('id', '=', 'frankfurt').execute()
+  expect(await call('POST', '/v1/sites/frankfurt/drain', {})).toMatchObject(problem('C131', 409, "frankfurt can't be drained now: it is DECLARED"))
+  await active('ACTIVE')
+  for (const seconds of [9, 604_801])
+    expect(await call('POST', '/v1/sites/frankfurt/drain', { seconds })).toMatchObject(
+      problem('C134', 400, `${seconds} seconds`, '10 seconds to 7 days'),
+    )
+  expect(await call('POST', '/v1/sites/frankfurt/drain', {}, { as: 'installer' })).toMatchObject({ status: 403 })
+  expect(await call('POST', '/v1/sites/franfurt/drain', {})).toMatchObject(problem('C007', 404, 'franfurt', 'did you mean "frankfurt"'))
+  const once = { headers: { 'idempotency-key': 'd-1' } }
+  const before = Date.now()
+  const drained = await call('POST', '/v1/sites/frankfurt/drain', { seconds: 600, force: true }, once)
+  expect(drained).toMatchObject({ status: 202, body: { operation: expect.stringMatching(/^op-/) as unknown } })
+  const { name, args } = sent.at(-1)!
+  const [site, { until }] = args as [string, { until: string }]
+  expect({ name, site }).toEqual({ name: 'drain', site: 'frankfurt' })
+  expect(Date.parse(until) - before).toBeGreaterThanOrEqual(600_000)
+  expect(Date.parse(until) - before).toBeLessThan(610_000)
+  // Sent again, it is the same window.
+  expect((await call('POST', '/v1/sites/frankfurt/drain', { seconds: 600, force: true }, once)).body).toEqual(drained.body)
+  expect(sent.at(-1)).toMatchObject({ name: 'drain', args: ['frankfurt', { until }] })
+
+  expect(await call('POST', '/v1/sites/frankfurt/undrain')).toMatchObject(problem('C132', 409, 'frankfurt is ACTIVE: it is not drained'))
+  await active('DRAINING')
+  await store.transaction((tx) => sites.setDrain(tx, 'frankfurt', { until, operationId: drained.body['operation'] as string }))
+  await store.db
+    .updateTable('sites')
+    .set({ drain_report: JSON.stringify({ until, packets: 9, bytes: 900, drained: false }) })
+    .where('id', '=', 'frankfurt')
+    .execute()
+  expect((await call('GET', '/v1/sites/frankfurt')).body['drain']).toEqual({ until, drained: false, packets: 9, bytes: 900 })
+  expect((await call('GET', '/v1/sites/berlin')).body['drain']).toBeNull()
+  expect(await call('POST', '/v1/sites/frankfurt/undrain')).toMatchObject({ status: 202 })
+  expect(sent.at(-1)).toMatchObject({ name: 'undrain', args: ['frankfurt', {}] })
+})
+
+test('who services a box may switch it off: that is no problem of the network', async () => {
+  await applied()
+  const now = new Date()
+  const [tunnel] = (await generations.head(store.db))!.fabric.tunnels.filter(
+    ({ ends }) => ends[0].site === 'berlin' && 'site' in ends[1] && ends[1].site === 'frankfurt',
+  )
+  await store.db.updateTable('sites').set({ state: 'ACTIVE', device: 'd', last_seen: now }).execute()
+  await paths.replace(store.db, [
+    {
+      site: 'berlin',
+      at: now,
+      paths: [{ tunnel: tunnel!.id, state: 'DOWN', since: now.toISOString(), rttMs: null, jitterMs: null, loss: null, classes: [] }],
+    },
+  ])
+  const subjects = async () => ((await call('GET', '/v1/status')).body['problems'] as { subject: string }[]).map(({ subject }) => subject)
+  expect(await subjects()).toEqual([`path/${tunnel!.id}`])
+  await store.db
+    .updateTable('sites')
+    .set({ state: 'MAINTENANCE', last_seen: new Date(0) })
+    .where('id', '=', 'frankfurt')
+    .execute()
+  expect(await subjects()).toEqual([])
 })
 
 test('an operation is followed as it happens, to its end, and resumed after Last-Event-ID', async () => {

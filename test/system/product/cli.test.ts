@@ -99,6 +99,8 @@ describe('onboarding', () => {
       ['site', 'status', 'berln'],
       ['site', 'token', 'berln'],
       ['site', 'wait', 'berln'],
+      ['site', 'drain', 'berln'],
+      ['site', 'undrain', 'berln'],
       ['site', 'decommission', 'berln', '--yes'],
       ['site', 'approve', 'berln', 'abcdef0123456789'],
     ]) {

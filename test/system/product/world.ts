@@ -92,6 +92,34 @@ segments:
   ...Object.fromEntries(edges.map((site, index) => [`${site}.yaml`, edge(site, index + 1)])),
 })
 
+/** Two hubs, and what the edges say to one another goes through either. */
+export const twoHubs = (edges: readonly string[]): Readonly<Record<string, string>> => ({
+  ...networkFiles(edges),
+  'network.yaml': `network: small
+hubs: [frankfurt, dublin]
+segments: [inference]
+services:
+  model-api: { at: core/inference, ports: [tcp/8443, icmp], class: business }
+  peer: { at: edge/inference, ports: [icmp], class: business }
+allow:
+  - edge/inference -> model-api
+  - edge/inference -> peer
+expect:
+  - reach: edge/inference -> model-api
+    survives: [uplink, hub]
+  - reach-all: edge/inference -> peer
+    survives: [uplink, hub]
+`,
+  'dublin.yaml': `site: dublin
+role: core
+uplinks:
+  isp-a: { interface: eth0, address: 192.0.2.26/28, router: 192.0.2.17, rate: 1G }
+  isp-b: { interface: eth1, address: 198.51.100.26/28, router: 198.51.100.17, rate: 1G }
+segments:
+  inference: { interface: eth2, prefixes: 10.11.0.0/16 }
+`,
+})
+
 // ── serve ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface Pointer {
@@ -191,11 +219,11 @@ export interface SiteDetail {
   readonly commit: { readonly state: string; readonly why: string } | null
 }
 
-export async function openWorld(edges: readonly string[]): Promise<World> {
+export async function openWorld(edges: readonly string[], files = networkFiles(edges)): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'cwp-'))
   const sites = join(folder, 'sites')
   mkdirSync(sites)
-  for (const [path, text] of Object.entries(networkFiles(edges))) writeFileSync(join(sites, path), text)
+  for (const [path, text] of Object.entries(files)) writeFileSync(join(sites, path), text)
   const socket = join(folder, 'agents.sock')
   const controller = controllerIn(folder, ['--agents-socket', socket, '--agents-public', '203.0.113.250:443'])
   const state = join(folder, 'lab')

@@ -19,6 +19,8 @@ export interface Gateway {
   cut(part: string | null): void
   /** So many orders of drills are out of date when they come. */
   moveBeforeDrills(orders: number): void
+  /** How many packets it is to have passed on since it began to drain; null: none any more. */
+  passOn(packets: number | null): void
   plugIn(): void
   unplug(): void
 }
@@ -94,6 +96,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     let told = false
     let certified = false
     let plugged = true
+    let passing: number | null = null
     let broken: string | null = null
     let outdated = 0
     let answered = ''
@@ -106,6 +109,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     const keys = new Map<string, string>()
     const tried: { triple: Triple; outcome: 'confirmed' | 'rolled-back' }[] = []
 
+    const drains = () => {
+      const until = running?.config.drainUntil
+      return until === undefined ? null : { until, packets: passing ?? 0, bytes: (passing ?? 0) * 100, drained: passing === null }
+    }
     const report = async (kick: boolean) => {
       lastReport = Date.now()
       await sites.reported(store.db, {
@@ -115,6 +122,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         findings: [],
         inventory: null,
         headlessSince: null,
+        drain: drains(),
         every: 5,
         at: new Date(),
       })
@@ -244,6 +252,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       },
       moveBeforeDrills: (orders: number) => {
         outdated = orders
+      },
+      passOn: (packets: number | null) => {
+        passing = packets
+        void report(true)
       },
       plugIn: () => {
         plugged = true

@@ -48,5 +48,17 @@ export async function liveThrough(world: World): Promise<void> {
   canary?.reject(() => null)
   await pausedAndResumed(world, await world.apply(small(70)))
   await pausedAndAborted(world, await world.apply(small(60)))
+  await serviceOnce(world)
   await world.ended(await world.decommission('oslo'))
+}
+
+/** Drained and put back, and a window that ends by itself. */
+async function serviceOnce(world: World): Promise<void> {
+  await world.isActive('berlin')
+  await world.ended(await world.drain('berlin', 3_600_000))
+  await world.ended(await world.undrain('berlin'))
+  world.fleet.gateways.get('berlin')?.passOn(1)
+  await world.ended(await world.drain('berlin', 1_000))
+  world.fleet.gateways.get('berlin')?.passOn(null)
+  await world.isActive('berlin')
 }

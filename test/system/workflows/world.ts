@@ -60,6 +60,9 @@ export interface World {
   /** Invites, and a box pastes the token. */
   onboard(site: string): Promise<Gateway>
   approve(site: string): Promise<void>
+  /** Answer the operation's id. */
+  drain(site: string, forMs: number, force?: boolean): Promise<string>
+  undrain(site: string): Promise<string>
   decommission(site: string): Promise<string>
   /** Answers the operation's id. */
   regionCommand(kind: 'region-repair' | 'region-decommission', region: string): Promise<string>
@@ -161,6 +164,17 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
         .executeTakeFirstOrThrow()
       const fingerprint = claim.thumbprint.slice(0, 16)
       await commands.approve(site, { ...(await record('approve', `site/${site}`, { fingerprint })), fingerprint })
+    },
+    drain: async (site, forMs, force = false) => {
+      const until = new Date(Date.now() + forMs).toISOString()
+      const command = await record('drain', `site/${site}`, { until, force })
+      await commands.drain(site, { ...command, until })
+      return command.operationId
+    },
+    undrain: async (site) => {
+      const command = await record('undrain', `site/${site}`, {})
+      await commands.undrain(site, command)
+      return command.operationId
     },
     decommission: async (site) => {
       const command = await record('decommission', `site/${site}`, {})

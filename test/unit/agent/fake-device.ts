@@ -43,6 +43,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     },
     rehandshake: async (tunnel) => void device.calls.push(`rehandshake ${tunnel}`),
     counters: async () => [],
+    transit: async () => ({ packets: 0, bytes: 0 }),
     drift: async () => [],
     async wipe() {
       device.calls.push('wipe')

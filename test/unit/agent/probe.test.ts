@@ -62,6 +62,8 @@ interface End {
   readonly steered: { at: number; choices: readonly Choice[] }[]
   readonly rehandshakes: string[]
   readonly reasons: string[]
+  /** Remote and reason. */
+  readonly moves: string[]
   readonly choices: Map<string, Choice['hop']>
 }
 function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): End {
@@ -70,6 +72,7 @@ function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): 
     steered: [] as End['steered'],
     rehandshakes: [] as string[],
     reasons: [] as string[],
+    moves: [] as string[],
     choices: new Map<string, Choice['hop']>(),
   }
   const prober = createProber({
@@ -83,7 +86,10 @@ function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): 
       for (const choice of choices) self.choices.set(choice.trafficClass, choice.hop)
     },
     rehandshake: async (tunnel: TunnelId) => void self.rehandshakes.push(tunnel),
-    event: (_event, _text, data) => void self.reasons.push(String(data?.['reason'] ?? '')),
+    event: (_event, _text, data) => {
+      self.reasons.push(String(data?.['reason'] ?? ''))
+      self.moves.push(`${String(data?.['remote'] ?? '')} ${String(data?.['reason'] ?? '')}`)
+    },
     changed() {},
   })
   const choices = prober.choicesFor(config)
@@ -282,18 +288,40 @@ describe('two ends', () => {
     expect(berlin.steered.flatMap(({ choices }) => choices).filter((choice) => choice.hop === 'unreachable')).toEqual([])
   })
 
-  test('a site that drains says so: its paths rank last, and stay in use where there is no other', async () => {
-    frankfurt.prober.load({ ...frankfurt.config, draining: true }, 2, frankfurt.prober.choicesFor(frankfurt.config))
-    await vi.advanceTimersByTimeAsync(1_000)
-    for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
-    await vi.advanceTimersByTimeAsync(1_000)
-    expect(berlin.reasons).toContain('draining')
-    expect(used(berlin)).toMatch(/^berlin\.lte--/)
-    net.cut.clear()
-    frankfurt.prober.load(frankfurt.config, 3, frankfurt.prober.choicesFor(frankfurt.config))
-    await vi.advanceTimersByTimeAsync(5_000)
-    expect(used(berlin)).toMatch(/^berlin\.fiber--/)
-    expect(berlin.reasons.at(-1)).not.toBe('draining')
+  describe('a site that drains', () => {
+    const drained = (ms: number) => ({ ...frankfurt.config, drainUntil: new Date(Date.now() + ms).toISOString() })
+    /** berlin reaches madrid through frankfurt, too. */
+    const through = () => {
+      const config = { ...berlin.config, groups: berlin.config.groups.flatMap((of) => [of, { ...of, remote: 'madrid' as SiteId }]) }
+      berlin.prober.load(config, 2, berlin.prober.choicesFor(config))
+    }
+    const cutFiber = async () => {
+      for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    test('says so: ways through it rank last, and stay in use where there is no other; what ends at it does not move', async () => {
+      through()
+      frankfurt.prober.load(drained(60_000), 2, frankfurt.prober.choicesFor(frankfurt.config))
+      await vi.advanceTimersByTimeAsync(1_000)
+      await cutFiber()
+      expect(berlin.moves).toContain('madrid draining')
+      expect(berlin.moves.filter((move) => move.startsWith('frankfurt'))).not.toContain('frankfurt draining')
+      expect(used(berlin)).toMatch(/^berlin\.lte--/)
+      net.cut.clear()
+      frankfurt.prober.load(frankfurt.config, 3, frankfurt.prober.choicesFor(frankfurt.config))
+      await vi.advanceTimersByTimeAsync(5_000)
+      expect(used(berlin)).toMatch(/^berlin\.fiber--/)
+      expect(berlin.reasons.at(-1)).not.toBe('draining')
+    })
+    test('says so no more once its window has ended, with nobody to tell it', async () => {
+      through()
+      frankfurt.prober.load(drained(2_000), 2, frankfurt.prober.choicesFor(frankfurt.config))
+      await vi.advanceTimersByTimeAsync(3_000)
+      const before = berlin.moves.length
+      await cutFiber()
+      expect(berlin.moves.slice(before)).toContain('madrid best')
+      expect(berlin.moves.slice(before)).not.toContain('madrid draining')
+    })
   })
 
   test('a config that changes nothing about the paths loses no history', async () => {

@@ -27,7 +27,7 @@ describe('the light', () => {
     ['all down', berlin, all.map((one) => ({ ...one, state: 'DOWN' as const })), false, 'RED', 'no path is up'],
     ['headless', berlin, all, true, 'YELLOW', 'carries traffic; the controller is away'],
   ] as const)('%s', (_, config, paths, headless, light, says) => {
-    expect(judge(config, paths as never, headless, [])).toEqual({ light, says })
+    expect(judge(config, paths as never, { headless, drains: false }, [])).toEqual({ light, says })
   })
 })
 

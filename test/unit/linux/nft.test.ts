@@ -69,6 +69,14 @@ describe('transit', () => {
   it('is a set of pairs, both directions', () => {
     expect(transits([['10.4.0.0/24', '10.5.0.0/24']])).toContain('elements = { 10.4.0.0/24 . 10.5.0.0/24, 10.5.0.0/24 . 10.4.0.0/24 }')
   })
+  it('is counted, whichever rule lets it through, and at sites that have none too', () => {
+    for (const text of [transits([['10.4.0.0/24', '10.5.0.0/24']]), transits([])]) {
+      expect(text).toContain('\tcounter transit {\n\t}\n')
+      const between = chain(text, 'forward').filter((line) => line.startsWith('iifname "cw*" oifname "cw*"'))
+      expect(between.length).toBeGreaterThan(1)
+      expect(between.filter((line) => !line.endsWith(' counter name transit accept'))).toEqual([])
+    }
+  })
   it('drops a pair that another one holds', () => {
     expect(
       transits([
@@ -82,7 +90,7 @@ describe('transit', () => {
       ['10.4.0.0/16', '10.5.1.0/24'],
       ['10.4.1.0/24', '10.5.0.0/16'],
     ])
-    expect(chain(text, 'forward')).toContain('iifname "cw*" oifname "cw*" ip saddr 10.4.1.0/24 ip daddr 10.5.0.0/16 accept')
+    expect(chain(text, 'forward')).toContain('iifname "cw*" oifname "cw*" ip saddr 10.4.1.0/24 ip daddr 10.5.0.0/16 counter name transit accept')
     expect(chain(text, 'tunnel')).toContain('ip saddr 10.4.1.0/24 ip daddr 10.5.0.0/16 notrack accept')
   })
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isEnrolled, nextState, siteStates, type SiteEvent, type SiteState } from '#workflows/lifecycle.ts'
+import { isEnrolled, isInService, isInWindow, nextState, siteStates, type SiteEvent, type SiteState } from '#workflows/lifecycle.ts'
 
 const events: readonly SiteEvent[] = [
   'declared',
@@ -14,6 +14,9 @@ const events: readonly SiteEvent[] = [
   'changing',
   'changed',
   'held',
+  'draining',
+  'drained',
+  'undrained',
   'decommissioning',
   'retired',
 ]
@@ -37,6 +40,22 @@ test('an edge, from its declaration to its end', () => {
 
 test('a token that ends unused is replaced by another; nothing is torn down', () => {
   expect(life('invited', 'expired', 'invited', 'claimed')).toEqual(['INVITED', 'EXPIRED', 'INVITED', 'CLAIMED'])
+})
+
+test('a service window: drained, serviced, and back; or back before it was drained', () => {
+  const from = (...events: readonly SiteEvent[]) => life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', ...events).slice(5)
+  expect(from('draining', 'drained', 'undrained')).toEqual(['DRAINING', 'MAINTENANCE', 'ACTIVE'])
+  expect(from('draining', 'undrained')).toEqual(['DRAINING', 'ACTIVE'])
+})
+
+test('a window begins at rest, and what comes meanwhile does not end it', () => {
+  expect(siteStates.filter((state) => nextState(state, 'draining') !== null)).toEqual(['ACTIVE'])
+  const inWindow = siteStates.filter(isInWindow)
+  expect(inWindow).toEqual(['DRAINING', 'MAINTENANCE'])
+  for (const state of inWindow) {
+    expect(isEnrolled(state) && isInService(state)).toBe(true)
+    expect((['changing', 'changed', 'held', 'invited', 'claimed'] as const).filter((event) => nextState(state, event) !== null)).toEqual([])
+  }
 })
 
 test('a failed provisioning keeps the enrolment and starts again', () => {

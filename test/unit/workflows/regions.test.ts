@@ -53,6 +53,16 @@ describe('return traffic', () => {
     expect(downConnections([of('a', 2, 0)], ['a'], healed, 1_090, 100)).toEqual({ down: ['a'], next: 1_190 })
     expect(downConnections([of('a', 2, 0)], ['a'], healed, 1_190, 100)).toEqual({ down: [], next: null })
   })
+  test('leaves a hub that is drained as long as there is another, and comes back to it after a hold', () => {
+    const drained = (id: string, up: number, down: number): ConnectionView => ({ ...of(id, up, down), draining: true })
+    const healed = new Map<string, number>()
+    expect(downConnections([drained('a', 2, 0), of('b', 2, 0)], [], healed, 0, 100)).toEqual({ down: ['a'], next: null })
+    expect(downConnections([drained('a', 2, 0), of('b', 2, 0)], ['a'], healed, 1_000, 100)).toEqual({ down: ['a'], next: null })
+    expect(downConnections([drained('a', 2, 0), of('b', 0, 2)], ['a'], healed, 1_010, 100)).toEqual({ down: ['b'], next: null })
+    expect(downConnections([drained('a', 2, 0), drained('b', 2, 0)], [], healed, 1_020, 100)).toEqual({ down: [], next: null })
+    expect(downConnections([of('a', 2, 0), of('b', 2, 0)], ['a'], healed, 2_000, 100)).toEqual({ down: ['a'], next: 2_100 })
+    expect(downConnections([of('a', 2, 0), of('b', 2, 0)], ['a'], healed, 2_100, 100)).toEqual({ down: [], next: null })
+  })
   test('a hub that tells nothing changes nothing', () => {
     expect(downConnections([of('a', 0, 0), of('b', 0, 0)], ['b'], new Map(), 0, 100).down).toEqual(['b'])
   })
