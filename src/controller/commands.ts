@@ -271,7 +271,13 @@ function scheduleOf({ site, uplink, every_seconds, first_at }: DrillScheduleRow)
 }
 
 async function reissue(commands: Commands, kind: string, subject: string, command: Command, args: unknown): Promise<void> {
-  const given = args as { readonly planId?: string; readonly tokenId?: string; readonly fingerprint?: string; readonly until?: string; readonly rollout?: string }
+  const given = args as {
+    readonly planId?: string
+    readonly tokenId?: string
+    readonly fingerprint?: string
+    readonly until?: string
+    readonly rollout?: string
+  }
   if (kind === 'apply') await commands.apply(subject, { ...command, planId: given.planId ?? '' })
   else if (kind.startsWith('rollout-'))
     await commands.rollout(subject, { ...command, rollout: given.rollout ?? '', verb: kind.slice('rollout-'.length) as RolloutVerb })

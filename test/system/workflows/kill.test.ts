@@ -58,6 +58,8 @@ test('killed at every boundary, everything happens exactly once', async () => {
     'apply succeeded',
     'approve succeeded',
     'decommission succeeded',
+    'drain failed',
+    'drain succeeded',
     'invite succeeded',
     'invite succeeded',
     'invite succeeded',
@@ -68,6 +70,7 @@ test('killed at every boundary, everything happens exactly once', async () => {
     'rollout-pause succeeded',
     'rollout-pause succeeded',
     'rollout-resume succeeded',
+    'undrain succeeded',
   ])
   expect(
     (await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`),

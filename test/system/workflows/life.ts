@@ -58,7 +58,7 @@ async function serviceOnce(world: World): Promise<void> {
   await world.ended(await world.drain('berlin', 3_600_000))
   await world.ended(await world.undrain('berlin'))
   world.fleet.gateways.get('berlin')?.passOn(1)
-  await world.ended(await world.drain('berlin', 1_000))
+  await world.ended(await world.drain('berlin', 20_000))
   world.fleet.gateways.get('berlin')?.passOn(null)
   await world.isActive('berlin')
 }

@@ -292,7 +292,8 @@ describe('two ends', () => {
     const drained = (ms: number) => ({ ...frankfurt.config, drainUntil: new Date(Date.now() + ms).toISOString() })
     /** berlin reaches madrid through frankfurt, too. */
     const through = () => {
-      const config = { ...berlin.config, groups: berlin.config.groups.flatMap((of) => [of, { ...of, remote: 'madrid' as SiteId }]) }
+      const more = groupsOf(berlin.config).map(({ trafficClass, arrived, via }) => ({ trafficClass, arrived, via, remotes: ['madrid' as SiteId] }))
+      const config = { ...berlin.config, groups: [...berlin.config.groups, ...more] }
       berlin.prober.load(config, 2, berlin.prober.choicesFor(config))
     }
     const cutFiber = async () => {
