@@ -12,7 +12,6 @@ interface DrillView {
   readonly state: string
   readonly evidence: string | null
   readonly measured: {
-    readonly why: string
     readonly classes: readonly {
       readonly trafficClass: string
       readonly movedAfterMs: number | null
@@ -24,7 +23,7 @@ interface DrillView {
 interface OperationView {
   readonly state: string
   readonly result: { readonly verdict: string } | null
-  readonly findings: readonly { readonly says: string }[]
+  readonly findings: readonly { readonly says: string; readonly instead: string }[]
 }
 
 const site = 'frankfurt'
@@ -81,11 +80,10 @@ export async function drill(story: Story, stream: Stream, figures: Figures): Pro
   const lost = gaps.reduce((sum, one) => sum + one.lost, 0)
   const moved = ended.result?.verdict === 'moved'
   const ok = moved && gap > 0 && gap <= 1000
+  const why = ended.findings.map(({ says, instead }) => `${says} (${instead})`).join('; ')
   screen.row(
     'the stream moved to the other line',
-    ok
-      ? screen.good(`gap ${gap} ms, ${lost} packets lost`)
-      : screen.bad(`${drilled}: ${ended.findings[0]?.says ?? measured?.why ?? ''}; gap ${gap} ms`),
+    ok ? screen.good(`gap ${gap} ms, ${lost} packets lost`) : screen.bad(`${drilled}: ${why}; gap ${gap} ms`),
   )
   const verified = evidence !== null && (await verify(story, evidence, join(state, 'evidence.json'), join(state, 'trust.json')))
   screen.row(`evidence ${evidence ?? 'is missing'}`, verified ? screen.good('verified offline') : screen.bad('does not verify'))
