@@ -22,7 +22,7 @@ export interface ExportedFile {
 /** Without facts public keys are placeholders too. Sorted by path. */
 export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readonly ExportedFile[] {
   const clouds = cloudEndpoints(facts)
-  const keys = keyring(facts, new Set(fabric.sites.map((site) => site.id)))
+  const keys = keyring(facts)
   const files = fabric.sites.flatMap((site) => {
     const slice = siteSlice(fabric, site.id)
     const folder = `sites/${site.id}`

@@ -6,10 +6,11 @@
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
-import type { Intent } from '#src/intent/intent.ts'
+import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
-import type { Path } from './paths.ts'
+import { createMemo, type Memo } from './memo.ts'
+import type { Path, Paths } from './paths.ts'
 
 export interface Numbers {
   readonly ula: Prefix
@@ -22,6 +23,10 @@ export interface Numbers {
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
+  /** In the order of the intent's sites: all of the site and of the paths that begin there, the same object while none moves. */
+  readonly at: readonly (readonly number[])[]
+  /** What is held gives one number to two owners. */
+  readonly contradict: boolean
 }
 
 /** RFC 4193 section 3.2.2 in spirit: 40 bits of a hash, here of the network's name, so that it is the same before anything is stored. */
@@ -33,62 +38,57 @@ export function ulaOf(network: string): Prefix {
 
 export function allocate(
   intent: Intent,
-  paths: readonly Path[],
+  paths: Paths,
   joins: readonly ExternalPath[],
   held: readonly Allocation[],
+  memo: Memo = createMemo(),
 ): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
-  const ledger = openLedger(held)
+  const known = memo.once('held numbers', [held], () => readHeld(held))
+  const ledger = openLedger(known)
   const findings: Finding[] = []
-  const uplinks = intent.sites.flatMap((site) => site.uplinks.map((uplink) => ({ site: site.id, owner: `${site.id}/${uplink.id}` })))
-  const ports = interfacePorts(paths)
-  const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner })))
+  // Sites whose numbers are all held are not looked at again.
+  const owners = memo.rows('owners at sites', [], [intent.sites, paths.of], siteOwners)
+  const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
+  const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
+  for (const [n, values] of numbersHeld.entries())
+    if (!values) for (const kind of kinds) for (const owner of owners[n]![kind]) wanted[kind].push(owner)
+  for (const { id } of [...intent.regions, ...intent.peers]) wanted.node.push({ owner: id, scope: '' })
+  const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner, scope: '' })))
 
-  const ula = held.find((one) => one.kind === 'ula' && one.owner === intent.network)?.value ?? ulaOf(intent.network)
-  if (!held.some((one) => one.kind === 'ula' && one.owner === intent.network))
-    ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula as Prefix })
-  const node = ledger.number(
-    'node',
-    [...intent.sites, ...intent.regions, ...intent.peers].map((node) => ({ owner: node.id })),
-    { first: 0, step: 1, end: nodeLimit },
-  )
-  const slot = ledger.number(
-    'slot',
-    uplinks.map(({ site, owner }) => ({ owner, scope: site })),
-    { first: 0, step: 1, end: slots },
-  )
-  const tunnel = ledger.number('tunnel', [...paths.map((path) => ({ owner: path.id })), ...ipsecTunnels], {
-    first: 1,
-    step: 1,
-    end: Number.MAX_SAFE_INTEGER / 8,
-  })
-  const mesh = ledger.number('port', ports.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
+  const stored = known.ula.get(intent.network)
+  const ula = stored ?? ulaOf(intent.network)
+  if (stored === undefined) ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula })
+  ledger.number('node', wanted.node, { first: 0, step: 1, end: nodeLimit })
+  const slot = ledger.number('slot', wanted.slot, { first: 0, step: 1, end: slots })
+  ledger.number('tunnel', [...wanted.tunnel, ...ipsecTunnels], { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
+  const mesh = ledger.number('port', wanted.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
   const ipsec = ledger.number('port', ipsecPorts(joins), { first: firstMeshPort, step: 2, end: firstEdgePort })
   const inside = insides(ledger, joins)
-  const edge = ledger.number('port', ports.edge, { first: firstEdgePort, step: 2, end: portsEnd })
+  const edge = ledger.number('port', wanted.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   const defaultClass = 'default' as ClassId
-  if (!held.some((one) => one.kind === 'class' && one.owner === defaultClass)) ledger.claim('class', defaultClass, 0)
+  if (!known.of.class.has(defaultClass)) ledger.claim('class', defaultClass, 0)
   const trafficClass = ledger.number(
     'class',
-    intent.classes.map((one) => ({ owner: one.id })),
+    intent.classes.map((one) => ({ owner: one.id, scope: '' })),
     { first: 1, step: 1, end: 64 },
   )
   const segment = ledger.number(
     'segment',
-    intent.segments.map((id) => ({ owner: id })),
+    intent.segments.map((id) => ({ owner: id, scope: '' })),
     { first: 0, step: 1, end: 4096 },
   )
 
   const full = (owners: readonly string[], finding: (owner: string) => Omit<Finding, 'severity' | 'witness'>) => {
     for (const owner of owners) findings.push({ ...finding(owner), severity: 'error', witness: [] })
   }
-  full(slot.refused, (owner) => ({
+  full(slot, (owner) => ({
     code: 'I120',
     at: [`site/${owner.replace('/', '/uplink/')}`],
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
-  for (const [site, owners] of Map.groupBy([...mesh.refused, ...ipsec.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
+  for (const [site, owners] of Map.groupBy([...mesh, ...ipsec, ...edge], (owner) => owner.slice(0, owner.indexOf('/')))) {
     full([site], () => ({
       code: 'I121',
       at: [`site/${site}`],
@@ -114,60 +114,69 @@ export function allocate(
           },
     )
   }
-  full(trafficClass.refused, (owner) => ({
+  full(trafficClass, (owner) => ({
     code: 'I122',
     at: [`class/${owner}`],
     says: `class "${owner}" is one too many`,
     instead: 'a network has at most 64 classes',
   }))
-  full(segment.refused, (owner) => ({
+  full(segment, (owner) => ({
     code: 'I123',
     at: [`segment/${owner}`],
     says: `segment "${owner}" is one too many`,
     instead: 'a network has at most 4096 segments',
   }))
 
-  const of =
-    (numbers: ReadonlyMap<string, number>, what: string) =>
-    (owner: string): number => {
-      const number = numbers.get(owner)
-      if (number === undefined) throw new TypeError(`${what} ${owner} has no number`)
-      return number
+  const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
+  const at = [...memo.rows('numbers of sites', [known], [intent.sites, numbersHeld], (site, values) => (values ? keep(site, values) : []))]
+  if (findings.length === 0) {
+    for (const [n, values] of numbersHeld.entries()) {
+      if (!values)
+        at[n] = keep(
+          intent.sites[n]!,
+          kinds.flatMap((kind) => owners[n]![kind].map((one) => ledger.of(numberOf[kind], one.owner))),
+        )
     }
-  const slotOf = of(slot.numbers, 'uplink')
-  const insideNumberOf = of(inside.numbers, 'IPsec tunnel')
-  const portOf = of(new Map([...mesh.numbers, ...ipsec.numbers, ...edge.numbers]), 'interface')
+  }
   const numbers: Numbers = {
-    ula: ula as Prefix,
-    node: of(node.numbers, 'node'),
-    slot: (site, uplink) => slotOf(`${site}/${uplink}`),
-    tunnel: of(tunnel.numbers, 'tunnel'),
-    inside: (id) => insideAt(insideNumberOf(id)),
-    port: portOf,
-    trafficClass: of(trafficClass.numbers, 'class'),
-    segment: of(segment.numbers, 'segment'),
+    ula,
+    node: (id) => ledger.of('node', id),
+    slot: (site, uplink) => ledger.of('slot', `${site}/${uplink}`),
+    tunnel: (id) => ledger.of('tunnel', id),
+    inside: (id) => insideAt(ledger.of('inside', inside.ownerOf(id))),
+    port: (owner) => ledger.of('port', owner),
+    trafficClass: (id) => ledger.of('class', id),
+    segment: (id) => ledger.of('segment', id),
+    at,
+    contradict: known.contradict,
   }
   return { numbers, claims: ledger.claims, findings }
 }
 
-/** Interfaces whose port is allocated: one per path at an edge, and at both ends of a mesh path. */
-function interfacePorts(paths: readonly Path[]): Record<'edge' | 'mesh', { owner: string; scope: string }[]> {
-  const edge: { owner: string; scope: string }[] = []
-  const mesh: { owner: string; scope: string }[] = []
-  for (const {
-    role,
-    ends: [a, b],
-  } of paths) {
-    if (role === 'spoke') edge.push({ owner: `${a.site.id}/${edgeInterfaceId(a.uplink.id, b.site.id, b.uplink.id)}`, scope: a.site.id })
-    else {
-      mesh.push({ owner: `${a.site.id}/${meshInterfaceId(a.uplink.id, b.site.id, b.uplink.id)}`, scope: a.site.id })
-      mesh.push({ owner: `${b.site.id}/${meshInterfaceId(b.uplink.id, a.site.id, a.uplink.id)}`, scope: b.site.id })
-    }
+interface Owner {
+  readonly owner: string
+  /** A value is unique within it: the site for slots and ports, else the network. */
+  readonly scope: string
+}
+/** Who is numbered because of a site: itself, its uplinks, the paths that begin there and their interfaces at either end. */
+type Owners = Readonly<Record<'node' | 'slot' | 'tunnel' | 'mesh' | 'edge', readonly Owner[]>>
+const kinds = ['node', 'slot', 'tunnel', 'mesh', 'edge'] as const
+const numberOf = { node: 'node', slot: 'slot', tunnel: 'tunnel', mesh: 'port', edge: 'port' } as const
+function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
+  const at = (scope: SiteId, name: string): Owner => ({ owner: `${scope}/${name}`, scope })
+  const mesh = ([near, far]: Path['ends']) => at(near.site.id, meshInterfaceId(near.uplink.id, far.site.id, far.uplink.id))
+  return {
+    node: [{ owner: site.id, scope: '' }],
+    slot: site.uplinks.map((uplink) => at(site.id, uplink.id)),
+    tunnel: paths.map((path) => ({ owner: path.id, scope: '' })),
+    mesh: paths.flatMap(({ role, ends }) => (role === 'mesh' ? [mesh(ends), mesh([ends[1], ends[0]])] : [])),
+    edge: paths.flatMap(({ role, ends: [near, far] }) =>
+      role === 'spoke' ? [at(site.id, edgeInterfaceId(near.uplink.id, far.site.id, far.uplink.id))] : [],
+    ),
   }
-  return { edge, mesh }
 }
 
-const ipsecPorts = (joins: readonly ExternalPath[]): { owner: string; scope: string }[] =>
+const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
   joins.flatMap((path) => path.external.members.map((member) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
 /** The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's. */
@@ -184,75 +193,120 @@ const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.f
 
 /** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
 function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
-  const numbers = new Map<string, number>()
+  const owners = new Map<TunnelId, string>()
   const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
   for (const [pool, paths] of Map.groupBy(joins, ({ external }) => external.pool)) {
     const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
-    const all = paths.flatMap(({ external, tunnels }) => tunnels.map((tunnel) => ({ external, tunnel, owner: ownerOf(tunnel) })))
-    const found = ledger.number('inside', all, pool === null ? usualPool : insideRange(pool))
+    const all = paths.flatMap(({ external, tunnels }) => tunnels.map((tunnel) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
+    const none = new Set(ledger.number('inside', all, pool === null ? usualPool : insideRange(pool)))
     for (const one of all) {
-      const number = found.numbers.get(one.owner)
-      if (number === undefined) refused.push(one)
-      else numbers.set(one.tunnel, number)
+      owners.set(one.tunnel, one.owner)
+      if (none.has(one.owner)) refused.push(one)
     }
   }
-  return { numbers, refused }
+  return { refused, ownerOf: (tunnel: TunnelId) => owners.get(tunnel)! }
 }
 
 type NumberKind = Exclude<Allocation['kind'], 'ula'>
-/** A value is unique within its scope: the site for slots and ports, else the network. */
 const scopeOf = (kind: NumberKind, owner: string): string => (kind === 'slot' || kind === 'port' ? owner.slice(0, owner.indexOf('/')) : '')
+type ByKind<T> = Readonly<Record<NumberKind, T>>
+const byKind = <T>(make: () => T): ByKind<T> => ({
+  node: make(),
+  slot: make(),
+  tunnel: make(),
+  inside: make(),
+  port: make(),
+  class: make(),
+  segment: make(),
+})
 
-function openLedger(held: readonly Allocation[]) {
-  const claims: Allocation[] = []
-  const known = new Map<string, number>()
-  const taken = new Map<string, Set<number>>()
-  const takenIn = (kind: NumberKind, scope: string): Set<number> => {
-    const key = `${kind} ${scope}`
-    let values = taken.get(key)
-    if (!values) {
-      values = new Set()
-      taken.set(key, values)
+/** What a site's owners hold, when each holds its number. */
+function heldBy(own: Owners, { of }: Held): readonly number[] | null {
+  const values: number[] = []
+  for (const kind of kinds) {
+    for (const { owner } of own[kind]) {
+      const value = of[numberOf[kind]].get(owner)
+      if (value === undefined) return null
+      values.push(value)
     }
-    return values
   }
-  const note = (kind: NumberKind, owner: string, value: number) => {
-    known.set(`${kind} ${owner}`, value)
-    takenIn(kind, scopeOf(kind, owner)).add(value)
-  }
-  for (let value = metadata.first; value < metadata.end; value++) takenIn('inside', '').add(value)
-  for (const one of held) if (one.kind !== 'ula') note(one.kind, one.owner, one.kind === 'inside' ? insideNumber(one.value) : one.value)
+  return values
+}
 
+interface Held {
+  readonly ula: ReadonlyMap<string, Prefix>
+  readonly of: ByKind<ReadonlyMap<string, number>>
+  /** By scope. */
+  readonly taken: ByKind<ReadonlyMap<string, ReadonlySet<number>>>
+  /** Two owners hold one number. */
+  readonly contradict: boolean
+  /** By scope and first value, the lowest that nobody holds: looked for once. */
+  readonly free: ByKind<Map<string, number>>
+}
+function readHeld(held: readonly Allocation[]): Held {
+  const of = byKind(() => new Map<string, number>())
+  const taken = byKind(() => new Map<string, Set<number>>())
+  const ula = new Map<string, Prefix>()
+  let contradict = false
+  taken.inside.set('', new Set(Array.from({ length: metadata.end - metadata.first }, (_, n) => metadata.first + n)))
+  for (const one of held) {
+    if (one.kind === 'ula') {
+      ula.set(one.owner, one.value)
+      continue
+    }
+    const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
+    const scope = scopeOf(one.kind, one.owner)
+    const values = taken[one.kind].get(scope) ?? new Set<number>()
+    contradict ||= values.has(value)
+    taken[one.kind].set(scope, values.add(value))
+    of[one.kind].set(one.owner, value)
+  }
+  return { ula, of, taken, contradict, free: byKind(() => new Map<string, number>()) }
+}
+
+/** What is claimed on top of what is held, which stays as it is. */
+function openLedger(held: Held) {
+  const claims: Allocation[] = []
+  const claimed = byKind(() => new Map<string, number>())
+  const takenToo = byKind(() => new Map<string, Set<number>>())
   const claim = (kind: NumberKind, owner: string, value: number) => {
-    note(kind, owner, value)
+    claimed[kind].set(owner, value)
+    const scope = scopeOf(kind, owner)
+    takenToo[kind].set(scope, (takenToo[kind].get(scope) ?? new Set<number>()).add(value))
     claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
   }
-  /** In the order of owners' names, so that the order of the input means nothing. */
+  const known = (kind: NumberKind, owner: string): number | undefined => claimed[kind].get(owner) ?? held.of[kind].get(owner)
+  /** In the order of owners' names, so that the order of the input means nothing. Returns those for whom none is left. */
   const number = (
     kind: NumberKind,
-    wanted: readonly { readonly owner: string; readonly scope?: string }[],
+    wanted: readonly Owner[],
     range: { readonly first: number; readonly step: number; readonly end: number },
-  ) => {
-    const numbers = new Map<string, number>()
+  ): readonly string[] => {
     const refused: string[] = []
     // Where the search for a free value goes on: values below are taken, and none is given back.
     const next = new Map<string, number>()
-    for (const { owner, scope = '' } of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
-      let value = known.get(`${kind} ${owner}`)
+    for (const { owner, scope } of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
+      if (known(kind, owner) !== undefined) continue
+      const values = held.taken[kind].get(scope)
+      const start = `${scope} ${range.first}`
+      let value = next.get(scope) ?? held.free[kind].get(start)
       if (value === undefined) {
-        const values = takenIn(kind, scope)
-        value = next.get(scope) ?? range.first
-        while (values.has(value)) value += range.step
-        next.set(scope, value)
-        if (value >= range.end) {
-          refused.push(owner)
-          continue
-        }
-        claim(kind, owner, value)
+        value = range.first
+        while (values?.has(value)) value += range.step
+        held.free[kind].set(start, value)
       }
-      numbers.set(owner, value)
+      const more = takenToo[kind].get(scope)
+      while (values?.has(value) || more?.has(value)) value += range.step
+      next.set(scope, value)
+      if (value >= range.end) refused.push(owner)
+      else claim(kind, owner, value)
     }
-    return { numbers, refused }
+    return refused
   }
-  return { claims, claim, number }
+  const of = (kind: NumberKind, owner: string): number => {
+    const value = known(kind, owner)
+    if (value === undefined) throw new TypeError(`${kind} ${owner} has no number`)
+    return value
+  }
+  return { claims, claim, number, of }
 }

@@ -5,7 +5,9 @@ import { allocate } from './allocate.ts'
 import { classes } from './classes.ts'
 import { expects } from './expects.ts'
 import { externalPaths } from './externals.ts'
+import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
 import { mtu } from './mtu.ts'
+import { networkRoutes } from './network-routes.ts'
 import { paths } from './paths.ts'
 import { resolve } from './resolve.ts'
 import { routes } from './routes.ts'
@@ -21,36 +23,59 @@ export interface Compiled {
   readonly findings: readonly Finding[]
 }
 
-export function compile(intent: Intent, held: readonly Allocation[]): Compiled {
-  const resolved = resolve(intent)
-  const reach = paths(intent)
-  if (wrong(resolved, reach)) return stop(resolved, reach)
+export const compile = (intent: Intent, held: readonly Allocation[]): Compiled => createCompiler()(intent, held)
 
-  const joins = externalPaths(intent)
-  const allocated = allocate(intent, reach.paths, joins, held)
-  if (wrong(allocated)) return stop(resolved, reach, allocated)
+/**
+ * A compiler that remembers: an intent that differs from the one before in a site costs what depends on that site, and
+ * gives the same bytes. `held` should be the same array while nothing was committed.
+ */
+export function createCompiler(): (intent: Intent, held: readonly Allocation[]) => Compiled {
+  const memo = createMemo()
+  return (given, held) => {
+    const intent = recognised(given, memo)
+    const resolved = resolve(intent, memo)
+    const reach = paths(intent, memo)
+    if (wrong(resolved, reach)) return stop(resolved, reach)
 
-  const built = tunnels(intent, reach.paths, joins, allocated.numbers)
-  if (wrong(built)) return stop(resolved, reach, allocated, built)
+    const joins = externalPaths(intent)
+    const allocated = allocate(intent, reach, joins, held, memo)
+    if (wrong(allocated)) return stop(resolved, reach, allocated)
 
-  const queues = classes(intent, allocated.numbers)
-  const policyOf = rules(intent, resolved)
-  const reachability = routes(intent, built.tunnels, built.uplinks, policyOf)
-  const sizes = mtu(intent)
-  const promised = expects(resolved)
-  const fabric = seal({
-    intent,
-    numbers: allocated.numbers,
-    tunnels: built,
-    joins,
-    sizes,
-    classes: queues,
-    policyOf,
-    reachability: reachability.at,
-    services: resolved.services,
-    expects: promised,
-  })
-  return { fabric, claims: allocated.claims, findings: [resolved, reach, allocated, built, reachability].flatMap((pass) => pass.findings) }
+    const network = networkRoutes(intent, memo)
+    const built = tunnels(intent, reach, joins, allocated.numbers, network, memo)
+    if (wrong(built)) return stop(resolved, reach, allocated, built)
+
+    const policies = rules(intent, resolved, memo)
+    const routed = routes(intent, network, built, policies, memo)
+    const parts = {
+      intent,
+      numbers: allocated.numbers,
+      tunnels: built,
+      joins,
+      sizes: mtu(intent),
+      classes: classes(intent, allocated.numbers),
+      policies,
+      routed,
+      services: resolved.services,
+      expects: expects(resolved),
+    }
+    const findings = [resolved, reach, allocated, built, routed].flatMap((pass) => pass.findings)
+    return { fabric: seal(parts, memo), claims: allocated.claims, findings }
+  }
+}
+
+/** A site that was read again and says the same is the site known before: passes tell by identity what is new. */
+const recognised = (intent: Intent, memo: Memo): Intent => ({
+  ...intent,
+  sites: memo.once('sites', [intent.sites], (before?: Made<Intent['sites']>) => known(intent.sites, before?.value ?? [])),
+  regions: memo.once('regions', [intent.regions], (before?: Made<Intent['regions']>) => known(intent.regions, before?.value ?? [])),
+  peers: memo.once('peers', [intent.peers], (before?: Made<Intent['peers']>) => known(intent.peers, before?.value ?? [])),
+})
+function known<T extends { readonly id: string }>(now: readonly T[], before: readonly T[]): readonly T[] {
+  const { gone, come } = difference(before, now)
+  const old = new Map([...gone].map((one) => [one.id, one]))
+  const same = new Map(come.map((one) => [one, old.get(one.id)] as const).filter(([one, was]) => isSame(one, was)))
+  return same.size === 0 ? now : now.map((one) => same.get(one) ?? one)
 }
 
 interface Reporting {

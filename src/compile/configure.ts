@@ -25,7 +25,7 @@ import { routeVectors } from './vectors.ts'
 export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig {
   const slice = siteSlice(fabric, site)
   const own = slice.site
-  const keys = keyring(facts, new Set([site, ...slice.peers.map((peer) => farEnd(peer).site)]))
+  const keys = keyring(facts)
   const newest = new Map(own.interfaces.map((one) => [one.id, keys.epochs(site, one.id).at(-1) ?? 0]))
   const interfaces = new Map(own.interfaces.map((one) => [one.id, one]))
 

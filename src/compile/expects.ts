@@ -6,7 +6,7 @@ import type { Resolved } from './resolve.ts'
 /** `same` is one expectation per caller: each site has its own pair of places. Sorted by id. */
 export function expects(resolved: Resolved): readonly Expect[] {
   const all = resolved.expects.flatMap(({ expect, pairings, ports }) =>
-    pairings.map(({ caller, from, to }): Expect => {
+    pairings.map(({ caller, from: { places: from }, to: { places: to } }): Expect => {
       const text = `${expect.from.text} -> ${expect.to.text}`
       const verb = expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
       const id = `${verb} ${text}${caller === null ? '' : ` @${caller}`}`

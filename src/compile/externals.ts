@@ -17,7 +17,8 @@ import { compareText, connectionId, externalOf, ipsecInterfaceId, ipsecStem, ips
 import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, comparePrefixes, hostOf, lengthOf, nth, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
-import { transportsMeet } from './paths.ts'
+import { createMemo, type Memo } from './memo.ts'
+import { hubsOf, transportsMeet } from './paths.ts'
 
 /** A region or peer, as far as hubs need to know it to join it. */
 export interface External {
@@ -44,23 +45,24 @@ export interface ExternalPath {
 /** Clouds are on the internet. */
 const cloudTransport = 'internet'
 
-export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'>): readonly External[] => [
-  ...regions.map(({ id, hubs, segment, networks }): External => {
-    const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
-    return { id, role: 'cloud', hubs, transport: cloudTransport, members: [0, 1], pool: null, lans }
-  }),
-  ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
-    return { id, role: 'peer', hubs, transport, members: gateways.length > 1 ? [0, 1] : [0], pool, lans }
-  }),
-]
+export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'>, memo: Memo = createMemo()): readonly External[] =>
+  memo.once('externals', [regions, peers], () => [
+    ...regions.map(({ id, hubs, segment, networks }): External => {
+      const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
+      return { id, role: 'cloud', hubs, transport: cloudTransport, members: [0, 1], pool: null, lans }
+    }),
+    ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
+      return { id, role: 'peer', hubs, transport, members: gateways.length > 1 ? [0, 1] : [0], pool, lans }
+    }),
+  ])
 
 export function externalPaths(intent: Intent): readonly ExternalPath[] {
   const meets = transportsMeet(intent)
-  const sites = new Map(intent.sites.map((site) => [site.id, site]))
+  const hubs = hubsOf(intent)
   return externalsOf(intent).flatMap((external) =>
     external.hubs.flatMap((hub) => {
-      const site = sites.get(hub)
-      if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is no site`)
+      const site = hubs.find((one) => one.id === hub)
+      if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is none`)
       return site.uplinks
         .filter((uplink) => meets(uplink.transport, external.transport))
         .flatMap((uplink): ExternalPath[] => {

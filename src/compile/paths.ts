@@ -3,6 +3,7 @@ import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, hostOf } from '#src/net/address.ts'
+import { createMemo, type Memo } from './memo.ts'
 
 export interface PathEnd {
   readonly site: IntentSite
@@ -15,57 +16,103 @@ export interface Path {
   readonly ends: readonly [PathEnd, PathEnd]
 }
 
-export function paths(intent: Intent): { readonly paths: readonly Path[]; readonly findings: readonly Finding[] } {
-  const meets = transportsMeet(intent)
-  const sites = new Map(intent.sites.map((site) => [site.id, site]))
-  const hubIds = new Set<SiteId>(intent.hubs)
-  const hubs = [...hubIds].sort(compareText).flatMap((id) => sites.get(id) ?? [])
-  const found: Path[] = []
-  const findings: Finding[] = []
-
-  const between = (role: Path['role'], a: IntentSite, b: IntentSite): number => {
-    let count = 0
-    for (const own of a.uplinks) {
-      for (const far of b.uplinks) {
-        if (!meets(own.transport, far.transport)) continue
-        const ends = [
-          { site: a, uplink: own },
-          { site: b, uplink: far },
-        ] as const
-        found.push({ id: tunnelId({ site: a.id, uplink: own.id }, { site: b.id, uplink: far.id }), role, ends })
-        count++
-      }
-    }
-    return count
-  }
-
-  findings.push(...sharedPorts(hubs))
-  for (const [index, low] of hubs.entries()) {
-    for (const high of hubs.slice(index + 1)) {
-      if (between('mesh', low, high) === 0) findings.push(noPath(low, high, `site/${high.id}`))
-    }
-  }
-  for (const site of intent.sites) {
-    if (hubIds.has(site.id)) continue
-    if (site.hubs.length === 0 && intent.sites.length > 1) {
-      findings.push({
-        code: 'I111',
-        severity: 'error',
-        at: [`site/${site.id}/hubs`, `site/${site.id}`, 'network'],
-        says: `${site.id} has no hub, so no tunnel`,
-        instead: 'list a core under `hubs:` in network.yaml',
-        witness: [],
-      })
-    }
-    for (const id of site.hubs) {
-      const hub = sites.get(id)
-      if (!hub) throw new TypeError(`${site.id} names the hub "${id}", which is no site`)
-      if (between('spoke', site, hub) === 0) findings.push(noPath(site, hub, `site/${site.id}`))
-    }
-  }
-  findings.push(...idleUplinks(intent, found))
-  return { paths: found.sort((a, b) => compareText(a.id, b.id)), findings }
+export interface Paths {
+  /** In the order of the intent's sites: those that begin there, by id. */
+  readonly of: readonly (readonly Path[])[]
+  readonly findings: readonly Finding[]
 }
+interface Found {
+  readonly paths: readonly Path[]
+  readonly findings: readonly Finding[]
+}
+
+export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
+  const meets = transportsMeet(intent)
+  const hubs = hubsOf(intent)
+  const alone = intent.sites.length < 2
+  const world = [JSON.stringify(intent.transports), alone, ...hubs]
+
+  const between = (role: Path['role'], a: IntentSite, b: IntentSite): Path[] =>
+    a.uplinks.flatMap((own) =>
+      b.uplinks
+        .filter((far) => meets(own.transport, far.transport))
+        .map((far): Path => {
+          const id = tunnelId({ site: a.id, uplink: own.id }, { site: b.id, uplink: far.id })
+          return {
+            id,
+            role,
+            ends: [
+              { site: a, uplink: own },
+              { site: b, uplink: far },
+            ],
+          }
+        }),
+    )
+  const mesh = memo.once('paths of the mesh', world, (): ReadonlyMap<SiteId, Found> => {
+    return new Map(
+      hubs.map((low, index) => {
+        const joined = hubs.slice(index + 1).map((high) => ({ high, paths: between('mesh', low, high) }))
+        return [
+          low.id,
+          {
+            paths: joined.flatMap((one) => one.paths).sort(byId),
+            findings: joined.filter((one) => one.paths.length === 0).map(({ high }) => noPath(low, high, `site/${high.id}`)),
+          },
+        ]
+      }),
+    )
+  })
+  const all = memo.rows('paths of sites', world, [intent.sites], (site): Found => {
+    const meshed = mesh.get(site.id)
+    if (meshed) return meshed
+    const joined = site.hubs.map((id) => {
+      const hub = hubs.find((one) => one.id === id)
+      if (!hub) throw new TypeError(`${site.id} names the hub "${id}", which is no hub`)
+      return { hub, paths: between('spoke', site, hub) }
+    })
+    const own = joined.flatMap((one) => one.paths).sort(byId)
+    return {
+      paths: own,
+      findings: [
+        ...(site.hubs.length === 0 && !alone ? [noHub(site)] : []),
+        ...joined.filter((one) => one.paths.length === 0).map(({ hub }) => noPath(site, hub, `site/${site.id}`)),
+        ...(alone ? [] : idleUplinks(site, new Set(own.map((path) => path.ends[0].uplink)))),
+      ],
+    }
+  })
+  const findings = [
+    ...sharedPorts(hubs),
+    ...[...mesh.values()].flatMap((one) => one.findings),
+    ...all.flatMap((one, n) => (mesh.has(intent.sites[n]!.id) ? [] : one.findings)),
+    ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all)))),
+  ]
+  return { of: memo.once('paths', [all], () => all.map((one) => one.paths)), findings }
+}
+/** By name. */
+export function hubsOf(intent: Intent): readonly IntentSite[] {
+  const ids = new Set(intent.hubs)
+  return intent.sites.filter((site) => ids.has(site.id)).sort((a, b) => compareText(a.id, b.id))
+}
+const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
+
+/** Which uplinks of a hub carry a path; looks no further once all do. */
+function usedBy(hub: IntentSite, all: readonly Found[]): ReadonlySet<IntentUplink> {
+  const used = new Set<IntentUplink>()
+  for (const { paths } of all) {
+    for (const { ends } of paths) for (const end of ends) if (end.site === hub) used.add(end.uplink)
+    if (used.size === hub.uplinks.length) break
+  }
+  return used
+}
+
+const noHub = (site: IntentSite): Finding => ({
+  code: 'I111',
+  severity: 'error',
+  at: [`site/${site.id}/hubs`, `site/${site.id}`, 'network'],
+  says: `${site.id} has no hub, so no tunnel`,
+  instead: 'list a core under `hubs:` in network.yaml',
+  witness: [],
+})
 
 export function transportsMeet(intent: Intent): (a: string, b: string) => boolean {
   const reaches = new Set(intent.transports.flatMap(({ id, reaches: others }) => others.flatMap((other) => [`${id} ${other}`, `${other} ${id}`])))
@@ -128,24 +175,19 @@ function sharedPorts(hubs: readonly IntentSite[]): Finding[] {
   return findings
 }
 
-/** An uplink without a tunnel is paid for and protects nothing. */
-function idleUplinks(intent: Intent, found: readonly Path[]): Finding[] {
-  if (intent.sites.length < 2) return []
-  const used = new Set(found.flatMap((path) => path.ends.map((end) => `${end.site.id}/${end.uplink.id}`)))
-  const idle = (site: IntentSite) => site.uplinks.filter((uplink) => !used.has(`${site.id}/${uplink.id}`))
-  return intent.sites.flatMap((site) =>
-    // A site without any path has been told so.
-    idle(site).length === site.uplinks.length
-      ? []
-      : idle(site).map(
-          (uplink): Finding => ({
-            code: 'I114',
-            severity: 'warning',
-            at: [`site/${site.id}/uplink/${uplink.id}/transport`, `site/${site.id}/uplink/${uplink.id}`],
-            says: `uplink ${site.id}.${uplink.id} carries no tunnel: nothing it could reach is on transport "${uplink.transport}"`,
-            instead: 'name a transport that the hubs are on, or join the two by `reaches:`',
-            witness: [],
-          }),
-        ),
-  )
+/** An uplink without a tunnel is paid for and protects nothing. A site without any path has been told so. */
+function idleUplinks(site: IntentSite, used: ReadonlySet<IntentUplink>): Finding[] {
+  const idle = site.uplinks.filter((uplink) => !used.has(uplink))
+  return idle.length === site.uplinks.length
+    ? []
+    : idle.map(
+        (uplink): Finding => ({
+          code: 'I114',
+          severity: 'warning',
+          at: [`site/${site.id}/uplink/${uplink.id}/transport`, `site/${site.id}/uplink/${uplink.id}`],
+          says: `uplink ${site.id}.${uplink.id} carries no tunnel: nothing it could reach is on transport "${uplink.transport}"`,
+          instead: 'name a transport that the hubs are on, or join the two by `reaches:`',
+          witness: [],
+        }),
+      )
 }

@@ -2,18 +2,33 @@
  * Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. That names exist and
  * selectors select something is the intent's to check; here a selector that finds nothing allows nothing.
  */
-import type { ClassId, Finding, NodeId, Place, SegmentId, Service } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import type { Intent, IntentExpect, IntentService, Selector } from '#src/intent/intent.ts'
-import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import type { Intent, IntentExpect, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
+import { type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
-import { externalsOf } from './externals.ts'
+import { type External, externalsOf } from './externals.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
   readonly caller: NodeId | null
-  readonly from: readonly Place[]
-  readonly to: readonly Place[]
+  readonly from: Selection
+  readonly to: Selection
+}
+/** What a selector finds, by node: the same lists while what they say is. */
+export interface Selection {
+  readonly name: string
+  readonly located: readonly Located[]
+  readonly places: readonly Place[]
+}
+/** A place and what is asked of its node. It stays the same object while all of it does. */
+export interface Located {
+  readonly place: Place
+  readonly role: NodeRole
+  readonly labels: readonly string[]
+  /** Where its tunnels end. */
+  readonly hubs: readonly SiteId[]
 }
 export interface ResolvedAllow {
   /** `edge/inference -> model-api`; with ports when they were written. */
@@ -34,141 +49,172 @@ export interface Resolved {
   readonly findings: readonly Finding[]
 }
 
-export function resolve(intent: Intent): Resolved {
+export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
   const findings: Finding[] = []
-  const places = placesOf(intent)
   const services = new Map(intent.services.map((service) => [service.id, service]))
-  const find = finder(intent, places, services)
+  const find = finder(intent, services, memo)
 
-  const pair = (from: Selector, to: Selector, unmet: (callers: readonly NodeId[]) => void): Pairing[] => {
-    const callers = find(from, null)
-    if (to.where.kind !== 'same') {
-      const targets = find(to, null)
-      return callers.length > 0 && targets.length > 0 ? [{ caller: null, from: callers, to: targets }] : []
-    }
-    const pairings: Pairing[] = []
-    const without: NodeId[] = []
-    for (const [caller, own] of Map.groupBy(callers, (place) => place.node)) {
-      const targets = find(to, caller)
-      if (targets.length > 0) pairings.push({ caller, from: own, to: targets })
-      else without.push(caller)
-    }
-    if (without.length > 0) unmet(without)
-    return pairings
-  }
-  // A site that calls and has nothing to be called is no mistake in an allow, but can't keep a promise.
-  const unmetPromise = (index: number, expect: IntentExpect) => (sites: readonly NodeId[]) => {
-    if (expect.kind === 'isolate') return
-    findings.push({
-      code: 'I101',
-      severity: 'error',
-      at: [`expect/${index}/to`, `expect/${index}`],
-      says: `"${expect.to.text}" is expected at ${list(sites)}, which ${sites.length === 1 ? 'has' : 'have'} none`,
-      instead: `add it there, or name the callers more closely than "${expect.from.text}"`,
-      witness: [],
+  /** The places that callers of `same` find at their own site, and those that find none. */
+  const pair = (name: string, from: Selector, to: Selector): Paired => {
+    const callers = find(from)
+    const targets = find(to.where.kind === 'same' ? { ...to, where: { kind: 'any' } } : to)
+    return memo.once(`pairings of ${name}`, [callers, targets, to.where.kind], () => {
+      if (to.where.kind !== 'same')
+        return { pairings: callers.places.length > 0 && targets.places.length > 0 ? [{ caller: null, from: callers, to: targets }] : [], without: [] }
+      const own = byNode(targets)
+      const byCaller = [...byNode(callers)]
+      return {
+        pairings: byCaller.flatMap(([caller, from]): Pairing[] => {
+          const found = own.get(caller)
+          return found ? [{ caller, from, to: found }] : []
+        }),
+        without: byCaller.flatMap(([caller]) => (own.has(caller) ? [] : [caller])),
+      }
     })
   }
 
   const allows = intent.allow.map((allow): ResolvedAllow => {
     const service = allow.to.what.kind === 'service' ? services.get(allow.to.what.service) : undefined
     const ports = allow.ports.length > 0 ? allow.ports : (service?.ports ?? [anyPort])
+    const text = `${allow.from.text} -> ${allow.to.text}`
     return {
-      text: `${allow.from.text} -> ${allow.to.text}`,
-      pairings: pair(allow.from, allow.to, () => {}),
+      text,
+      // A site that calls and has nothing to be called is no mistake here.
+      pairings: pair(text, allow.from, allow.to).pairings,
       ports,
       trafficClass: service?.trafficClass ?? ('default' as ClassId),
     }
   })
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
     const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
-    return { expect, pairings: pair(expect.from, expect.to, unmetPromise(index, expect)), ports: service?.ports ?? [anyPort] }
+    const { pairings, without } = pair(`${expect.from.text} -> ${expect.to.text}`, expect.from, expect.to)
+    if (without.length > 0 && expect.kind !== 'isolate') findings.push(unmetPromise(index, expect, without))
+    return { expect, pairings, ports: service?.ports ?? [anyPort] }
   })
   const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
   const named = [...services.values()].map(
-    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id), null), ports, trafficClass }),
+    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id)).places, ports, trafficClass }),
   )
   return { allows, expects, services: named.sort((a, b) => compareText(a.id, b.id)), findings }
 }
+const byNode = ({ name, located }: Selection): ReadonlyMap<NodeId, Selection> =>
+  new Map(
+    [...Map.groupBy(located, ({ place }) => place.node)].map(([node, own]) => [node, { name, located: own, places: own.map((one) => one.place) }]),
+  )
+
+interface Paired {
+  readonly pairings: readonly Pairing[]
+  readonly without: readonly NodeId[]
+}
+
+/** A promise can't be kept where there is nothing to be called. */
+const unmetPromise = (index: number, expect: IntentExpect, sites: readonly NodeId[]): Finding => ({
+  code: 'I101',
+  severity: 'error',
+  at: [`expect/${index}/to`, `expect/${index}`],
+  says: `"${expect.to.text}" is expected at ${list(sites)}, which ${sites.length === 1 ? 'has' : 'have'} none`,
+  instead: `add it there, or name the callers more closely than "${expect.from.text}"`,
+  witness: [],
+})
 
 const list = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`
 
-/** One place per (node, segment), its prefixes in order; by node. */
-function placesOf(intent: Intent): Map<SegmentId, readonly Place[]> {
-  const all = [...intent.sites, ...externalsOf(intent)].flatMap(({ id, lans }) =>
-    [...Map.groupBy<SegmentId, { readonly segment: SegmentId; readonly prefix: Prefix }>(lans, (lan) => lan.segment)].map(
-      ([segment, own]): Place => ({ node: id, segment, prefixes: own.map((lan) => lan.prefix).sort(comparePrefixes) }),
-    ),
-  )
-  return Map.groupBy(
-    all.sort((a, b) => compareText(a.node, b.node)),
-    (place) => place.segment,
+/** One place per (node, segment), its prefixes in order. */
+function locate(
+  { id, lans }: { readonly id: NodeId; readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[] },
+  of: Omit<Located, 'place'>,
+  memo: Memo,
+): readonly Located[] {
+  return [...Map.groupBy(lans, (lan) => lan.segment)].map(([segment, own]) =>
+    keepLocated({ ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
   )
 }
+const locateSite = (site: IntentSite, hub: boolean, memo: Memo) =>
+  locate(site, { role: site.role, labels: site.labels, hubs: hub ? [] : site.hubs }, memo)
+const locateExternal = (external: External, memo: Memo) =>
+  locate(external, { role: external.role === 'cloud' ? 'region' : external.role, labels: [], hubs: external.hubs }, memo)
+/** The place by itself too: who only reads that need not hear of labels. */
+function keepLocated(located: Located, memo: Memo): Located {
+  const name = `${located.place.node}/${located.place.segment}`
+  return memo.keep(`located ${name}`, { ...located, place: memo.keep(`place ${name}`, located.place) })
+}
 
-/** Answers a selector; what doesn't depend on the caller is computed once. */
-function finder(intent: Intent, places: ReadonlyMap<SegmentId, readonly Place[]>, services: ReadonlyMap<string, IntentService>) {
-  const sites = new Map<NodeId, Intent['sites'][number]>(intent.sites.map((site) => [site.id, site]))
-  const peers = new Set<NodeId>(intent.peers.map((peer) => peer.id))
-  const at = new Map([...places.values()].flat().map((place) => [`${place.node}/${place.segment}`, place]))
-  const cache = new Map<string, readonly Place[]>()
-
-  const matches = (place: Place, where: Selector['where']): boolean => {
-    const site = sites.get(place.node)
+type BySegment = ReadonlyMap<SegmentId, readonly Located[]>
+/** Answers a selector. `same` is for its caller to narrow. */
+function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, memo: Memo): (selector: Selector) => Selection {
+  const hubs = new Set(intent.hubs)
+  const located: readonly (readonly Located[])[] = [
+    ...memo.rows('places of sites', [intent.hubs.join(' ')], [intent.sites], (site) =>
+      memo.keep(`places of ${site.id}`, locateSite(site, hubs.has(site.id), memo)),
+    ),
+    ...memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
+  ]
+  const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
+    const { gone, come } = difference((before?.inputs ?? []) as typeof located, located)
+    const [left, joined] = [[...gone].flat(), come.flat()]
+    const segments = new Map(before?.value ?? [])
+    for (const segment of new Set([...left, ...joined].map((one) => one.place.segment))) {
+      const own = joined.filter((one) => one.place.segment === segment)
+      segments.set(segment, patched(segments.get(segment) ?? [], new Set(left), own, risingNodes))
+    }
+    return segments
+  })
+  const matches = ({ place, role, labels }: Located, where: Selector['where']): boolean => {
     switch (where.kind) {
       case 'any':
         return true
       case 'role':
-        return (site?.role ?? (peers.has(place.node) ? 'peer' : 'region')) === where.role
+        return role === where.role
       case 'site':
         return place.node === where.site
       case 'label':
-        return site?.labels.includes(where.label) ?? false
+        return labels.includes(where.label)
       case 'same':
         return false
       default:
         throw new TypeError(`unknown selector ${String(where satisfies never)}`)
     }
   }
-  const placesOfService = (service: IntentService): readonly Place[] => {
-    const found = new Map<string, Place>()
-    for (const selector of service.at) for (const place of find(selector, null)) found.set(`${place.node}/${place.segment}`, place)
-    return [...found].sort(([a], [b]) => compareText(a, b)).map(([, place]) => place)
+  const asked = new Map<string, readonly Located[]>()
+  const remember = (key: string, make: () => readonly Located[]): readonly Located[] => {
+    const known = asked.get(key) ?? make()
+    asked.set(key, known)
+    return known
   }
-  const candidates = (what: Selector['what']): readonly Place[] => {
-    if (what.kind === 'segment') return places.get(what.segment) ?? []
+  const candidates = (what: Selector['what']): readonly Located[] => {
+    if (what.kind === 'segment') return bySegment.get(what.segment) ?? []
     const service = services.get(what.service)
-    return service ? remember(`service ${service.id}`, () => placesOfService(service)) : []
+    return service ? remember(`service ${service.id}`, () => servicePlaces(service)) : []
   }
-  const remember = (key: string, make: () => readonly Place[]): readonly Place[] => {
-    let value = cache.get(key)
-    if (!value) {
-      value = make()
-      cache.set(key, value)
-    }
-    return value
+  const servicePlaces = (service: IntentService): readonly Located[] => {
+    const parts = service.at.map((selector) => select(selector))
+    return memo.once(`places of service ${service.id}`, parts, () => {
+      const found = new Map(parts.flat().map((one) => [`${one.place.node}/${one.place.segment}`, one]))
+      return [...found].sort(([a], [b]) => compareText(a, b)).map(([, one]) => one)
+    })
   }
-  const find = (selector: Selector, caller: NodeId | null): readonly Place[] => {
-    const { where, what } = selector
-    if (where.kind === 'any') return candidates(what)
-    const site = where.kind === 'same' ? caller : where.kind === 'site' ? where.site : undefined
-    if (site === null) return []
-    if (site !== undefined && what.kind === 'segment') {
-      const place = at.get(`${site}/${what.segment}`)
-      return place ? [place] : []
-    }
-    if (site !== undefined) return bySiteOf(what).get(site) ?? []
-    return remember(JSON.stringify([where, what]), () => candidates(what).filter((place) => matches(place, where)))
+  const select = ({ where, what }: Selector): readonly Located[] => {
+    const all = candidates(what)
+    if (where.kind === 'any') return all
+    const key = JSON.stringify([where, what])
+    return remember(key, () => memo.once(`places of ${key}`, [all], () => all.filter((one) => matches(one, where))))
   }
-  const grouped = new Map<string, Map<NodeId, Place[]>>()
-  const bySiteOf = (what: Selector['what']): ReadonlyMap<NodeId, readonly Place[]> => {
-    const key = JSON.stringify(what)
-    let groups = grouped.get(key)
-    if (!groups) {
-      groups = Map.groupBy(candidates(what), (place) => place.node)
-      grouped.set(key, groups)
-    }
-    return groups
+  return (selector) => {
+    const located = select(selector)
+    const name = JSON.stringify([selector.where, selector.what])
+    return memo.once(
+      `selection ${name}`,
+      [located],
+      (): Selection => ({
+        name,
+        located,
+        places: memo.members(
+          `places ${name}`,
+          located.map((one) => one.place),
+        ),
+      }),
+    )
   }
-  return find
 }
+const risingNodes = (a: Located, b: Located): number => compareText(a.place.node, b.place.node)

@@ -3,94 +3,225 @@
  * names, so its tables don't grow with sites it never talks to. A cloud's region or a peer is a spoke whose lines are
  * connections: it ends at its hubs, is reached as a spoke is, and forwards nothing for others.
  */
-import type { ClassId, Finding, Hop, NodeId, Route, SharedGroup, SiteId, Tunnel, TunnelId, Uplink } from '#src/fabric/fabric.ts'
+import type {
+  ClassId,
+  ExternalId,
+  Finding,
+  Hop,
+  IpsecTunnel,
+  NodeId,
+  Route,
+  SharedGroup,
+  SiteId,
+  Tunnel,
+  TunnelEnd,
+  TunnelId,
+  Uplink,
+} from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
-import type { Intent, IntentClass, UplinkSelector } from '#src/intent/intent.ts'
-import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
+import { type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
-import type { Policy } from './rules.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import type { NetworkRoutes } from './network-routes.ts'
+import { hubsOf } from './paths.ts'
+import type { Policies, Policy } from './rules.ts'
+import type { Tunnels } from './tunnels.ts'
 
 export interface Reachability {
   readonly routes: readonly Route[]
   readonly groups: readonly SharedGroup[]
+}
+export interface Routed {
+  /** In the order of the intent's. */
+  readonly sites: readonly Reachability[]
+  readonly of: (external: ExternalId) => Reachability
+  readonly findings: readonly Finding[]
 }
 /** Seconds of a clean home before an edge returns to it (rule 8). */
 const homeReturn = 300
 /** Seconds of a clean connection before a cloud's return route goes back to it: each move is a call to the provider. */
 const connectionReturn = 60
 
-export function routes(
-  intent: Intent,
-  tunnels: readonly Tunnel[],
-  uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>,
-  policyOf: (node: NodeId) => Policy,
-): { readonly at: ReadonlyMap<NodeId, Reachability>; readonly findings: readonly Finding[] } {
-  const sites = [...intent.sites].sort((a, b) => compareText(a.id, b.id))
-  const hubs = new Set<NodeId>(intent.hubs)
-  const externals = externalsOf(intent)
-  const everything: Route[] = [
-    ...sites.flatMap((site) => site.lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: site.id }))),
-    ...externals.flatMap(({ id, lans }) => lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id }))),
-  ].sort((a, b) => comparePrefixes(a.to, b.to))
-  const owner = new Map(everything.map((route) => [route.to, route]))
-  const byId = new Map<NodeId, Ended>([...sites, ...externals].map((node) => [node.id, node]))
-  const hopsTo = directHops(intent, tunnels, uplinksOf)
+export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels, policies: Policies, memo: Memo = createMemo()): Routed {
+  const hubs = hubsOf(intent)
+  const hubById = new Map<NodeId, IntentSite>(hubs.map((hub) => [hub.id, hub]))
+  const classesText = JSON.stringify(intent.classes)
+  const world = [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => tunnels.uplinks[intent.sites.indexOf(hub)])]
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
-  const shapeOf = shapes(uplinksOf, externals)
+  const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => ownersOf(network.all, before))
 
-  const at = new Map<NodeId, Reachability>()
-  for (const site of sites) {
-    const known = hubs.has(site.id) ? everything.filter((route) => route.remote !== site.id) : namedBy(policyOf(site.id), site.id, owner)
-    const groups = shareGroups(remotesOf(known), (remote) => {
-      const stages = stagesTo(site, byId.get(remote)!, hubs)
-      const spoke = hubs.has(site.id) && !hubs.has(remote) && stages[0]?.next === remote
-      const key = stages.map(({ next, returnAfter }) => `${next === remote && spoke ? shapeOf(remote) : next} ${returnAfter}`).join(' ')
-      return {
-        key,
-        make: () =>
-          classIds.flatMap((trafficClass) => {
-            const via = stages.flatMap(({ next, returnAfter }, stage) =>
-              hopsTo(site.id, next, trafficClass).map((hop): Hop => ({ ...(next === remote && spoke ? ofAnyRemote(hop) : hop), stage, returnAfter })),
-            )
-            const anywhere = { trafficClass, arrived: 'anywhere', via } as const
-            return spoke ? [anywhere, { trafficClass, arrived: 'mesh', via: via.filter((hop) => hop.next === anyRemote) } as const] : [anywhere]
-          }),
+  const kinds = kindsOf(intent, tunnels, world, memo)
+  const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
+  const uplinksOf = (hub: SiteId) => tunnels.uplinks[hubPlaces.get(hub)!]!
+  const classOf = new Map(intent.classes.map((one) => [one.id, one]))
+  const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly uplinks: readonly Uplink[] }) =>
+    ranked(classOf.get(of)!, between, (end) => (own?.id === end.site ? own.uplinks : uplinksOf(end.site)).find((one) => one.id === end.uplink)!)
+  const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
+  const reachFrom = (hub: SiteId, all: readonly Route[], known: readonly Kind[]): Reachability => {
+    const groups = known.flatMap((kind): Alike[] => {
+      const { sample } = kind
+      if (hubById.has(sample.id)) {
+        // A mesh tunnel starts with the lower name: to those below the remote's comes first, to those above the hub's.
+        return [kind.remotes.filter((remote) => remote < hub), kind.remotes.filter((remote) => remote > hub)].flatMap((remotes) => {
+          const [first] = remotes
+          const direct = (of: ClassId) => toHub(hub, first as SiteId, of).map((hop) => ofAnyRemote(hop, first!))
+          return first === undefined ? [] : [{ remotes, groups: groupsVia(classIds, [[anyRemote, 0, direct]]) }]
+        })
       }
+      const attached = sample.hubs.includes(hub)
+      const between = [...kind.own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
+        const nodes = [nodeOf(near), nodeOf(far)]
+        return nodes.includes(hub) && nodes.includes(sample.id)
+      })
+      const direct: Stage = [
+        anyRemote,
+        0,
+        (of) => rank(of, between, { id: sample.id, uplinks: kind.uplinks }).map((hop) => ofAnyRemote(hop, sample.id)),
+      ]
+      const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
+      const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
+      return [{ remotes: kind.remotes, groups: attached ? groups.flatMap(withSplitHorizon) : groups }]
     })
-    at.set(site.id, { routes: known, groups })
+    return { routes: all.filter((route) => route.remote !== hub), groups: shared(groups) }
   }
-  for (const external of externals) {
-    const known = namedBy(policyOf(external.id), external.id, owner)
-    const groups = shareGroups(remotesOf(known), (remote) => {
-      const order = returnOrder(external, byId.get(remote)!, hubs)
-      const make = () => {
-        const via = returnHops(external, order, tunnels)
-        return classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via }) as const)
-      }
-      return { key: order.join(' '), make }
+
+  const ofSpokes = memo.rows(
+    'reachability of spokes',
+    world,
+    [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes.slice(0, intent.sites.length)],
+    (site, policy, uplinks, ours): Reachability => {
+      if (hubById.has(site.id)) return nowhere
+      const known = namedBy(policy, site.id, owner)
+      const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
+      const ends = { id: site.id, uplinks }
+      const via = (order: readonly IntentSite[], returnAfter: number) =>
+        groupsVia(
+          classIds,
+          order.map(
+            (hub, stage): Stage => [
+              hub.id,
+              stage === 0 ? 0 : returnAfter,
+              (of) =>
+                rank(
+                  of,
+                  ours.filter((tunnel) => tunnel.ends[1].site === hub.id),
+                  ends,
+                ),
+            ],
+          ),
+        )
+      const remotes = remotesOf(known)
+      const alike = own
+        .filter((hub) => remotes.includes(hub.id))
+        .map((hub): Alike => ({ remotes: [hub.id], groups: via([hub, ...own.filter((other) => other !== hub)], 0) }))
+      const others = remotes.filter((remote) => !own.some((hub) => hub.id === remote))
+      return { routes: known, groups: shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via(own, homeReturn) }] : [])]) }
+    },
+  )
+  const ofHubs = hubs.map((hub) =>
+    memo.once(`reachability of ${hub.id}`, [...world, network.all, kinds], () => reachFrom(hub.id, network.all, kinds)),
+  )
+  const homesOf = memo.rows('homes of sites', [], [intent.sites], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
+  const homes = memo.once('homes', homesOf, () => new Map<NodeId, readonly SiteId[]>(homesOf.map(({ id, hubs }) => [id, hubs])))
+  const ofExternal = (external: External): Reachability => {
+    const known = namedBy(policies.of(external.id), external.id, owner)
+    const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.get(remote) ?? []))
+    const byOrder = Map.groupBy(remotesOf(known), (remote) => returnOrder(external, near(remote)).join(' '))
+    const alike = [...byOrder].map(([order, remotes]): Alike => {
+      const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
+      return { remotes, groups: classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via })) }
     })
-    at.set(external.id, { routes: known, groups })
+    return { routes: known, groups: shared(alike) }
   }
-  return { at, findings: emptyClasses(intent, uplinksOf) }
+  const sites = [...ofSpokes]
+  for (const [n, hub] of hubs.entries()) sites[hubPlaces.get(hub.id)!] = ofHubs[n]!
+  const externals = new Map<NodeId, Reachability>(
+    externalsOf(intent, memo).map((external) => [
+      external.id,
+      memo.once(`reachability of ${external.id}`, [...world, external, policies.of(external.id), homes], () => ofExternal(external)),
+    ]),
+  )
+  return { sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
 }
+const nowhere: Reachability = { routes: [], groups: [] }
 
 const remotesOf = (of: readonly Route[]): readonly NodeId[] => [...new Set(of.map((route) => route.remote))].sort(compareText)
 
+/** Kept from one network to the next: most of it stays. */
+function ownersOf(all: readonly Route[], before?: Made<Map<Prefix, Route>>): Map<Prefix, Route> {
+  const owner = before?.value ?? new Map<Prefix, Route>()
+  const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Route[], all)
+  for (const { to } of gone) owner.delete(to)
+  for (const route of come) owner.set(route.to, route)
+  return owner
+}
+
+/** Nodes with prefixes that hubs reach alike: their uplinks differ in nothing that counts, and they end at the same hubs. */
+interface Kind {
+  readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[] }
+  readonly uplinks: readonly Uplink[]
+  readonly own: readonly Tunnel[]
+  /** By name. */
+  readonly remotes: readonly NodeId[]
+}
+function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], memo: Memo): readonly Kind[] {
+  const hubIds = new Set<NodeId>(intent.hubs)
+  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks], (site, uplinks) => {
+    if (site.lans.length === 0) return { node: site.id, kind: null }
+    const shape = uplinks.map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags])
+    return memo.keep(`kind of ${site.id}`, { node: site.id, kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape]) })
+  })
+  const members = memo.once('members of kinds', names, (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
+    const { gone, come } = difference((before?.inputs ?? []) as typeof names, names)
+    const kinds = new Map(before?.value ?? [])
+    for (const kind of new Set([...gone, ...come].map((one) => one.kind))) {
+      if (kind === null) continue
+      const leaving = new Set([...gone].filter((one) => one.kind === kind).map((one) => one.node))
+      const joining = come.filter((one) => one.kind === kind).map((one) => one.node)
+      const left = patched(kinds.get(kind) ?? [], leaving, joining, compareText)
+      if (left.length > 0) kinds.set(kind, left)
+      else kinds.delete(kind)
+    }
+    return kinds
+  })
+  const places = memo.once('places of sites by name', [intent.sites], () => new Map(intent.sites.map((site, n) => [site.id, n])))
+  const ofSites = [...members].map(([name, remotes]) =>
+    memo.once(`kind ${name}`, [remotes, ...world], (): Kind => {
+      const n = places.get(remotes[0]!)!
+      return { sample: intent.sites[n]!, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]!, remotes }
+    }),
+  )
+  // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
+  const ofExternals = memo.once('kinds of externals', [externalsOf(intent, memo)], () =>
+    [
+      ...Map.groupBy(
+        externalsOf(intent, memo).filter((one) => one.lans.length > 0),
+        ({ hubs, transport, members }) => JSON.stringify([hubs, transport, members]),
+      ).values(),
+    ].map((same): Kind => ({ sample: same[0]!, uplinks: [], own: [], remotes: same.map((one) => one.id).sort(compareText) })),
+  )
+  return memo.members('kinds', [...ofSites, ...ofExternals])
+}
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
-function emptyClasses(intent: Intent, uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>): Finding[] {
-  return intent.classes.flatMap((trafficClass): Finding[] => {
-    const without = intent.sites
-      .map((site) => site.id)
-      .filter((site) => (uplinksOf.get(site) ?? []).every((uplink) => costOf(uplink, trafficClass) === 'never'))
-    if (trafficClass.never.length === 0 || without.length === 0) return []
-    const more = without.length > 3 ? ` and ${without.length - 3} more` : ''
+function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
+  const limited = classes.filter((one) => one.never.length > 0)
+  const empty = memo.rows('classes without an uplink', [classesText], [uplinks], (own) =>
+    limited.filter((one) => own.every((uplink) => costOf(uplink, one) === 'never')).map((one) => one.id),
+  )
+  const without = new Map<ClassId, SiteId[]>(limited.map((one) => [one.id, []]))
+  for (const [n, ids] of empty.entries()) for (const id of ids) without.get(id)!.push(sites[n]!.id)
+  return limited.flatMap(({ id }): Finding[] => {
+    const all = without.get(id)!.sort(compareText)
+    if (all.length === 0) return []
+    const more = all.length > 3 ? ` and ${all.length - 3} more` : ''
     return [
       {
         code: 'I140',
         severity: 'warning',
-        at: [`class/${trafficClass.id}/never`, `class/${trafficClass.id}`],
-        says: `class "${trafficClass.id}" may use no uplink of ${without.sort(compareText).slice(0, 3).join(', ')}${more}: its traffic is unreachable there`,
+        at: [`class/${id}/never`, `class/${id}`],
+        says: `class "${id}" may use no uplink of ${all.slice(0, 3).join(', ')}${more}: its traffic is unreachable there`,
         instead: 'use `avoid:`, which takes such an uplink when nothing else is left',
         witness: [],
       },
@@ -99,34 +230,31 @@ function emptyClasses(intent: Intent, uplinksOf: ReadonlyMap<SiteId, readonly Up
 }
 
 function namedBy(policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] {
-  const named = new Set(policy.rules.flatMap((rule) => [...rule.from.prefixes, ...rule.to.prefixes]))
-  return [...named]
+  const named = new Set<Prefix>()
+  for (const { from, to } of policy.rules) {
+    for (const prefix of from.prefixes) named.add(prefix)
+    for (const prefix of to.prefixes) named.add(prefix)
+  }
+  return sortPrefixes([...named])
     .flatMap((prefix) => owner.get(prefix) ?? [])
     .filter((route) => route.remote !== node)
-    .sort((a, b) => comparePrefixes(a.to, b.to))
 }
 
-/** A site, region or peer, and where its tunnels end. */
-interface Ended {
-  readonly id: NodeId
-  readonly hubs: readonly SiteId[]
-}
 /**
- * Where a region or peer sends what is for `remote`: over the connections of the remote's hubs in their order, then over
+ * Where a region or peer sends what is for a remote: over the connections of the hubs near it in their order, then over
  * the others.
  */
-function returnOrder(external: External, remote: Ended, hubs: ReadonlySet<NodeId>): readonly SiteId[] {
-  const near: readonly NodeId[] = hubs.has(remote.id) ? [remote.id] : remote.hubs
-  return [...new Set([...external.hubs.filter((hub) => near.includes(hub)).sort((a, b) => near.indexOf(a) - near.indexOf(b)), ...external.hubs])]
-}
+const returnOrder = (external: External, near: readonly SiteId[]): readonly SiteId[] => [
+  ...new Set([...near.filter((hub) => external.hubs.includes(hub)), ...external.hubs]),
+]
 /**
  * Each connection is a stage, because a static route points to one. Which of its two tunnels is the cloud's choice. How a
  * peer chooses is not known here: any of its tunnels, all in one stage.
  */
-function returnHops(external: External, order: readonly SiteId[], tunnels: readonly Tunnel[]): readonly Hop[] {
-  const ours = tunnels.flatMap((tunnel) => (tunnel.kind === 'ipsec' && externalOf(tunnel) === external.id ? [tunnel] : []))
+function returnHops(external: External, order: readonly SiteId[], tunnels: readonly IpsecTunnel[]): readonly Hop[] {
+  const ours = tunnels.filter((tunnel) => externalOf(tunnel) === external.id)
   const connections = order.flatMap((hub) => {
-    const ending = ours.filter((tunnel) => tunnel.ends[0].site === hub)
+    const ending = ours.filter((tunnel) => tunnel.ends[0].site === hub).sort((a, b) => compareText(a.id, b.id))
     return [...Map.groupBy(ending, (tunnel) => tunnel.ends[1].connection).values()]
   })
   return connections.flatMap((members, stage) =>
@@ -137,106 +265,60 @@ function returnHops(external: External, order: readonly SiteId[], tunnels: reado
   )
 }
 
-type Alike = readonly Omit<SharedGroup, 'remotes'>[]
-/** Made once for each `key`; remotes whose groups come out the same share them. */
-function shareGroups(
-  remotes: readonly NodeId[],
-  planOf: (remote: NodeId) => { readonly key: string; readonly make: () => Alike },
-): readonly SharedGroup[] {
-  const byKey = new Map<string, { readonly remotes: NodeId[]; readonly groups: Alike }>()
-  const byContent = new Map<string, { readonly remotes: NodeId[]; readonly groups: Alike }>()
-  for (const remote of remotes) {
-    const { key, make } = planOf(remote)
-    let entry = byKey.get(key)
-    if (!entry) {
-      const groups = make()
-      const content = JSON.stringify(groups)
-      entry = byContent.get(content) ?? { remotes: [], groups }
-      byContent.set(content, entry)
-      byKey.set(key, entry)
-    }
-    entry.remotes.push(remote)
-  }
-  return [...byContent.values()].flatMap((entry) => entry.groups.map((group) => ({ remotes: entry.remotes, ...group })))
+type Unnamed = Omit<SharedGroup, 'remotes'>
+interface Alike {
+  readonly remotes: readonly NodeId[]
+  readonly groups: readonly Unnamed[]
+}
+/** Remotes whose groups come out the same share them; by the first of them. */
+function shared(all: readonly Alike[]): readonly SharedGroup[] {
+  const filled = all.filter((one) => one.remotes.length > 0)
+  return [...Map.groupBy(filled, (one) => JSON.stringify(one.groups)).values()]
+    .map((same) => ({
+      remotes: same.length === 1 ? same[0]!.remotes : same.flatMap((one) => one.remotes).sort(compareText),
+      groups: same[0]!.groups,
+    }))
+    .sort((a, b) => compareText(a.remotes[0]!, b.remotes[0]!))
+    .flatMap(({ remotes, groups }) => groups.map((group) => ({ remotes, ...group })))
 }
 
-/** Whose tunnels are tried, one stage after the other. */
-function stagesTo(site: Ended, remote: Ended, hubs: ReadonlySet<NodeId>): readonly { readonly next: NodeId; readonly returnAfter: number }[] {
-  const at = (returnAfter: number) => (next: NodeId, index: number) => ({ next, returnAfter: index === 0 ? 0 : returnAfter })
-  if (hubs.has(site.id)) {
-    if (hubs.has(remote.id)) return [remote.id].map(at(0))
-    const direct = remote.hubs.some((hub) => hub === site.id) ? [remote.id] : []
-    return [...direct, ...remote.hubs.filter((hub) => hub !== site.id)].map(at(0))
-  }
-  if (site.hubs.some((hub) => hub === remote.id)) return [remote.id, ...site.hubs.filter((hub) => hub !== remote.id)].map(at(0))
-  return site.hubs.map(at(homeReturn))
-}
+/** Whose tunnels are tried, one stage after the other: next node, seconds until a return, its tunnels for a class. */
+type Stage = readonly [next: NodeId, returnAfter: number, hops: (trafficClass: ClassId) => readonly RankedHop[]]
+const groupsVia = (classIds: readonly ClassId[], stages: readonly Stage[]): readonly Unnamed[] =>
+  classIds.map((trafficClass) => ({
+    trafficClass,
+    arrived: 'anywhere',
+    via: stages.flatMap(([next, returnAfter, hops], stage) => hops(trafficClass).map((hop): Hop => ({ ...hop, next, stage, returnAfter }))),
+  }))
+/** What came in on the mesh goes on directly or not at all (rule 10). */
+const withSplitHorizon = (group: Unnamed): Unnamed[] => [group, { ...group, arrived: 'mesh', via: group.via.filter((hop) => hop.next === anyRemote) }]
 
-/** What a hub's hops to a node depend on beside the node's name. */
-function shapes(uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>, externals: readonly External[]): (node: NodeId) => string {
-  // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
-  const ends = new Map<NodeId, string>(externals.map(({ id, transport, members }) => [id, `${transport} ${members.length}`]))
-  return (node) =>
-    ends.get(node) ??
-    JSON.stringify(
-      (uplinksOf.get(node as SiteId) ?? []).map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags]),
-    )
-}
-/** From a hub to a spoke: a site's tunnels start with its name, a region's or peer's end there. */
-const ofAnyRemote = (hop: DirectHop): DirectHop => ({
-  ...hop,
-  tunnel: (hop.tunnel.startsWith(`${hop.next}.`)
-    ? hop.tunnel.replace(hop.next, anyRemote)
-    : hop.tunnel.replace(`--${hop.next}.`, `--${anyRemote}.`)) as TunnelId,
-  next: anyRemote,
+/** From a hub: tunnels start with the remote's name, or end there. */
+const ofAnyRemote = ({ tunnel, cost }: RankedHop, remote: NodeId): RankedHop => ({
+  tunnel: (tunnel.startsWith(`${remote}.`) ? tunnel.replace(remote, anyRemote) : tunnel.replace(`--${remote}.`, `--${anyRemote}.`)) as TunnelId,
+  cost,
 })
 
-type DirectHop = Pick<Hop, 'tunnel' | 'next' | 'cost'>
-/** The tunnels from a site to a neighbour for a class, best first. */
-function directHops(
-  intent: Intent,
-  tunnels: readonly Tunnel[],
-  uplinksOf: ReadonlyMap<SiteId, readonly Uplink[]>,
-): (site: NodeId, next: NodeId, trafficClass: ClassId) => readonly DirectHop[] {
-  const uplinks = new Map([...uplinksOf].flatMap(([site, own]) => own.map((uplink) => [`${site}/${uplink.id}`, uplink] as const)))
-  const between = new Map<string, Tunnel[]>()
-  for (const tunnel of tunnels) {
-    const [a, b] = tunnel.ends.map(nodeOf)
-    for (const key of [`${a} ${b}`, `${b} ${a}`]) {
-      const known = between.get(key)
-      if (known) known.push(tunnel)
-      else between.set(key, [tunnel])
-    }
-  }
-  const ranked = new Map<string, readonly Omit<DirectHop, 'next'>[]>()
-  const rank = (trafficClass: IntentClass, all: readonly Tunnel[]) =>
-    all
-      .flatMap((tunnel) => {
-        const ends = siteEnds(tunnel).map((end) => uplinks.get(`${end.site}/${end.uplink}`)!)
-        const costs = ends.map((uplink) => costOf(uplink, trafficClass))
-        // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
-        return costs.includes('never')
-          ? []
-          : [
-              {
-                tunnel: tunnel.id,
-                cost: Math.max(...(costs as number[])),
-                order: ends[0]!.slot * 8 + (tunnel.kind === 'ipsec' ? tunnel.ends[1].member : ends[1]!.slot),
-              },
-            ]
-      })
-      .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
-      .map(({ tunnel, cost }) => ({ tunnel, cost }))
-  const classes = new Map(intent.classes.map((one) => [one.id, one]))
-  return (site, next, id) => {
-    const key = `${site < next ? `${site} ${next}` : `${next} ${site}`} ${id}`
-    let hops = ranked.get(key)
-    if (!hops) {
-      hops = rank(classes.get(id)!, between.get(`${site} ${next}`) ?? [])
-      ranked.set(key, hops)
-    }
-    return hops.map((hop) => ({ ...hop, next }))
-  }
+type RankedHop = Pick<Hop, 'tunnel' | 'cost'>
+/** The tunnels between two nodes for a class, best first. */
+function ranked(trafficClass: IntentClass, between: readonly Tunnel[], uplinkAt: (end: TunnelEnd) => Uplink): readonly RankedHop[] {
+  return between
+    .flatMap((tunnel) => {
+      const ends = siteEnds(tunnel).map(uplinkAt)
+      const costs = ends.map((uplink) => costOf(uplink, trafficClass))
+      // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
+      return costs.includes('never')
+        ? []
+        : [
+            {
+              tunnel: tunnel.id,
+              cost: Math.max(...(costs as number[])),
+              order: ends[0]!.slot * 8 + (tunnel.kind === 'ipsec' ? tunnel.ends[1].member : ends[1]!.slot),
+            },
+          ]
+    })
+    .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
+    .map(({ tunnel, cost }) => ({ tunnel, cost }))
 }
 
 const mediumCost: Readonly<Record<string, number>> = { fiber: 10, ethernet: 10, lte: 50, '5g': 50, sat: 80 }

@@ -1,14 +1,14 @@
 /**
- * Allows → stateful rules at the owners of either end, and stateless prefix pairs at the hubs in between (routing rules 2,
- * 3 and 22). A region's rules are the same allows as its security groups see them, a peer's as its owner
- * should (rule 4).
+ * Allows → stateful rules at the owners of either end, and stateless prefixes at the hubs in between (routing rules 2, 3
+ * and 22). A region's rules are the same allows as its security groups see them, a peer's as its owner should (rule 4).
  */
-import type { Flow, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
+import type { NodeId, Place, Rule, SegmentId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import { type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import type { Pairing, Resolved, ResolvedAllow } from './resolve.ts'
+import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
+import type { Located, Pairing, Resolved, ResolvedAllow, Selection } from './resolve.ts'
 
 export interface Policy {
   readonly rules: readonly Rule[]
@@ -16,87 +16,163 @@ export interface Policy {
 }
 const nothing: Policy = { rules: [], transits: [] }
 
-export function rules(intent: Intent, resolved: Resolved): (node: NodeId) => Policy {
-  const owners = new Map<NodeId, Map<string, Rule>>()
-  const hubsOf = new Map<NodeId, readonly SiteId[]>([
-    ...intent.sites.map((site) => [site.id, intent.hubs.includes(site.id) ? [] : site.hubs] as const),
-    ...[...intent.regions, ...intent.peers].map(({ id, hubs }) => [id, hubs] as const),
-  ])
-  const carried = new Map<SiteId, Map<string, Transit>>()
-
-  const add = (node: NodeId, rule: Rule) => {
-    const own = owners.get(node) ?? new Map<string, Rule>()
-    owners.set(node, own)
-    own.set(rule.id, rule)
-  }
-  for (const allow of resolved.allows) {
-    for (const pairing of allow.pairings) {
-      for (const pair of segmentPairs(pairing)) {
-        ownerRules(allow, pair, add)
-        transitsOf(allow, pair, hubsOf, (hub, transit) => carried.set(hub, (carried.get(hub) ?? new Map<string, Transit>()).set(transit.id, transit)))
-      }
-    }
-  }
-  const nodes = new Set<NodeId>([...owners.keys(), ...carried.keys()])
-  const policies = new Map(
-    [...nodes].map((node): [NodeId, Policy] => [
-      node,
-      {
-        rules: [...(owners.get(node)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
-        transits: [...(carried.get(node as SiteId)?.values() ?? [])].sort((a, b) => compareText(a.id, b.id)),
-      },
-    ]),
-  )
-  return (node) => policies.get(node) ?? nothing
+export interface Policies {
+  /** In the order of the intent's. */
+  readonly sites: readonly Policy[]
+  readonly of: (node: NodeId) => Policy
 }
 
+export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMemo()): Policies {
+  const shares = resolved.allows.map((allow): Share => {
+    const id = `${allow.text}${portsText(allow.ports)}`
+    return memo.once(`rules of ${id}`, [allow.pairings, allow.trafficClass], () => shareOf(id, allow, memo))
+  })
+  const policies = memo.once('policies', shares, (before?: Made<ReadonlyMap<NodeId, Policy>>) => {
+    const moved = affected((before?.inputs ?? []) as readonly Share[], shares)
+    const all = new Map(before?.value ?? [])
+    for (const node of moved) all.set(node, policyAt(node, shares))
+    return all
+  })
+  const of = (node: NodeId) => policies.get(node) ?? nothing
+  return { sites: memo.once('policies of sites', [policies, intent.sites], () => intent.sites.map((site) => of(site.id))), of }
+}
+
+interface Entry<T> {
+  readonly node: NodeId
+  readonly of: T
+}
+/** What one allow adds to each node: lists by node, each node once in each. */
+interface Share {
+  readonly id: string
+  readonly rules: readonly (readonly Entry<Rule>[])[]
+  readonly transits: readonly Entry<Transit>[]
+}
+function affected(before: readonly Share[], after: readonly Share[]): ReadonlySet<NodeId> {
+  const { gone, come } = difference(before, after)
+  const old = new Map([...gone].map((share) => [share.id, share]))
+  const fresh = new Map(come.map((share) => [share.id, share]))
+  const nodes = new Set<NodeId>()
+  const note = (was: readonly Entry<unknown>[], is: readonly Entry<unknown>[]) => {
+    const moved = difference(was, is)
+    for (const { node } of moved.gone) nodes.add(node)
+    for (const { node } of moved.come) nodes.add(node)
+  }
+  for (const id of new Set([...old.keys(), ...fresh.keys()])) {
+    const [was, is] = [old.get(id), fresh.get(id)]
+    for (let n = 0; n < Math.max(was?.rules.length ?? 0, is?.rules.length ?? 0); n++) note(was?.rules[n] ?? [], is?.rules[n] ?? [])
+    note(was?.transits ?? [], is?.transits ?? [])
+  }
+  return nodes
+}
+/** Each id once, in order. */
+const policyAt = (node: NodeId, shares: readonly Share[]): Policy => ({
+  rules: byId(shares.flatMap((share) => share.rules.flatMap((list) => entryAt(list, node)))),
+  transits: byId(shares.flatMap((share) => share.transits.filter((one) => one.node === node).map((one) => one.of))),
+})
+const byId = <T extends { readonly id: string }>(all: readonly T[]): readonly T[] =>
+  [...new Map(all.map((one) => [one.id, one])).values()].sort((a, b) => compareText(a.id, b.id))
+function entryAt<T>(list: readonly Entry<T>[], node: NodeId): readonly T[] {
+  let [low, high] = [0, list.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (list[middle]!.node < node) low = middle + 1
+    else high = middle
+  }
+  return list[low]?.node === node ? [list[low]!.of] : []
+}
+
+function shareOf(id: string, allow: ResolvedAllow, memo: Memo): Share {
+  const within = allow.pairings.filter((pairing) => pairing.caller !== null)
+  const pairs = allow.pairings.filter((pairing) => pairing.caller === null).flatMap((pairing) => segmentPairs(pairing, memo))
+  return {
+    id,
+    rules: [...localRules(id, allow, within, memo), ...pairs.flatMap((pair) => ownerRules(id, allow, pair, memo))],
+    transits: pairs.flatMap((pair) => transitsOf(allow.text, pair, memo)),
+  }
+}
+
+interface Side {
+  readonly segment: SegmentId
+  readonly located: readonly Located[]
+  readonly places: readonly Place[]
+}
 interface SegmentPair {
-  readonly from: { readonly segment: SegmentId; readonly places: readonly Place[] }
-  readonly to: { readonly segment: SegmentId; readonly places: readonly Place[] }
+  readonly from: Side
+  readonly to: Side
 }
 /** A flow has one segment, a service may be in several. */
-function segmentPairs({ from, to }: Pairing): SegmentPair[] {
-  const targets = [...Map.groupBy(to, (place) => place.segment)]
-  return [...Map.groupBy(from, (place) => place.segment)].flatMap(([segment, places]) =>
-    targets.map(([target, others]) => ({ from: { segment, places }, to: { segment: target, places: others } })),
-  )
+const segmentPairs = ({ from, to }: Pairing, memo: Memo): SegmentPair[] =>
+  sidesOf(from, memo).flatMap((source) => sidesOf(to, memo).map((target) => ({ from: source, to: target })))
+function sidesOf({ name, located, places }: Selection, memo: Memo): Side[] {
+  const segment = places[0]?.segment
+  if (segment === undefined) return []
+  if (places.every((place) => place.segment === segment)) return [{ segment, located, places }]
+  return [...Map.groupBy(located, (one) => one.place.segment)].map(([of, own]) => ({
+    segment: of,
+    located: own,
+    places: memo.members(
+      `places ${name} in ${of}`,
+      own.map((one) => one.place),
+    ),
+  }))
 }
 
 const portsText = (ports: readonly PortRange[]): string =>
-  ports.length === 1 && ports[0] === anyPort ? '' : ` ${[...ports].map(formatPortRange).join(',')}`
+  ports.length === 1 && isSame(ports[0], anyPort) ? '' : ` ${ports.map(formatPortRange).join(',')}`
 
 /**
  * The id starts with the allow as written, so that a trace can name its line: `edge/inference -> model-api tcp/8443#out
- * inference>inference`. out: this site opens; in: this site answers; local: both LANs are here.
+ * inference>inference`. out: this site opens; in: this site answers; local: both LANs are here. A rule stays the same
+ * object while it says the same, so that a caller that comes is news to those who answer, not to the other callers.
  */
-function ownerRules(allow: ResolvedAllow, { from, to }: SegmentPair, add: (node: NodeId, rule: Rule) => void): void {
-  const { ports, trafficClass } = allow
-  const id = (way: 'out' | 'in' | 'local') => `${allow.text}${portsText(ports)}#${way} ${from.segment}>${to.segment}`
-  const flow = (segment: SegmentId, prefixes: readonly Prefix[]): Flow => ({ segment, prefixes })
-  const callers = prefixesByNode(from.places)
-  const targets = prefixesByNode(to.places)
-  const allCallers = [...callers.values()].flat().sort(comparePrefixes)
-  const allTargets = [...targets.values()].flat().sort(comparePrefixes)
-  const without = (all: readonly Prefix[], own: readonly Prefix[] | undefined) => (own ? all.filter((prefix) => !own.includes(prefix)) : all)
+const ruleId = (allow: string, way: 'out' | 'in' | 'local', from: SegmentId, to: SegmentId): string => `${allow}#${way} ${from}>${to}`
+type Ports = Pick<ResolvedAllow, 'ports' | 'trafficClass'>
+const ruleOf = (id: string, from: Rule['from'], to: Rule['to'], { ports, trafficClass }: Ports): readonly Rule[] =>
+  from.prefixes.length === 0 || to.prefixes.length === 0 ? [] : [{ id, from, to, ports, trafficClass }]
+const flowOf = ({ segment, prefixes }: Place) => ({ segment, prefixes })
+/** Hosts of one LAN talk without the gateway; several LANs of a segment do not. */
+const localRule = (allow: string, of: Ports, from: Place, to: Place): readonly Rule[] =>
+  to.prefixes.length > 1 || from.prefixes.length > 1 || to.prefixes[0] !== from.prefixes[0]
+    ? ruleOf(ruleId(allow, 'local', from.segment, to.segment), flowOf(from), flowOf(to), of)
+    : []
 
-  for (const [site, own] of callers) {
-    const others = without(allTargets, targets.get(site))
-    if (others.length > 0) add(site, { id: id('out'), from: flow(from.segment, own), to: flow(to.segment, others), ports, trafficClass })
-    const local = targets.get(site)
-    // Hosts of one LAN talk without the gateway; several LANs of a segment do not.
-    if (local && (local.length > 1 || own.length > 1 || local[0] !== own[0]))
-      add(site, { id: id('local'), from: flow(from.segment, own), to: flow(to.segment, local), ports, trafficClass })
-  }
-  for (const [site, own] of targets) {
-    const others = without(allCallers, callers.get(site))
-    if (others.length > 0) add(site, { id: id('in'), from: flow(from.segment, others), to: flow(to.segment, own), ports, trafficClass })
-  }
+function ownerRules(allow: string, of: ResolvedAllow, { from, to }: SegmentPair, memo: Memo): (readonly Entry<Rule>[])[] {
+  const { trafficClass } = of
+  const id = (way: 'out' | 'in' | 'local') => ruleId(allow, way, from.segment, to.segment)
+  const prefixes = (places: readonly Place[]) => sortPrefixes(places.flatMap((place) => place.prefixes))
+  const callers = memo.once(`callers of ${id('in')}`, [from.places], () => prefixes(from.places))
+  const targets = memo.once(`targets of ${id('out')}`, [to.places], () => prefixes(to.places))
+  const [answering, calling] = [beside(from.places, to.places), beside(to.places, from.places)]
+  const out = memo.rows(id('out'), [targets, trafficClass], [from.places, answering], (caller, own) =>
+    entries(caller.node, ruleOf(id('out'), flowOf(caller), { segment: to.segment, prefixes: without(targets, own) }, of)),
+  )
+  const local = memo.rows(id('local'), [trafficClass], [from.places, answering], (caller, own) =>
+    own ? entries(caller.node, localRule(allow, of, caller, own)) : [],
+  )
+  const into = memo.rows(id('in'), [callers, trafficClass], [to.places, calling], (target, own) =>
+    entries(target.node, ruleOf(id('in'), { segment: from.segment, prefixes: without(callers, own) }, flowOf(target), of)),
+  )
+  return [out, local, into].map((list) => list.flat())
+}
+const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] =>
+  own ? all.filter((prefix) => !own.prefixes.includes(prefix)) : all
+const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
+/** For each place the one of the others that is at the same node. */
+function beside(places: readonly Place[], others: readonly Place[]): readonly (Place | undefined)[] {
+  const byNode = new Map(others.map((place) => [place.node, place]))
+  return places.map((place) => byNode.get(place.node))
 }
 
-function prefixesByNode(places: readonly Place[]): Map<NodeId, readonly Prefix[]> {
-  const found = new Map<NodeId, readonly Prefix[]>()
-  for (const place of places) found.set(place.node, place.prefixes)
-  return found
+/** `same`: what a caller finds at its own site. A service may be there in several segments. */
+function localRules(allow: string, of: ResolvedAllow, within: readonly Pairing[], memo: Memo): (readonly Entry<Rule>[])[] {
+  const pairs = within.flatMap(({ from, to }) => from.places.flatMap((caller) => to.places.map((target) => ({ caller, target }))))
+  return [...Map.groupBy(pairs, ({ caller, target }) => `${caller.segment}>${target.segment}`)].map(([segments, some]) =>
+    memo
+      .rows(`${allow}#local ${segments}`, [of.trafficClass], [some.map((one) => one.caller), some.map((one) => one.target)], (caller, target) =>
+        entries(caller.node, localRule(allow, of, caller, target)),
+      )
+      .flat(),
+  )
 }
 
 /**
@@ -104,28 +180,31 @@ function prefixesByNode(places: readonly Place[]): Map<NodeId, readonly Prefix[]
  * Callers behind the hub with all targets, and targets behind it with the callers that are left. What several nodes call
  * of each other includes each with itself, which no gateway sends.
  */
-function transitsOf(
-  allow: ResolvedAllow,
-  { from, to }: SegmentPair,
-  hubsOf: ReadonlyMap<NodeId, readonly SiteId[]>,
-  add: (hub: SiteId, transit: Transit) => void,
-): void {
-  const between = new Set([...from.places, ...to.places].flatMap(({ node }) => hubsOf.get(node) ?? []))
-  for (const hub of between) {
-    const behind = ({ node }: Place) => hubsOf.get(node)?.includes(hub) ?? false
-    const callers = from.places.filter(({ node }) => node !== hub)
-    const targets = to.places.filter(({ node }) => node !== hub)
-    const carry = (way: 'out' | 'in', callers: readonly Place[], targets: readonly Place[]) => {
-      const a = callers.filter(({ node }) => targets.some((target) => target.node !== node))
-      const b = targets.filter(({ node }) => callers.some((caller) => caller.node !== node))
-      if (a.length > 0) add(hub, { id: `${allow.text}#${way} ${from.segment}>${to.segment}`, a: prefixesOf(a), b: prefixesOf(b) })
+function transitsOf(text: string, { from, to }: SegmentPair, memo: Memo): readonly Entry<Transit>[] {
+  const between = [...new Set([...from.located, ...to.located].flatMap(({ hubs }) => hubs))]
+  return between.flatMap((hub) => {
+    const behind = ({ hubs }: Located) => hubs.includes(hub)
+    const elsewhere = ({ place }: Located) => place.node !== hub
+    const [callers, targets] = [from.located.filter(elsewhere), to.located.filter(elsewhere)]
+    const carry = (way: 'out' | 'in', some: readonly Located[], others: readonly Located[]): readonly Entry<Transit>[] => {
+      const [a, b] = [meeting(some, others), meeting(others, some)]
+      const id = `${text}#${way} ${from.segment}>${to.segment}`
+      return a.length > 0 ? [memo.keep(`transit ${hub} ${id}`, { node: hub, of: { id, a: prefixesOf(a), b: prefixesOf(b) } })] : []
     }
-    carry('out', callers.filter(behind), targets)
-    carry(
-      'in',
-      callers.filter((caller) => !behind(caller)),
-      targets.filter(behind),
-    )
-  }
+    return [
+      ...carry('out', callers.filter(behind), targets),
+      ...carry(
+        'in',
+        callers.filter((caller) => !behind(caller)),
+        targets.filter(behind),
+      ),
+    ]
+  })
 }
-const prefixesOf = (places: readonly Place[]): readonly Prefix[] => places.flatMap((place) => place.prefixes).sort(comparePrefixes)
+/** Those for whom there is another node among `others`. */
+function meeting(some: readonly Located[], others: readonly Located[]): readonly Located[] {
+  const only = others[0]?.place.node
+  if (only === undefined) return []
+  return others.some((one) => one.place.node !== only) ? some : some.filter((one) => one.place.node !== only)
+}
+const prefixesOf = (located: readonly Located[]): readonly Prefix[] => sortPrefixes(located.flatMap(({ place }) => place.prefixes))

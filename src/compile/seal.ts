@@ -1,13 +1,14 @@
 /** Everything put together, every array in its one order: the Fabric. */
-import type { Expect, Fabric, Network, NodeId, Peer, Region, Segment, Service, Site, TrafficClass } from '#src/fabric/fabric.ts'
+import type { Expect, ExternalId, Fabric, Network, Peer, Region, Segment, Service, Site, SiteId, TrafficClass } from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { comparePrefixes, prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
-import { type ExternalPath, peerOf, regionOf } from './externals.ts'
-import type { Reachability } from './routes.ts'
-import type { Policy } from './rules.ts'
+import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
+import { createMemo, type Memo } from './memo.ts'
+import type { Routed } from './routes.ts'
+import type { Policies } from './rules.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Parts {
@@ -17,8 +18,8 @@ export interface Parts {
   readonly joins: readonly ExternalPath[]
   readonly sizes: Pick<Network, 'mtu' | 'mss'>
   readonly classes: readonly TrafficClass[]
-  readonly policyOf: (node: NodeId) => Policy
-  readonly reachability: ReadonlyMap<NodeId, Reachability>
+  readonly policies: Policies
+  readonly routed: Omit<Routed, 'findings'>
   readonly services: readonly Service[]
   readonly expects: readonly Expect[]
 }
@@ -26,43 +27,59 @@ export interface Parts {
 /** RFC 1918 and RFC 4193: private in any case, so declaring a LAN inside them changes nobody's guard. */
 const privateSpace = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(prefix)
 
-export function seal({ intent, numbers, tunnels, joins, sizes, classes, policyOf, reachability, services, expects }: Parts): Fabric {
-  const forwarding = (node: NodeId) => ({ ...(reachability.get(node) ?? { routes: [], groups: [] }), ...policyOf(node) })
-  const sites = intent.sites.map((site): Site => {
-    const hub = intent.hubs.includes(site.id)
-    return {
-      kind: 'site',
-      id: site.id,
-      index: numbers.node(site.id),
-      role: site.role,
-      hub,
-      hubs: hub ? [] : site.hubs,
-      loopback: loopbackOf(numbers.ula, numbers.node(site.id)),
-      uplinks: tunnels.uplinks.get(site.id) ?? [],
-      interfaces: tunnels.interfaces.get(site.id) ?? [],
-      lans: site.lans
-        .map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address }))
-        .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
-      ...forwarding(site.id),
-    }
-  })
-  const regions = intent.regions.map((region): Region => ({ ...regionOf(region, joins, numbers), ...forwarding(region.id) }))
-  const peers = intent.peers.map((peer): Peer => ({ ...peerOf(peer, joins, numbers), ...forwarding(peer.id) }))
-  const segments = intent.segments.map((id): Segment => ({ id, index: numbers.segment(id) }))
-  return {
-    network: {
-      id: intent.network,
-      ula: numbers.ula,
-      ...sizes,
-      pool: mergePrefixes([...privateSpace, ...[...sites, ...regions, ...peers].flatMap((node) => node.lans.map((lan) => lan.prefix))]),
+export function seal(
+  { intent, numbers, tunnels, joins, sizes, classes, policies, routed, services, expects }: Parts,
+  memo: Memo = createMemo(),
+): Fabric {
+  const hubs = new Set<SiteId>(intent.hubs)
+  const sites = memo.rows(
+    'sealed sites',
+    [numbers.ula, intent.hubs.join(' ')],
+    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, routed.sites, policies.sites],
+    (site, _numbers, uplinks, interfaces, reach, policy): Site => {
+      const index = numbers.node(site.id)
+      const hub = hubs.has(site.id)
+      return {
+        kind: 'site',
+        id: site.id,
+        index,
+        role: site.role,
+        hub,
+        hubs: hub ? [] : site.hubs,
+        loopback: loopbackOf(numbers.ula, index),
+        uplinks,
+        interfaces,
+        lans: site.lans
+          .map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address }))
+          .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+        ...reach,
+        ...policy,
+      }
     },
-    sites: sites.sort((a, b) => compareText(a.id, b.id)),
-    regions: regions.sort((a, b) => compareText(a.id, b.id)),
-    peers: peers.sort((a, b) => compareText(a.id, b.id)),
+  )
+  const outside = (id: ExternalId) => ({ ...routed.of(id), ...policies.of(id) })
+  const regions = intent.regions.map((region): Region => ({ ...regionOf(region, joins, numbers), ...outside(region.id) }))
+  const peers = intent.peers.map((peer): Peer => ({ ...peerOf(peer, joins, numbers), ...outside(peer.id) }))
+  const segments = intent.segments.map((id): Segment => ({ id, index: numbers.segment(id) }))
+  const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
+  const network = { id: intent.network, ula: numbers.ula, ...sizes, pool: poolOf(intent, memo) }
+  return {
+    network: memo.keep('network', network),
+    sites: memo.once('sealed sites by name', [sites], () => [...sites].sort(byId)),
+    regions: memo.keep('sealed regions', regions.sort(byId)),
+    peers: memo.keep('sealed peers', peers.sort(byId)),
     tunnels: tunnels.tunnels,
-    segments: segments.sort((a, b) => compareText(a.id, b.id)),
-    classes,
+    segments: memo.keep('segments', segments.sort(byId)),
+    classes: memo.keep('classes', classes),
     services,
     expects,
   }
+}
+
+/** What must not leak: private space, and the declared prefixes outside of it. */
+function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
+  const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
+  const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) => outside(lans.map((lan) => lan.prefix)))
+  const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
+  return mergePrefixes([...privateSpace, ...ofSites.flat(), ...ofExternals])
 }

@@ -1,5 +1,5 @@
 /** Paths and numbers → tunnels, interfaces and uplinks (routing rules 6 and 7), and the proof that no two peers overlap. */
-import type { Endpoint, Finding, Interface, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink, WireguardTunnel } from '#src/fabric/fabric.ts'
+import type { Endpoint, Finding, Interface, IpsecTunnel, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink, WireguardTunnel } from '#src/fabric/fabric.ts'
 import {
   compareText,
   edgeInterfaceId,
@@ -13,50 +13,183 @@ import {
   meshStem,
 } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, familyOf, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
-import type { Path, PathEnd } from './paths.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import type { NetworkRoutes } from './network-routes.ts'
+import { hubsOf, type Path, type PathEnd, type Paths } from './paths.ts'
 
 export interface Tunnels {
+  /** By id. */
   readonly tunnels: readonly Tunnel[]
-  readonly uplinks: ReadonlyMap<SiteId, readonly Uplink[]>
-  readonly interfaces: ReadonlyMap<SiteId, readonly Interface[]>
+  /** Those to clouds and peers. */
+  readonly ipsec: readonly IpsecTunnel[]
+  readonly mesh: Mesh
+  /** In the order of the intent's sites: those to its hubs. */
+  readonly ofSpokes: readonly (readonly WireguardTunnel[])[]
+  /** In the order of the intent's sites, as are `interfaces`. */
+  readonly uplinks: readonly (readonly Uplink[])[]
+  readonly interfaces: readonly (readonly Interface[])[]
   readonly findings: readonly Finding[]
 }
+export interface Mesh {
+  readonly tunnels: readonly WireguardTunnel[]
+  readonly between: (a: SiteId, b: SiteId) => readonly WireguardTunnel[]
+}
+/** What is built because of a spoke: its own, and its share of its hubs' interfaces. */
+interface Spoke {
+  readonly uplinks: readonly Uplink[]
+  readonly tunnels: readonly WireguardTunnel[]
+  readonly interfaces: readonly Interface[]
+  readonly atHubs: Share
+}
+type Share = readonly { readonly hub: SiteId; readonly planned: Planned; readonly tunnel: TunnelId }[]
+type Planned = Omit<Interface, 'tunnels'>
 
-export function tunnels(intent: Intent, paths: readonly Path[], joins: readonly ExternalPath[], numbers: Numbers): Tunnels {
-  const made = new Map<SiteId, Map<string, Interface & { readonly tunnels: TunnelId[] }>>()
-  const attach = (end: PathEnd, far: PathEnd, path: Path, index: 0 | 1): TunnelEnd => {
-    const planned = interfaceOf(end, far, path.role, index, numbers)
-    const own = made.get(end.site.id) ?? new Map()
-    made.set(end.site.id, own)
-    const existing = own.get(planned.id)
-    if (existing) existing.tunnels.push(path.id)
-    else own.set(planned.id, { ...planned, tunnels: [path.id] })
-    return { site: end.site.id, uplink: end.uplink.id, interface: planned.id }
-  }
-  const spokesAndMesh = paths.map(
-    (path): WireguardTunnel => ({
-      id: path.id,
-      kind: 'wireguard',
-      index: numbers.tunnel(path.id),
-      role: path.role,
-      ends: [attach(path.ends[0], path.ends[1], path, 0), attach(path.ends[1], path.ends[0], path, 1)],
-    }),
+export function tunnels(
+  intent: Intent,
+  paths: Paths,
+  joins: readonly ExternalPath[],
+  numbers: Numbers,
+  routes: NetworkRoutes,
+  memo: Memo = createMemo(),
+): Tunnels {
+  const hubs = hubsOf(intent)
+  const places = new Map(hubs.map((hub) => [hub, intent.sites.indexOf(hub)]))
+  const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at[places.get(hub)!])]
+
+  const mesh = memo.once('the mesh', world, () =>
+    buildMesh(
+      hubs.flatMap((hub) => paths.of[places.get(hub)!]!),
+      numbers,
+    ),
   )
-  const ipsec = ipsecTunnels(joins, numbers)
-  for (const tunnel of ipsec) {
-    const own = made.get(tunnel.ends[0].site) ?? new Map()
-    made.set(tunnel.ends[0].site, own.set(tunnel.ends[0].interface, { ...ipsecInterface(tunnel, numbers), tunnels: [tunnel.id] }))
+  const built = memo.rows('spokes', world, [intent.sites, paths.of, numbers.at], (site, own, _numbers) =>
+    places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, numbers) } : spoke(site, own, numbers, memo),
+  )
+  const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
+  const outward = memo.keep(
+    'IPsec interfaces',
+    ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: { ...ipsecInterface(tunnel, numbers), tunnels: [tunnel.id] } satisfies Interface })),
+  )
+  const shares = memo.once('shares of hub interfaces', [built], () => built.map((one) => one.atHubs))
+  const hubInterfaces = memo.once('interfaces towards spokes', shares, (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
+  const interfacesOfHubs = memo.rows('interfaces of hubs', [mesh, outward], [hubs, hubs.map((hub) => hubInterfaces.get(hub.id))], (hub, own) =>
+    [...(own?.values() ?? []), ...(mesh.interfaces.get(hub.id) ?? []), ...outward.filter((one) => one.hub === hub.id).map((one) => one.made)].sort(
+      byId,
+    ),
+  )
+  const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly Tunnel[] => [...mesh.tunnels, ...ipsec])
+  const parts: readonly (readonly Tunnel[])[] = [...memo.once('tunnels of spokes', [built], () => built.map((one) => one.tunnels)), hubTunnels]
+  const all = memo.once('tunnels', parts, (before?: Made<readonly Tunnel[]>) => {
+    const { gone, come } = difference((before?.inputs ?? []) as typeof parts, parts)
+    return patched(before?.value ?? [], new Set([...gone].flat()), come.flat(), byId)
+  })
+  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () =>
+    routes.all.some(({ to }) => familyOf(to) === 6 && overlaps(to, numbers.ula)),
+  )
+  const doubtful = numbers.contradict || routes.overlap || inUla
+  return {
+    tunnels: all,
+    mesh,
+    ipsec,
+    ofSpokes: parts as readonly (readonly WireguardTunnel[])[],
+    uplinks: memo.once('uplinks', [built], () => built.map((one) => one.uplinks)),
+    interfaces: memo.members(
+      'interfaces',
+      withHubs(
+        built.map((one) => one.interfaces),
+        hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs[n]!]),
+      ),
+    ),
+    // Where all prefixes and numbers are told apart, those of the peers of one interface are.
+    findings: doubtful
+      ? overlappingPeers(
+          hubPeers(
+            intent,
+            built.flatMap((one) => one.tunnels),
+            numbers.ula,
+          ),
+        )
+      : [],
   }
-  const tunnels: readonly Tunnel[] = [...spokesAndMesh, ...ipsec].sort((a, b) => compareText(a.id, b.id))
-  const interfaces = new Map([...made].map(([site, own]) => [site, [...own.values()].sort((a, b) => compareText(a.id, b.id))]))
-  const uplinks = new Map(intent.sites.map((site) => [site.id, uplinksOf(site, numbers)]))
-  return { tunnels, uplinks, interfaces, findings: overlappingPeers(hubPeers(intent, spokesAndMesh, numbers.ula)) }
+}
+const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }
+function withHubs<T>(all: T[], hubs: readonly (readonly [place: number, of: T])[]): readonly T[] {
+  for (const [place, of] of hubs) all[place] = of
+  return all
+}
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
+
+const endOf = ({ site, uplink }: PathEnd, planned: Planned): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: planned.id })
+function tunnelOf({ id, role, ends: [a, b] }: Path, numbers: Numbers) {
+  const planned = [interfaceOf(a, b, role, 0, numbers), interfaceOf(b, a, role, 1, numbers)] as const
+  const tunnel: WireguardTunnel = {
+    id,
+    kind: 'wireguard',
+    index: numbers.tunnel(id),
+    role,
+    ends: [endOf(a, planned[0]), endOf(b, planned[1])],
+  }
+  return { tunnel, planned }
 }
 
-function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 1, numbers: Numbers): Omit<Interface, 'tunnels'> {
+function spoke(site: IntentSite, paths: readonly Path[], numbers: Numbers, memo: Memo): Spoke {
+  const made = paths.map((path) => tunnelOf(path, numbers))
+  return {
+    uplinks: uplinksOf(site, numbers),
+    tunnels: memo.keep(
+      `tunnels of ${site.id}`,
+      made.map((one) => one.tunnel),
+    ),
+    interfaces: made.map(({ tunnel, planned }): Interface => ({ ...planned[0], tunnels: [tunnel.id] })).sort(byId),
+    atHubs: memo.keep(
+      `hub interfaces of ${site.id}`,
+      made.map(({ tunnel, planned }) => ({ hub: tunnel.ends[1].site, planned: planned[1], tunnel: tunnel.id })),
+    ),
+  }
+}
+
+function buildMesh(paths: readonly Path[], numbers: Numbers) {
+  const made = paths.map((path) => tunnelOf(path, numbers))
+  const ends = made.flatMap(({ tunnel, planned }) =>
+    tunnel.ends.map((end, n) => ({ site: end.site, made: { ...planned[n]!, tunnels: [tunnel.id] } satisfies Interface })),
+  )
+  const interfaces = new Map([...Map.groupBy(ends, (one) => one.site)].map(([site, own]) => [site, own.map((one) => one.made)]))
+  const tunnels = made.map((one) => one.tunnel)
+  const pairs = Map.groupBy(tunnels, ({ ends: [low, high] }) => `${low.site} ${high.site}`)
+  return { tunnels, interfaces, between: (a: SiteId, b: SiteId) => pairs.get(a < b ? `${a} ${b}` : `${b} ${a}`) ?? [] }
+}
+
+type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
+/** Each serves all spokes' uplinks of one slot: those of the spokes that came or left are put in or taken out. */
+function towardsSpokes(shares: readonly Share[], before?: Made<HubInterfaces>): HubInterfaces {
+  const { gone, come } = difference((before?.inputs ?? []) as readonly Share[], shares)
+  const moved = Map.groupBy(
+    [...[...gone].flat().map((one) => ({ ...one, gone: true })), ...come.flat().map((one) => ({ ...one, gone: false }))],
+    (one) => one.hub,
+  )
+  const hubs = new Map(before?.value ?? [])
+  for (const [hub, all] of moved) {
+    const own = new Map(hubs.get(hub) ?? [])
+    for (const [id, some] of Map.groupBy(all, (one) => one.planned.id)) {
+      const leaving = new Set(some.filter((one) => one.gone).map((one) => one.tunnel))
+      const tunnels = patched(
+        own.get(id)?.tunnels ?? [],
+        leaving,
+        some.filter((one) => !one.gone).map((one) => one.tunnel),
+        compareText,
+      )
+      if (tunnels.length === 0) own.delete(id)
+      else own.set(id, { ...some[0]!.planned, tunnels })
+    }
+    hubs.set(hub, own)
+  }
+  return hubs
+}
+
+function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 1, numbers: Numbers): Planned {
   const own = numbers.slot(end.site.id, end.uplink.id)
   const theirs = numbers.slot(far.site.id, far.uplink.id)
   const uplink = end.uplink.id

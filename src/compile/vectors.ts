@@ -1,6 +1,5 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
 import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
 import { type Address, address, contains, familyOf, hostOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
 
@@ -29,13 +28,11 @@ export function routeVectors({ site, classes, peers }: SiteSlice): readonly Rout
 type Leads = (route: Route, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
 function leadsAt(site: Site): Leads {
-  const filled = new Set(
-    groupsOf(site)
-      .filter((group) => group.via.length > 0)
-      .map((group) => `${group.remote} ${group.trafficClass} ${group.arrived}`),
-  )
+  const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: new Set(remotes) }))
   return ({ remote }, trafficClass, arrived) =>
-    filled.has(`${remote} ${trafficClass} ${arrived}`) ? { kind: 'remote', remote } : { kind: 'unreachable' }
+    filled.some((group) => group.trafficClass === trafficClass && group.arrived === arrived && group.remotes.has(remote))
+      ? { kind: 'remote', remote }
+      : { kind: 'unreachable' }
 }
 
 /** The first prefix of every remote. */
@@ -53,11 +50,7 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   const behind = site.routes.find((route) => route.remote === other)
   if (!behind) return []
   const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: aHost(behind.to), trafficClass } as const
-  const attached = new Set(
-    groupsOf(site)
-      .filter((group) => group.arrived === 'mesh')
-      .map((group) => group.remote),
-  )
+  const attached = new Set(site.groups.filter((group) => group.arrived === 'mesh').flatMap((group) => group.remotes))
   const spoke = site.routes.find((route) => attached.has(route.remote))
   const own = site.lans.flatMap((lan) => {
     const to = neighbour(lan)

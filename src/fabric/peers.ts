@@ -27,19 +27,24 @@ export interface Keyring {
   epochs(site: SiteId, of: InterfaceId): readonly number[]
   publicKey(site: SiteId, of: InterfaceId, linkEpoch: number): string | undefined
 }
-/** The public keys among facts, of the sites asked for. */
-export function keyring(facts: readonly Fact[], sites: ReadonlySet<SiteId>): Keyring {
-  const keys = new Map<string, Map<number, string>>()
+const keyrings = new WeakMap<readonly Fact[], Keyring>()
+/** The public keys among facts, read once for all sites. */
+export function keyring(facts: readonly Fact[]): Keyring {
+  const known = keyrings.get(facts)
+  if (known) return known
+  const keys = new Map<SiteId, Map<InterfaceId, Map<number, string>>>()
   for (const fact of facts) {
-    if (fact.kind !== 'key' || !sites.has(fact.site)) continue
-    const owner = `${fact.site}/${fact.interface}`
-    const epochs = keys.get(owner) ?? new Map<number, string>()
-    keys.set(owner, epochs.set(fact.linkEpoch, fact.publicKey))
+    if (fact.kind !== 'key') continue
+    const site = keys.get(fact.site) ?? new Map<InterfaceId, Map<number, string>>()
+    const epochs = site.get(fact.interface) ?? new Map<number, string>()
+    keys.set(fact.site, site.set(fact.interface, epochs.set(fact.linkEpoch, fact.publicKey)))
   }
-  return {
-    epochs: (site, of) => [...(keys.get(`${site}/${of}`)?.keys() ?? [])].sort((a, b) => a - b),
-    publicKey: (site, of, linkEpoch) => keys.get(`${site}/${of}`)?.get(linkEpoch),
+  const made: Keyring = {
+    epochs: (site, of) => [...(keys.get(site)?.get(of)?.keys() ?? [])].sort((a, b) => a - b),
+    publicKey: (site, of, linkEpoch) => keys.get(site)?.get(of)?.get(linkEpoch),
   }
+  keyrings.set(facts, made)
+  return made
 }
 
 /** The newest link epoch that both ends have a key for. */
@@ -52,13 +57,18 @@ export interface CloudEndpoints {
   /** The cloud's outside address. */
   address(of: TunnelId): Address | undefined
 }
-/** What is known of the tunnels to clouds. */
+const endpointsOf = new WeakMap<readonly Fact[], CloudEndpoints>()
+/** What is known of the tunnels to clouds, read once for all sites. */
 export function cloudEndpoints(facts: readonly Fact[]): CloudEndpoints {
+  const known = endpointsOf.get(facts)
+  if (known) return known
   const secrets = new Map<TunnelId, Fact & { readonly kind: 'psk' }>()
   const addresses = new Map<TunnelId, Address>()
   for (const fact of facts) {
     if (fact.kind === 'cloud-endpoint') addresses.set(fact.tunnel, fact.address)
     else if (fact.kind === 'psk' && fact.linkEpoch >= (secrets.get(fact.tunnel)?.linkEpoch ?? 0)) secrets.set(fact.tunnel, fact)
   }
-  return { secret: (of) => secrets.get(of), address: (of) => addresses.get(of) }
+  const made: CloudEndpoints = { secret: (of) => secrets.get(of), address: (of) => addresses.get(of) }
+  endpointsOf.set(facts, made)
+  return made
 }

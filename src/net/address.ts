@@ -25,6 +25,8 @@ interface Bits {
 }
 interface PrefixBits extends Bits {
   readonly length: number
+  /** Of IPv4: sorts by address, then the shorter first, without the cost of big numbers. */
+  readonly order: number
 }
 
 export const width = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
@@ -32,13 +34,13 @@ export const width = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
 function parseV4(text: string): bigint | undefined {
   const parts = text.split('.')
   if (parts.length !== 4) return undefined
-  let value = 0n
+  let value = 0
   for (const part of parts) {
     // No leading zeros: some resolvers read 010 as octal 8, and a config that two tools read differently is an outage.
     if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
-    value = (value << 8n) | BigInt(part)
+    value = value * 256 + Number(part)
   }
-  return value
+  return BigInt(value)
 }
 
 function parseV6(text: string): bigint | undefined {
@@ -73,7 +75,10 @@ function parseV6(text: string): bigint | undefined {
 }
 
 function format(family: Family, value: bigint): string {
-  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.')
+  if (family === 4) {
+    const number = Number(value)
+    return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`
+  }
   const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn))
   // RFC 5952: the longest run of two or more zero groups, the first of equals, becomes `::`.
   let best = { at: -1, length: 1 }
@@ -164,7 +169,8 @@ export function prefixBits(of: Prefix): PrefixBits {
   if (!bits) {
     const at = of.indexOf('/')
     const host = readAddress(of.slice(0, at))!
-    bits = { family: host.family, value: host.value, length: Number(of.slice(at + 1)) }
+    const length = Number(of.slice(at + 1))
+    bits = { family: host.family, value: host.value, length, order: host.family === 4 ? Number(host.value) * 64 + length : 0 }
     if (cache.size >= cacheLimit) cache.clear()
     cache.set(of, bits)
   }
@@ -198,10 +204,15 @@ export function nth(of: Prefix, n: number): Address | undefined {
   return value > high ? undefined : addressFromBits(family, value)
 }
 /** IPv4 before IPv6, then by number, then the shorter length first. */
-export function comparePrefixes(a: Prefix, b: Prefix): number {
-  const x = prefixBits(a)
-  const y = prefixBits(b)
+export const comparePrefixes = (a: Prefix, b: Prefix): number => compareBits(prefixBits(a), prefixBits(b))
+function compareBits(x: PrefixBits, y: PrefixBits): number {
   if (x.family !== y.family) return x.family - y.family
+  if (x.family === 4) return x.order - y.order
   if (x.value !== y.value) return x.value < y.value ? -1 : 1
   return x.length - y.length
+}
+/** In the order of `comparePrefixes`, each text read once. */
+export function sortPrefixes(prefixes: readonly Prefix[]): Prefix[] {
+  const keyed = prefixes.map((prefix) => ({ prefix, bits: prefixBits(prefix) }))
+  return keyed.sort((a, b) => compareBits(a.bits, b.bits)).map(({ prefix }) => prefix)
 }

@@ -4,7 +4,10 @@ import { paths } from '#src/compile/paths.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, fixed, frankfurt, network, site, siteId, uplink } from './networks.ts'
 
-const ids = (intent: Intent) => paths(intent).paths.map((path) => path.id)
+const ids = (intent: Intent) =>
+  paths(intent)
+    .of.flat()
+    .map((path) => path.id)
 const findings = (intent: Intent) => compile(intent, []).findings.map(({ code, severity, at, says }) => [code, severity, at[0], says])
 
 describe('a path for every pair of uplinks that can reach each other', () => {

@@ -1,0 +1,37 @@
+/** Every declared prefix of the network with the node that owns it. */
+import type { Route } from '#src/fabric/fabric.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { comparePrefixes, overlaps } from '#src/net/address.ts'
+import { externalsOf } from './externals.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+
+export interface NetworkRoutes {
+  /** By prefix. */
+  readonly all: readonly Route[]
+  /** An address stands in two of them. */
+  readonly overlap: boolean
+}
+
+export function networkRoutes(intent: Intent, memo: Memo = createMemo()): NetworkRoutes {
+  const toSites = memo.rows('routes to sites', [], [intent.sites], ({ id, lans }) =>
+    memo.keep(
+      `routes to ${id}`,
+      lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: id })),
+    ),
+  )
+  const toExternals = memo.rows('routes to externals', [], [externalsOf(intent, memo)], ({ id, lans }) =>
+    lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id })),
+  )
+  const parts = [...toSites, ...toExternals]
+  return memo.once('routes of the network', parts, (before?: Made<NetworkRoutes>) => {
+    const { gone, come } = difference((before?.inputs ?? []) as typeof parts, parts)
+    const all = patched(before?.value.all ?? [], new Set([...gone].flat()), come.flat(), (a, b) => comparePrefixes(a.to, b.to))
+    // Nested or equal prefixes are neighbours once sorted, so only newcomers can have brought an overlap.
+    const asked = before && !before.value.overlap ? new Set(come.flat()) : null
+    const overlap = all.some((route, n) => {
+      const next = all[n + 1]
+      return next !== undefined && (asked === null || asked.has(route) || asked.has(next)) && overlaps(route.to, next.to)
+    })
+    return { all, overlap }
+  })
+}

@@ -1,0 +1,140 @@
+/** A compiler that remembers gives the bytes of one that doesn't, whatever was changed in between. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compile, createCompiler } from '#src/compile/compile.ts'
+import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
+import type { Intent, IntentSite } from '#src/intent/intent.ts'
+import { allow, cloud, partner, dublin, edge, fixed, frankfurt, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
+
+/** Numbers for one edit, drawn from anywhere. */
+const roll = fc.array(fc.nat(9_999), { minLength: 6, maxLength: 6 })
+type Roll = readonly number[]
+type Edit = (intent: Intent, of: Roll) => Intent
+
+const at = <T>(of: readonly T[], n: number): T => of[n % of.length]!
+const isEdge = (one: IntentSite) => !hubOrder.hubs.includes(one.id)
+const lans = (n: number) => ({
+  inference: [`10.${100 + (n % 100)}.${n % 250}.0/24`],
+  ...(n % 3 === 0 ? { cameras: [`172.30.${n % 250}.0/25`] } : {}),
+})
+const line = (n: number) =>
+  uplink(at(['fiber', 'lte', 'sat'], n), { metered: n % 2 === 0, medium: at(['fiber', 'lte', 'sat'], n >> 1), tags: n % 5 === 0 ? ['cheap'] : [] })
+const oneEdge = (intent: Intent, n: number, edit: (one: IntentSite) => IntentSite): Intent => {
+  const edges = intent.sites.filter(isEdge)
+  return edges.length === 0 ? intent : { ...intent, sites: intent.sites.map((one) => (one === at(edges, n) ? edit(one) : one)) }
+}
+const free = (intent: Intent, name: string) => (intent.sites.some((one) => one.id === name) ? `${name}-x` : name)
+const texts = [
+  'edge/inference -> inference',
+  'cameras -> same/camera-rtp',
+  'label:north/inference -> training',
+  'inference -> aws-eu-west-1/inference',
+  'edge/cameras -> label:north/inference',
+  'core/inference -> edge/cameras',
+]
+
+const edits: Readonly<Record<string, Edit>> = {
+  'add a site': (intent, [n = 0, m = 0]) => {
+    const name = `site-${n % 40}`
+    if (intent.sites.some((one) => one.id === name)) return intent
+    return { ...intent, sites: [...intent.sites, edge(name, lans(m), { labels: n % 2 === 0 ? ['north'] : [], uplinks: [line(n)] })] }
+  },
+  'remove a site': (intent, [n = 0]) => {
+    const edges = intent.sites.filter(isEdge)
+    return { ...intent, sites: intent.sites.filter((one) => one !== edges[n % Math.max(1, edges.length)]) }
+  },
+  'rename a site': (intent, [n = 0, m = 0]) => oneEdge(intent, n, (one) => ({ ...one, id: siteId(free(intent, `named-${m % 30}`)) })),
+  'change its prefixes': (intent, [n = 0, m = 0]) => oneEdge(intent, n, (one) => ({ ...one, lans: edge('x', lans(m)).lans })),
+  'change an uplink': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, (one) => ({ ...one, uplinks: [line(m), ...one.uplinks.filter((of) => of.id !== line(m).id)] })),
+  'take an uplink away': (intent, [n = 0]) => oneEdge(intent, n, (one) => ({ ...one, uplinks: one.uplinks.slice(0, 1) })),
+  'change its hubs': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, (one) => ({ ...one, hubs: m % 2 === 0 ? [...one.hubs].reverse() : one.hubs.slice(0, 1) })),
+  'change its labels and role': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, (one) => ({ ...one, labels: m % 2 === 0 ? ['north'] : [], role: m % 3 === 0 ? 'core' : 'edge' })),
+  'read it again': (intent) => structuredClone(intent),
+  'another order': (intent) => ({ ...intent, sites: [...intent.sites].reverse(), allow: [...intent.allow].reverse() }),
+  'add an allow': (intent, [n = 0, m = 0]) => ({ ...intent, allow: [...intent.allow, allow(at(texts, n), at(['tcp/443', 'udp/53', 'icmp'], m))] }),
+  'remove an allow': (intent, [n = 0]) => ({ ...intent, allow: intent.allow.filter((_, i) => i !== n % Math.max(1, intent.allow.length)) }),
+  'move a service': (intent, [n = 0]) => ({
+    ...intent,
+    services: intent.services.map((one, i) => (i === n % intent.services.length ? { ...one, at: at(intent.services, n + 1).at } : one)),
+  }),
+  'change a class': (intent, [n = 0, m = 0]) => ({
+    ...intent,
+    classes: intent.classes.map((one, i) =>
+      i === n % intent.classes.length ? trafficClass(one.id, { avoid: m % 2 ? [{ kind: 'medium', value: 'sat' }] : [] }) : one,
+    ),
+  }),
+  'change a hub': (intent, [n = 0]) => ({
+    ...intent,
+    sites: intent.sites.map((one) =>
+      one.id === 'dublin'
+        ? n % 3 === 0
+          ? dublin
+          : site('dublin', 'core', [fixed('isp-a', '192.0.2.26/28', '192.0.2.17', { medium: at(['sat', 'fiber'], n) })], {
+              inference: ['10.11.0.0/16'],
+            })
+        : one,
+    ),
+  }),
+  'a cloud comes or goes': (intent) => ({ ...intent, regions: intent.regions.length > 0 ? [] : [cloud] }),
+  'change what a cloud has': (intent, [n = 0]) => ({
+    ...intent,
+    regions: intent.regions.map((one) => ({ ...one, hubs: n % 2 === 0 ? [...one.hubs].reverse() : one.hubs.slice(0, 1) })),
+  }),
+  'a peer comes or goes': (intent) => ({ ...intent, peers: intent.peers.length > 0 ? [] : [partner] }),
+  'change what a peer has': (intent, [n = 0]) => ({
+    ...intent,
+    peers: intent.peers.map((one) => ({
+      ...one,
+      gateways: n % 2 === 0 ? one.gateways.slice(0, 1) : partner.gateways,
+      hubs: [...one.hubs].reverse(),
+    })),
+  }),
+  'add a segment': (intent, [n = 0]) => ({ ...intent, segments: [...new Set([...intent.segments, `segment-${n % 3}` as SegmentId])] }),
+}
+
+const start = () =>
+  network({ sites: [frankfurt, dublin, edge('a', lans(3)), edge('a-b', lans(7), { labels: ['north'] }), edge('b', lans(12))], regions: [cloud] })
+const steps = fc.array(fc.tuple(fc.constantFrom(...Object.keys(edits)), roll, fc.boolean()), { minLength: 1, maxLength: 8 })
+
+describe('after any edits', () => {
+  test('the same Fabric, claims and findings as without memory', () => {
+    const changed = new Set<string>()
+    fc.assert(
+      fc.property(steps, (all) => {
+        const remembering = createCompiler()
+        let intent = start()
+        let held: readonly Allocation[] = []
+        remembering(intent, held)
+        for (const [name, of, commit] of all) {
+          const next = edits[name]!(intent, of)
+          const [patched, whole] = [remembering(next, held), compile(next, held)]
+          expect(JSON.stringify(patched), name).toBe(JSON.stringify(whole))
+          if (whole.fabric && JSON.stringify(whole.fabric) !== JSON.stringify(compile(intent, held).fabric)) changed.add(name)
+          if (commit) held = [...held, ...whole.claims]
+          intent = next
+        }
+      }),
+      { numRuns: 120 },
+    )
+    // Each edit was seen to do something; these two must not.
+    const idle = ['read it again', 'another order']
+    expect(
+      Object.keys(edits)
+        .filter((name) => !changed.has(name))
+        .sort(),
+    ).toEqual(idle.sort())
+  })
+  test('what an edit does not concern stays the same object', () => {
+    const remembering = createCompiler()
+    const intent = start()
+    const held = remembering(intent, []).claims
+    const before = remembering(intent, held).fabric!
+    const edited = { ...intent, sites: intent.sites.map((one) => (one.id === 'b' ? { ...one, uplinks: [line(4)] } : one)) }
+    const after = remembering(edited, held).fabric!
+    const moved = after.sites.filter((one, n) => one !== before.sites[n]).map((one) => one.id)
+    expect(moved).toEqual(['b', 'dublin', 'frankfurt'])
+  })
+})
