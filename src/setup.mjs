@@ -111,12 +111,27 @@ const strongswan = {
   'libstrongswan-standard-plugins': '/usr/lib/ipsec/plugins/libstrongswan-openssl.so',
   'strongswan-swanctl': 'swanctl',
 }
+/** What builds the guest kernel of `test:uml`, where it is not built yet. */
+const kernelBuild = {
+  bc: 'bc',
+  bison: 'bison',
+  flex: 'flex',
+  gcc: 'gcc',
+  'libc6-dev': '/usr/include/stdio.h',
+  'linux-source-6.1': '/usr/src/linux-source-6.1.tar.xz',
+  make: 'make',
+  'xz-utils': 'xz',
+}
 const present = (probe) => (probe.startsWith('/') ? existsSync(probe) : onPath(probe) !== undefined)
 
 /** `ip link add type wireguard` in a namespace of its own: the only sure test of the kernel's module. */
 const kernelHasWireguard = () => run('unshare', ['-Urn', 'ip', 'link', 'add', 'wg-probe', 'type', 'wireguard']).ok
 
-const wantedPackages = (needs) => ({ ...(needs.lab ? programs : {}), ...(needs.ipsec ? strongswan : {}) })
+const wantedPackages = (needs) => ({
+  ...(needs.lab ? programs : {}),
+  ...(needs.ipsec ? strongswan : {}),
+  ...(needs.uml && !existsSync(guestKernel()) ? kernelBuild : {}),
+})
 
 function missingPackages(needs) {
   const wanted = wantedPackages(needs)
@@ -248,6 +263,25 @@ function moto() {
   return ''
 }
 
+// ── the guest kernel ──────────────────────────────────────────────────────────────────────────────────────────────
+
+const uml = join(root, 'test', 'uml')
+/** By what it is made from, so that another configuration is another kernel. */
+function guestKernel() {
+  const parts = ['kernel.config', 'build.mjs'].map((name) => readFileSync(join(uml, name)))
+  return join(cache, `uml-${createHash('sha256').update(Buffer.concat(parts)).digest('hex').slice(0, 12)}`)
+}
+function buildGuestKernel() {
+  const kernel = guestKernel()
+  if (existsSync(kernel)) return
+  if (process.platform !== 'linux' || process.arch !== 'x64') throw new Lacking('User-Mode Linux runs on x86-64 Linux only.')
+  const from = Date.now()
+  say('kernel', 'building the guest kernel, once: three to five minutes …')
+  const built = run(process.execPath, [join(uml, 'build.mjs'), kernel])
+  if (!built.ok) throw new Lacking(`The guest kernel could not be built:\n${lastLines(built.text, 15)}`)
+  say('kernel', `${Math.round(statSync(kernel).size / 1e6)} MB   ${took(from)}`)
+}
+
 // ── what the machine must be able to do ──────────────────────────────────────────────────────────────────────────
 
 function namespaces() {
@@ -300,6 +334,10 @@ async function tests(args, env) {
   mkdirSync(dirname(report), { recursive: true })
   rmSync(report, { force: true })
   const code = await child(node24, [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args], env)
+  return summary(report, code)
+}
+/** Prints the sum of a report; no report at all is a failure. */
+function summary(report, code) {
   if (!existsSync(report)) {
     process.stdout.write('0 passed, 1 failed\n')
     return code || 1
@@ -311,6 +349,21 @@ async function tests(args, env) {
   const failed = result.numFailedTests + broken
   process.stdout.write(`${result.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`)
   return code || (failed > 0 || result.numPassedTests === 0 ? 1 : 0)
+}
+
+/** The tests of test/uml in a User-Mode Linux guest on this machine's files, read-only; whatever it started ends with it. */
+async function guestTests(args) {
+  const out = join(root, '.causeway', 'uml')
+  rmSync(out, { recursive: true, force: true })
+  mkdirSync(out, { recursive: true })
+  const boot = ['mem=1024M', 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', `init=${join(uml, 'init.sh')}`]
+  const console = ['con=null', 'con0=null,fd:1', 'con1=null', 'quiet']
+  const told = [`UML_ROOT=${root}`, `UML_OUT=${out}`, `UML_ARGS=${args.join(' ')}`]
+  const alone = ['--pdeathsig', 'KILL', 'timeout', '--signal=KILL', '360', 'unshare', '-Urpf', '--kill-child']
+  // `cat`, or the guest would set this terminal's modes for a console of its own.
+  await child('sh', ['-c', '"$@" </dev/null 2>&1 | cat', 'sh', 'setpriv', ...alone, guestKernel(), ...boot, ...console, ...told])
+  const code = join(out, 'code')
+  return summary(join(out, 'report.json'), existsSync(code) ? Number(readFileSync(code, 'utf8')) : 1)
 }
 
 async function lint(args) {
@@ -339,6 +392,7 @@ const tasks = {
   },
   test: { needs: lab, run: (args) => tests(args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
   'test:system': { needs: lab, run: (args) => tests(['--project', 'system', '--project', 'product', ...args], { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  'test:uml': { needs: { lab: true, ipsec: true, uml: true }, run: guestTests },
   'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
   golden: { needs: {}, run: (args) => tests(['--project', 'fast', '--update', ...args], { UPDATE_GOLDEN: '1' }) },
   lint: { needs: {}, run: lint },
@@ -363,6 +417,7 @@ async function main() {
   npmPackages()
   if (task.needs.lab || task.needs.ipsec || task.needs.temporal) await systemPackages(task.needs)
   if (task.needs.temporal) temporal()
+  if (task.needs.uml) buildGuestKernel()
   if (task.needs.lab) {
     namespaces()
     tun()

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { addTunnel, changeSecret, removeTunnel, startCharon, stopCharon } from './charons.ts'
 import type { Change } from './difference.ts'
 import { DeviceError, finding } from './errors.ts'
+import { clearAssociations } from './ipsec.ts'
 import { replacement } from './nft.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
 import { nftTable } from './scheme.ts'
@@ -123,7 +124,7 @@ async function one(means: Means, change: Change): Promise<void> {
     case 'ipsec-stop':
       return means.runner.dryRun ? undefined : removeTunnel(means, change.have)
     case 'charon':
-      return means.runner.dryRun ? undefined : startCharon(means)
+      return means.runner.dryRun ? undefined : startCharon(means, change.ifIds)
     case 'charon-stop':
       return means.runner.dryRun ? undefined : stopCharon(means, change.have)
     case 'sysctl':
@@ -131,6 +132,7 @@ async function one(means: Means, change: Change): Promise<void> {
     case 'nft':
       return load(means, change.text)
     case 'remove':
+      if (change.ifId !== undefined) await clearAssociations(means.runner, [change.ifId])
       await remove(means.runner, change.device, means.daemons.get(change.device))
       means.daemons.delete(change.device)
       return

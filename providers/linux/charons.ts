@@ -10,6 +10,7 @@ import { isIpsec } from '#src/fabric/ipsec.ts'
 import { type Address, type AddressWithLength, hostOf } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import {
+  clearAssociations,
   connection,
   end,
   type IpsecTunnel,
@@ -152,7 +153,8 @@ const keepRecord = async (stateDir: string, want: WantedTunnel): Promise<void> =
   writeFile(join(folderOf(stateDir, want.tunnel.device), record), JSON.stringify(want), { mode: 0o600 })
 
 /** The one charon of kernel ESP, without any tunnel yet. */
-export async function startCharon({ runner, stateDir }: Charons): Promise<void> {
+export async function startCharon({ runner, stateDir }: Charons, ifIds: readonly number[]): Promise<void> {
+  await clearAssociations(runner, ifIds)
   for (const device of await runner.list(foldersOf(stateDir))) await rm(join(folderOf(stateDir, device), record), { force: true })
   await startSharedCharon(runner, folderOf(stateDir, sharedName))
 }

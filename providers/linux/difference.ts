@@ -26,11 +26,11 @@ export type Change =
   | { readonly kind: 'ip'; readonly object: 'link' | 'addr' | 'nexthop' | 'route' | 'rule'; readonly family: Family; readonly line: string }
   | { readonly kind: 'sysctl'; readonly key: string; readonly value: string; readonly was: string }
   | { readonly kind: 'nft'; readonly text: string }
-  | { readonly kind: 'remove'; readonly device: string }
+  | { readonly kind: 'remove'; readonly device: string; readonly ifId?: number }
   | { readonly kind: 'ipsec'; readonly work: Exclude<TunnelWork, ''>; readonly want: WantedTunnel; readonly have: ObservedTunnel | undefined }
   | { readonly kind: 'ipsec-stop'; readonly have: ObservedTunnel }
-  /** The one of kernel ESP. */
-  | { readonly kind: 'charon' }
+  /** The one of kernel ESP; `ifIds` of the tunnels that it will have. */
+  | { readonly kind: 'charon'; readonly ifIds: readonly number[] }
   | { readonly kind: 'charon-stop'; readonly have: Started }
 
 export interface Difference {
@@ -111,7 +111,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const wantedTunnels = new Map(want.tunnels.map(({ tunnel }) => [tunnel.device, tunnel]))
   // What holds a tunnel's name and is not its device: of an agent before, or of a kernel that had no ESP.
   for (const one of have.tunnels) if ((wantedTunnels.get(one.device)?.esp ?? one.esp) !== one.esp) make.push({ kind: 'ipsec-stop', have: one })
-  for (const link of have.xfrm) if (wantedTunnels.has(link.name) && !want.xfrm.some(sameXfrm(link))) make.push({ kind: 'remove', device: link.name })
+  for (const link of have.xfrm)
+    if (wantedTunnels.has(link.name) && !want.xfrm.some(sameXfrm(link))) make.push({ kind: 'remove', device: link.name, ifId: link.ifId })
   for (const link of want.links) if (!have.links.some((one) => one.name === link.name)) make.push({ kind: 'create', device: link.name })
   for (const link of want.xfrm) if (!have.xfrm.some(sameXfrm(link))) make.push({ kind: 'create', device: link.name, ifId: link.ifId })
   for (const link of want.links) {
@@ -121,7 +122,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
     )
     if (why !== '') make.push({ kind: 'wireguard', link, why })
   }
-  if (want.xfrm.length > 0 && !have.charon) make.push({ kind: 'charon' })
+  if (want.xfrm.length > 0 && !have.charon) make.push({ kind: 'charon', ifIds: want.xfrm.map((link) => link.ifId) })
   const starting = new Set<string>()
   for (const one of want.tunnels) {
     const { device, esp } = one.tunnel
@@ -171,7 +172,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   }
   for (const link of have.links) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
   for (const one of have.tunnels) if (!wantedLinks.has(one.device)) prune.push({ kind: 'ipsec-stop', have: one })
-  for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
+  for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name, ifId: link.ifId })
   if (want.xfrm.length === 0 && have.charon) prune.push({ kind: 'charon-stop', have: have.charon })
   return { make, prune }
 }

@@ -112,7 +112,13 @@ export const userspaceSettings = (tunnel: UserspaceTunnel, folder: string): stri
   })
 /** strongswan.conf of the one charon. Its IKE packets find their uplink by their source address. */
 export const kernelSettings = (folder: string): string =>
-  strongswanConf(folder, { load: plugins, ports: wellKnownPorts, lines: ['install_routes = no', 'install_virtual_ip = no'], plugins: [] })
+  strongswanConf(folder, {
+    load: plugins,
+    ports: wellKnownPorts,
+    // Table 0 is none: without it charon makes a rule for its own, however empty that stays.
+    lines: ['install_routes = no', 'install_virtual_ip = no', 'routing_table = 0'],
+    plugins: [],
+  })
 export const socketOf = (folder: string): string => join(folder, 'vici')
 /** sockaddr_un. */
 const longestSocketPath = 107
@@ -233,6 +239,26 @@ export async function startSharedCharon(run: Runner, folder: string): Promise<vo
   }
   const { vici } = await launch(run, folder, { at: [], whose: 'the IPsec tunnels', settings: kernelSettings(folder) })
   vici.close()
+}
+
+/** Takes away what a charon that was killed has left in the kernel: nobody else would, and policies never expire. */
+export async function clearAssociations(run: Runner, ifIds: readonly number[]): Promise<void> {
+  const listed = await Promise.all(['state', 'policy'].map((what) => run.read(['ip', 'xfrm', what, 'list'])))
+  const [states, policies] = listed.map(({ stdout }) =>
+    stdout.split(/^(?=src )/m).filter((one) => ifIds.includes(Number(/\bif_id (0x[0-9a-f]+)/.exec(one)?.[1]))),
+  )
+  const lines = [
+    ...(policies ?? []).flatMap((one) => {
+      const [, selector, direction, ifId] = /^(src \S+ dst \S+)[^]*?\bdir (\w+)[^]*?\bif_id (\S+)/.exec(one) ?? []
+      return selector === undefined ? [] : [`xfrm policy delete ${selector} dir ${direction} if_id ${ifId}`]
+    }),
+    ...(states ?? []).flatMap((one) => {
+      const [, ends, which] = /^(src \S+ dst \S+)\s+(proto \S+ spi \S+)/.exec(one) ?? []
+      return ends === undefined ? [] : [`xfrm state delete ${ends} ${which}`]
+    }),
+  ]
+  if (lines.length === 0) return
+  await run.change(['ip', '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, show: lines.map((line) => `ip ${line}`) })
 }
 
 /** Connection and secret, and the association if this end makes it. */

@@ -66,6 +66,8 @@ export interface FakeKernel {
     removePeers(device: string): void
     /** SIGKILL. */
     killCharon(): Promise<void>
+    /** What a charon before left. */
+    associations(left: { readonly state: string; readonly policy: string }): void
     /** Another program binds this UDP port. */
     listen(port: number): void
     tamperNft(): void
@@ -93,6 +95,8 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
   const processes = new Map<number, string>()
   let charon: { readonly pid: number; readonly config: string; readonly fake: FakeCharon } | undefined
   let bound = ''
+  /** As `ip xfrm state list` and `ip xfrm policy list` print them. */
+  let associations = { state: '', policy: '' }
   let lastPid = 100
 
   function addTunnel(name: string, ifId = 0): void {
@@ -217,6 +221,8 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     if (line === 'ip link del dev cwprobe') return ok()
     if (line === 'wireguard-go --version' || line === 'nft list tables' || line === 'ip nexthop show' || line.startsWith('ip tuntap ')) return ok()
     if (line === 'sh -c command -v charon-systemd') return esp ? ok() : fail('', 127)
+    if (line === 'ip xfrm state list') return ok(associations.state)
+    if (line === 'ip xfrm policy list') return ok(associations.policy)
     if (/^ip (link (add|del) dev cwprobe-esp|xfrm state (add|delete) src 127\.0\.0\.1 dst 127\.0\.0\.1 proto esp) ?/.test(line)) return ok()
     if (line === 'ip -j -d addr show') {
       return ok(
@@ -330,6 +336,12 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
         if (batch[2] === undefined) break
       }
       return problems.length === 0 ? ok() : fail(problems.join('\n'), 1)
+    }
+    if (line === 'ip -force -batch -') {
+      if (!input.split('\n').every((one) => /^(xfrm (state|policy) delete .*)?$/.test(one)))
+        throw new Error(`the fake kernel does not know "${input}"`)
+      associations = { state: '', policy: '' }
+      return ok()
     }
     if (command[0] === 'sh') {
       const wg = wireguards.get(command[3]!)
@@ -482,6 +494,9 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
       },
       removeDevice,
       killCharon,
+      associations: (left) => {
+        associations = left
+      },
       listen: (port) => {
         bound += `  77: 00000000:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 07 00000000:00000000\n`
       },

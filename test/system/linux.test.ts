@@ -167,8 +167,8 @@ describe('trouble', () => {
     expect(world.echoes('berlin')).toEqual([])
   })
 
-  it('a wireguard-go that is killed is noticed and replaced', async () => {
-    await world.run('berlin', 'pkill -KILL -f "^wireguard-go cwe2u0u0p0"')
+  it('a tunnel that is lost (its wireguard-go is killed, or its device deleted) is noticed and replaced', async () => {
+    await world.run('berlin', 'pkill -KILL -f "^wireguard-go cwe2u0u0p0" || ip link del cwe2u0u0p0')
     expect(await eventually(async () => (await world.run('berlin', 'ip link show dev cwe2u0u0p0')).code !== 0)).toBe(true)
     const findings = await world.call<readonly Finding[]>('berlin', 'drift', configOf('berlin'))
     expect(findings.map((one) => one.code)).toContain('D020')

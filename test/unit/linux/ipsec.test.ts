@@ -39,9 +39,9 @@ test("charon's own packets carry the uplink's mark and are exempt from its own r
 
 test('with kernel ESP one charon installs no routes, and each tunnel has its interface and mark', () => {
   const text = kernelSettings('/run/x')
-  expect(text).toContain('port = 500\n  port_nat_t = 4500\n  install_routes = no\n')
+  expect(text).toContain('port = 500\n  port_nat_t = 4500\n  install_routes = no\n  install_virtual_ip = no\n  routing_table = 0\n')
   expect(text).toContain('replay_window = 1024\n')
-  expect(text).not.toMatch(/libipsec|fwmark|routing_table/)
+  expect(text).not.toMatch(/libipsec|fwmark/)
   const { table: _, ...common } = tunnel
   const inKernel: KernelTunnel = { ...common, esp: 'kernel', ifId: 52000 }
   const marks = { if_id_in: '52000', if_id_out: '52000', set_mark_out: '0x10000/0xff0000', copy_dscp: 'out' }

@@ -148,6 +148,24 @@ test('a wipe leaves no process, interface or folder, also after charon was kille
   expect([await xfrm(), await readdir(state)]).toEqual([[], []])
 })
 
+test('what a charon that was killed left in the kernel goes before the next one starts, and nothing of others', async () => {
+  const state = (spi: string, ifId: string) =>
+    `src 192.0.2.10 dst 203.0.113.1\n\tproto esp spi ${spi} reqid 1 mode tunnel\n\treplay-window 0 flag af-unspec\n\toutput-mark 0x10000/0xff0000\n\tif_id ${ifId}\n`
+  const policy = (direction: string, ifId: string) =>
+    `src 0.0.0.0/0 dst 0.0.0.0/0 \n\tdir ${direction} priority 399999 \n\ttmpl src 192.0.2.10 dst 203.0.113.1\n\t\tproto esp reqid 1 mode tunnel\n\tif_id ${ifId}\n`
+  kernel.meddle.associations({
+    state: state('0xc1', '0xcb20') + state('0xc2', '0x2a'),
+    policy: `${policy('out', '0xcb20')}${policy('in', '0x2a')}src 0.0.0.0/0 dst 0.0.0.0/0 \n\tsocket in priority 0 \n`,
+  })
+  await set()
+  const cleared = [
+    '[#] ip xfrm policy delete src 0.0.0.0/0 dst 0.0.0.0/0 dir out if_id 0xcb20',
+    '[#] ip xfrm state delete src 192.0.2.10 dst 203.0.113.1 proto esp spi 0xc1',
+  ]
+  expect(printed.filter((line) => line.includes('xfrm') && line.includes('delete'))).toEqual(cleared)
+  expect(printed.indexOf(cleared[1]!)).toBeLessThan(printed.indexOf('[#] charon-systemd &'))
+})
+
 test('another program on the IKE ports is named, before anything is started', async () => {
   kernel.meddle.listen(4500)
   await expect(set()).rejects.toThrow("D047 another program listens on udp/4500, which the charon of this box's IPsec tunnels needs")
