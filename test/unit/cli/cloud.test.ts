@@ -183,9 +183,34 @@ test('bash completes nouns, verbs and options', async () => {
       { encoding: 'utf8' },
     ).stdout.trim()
   expect(complete('causeway reg')).toBe('region')
+  expect(complete('causeway rollout ')).toBe('list watch pause resume abort')
   expect(complete('causeway region dec')).toBe('decommission')
-  expect(complete('causeway drill run --b')).toBe('--break')
+  expect(complete('causeway region decommission --y')).toBe('--yes')
+  expect(complete('causeway drill run berlin --b')).toBe('--break')
   expect(complete('causeway drill schedule ')).toBe('add list remove')
   expect(complete('causeway drill schedule remove --b')).toBe('--break')
-  for (const shell of ['zsh', 'fish']) expect((await causeway('completion', shell)).stdout).toContain('decommission')
+  expect(complete('causeway status --w')).toBe('--watch')
+  // The noun of that name is another command.
+  expect(complete('causeway site status --w')).toBe('')
+  expect(complete('causeway completion ')).toMatch(/^bash zsh fish /)
+  expect(complete('causeway nothing ')).toBe('')
+})
+
+test('zsh and fish complete the same, with what each does', async () => {
+  const [bash, zsh, fish] = await Promise.all(['bash', 'zsh', 'fish'].map(async (shell) => (await causeway('completion', shell)).stdout))
+  const found = [...bash!.matchAll(/^ {4}'([a-z ]*)'.* list=\((.*)\) ;;$/gm)].map(([, after = '', words = '']) => ({
+    after,
+    words: words.split(' '),
+  }))
+  expect(found.length).toBeGreaterThan(50)
+  for (const { after, words } of found) {
+    const ofZsh = zsh!.split('\n').find((line) => line.startsWith(`    '${after}'`)) ?? ''
+    const below = !ofZsh.includes('--help')
+    for (const word of words) {
+      expect(ofZsh).toContain(`'${word}:`)
+      const place = `${below ? '__causeway_at' : '__causeway_after'} ${after}`.trim()
+      expect(fish).toContain(`complete -c causeway -n '${place}' ${word.startsWith('--') ? `-l ${word.slice(2)}` : `-f -a ${word}`} `)
+    }
+  }
+  expect(fish).toContain(`-l out -r -d`)
 })
