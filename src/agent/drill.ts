@@ -4,12 +4,12 @@
  */
 import { execFile } from 'node:child_process'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
-import { openSigned } from '#src/wire/bundle.ts'
 import { type DrillMove, DrillPayload, type DrillReport, type Signed } from '#src/wire/messages.ts'
 import type { Clock } from './clock.ts'
 import { watchClass } from './drill-watch.ts'
-import { type Identity, trustOf } from './enrol.ts'
+import type { Identity } from './enrol.ts'
 import type { Log } from './log.ts'
+import { openOrder } from './orders.ts'
 import type { Prober, Use } from './probe.ts'
 
 /** Feeds rules to `nft -f -`; rejects with what nft says. */
@@ -75,15 +75,11 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
 
   return {
     async order(signed, identity) {
-      const opened = openSigned(signed, trustOf(identity).bundleSigners)
-      const parsed = opened.ok ? DrillPayload.safeParse(opened.payload) : null
-      // Whoever sent this is not the controller: nothing to answer.
-      if (!parsed?.success) return log('drill', 'an order that this network did not sign is ignored')
-      const { drill, attempt = 1, network, site, device, uplink, seconds, beginBefore, moves } = parsed.data
+      const opened = openOrder(signed, identity, DrillPayload, 'drill', log)
+      if (opened === null) return
+      const { drill, attempt = 1, uplink, seconds, beginBefore, moves } = opened
       const of: Order = { drill, attempt }
       if (active || (report?.drill === drill && report.attempt === attempt)) return
-      if (network !== identity.network || site !== identity.site || device !== identity.device)
-        return log('drill', 'an order for another box is ignored')
       if (clock.now() > Date.parse(beginBefore)) return refuse(of, `it had to begin before ${beginBefore}`)
       const now = config()
       const broken = now?.uplinks.find(({ id }) => id === uplink)

@@ -15,10 +15,21 @@ export interface Echo {
   /** Another one takes over; what is on its way may still be answered for a moment. */
   retire(): void
 }
+export interface EchoTarget {
+  readonly from: Address
+  readonly to: Address
+  /** It leaves and comes back by this one, whatever the routes say; null: as they say. */
+  readonly device: string | null
+}
 /** Numbers begin at 1 and only rise. `ended` is called when it stops by itself, with what it said last. */
 export type OpenEcho = (
-  /** `device`: it leaves and comes back by this one, whatever the routes say; null: as they say. */
-  of: { readonly from: Address; readonly to: Address; readonly device: string | null; readonly intervalMs: number },
+  of: EchoTarget & {
+    readonly intervalMs: number
+    /** Ends by itself after so many. */
+    readonly count?: number
+    /** Of data in each, in one piece. */
+    readonly bytes?: number
+  },
   heard: (line: EchoLine) => void,
   ended: (said: string) => void,
 ) => Echo
@@ -35,11 +46,13 @@ export const unwrap = (latest: number, sequence: number): number => latest + (((
 
 const lingerMs = 1_000
 
-export const openPing: OpenEcho = ({ from, to, device, intervalMs }, heard, ended) => {
+export const openPing: OpenEcho = ({ from, to, device, intervalMs, count, bytes }, heard, ended) => {
   let closed = false
   let said = ''
   let over = false
-  const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), ...(device === null ? [] : ['-I', device]), '-I', from, to], {
+  const burst = [...(count === undefined ? [] : ['-c', `${count}`, '-W', '1']), ...(bytes === undefined ? [] : ['-M', 'do', '-s', `${bytes}`])]
+  const bound = device === null ? [] : ['-I', device]
+  const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), ...burst, ...bound, '-I', from, to], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   })

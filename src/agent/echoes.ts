@@ -1,5 +1,5 @@
 /** Feeds the state machine of a path from the lines of its `ping`, which keeps its own time: a probe is known when its line is. */
-import type { EchoLine, OpenEcho } from './echo.ts'
+import type { EchoLine, EchoTarget, OpenEcho } from './echo.ts'
 import { countAnswered, countSent, probedBy, type ProbedPath } from './paths.ts'
 
 export interface EchoesOptions {
@@ -12,6 +12,8 @@ export interface EchoesOptions {
   readonly ended: (record: ProbedPath, said: string) => void
 }
 export interface Echoes {
+  /** What it pings, and how it gets there. */
+  target(record: ProbedPath): EchoTarget
   open(record: ProbedPath, now: number): void
   /** The probes' interval may have changed. */
   followTiming(record: ProbedPath, now: number): void
@@ -50,15 +52,18 @@ export function createEchoes({ echo, tick, deviceOf, heard, ended }: EchoesOptio
     if (own) record.nextAt = now + quietIntervals * record.echoMs + slackMs
   }
   const echoes: Echoes = {
-    open(record, now) {
-      const first = record.sequence
+    target(record) {
       const { inside: from, farInside } = record.tunnel
       const stated = probedBy(record.tunnel)
+      // What is behind the far end has a route by the tunnel that is chosen now: the answer must be this tunnel's.
+      return { from, to: stated ?? farInside, device: stated === undefined ? null : deviceOf(record) }
+    },
+    open(record, now) {
+      const first = record.sequence
       record.echoMs = record.path.timing.intervalMs
       record.nextAt = now + quietIntervals * record.echoMs + slackMs
       const started = echo(
-        // What is behind the far end has a route by the tunnel that is chosen now: the answer must be this tunnel's.
-        { from, to: stated ?? farInside, device: stated === undefined ? null : deviceOf(record), intervalMs: record.echoMs },
+        { ...echoes.target(record), intervalMs: record.echoMs },
         (line) => heard(record, (at) => tell(record, line, first + line.sequence - 1, record.echo === started, at)),
         (said) => {
           if (record.echo !== started) return

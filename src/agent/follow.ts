@@ -21,6 +21,7 @@ import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDrain, drainEnd } from './drain.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
+import { createMeasurer } from './measure.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
@@ -66,6 +67,7 @@ export function createFollower(of: FollowOptions): Follower {
   const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
   const meter = createMeter(() => clock.tick())
   const drain = createDrain({ transit: () => driver.transit(), clock, changed: () => wake() })
+  const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
   let inventorySent = ''
@@ -78,6 +80,8 @@ export function createFollower(of: FollowOptions): Follower {
   let drift: readonly Trouble[] = []
   let blocked: readonly Trouble[] = []
   let headlessSaid = ''
+  /** Seconds since 1970; 0: never. While link epochs overlap, of the one that shook hands last. */
+  let handshakes: ReadonlyMap<TunnelId, number> = new Map()
   let wakeUp = () => {}
   /**
    * After a change: a firewall that is loaded under an open connection knows it only by what this end sends, and on the
@@ -139,7 +143,7 @@ export function createFollower(of: FollowOptions): Follower {
     })
   }
 
-  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. Measures the tunnels' load on the way. */
+  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. Notes load and handshakes of the tunnels on the way. */
   async function endpoints(): Promise<Report['endpoints']> {
     const roaming = new Set(
       running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id),
@@ -147,10 +151,16 @@ export function createFollower(of: FollowOptions): Follower {
     if (roaming.size === 0 && !meter.isDue()) return []
     const counters = await driver.counters()
     meter.look(counters)
+    handshakes = new Map([...counters].sort((a, b) => a.lastHandshake - b.lastHandshake).map((one) => [one.tunnel, one.lastHandshake]))
     return counters.flatMap(({ tunnel, endpoint }) => {
       const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)
       return match && roaming.has(tunnel) ? [{ tunnel, address: match[1]!, port: Number(match[2]) }] : []
     })
+  }
+
+  const shookHands = (tunnel: TunnelId) => {
+    const last = handshakes.get(tunnel) ?? 0
+    return last === 0 ? {} : { handshakeAt: instant(last * 1000) }
   }
 
   async function report(): Promise<void> {
@@ -161,16 +171,18 @@ export function createFollower(of: FollowOptions): Follower {
       state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
     const drilled = driller.report()
     const drains = drain.report()
+    const measured = measurer.report()
     const body: Report = {
       running: confirmed,
       commit: shown,
       keys: keys.publicKeys().map((one) => ({ ...one })),
       endpoints: await endpoints(),
-      paths: prober.paths().map((path) => ({ ...path, load: meter.of(path.tunnel as TunnelId) })),
+      paths: prober.paths().map((path) => ({ ...path, load: meter.of(path.tunnel as TunnelId), ...shookHands(path.tunnel as TunnelId) })),
       findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
       headlessSince,
       ...(drilled ? { drill: drilled } : {}),
       ...(drains ? { drain: drains } : {}),
+      ...(measured ? { measured } : {}),
       ...(inventoryText === inventorySent ? {} : { inventory }),
     }
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
@@ -192,6 +204,8 @@ export function createFollower(of: FollowOptions): Follower {
     leaving = answer.data.wipe === true
     if (answer.data.drill) void driller.order(answer.data.drill, session.identity())
     else driller.told(drilled)
+    if (answer.data.measure) void measurer.order(answer.data.measure, session.identity())
+    else measurer.told(measured)
   }
 
   /** The site is decommissioned and its peers have let go. */

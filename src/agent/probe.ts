@@ -14,6 +14,7 @@ import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
 import { type ByTunnel, createChooser } from './choices.ts'
 import { drainEnd } from './drain.ts'
+import { type Burst, createBurst, echoBurst, type Measured, type Shots } from './burst.ts'
 import { createEchoes } from './echoes.ts'
 import type { OpenEcho } from './echo.ts'
 import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
@@ -80,6 +81,8 @@ export interface Prober {
   paths(): readonly Report[]
   uses(): readonly Use[]
   heard(tunnel: TunnelId): Heard | undefined
+  /** Probes of their own, beside those that the path is judged by; undefined when there is no such path. */
+  burst(tunnel: TunnelId, shots: Shots): Promise<Measured | undefined>
   /** Paths that lose full packets, tunnels that don't come up. */
   findings(): readonly Trouble[]
   isUp(tunnel: TunnelId): boolean
@@ -112,6 +115,7 @@ export function createProber(options: ProberOptions): Prober {
   let byTunnel: ByTunnel = new Map()
   const chooser = createChooser()
   let views = new Map<NodeId, number[]>()
+  const bursts = new Map<ProbedPath, Burst>()
   let held = false
   let lag = noHold
   let dirty = false
@@ -194,6 +198,19 @@ export function createProber(options: ProberOptions): Prober {
     record.socket.send(packet, encodeProbe(packet, probe, Math.min(longest - 4, paddedPayload(config.network.mtu))), record.tunnel.farInside)
   }
 
+  async function burst(record: ProbedPath, shots: Shots, mtu: number): Promise<Measured> {
+    const { tunnel } = record
+    if (tunnel.probe === 'icmp') return echoBurst(options.echo, echoes.target(record), mtu, shots)
+    const mine = createBurst()
+    bursts.set(record, mine)
+    const send = (sentAt: number, padded: boolean) => {
+      const probe = { ...endView(record), sequence: Math.max(0, record.sequence - 1) >>> 0, session: record.session, sentAt }
+      const length = encodeProbe(packet, probe, padded ? Math.min(longest - 4, paddedPayload(mtu)) : 0)
+      record.socket?.send(packet, length, tunnel.farInside)
+    }
+    return mine.run(shots, send, options.tick, options.wall).finally(() => bursts.delete(record))
+  }
+
   /** What the far end says, whether in a probe or in a reply. */
   function hear(record: ProbedPath, said: EndView, sentAt: number): void {
     const { path } = record
@@ -236,7 +253,7 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   function onReply(record: ProbedPath, reply: Reply, now: number, padded: boolean): void {
-    if (reply.session !== record.session) return
+    if (reply.session !== record.session || bursts.get(record)?.answered(reply.probeSentAt, now)) return
     if (padded) {
       if (paddedAnswered(record, now, reply.probeSequence)) widthChanged(record)
       return
@@ -478,6 +495,10 @@ export function createProber(options: ProberOptions): Prober {
       })
     },
     uses,
+    async burst(tunnel, shots) {
+      const record = byTunnel.get(tunnel)
+      return record && config ? await burst(record, shots, config.network.mtu) : undefined
+    },
     heard(tunnel) {
       const record = byTunnel.get(tunnel)
       return (

@@ -10,6 +10,7 @@ import { explain } from './commands/explain.ts'
 import { exportCommand } from './commands/export.ts'
 import { history } from './commands/history.ts'
 import { init } from './commands/init.ts'
+import { key } from './commands/key.ts'
 import { lab } from './commands/lab.ts'
 import { login } from './commands/login.ts'
 import { path } from './commands/path.ts'
@@ -43,6 +44,7 @@ for (const register of [
   cloud,
   drill,
   path,
+  key,
   history,
   event,
   lab,

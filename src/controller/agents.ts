@@ -22,7 +22,8 @@ import type { Vault } from './pki/vault.ts'
 import { Problem, problemDocument, problemOf } from './problem.ts'
 import type { Reports } from './reports.ts'
 import { sealedSecret } from './secrets.ts'
-import { bundles, certificates, claims, drills, sites, type Store } from './store/index.ts'
+import { measureOrder } from './path-tests.ts'
+import { bundles, certificates, claims, drills, pathTests, sites, type Store } from './store/index.ts'
 
 export interface AgentsDeps {
   readonly store: Store
@@ -114,6 +115,7 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     const row = await sites.get(store.db, site)
     const assigned = row?.assigned ? await bundles.get(store.db, site, row.assigned) : undefined
     const drill = await drills.orderFor(store.db, site)
+    const test = await pathTests.orderFor(store.db, site, now())
     const answer: ReportAnswer = {
       assigned: row?.assigned && assigned ? { triple: row.assigned, hash: assigned.hash } : null,
       trustVersion: authority.trustPayload.version,
@@ -123,6 +125,7 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
       // Its peers have let go of it; until then a leaving site keeps what is assigned.
       ...(row?.state === 'DECOMMISSIONING' && row.assigned === null ? { wipe: true } : {}),
       ...(drill?.ordered ? { drill: drill.ordered } : {}),
+      ...(test ? { measure: measureOrder(authority, c.get('device').thumbprint, test) } : {}),
     }
     return c.json(answer)
   })
@@ -181,7 +184,8 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
             dirty = false
             const row = await sites.get(store.db, site)
             if (row?.device && row.device !== thumbprint) return
-            const hint: z.infer<typeof Hint> = { assigned: row?.assigned ?? null }
+            const test = await pathTests.orderFor(store.db, site, now())
+            const hint: z.infer<typeof Hint> = { assigned: row?.assigned ?? null, ...(test ? { test: test.id } : {}) }
             const data = JSON.stringify(hint)
             if (data !== said) await stream.writeSSE({ event: 'hint', data })
             said = data

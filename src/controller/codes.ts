@@ -674,6 +674,42 @@ export const controllerCodes = [
     wrong: 'causeway site drain frankfurt --for 90d',
     right: 'causeway site drain frankfurt --for 2h',
   },
+  // ── path tests ──
+  {
+    code: 'C150',
+    title: 'there is no path to test',
+    text: 'A test names a site, and one of its uplinks if not all. Of each path one end sends the probes: the edge, of two edges the first by name, and the gateway towards a cloud. The other end only answers.',
+    wrong: 'causeway path test frankfurt, a hub whose paths its edges decide',
+    right: 'causeway path test berlin.fiber',
+  },
+  {
+    code: 'C151',
+    title: 'the box does not report',
+    text: 'The box itself sends the probes and tells what came back. One that is away can do neither; its last known state is in the list of paths.',
+    wrong: 'causeway path test berlin, while berlin is offline',
+    right: 'causeway site status berlin, causeway path list berlin',
+  },
+  {
+    code: 'C152',
+    title: 'a test runs there already',
+    text: 'One at a time at a site, or they would measure one another.',
+    wrong: 'causeway path test berlin in two windows',
+    right: 'causeway path test berlin, again in some seconds',
+  },
+  {
+    code: 'C153',
+    title: 'the test has no result',
+    text: 'The box took the order and did not answer in time, or could not begin. Nothing is left to undo: a test changes nothing.',
+    wrong: '',
+    right: 'causeway site status berlin, then the test again',
+  },
+  {
+    code: 'C154',
+    title: 'not so many probes',
+    text: 'A test sends 1 to 500 probes over each path, 50 a second, so that it ends within ten seconds and costs a metered line little.',
+    wrong: 'causeway path test berlin --count 100000',
+    right: 'causeway path test berlin --count 500',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -6,7 +6,7 @@ import type { Fabric, Fact, InterfaceId, SiteId, TunnelId } from '#src/fabric/fa
 import { siteEnds } from '#src/fabric/ids.ts'
 import { parseAddress } from '#src/net/address.ts'
 import type { Report } from '#src/wire/messages.ts'
-import { drills, facts, generations, network, paths, type SiteState, sites, type Store, type Tx } from './store/index.ts'
+import { drills, facts, generations, network, paths, pathTests, type SiteState, sites, type Store, type Tx } from './store/index.ts'
 import type { PathRow } from './store/paths.ts'
 import type { SiteRow } from './store/sites.ts'
 
@@ -139,6 +139,7 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
       })
       const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
+      if (report.measured) await pathTests.reported(tx, site, report.measured)
       if (report.drill) await drills.reported(tx, site, report.drill)
       for (const region of turned(clouds, pathsBefore, report)) wake.regions.add(region)
       if (moved(before, report) || (waits && (changed.length > 0 || pathsMoved(pathsBefore, report)))) wake.reported.add(site)

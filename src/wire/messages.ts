@@ -79,6 +79,8 @@ export const PathReport = z.object({
   uses: z.optional(z.array(z.object({ remote: z.string(), classes: z.array(z.string()) }))),
   /** bit/s through the tunnel, away from the site and towards it, over the time since the report before. */
   load: z.optional(z.object({ up: z.number(), down: z.number() })),
+  /** Of WireGuard, once there was one. */
+  handshakeAt: z.optional(z.string()),
 })
 export type PathReport = z.infer<typeof PathReport>
 /** A class whose traffic to a remote takes a tunnel over the uplink that is to be cut. */
@@ -124,6 +126,26 @@ export const DrainReport = z.object({
   drained: z.boolean(),
 })
 export type DrainReport = z.infer<typeof DrainReport>
+/** A burst over one path. */
+export const PathMeasured = z.object({
+  tunnel: z.string(),
+  sent: z.int(),
+  received: z.int(),
+  rttMs: z.nullable(z.object({ min: z.number(), median: z.number(), max: z.number() })),
+  /** Mean difference of neighbouring round trips (RFC 3393). */
+  jitterMs: z.nullable(z.number()),
+  /** Packets of the overlay's MTU pass. */
+  fullPackets: z.boolean(),
+})
+export type PathMeasured = z.infer<typeof PathMeasured>
+export const MeasureReport = z.object({
+  test: z.string(),
+  /** Without those that the box does not have. */
+  paths: z.array(PathMeasured),
+  /** Why there is nothing; '' if there is. */
+  why: z.string(),
+})
+export type MeasureReport = z.infer<typeof MeasureReport>
 export const Report = z.object({
   /** Last confirmed and running bundle. */
   running: z.nullable(Triple),
@@ -145,6 +167,7 @@ export const Report = z.object({
   headlessSince: z.nullable(z.string()),
   drill: z.optional(DrillReport),
   drain: z.optional(DrainReport),
+  measured: z.optional(MeasureReport),
 })
 export type Report = z.infer<typeof Report>
 export const ReportAnswer = z.object({
@@ -156,9 +179,16 @@ export const ReportAnswer = z.object({
   wipe: z.optional(z.boolean()),
   /** Payload DrillPayload: until the box has told what it saw. */
   drill: z.optional(Signed),
+  /** Payload MeasurePayload: until the box has told what it measured. */
+  measure: z.optional(Signed),
 })
 export type ReportAnswer = z.infer<typeof ReportAnswer>
-export const Hint = z.object({ assigned: z.nullable(Triple) })
+/** Whatever it says, the box reports at once and reads the answer. */
+export const Hint = z.object({
+  assigned: z.nullable(Triple),
+  /** A path test waits. */
+  test: z.optional(z.string()),
+})
 
 export const BundlePayload = z.object({
   kind: z.literal('bundle'),
@@ -209,6 +239,20 @@ export const DrillPayload = z.object({
 export type DrillPayload = z.infer<typeof DrillPayload>
 export const DrillVerdict = z.enum(['moved', 'stayed', 'standby', 'disturbed'])
 export type DrillVerdict = z.infer<typeof DrillVerdict>
+/** A burst of probes over each of these paths, which the box decides; signed like a permit. */
+export const MeasurePayload = z.object({
+  kind: z.literal('measure'),
+  network: z.string(),
+  site: z.string(),
+  device: z.string(),
+  test: z.string(),
+  tunnels: z.array(z.string()),
+  count: z.int().check(z.minimum(1), z.maximum(500)),
+  intervalMs: z.number().check(z.minimum(10), z.maximum(1_000)),
+  /** RFC 3339: not begun after this. */
+  beginBefore: z.string(),
+})
+export type MeasurePayload = z.infer<typeof MeasurePayload>
 /** What a drill proved; signed by an evidence signer of the trust document. */
 export const EvidencePayload = z.object({
   kind: z.literal('evidence'),

@@ -1,10 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { request } from '../connection.ts'
-import type { Output } from '../output.ts'
+import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import type { PathView } from '../shapes.ts'
 import { ago, clock, columns } from '../table.ts'
+
+interface PathTestView {
+  readonly mtu: number
+  readonly paths: readonly {
+    readonly tunnel: string
+    readonly sent: number
+    readonly received: number
+    readonly rttMs: { readonly min: number; readonly median: number; readonly max: number } | null
+    readonly jitterMs: number | null
+    readonly fullPackets: boolean
+  }[]
+  readonly missing: readonly string[]
+}
 
 const colours: Readonly<Record<string, 'green' | 'yellow' | 'red' | 'dim'>> = { UP: 'green', DEGRADED: 'yellow', INIT: 'yellow', DOWN: 'red' }
 const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
@@ -42,4 +55,42 @@ export function path(program: Command): void {
       await sleep(1_000)
     }
   })
+
+  command(group, 'test <site[.uplink]>', 'a burst of probes from its box: loss, round trip, jitter, and whether full packets pass')
+    .option('--count <n>', 'probes over each path (100; at most 500)')
+    .action(async ({ output, args: [target = ''], options }): Promise<ExitCode> => {
+      const [, site = '', uplink] = /^([^.]*)(?:\.(.+))?$/.exec(target) ?? []
+      if (site === '') throw new Stop(exit.usage, `"${target}" names no site`, 'write SITE or SITE.UPLINK: causeway path test berlin.fiber')
+      const count = Number(options['count'] ?? 100)
+      if (!Number.isInteger(count) || count < 1 || count > 500)
+        throw new Stop(exit.usage, `"${String(options['count'])}" is not a number of probes from 1 to 500`, 'write --count 100')
+      if (!output.json) output.progress(`${count} probes over each path of ${target}, 50 a second: about ${Math.ceil(count / 50 + 3)} s`)
+      const tested = await request<PathTestView>('/v1/paths/test', {
+        method: 'POST',
+        body: { site, count, ...(uplink === undefined ? {} : { uplink }) },
+      })
+      if (output.json) output.document('PathTest', tested)
+      else
+        output.line(
+          columns([
+            ...tested.paths.map((path) => measured(path, tested.mtu, output)),
+            ...tested.missing.map((tunnel) => [tunnel, output.style('yellow', 'not there yet')]),
+          ]),
+        )
+      return tested.missing.length === 0 && tested.paths.every(({ received, fullPackets }) => received > 0 && fullPackets) ? exit.done : exit.notGreen
+    })
+}
+
+function measured({ tunnel, sent, received, rttMs, jitterMs, fullPackets }: PathTestView['paths'][number], mtu: number, output: Output): string[] {
+  const lost = ((sent - received) / sent) * 100
+  const loss = output.style(lost === 0 ? 'green' : received === 0 ? 'red' : 'yellow', `${lost.toFixed(1)} % lost`)
+  if (rttMs === null) return [tunnel, loss, `of ${sent}`, 'nothing came back']
+  return [
+    tunnel,
+    loss,
+    `of ${sent}`,
+    `round trip ${rttMs.min.toFixed(1)} to ${rttMs.max.toFixed(1)} ms, median ${rttMs.median.toFixed(1)} ms`,
+    jitterMs === null ? '' : `jitter ${jitterMs.toFixed(1)} ms`,
+    fullPackets ? `${mtu} bytes pass` : output.style('red', `${mtu} bytes DON'T pass`),
+  ]
 }

@@ -6,6 +6,7 @@ import { type ApiDeps, authenticate, type Env, limit } from './context.ts'
 import { docsPage } from './docs.ts'
 import { drillsApi } from './drills.ts'
 import { generationsApi } from './generations.ts'
+import { keysApi } from './keys.ts'
 import { operationsApi } from './operations.ts'
 import { pathsApi } from './paths.ts'
 import { plansApi } from './plans.ts'
@@ -49,6 +50,7 @@ export function createApp(deps: ApiDeps) {
     .route('/v1', regionsApi(deps))
     .route('/v1', drillsApi(deps))
     .route('/v1', pathsApi(deps))
+    .route('/v1', keysApi(deps))
     .route('/v1', plansApi(deps))
     .route('/v1', operationsApi(deps))
     .route('/v1', generationsApi(deps))

@@ -3,6 +3,7 @@ import { type Hook, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Finding } from '#src/fabric/fabric.ts'
+import { suggest } from '#src/intent/suggest.ts'
 import type { Signed } from '#src/wire/messages.ts'
 import type { Clouds } from '#providers/cloud.ts'
 import type { ApplyCommand, ApproveCommand, Command, DrainCommand, InviteCommand, RolloutCommand } from '#workflows/contract.ts'
@@ -10,7 +11,8 @@ import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.t
 import type { Planner } from '../generations.ts'
 import type { Notifications } from '../notifications.ts'
 import { Problem } from '../problem.ts'
-import type { Store } from '../store/index.ts'
+import { type Db, sites, type Store } from '../store/index.ts'
+import type { SiteRow } from '../store/sites.ts'
 
 /** What the API asks of workflows; `createCommands` makes it. */
 export interface ApiCommands {
@@ -188,4 +190,14 @@ export const IdempotencyHeader = z.object({
   'if-match': z.string().optional().openapi({ description: 'A generation in quotes; 412 when it is not the newest.' }),
 })
 
+/** The site's row, or a refusal that suggests what was meant. */
+export async function knownSite(db: Db, id: string): Promise<SiteRow> {
+  const row = await sites.get(db, id)
+  if (row) return row
+  const close = suggest(
+    id,
+    (await sites.list(db)).map((site) => site.id),
+  )
+  throw missing('site', `"${id}"`, close ? `did you mean "${close}"?` : 'name it in the intent and apply that first')
+}
 export const missing = (what: string, name: string, instead: string): Problem => new Problem(404, 'C007', `there is no ${what} ${name}`, instead)

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { allocations, generations } from '../store/index.ts'
+import { access, allocations, generations } from '../store/index.ts'
 import type { GenerationHead } from '../store/generations.ts'
 import { type ApiDeps, etag, json, missing, need, problems, ProofShape, resource, security, Time, time } from './context.ts'
 
@@ -17,7 +17,8 @@ const Generation = z
     createdAt: Time,
   })
   .openapi('Generation')
-const generationOf = (row: GenerationHead) => ({
+/** `names`: of those who may ask, by their ids. */
+const generationOf = (row: GenerationHead, names: ReadonlyMap<string, string>) => ({
   number: row.number,
   base: row.base,
   plan: row.plan_id,
@@ -26,7 +27,7 @@ const generationOf = (row: GenerationHead) => ({
   siteHashes: { ...row.site_hashes },
   proof: row.proof,
   operation: row.operation_id,
-  createdBy: row.created_by,
+  createdBy: names.get(row.created_by) ?? row.created_by,
   createdAt: time(row.created_at),
 })
 /** Intent, fabric and allocations whole, as the compiler knows them; for `check` offline and for exports. */
@@ -89,14 +90,18 @@ export const generationsApi = (deps: ApiDeps) => {
     const head = (await generations.head(db))?.number ?? 0
     throw missing('generation', String(number), head === 0 ? 'nothing was applied yet: causeway apply' : `the newest is ${head}`)
   }
+  const names = async () => new Map((await access.list(db)).map(({ id, name }) => [id, name]))
   return resource()
-    .openapi(listRoute, async (c) => c.json({ generations: (await generations.list(db)).map(generationOf) }, 200))
+    .openapi(listRoute, async (c) => {
+      const known = await names()
+      return c.json({ generations: (await generations.list(db)).map((row) => generationOf(row, known)) }, 200)
+    })
     .openapi(showRoute, async (c) => {
       const row = await found(c.req.valid('param').number)
       const held = await allocations.held(db)
       // Spelt out: the answer's type would otherwise spell out the whole fabric for every client.
       const detail: z.infer<typeof GenerationDetail> = {
-        ...generationOf(row),
+        ...generationOf(row, await names()),
         intent: { ...row.intent },
         fabric: { ...row.fabric },
         allocations: held.map((of) => ({ ...of })),

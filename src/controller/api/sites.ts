@@ -1,5 +1,4 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { suggest } from '#src/intent/suggest.ts'
 import { confirmationCode } from '#src/wire/confirmation.ts'
 import { newToken } from '../pki/tokens.ts'
 import { Problem } from '../problem.ts'
@@ -14,7 +13,7 @@ import {
   FindingShape,
   IdempotencyHeader,
   json,
-  missing,
+  knownSite,
   need,
   plain,
   problems,
@@ -220,15 +219,7 @@ const invitable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAI
 
 export const sitesApi = (deps: ApiDeps) => {
   const { db } = deps.store
-  const found = async (id: string): Promise<SiteRow> => {
-    const row = await sites.get(db, id)
-    if (row) return row
-    const close = suggest(
-      id,
-      (await sites.list(db)).map((site) => site.id),
-    )
-    throw missing('site', `"${id}"`, close ? `did you mean "${close}"?` : 'name it in the intent and apply that first')
-  }
+  const found = (id: string) => knownSite(db, id)
   return resource()
     .openapi(listRoute, async (c) => {
       const [rows, reported] = await Promise.all([sites.list(db), paths.all(db)])

@@ -31,6 +31,9 @@ export const get = (db: Db, serial: string): Promise<CertificateRow | undefined>
   db.selectFrom('certificates').selectAll().where('serial', '=', serial).executeTakeFirst()
 export const successor = (db: Db, serial: string): Promise<CertificateRow | undefined> =>
   db.selectFrom('certificates').selectAll().where('previous', '=', serial).orderBy('issued_at', 'desc').limit(1).executeTakeFirst()
+/** By which the box is known now. */
+export const newestOfKey = (db: Db, thumbprint: string): Promise<CertificateRow | undefined> =>
+  db.selectFrom('certificates').selectAll().where('thumbprint', '=', thumbprint).orderBy('issued_at', 'desc').limit(1).executeTakeFirst()
 /** Locks every certificate of the key, so that two renewals of one key are served one after the other. */
 export const lockOfKey = (tx: Tx, thumbprint: string): Promise<readonly CertificateRow[]> =>
   tx.selectFrom('certificates').selectAll().where('thumbprint', '=', thumbprint).orderBy('issued_at', 'desc').forUpdate().execute()

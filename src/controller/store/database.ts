@@ -3,7 +3,7 @@ import { type ColumnType, type Generated, Kysely, PostgresDialect, type Transact
 import pg from 'pg'
 import type { Allocation, Fabric, Fact, Finding, Region, SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import type { DrainReport, Inventory, PathReport, Report, Signed } from '#src/wire/messages.ts'
+import type { DrainReport, Inventory, MeasureReport, PathReport, Report, Signed } from '#src/wire/messages.ts'
 import type { RouteRow } from './regions.ts'
 
 /** Written as JSON text (`json()`), because node-postgres would turn a JavaScript array into an SQL array. */
@@ -208,7 +208,17 @@ export interface Database {
     uses: NullableJson<PathUses>
     load_up: Nullable<number>
     load_down: Nullable<number>
+    handshake_at: Nullable<Date>
     at: Stamp
+  }
+  path_tests: {
+    id: string
+    site: string
+    tunnels: Json<readonly string[]>
+    count: number
+    until: Date
+    result: NullableJson<MeasureReport>
+    created_at: Stamp
   }
   secrets: { id: string; version: number; wrapped_key: Buffer; ciphertext: Buffer; fingerprint: string; created_at: Stamp }
   regions: {

@@ -27,6 +27,12 @@ export async function all(db: Db): Promise<readonly Fact[]> {
   const rows = await db.selectFrom('facts').select('fact').orderBy('kind').orderBy('owner').execute()
   return rows.map(({ fact }) => fact)
 }
+/** A fact, and since when it is as it is. */
+export interface Kept {
+  readonly fact: Fact
+  readonly at: Date
+}
+export const kept = (db: Db): Promise<readonly Kept[]> => db.selectFrom('facts').select(['fact', 'at']).orderBy('kind').orderBy('owner').execute()
 /** Stores what is new or different, returns just those: a repeated report moves nothing. */
 export async function put(tx: Tx, facts: readonly Fact[]): Promise<readonly Fact[]> {
   const byOwner = new Map(facts.map((fact) => [`${fact.kind} ${ownerOf(fact)}`, fact]))

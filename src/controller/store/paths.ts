@@ -15,6 +15,8 @@ export interface PathRow {
   /** bit/s away from the site and towards it. */
   readonly load_up: number | null
   readonly load_down: number | null
+  /** Of WireGuard, when the driver knows it. */
+  readonly handshake_at: Date | null
   readonly at: Date
 }
 
@@ -59,6 +61,7 @@ export async function replace(
       uses: path.uses ? json(path.uses) : null,
       load_up: path.load?.up ?? null,
       load_down: path.load?.down ?? null,
+      handshake_at: path.handshakeAt ? new Date(path.handshakeAt) : null,
       at,
     })),
   )

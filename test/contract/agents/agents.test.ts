@@ -11,7 +11,8 @@ import { type Authority, loadAuthority } from '#src/controller/pki/authority.ts'
 import { newToken } from '#src/controller/pki/tokens.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import { createReports } from '#src/controller/reports.ts'
-import { bundles, certificates, claims, events, facts, secrets, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import { runPathTest } from '#src/controller/path-tests.ts'
+import { audit, bundles, certificates, claims, events, facts, pathTests, secrets, sites, type Store, tokens } from '#src/controller/store/index.ts'
 import type { Fabric, SiteConfig } from '#src/fabric/fabric.ts'
 import { openSigned } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
@@ -493,14 +494,65 @@ test('a hint comes at once and whenever the assignment moves', async () => {
       response.on('data', (chunk: string) => {
         heard.push(...(chunk.match(/^data: .*$/gm) ?? []))
         if (heard.length === 1) void store.transaction((tx) => sites.assign(tx, 'berlin', { term: 1, generation: 1, revision: 0 }))
-        if (heard.length === 2) resolve()
+        if (heard.length === 2)
+          void store.transaction((tx) =>
+            pathTests.insert(tx, { id: 'pt-1', site: 'berlin', tunnels: [], count: 1, until: new Date(now.getTime() + 60_000) }),
+          )
+        if (heard.length === 3) resolve()
       })
     })
   })
   stream.end()
   await three
   stream.destroy()
-  expect(heard).toEqual(['data: {"assigned":null}', 'data: {"assigned":{"term":1,"revision":0,"generation":1}}'])
+  const triple = '{"term":1,"revision":0,"generation":1}'
+  expect(heard).toEqual(['data: {"assigned":null}', `data: {"assigned":${triple}}`, `data: {"assigned":${triple},"test":"pt-1"}`])
+})
+
+test('a path test is hinted at, ordered by the answer to a report, and taken once from the site that was asked', async () => {
+  const [box, oslo] = [await enrolled(), await enrolled('oslo')]
+  const measured = { sent: 100, received: 99, rttMs: { min: 1, median: 2, max: 3 }, jitterMs: 0.1, fullPackets: true }
+  const tunnel = 'berlin.fiber--frankfurt.isp-a'
+  await call('POST', '/v1/report', report(), box)
+  const asked = { site: 'berlin', tunnels: [tunnel], count: 100, actor: 'a-1' }
+  const result = runPathTest(store, notifications, () => now, asked)
+  await expect.poll(() => pathTests.orderFor(store.db, 'berlin', now)).toBeDefined()
+  const { id } = (await pathTests.orderFor(store.db, 'berlin', now))!
+  await expect(runPathTest(store, notifications, () => now, asked)).rejects.toMatchObject({ code: 'C152', message: 'a test runs at berlin already' })
+  const { body } = await call('POST', '/v1/report', report(), box)
+  const opened = openSigned(body['measure'] as Signed, authority.trustPayload.bundleSigners)
+  expect(opened).toMatchObject({
+    ok: true,
+    payload: { kind: 'measure', network: 'acme', site: 'berlin', device: box.thumbprint, test: id, tunnels: [tunnel], count: 100, intervalMs: 20 },
+  })
+  expect((await call('POST', '/v1/report', report(), oslo)).body['measure']).toBeUndefined()
+  // Another site's word about it counts for nothing.
+  await call('POST', '/v1/report', report({ measured: { test: id, paths: [], why: 'mine' } }), oslo)
+  const told = await call('POST', '/v1/report', report({ measured: { test: id, paths: [{ tunnel, ...measured }], why: '' } }), box)
+  expect(told.body['measure']).toBeUndefined()
+  expect(await result).toEqual({ test: id, paths: [{ tunnel, ...measured }], why: '' })
+  await call('POST', '/v1/report', report({ measured: { test: id, paths: [], why: 'once more' } }), box)
+  expect((await pathTests.get(store.db, id))?.result).toMatchObject({ why: '' })
+  expect(await audit.broken(store.db)).toBeNull()
+
+  await expect(runPathTest(store, notifications, () => now, { ...asked, count: 1 }, 200)).rejects.toMatchObject({
+    status: 504,
+    code: 'C153',
+    message: 'berlin did not tell what it measured within 1 s',
+  })
+  await store.db
+    .updateTable('sites')
+    .set({ last_seen: new Date(now.getTime() - 600_000) })
+    .where('id', '=', 'berlin')
+    .execute()
+  await expect(runPathTest(store, notifications, () => now, asked)).rejects.toMatchObject({
+    code: 'C151',
+    message: expect.stringMatching(/^berlin does not report since \d{4}-/) as string,
+  })
+  await expect(runPathTest(store, notifications, () => now, { ...asked, site: 'frankfurt' })).rejects.toMatchObject({
+    code: 'C151',
+    message: 'frankfurt has no box yet',
+  })
 })
 
 test('a secret goes only to the box whose assigned bundle names it, sealed to that box', async () => {

@@ -10,17 +10,22 @@ import { planner } from '#src/controller/planner.ts'
 import {
   type AccessRole,
   audit,
+  certificates,
   claims,
   commands,
   drills,
   events,
+  facts,
   generations,
   operations,
   paths,
+  pathTests,
   plans,
   sites,
   type Store,
 } from '#src/controller/store/index.ts'
+import type { SiteId } from '#src/fabric/fabric.ts'
+import type { MeasureReport } from '#src/wire/messages.ts'
 import { demoFiles } from '../demo.ts'
 import { startTestDatabase, type TestDatabase } from '../store/fixture.ts'
 
@@ -575,6 +580,109 @@ test('status, paths, generations, trace and verify answer from the store', async
     trace: { outcome: 'passes' },
   })
   expect((await call('POST', '/v1/verify')).body).toMatchObject({ generation: 1, findings: [] })
+})
+
+test('keys are listed with their age and last handshake, and no secret', async () => {
+  expect((await call('GET', '/v1/keys')).body).toEqual({ keys: [] })
+  await applied()
+  expect(await call('GET', '/v1/keys?site=berln')).toMatchObject(problem('C007', 404, 'no site "berln"', 'did you mean "berlin"'))
+  const fabric = (await generations.head(store.db))!.fabric
+  const tunnel = fabric.tunnels.find(({ ends }) => ends[0].site === 'berlin')!
+  const [thumbprint, sealingKey] = ['ab'.repeat(32), Buffer.alloc(32, 1).toString('base64')]
+  const publicKey = (fill: number) => Buffer.alloc(32, fill).toString('base64')
+  const handshakeAt = '2026-11-26T10:00:00.000Z'
+  await store.transaction(async (tx) => {
+    await tx.insertInto('tokens').values({ id: 't', site: 'berlin', purpose: 'enrol', hash: 'h', expires_at: new Date(), created_by: 'a' }).execute()
+    await claims.insert(tx, {
+      id: 'k',
+      tokenId: 't',
+      site: 'berlin',
+      thumbprint,
+      sealingKey,
+      serial: 'XJ-1',
+      inventory: { serial: 'XJ-1', hostname: 'f', os: '', kernel: '', agentVersion: '', wireguard: 'none', ipsec: 'none', interfaces: [] },
+      state: 'enrolled',
+    })
+    await certificates.insert(tx, { serial: 's', site: 'berlin', thumbprint, previous: null, pem: '', notAfter: new Date('2026-12-26T00:00:00Z') })
+    await sites.setDevice(tx, 'berlin', thumbprint)
+    const at = { kind: 'key', site: 'berlin' as SiteId, interface: tunnel.ends[0].interface } as const
+    const ref = { id: 'psk/x', version: 1, fingerprint: '0123456789abcdef' }
+    await facts.put(tx, [
+      { ...at, linkEpoch: 0, publicKey: publicKey(2) },
+      { ...at, linkEpoch: 1, publicKey: publicKey(3) },
+      { kind: 'psk', tunnel: tunnel.id, linkEpoch: 0, ref },
+    ])
+    const path = { tunnel: tunnel.id, state: 'UP' as const, since: handshakeAt, rttMs: 1, jitterMs: 0, loss: 0, classes: [], handshakeAt }
+    await paths.replace(tx, [{ site: 'berlin', at: new Date(), paths: [path] }])
+  })
+  const { keys } = (await call('GET', '/v1/keys?site=berlin', undefined, { as: 'viewer' })).body as { keys: readonly object[] }
+  const since = expect.stringMatching(/Z$/) as string
+  const none = { until: null, lastHandshake: null }
+  expect(keys).toEqual([
+    {
+      ...none,
+      site: 'berlin',
+      kind: 'tls',
+      of: 'device',
+      linkEpoch: null,
+      shows: 'fingerprint',
+      key: thumbprint,
+      since,
+      until: '2026-12-26T00:00:00.000Z',
+    },
+    { ...none, site: 'berlin', kind: 'sealing', of: 'device', linkEpoch: null, shows: 'public-key', key: sealingKey, since },
+    { ...none, site: 'berlin', kind: 'wireguard', of: tunnel.ends[0].interface, linkEpoch: 0, shows: 'public-key', key: publicKey(2), since },
+    {
+      ...none,
+      site: 'berlin',
+      kind: 'wireguard',
+      of: tunnel.ends[0].interface,
+      linkEpoch: 1,
+      shows: 'public-key',
+      key: publicKey(3),
+      since,
+      lastHandshake: handshakeAt,
+    },
+    { ...none, site: 'berlin', kind: 'psk', of: tunnel.id, linkEpoch: 0, shows: 'fingerprint', key: '0123456789abcdef', since },
+  ])
+})
+
+test('a path test is asked of a box that decides and reports, within bounds, and answered with what it told', async () => {
+  const ask = (body: object, as: AccessRole = 'operator') => call('POST', '/v1/paths/test', body, { as })
+  expect(await ask({ site: 'berlin' })).toMatchObject(problem('C007', 404, 'no site "berlin"'))
+  await applied()
+  expect(await ask({ site: 'berlin' }, 'cloud')).toMatchObject(problem('C003', 403, 'role cloud'))
+  expect(await ask({ site: 'berln' })).toMatchObject(problem('C007', 404, 'no site "berln"', 'did you mean "berlin"'))
+  expect(await ask({ site: 'berlin', uplink: 'fibre' })).toMatchObject(problem('C150', 404, 'berlin has no uplink "fibre"', 'it has fiber'))
+  expect(await ask({ site: 'frankfurt' })).toMatchObject(
+    problem('C150', 409, /^frankfurt only answers .* 16 paths/, /causeway path test (berlin|madrid|oslo)/),
+  )
+  expect(await ask({ site: 'berlin', count: 501 })).toMatchObject(problem('C154', 400, 'no 501 probes', '1 to 500'))
+  expect(await ask({ site: 'berlin', count: 0 })).toMatchObject(problem('C154', 400, 'no 0 probes'))
+  expect(await ask({ site: 'berlin' })).toMatchObject(problem('C151', 409, 'berlin has no box yet', 'causeway site status berlin'))
+  await sites.setDevice(store.db, 'berlin', 'd1')
+  expect(await ask({ site: 'berlin' })).toMatchObject(problem('C151', 409, 'berlin does not report'))
+
+  await store.db.updateTable('sites').set({ last_seen: new Date() }).where('id', '=', 'berlin').execute()
+  const answer = async (of: (tunnels: readonly string[]) => Omit<MeasureReport, 'test'>) => {
+    await expect.poll(() => pathTests.orderFor(store.db, 'berlin', new Date())).toBeDefined()
+    const { id, tunnels } = (await pathTests.orderFor(store.db, 'berlin', new Date()))!
+    await store.transaction((tx) => pathTests.reported(tx, 'berlin', { test: id, ...of(tunnels) }))
+    return tunnels
+  }
+  const measured = { sent: 10, received: 10, rttMs: { min: 1, median: 2, max: 3 }, jitterMs: 0.1, fullPackets: true }
+  const [done, tunnels] = await Promise.all([
+    ask({ site: 'berlin', uplink: 'fiber', count: 10 }),
+    answer((all) => ({ paths: [{ tunnel: all[0]!, ...measured }], why: '' })),
+  ])
+  expect(tunnels.every((id) => id.startsWith('berlin.fiber--'))).toBe(true)
+  expect(done).toMatchObject({
+    status: 200,
+    body: { site: 'berlin', mtu: 1360, perSecond: 50, paths: [{ tunnel: tunnels[0], ...measured }], missing: tunnels.slice(1) },
+  })
+  const [failed] = await Promise.all([ask({ site: 'berlin' }), answer(() => ({ paths: [], why: 'no sockets here' }))])
+  expect(failed).toMatchObject(problem('C153', 409, 'berlin measured nothing: no sockets here'))
+  expect(await audit.broken(store.db)).toBeNull()
 })
 
 test('access is given, listed without tokens, and taken back at once', async () => {

@@ -176,8 +176,51 @@ describe('a network that runs', () => {
     expect(paths.stdout).toMatch(/berlin\.fiber.*UP.*carries .*business/)
     expect(await world.read<unknown[]>('path', 'list')).toHaveLength(4)
     expect((await world.cli('path', 'list', 'berln')).stderr).toContain('did you mean "berlin"?')
-    expect((await world.cli('generation', 'list')).stdout).toMatch(/^1 .*proved 1 of 1/)
+    expect((await world.cli('generation', 'list')).stdout).toMatch(/^1 .*proved 1 of 1.* first administrator +\d{4}-/)
     expect((await world.cli('rollout', 'list')).stdout).toMatch(/apply/)
+  })
+  it('tests paths with a burst from the box that decides them', async () => {
+    const ran = await world.cli('path', 'test', 'berlin.fiber', '--count', '50')
+    expect(ran.code, ran.stdout + ran.stderr).toBe(0)
+    const [first, second, ...more] = ran.stdout.trim().split('\n')
+    expect(more).toEqual([])
+    const line =
+      /^berlin\.fiber--frankfurt\.isp-(a|b) +0\.0 % lost +of 50 +round trip [\d.]+ to [\d.]+ ms, median [\d.]+ ms +jitter [\d.]+ ms +\d+ bytes pass$/
+    for (const one of [first, second]) expect(one).toMatch(line)
+    const all = await world.read<{ paths: readonly { received: number; fullPackets: boolean }[]; missing: readonly string[] }>(
+      'path',
+      'test',
+      'berlin',
+      '--count',
+      '10',
+    )
+    expect(all.paths.map(({ received, fullPackets }) => ({ received, fullPackets }))).toEqual(
+      Array.from({ length: 4 }, () => ({ received: 10, fullPackets: true })),
+    )
+    expect(all.missing).toEqual([])
+    const hub = await world.cli('path', 'test', 'frankfurt')
+    expect(hub).toMatchObject({ code: 5, stderr: expect.stringContaining('[C150] frankfurt only answers the probes of its 4 paths') })
+    expect(hub.stderr).toContain('causeway path test berlin')
+    for (const [target, says] of [
+      ['berln', 'did you mean "berlin"?'],
+      ['berlin.fibre', 'it has fiber, lte'],
+      ['.fiber', 'causeway path test berlin.fiber'],
+    ] as const)
+      expect(await world.cli('path', 'test', target)).toMatchObject({ code: 2, stderr: expect.stringContaining(says) })
+    expect((await world.cli('path', 'test', 'berlin', '--count', '1000')).stderr).toContain('from 1 to 500')
+  })
+  it('lists keys: what is public of them, since when, and the last handshake', async () => {
+    await until('berlin reported its handshakes', 15, async () => (await world.cli('key', 'list', 'berlin')).stdout.includes('handshake '))
+    const ran = await world.cli('key', 'list', 'berlin')
+    expect(ran.stdout).toMatch(/^berlin +tls +device +[0-9a-f]{16} +since \d{4}-\S+ \S+ \(\d+ \w+\) +certificate until \d{4}-/m)
+    expect(ran.stdout).toMatch(/^berlin +wireguard +\S+ +epoch 0 +[A-Za-z0-9+/]{43}= +since .* handshake \d+ s ago$/m)
+    const keys = await world.read<readonly { site: string; kind: string; key: string }[]>('key', 'list')
+    expect(new Set(keys.map(({ site, kind }) => `${site} ${kind}`))).toEqual(
+      new Set(['berlin', 'frankfurt'].flatMap((site) => ['tls', 'sealing', 'wireguard'].map((kind) => `${site} ${kind}`))),
+    )
+    const peers = (await world.lab.exec('frankfurt', ['wg', 'show', 'all', 'peers'])).stdout
+    expect(keys.filter(({ site, kind, key }) => site === 'berlin' && kind === 'wireguard' && peers.includes(key)).length).toBeGreaterThan(0)
+    expect((await world.cli('key', 'list', 'berln')).stderr).toContain('did you mean "berlin"?')
   })
   it('traces a question', async () => {
     expect(await world.cli('trace', 'berlin/inference', 'model-api')).toMatchObject({ code: 0, stdout: expect.stringContaining('PASS') })

@@ -25,6 +25,7 @@ const idleProber: Prober = {
   paths: () => [],
   uses: () => [],
   heard: () => undefined,
+  burst: async () => undefined,
   isUp: () => false,
   isDown: () => false,
   isHeard: () => false,

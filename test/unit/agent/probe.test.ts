@@ -281,6 +281,28 @@ describe('two ends', () => {
     expect(berlin.prober.findings()).toEqual([])
   })
 
+  test('a burst measures a path and judges it by nothing that it sends', async () => {
+    const tunnel = used(berlin) as TunnelId
+    const narrow = berlin.config.tunnels.find(({ id }) => id !== tunnel)!.id
+    net.narrow.add(narrow)
+    const first = berlin.prober.heard(tunnel)!.next!
+    const bursts = Promise.all([tunnel, narrow].map((id) => berlin.prober.burst(id, { count: 50, intervalMs: 20 })))
+    await vi.advanceTimersByTimeAsync(1_000)
+    // As many ordinary probes as ever.
+    expect(berlin.prober.heard(tunnel)!.next! - first).toBeLessThanOrEqual(28)
+    await vi.advanceTimersByTimeAsync(1_500)
+    const good = { sent: 50, received: 50, rttMs: { min: 40, median: 40, max: 40 }, jitterMs: 0, fullPackets: true }
+    expect(await bursts).toEqual([good, { ...good, fullPackets: false }])
+    expect(states(berlin).concat(states(frankfurt))).toEqual(Array.from({ length: 8 }, () => 'UP'))
+    expect(berlin.prober.heard(tunnel)!.lost(first, berlin.prober.heard(tunnel)!.next! - 1)).toBe(0)
+
+    net.cut.add(tunnel)
+    const dead = berlin.prober.burst(tunnel, { count: 10, intervalMs: 20 })
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(await dead).toEqual({ sent: 10, received: 0, rttMs: null, jitterMs: null, fullPackets: false })
+    expect(await berlin.prober.burst('berlin.none--frankfurt.isp-a' as TunnelId, { count: 1, intervalMs: 20 })).toBeUndefined()
+  })
+
   test('a path that loses full packets is better than none', async () => {
     for (const tunnel of berlin.config.tunnels) net.narrow.add(tunnel.id)
     await vi.advanceTimersByTimeAsync(20_000)

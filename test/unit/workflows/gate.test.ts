@@ -23,6 +23,7 @@ function path(tunnel: string, more: Partial<PathRow> = {}): PathRow {
     loss: 0,
     jitter_ms: 1,
     active_classes: carries,
+    handshake_at: null,
     uses: carries.length > 0 ? [{ remote: 'frankfurt', classes: carries }] : [],
     load_up: carries.length > 0 ? 6 * M : 0,
     load_down: carries.length > 0 ? 20 * M : 0,
