@@ -50,8 +50,17 @@ export interface CloudTiming {
   readonly paths: number
   /** Between two comparisons with the cloud; up to a fifth is added at random. */
   readonly drift: number
+  /** Between two questions to the cloud about the tunnels of a hub that is silent. Absent in what was started before these were asked. */
+  readonly ask?: number
 }
-export const defaultCloudTiming: CloudTiming = { heartbeat: 15_000, settle: 120_000, hold: 30_000, paths: 120_000, drift: 600_000 }
+export const defaultCloudTiming = {
+  heartbeat: 15_000,
+  settle: 120_000,
+  hold: 30_000,
+  paths: 120_000,
+  drift: 600_000,
+  ask: 10_000,
+} as const satisfies CloudTiming
 export const defaultTiming: Timing = { coalesce: 500, deliver: 60_000, margin: 5_000, paths: 45_000, soak: 1_000, again: 2_000, wipe: 60_000 }
 
 /** Input of `network/<id>` and `site/<id>`; `carried` is what continue-as-new hands on. */
@@ -134,7 +143,7 @@ export const decommissionUpdate = defineUpdate<{ readonly operationId: string },
 /** region/<id> commands. */
 export const repairRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('repair-region')
 export const decommissionRegionUpdate = defineUpdate<{ readonly operationId: string }, [Command]>('decommission-region')
-/** To a region or a rollout: a row was written for it to read. To a region also: a generation was made that names it, a hub reported about a tunnel to it. */
+/** To a region or a rollout: a row was written for it to read. To a region also: a generation was made that names it, a hub reported about a tunnel to it, fell silent or was heard again. */
 export const lookSignal = defineSignal<[]>('look')
 
 /** A claim was stored by the enrolment endpoint; the entity reads the row. */

@@ -23,11 +23,11 @@ import type { Activities } from './activities/index.ts'
 import type { CloudPlan, CloudStep } from './activities/cloud.ts'
 import type { RegionView } from './activities/regions.ts'
 import { needsOf } from './cloud-order.ts'
-import { decommissionRegionUpdate, factsSignal, lookSignal, repairRegionUpdate, siteWorkflowId } from './contract.ts'
+import { decommissionRegionUpdate, defaultCloudTiming, factsSignal, lookSignal, repairRegionUpdate, siteWorkflowId } from './contract.ts'
 import type { Command, RegionInput } from './contract.ts'
 import { lock } from './lock.ts'
 import { rows } from './proxies.ts'
-import { carries, downConnections } from './return-routes.ts'
+import { askAgainIn, carries, downConnections, type Told, witnessed } from './return-routes.ts'
 import { remember } from './seen.ts'
 
 /** A plan is made again after its steps were taken, until nothing is left: this often. */
@@ -42,6 +42,13 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '250ms', backoffCoefficient: 1.5, maximumInterval: '20s' },
   })
+  // Asked again soon anyway, and a hub that tells again makes the answer worthless.
+  const asked = proxyActivities<Activities>({
+    startToCloseTimeout: '30s',
+    scheduleToCloseTimeout: '1m',
+    heartbeatTimeout: timing.heartbeat,
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10s' },
+  })
   const serially = lock()
   const seen = remember(carried?.seen ?? [])
   const healedAt = new Map<string, number>()
@@ -52,6 +59,9 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
   let checking = false
   let moving = false
   let leaving = false
+  let asking = false
+  /** Hubs that tell nothing, and what the cloud said of the tunnels instead. */
+  let silence: { readonly hubs: string; told: readonly Told[]; times: number; nextAt: number } = { hubs: '', told: [], times: 0, nextAt: 0 }
   let madeAt: number | null = null
   let driftAt = carried?.driftAt ?? nextDrift()
 
@@ -158,13 +168,26 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
   const move = async (down: readonly string[]) => {
     moving = true
     try {
-      const ordered = await cloud.orderRoutes({ region, down })
+      const silent = silentHubs().filter((hub) => view.connections.some((of) => of.hub === hub && down.includes(of.id)))
+      const ordered = await cloud.orderRoutes(silent.length === 0 ? { region, down } : { region, down, silent })
       if (ordered !== null) {
         const cause = await take(ordered.operationId, ordered.steps, [])
         await rows.endRoutes({ region, operationId: ordered.operationId, cause })
       }
     } finally {
       moving = false
+      look = true
+    }
+  }
+  const ask = async () => {
+    asking = true
+    const about = silence
+    try {
+      about.told = (await asked.readTunnels({ region })) ?? about.told
+    } finally {
+      about.times += 1
+      about.nextAt = Date.now() + askAgainIn(about.times, timing.ask ?? defaultCloudTiming.ask)
+      asking = false
       look = true
     }
   }
@@ -203,7 +226,10 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     if (leaving) return
     if (view.leaving !== null) return background(leave(view.leaving))
     if (building === null && !checking && (view.due || view.repair !== null)) return startBuilding(view.repair)
-    const carried = carries(view.connections)
+    const hubs = silentHubs().join()
+    if (hubs !== silence.hubs) silence = { hubs, told: [], times: 0, nextAt: 0 }
+    if (hubs !== '' && !asking && Date.now() >= silence.nextAt) background(ask())
+    const carried = carries(connections())
     if (building === null && view.made && (view.state === 'CREATING' || view.degraded) && carried === 'whole') {
       await rows.noteRegion({ region, carried })
       look = true
@@ -223,7 +249,9 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     }
     if (view.made && building === null && !moving && !checking && Date.now() >= driftAt) background(check())
   }
-  const judged = () => downConnections(view.connections, view.down, healedAt, Date.now(), timing.hold)
+  const silentHubs = () => (view.made && view.state !== 'RETIRED' ? (view.silent ?? []) : [])
+  const connections = () => witnessed(view.connections, silentHubs(), silence.told)
+  const judged = () => downConnections(connections(), view.down, healedAt, Date.now(), timing.hold)
   const background = (work: Promise<void>) => {
     void work.catch(async (error: unknown) => {
       log.warn('the region has trouble', { error: String(error) })
@@ -237,7 +265,8 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
     const times = [
       judged().next,
       idle() ? driftAt : null,
-      view.state === 'CREATING' && carries(view.connections) === 'part' && madeAt !== null ? madeAt + timing.paths : null,
+      silence.hubs !== '' && !asking ? silence.nextAt : null,
+      view.state === 'CREATING' && carries(connections()) === 'part' && madeAt !== null ? madeAt + timing.paths : null,
     ]
     const first = Math.min(...times.map((time) => time ?? Number.POSITIVE_INFINITY))
     return Number.isFinite(first) ? first : null
@@ -249,11 +278,11 @@ export async function region({ region, timing, carried }: RegionInput): Promise<
       await sleep(failedPause)
       look = true
     })
-    if (view.state === 'RETIRED' && idle() && !look) {
+    if (view.state === 'RETIRED' && idle() && !asking && !look) {
       await condition(allHandlersFinished)
       return
     }
-    const renew = () => workflowInfo().continueAsNewSuggested && idle()
+    const renew = () => workflowInfo().continueAsNewSuggested && idle() && !asking
     const wakes = () => look || renew()
     const at = due()
     if (at === null) await condition(wakes)

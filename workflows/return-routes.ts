@@ -10,6 +10,21 @@ export interface ConnectionView {
   readonly draining?: boolean
 }
 
+/** The cloud's own word on a connection's tunnels. */
+export type Told = Pick<ConnectionView, 'id' | 'up' | 'down'>
+
+/** What a hub said before it fell silent is worth nothing now: the cloud's word takes its place, and nothing does until it is given. */
+export function witnessed(connections: readonly ConnectionView[], silent: readonly string[], told: readonly Told[]): readonly ConnectionView[] {
+  return connections.map((of) => {
+    if (!silent.includes(of.hub)) return of
+    const { up, down } = told.find(({ id }) => id === of.id) ?? { up: 0, down: 0 }
+    return { ...of, up, down }
+  })
+}
+
+/** A tunnel's end is seen by the cloud once its dead peer detection is over, within the first dozen; afterwards seldom is enough. */
+export const askAgainIn = (asked: number, every: number): number => (asked < 12 ? every : 6 * every)
+
 /**
  * Down at once when both tunnels are; up again only after `hold` milliseconds of being UP without a break. A connection
  * that nobody has judged stays as it was. One whose hub is in a service window is left too, as long as another one is

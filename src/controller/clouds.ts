@@ -5,7 +5,7 @@ import { type CloudTiming, defaultCloudTiming } from '#workflows/contract.ts'
 export const cloudProviders = ['aws'] as const
 
 /** In a lab the states of a cloud take seconds, not minutes. */
-const labTiming: CloudTiming = { heartbeat: 3_000, settle: 4_000, hold: 3_000, paths: 20_000, drift: 30_000 }
+const labTiming: CloudTiming = { heartbeat: 3_000, settle: 4_000, hold: 3_000, paths: 20_000, drift: 30_000, ask: 2_000 }
 const isLab = (env: NodeJS.ProcessEnv): boolean => env['CAUSEWAY_CLOUD_PACE'] === 'lab'
 
 export const cloudTimingOf = (env: NodeJS.ProcessEnv = process.env): CloudTiming => (isLab(env) ? labTiming : defaultCloudTiming)

@@ -22,6 +22,7 @@ import { embeddedUrl, startPostgres } from './postgres.ts'
 import { openRelay } from './relay.ts'
 import { access, migrate, network, openStore, secrets, sites, type Store } from './store/index.ts'
 import { namespace, startTemporal, temporalBinary, temporalPointer } from './temporal.ts'
+import { watchHubs } from './silence.ts'
 import { ServeFailed, toFailure } from './trouble.ts'
 import { version } from './version.ts'
 
@@ -144,6 +145,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
   let pointer: object | undefined
   if (role !== 'worker') {
     opened.push({ name: 'agents', close: identity.close })
+    opened.push({ name: 'hubs', close: watchHubs({ store, signals: relay.signals, now: () => new Date(), log: trouble }).close })
     const app = createApp({
       store,
       notifications,

@@ -17,7 +17,7 @@ import { liveThrough } from '#test/system/workflows/life.ts'
 import { model } from '#test/system/workflows/model.ts'
 import { storyTiming } from '#test/system/workflows/region-kills.ts'
 import { liveThroughRegion } from '#test/system/workflows/region-story.ts'
-import { startWorld } from '#test/system/workflows/world.ts'
+import { offlineAfter, startWorld } from '#test/system/workflows/world.ts'
 import { startWorker } from '#workflows/worker.ts'
 
 const [version, story = 'sites'] = process.argv.slice(2)
@@ -31,7 +31,7 @@ const world = await startWorld(storyTiming)
 const worker = await startWorker({
   address: world.temporal.address,
   namespace: 'default',
-  deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: async () => provider },
+  deps: { store: world.store, model, offlineAfter, vault: world.vault, clouds: async () => provider },
 })
 try {
   if (story === 'region') await liveThroughRegion(world, cloud)

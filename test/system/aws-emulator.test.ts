@@ -19,14 +19,13 @@ import {
   ReplaceTransitGatewayRouteCommand,
   waitUntilVpnConnectionAvailable,
 } from '@aws-sdk/client-ec2'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { UserspaceTunnel } from '#providers/linux/ipsec.ts'
+import { bridge } from '#src/lab/bridge.ts'
 import { startLab } from '#src/lab/client.ts'
 import type { Address } from '#src/net/address.ts'
 import { ids, off, seed, strong } from '#test/unit/aws-emulator/cloud.ts'
@@ -47,7 +46,7 @@ segments:
 `,
 }
 let running: Awaited<ReturnType<typeof startLab>>
-let socat: ChildProcess
+let endpoint: Awaited<ReturnType<typeof bridge>>
 let ec2: EC2Client
 const made: Record<string, string> = {}
 const outsides: Record<'a' | 'b', string[]> = { a: [], b: [] }
@@ -138,15 +137,10 @@ beforeAll(async () => {
   const aws = { seed: join(state, 'seed.json'), socket: join(state, 'ec2'), control: join(state, 'control-ec2'), timeScale: 0.2 }
   writeFileSync(aws.seed, JSON.stringify({ ...seed, regions: seed.regions.slice(0, 1) }))
   running = await startLab({ sites: join(state, 'sites'), controllerSocket: '', state: join(state, 'lab'), detached: false, aws })
-  // As the controller reaches it: the host's loopback to the emulator's socket.
-  const free = createServer().listen(0, '127.0.0.1')
-  await new Promise((listening) => free.once('listening', listening))
-  const { port } = free.address() as AddressInfo
-  await new Promise((closed) => free.close(closed))
-  socat = spawn('socat', [`TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr`, `UNIX-CONNECT:${aws.socket}`], { stdio: 'ignore' })
+  endpoint = await bridge(aws.socket)
   ec2 = new EC2Client({
     region: 'eu-west-1',
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: endpoint.url,
     credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'unused' },
   })
   await exec(
@@ -178,7 +172,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   ec2.destroy()
-  socat.kill('SIGKILL')
+  endpoint.close()
   await running.stop()
   rmSync(state, { recursive: true, force: true })
 })

@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity'
 import { commands, events, facts, generations, network, operations, regions } from '#src/controller/store/index.ts'
 import type { RegionRow, RouteRow } from '#src/controller/store/regions.ts'
-import type { CloudFact, CloudProvider, Observed, Resource, ResourceId, Run, Step, Trouble } from '#providers/cloud.ts'
+import type { CloudFact, CloudProvider, Observed, Resource, ResourceId, Run, Step, Telemetry, Trouble } from '#providers/cloud.ts'
 import type { ConnectionId, Finding, NetworkId, RegionId, TunnelId } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import type { OrderedStep } from '../cloud-order.ts'
+import type { Told } from '../return-routes.ts'
 import { type Deps, finding } from './context.ts'
 import { byPrefix } from './regions.ts'
 
@@ -69,13 +70,30 @@ export function cloudActivities(deps: Deps) {
       return answer.kind === 'refused' ? { kind: 'failed', finding: answer.finding } : answer
     },
 
+    /** How the cloud itself sees the tunnels, for a hub that does not tell; null if it refuses to say. */
+    async readTunnels({ region }: { readonly region: string }): Promise<readonly Told[] | null> {
+      const answer = await speaking(region, async ({ provider, row, id, signal }) => {
+        const seen = new Map((await provider.tunnels(id, row.config, signal)).map(({ tunnel, state }) => [tunnel, state]))
+        const count = (of: readonly { readonly tunnel: TunnelId }[], state: Telemetry['state']) =>
+          of.filter(({ tunnel }) => seen.get(tunnel) === state).length
+        return {
+          kind: 'told' as const,
+          connections: row.config.connections.map(({ id: of, members }) => ({ id: of, up: count(members, 'up'), down: count(members, 'down') })),
+        }
+      })
+      return answer.kind === 'refused' ? null : answer.connections
+    },
+
     /** Orders the return routes for the connections that are down; answers the steps that move them, updates only. */
     async orderRoutes({
       region,
       down,
+      silent = [],
     }: {
       readonly region: string
       readonly down: readonly string[]
+      /** Hubs for which the cloud spoke. */
+      readonly silent?: readonly string[]
     }): Promise<{ readonly operationId: string; readonly steps: readonly CloudStep[] } | null> {
       const provider = await providerOf(await rowOf(region))
       return await store.transaction(async (tx) => {
@@ -104,7 +122,7 @@ export function cloudActivities(deps: Deps) {
         const text =
           down.length === 0
             ? `return traffic of ${region} goes back: every connection is UP`
-            : `return traffic of ${region} leaves ${down.join(', ')}`
+            : `return traffic of ${region} leaves ${down.join(', ')}${silent.length === 0 ? '' : `: ${silent.join(' and ')} told nothing, and the cloud sees no tunnel up`}`
         await events.emit(tx, {
           operationId,
           subject: `region/${region}`,

@@ -18,6 +18,8 @@ export interface RegionView {
   /** Its resources are all there; what is left is that the tunnels come up. */
   readonly made: boolean
   readonly connections: readonly ConnectionView[]
+  /** Hubs that have reported before and do not any more. Absent in what was read before these mattered. */
+  readonly silent?: readonly string[]
   readonly down: readonly string[]
   /** Its finding is that not every tunnel is UP. */
   readonly degraded: boolean
@@ -49,6 +51,7 @@ export function regionActivities(deps: Deps) {
           !(row.state === 'FAILED' && row.tried === hash),
         made: row.reached !== null && row.reached === row.tried,
         connections: row.config === null ? [] : await connectionsOf(db, row.config),
+        silent: row.config === null ? [] : await regions.silentHubs(db, row.config, new Date(), deps.offlineAfter),
         down: row.down,
         degraded: row.finding?.code === 'C106',
         leaving: row.state === 'DELETING' ? await commandOf(db, 'region-decommission', region) : null,
@@ -75,7 +78,7 @@ export function regionActivities(deps: Deps) {
         ].sort(byPrefix)
         await regions.begin(tx, region, { config: wanted.region, generation: wanted.generation, hash, routes })
         await moveRegion(tx, row, row.reached === null ? 'creating' : 'changing', null, operationId)
-        return { operationId, hubs: hubsOf(wanted.region) }
+        return { operationId, hubs: regions.hubsOf(wanted.region) }
       })
     },
 
@@ -167,7 +170,7 @@ export function regionActivities(deps: Deps) {
       return await further(deps, { command, kind: 'region-decommission', subject: `region/${region}` }, 'release', async (tx) => {
         const row = await lockKnown(tx, region)
         await facts.forget(tx, region)
-        return row.config === null ? [] : hubsOf(row.config)
+        return row.config === null ? [] : regions.hubsOf(row.config)
       })
     },
 
@@ -195,7 +198,6 @@ interface Failure extends Of {
   readonly cancelled: boolean
 }
 
-export const hubsOf = (region: Region): readonly string[] => [...new Set(region.connections.map(({ site }): string => site))].sort()
 export const byPrefix = ([a]: RouteRow, [b]: RouteRow): number => (a < b ? -1 : a > b ? 1 : 0)
 
 async function lockKnown(tx: Tx, region: string): Promise<RegionRow> {
@@ -236,7 +238,7 @@ async function wantedOf(
 export async function connectionsOf(db: Db, region: Region): Promise<readonly ConnectionView[]> {
   const states = new Map<string, Map<string, string>>()
   const draining = new Set<string>()
-  for (const hub of hubsOf(region)) {
+  for (const hub of regions.hubsOf(region)) {
     states.set(hub, new Map((await paths.ofSite(db, hub)).map(({ tunnel, state }) => [tunnel, state])))
     if ((await sites.get(db, hub))?.drain) draining.add(hub)
   }

@@ -162,8 +162,9 @@ export const regionsApi = (deps: ApiDeps) => {
   }
   const tunnelsOf = async (row: RegionRow) => {
     const config = row.config ?? ((await generations.head(db))?.fabric.regions ?? []).find(({ id }) => id === row.id)
-    const [reported, known] = await Promise.all([paths.all(db), facts.all(db)])
-    return (config?.connections ?? []).map(({ id, site, members }) => ({
+    if (config === undefined) return []
+    const [reported, known, silent] = await Promise.all([paths.all(db), facts.all(db), regions.silentHubs(db, config, deps.now())])
+    return config.connections.map(({ id, site, members }) => ({
       id,
       hub: site as string,
       carriesReturn: row.routes.some(([, via]) => via === id),
@@ -171,7 +172,7 @@ export const regionsApi = (deps: ApiDeps) => {
         id: tunnel as string,
         inside: inside as string,
         outside: known.flatMap((fact) => (fact.kind === 'cloud-endpoint' && fact.tunnel === tunnel ? [fact.address as string] : []))[0] ?? null,
-        state: reported.find((path) => path.tunnel === tunnel && path.site === site)?.state ?? 'unknown',
+        state: (!silent.includes(site) && reported.find((path) => path.tunnel === tunnel && path.site === site)?.state) || 'unknown',
       })),
     }))
   }

@@ -1,8 +1,9 @@
 /** Cloud regions and what was made in them, with the fences that keep two workers from making the same thing. */
 import { sql } from 'kysely'
-import type { Connection, Finding, Region } from '#src/fabric/fabric.ts'
+import type { Connection, Finding, Region, SiteId } from '#src/fabric/fabric.ts'
 import type { Prefix } from '#src/net/address.ts'
 import { type Db, json, type RegionState, type Tx } from './database.ts'
+import { isOnline, offlineAfterMs } from './sites.ts'
 
 export interface RegionRow {
   readonly id: string
@@ -28,6 +29,15 @@ export const list = (db: Db): Promise<readonly RegionRow[]> => db.selectFrom('re
 /** Locks the row until the transaction ends. */
 export const lock = (tx: Tx, id: string): Promise<RegionRow | undefined> =>
   tx.selectFrom('regions').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
+
+/** The hubs that hold its connections. */
+export const hubsOf = (region: Region): readonly SiteId[] => [...new Set(region.connections.map(({ site }) => site))].sort()
+/** Those of its hubs that have reported once and do not any more. */
+export async function silentHubs(db: Db, region: Region, now: Date, after = offlineAfterMs): Promise<readonly SiteId[]> {
+  const hubs = hubsOf(region)
+  const rows = await db.selectFrom('sites').select(['id', 'last_seen', 'report_every']).where('id', 'in', hubs).execute()
+  return hubs.filter((hub) => rows.some((row) => row.id === hub && row.last_seen !== null && !isOnline(row, now, after)))
+}
 
 /** A generation names the region. One that is known keeps its state; RETIRED starts over. */
 export async function declare(tx: Tx, { id, provider, location }: Region): Promise<void> {

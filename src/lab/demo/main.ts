@@ -2,10 +2,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, cpus, release, tmpdir } from 'node:os'
-import { type AddressInfo, connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { bridge } from '../bridge.ts'
 import { startLab } from '../client.ts'
 import { controllerAddress, controllerPort } from '../underlay.ts'
 import { createController } from './controller.ts'
@@ -81,24 +81,6 @@ async function play(story: Story, figures: Figures): Promise<readonly Claim[]> {
   claims.push(...(await drill(story, stream, figures)))
   claims.push(...(await agentMemory(story, figures)))
   return claims
-}
-
-/** A loopback port that leads to a UNIX socket. */
-async function bridge(socket: string): Promise<{ readonly url: string; close(): void }> {
-  const server = createServer((near) => {
-    const far = connect(socket)
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      one.on('error', () => other.destroy())
-      one.on('close', () => other.destroy())
-    }
-    near.pipe(far)
-    far.pipe(near)
-  })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() }
 }
 
 /** b h k q, until q or Ctrl-C. */

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Status } from '#src/agent/status.ts'
+import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 
 export const node = resolve('node_modules/node/bin/node')
@@ -138,7 +139,7 @@ export interface Controller {
 export const serveCommand = (data: string, ...more: readonly string[]): readonly string[] => [node, causeway, 'serve', '--data', data, ...more]
 export const pointerOf = (data: string): Pointer => JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as Pointer
 
-export function controllerIn(folder: string, options: readonly string[] = []): Controller {
+export function controllerIn(folder: string, options: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Controller {
   const data = join(folder, 'data')
   const console = join(folder, 'serve.log')
   let child: ChildProcess | undefined
@@ -149,7 +150,10 @@ export function controllerIn(folder: string, options: readonly string[] = []): C
       const log = openSync(console, 'a')
       const [command, ...args] = serveCommand(data, ...options)
       // Goes with the tests, whatever ends them; its own children go with it.
-      child = spawn('setpriv', ['--pdeathsig', 'KILL', command!, ...args], { stdio: ['ignore', log, log], env: { ...process.env, NO_COLOR: '1' } })
+      child = spawn('setpriv', ['--pdeathsig', 'KILL', command!, ...args], {
+        stdio: ['ignore', log, log],
+        env: { ...process.env, NO_COLOR: '1', ...environment },
+      })
       closeSync(log)
       const started = child
       await until('serve answers', 60, () => started.exitCode !== null || pointerOf(data).pid === started.pid)
@@ -219,16 +223,28 @@ export interface SiteDetail {
   readonly commit: { readonly state: string; readonly why: string } | null
 }
 
-export async function openWorld(edges: readonly string[], files = networkFiles(edges)): Promise<World> {
+const accessKey = 'AKIALABLABLABLABLAB0'
+
+/** `seed`: what an emulated AWS starts with; the access key is put in. */
+export async function openWorld(edges: readonly string[], files = networkFiles(edges), seed?: object): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'cwp-'))
   const sites = join(folder, 'sites')
   mkdirSync(sites)
   for (const [path, text] of Object.entries(files)) writeFileSync(join(sites, path), text)
   const socket = join(folder, 'agents.sock')
-  const controller = controllerIn(folder, ['--agents-socket', socket, '--agents-public', '203.0.113.250:443'])
+  const aws = { seed: join(folder, 'seed.json'), socket: join(folder, 'ec2'), control: join(folder, 'ec2c'), timeScale: 0.2 }
+  if (seed) writeFileSync(aws.seed, JSON.stringify({ accessKeys: [accessKey], ...seed }))
+  const endpoint = seed && (await bridge(aws.socket))
+  const environment = endpoint && {
+    AWS_ENDPOINT_URL_EC2: endpoint.url,
+    AWS_ACCESS_KEY_ID: accessKey,
+    AWS_SECRET_ACCESS_KEY: 'not-a-secret-the-cloud-is-emulated',
+    CAUSEWAY_CLOUD_PACE: 'lab',
+  }
+  const controller = controllerIn(folder, ['--agents-socket', socket, '--agents-public', '203.0.113.250:443'], environment)
   const state = join(folder, 'lab')
   await controller.start()
-  const running = await startLab({ sites, controllerSocket: socket, state, detached: false }).catch(async (error: unknown) => {
+  const running = await startLab({ sites, controllerSocket: socket, state, detached: false, ...(seed && { aws }) }).catch(async (error: unknown) => {
     await controller.stop()
     throw error
   })
@@ -284,6 +300,7 @@ export async function openWorld(edges: readonly string[], files = networkFiles(e
     async close() {
       await running.stop()
       await controller.stop()
+      endpoint?.close()
       rmSync(folder, { recursive: true, force: true })
     },
   }

@@ -26,6 +26,8 @@ export interface FakeCloud {
   refuse(call: string, code: string, times?: number): () => void
   /** The next call that matches acts, and its answer is lost. */
   lose(call: string): void
+  /** Tunnels whose name has this in it are down in its own telemetry; null: all are up. */
+  dark(part: string | null): void
   /** Pre-shared keys that it was given. */
   readonly keys: readonly string[]
   stop(): Promise<void>
@@ -45,6 +47,7 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
   const keys: string[] = []
   const refusals: { call: string; code: string; left: number }[] = []
   const losses: string[] = []
+  let darkness: string | null = null
   const living = () => all.filter((of) => of.deletedAt === null)
 
   const act = (op: string, body: Request): { readonly status: number; readonly answer: unknown } => {
@@ -55,6 +58,16 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
         answer: living()
           .filter((of) => Date.now() - of.madeAt >= blindMs)
           .map((of) => ({ ...of, state: Date.now() - of.madeAt < makeMs ? 'pending' : 'ready' })),
+      }
+    if (op === 'tunnels')
+      return {
+        status: 200,
+        answer: living().flatMap(({ properties }) =>
+          ((properties['tunnels'] ?? []) as readonly string[]).map((tunnel) => ({
+            tunnel,
+            state: darkness !== null && tunnel.includes(darkness) ? 'down' : 'up',
+          })),
+        ),
       }
     if (op === 'create') {
       if (body.psks !== undefined) keys.push(...body.psks)
@@ -87,7 +100,7 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const op = (request.url ?? '/').slice(1)
     const body = chunks.length > 0 ? (JSON.parse(Buffer.concat(chunks).toString()) as Request) : ({} as Request)
-    const call = op === 'list' ? 'list' : `${op} ${body.type}`
+    const call = body.type === undefined ? op : `${op} ${body.type}`
     calls.push(call)
     const refusal = refusals.find((of) => of.call === call && of.left > 0)
     if (refusal !== undefined) {
@@ -122,6 +135,9 @@ export async function startFakeCloud({ makeMs = 60, blindMs = 40 }: FakeCloudOpt
       }
     },
     lose: (call) => void losses.push(call),
+    dark: (part) => {
+      darkness = part
+    },
     stop: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

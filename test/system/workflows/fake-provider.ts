@@ -1,6 +1,6 @@
 /** The port to the fake cloud: what a region consists of there is a gateway, a connection a hub uplink, and a route a prefix. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CloudFact, CloudProvider, Observed, Resource, ResourceId, Run, Step, Trouble } from '#providers/cloud.ts'
+import type { CloudFact, CloudProvider, Observed, Resource, ResourceId, Run, Step, Telemetry, Trouble } from '#providers/cloud.ts'
 import type { Finding, NetworkId, Region } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { address } from '#src/net/address.ts'
@@ -96,7 +96,7 @@ export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProv
         if (seen === undefined) return [finding('Y002', `${of.id} was deleted by hand`)]
         return canonicalJson(seen.properties) === canonicalJson(of.properties) ? [] : [finding('Y003', `${of.id} was changed by hand`)]
       }),
-    tunnels: async () => [],
+    tunnels: async (_network, _region, signal) => await call<readonly Telemetry[]>('tunnels', {}, signal),
     sweep: async (_network, _locations, signal) => await list(signal),
     permissions: () => ({ Version: '2012-10-17', Statement: [] }),
     classify,

@@ -24,6 +24,12 @@ export async function liveThroughRegion(world: World, cloud: FakeCloud): Promise
   await world.until('the routes have moved', async () => (await row())?.down.length === 1)
   hub?.cut(null)
   await world.until('the routes are back', async () => (await row())?.down.length === 0)
+  hub?.unplug()
+  cloud.dark('frankfurt.isp-a--')
+  await world.until('the routes have moved for a silent hub', async () => (await row())?.down.length === 1)
+  cloud.dark(null)
+  hub?.plugIn()
+  await world.until('the routes are back again', async () => (await row())?.down.length === 0)
   // A comparison with the cloud finds nothing.
   const checked = (await row())?.checked_at?.getTime() ?? 0
   await world.until('it was compared with the cloud', async () => ((await row())?.checked_at?.getTime() ?? 0) > checked)

@@ -1,13 +1,14 @@
 /** A region in a fake cloud, through everything that a cloud does to one. One network lives through all of these, in order. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Problem } from '#src/controller/problem.ts'
-import { facts, operations, regions } from '#src/controller/store/index.ts'
+import { events, facts, operations, regions } from '#src/controller/store/index.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
 import { startFakeCloud, type FakeCloud } from './fake-cloud.ts'
 import { fakeProvider } from './fake-provider.ts'
 import { fetchHistories, leaks } from './histories.ts'
 import { model } from './model.ts'
-import { startWorld, type World } from './world.ts'
+import { offlineAfter, startWorld, type World } from './world.ts'
 import { cloudy, kinds, region, resourcesOf } from './region-life.ts'
 
 let world: World
@@ -19,7 +20,7 @@ const work = async () => {
     await startWorker({
       address: world.temporal.address,
       namespace: 'default',
-      deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault, clouds: async (name) => (name === 'aws' ? provider : undefined) },
+      deps: { store: world.store, model, offlineAfter, vault: world.vault, clouds: async (name) => (name === 'aws' ? provider : undefined) },
     }),
   )
 }
@@ -110,6 +111,31 @@ test('return routes leave a connection that is down at once, by updates only, an
   await world.until('they are back', async () => routes().every((route) => route.endsWith('via frankfurt.isp-a')))
   await world.until('that is stored', async () => (await row()).down.length === 0)
   expect((await row()).state).toBe('ACTIVE')
+})
+
+test('a hub that falls silent moves nothing while the cloud sees its tunnels; what the cloud sees down moves, and comes back', async () => {
+  const told = async () => (await events.after(world.store.db, 0, { limit: 1_000 })).map(({ text }) => text)
+  const asked = () => cloud.calls.filter((call) => call === 'tunnels').length
+  const before = asked()
+  hub().unplug()
+  await world.until('the cloud was asked again and again', async () => asked() >= before + 3)
+  expect(await row()).toMatchObject({ state: 'ACTIVE', down: [] })
+  cloud.dark('frankfurt.isp-a--')
+  await world.until('the routes have moved', async () => routes().every((route) => route.endsWith('via frankfurt.isp-b')))
+  expect(await told()).toContain('return traffic of aws-eu-west-1 leaves frankfurt.isp-a: frankfurt told nothing, and the cloud sees no tunnel up')
+  // Dark altogether: there is nowhere to move to, and nothing goes back and forth.
+  cloud.dark('frankfurt.')
+  await world.until('that is known', async () => (await row()).down.length === 2)
+  cloud.dark('frankfurt.isp-a--')
+  await world.until('one is back', async () => (await row()).down.join() === 'frankfurt.isp-a')
+  // It comes back with its agent, whatever the cloud says then.
+  hub().plugIn()
+  await world.until('they are back', async () => routes().every((route) => route.endsWith('via frankfurt.isp-a')))
+  cloud.dark(null)
+  await world.until('that is stored', async () => (await row()).down.length === 0)
+  const quiet = asked()
+  await sleep(1_500)
+  expect(asked()).toBe(quiet)
 })
 
 test('a change makes what is new and deletes what is wanted no more', async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { compile } from '#src/compile/compile.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { createCommands, type Commands } from '#src/controller/commands.ts'
+import { watchHubs } from '#src/controller/silence.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import {
   allocations,
@@ -39,8 +40,10 @@ export const impatient: Timing = {
   soak: 50,
   again: 200,
   wipe: 5_000,
-  cloud: { heartbeat: 1_500, settle: 1_000, hold: 400, paths: 3_000, drift: 600_000 },
+  cloud: { heartbeat: 1_500, settle: 1_000, hold: 400, paths: 3_000, drift: 600_000, ask: 300 },
 }
+/** A gateway reports twice a second; a region's worker is given the same. */
+export const offlineAfter = 3_000
 
 export interface World {
   readonly store: Store
@@ -92,6 +95,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
   // The gateways may be in the middle of telling one of these something.
   const former: Commands[] = []
   const fleet = startFleet(store, () => commands)
+  const hubs = watchHubs({ store, signals: { region: (of) => commands.region(of) }, now: () => new Date(), log: () => {}, after: offlineAfter })
   const secrets: string[] = []
   const record = async (kind: CommandKind, subject: string, args: unknown) => {
     const command = { commandId: `c-${randomUUID()}`, operationId: `o-${randomUUID()}` }
@@ -226,6 +230,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       await commands.reopen(store)
     },
     stop: async () => {
+      await hubs.close()
       await fleet.stop()
       for (const each of [...former, commands]) await each.close()
       await temporal.stop()

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { needsOf, type OrderedStep } from '#workflows/cloud-order.ts'
 import { nextRegionState, regionStates } from '#workflows/region-lifecycle.ts'
-import { carries, downConnections, type ConnectionView } from '#workflows/return-routes.ts'
+import { askAgainIn, carries, downConnections, type ConnectionView, witnessed } from '#workflows/return-routes.ts'
 
 test('a region that is taken down can only be retired or fail, and only a generation brings it back', () => {
   expect(regionStates.map((state) => `${state} ${nextRegionState(state, 'deleting') ?? '-'}`)).toEqual([
@@ -65,6 +65,14 @@ describe('return traffic', () => {
   })
   test('a hub that tells nothing changes nothing', () => {
     expect(downConnections([of('a', 0, 0), of('b', 0, 0)], ['b'], new Map(), 0, 100).down).toEqual(['b'])
+  })
+  test('what a silent hub last said gives way to the word of the cloud, and until that is given to nothing', () => {
+    const said = [of('a', 2, 0), of('b', 2, 0), { ...of('c', 2, 0), hub: 'dublin' }]
+    expect(witnessed(said, [], [{ id: 'a', up: 0, down: 2 }])).toEqual(said)
+    expect(witnessed(said, ['frankfurt'], [{ id: 'a', up: 0, down: 2 }])).toEqual([of('a', 0, 2), of('b', 0, 0), said[2]])
+  })
+  test('the cloud is asked often while its dead peer detection may still run, then seldom', () => {
+    expect([1, 11, 12, 500].map((asked) => askAgainIn(asked, 10_000))).toEqual([10_000, 10_000, 60_000, 60_000])
   })
   test('a region is whole with every tunnel, dark without any', () => {
     expect([carries([of('a', 2, 0), of('b', 2, 0)]), carries([of('a', 2, 0), of('b', 0, 2)]), carries([of('a', 0, 0)]), carries([])]).toEqual([
