@@ -186,8 +186,12 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     block('chain classify', [
       'type filter hook prerouting priority mangle; policy accept;',
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
-      // The DSCP of a cloud or peer is not trusted.
-      ...(clouds.length > 0 ? [`iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 accept`] : []),
+      // The DSCP of a cloud or peer is not trusted, here or at whoever comes next and reads it.
+      ...(clouds.length > 0
+        ? [
+            `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ip dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0} accept`,
+          ]
+        : []),
       ...families.map(
         (family) =>
           `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`,

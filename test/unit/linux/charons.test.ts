@@ -117,7 +117,7 @@ test('the policy lets in IKE from the cloud only, and of the tunnel only what th
   expect(text).toContain('iifname { "wan0", "wan1" } ip saddr 203.0.113.1 udp dport { 52000, 52001 } accept')
   expect(text).toContain('iifname "cwi0u0m0p0" goto cloud0')
   expect(text.slice(text.indexOf('chain cloud0 {'), text.indexOf('chain cloud1 {'))).toContain('ip saddr != 172.31.0.0/16 counter drop')
-  expect(text).toContain('iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 accept')
+  expect(text).toContain('iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 ip dscp set 0 accept')
 })
 
 test('with kernel ESP, on the well-known ports', () => {
