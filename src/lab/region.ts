@@ -57,7 +57,7 @@ const ports = ({ protocol, from, to }: Allowed): string => {
   if (protocol === 'icmp') return from < 0 ? 'ip protocol icmp' : `icmp type ${from}`
   return `${protocol} dport ${from}-${to}`
 }
-/** Stateful, as security groups are: what a rule let through may answer. */
+/** Stateful, as security groups are: what a rule let through may answer. An instance has its own address and no other. */
 export function securityGroups(hosts: readonly HostForwarding[]): string {
   const chain = (name: string, side: 'saddr' | 'daddr', rules: readonly Allowed[]): string =>
     `  chain ${name} {\n${rules.flatMap((rule) => rule.peers.map((peer) => `    ip ${side} ${peer} ${ports(rule)} return\n`)).join('')}    drop\n  }\n`
@@ -67,7 +67,7 @@ table ip groups {
 ${hosts.map((host, n) => chain(`in${n}`, 'saddr', host.ingress) + chain(`out${n}`, 'daddr', host.egress)).join('')}  chain forward {
     type filter hook forward priority 0; policy accept;
     ct state established,related accept
-${hosts.map((_, n) => `    iifname h${n} jump out${n}\n    oifname h${n} jump in${n}\n`).join('')}  }
+${hosts.map((host, n) => `    iifname h${n} ip saddr != ${host.address} drop\n    iifname h${n} jump out${n}\n    oifname h${n} jump in${n}\n`).join('')}  }
 }
 `
 }

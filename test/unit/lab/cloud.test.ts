@@ -138,6 +138,7 @@ table ip groups {
   chain forward {
     type filter hook forward priority 0; policy accept;
     ct state established,related accept
+    iifname h0 ip saddr != 10.50.1.10 drop
     iifname h0 jump out0
     oifname h0 jump in0
   }
