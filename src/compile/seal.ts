@@ -1,5 +1,18 @@
 /** Everything put together, every array in its one order: the Fabric. */
-import type { Expect, ExternalId, Fabric, Network, Peer, Region, Segment, Service, Site, SiteId, TrafficClass } from '#src/fabric/fabric.ts'
+import type {
+  Expect,
+  ExternalId,
+  Fabric,
+  Network,
+  Peer,
+  Region,
+  Segment,
+  Service,
+  SharedRisk,
+  Site,
+  SiteId,
+  TrafficClass,
+} from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
@@ -72,6 +85,7 @@ export function seal(
     segments: memo.keep('segments', segments.sort(byId)),
     classes: memo.keep('classes', classes),
     services,
+    risks: memo.keep('risks', risksOf(intent, memo)),
     expects,
   }
 }
@@ -82,4 +96,13 @@ function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) => outside(lans.map((lan) => lan.prefix)))
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
   return mergePrefixes([...privateSpace, ...ofSites.flat(), ...ofExternals])
+}
+
+/** Uplinks by what they fail with. */
+function risksOf(intent: Intent, memo: Memo): readonly SharedRisk[] {
+  const ofSites = memo.rows('shared risks of sites', [], [intent.sites], ({ id, uplinks }) =>
+    uplinks.flatMap((uplink) => uplink.risks.map((risk) => ({ risk, site: id, uplink: uplink.id }))),
+  )
+  const named = ofSites.flat().sort((a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink))
+  return [...Map.groupBy(named, ({ risk }) => risk)].map(([id, of]) => ({ id, uplinks: of.map(({ site, uplink }) => ({ site, uplink })) }))
 }

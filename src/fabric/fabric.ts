@@ -27,6 +27,8 @@ export type TunnelId = Id<'tunnel'>
 export type InterfaceId = Id<'interface'>
 export type SegmentId = Id<'segment'>
 export type ClassId = Id<'class'>
+/** A word of the intent's own, e.g. `duct-7`. */
+export type RiskId = Id<'risk'>
 
 export type Role = 'edge' | 'core'
 
@@ -40,6 +42,8 @@ export interface Fabric {
   readonly classes: readonly TrafficClass[]
   /** Names for people and for `trace`; forwarding never reads them. */
   readonly services: readonly Service[]
+  /** What fails together; forwarding never reads them. */
+  readonly risks: readonly SharedRisk[]
   readonly expects: readonly Expect[]
 }
 
@@ -341,7 +345,12 @@ export interface Service {
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId
 }
-export type Survives = 'uplink' | 'tunnel' | 'hub' | 'connection'
+/** A duct, a pole, a provider's site: what takes down all of its uplinks at once. */
+export interface SharedRisk {
+  readonly id: RiskId
+  readonly uplinks: readonly { readonly site: SiteId; readonly uplink: UplinkId }[]
+}
+export type Survives = 'uplink' | 'tunnel' | 'hub' | 'connection' | 'shared_risk' | 'any two uplinks'
 /** `text` is the canonical selector pair as written, e.g. `edge/inference -> model-api`. */
 export type Expect =
   /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
@@ -362,6 +371,7 @@ export type Failure =
   | { readonly kind: 'hub'; readonly site: SiteId }
   /** All tunnels of a connection to a cloud or a peer. */
   | { readonly kind: 'connection'; readonly external: ExternalId; readonly connection: ConnectionId }
+  | { readonly kind: 'shared_risk'; readonly risk: RiskId }
 
 // ── Allocations: we decide them, append-only and stable. `compile(intent, held) → { fabric, claims }`. ──
 export type Allocation =

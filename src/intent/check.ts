@@ -24,6 +24,24 @@ function reachesInternet(transports: Intent['transports']): (transport: string) 
   return (transport) => joined(transport, defaultTransport)
 }
 
+/** A risk that one uplink alone names is that uplink's own failure, and mostly a slip of the pen. */
+export function checkRisks(sites: readonly IntentSite[], report: Report): void {
+  const named = Map.groupBy(
+    sites.flatMap((site) =>
+      site.uplinks.flatMap(({ id, risks }) => risks.map((risk) => ({ risk, key: `site/${site.id}/uplink/${id}/shared_risk` }))),
+    ),
+    ({ risk }) => risk,
+  )
+  for (const [risk, keys] of named) {
+    if (keys.length > 1) continue
+    const meant = report.meant(
+      risk,
+      [...named.keys()].filter((other) => other !== risk),
+    )
+    report.warning('I057', keys[0]!.key, `nothing shares the risk "${risk}"${meant}`, 'name it at each uplink that fails with this one, or remove it')
+  }
+}
+
 /** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
 export function checkHubs(
   sites: readonly IntentSite[],

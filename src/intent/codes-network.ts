@@ -84,6 +84,15 @@ export const networkCodes = [
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  business: { dscp: AF31 }',
   },
   {
+    code: 'I057',
+    title: 'A shared risk that nothing shares',
+    text: 'Uplinks that name the same `shared_risk` (a duct, a pole, a provider behind both) are taken to fail at the same time, and `survives: shared_risk` proves that the promise holds then. A name that stands at one uplink only says no more than `survives: uplink`; mostly it is a slip of the pen.',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, shared_risk: duct-7 }\n  cable: { interface: eth1 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, shared_risk: duct-7 }\n  cable: { interface: eth1, shared_risk: duct-7 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.1.10.0/24 }',
+  },
+  {
     code: 'I060',
     title: 'Hub listed twice',
     text: 'The order of hubs is the order of preference; a hub stands in it once.',
@@ -124,7 +133,7 @@ export const networkCodes = [
   {
     code: 'I071',
     title: 'Unknown failure',
-    text: '`survives` lists what may break, one at a time: `uplink`, `tunnel`, `hub`, `connection` (both tunnels between a hub uplink and a cloud).',
+    text: '`survives` lists what may break, one at a time: `uplink`, `tunnel`, `hub`, `connection` (both tunnels between a hub uplink and a cloud), `shared_risk` (all uplinks that name the same one), and `any two uplinks`, which fail together.',
     wrong:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: site',
     right:

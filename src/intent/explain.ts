@@ -70,6 +70,7 @@ function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
   yield fact('medium', uplink.medium, uplink.medium === 'ethernet' && !uplink.id.startsWith('ethernet') ? 'default' : 'from the name of the uplink')
   yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)
   yield fact('tags', many(uplink.tags))
+  yield fact('shared_risk', many(uplink.risks))
 }
 
 function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {

@@ -19,6 +19,7 @@ import type {
   PeerGateway,
   PeerId,
   RegionId,
+  RiskId,
   Role,
   SegmentId,
   SiteId,
@@ -61,6 +62,8 @@ export interface IntentUplink {
   readonly medium: string
   readonly metered: boolean
   readonly tags: readonly string[]
+  /** What it fails together with: every uplink that names the same. */
+  readonly risks: readonly RiskId[]
   readonly up: number
   readonly down: number
   readonly address: AddressWithLength | null

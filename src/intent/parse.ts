@@ -1,6 +1,6 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
-import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers } from './check.ts'
+import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
 import { placeTexts } from './canonical.ts'
 import { defaultMtu } from './defaults.ts'
 import type { Intent } from './intent.ts'
@@ -43,6 +43,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   if (network?.network) report.origins.set('network', network.network.at)
   if (network) noteFields('network', { mtu: network.mtu }, report.origins)
 
+  checkRisks(sites, report)
   checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
   checkOverlaps(sites, regions, peers, report)
   // Paths and places are judged only when all that they are made of could be read: else they would say what others said.

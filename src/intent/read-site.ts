@@ -1,5 +1,5 @@
 /** One site: what its keys mean together, with defaults. Nothing of other sites but their names. */
-import type { Origin, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Origin, RiskId, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import {
   type Address,
   type AddressWithLength,
@@ -133,6 +133,7 @@ function readUplinks(
       medium,
       metered: fields.metered?.value ?? meteredByDefault(medium),
       tags: [...new Set((fields.tags ?? []).map((tag) => tag.value))].sort(),
+      risks: [...new Set((fields.shared_risk ?? []).map((risk) => risk.value as RiskId))].sort(),
       up: fields.rate?.value.up ?? 0,
       down: fields.rate?.value.down ?? 0,
       address: fields.address?.value ?? null,

@@ -91,7 +91,7 @@ export function readAllows(raw: Raw, names: Names, report: Report): readonly Int
   return inOrder('allow', placed, report)
 }
 
-const order = ['uplink', 'tunnel', 'hub', 'connection'] as const satisfies readonly Survives[]
+const order = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
 
 export function readExpects(raw: Raw, names: Names, report: Report): readonly IntentExpect[] {
   const placed: Placed<IntentExpect>[] = []

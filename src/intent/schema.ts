@@ -47,10 +47,11 @@ const uplink = object(
     medium: word('I047', 'medium', media, 'The last mile. Default: what the name of the uplink begins with, else ethernet.'),
     metered: flag('Paid by volume. Default: true for lte, 5g and sat.'),
     tags: list(name('Words of your own for `prefer`, `avoid` and `never`.', 'cheap')),
+    shared_risk: list(name('What it fails together with: uplinks that name the same duct, pole or provider fail at once.', 'duct-7')),
   },
   {
     required: ['interface'],
-    later: ['shared_risk', 'probe_budget', 'dhcp', 'vlan', 'pppoe', 'mtu', 'internet'],
+    later: ['probe_budget', 'dhcp', 'vlan', 'pppoe', 'mtu', 'internet'],
     example: '{ interface: eth0, rate: 500M/100M }',
   },
 )
@@ -178,7 +179,14 @@ const expectation = object(
     reach: arrow,
     'reach-all': arrow,
     isolate: arrow,
-    survives: list(word('I071', 'failure', ['uplink', 'tunnel', 'hub', 'connection'], 'What may break, one at a time, while the promise holds.')),
+    survives: list(
+      word(
+        'I071',
+        'failure',
+        ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'],
+        'What may break, one at a time, while the promise holds; `any two uplinks` at the same time.',
+      ),
+    ),
   },
   { later: ['within', 'path', 'symmetric', 'bandwidth', 'ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
 )

@@ -25,9 +25,7 @@ export function drainLosses(fabric: Fabric, site: SiteId, away: readonly SiteId[
 
 function without(fabric: Fabric, sites: readonly SiteId[], dead: SiteId | null): Break {
   const failures = sites.map((site): Failure => ({ kind: 'hub', site }))
-  const { down } = downWith(fabric, failures)
-  const tunnels = new Set(fabric.tunnels.map(({ id }) => id).filter(down))
-  return { failure: { kind: 'hub', site: dead ?? ('' as SiteId) }, kind: 'hub', tunnels, dead }
+  return { failures, kind: 'hub', down: downWith(fabric, failures).down, dead }
 }
 
 /** Whoever has tunnels to this site's hub, and to no other that is there. */

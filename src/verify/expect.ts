@@ -7,18 +7,22 @@
  * microsecond each, and never sites² × failures. `any` follows a second place only for failures that the first does not
  * survive. Isolation looks only at rules that touch both sides and needs no failures at all: they only take hops away.
  */
-import type { ClassId, Expect, Finding, NodeId, Place, Rule, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Expect, Finding, NodeId, Place, Rule, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
-import { type Break, type Breaks, nameOf } from './failures.ts'
+import { type Break, type Breaks, nameOf, together } from './failures.ts'
 import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
 import { lookup, match, type Model, type Node } from './model.ts'
 import { cut, type Entry, everything, formatPacket, overlay, type Packets, packetsBetween, reversed, sample, subtractAll } from './packets.ts'
+import type { Shapes } from './shapes.ts'
 import { halves, lineOf, pathText, placeName, stopText } from './words.ts'
 
 export type Reach = Extract<Expect, { kind: 'reach' }>
 export type Isolate = Extract<Expect, { kind: 'isolate' }>
 export interface Verdict {
+  readonly expect: Expect
+  /** By source. */
+  readonly asked: readonly Asked[]
   readonly findings: readonly Finding[]
   /** Questions answered: one (place, target, failure) each, or one piece of traffic for isolation. */
   readonly checks: number
@@ -44,68 +48,102 @@ type Loss =
   | { readonly kind: 'refused'; readonly packets: Packets }
   | { readonly kind: 'dead' }
   | { readonly kind: 'stopped'; readonly flow: Flow; readonly stop: Stop; readonly way: 'there' | 'back' }
+/** All that an expectation asks of one source. It holds until something changes that names the source or a target. */
+export interface Asked {
+  readonly from: Place
+  readonly checks: number
+  readonly errors: readonly Case[]
+  readonly waiting: readonly Case[]
+  readonly moving: readonly Case[]
+}
 interface Case {
   readonly from: Place
+  /** How many targets it is the same for. */
+  readonly targets: number
   readonly broken: Break | null
   readonly losses: readonly { readonly to: Place; readonly loss: Loss }[]
 }
 
 const nothing: Down = () => false
 
-export function proveReach(model: Model, breaks: Breaks, expect: Reach): Verdict {
+/** `known`: what need not be asked again. */
+export function proveReach(
+  model: Model,
+  breaks: Breaks,
+  expect: Reach,
+  shapes: Shapes,
+  known: (from: Place) => Asked | undefined = () => undefined,
+): Verdict {
+  const asked = expect.from.flatMap((from) => (shapes.alike(from.node).length === 0 ? [] : [known(from) ?? ask(model, breaks, expect, shapes, from)]))
+  const cases = (kind: 'errors' | 'waiting' | 'moving'): readonly Case[] => asked.flatMap((one) => one[kind])
+  const findings = [
+    ...reachFindings(model, expect, shapes, cases('errors'), 'lost'),
+    ...reachFindings(model, expect, shapes, cases('waiting'), 'waits'),
+    ...reachFindings(model, expect, shapes, cases('moving'), 'moves'),
+  ]
+  return { expect, asked, findings, checks: asked.reduce((sum, { from, checks }) => sum + checks * shapes.alike(from.node).length, 0) }
+}
+
+function ask(model: Model, breaks: Breaks, expect: Reach, { weight }: Shapes, from: Place): Asked {
   const errors: Case[] = []
   const waiting: Case[] = []
   const moving: Case[] = []
   let checks = 0
-  for (const from of expect.from) {
-    const pairs = new Map<Place, Pair>()
-    const pairTo = (to: Place): Pair => {
-      const known = pairs.get(to)
-      if (known) return known
-      const made = pairOf(model, from, to, expect)
-      pairs.set(to, made)
-      return made
+  const pairs = new Map<Place, Pair>()
+  const pairTo = (to: Place): Pair => {
+    const known = pairs.get(to)
+    if (known) return known
+    const made = pairOf(model, from, to, expect)
+    pairs.set(to, made)
+    return made
+  }
+  for (const targets of expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])) {
+    const same = expect.mode === 'any' ? 1 : weight(targets[0]!.node)
+    const probe = (broken: Break | null, patience: Patience): { readonly answers: Place | null; readonly losses: Case['losses'] } => {
+      const losses: { to: Place; loss: Loss }[] = []
+      for (const to of targets) {
+        const loss = lossOf(pairTo(to), broken, patience)
+        if (!loss) return { answers: to, losses }
+        losses.push({ to, loss })
+      }
+      return { answers: null, losses }
     }
-    for (const targets of expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])) {
-      const probe = (broken: Break | null, patience: Patience): { readonly answers: Place | null; readonly losses: Case['losses'] } => {
-        const losses: { to: Place; loss: Loss }[] = []
-        for (const to of targets) {
-          const loss = lossOf(pairTo(to), broken, patience)
-          if (!loss) return { answers: to, losses }
-          losses.push({ to, loss })
-        }
-        return { answers: null, losses }
+    /** The place that answers; undefined when none does, and then it is noted. */
+    const judge = (broken: Break | null): Place | undefined => {
+      checks += same
+      const unmoved = probe(broken, 'unmoved')
+      if (unmoved.answers) return unmoved.answers
+      const held = probe(broken, 'held')
+      if (held.answers) {
+        moving.push({ from, targets: same, broken, losses: unmoved.losses })
+        return held.answers
       }
-      /** The place that answers; undefined when none does, and then it is noted. */
-      const judge = (broken: Break | null): Place | undefined => {
-        checks++
-        const unmoved = probe(broken, 'unmoved')
-        if (unmoved.answers) return unmoved.answers
-        const held = probe(broken, 'held')
-        if (held.answers) {
-          moving.push({ from, broken, losses: unmoved.losses })
-          return held.answers
-        }
-        const settled = probe(broken, 'settled')
-        ;(settled.answers ? waiting : errors).push({ from, broken, losses: settled.answers ? held.losses : settled.losses })
-        return settled.answers ?? undefined
-      }
-      const answers = judge(null)
-      if (!answers) continue
-      for (const broken of relevant(breaks, pairTo(answers), expect)) {
-        if (broken.dead === from.node) continue
-        // In reach-all what is gone with the failed hub is left out: nothing could make it answer.
-        if (expect.mode === 'all' && broken.dead === targets[0]!.node) continue
-        judge(broken)
+      const settled = probe(broken, 'settled')
+      ;(settled.answers ? waiting : errors).push({ from, targets: same, broken, losses: settled.answers ? held.losses : settled.losses })
+      return settled.answers ?? undefined
+    }
+    const answers = judge(null)
+    if (!answers) continue
+    const seconds = new Set<string>()
+    for (const broken of relevant(breaks, pairTo(answers), expect)) {
+      if (broken.dead === from.node) continue
+      // In reach-all what is gone with the failed hub is left out: nothing could make it answer.
+      if (expect.mode === 'all' && broken.dead === targets[0]!.node) continue
+      const left = judge(broken)
+      if (!left || broken.kind !== 'uplink' || !expect.survives.includes('any two uplinks')) continue
+      // Two uplinks: what still answers without the first is asked again without each second that it uses. Any other
+      // second changes nothing for it.
+      for (const second of relevant(breaks, pairTo(left), expect)) {
+        if (second.kind !== 'uplink' || second === broken) continue
+        const two = together(broken, second)
+        const names = two.failures.map(nameOf).sort().join()
+        if (seconds.has(names)) continue
+        seconds.add(names)
+        judge(two)
       }
     }
   }
-  const findings = [
-    ...reachFindings(model, expect, errors, 'lost'),
-    ...reachFindings(model, expect, waiting, 'waits'),
-    ...reachFindings(model, expect, moving, 'moves'),
-  ]
-  return { findings, checks }
+  return { from, checks, errors, waiting, moving }
 }
 
 /** Nodes with a place that is answered in `before` and not in `after`; what ends at the node that is dead in it doesn't count. */
@@ -123,9 +161,12 @@ export function losers(model: Model, expect: Reach, before: Break, after: Break)
 
 function relevant(breaks: Breaks, pair: Pair, expect: Reach): ReadonlySet<Break> {
   const out = new Set<Break>()
-  for (const tunnel of pair.tunnels) for (const broken of breaks.of(tunnel)) if (expect.survives.includes(broken.kind)) out.add(broken)
+  for (const tunnel of pair.tunnels) for (const broken of breaks.of(tunnel)) if (survivalOf(broken, expect)) out.add(broken)
   return out
 }
+/** The word of `survives` that asks for it: who survives any two uplinks survives each. */
+const survivalOf = ({ kind }: Break, { survives }: Reach): Survives | undefined =>
+  survives.find((one) => one === kind) ?? (kind === 'uplink' ? survives.find((one) => one === 'any two uplinks') : undefined)
 
 function pairOf(model: Model, from: Place, to: Place, expect: Reach): Pair {
   const flows: Flow[] = []
@@ -186,7 +227,7 @@ function admit(
 function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
   if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
   if (pair.refused) return { kind: 'refused', packets: pair.refused }
-  const down: Down = broken === null ? nothing : (tunnel) => broken.tunnels.has(tunnel)
+  const down = broken?.down ?? nothing
   for (const flow of pair.flows) {
     const there = firstStop(flow.there, down, patience)
     if (there) return { kind: 'stopped', flow, stop: there, way: 'there' }
@@ -196,27 +237,31 @@ function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | nu
   return null
 }
 
-function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind: 'lost' | 'waits' | 'moves'): readonly Finding[] {
+function reachFindings(
+  model: Model,
+  expect: Reach,
+  { alike, weight }: Shapes,
+  cases: readonly Case[],
+  kind: 'lost' | 'waits' | 'moves',
+): readonly Finding[] {
   return [cases.filter((one) => one.broken === null), cases.filter((one) => one.broken !== null)].flatMap((group): Finding[] => {
     const worst = group[0]
     if (!worst) return []
     const { from: fromText, to: toText } = halves(expect.text)
     const target = toText === '' ? worst.losses.map(({ to }) => placeName(to)).join(' or ') : toText
     const refused = worst.broken === null && worst.losses.some(({ loss }) => loss.kind === 'refused')
-    const name = worst.broken === null ? '' : nameOf(worst.broken.failure)
-    const others = new Set(
-      group
-        .slice(1)
-        .map((one) => one.from.node)
-        .filter((site) => site !== worst.from.node),
-    )
+    const name = worst.broken === null ? '' : namesOf(worst.broken)
+    const others = new Set(group.flatMap((one) => alike(one.from.node)).filter((site) => site !== worst.from.node))
+    const same = group.reduce((sum, one) => sum + alike(one.from.node).length * one.targets, -1)
     const rules = worst.losses.flatMap(({ loss }) => (loss.kind === 'stopped' ? [loss.flow.rule.id] : []))
-    const witness = worst.losses.slice(0, 4).flatMap(({ to, loss }) => lossText(model, worst, to, loss))
+    const shown = 4
+    const hidden = worst.losses.reduce((sum, { to }) => sum + weight(to.node), -Math.min(shown, worst.losses.length))
+    const witness = worst.losses.slice(0, shown).flatMap(({ to, loss }) => lossText(model, worst, to, loss))
     const more = [
-      ...(worst.losses.length > 4 ? [`and ${worst.losses.length - 4} more places of ${target}`] : []),
-      ...(group.length > 1
+      ...(hidden > 0 ? [`and ${hidden} more place${hidden === 1 ? '' : 's'} of ${target}`] : []),
+      ...(same > 0
         ? [
-            `the same in ${group.length - 1} more case${group.length === 2 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`,
+            `the same in ${same} more case${same === 1 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`,
           ]
         : []),
     ]
@@ -231,7 +276,7 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind
         {
           ...finding,
           code: 'V005',
-          says: `${worst.from.node} loses ${target}${name === '' ? '' : ` if ${name} fails`} until ${far === 'peer' ? 'the peer has noticed and sends by another tunnel' : "the cloud's return route has moved"}, some seconds`,
+          says: `${worst.from.node} loses ${target}${name === '' ? '' : ` if ${name}`} until ${far === 'peer' ? 'the peer has noticed and sends by another tunnel' : "the cloud's return route has moved"}, some seconds`,
           instead:
             far === 'peer'
               ? "let a second place answer too, or accept it: the peer's gateway learns it by dead peer detection"
@@ -244,7 +289,7 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind
         {
           ...finding,
           code: 'V004',
-          says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name} fails`} while traffic waits to return from a fallback path`,
+          says: `${worst.from.node} can lose ${target}${name === '' ? '' : ` if ${name}`} while traffic waits to return from a fallback path`,
           instead: 'give the fallback a second path',
         },
       ]
@@ -271,15 +316,18 @@ function reachFindings(model: Model, expect: Reach, cases: readonly Case[], kind
       {
         ...finding,
         code: 'V003',
-        says: `${worst.from.node} loses ${target} if ${name} fails`,
-        instead: `give it a second way, or take ${worst.broken.kind} out of \`survives\``,
+        says: `${worst.from.node} loses ${target} if ${name}`,
+        instead: `give it a second way, or take ${survivalOf(worst.broken, expect)} out of \`survives\``,
       },
     ]
   })
 }
 
+/** `berlin.fiber fails`, `berlin.fiber and berlin.lte fail`. */
+const namesOf = ({ failures }: Break): string => `${failures.map(nameOf).join(' and ')} ${failures.length === 1 ? 'fails' : 'fail'}`
+
 function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly string[] {
-  const start = `${of.broken === null ? 'with everything up' : `if ${nameOf(of.broken.failure)} fails`}: ${placeName(of.from)} → ${placeName(to)}`
+  const start = `${of.broken === null ? 'with everything up' : `if ${namesOf(of.broken)}`}: ${placeName(of.from)} → ${placeName(to)}`
   switch (loss.kind) {
     case 'dead':
       return [`${start} is gone with ${to.node}`]
@@ -289,7 +337,7 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
       const { flow, stop, way } = loss
       const packet = way === 'there' ? sample(flow.packets) : reply(flow.packets)
       const entry = way === 'there' ? of.from.node : to.node
-      const down: Down = of.broken === null ? nothing : (tunnel) => of.broken!.tunnels.has(tunnel)
+      const down = of.broken?.down ?? nothing
       return [
         `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${flow.trafficClass}`,
         `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, flow.trafficClass, down)}`,
@@ -305,7 +353,7 @@ function reply(packets: Packets) {
 }
 
 /** No connection from any of `from` to any of `to`, whatever fails. With two models: at no moment of a change either. */
-export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict {
+export function proveIsolate(models: readonly Model[], expect: Isolate, { alike, weight }: Shapes): Verdict {
   const findings: Finding[] = []
   let checks = 0
   const { from: fromText, to: toText } = halves(expect.text)
@@ -313,15 +361,18 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
     const found: Leak[] = []
     const targets = targetsOf(to)
     for (const place of from) {
+      const speaksFor = alike(place.node).length
+      if (speaksFor === 0) continue
       for (const model of models) {
         const node = model.node(place.node)
         if (!node) continue
-        for (const { packets, rule } of trafficBetween(node, place, targets)) {
-          checks++
+        for (const { packets, rule, to } of trafficBetween(node, place, targets)) {
+          const pieces = speaksFor * weight(to)
+          checks += pieces
           const delivery = rule === null ? { packets, path: [], at: place.node } : anyDelivery(models, place.node, packets, rule.trafficClass)
-          if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, model })
+          if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, model, pieces })
         }
-        checks++
+        checks += speaksFor
       }
     }
     return found
@@ -330,7 +381,8 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
   if (worst) {
     const where = `${placeName(worst.place)} → ${targetName(expect.to, worst.packets)}, for example ${formatPacket(sample(worst.packets))}`
     const rules = new Set([worst, ...others].flatMap((leak) => (leak.rule ? [leak.rule.id] : [])))
-    const more = others.length > 0 ? [`and ${others.length} more piece${others.length === 1 ? '' : 's'} of traffic`] : []
+    const rest = others.reduce((sum, leak) => sum + leak.pieces, worst.pieces - 1)
+    const more = rest > 0 ? [`and ${rest} more piece${rest === 1 ? '' : 's'} of traffic`] : []
     findings.push(
       worst.rule === null
         ? {
@@ -350,9 +402,9 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
             witness: [where, `  ${pathText(worst.model, worst.place.node, worst.path)}: delivered`, ...more],
           },
     )
-    return { findings, checks }
+    return { expect, asked: [], findings, checks }
   }
-  if (models.length > 1) return { findings, checks }
+  if (models.length > 1) return { expect, asked: [], findings, checks }
   const [answered] = leaks(expect.to, expect.from)
   if (answered?.rule) {
     findings.push({
@@ -366,7 +418,7 @@ export function proveIsolate(models: readonly Model[], expect: Isolate): Verdict
       ],
     })
   }
-  return { findings, checks }
+  return { expect, asked: [], findings, checks }
 }
 
 interface Leak {
@@ -376,6 +428,8 @@ interface Leak {
   readonly rule: Rule | null
   readonly path: Parameters<typeof pathText>[2]
   readonly model: Model
+  /** As many in all that are alike. */
+  readonly pieces: number
 }
 type Targets = Readonly<Record<Family, readonly Entry<readonly Place[]>[]>>
 function targetsOf(places: readonly Place[]): Targets {
@@ -384,23 +438,30 @@ function targetsOf(places: readonly Place[]): Targets {
   return { 4: of(4), 6: of(6) }
 }
 
+interface Traffic {
+  readonly packets: Packets
+  /** null: within one LAN. */
+  readonly rule: Rule | null
+  readonly to: NodeId
+}
 /** Traffic from the place to the targets that the node's rules let out, and what stays within one LAN. A place is not kept apart from itself. */
-function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<{ readonly packets: Packets; readonly rule: Rule | null }> {
+function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<Traffic> {
   const other = (to: Place): boolean => to.node !== place.node || to.segment !== place.segment
-  const wanted = (packets: Packets): readonly Packets[] =>
-    cut(targets[packets.family], packets.destination).flatMap((piece) =>
-      piece.value?.some(other) ? [{ ...packets, destination: { low: piece.low, high: piece.high } }] : [],
-    )
+  const wanted = (packets: Packets): readonly Omit<Traffic, 'rule'>[] =>
+    cut(targets[packets.family], packets.destination).flatMap((piece) => {
+      const to = piece.value?.find(other)
+      return to ? [{ packets: { ...packets, destination: { low: piece.low, high: piece.high } }, to: to.node }] : []
+    })
   const mine = (prefixes: readonly Prefix[]): readonly Prefix[] =>
     prefixes.flatMap((prefix) => place.prefixes.flatMap((own) => (contains(prefix, own) ? [own] : contains(own, prefix) ? [prefix] : [])))
   for (const lan of node.of.lans) {
     for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort]))
-      for (const packets of wanted(inside)) yield { packets, rule: null }
+      for (const traffic of wanted(inside)) yield { ...traffic, rule: null }
   }
   for (const rule of node.of.rules) {
     const sources = mine(rule.from.prefixes)
     if (sources.length === 0) continue
-    for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports)) for (const packets of wanted(allowed)) yield { packets, rule }
+    for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports)) for (const traffic of wanted(allowed)) yield { ...traffic, rule }
   }
 }
 

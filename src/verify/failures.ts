@@ -1,13 +1,14 @@
 /** Every single thing that can break, and what goes down with it. */
-import type { Fabric, Failure, NodeId, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Failure, NodeId, SharedRisk, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { connectionName, siteEnds } from '#src/fabric/ids.ts'
 import { externalsOf } from '#src/fabric/slice.ts'
 import type { Down } from './forward.ts'
 
 export interface Break {
-  readonly failure: Failure
+  /** One, or any two uplinks. */
+  readonly failures: readonly Failure[]
   readonly kind: Survives
-  readonly tunnels: ReadonlySet<TunnelId>
+  readonly down: Down
   /** The node that is gone, with its LANs. */
   readonly dead: NodeId | null
 }
@@ -17,7 +18,15 @@ export interface Breaks {
   readonly of: (tunnel: TunnelId) => readonly Break[]
 }
 
-/** Each uplink, tunnel, hub and connection to a cloud or peer, alone. An uplink takes its connections with it. */
+/** Two at a time. */
+export const together = (a: Break, b: Break): Break => ({
+  failures: [...a.failures, ...b.failures],
+  kind: 'any two uplinks',
+  down: (tunnel) => a.down(tunnel) || b.down(tunnel),
+  dead: null,
+})
+
+/** Each uplink, tunnel, hub, connection to a cloud or peer and shared risk, alone. An uplink takes its connections with it. */
 export function breaksOf(fabric: Fabric): Breaks {
   const byEnd = new Map<string, Set<TunnelId>>()
   const add = (key: string, tunnel: TunnelId): void => {
@@ -31,38 +40,28 @@ export function breaksOf(fabric: Fabric): Breaks {
       add(end.site, tunnel.id)
     }
   }
-  const none: ReadonlySet<TunnelId> = new Set()
-  const all: Break[] = [
-    ...fabric.sites.flatMap((site) =>
-      site.uplinks.map(
-        (uplink): Break => ({
-          failure: { kind: 'uplink', site: site.id, uplink: uplink.id },
-          kind: 'uplink',
-          tunnels: byEnd.get(`${site.id}/${uplink.id}`) ?? none,
-          dead: null,
-        }),
-      ),
-    ),
-    ...fabric.tunnels.map(
-      (tunnel): Break => ({ failure: { kind: 'tunnel', tunnel: tunnel.id }, kind: 'tunnel', tunnels: new Set([tunnel.id]), dead: null }),
-    ),
-    ...fabric.sites
-      .filter((site) => site.hub)
-      .map((site): Break => ({ failure: { kind: 'hub', site: site.id }, kind: 'hub', tunnels: byEnd.get(site.id) ?? none, dead: site.id })),
-    ...externalsOf(fabric).flatMap((external) =>
-      external.connections.map(
-        ({ id, members }): Break => ({
-          failure: { kind: 'connection', external: external.id, connection: id },
-          kind: 'connection',
-          tunnels: new Set(members.map((member) => member.tunnel)),
-          dead: null,
-        }),
-      ),
-    ),
-  ]
+  const of = (failure: Failure, tunnels: Iterable<TunnelId>, dead: NodeId | null = null) => ({ failure, tunnels: new Set(tunnels), dead })
+  const all: Break[] = []
   const index = new Map<TunnelId, Break[]>()
-  for (const one of all) {
-    for (const tunnel of one.tunnels) {
+  for (const { failure, tunnels, dead } of [
+    ...fabric.sites.flatMap((site) =>
+      site.uplinks.map((uplink) => of({ kind: 'uplink', site: site.id, uplink: uplink.id }, byEnd.get(`${site.id}/${uplink.id}`) ?? [])),
+    ),
+    ...fabric.tunnels.map((tunnel) => of({ kind: 'tunnel', tunnel: tunnel.id }, [tunnel.id])),
+    ...fabric.sites.filter((site) => site.hub).map((site) => of({ kind: 'hub', site: site.id }, byEnd.get(site.id) ?? [], site.id)),
+    ...externalsOf(fabric).flatMap((external) =>
+      external.connections.map(({ id, members }) =>
+        of(
+          { kind: 'connection', external: external.id, connection: id },
+          members.map((member) => member.tunnel),
+        ),
+      ),
+    ),
+    ...fabric.risks.map((risk) => of({ kind: 'shared_risk', risk: risk.id }, tunnelsOfRisk(byEnd, risk))),
+  ]) {
+    const one: Break = { failures: [failure], kind: failure.kind, down: (tunnel) => tunnels.has(tunnel), dead }
+    all.push(one)
+    for (const tunnel of tunnels) {
       const known = index.get(tunnel)
       if (known) known.push(one)
       else index.set(tunnel, [one])
@@ -70,6 +69,12 @@ export function breaksOf(fabric: Fabric): Breaks {
   }
   return { all, of: (tunnel) => index.get(tunnel) ?? [] }
 }
+const tunnelsOfRisk = (byEnd: ReadonlyMap<string, ReadonlySet<TunnelId>>, { uplinks }: SharedRisk): readonly TunnelId[] =>
+  uplinks.flatMap(({ site, uplink }) => [...(byEnd.get(`${site}/${uplink}`) ?? [])])
+
+export const countFailures = (fabric: Fabric): number =>
+  fabric.sites.reduce((sum, site) => sum + site.uplinks.length + (site.hub ? 1 : 0), fabric.tunnels.length + fabric.risks.length) +
+  externalsOf(fabric).reduce((sum, external) => sum + external.connections.length, 0)
 
 export const nothingDown: Down = () => false
 /** What is down when all of `failures` happen at once. */
@@ -85,6 +90,12 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
         for (const tunnel of fabric.tunnels)
           if (siteEnds(tunnel).some((end) => end.site === failure.site && end.uplink === failure.uplink)) tunnels.add(tunnel.id)
         break
+      case 'shared_risk': {
+        const cut = fabric.risks.find((risk) => risk.id === failure.risk)?.uplinks ?? []
+        for (const tunnel of fabric.tunnels)
+          if (siteEnds(tunnel).some((end) => cut.some(({ site, uplink }) => site === end.site && uplink === end.uplink))) tunnels.add(tunnel.id)
+        break
+      }
       case 'hub':
         dead.add(failure.site)
         for (const tunnel of fabric.tunnels) if (siteEnds(tunnel).some((end) => end.site === failure.site)) tunnels.add(tunnel.id)
@@ -101,7 +112,7 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
   return { down: (tunnel) => tunnels.has(tunnel), dead }
 }
 
-/** `frankfurt`, `berlin.fiber`, `berlin.fiber--frankfurt.isp-a`, `frankfurt.isp-a--aws-eu-west-1`: the names that `trace --without` and `lab break` take. */
+/** `frankfurt`, `berlin.fiber`, `berlin.fiber--frankfurt.isp-a`, `frankfurt.isp-a--aws-eu-west-1`, `duct-7`: the names that `trace --without` and `lab break` take. */
 export function nameOf(failure: Failure): string {
   switch (failure.kind) {
     case 'tunnel':
@@ -112,6 +123,8 @@ export function nameOf(failure: Failure): string {
       return failure.site
     case 'connection':
       return connectionName(failure.external, failure.connection)
+    case 'shared_risk':
+      return failure.risk
     default:
       throw new TypeError(`no such failure: ${failure satisfies never}`)
   }

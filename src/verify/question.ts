@@ -25,7 +25,7 @@ export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQues
       const hubs = fabric.sites.filter((site) => site.hub).map((site) => site.id)
       return {
         ok: false,
-        says: `"${text}" is not a hub, an uplink${externalsOf(fabric).length > 0 ? ', a connection' : ''} or a tunnel of this network`,
+        says: `"${text}" is not a hub, an uplink${externalsOf(fabric).length > 0 ? ', a connection' : ''}${fabric.risks.length > 0 ? ', a shared risk' : ''} or a tunnel of this network`,
         instead: `write a hub (${hubs.join(', ') || 'there is none'}), an uplink like ${exampleUplink(fabric)},${exampleConnection(fabric)} or a tunnel like ${fabric.tunnels[0]?.id ?? 'a.b--c.d'}`,
       }
     }
@@ -42,6 +42,8 @@ export function readFailure(fabric: Fabric, text: string): Failure | undefined {
     for (const { id } of connections) if (connectionName(external, id) === text) return { kind: 'connection', external, connection: id }
   const hub = fabric.sites.find((site) => site.hub && site.id === text)
   if (hub) return { kind: 'hub', site: hub.id }
+  const risk = fabric.risks.find((one) => one.id === text)
+  if (risk) return { kind: 'shared_risk', risk: risk.id }
   const at = text.indexOf('.')
   const site = fabric.sites.find((one) => one.id === text.slice(0, at))
   const uplink = site?.uplinks.find((one) => one.id === text.slice(at + 1))

@@ -7,16 +7,32 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
+import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
-export interface Structure {
-  readonly findings: readonly Finding[]
-  readonly checks: number
-}
-
-export function structure(fabric: Fabric): Structure {
-  const parts = [owners(fabric), hops(fabric), routes(fabric), loops(fabric), peers(fabric), devices(fabric), mtu(fabric)]
-  return { findings: parts.flatMap((part) => part.findings), checks: parts.reduce((sum, part) => sum + part.checks, 0) }
+/** What shapes tell of, so that a few sites of each are enough. */
+export const tables = (distinct: Fabric, shapes: Shapes): readonly Finding[] => [
+  ...hops(distinct, shapes),
+  ...routes(distinct, shapes),
+  ...loops(distinct),
+]
+/** What they don't tell of. */
+export const wiring = (fabric: Fabric): readonly Finding[] => [
+  ...owners(fabric),
+  ...interfaces(fabric),
+  ...peers(fabric),
+  ...devices(fabric),
+  ...mtu(fabric),
+]
+/** LANs, interfaces, tunnels, routes and hops: each is looked at, or one of its shape is. */
+export function countStructure(fabric: Fabric): number {
+  let count = fabric.tunnels.length
+  for (const site of fabric.sites) count += site.interfaces.length
+  for (const node of nodesOf(fabric)) {
+    count += node.lans.length + node.routes.length
+    for (const { remotes, via } of node.groups) count += remotes.length * via.length
+  }
+  return count
 }
 
 const error = (code: string, at: readonly string[], says: string, instead: string, witness: readonly string[] = []): Finding => ({
@@ -29,8 +45,14 @@ const error = (code: string, at: readonly string[], says: string, instead: strin
 })
 const compilerFault = 'this is a fault of the compiler: report it with `causeway bundle`'
 
+/** The sites of the same shape, of which only the first was asked. */
+const alsoAt = ([, ...others]: readonly NodeId[]): readonly string[] =>
+  others.length === 0
+    ? []
+    : [`the same at ${others.length} more site${others.length === 1 ? '' : 's'}: ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''}`]
+
 /** Every overlay address has one owner. */
-function owners(fabric: Fabric): Structure {
+function owners(fabric: Fabric): readonly Finding[] {
   const lans = nodesOf(fabric)
     .flatMap((node) => node.lans.map((lan) => ({ node: node.id, kind: node.kind, lan })))
     .sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
@@ -50,25 +72,30 @@ function owners(fabric: Fabric): Structure {
       )
     } else outer = one
   }
-  return { findings, checks: lans.length }
+  return findings
 }
 
-/** Every hop goes over a tunnel that joins this node to the next, and both ends have an interface for it. */
-function hops(fabric: Fabric): Structure {
-  const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
+/** Both ends of every tunnel have an interface for it. */
+function interfaces(fabric: Fabric): readonly Finding[] {
   const carried = new Map(fabric.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels))]))
   const findings: Finding[] = []
-  let checks = fabric.tunnels.length
   for (const tunnel of fabric.tunnels) {
     const { id } = tunnel
     for (const end of siteEnds(tunnel))
       if (!carried.get(end.site)?.has(id))
         findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
   }
+  return findings
+}
+
+/** Every hop goes over a tunnel that joins this node to the next. */
+function hops(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
+  const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
+  const findings: Finding[] = []
   for (const node of nodesOf(fabric)) {
+    if (alike(node.id).length === 0) continue
     for (const group of groupsOf(node)) {
       for (const hop of group.via) {
-        checks++
         const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map(nodeOf) ?? []
         if (!ends.includes(node.id) || !ends.includes(hop.next) || hop.next === node.id) {
           findings.push(
@@ -77,21 +104,22 @@ function hops(fabric: Fabric): Structure {
               [`${node.kind}/${node.id}`],
               `${node.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
               compilerFault,
+              alsoAt(alike(node.id)),
             ),
           )
         }
       }
     }
   }
-  return { findings, checks }
+  return findings
 }
 
 /** Every route leads to the owner, and every class has a group for it, with at least one hop. */
-function routes(fabric: Fabric): Structure {
+function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
   const nodes = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const findings: Finding[] = []
-  let checks = 0
   for (const site of nodes.values()) {
+    if (alike(site.id).length === 0) continue
     const at = `${site.kind}/${site.id}`
     const groups = new Map(
       groupsOf(site)
@@ -99,7 +127,6 @@ function routes(fabric: Fabric): Structure {
         .map((group) => [`${group.remote} ${group.trafficClass}`, group]),
     )
     for (const route of site.routes) {
-      checks++
       const owner = nodes.get(route.remote)
       if (!owner?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
         findings.push(
@@ -108,29 +135,37 @@ function routes(fabric: Fabric): Structure {
             [at, `${owner?.kind ?? 'site'}/${route.remote}`],
             `${site.id} routes ${route.to} to ${route.remote}, which does not own it`,
             compilerFault,
+            alsoAt(alike(site.id)),
           ),
         )
       }
     }
     for (const remote of new Set(site.routes.map((route) => route.remote))) {
       for (const { id } of fabric.classes) {
-        checks++
         const group = groups.get(`${remote} ${id}`)
         if (!group)
-          findings.push(error('V022', [at, `class/${id}`], `${site.id} routes to ${remote}, but class ${id} has no group for it`, compilerFault))
+          findings.push(
+            error(
+              'V022',
+              [at, `class/${id}`],
+              `${site.id} routes to ${remote}, but class ${id} has no group for it`,
+              compilerFault,
+              alsoAt(alike(site.id)),
+            ),
+          )
       }
     }
     for (const { id } of fabric.classes) {
       const own = [...groups.values()].filter((group) => group.trafficClass === id)
       const none = own.filter((group) => group.via.length === 0)
       // A class that may use no uplink of the site at all is said by the compiler, once and with its line.
-      if (none.length > 0 && none.length < own.length) findings.push(empty(fabric, site.id, none))
+      if (none.length > 0 && none.length < own.length) findings.push({ ...empty(fabric, site.id, none), witness: alsoAt(alike(site.id)) })
     }
   }
-  return { findings, checks }
+  return findings
 }
 
-function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Finding {
+function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Omit<Finding, 'witness'> {
   const { trafficClass } = groups[0]!
   const remotes = groups.map((group) => group.remote).sort()
   const forbidden = groups.flatMap((group) => neverUsed(fabric, at, group))
@@ -141,12 +176,11 @@ function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Finding {
     at: [`class/${trafficClass}/never`, `class/${trafficClass}`, `site/${at}`],
     says: `class ${trafficClass} is unreachable from ${at} to ${remotes.slice(0, 3).join(', ')}${remotes.length > 3 ? ` and ${remotes.length - 3} more` : ''}: ${only}`,
     instead: 'give the site another uplink, or write `avoid` instead of `never`',
-    witness: [],
   }
 }
 
 /** No choice of hops, at any nodes, in any state, sends packets round: a search for cycles per (remote, class). */
-function loops(fabric: Fabric): Structure {
+function loops(fabric: Fabric): readonly Finding[] {
   const roles = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.role]))
   const byRemote = new Map<string, Map<string, Group>>()
   for (const site of nodesOf(fabric)) {
@@ -157,9 +191,7 @@ function loops(fabric: Fabric): Structure {
     }
   }
   const findings: Finding[] = []
-  let checks = 0
   for (const nodes of byRemote.values()) {
-    checks++
     const done = new Set<string>()
     const path: string[] = []
     const cycle = (at: string): readonly string[] | null => {
@@ -189,15 +221,14 @@ function loops(fabric: Fabric): Structure {
       break
     }
   }
-  return { findings, checks }
+  return findings
 }
 
 /** No two peers of an interface claim one prefix: WireGuard would silently give it to the last. */
-function peers(fabric: Fabric): Structure {
+function peers(fabric: Fabric): readonly Finding[] {
   const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const findings: Finding[] = []
-  let checks = 0
   for (const site of fabric.sites) {
     for (const one of site.interfaces) {
       if (one.kind !== 'hub') continue
@@ -210,7 +241,6 @@ function peers(fabric: Fabric): Structure {
           return (far === undefined ? [] : (sites.get(far)?.lans ?? [])).map((lan) => ({ tunnel, prefix: lan.prefix }))
         })
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
-      checks += claims.length
       let outer: { tunnel: string; prefix: Prefix } | undefined
       for (const claim of claims) {
         if (outer && outer.tunnel !== claim.tunnel && overlaps(outer.prefix, claim.prefix)) {
@@ -226,18 +256,16 @@ function peers(fabric: Fabric): Structure {
       }
     }
   }
-  return { findings, checks }
+  return findings
 }
 
 /** Kernel names and ports of a site don't clash, with both parities of the link epoch. */
-function devices(fabric: Fabric): Structure {
+function devices(fabric: Fabric): readonly Finding[] {
   const findings: Finding[] = []
-  let checks = 0
   for (const site of fabric.sites) {
     const stems = new Map<string, string>()
     const ports = new Map<number, string>()
     for (const { id, stem, port } of site.interfaces) {
-      checks++
       const sameStem = stems.get(stem)
       const samePort = ports.get(port)
       if (sameStem !== undefined)
@@ -266,11 +294,11 @@ function devices(fabric: Fabric): Structure {
       ports.set(port, id)
     }
   }
-  return { findings, checks }
+  return findings
 }
 
 /** 1500 less WireGuard's 60 bytes over IPv4, 80 over IPv6; IPv6 inside needs 1280 (RFC 8200 section 5). */
-function mtu(fabric: Fabric): Structure {
+function mtu(fabric: Fabric): readonly Finding[] {
   const overV6 = fabric.sites.some((site) =>
     site.uplinks.some((uplink) => uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.public) === 6),
   )
@@ -304,5 +332,5 @@ function mtu(fabric: Fabric): Structure {
         compilerFault,
       ),
     )
-  return { findings, checks: 2 }
+  return findings
 }

@@ -5,8 +5,9 @@ import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
 import { breaksOf } from './failures.ts'
 import { type Model, modelOf } from './model.ts'
+import type { Shapes } from './shapes.ts'
 
-export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] {
+export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): readonly Verdict[] {
   const old = modelOf(before)
   const models = [old, modelOf(after)]
   const boundary = hubsFirst(before, after)
@@ -15,11 +16,11 @@ export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] 
   const known = new Map(before.expects.map((expect) => [expect.id, expect]))
   return after.expects.flatMap((expect): Verdict[] => {
     // What the old generation doesn't isolate yet can't be lost on the way: only the end, `verify(after)`, has to hold it.
-    if (expect.kind === 'isolate') return leaks(old, expect) ? [] : [proveIsolate(models, expect)]
+    if (expect.kind === 'isolate') return leaks(old, expect, shapes) ? [] : [proveIsolate(models, expect, shapes)]
     const previous = known.get(expect.id)
     const both = previous?.kind === 'reach' ? inBoth(previous, expect) : undefined
     if (!both) return []
-    const verdict = proveReach(boundaryModel, breaks, both)
+    const verdict = proveReach(boundaryModel, breaks, both, shapes)
     return [
       {
         ...verdict,
@@ -36,7 +37,8 @@ export function duringChange(before: Fabric, after: Fabric): readonly Verdict[] 
   })
 }
 
-const leaks = (model: Model, expect: Isolate): boolean => proveIsolate([model], expect).findings.some((finding) => finding.severity === 'error')
+const leaks = (model: Model, expect: Isolate, shapes: Shapes): boolean =>
+  proveIsolate([model], expect, shapes).findings.some((finding) => finding.severity === 'error')
 
 /** What is asked before and after the change, with no further failure: who is new, or a port that is, has nothing to lose yet. */
 function inBoth(old: Reach, next: Reach): Reach | undefined {

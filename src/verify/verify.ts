@@ -1,17 +1,21 @@
-/** Proves a Fabric before anything is touched: structure, then every expectation, with everything up and after each single failure. */
-import type { Fabric, Finding } from '#src/fabric/fabric.ts'
-import { proveIsolate, proveReach } from './expect.ts'
-import { breaksOf } from './failures.ts'
+/** Proves a Fabric before anything is touched: structure, then every expectation, with everything up and after each failure. */
+import type { Expect, Fabric, Finding, NodeId } from '#src/fabric/fabric.ts'
+import { siteEnds } from '#src/fabric/ids.ts'
+import { overlaps } from '#src/net/address.ts'
+import { type Asked, proveIsolate, proveReach, type Verdict } from './expect.ts'
+import { breaksOf, countFailures } from './failures.ts'
 import { modelOf } from './model.ts'
-import { structure } from './structure.ts'
+import { eachItself, type Shapes, shapesOf } from './shapes.ts'
+import { countStructure, tables, wiring } from './structure.ts'
+import { lanOwners, type Touched, touchedSites } from './touched.ts'
 import { duringChange } from './transition.ts'
 
 export interface Proof {
   readonly expects: number
   readonly held: number
-  /** Single failures of the network: uplinks, tunnels, hubs. */
+  /** Single failures of the network: uplinks, tunnels, hubs, connections to clouds, shared risks. */
   readonly failures: number
-  /** Questions answered. */
+  /** Questions answered, those included that a site of the same shape answered. */
   readonly checks: number
 }
 export interface Verification {
@@ -20,33 +24,135 @@ export interface Verification {
 }
 
 /** Held = no error among the findings of that expectation. Any error means: not to be pushed. */
-export function verify(fabric: Fabric): Verification {
-  const structural = structure(fabric)
-  const model = modelOf(fabric)
-  const breaks = breaksOf(fabric)
-  const verdicts = fabric.expects.map((expect) => (expect.kind === 'reach' ? proveReach(model, breaks, expect) : proveIsolate([model], expect)))
+export const verify = (fabric: Fabric, shapes: Shapes = shapesOf([fabric])): Verification => prove(fabric, shapes).verification
+
+/**
+ * `verify` for one Fabric after the other. It remembers the last, and after an edit of a few sites asks again only what
+ * names them: the answers are those of `verify`, which a test compares. Made for a compiler that keeps what did not
+ * change as the same objects; from another the difference is found by content, and takes longer.
+ */
+export function createVerifier(smallest?: number): (fabric: Fabric) => Verification {
+  let last: Proven | undefined
+  return (fabric) => {
+    last = (last && proveEdit(last, fabric)) ?? prove(fabric, shapesOf([fabric], smallest))
+    return last.verification
+  }
+}
+
+interface Proven {
+  readonly fabric: Fabric
+  readonly shapes: Shapes
+  readonly structure: readonly Finding[]
+  /** By expectation; fewer than `asked` when two have one id. */
+  readonly verdicts: ReadonlyMap<string, Verdict>
+  readonly asked: number
+  readonly verification: Verification
+}
+
+function prove(fabric: Fabric, shapes: Shapes): Proven {
+  const distinct = shapes.within(fabric)
+  const model = modelOf(distinct)
+  const breaks = breaksOf(distinct)
+  const verdicts = distinct.expects.map((expect) =>
+    expect.kind === 'reach' ? proveReach(model, breaks, expect, shapes) : proveIsolate([model], expect, shapes),
+  )
+  return concluded(fabric, shapes, [...wiring(fabric), ...tables(distinct, shapes)], verdicts)
+}
+
+function concluded(fabric: Fabric, shapes: Shapes, structure: readonly Finding[], verdicts: readonly Verdict[]): Proven {
   return {
-    findings: [...structural.findings, ...verdicts.flatMap((verdict) => verdict.findings)],
-    proof: {
-      expects: fabric.expects.length,
-      held: verdicts.filter((verdict) => !verdict.findings.some((finding) => finding.severity === 'error')).length,
-      failures: breaks.all.length,
-      checks: structural.checks + verdicts.reduce((sum, verdict) => sum + verdict.checks, 0),
+    fabric,
+    shapes,
+    structure,
+    verdicts: new Map(verdicts.map((verdict) => [verdict.expect.id, verdict])),
+    asked: verdicts.length,
+    verification: {
+      findings: [...structure, ...verdicts.flatMap((verdict) => verdict.findings)],
+      proof: {
+        expects: fabric.expects.length,
+        held: verdicts.reduce((sum, verdict) => sum + (holds(verdict) ? shapes.copies(verdict.expect) : 0), 0),
+        failures: countFailures(fabric),
+        checks: countStructure(fabric) + verdicts.reduce((sum, verdict) => sum + verdict.checks, 0),
+      },
     },
   }
+}
+const holds = ({ findings }: Pick<Verdict, 'findings'>): boolean => !findings.some((finding) => finding.severity === 'error')
+
+/** undefined: it is not the edit of a few sites, or the structure is at fault, and then all is proven anew. */
+function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
+  if (last.shapes === eachItself || last.structure.length > 0 || last.verdicts.size < last.asked) return undefined
+  const edit = touchedSites(last.fabric, fabric)
+  if (!edit || targets(fabric, edit.sites)) return undefined
+  const touched = edit.sites
+  const shapes = last.shapes.except(new Set([...touched, ...bystanders(fabric, touched)]))
+  const distinct = shapes.within(fabric)
+  if (misbuilt(fabric, last.shapes, edit)) return undefined
+  const model = modelOf(distinct)
+  const breaks = breaksOf(distinct)
+  const verdicts = distinct.expects.map((expect): Verdict => {
+    const before = last.verdicts.get(expect.id)
+    if (before && !concerns(expect, touched)) return { ...before, expect }
+    if (expect.kind === 'isolate') return proveIsolate([model], expect, shapes)
+    const known = new Map(before?.asked.map((one): [string, Asked] => [`${one.from.node}/${one.from.segment}`, one]))
+    return proveReach(model, breaks, expect, shapes, (from) => (touched.has(from.node) ? undefined : known.get(`${from.node}/${from.segment}`)))
+  })
+  return concluded(fabric, shapes, [], verdicts)
+}
+/** Whether the structure is at fault where it changed. */
+function misbuilt(fabric: Fabric, before: Shapes, { sites, tables: changed }: Touched): boolean {
+  const near = new Set<NodeId>([...sites, ...changed])
+  const shapes = before.except(near)
+  const distinct = shapes.within(fabric)
+  const asked = new Set<NodeId>([...near, ...fabric.sites.filter((site) => site.hub).map((site) => site.id)])
+  const scope = {
+    ...distinct,
+    sites: distinct.sites.filter((site) => asked.has(site.id)),
+    tunnels: distinct.tunnels.filter((tunnel) => siteEnds(tunnel).every((end) => asked.has(end.site))),
+  }
+  return wiring(scope).length > 0 || tables(distinct, { ...shapes, alike: (id) => (asked.has(id) ? [id] : []) }).length > 0
+}
+const concerns = ({ from, to }: Expect, touched: ReadonlySet<NodeId>): boolean => [...from, ...to].some((place) => touched.has(place.node))
+/** Somebody's promise ends at a touched site: as many questions as there are callers. */
+const targets = (fabric: Fabric, touched: ReadonlySet<NodeId>): boolean =>
+  fabric.expects.some(
+    ({ kind, from, to }) => kind === 'reach' && to.some((place) => touched.has(place.node)) && from.some((place) => !touched.has(place.node)),
+  )
+
+/** Whom a touched site may open connections to, or the other way round, where an isolation asks for both. */
+function bystanders(fabric: Fabric, touched: ReadonlySet<NodeId>): readonly NodeId[] {
+  const asked = new Set(
+    fabric.expects
+      .flatMap((expect) => (expect.kind === 'isolate' && concerns(expect, touched) ? [...expect.from, ...expect.to] : []))
+      .map(({ node }) => node),
+  )
+  if (asked.size === 0) return []
+  const owners = lanOwners(fabric)
+  const theirs = fabric.sites.filter((site) => touched.has(site.id)).flatMap((site) => site.lans.map((lan) => lan.prefix))
+  const near = new Set<string>(theirs)
+  return fabric.sites
+    .filter(({ id, rules }) => {
+      if (!asked.has(id) || touched.has(id)) return false
+      return rules.some(({ from, to }) =>
+        [from, to].some(({ prefixes }) =>
+          prefixes.some((prefix) => near.has(prefix) || (!owners.has(prefix) && theirs.some((lan) => overlaps(lan, prefix)))),
+        ),
+      )
+    })
+    .map((site) => site.id)
 }
 
 /**
  * Proves the way from one generation to the next: isolation with each site on either of both, in any mix, and reach at
  * the wave boundary (hubs new, edges old) for what both generations expect. The end itself is `verify(after)`.
  */
-export function verifyTransition(before: Fabric, after: Fabric): Verification {
-  const verdicts = duringChange(before, after)
+export function verifyTransition(before: Fabric, after: Fabric, shapes: Shapes = shapesOf([before, after])): Verification {
+  const verdicts = duringChange(shapes.within(before), shapes.within(after), shapes)
   return {
     findings: verdicts.flatMap((verdict) => verdict.findings),
     proof: {
-      expects: verdicts.length,
-      held: verdicts.filter((verdict) => !verdict.findings.some((finding) => finding.severity === 'error')).length,
+      expects: verdicts.reduce((sum, verdict) => sum + shapes.copies(verdict.expect), 0),
+      held: verdicts.reduce((sum, verdict) => sum + (holds(verdict) ? shapes.copies(verdict.expect) : 0), 0),
       failures: 0,
       checks: verdicts.reduce((sum, verdict) => sum + verdict.checks, 0),
     },

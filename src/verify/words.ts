@@ -7,6 +7,8 @@ import type { Model } from './model.ts'
 export const placeName = (place: Place): string => `${place.node}/${place.segment}`
 /** Ids carry the line as written and then who it is for: `… tcp/8443#out inference>inference`, `… @berlin`. Origins know the line. */
 export const lineOf = (id: string): string => id.replace(/#.*$| @.*$/, '')
+/** Whose expectation it is when each caller has its own: `… @berlin`, `… @berlin#2`. */
+export const callerOf = (id: string): NodeId | null => (/ @([^#]+)/.exec(id)?.[1] as NodeId | undefined) ?? null
 /** `edge/inference -> model-api` → both halves. */
 export function halves(text: string): { readonly from: string; readonly to: string } {
   const [from = '', to = ''] = text.split('->')

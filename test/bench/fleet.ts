@@ -113,6 +113,7 @@ const uplink = (id: string, device: string, medium: string, down: number, up: nu
   transport: 'internet',
   medium,
   metered: medium === 'lte',
+  risks: [],
   tags: [],
   up,
   down,

@@ -1,4 +1,6 @@
 /** What every bench needs. */
+import { execFileSync } from 'node:child_process'
+
 export type Figures = Readonly<Record<string, number>>
 export interface Bench {
   run(): Figures | Promise<Figures>
@@ -15,3 +17,9 @@ export function median(times: number, work: () => unknown): number {
   took.sort((a, b) => a - b)
   return took[took.length >> 1]!
 }
+
+/** What a script prints as JSON, run alone: neither memory nor compiled code of an earlier measurement is there. */
+export const alone = (script: URL, ...args: readonly string[]): unknown =>
+  JSON.parse(execFileSync(process.execPath, [script.pathname, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }))
+/** Largest memory that this process ever held, in MB. */
+export const peakMemory = (): number => Math.round(process.resourceUsage().maxRSS / 1024)

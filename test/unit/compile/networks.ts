@@ -66,6 +66,7 @@ export const uplink = (id: string, more: Partial<IntentUplink> = {}): IntentUpli
   medium: id.startsWith('lte') ? 'lte' : id.startsWith('fiber') ? 'fiber' : 'ethernet',
   metered: id.startsWith('lte'),
   tags: [],
+  risks: [],
   up: 0,
   down: 0,
   address: null,

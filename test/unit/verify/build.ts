@@ -225,6 +225,7 @@ export function build(sketch: Sketch): Fabric {
       sla: { loss: 0, latencyMs: 0, jitterMs: 0 },
     })),
     services: [],
+    risks: [],
     expects,
   }
 }

@@ -133,6 +133,7 @@ export function oracle(fabric: Fabric) {
 
   const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null }[] => {
     const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(plain(one))).map((one) => one.id))
+    const lines = fabric.sites.flatMap((site) => site.uplinks.map((uplink) => `${site.id}.${uplink.id}`))
     return [
       { down: new Set<string>(), dead: null },
       ...(survives.includes('uplink')
@@ -147,6 +148,20 @@ export function oracle(fabric: Fabric) {
       ...(survives.includes('connection')
         ? [...fabric.regions, ...fabric.peers].flatMap((region) =>
             region.connections.map(({ members }) => ({ down: new Set<string>(members.map((member) => member.tunnel)), dead: null })),
+          )
+        : []),
+      ...(survives.includes('shared_risk')
+        ? fabric.risks.map(({ uplinks }) => ({
+            down: touching((ends) => ends.some((end) => uplinks.some(({ site, uplink }) => site === end.site && uplink === end.uplink))),
+            dead: null,
+          }))
+        : []),
+      ...(survives.includes('any two uplinks')
+        ? lines.flatMap((one, i) =>
+            lines.slice(i).map((other) => ({
+              down: touching((ends) => ends.some(({ site, uplink }) => [one, other].includes(`${site}.${uplink}`))),
+              dead: null,
+            })),
           )
         : []),
       ...(survives.includes('hub')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Failure } from '#src/fabric/fabric.ts'
+import type { Failure, RiskId } from '#src/fabric/fabric.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
 import { ports, site } from './build.ts'
 import { readQuestion } from '#src/verify/question.ts'
@@ -71,6 +71,20 @@ describe('trace', () => {
     expect(ask('berlin/inference', 'modelapi')).toContain(
       '"modelapi" is nothing in this network\n  write site/segment, an address, or one of cameras, inference, training, camera-rtp, model-api, registry, stream',
     )
+  })
+})
+
+test('trace without what shares a risk', () => {
+  const risky = {
+    ...fabric,
+    risks: [{ id: 'duct-7' as RiskId, uplinks: fabric.sites[0]!.uplinks.map(({ id }) => ({ site: site('berlin'), uplink: id })) }],
+  }
+  const read = readQuestion(risky, { from: 'berlin/inference', to: 'frankfurt/inference', port: 'tcp/8443', without: ['duct-7'] })
+  expect(read.ok && renderTrace(trace(risky, read.question), origins)).toBe(
+    'BLOCKED at berlin without duct-7\n  every path that class business may use at berlin is down\n  10.1.10.10 → 10.10.0.10 tcp/8443, class business\n',
+  )
+  expect(readQuestion(risky, { from: 'berlin', to: 'dublin', port: null, without: ['duct-8'] })).toMatchObject({
+    says: '"duct-8" is not a hub, an uplink, a shared risk or a tunnel of this network',
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Fabric, Finding, SharedGroup, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, RiskId, SharedGroup, Site, Survives, UplinkId } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
@@ -81,6 +81,41 @@ describe('reach', () => {
     expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['uplink'] })))).toEqual([
       'error V003 edge loses hub/red if edge.fiber fails',
     ])
+  })
+  const three: Sketch = {
+    ...two,
+    sites: [
+      { ...two.sites[0]!, uplinks: ['fiber', 'cable', 'lte'] },
+      { ...two.sites[1]!, uplinks: ['a', 'b', 'c'] },
+    ],
+  }
+  const surviving = (survives: Survives, ...together: readonly string[]): Fabric => {
+    const uplinks = together.map((text) => ({ site: site(text.split('.')[0]!), uplink: text.split('.')[1] as UplinkId }))
+    const sketch = { ...three, expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: [survives] }] }
+    return { ...build(sketch), risks: [{ id: 'duct-7' as RiskId, uplinks }] }
+  }
+  test('any two uplinks may fail where there are three, at either end', () => {
+    expect(check(surviving('any two uplinks'))).toEqual([])
+    const few = change(surviving('any two uplinks'), 'edge', (of) => ({
+      groups: of.groups.map((group): SharedGroup => ({ ...group, via: group.via.filter((hop) => !hop.tunnel.startsWith('edge.lte')) })),
+    }))
+    const [finding] = check(few)
+    expect(finding).toMatchObject({
+      code: 'V003',
+      says: 'edge loses hub/red if edge.fiber and edge.cable fail',
+      instead: 'give it a second way, or take any two uplinks out of `survives`',
+    })
+    expect(finding!.witness[0]).toContain('if edge.fiber and edge.cable fail: edge/red → hub/red')
+  })
+  test('who survives any two uplinks survives each', () => {
+    expect(said(check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: ['any two uplinks'] })))).toEqual([
+      'error V003 edge loses hub/red if edge.fiber fails',
+    ])
+  })
+  test('what shares a risk fails at once', () => {
+    expect(check(surviving('shared_risk', 'edge.fiber', 'edge.cable'))).toEqual([])
+    expect(said(check(surviving('shared_risk', 'edge.fiber', 'edge.cable', 'edge.lte')))).toEqual(['error V003 edge loses hub/red if duct-7 fails'])
+    expect(said(check(surviving('uplink', 'edge.fiber', 'edge.cable', 'edge.lte')))).toEqual([])
   })
   test('one port that is not allowed is enough', () => {
     const [finding] = check(withExpect({ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443-444', survives: [] }))

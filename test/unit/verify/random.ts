@@ -1,0 +1,224 @@
+/** Random small networks: a tape of numbers makes a sketch, then damages what was built from it. */
+import type { Fabric, Forwarding, Hop, Region, RiskId, Rule, SharedGroup, Site, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import { anyRemote } from '#src/fabric/groups.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
+import { prefix } from '#src/net/address.ts'
+import { ports, type Sketch, trafficClass } from './build.ts'
+
+/** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
+export function reader(tape: readonly number[]) {
+  let at = 0
+  const below = (n: number): number => (tape[at++ % tape.length] ?? 0) % n
+  return { below, pick: <T>(of: readonly T[]): T => of[below(of.length)]!, chance: (percent: number): boolean => below(100) >= 100 - percent }
+}
+export type Reader = ReturnType<typeof reader>
+
+export const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks']
+
+/** A network that could be compiled, its first sites hubs, with LANs of four addresses. */
+export function sound(of: Reader): Sketch {
+  const hubs = 1 + of.below(2)
+  const count = hubs + 1 + of.below(2)
+  const sites = Array.from({ length: count }, (_, i) => ({
+    id: `s${i}`,
+    hub: i < hubs,
+    uplinks: of.chance(50) ? ['a'] : ['a', 'b'],
+    lans: { red: `10.0.${i}.0/30`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<string, string>,
+  }))
+  const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
+  const some = () => [...new Set([of.pick(all), ...(of.chance(40) ? [of.pick(all)] : [])])].join(',')
+  const classes = ['default', 'bulk']
+  const allow = Array.from({ length: 1 + of.below(3) }, () => ({
+    from: some(),
+    to: some(),
+    ports: of.pick(['tcp/1', 'tcp', 'tcp/1-2', 'udp/1', 'icmp', 'any']),
+    class: of.pick(classes),
+  }))
+  const asked = allow.flatMap((one) => (of.chance(70) ? [one] : []))
+  return {
+    sites,
+    classes,
+    never: of.chance(30) ? { bulk: ['b'] } : {},
+    allow,
+    expect: [
+      ...asked.map((one) => ({
+        reach: one.from,
+        to: one.to,
+        ports: one.ports,
+        mode: of.pick(['any', 'all'] as const),
+        survives: kinds.filter(() => of.chance(50)),
+      })),
+      { reach: some(), to: some(), ports: 'tcp/1', mode: 'any' as const, survives: [] },
+      { isolate: some(), to: some() },
+      { isolate: some(), to: some() },
+    ],
+  }
+}
+
+/** Every fallback is kept for a while after the first choice is back. */
+export const patient = (one: Site): Site => ({
+  ...one,
+  groups: one.groups.map((group) => ({ ...group, via: group.via.map((hop) => ({ ...hop, returnAfter: hop.stage > 0 ? 300 : 0 })) })),
+})
+
+/** Some uplinks, of one site or of several, fail together. */
+export function risky(of: Reader, fabric: Fabric): Fabric {
+  const uplinks = fabric.sites.flatMap(({ id, uplinks: own }) => own.map((uplink) => ({ site: id, uplink: uplink.id })))
+  return {
+    ...fabric,
+    risks: ['duct', 'pole'].map((id) => ({ id: id as RiskId, uplinks: uplinks.filter(() => of.chance(30)) })),
+  }
+}
+
+/** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */
+export function careless(of: Reader, fabric: Fabric): Fabric {
+  const everything = [{ id: 'everything', a: [prefix('10.0.0.0/16')], b: [prefix('10.0.0.0/16')] }]
+  const astray = (site: Site | Region, group: SharedGroup): SharedGroup => {
+    const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => nodeOf(end) === site.id)))
+    return {
+      ...group,
+      via: [
+        ...group.via,
+        {
+          tunnel: tunnel.id,
+          next: tunnel.ends.map(nodeOf).find((node) => node !== site.id)!,
+          stage: group.via[0]?.stage ?? 0,
+          cost: 1,
+          returnAfter: 0,
+        },
+      ],
+    }
+  }
+  const carrying = <T extends Site | Region>(node: T): T => ({
+    ...node,
+    transits: everything,
+    groups: node.groups.map((group) => (of.chance(30) ? astray(node, group) : group)),
+  })
+  return { ...fabric, sites: fabric.sites.map(carrying), regions: fabric.regions.map(carrying) }
+}
+
+/** One mistake, as a faulty compiler could make it. */
+export function damage(of: Reader, fabric: Fabric): Fabric {
+  const nodes = nodesOf(fabric)
+  const victim = of.pick(nodes)
+  const without = <T>(list: readonly T[]): readonly T[] => {
+    const i = of.below(Math.max(1, list.length))
+    return list.filter((_, at) => at !== i)
+  }
+  const oneOf = <T>(list: readonly T[], edit: (one: T) => T): readonly T[] => {
+    const i = of.below(Math.max(1, list.length))
+    return list.map((one, at) => (at === i ? edit(one) : one))
+  }
+  /** Half of it, or one address. */
+  const narrow = (text: string): string => {
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(text) ?? []
+    return net === '' ? text : of.pick([`${net}${last}/31`, `${net}${Number(last) + 2}/31`, `${net}${Number(last) + of.below(4)}/32`])
+  }
+  const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
+    groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: oneOf(group.via, edit) })),
+  })
+  const edits: readonly ((site: (typeof nodes)[number]) => Partial<Forwarding>)[] = [
+    (site) => ({ routes: without(site.routes) }),
+    (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: prefix(narrow(route.to)) })) }),
+    (site) => ({
+      routes: [
+        ...site.routes,
+        {
+          segment: site.lans[0]!.segment,
+          to: prefix(narrow(of.pick(nodes).lans[0]!.prefix)),
+          remote: of.pick(nodes.filter((one) => one.id !== site.id)).id,
+        },
+      ],
+    }),
+    (site) => ({ transits: without(site.transits) }),
+    (site) => ({ transits: oneOf(site.transits, (one) => ({ ...one, a: oneOf(one.a, (each) => prefix(narrow(each))) })) }),
+    (site) => ({ rules: without(site.rules) }),
+    (site) => ({
+      rules: oneOf(site.rules, (rule): Rule => ({ ...rule, to: { ...rule.to, prefixes: rule.to.prefixes.map((one) => prefix(narrow(one))) } })),
+    }),
+    (site) => ({
+      rules: oneOf(
+        site.rules,
+        (rule): Rule => ({ ...rule, ports: [ports(of.pick(['tcp/2', 'udp', 'any']))], trafficClass: trafficClass(of.pick(['default', 'bulk'])) }),
+      ),
+    }),
+    (site) => ({ groups: without(site.groups) }),
+    (site) => ({ groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: without(group.via) })) }),
+    hop((one) => ({ ...one, stage: of.below(3) })),
+    hop((one) => ({ ...one, next: of.pick(nodes).id })),
+  ]
+  const edit = of.pick(edits)
+  const damaged = <T extends (typeof nodes)[number]>(one: T): T => (one.id === victim.id ? { ...one, ...edit(one) } : one)
+  return { ...fabric, sites: fabric.sites.map(damaged), regions: fabric.regions.map(damaged), peers: fabric.peers.map(damaged) }
+}
+
+/** Two hubs and two crowds of edges, each crowd of one kind; lines speak of whole crowds, of some and of single sites. */
+export function crowds(of: Reader): Sketch {
+  const hubs = 1 + of.below(2)
+  const sites = Array.from({ length: hubs }, (_, i) => ({ id: `h${i}`, hub: true, uplinks: ['a', 'b'], lans: { red: `10.0.${i}.0/30` } }) as const)
+  const crowd = (name: string, net: number) => {
+    const uplinks = of.chance(50) ? ['a'] : ['a', 'b']
+    const blue = of.chance(40)
+    return Array.from({ length: 5 + of.below(3) }, (_, i) => ({
+      id: `${name}${i}`,
+      uplinks,
+      lans: { red: `10.${net}.${i}.0/30`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<string, string>,
+    }))
+  }
+  const groups = [crowd('d', 1), ...(of.chance(60) ? [crowd('e', 2)] : [])]
+  const edges = groups.flat()
+  const places = (of: readonly { readonly id: string; readonly lans: Record<string, string> }[], lan: string): string =>
+    of.flatMap((one) => (one.lans[lan] ? [`${one.id}/${lan}`] : [])).join()
+  const some = (): string => {
+    const lan = of.chance(30) ? 'blue' : 'red'
+    const chosen = of.pick([
+      places(of.pick(groups), lan),
+      places(edges, lan),
+      places(of.pick(groups).slice(0, 1 + of.below(3)), lan),
+      places(sites, 'red'),
+    ])
+    return chosen === '' ? places(sites, 'red') : chosen
+  }
+  const allow = Array.from({ length: 1 + of.below(3) }, () => ({
+    from: some(),
+    to: of.chance(50) ? places(sites, 'red') : some(),
+    ports: of.pick(['tcp/1', 'tcp/1-2', 'any']),
+    class: of.pick(['default', 'bulk']),
+  }))
+  return {
+    sites: [...sites, ...edges],
+    classes: ['default', 'bulk'],
+    never: of.chance(30) ? { bulk: ['b'] } : {},
+    allow,
+    expect: [
+      ...allow.map((one) => ({
+        reach: one.from,
+        to: one.to,
+        ports: one.ports,
+        mode: of.pick(['any', 'all'] as const),
+        survives: kinds.filter(() => of.chance(60)),
+      })),
+      { isolate: some(), to: some() },
+    ],
+  }
+}
+
+/** As the compiler does: hops to a spoke name it `*`, and remotes with the same groups share them. */
+export function shared(fabric: Fabric): Fabric {
+  const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
+    const starred = groups.map((group): SharedGroup => {
+      const [remote] = group.remotes
+      const star = (hop: Hop): Hop =>
+        hop.next === remote && hop.tunnel.startsWith(`${remote}.`)
+          ? { ...hop, tunnel: hop.tunnel.replace(remote, '*') as TunnelId, next: anyRemote }
+          : hop
+      return id.startsWith('h') ? { ...group, via: group.via.map(star) } : group
+    })
+    return [...Map.groupBy(starred, (group) => JSON.stringify({ ...group, remotes: [] })).values()].map((same) => ({
+      ...same[0]!,
+      remotes: same.flatMap((group) => group.remotes),
+    }))
+  }
+  return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, groups: alike(site) })) }
+}

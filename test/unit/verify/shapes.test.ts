@@ -1,0 +1,93 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Expect, Fabric, Finding } from '#src/fabric/fabric.ts'
+import { eachItself, shapesOf } from '#src/verify/shapes.ts'
+import { verify, verifyTransition, type Verification } from '#src/verify/verify.ts'
+import { build } from './build.ts'
+import { cloudify } from './cloudify.ts'
+import { careless, crowds, damage, patient, reader, type Reader, risky, shared } from './random.ts'
+
+/** As `same` does: an expectation for each caller. */
+const byCaller = (fabric: Fabric): Fabric => ({
+  ...fabric,
+  expects: fabric.expects.flatMap((one): Expect[] => one.from.map((place) => ({ ...one, id: `${one.id} @${place.node}`, from: [place] }))),
+})
+/** The same mistake at every site of a crowd. */
+function damageAlike(of: Reader, fabric: Fabric): Fabric {
+  const victims = fabric.sites.filter((site) => site.id.startsWith(of.pick(['d', 'e'])))
+  const gone = of.below(4)
+  const at = new Set(victims.map((site) => site.id))
+  return {
+    ...fabric,
+    sites: fabric.sites.map((site) =>
+      at.has(site.id)
+        ? {
+            ...site,
+            groups: gone < 2 ? site.groups.slice(gone) : site.groups,
+            rules: gone === 2 ? site.rules.slice(1) : site.rules,
+            routes: gone === 3 ? site.routes.slice(1) : site.routes,
+          }
+        : site,
+    ),
+  }
+}
+
+const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
+  const of = reader(tape)
+  let fabric = build(crowds(of))
+  if (of.chance(20)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
+  if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (of.chance(15)) fabric = careless(of, fabric)
+  if (of.chance(20)) fabric = risky(of, fabric)
+  const each = of.chance(20)
+  if (each) fabric = byCaller(fabric)
+  if (of.chance(60)) fabric = shared(fabric)
+  const sound = fabric
+  if (of.chance(30)) fabric = damageAlike(of, fabric)
+  for (let n = of.below(3); n > 0; n--) fabric = damage(of, fabric)
+  return { sound, fabric, each }
+})
+
+/** What the structure says of sites of one shape, or an expectation of each of its callers, is said of one of them. */
+const verdicts = ({ findings, proof }: Verification, each: boolean) => {
+  const once = ({ code }: Finding): boolean => each || code.startsWith('V02')
+  // Of several places that answer the first is asked about, and for some callers that is another one.
+  const { checks: _, ...counts } = proof
+  return {
+    counts,
+    findings: findings.filter((one) => !once(one)),
+    ofShapes: [...new Set(findings.filter(once).map(({ code, at }) => `${code} ${code.startsWith('V02') ? '' : at[0]}`))].sort(),
+  }
+}
+const seen = { reduced: 0, refused: 0 }
+
+test('a few sites of each shape prove what all of them prove one by one', () => {
+  fc.assert(
+    fc.property(fc.noShrink(network), ({ fabric, sound, each }) => {
+      const shapes = shapesOf([fabric], 0)
+      if (shapes.within(fabric).sites.length < fabric.sites.length) seen.reduced++
+      const whole = verify(fabric, eachItself)
+      const few = verify(fabric, shapes)
+      if (whole.findings.length > 0) seen.refused++
+      expect(verdicts(few, each)).toEqual(verdicts(whole, each))
+      expect(verdicts(verifyTransition(sound, fabric, shapesOf([sound, fabric], 0)), each)).toEqual(
+        verdicts(verifyTransition(sound, fabric, eachItself), each),
+      )
+    }),
+    { numRuns: Number(process.env.RUNS ?? 200), seed: 11 },
+  )
+  // It means something only if sites were left out, and if something was wrong.
+  expect(Math.min(seen.reduced, seen.refused)).toBeGreaterThan(50)
+}, 600_000)
+
+test('a mistake at every site of a shape is told at the first, with the others named', () => {
+  const edges = Array.from({ length: 8 }, (_, i) => ({ id: `e${i}`, uplinks: ['a'], lans: { red: `10.1.${i}.0/24` } }))
+  const fabric = build({ sites: [...edges, { id: 'hub', hub: true, uplinks: ['a'], lans: { red: '10.0.0.0/24' } }], allow: [], expect: [] })
+  const broken = { ...fabric, sites: fabric.sites.map((site) => (site.hub ? site : { ...site, groups: [] })) }
+  const { findings } = verify(broken, shapesOf([broken], 0))
+  expect(findings.find((one) => one.says.startsWith('e0 routes to hub'))).toMatchObject({
+    code: 'V022',
+    witness: ['the same at 7 more sites: e1, e2, e3, e4, e5, …'],
+  })
+  expect(findings.filter((one) => one.at[0] !== 'site/e0')).toEqual([])
+})
