@@ -14,6 +14,7 @@ import { key } from './commands/key.ts'
 import { lab } from './commands/lab.ts'
 import { login } from './commands/login.ts'
 import { path } from './commands/path.ts'
+import { peer } from './commands/peer.ts'
 import { planCommands } from './commands/plan.ts'
 import { cloud, region } from './commands/region.ts'
 import { serve } from './commands/serve.ts'
@@ -42,6 +43,7 @@ for (const register of [
   site,
   region,
   cloud,
+  peer,
   drill,
   path,
   key,

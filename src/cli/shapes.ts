@@ -66,6 +66,27 @@ export interface RegionDetailView extends RegionView {
   readonly routes: readonly { readonly to: string; readonly via: string }[]
   readonly findings: readonly { readonly code: string; readonly says: string; readonly instead: string }[]
 }
+export interface PeerView {
+  readonly id: string
+  readonly addresses: readonly string[]
+  readonly prefixes: readonly string[]
+  readonly tunnels: readonly {
+    readonly id: string
+    readonly hub: string
+    readonly uplink: string
+    readonly address: string
+    readonly inside: string
+    readonly state: string
+  }[]
+  readonly secret: {
+    readonly version: number
+    readonly origin: 'made' | 'given'
+    readonly createdAt: string
+    readonly createdBy: string
+    readonly shownAt: string | null
+    readonly shownBy: string | null
+  } | null
+}
 export interface StatusView {
   readonly network: string | null
   readonly generation: number

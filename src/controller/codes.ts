@@ -710,6 +710,35 @@ export const controllerCodes = [
     wrong: 'causeway path test berlin --count 100000',
     right: 'causeway path test berlin --count 500',
   },
+  // ── peers ──
+  {
+    code: 'C140',
+    title: 'not a pre-shared key for a peer',
+    text: 'It has 20 to 128 characters of printable ASCII without spaces, quotes and backslashes: long enough that nobody who listens to IKE can guess it (RFC 7296 section 2.15), and the same in every box’s configuration. It is not repeated in the message.',
+    wrong: 'causeway peer secret partner < a file with "secret123"',
+    right: 'causeway peer secret partner --new',
+  },
+  {
+    code: 'C141',
+    title: 'the pre-shared key was shown already',
+    text: 'A key that was made here is shown once, to whoever sets up the other end; the message says to whom and when. If that was not you, or it got lost, make a new one: the tunnels are down until both ends have it.',
+    wrong: 'causeway peer config partner --secret, twice',
+    right: 'causeway peer secret partner --new, then causeway peer config partner --secret',
+  },
+  {
+    code: 'C142',
+    title: 'the pre-shared key is its owner’s',
+    text: 'It was given by the owner of the peer, who knows it. What is given here is never shown again.',
+    wrong: 'causeway peer config partner --secret, after causeway peer secret partner',
+    right: 'causeway peer config partner',
+  },
+  {
+    code: 'C143',
+    title: 'the peer has no pre-shared key yet',
+    text: 'One is made when a generation that names the peer is applied. This generation is from a controller that did not make them yet.',
+    wrong: '',
+    right: 'causeway peer secret partner --new',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -151,6 +151,8 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
       notifications,
       planner,
       clouds,
+      vault,
+      facts: relay.signals.facts,
       version,
       log: trouble,
       commands: relay.commands,

@@ -40,3 +40,11 @@ export const natTraversalPort = 4500
 export const isIpsec = (tunnel: ReadyTunnel): tunnel is ReadyIpsec => tunnel.peer.kind === 'ipsec'
 /** Its device is charon's, and its keys are IKE's: no link epoch of ours makes or moves them. */
 export const isIpsecInterface = ({ kind }: Pick<Interface, 'kind'>): boolean => kind === 'cloud' || kind === 'peer'
+
+/** What a third party's key may be: long enough that who listens can't guess it (RFC 7296 section 2.15), printable, and nothing that files need quoted. */
+export const pskLength = { least: 20, most: 128 } as const
+export function pskFault(secret: string): string | null {
+  if (secret.length < pskLength.least || secret.length > pskLength.most)
+    return `the pre-shared key has ${secret.length} characters, not ${pskLength.least} to ${pskLength.most}`
+  return /^[!#-[\]-~]+$/.test(secret) ? null : 'the pre-shared key has a character that is not printable ASCII, or a space, a quote or a backslash'
+}

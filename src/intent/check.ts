@@ -134,7 +134,21 @@ export function checkPeers(sites: readonly IntentSite[], peers: readonly IntentP
     for (const uplink of site.uplinks)
       for (const own of [uplink.public?.address, uplink.address === null ? undefined : hostOf(uplink.address)])
         if (own !== undefined) held.set(own, { key: `site/${site.id}/uplink/${uplink.id}`, of: `${site.id}.${uplink.id}` })
+  const identities = new Map<string, string>()
   for (const peer of peers) {
+    for (const id of new Set(peer.gateways.map((one) => one.id))) {
+      const own = `peer/${peer.id}`
+      const twin = identities.get(id)
+      // One address twice is told below.
+      if (twin !== undefined && !peer.gateways.some(({ address }) => address === id))
+        report.error(
+          'I094',
+          [`${own}/ipsec/id`, `${own}/address/0`, twin],
+          `peer ${peer.id} has the IKE identity of another, ${id}`,
+          'write what each proves to be: the pre-shared key is found by it',
+        )
+      else if (twin === undefined) identities.set(id, own)
+    }
     for (const [i, { address }] of peer.gateways.entries()) {
       const key = `peer/${peer.id}/address/${i}`
       const name = meetsInternet(peer.transport) ? nameOf(address) : undefined

@@ -39,7 +39,7 @@ export const peerCodes = [
   {
     code: 'I094',
     title: 'Not an IKE identity',
-    text: 'What the peer proves to be (RFC 7296 section 3.5): an address or a domain name. It is its address unless said otherwise; behind NAT it is often the private one.',
+    text: 'What the peer proves to be (RFC 7296 section 3.5): an address or a domain name. It is its address unless said otherwise; behind NAT it is often the private one. The pre-shared key is found by it, so no two peers have the same.',
     wrong: '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\nipsec: { id: the firewall }',
     right:
       '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\nipsec: { id: gw.partner.example }',

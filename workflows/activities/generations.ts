@@ -28,6 +28,7 @@ import { wavesOf } from '../waves.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
 import { moveRegion, regionsOf } from './regions.ts'
 import { supersede } from './sites.ts'
+import { provideSecrets } from '#src/controller/peers.ts'
 
 export interface Made {
   readonly kind: 'made'
@@ -269,6 +270,10 @@ export function generationActivities(deps: Deps) {
     }
     for (const row of left) await moveRegion(tx, row, 'retired', null, operationId)
     for (const region of clouds) await regions.declare(tx, region)
+    if (plan.fabric.peers.length > 0) {
+      if (deps.vault === undefined) throw ApplicationFailure.nonRetryable('no vault for the keys of peers', 'C104')
+      await provideSecrets(tx, deps.vault, plan.fabric, plan.createdBy)
+    }
     for (const site of plan.fabric.sites) await sites.declare(tx, site.id, site.role)
     await events.emit(tx, {
       operationId,

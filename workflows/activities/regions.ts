@@ -1,6 +1,6 @@
 /** A region's rows: what is wanted of it, how far it is, its keys and its facts. Nothing here speaks to a cloud. */
-import { randomBytes } from 'node:crypto'
 import { ApplicationFailure } from '@temporalio/activity'
+import { presharedKey } from '#src/controller/pki/psk.ts'
 import { commands, events, facts, generations, network, operations, paths, regions, sites } from '#src/controller/store/index.ts'
 import type { Db, Tx } from '#src/controller/store/index.ts'
 import type { RegionRow, RouteRow } from '#src/controller/store/regions.ts'
@@ -263,13 +263,4 @@ async function commandOf(db: Db, kind: string, region: string, except?: string):
     if (row !== undefined && row.consumed_at !== null) return { commandId: row.id, operationId: operation.id }
   }
   return null
-}
-
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._'
-/** 48 of the 64 characters that AWS takes: 288 bits; it must not begin with 0. */
-function presharedKey(): string {
-  for (;;) {
-    const key = [...randomBytes(48)].map((byte) => alphabet[byte & 63]).join('')
-    if (!key.startsWith('0')) return key
-  }
 }

@@ -10,6 +10,7 @@ import { keysApi } from './keys.ts'
 import { operationsApi } from './operations.ts'
 import { pathsApi } from './paths.ts'
 import { plansApi } from './plans.ts'
+import { peersApi } from './peers.ts'
 import { regionsApi } from './regions.ts'
 import { sitesApi } from './sites.ts'
 import { statusApi } from './status.ts'
@@ -48,6 +49,7 @@ export function createApp(deps: ApiDeps) {
     .route('/v1', statusApi(deps))
     .route('/v1', sitesApi(deps))
     .route('/v1', regionsApi(deps))
+    .route('/v1', peersApi(deps))
     .route('/v1', drillsApi(deps))
     .route('/v1', pathsApi(deps))
     .route('/v1', keysApi(deps))

@@ -10,6 +10,7 @@ import type { ApplyCommand, ApproveCommand, Command, DrainCommand, InviteCommand
 import { type Actor, actorOf, may, type Permission, rolesFor } from '../access.ts'
 import type { Planner } from '../generations.ts'
 import type { Notifications } from '../notifications.ts'
+import type { Vault } from '../pki/vault.ts'
 import { Problem } from '../problem.ts'
 import { type Db, sites, type Store } from '../store/index.ts'
 import type { SiteRow } from '../store/sites.ts'
@@ -34,6 +35,9 @@ export interface ApiDeps {
   readonly commands: ApiCommands
   readonly planner: Planner
   readonly clouds: Clouds
+  readonly vault: Vault
+  /** What is known of the site has changed: its configuration is made anew. */
+  readonly facts: (site: string) => Promise<void>
   /** What agents trust; null until a network is named. */
   readonly trust: () => Signed | null
   readonly notifications: Notifications

@@ -277,6 +277,16 @@ export interface Database {
     created_by: string
     created_at: Stamp
   }
+  peer_secrets: {
+    peer: string
+    version: number
+    fingerprint: string
+    origin: 'made' | 'given'
+    created_by: string
+    created_at: Stamp
+    shown_by: Nullable<string>
+    shown_at: Nullable<Date>
+  }
   evidence: { id: string; subject: string; signed: Json<Signed>; at: Stamp }
   access_tokens: { id: string; hash: string; name: string; role: AccessRole; created_at: Stamp; revoked_at: Nullable<Date> }
   migrations: { number: number; name: string; hash: string; applied_at: Stamp }

@@ -1,4 +1,5 @@
 /** The API over real HTTP and a real database; workflows are recorded instead of run. */
+import { randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
@@ -6,6 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { grant } from '#src/controller/access.ts'
 import { createApp } from '#src/controller/api/app.ts'
 import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
+import { openVault, type Vault } from '#src/controller/pki/vault.ts'
+import { provideSecrets } from '#src/controller/peers.ts'
 import { planner } from '#src/controller/planner.ts'
 import {
   type AccessRole,
@@ -21,6 +24,7 @@ import {
   paths,
   pathTests,
   plans,
+  secrets,
   sites,
   type Store,
 } from '#src/controller/store/index.ts'
@@ -40,6 +44,9 @@ let sent: { readonly name: string; readonly args: readonly unknown[] }[]
 let away: Error | null
 let again: number
 let named: string | null
+let vault: Vault
+/** Sites whose configuration is to be made anew. */
+let woken: string[]
 /** A mistake of the controller's own. */
 let broken: Error | null
 let logged: unknown[]
@@ -55,6 +62,8 @@ beforeEach(async () => {
   away = null
   again = 0
   named = null
+  woken = []
+  vault = await openVault(randomBytes(32), secrets.rows(store.db))
   broken = null
   logged = []
   const say =
@@ -68,6 +77,8 @@ beforeEach(async () => {
     notifications,
     planner,
     clouds: async () => undefined,
+    vault,
+    facts: async (site) => void woken.push(site),
     trust: () => null,
     commands: {
       apply: say('apply'),
@@ -144,16 +155,17 @@ const problem = (code: string, status: number, detail: RegExp | string, instead:
   }) as unknown,
 })
 
-const planDemo = async (): Promise<string> => (await call('POST', '/v1/plans', { files: demoFiles() })).body['id'] as string
+const planDemo = async (files = demoFiles()): Promise<string> => (await call('POST', '/v1/plans', { files })).body['id'] as string
 /** What the network's workflow does with an apply. */
-async function applied(): Promise<void> {
-  const id = await planDemo()
+async function applied(files = demoFiles()): Promise<void> {
+  const id = await planDemo(files)
   const { body } = await call('POST', `/v1/plans/${id}/apply`)
   const operation = body['operation'] as string
   await store.transaction(async (tx) => {
     const plan = (await plans.get(tx, id))!
     await generations.commit(tx, plan, {}, operation)
     for (const site of plan.fabric!.sites) await sites.declare(tx, site.id, site.role)
+    await provideSecrets(tx, vault, plan.fabric!, 'anna')
     await operations.end(tx, operation, 'succeeded')
   })
 }
@@ -336,6 +348,77 @@ test('a rollout is paused, let go on and aborted by its network, and refused whe
   await operations.end(store.db, operation, 'rolled-back')
   expect(await steer('abort')).toMatchObject(problem('C121', 409, 'has ended: rolled-back'))
   expect(await steer('pause', own)).toMatchObject(problem('C120', 409, 'is rollout-pause of network/demo, not a rollout'))
+})
+
+test('the key of a peer is made with its first generation, shown once, and replaced by what its owner gives', async () => {
+  const partner = { path: 'partner.yaml', text: 'peer: partner\naddress: 203.0.113.200\nsegments: { inference: { prefixes: 172.20.0.0/16 } }\n' }
+  expect((await call('GET', '/v1/peers/partner')).body).toMatchObject({ code: 'C007' })
+  await applied([...demoFiles(), partner])
+  const psks = async () => (await facts.all(store.db)).flatMap((fact) => (fact.kind === 'psk' ? [fact] : []))
+  const tunnels = (await psks()).map(({ tunnel }) => tunnel)
+  expect(tunnels).toContain('frankfurt.isp-a--partner.0')
+  expect((await call('GET', '/v1/peers')).body).toMatchObject({
+    peers: [
+      {
+        id: 'partner',
+        addresses: ['203.0.113.200'],
+        prefixes: ['172.20.0.0/16'],
+        secret: { version: 1, origin: 'made', createdBy: 'anna', shownAt: null },
+      },
+    ],
+  })
+  expect(await call('GET', '/v1/peers/partne')).toMatchObject(problem('C007', 404, 'no peer "partne"', 'did you mean "partner"'))
+  // Another generation of the same peer keeps it.
+  await applied([...demoFiles((path, text) => (path === 'network.yaml' ? `${text}\nmtu: 1400\n` : text)), partner])
+  expect((await psks()).every(({ linkEpoch, ref }) => linkEpoch === 0 && ref.version === 1)).toBe(true)
+
+  expect(await call('POST', '/v1/peers/partner/secret/show', undefined, { as: 'viewer' })).toMatchObject(problem('C003', 403, 'role viewer'))
+  const shown = await call('POST', '/v1/peers/partner/secret/show')
+  expect(shown).toMatchObject({ status: 200, body: { version: 1, secret: expect.stringMatching(/^[A-Za-z1-9._][A-Za-z0-9._]{47}$/) as string } })
+  expect(shown.headers.get('cache-control')).toBe('no-store')
+  expect(await call('POST', '/v1/peers/partner/secret/show')).toMatchObject(
+    problem('C141', 409, /was shown to \S+ at \S+/, 'causeway peer secret partner --new'),
+  )
+  expect((await call('GET', '/v1/peers/partner')).body).toMatchObject({ secret: { shownAt: expect.stringContaining('T') as string } })
+
+  const given = 'what-the-owner-gave-0123456789'
+  for (const [bad, says] of [
+    ['short', '5 characters, not 20 to 128'],
+    ['x'.repeat(129), '129 characters'],
+    ['a key with spaces in it, long', 'a space, a quote or a backslash'],
+    ['ein-Schlüssel-mit-Umlaut', 'printable ASCII'],
+  ] as const) {
+    const refused = await call('PUT', '/v1/peers/partner/secret', { secret: bad })
+    expect(refused).toMatchObject(problem('C140', 400, says))
+    expect(JSON.stringify(refused.body)).not.toContain(bad)
+  }
+  expect(woken).toEqual([])
+  expect(await call('PUT', '/v1/peers/partner/secret', { secret: given })).toMatchObject({ status: 200, body: { version: 2 } })
+  expect([...woken].sort()).toEqual(['dublin', 'frankfurt'])
+  const newest = (await psks()).filter(({ linkEpoch }) => linkEpoch === 1)
+  expect(newest.map(({ tunnel }) => tunnel)).toEqual(tunnels)
+  expect((await vault.get(newest[0]!.ref)).toString()).toBe(given)
+  expect(await call('POST', '/v1/peers/partner/secret/show')).toMatchObject(problem('C142', 409, 'given by its owner'))
+  expect(await call('PUT', '/v1/peers/partner/secret', {})).toMatchObject({ body: { version: 3 } })
+  expect((await call('POST', '/v1/peers/partner/secret/show')).body).toMatchObject({ version: 3 })
+  await store.db.deleteFrom('peer_secrets').execute()
+  expect(await call('POST', '/v1/peers/partner/secret/show')).toMatchObject(problem('C143', 409, 'no pre-shared key yet'))
+
+  // Who did it is known; what it is, nobody but the vault knows.
+  const rows = await store.db.selectFrom('audit').selectAll().orderBy('seq').execute()
+  expect(rows.map(({ action }) => action).filter((action) => action.startsWith('peer.'))).toEqual([
+    'peer.secret-shown',
+    'peer.secret',
+    'peer.secret',
+    'peer.secret-shown',
+  ])
+  const tables = ['audit', 'events', 'commands', 'operations', 'plans', 'generations', 'facts', 'secrets'] as const
+  const everything = JSON.stringify(await Promise.all(tables.map((table) => store.db.selectFrom(table).selectAll().execute())))
+  for (const secret of [given, String(shown.body['secret'])]) {
+    expect(everything).not.toContain(secret)
+    expect(everything).not.toContain(Buffer.from(secret).toString('base64'))
+  }
+  expect(JSON.stringify(logged)).not.toContain(given)
 })
 
 test("a plan is proven and stored; a refused one comes back with findings and can't be applied", async () => {

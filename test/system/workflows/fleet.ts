@@ -205,9 +205,9 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     }
     const lookAtPaths = async () => {
       const up = (running?.config.tunnels ?? []).filter(
-        ({ id, remote, role }) =>
+        ({ id, remote, probe }) =>
           (broken === null || !id.includes(broken)) &&
-          (role === 'cloud' ||
+          (probe === 'icmp' ||
             gateways
               .get(remote)
               ?.running()
