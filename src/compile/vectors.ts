@@ -11,16 +11,22 @@ export function routeVectors({ site, classes, peers }: SiteSlice): readonly Rout
   const remotes = firstRoutes(site.routes)
   const classIds = classes.map((one) => one.id)
   const combinations = site.lans.length * remotes.length * classIds.length
-  const ways = site.lans.flatMap((lan) => classIds.map((trafficClass) => ({ lan, trafficClass })))
-  const asked = remotes.flatMap((route, index) =>
-    (combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]).map((way) => ({ ...way, route })),
-  )
-  const fromLan = asked.flatMap(({ lan, trafficClass, route }): RouteVector[] => {
+  const ways = site.lans.flatMap((lan) => {
     const source = neighbour(lan)
-    if (source === undefined || familyOf(source) !== familyOf(route.to)) return []
-    return [
-      { from: { kind: 'lan', segment: lan.segment }, source, to: aHost(route.to), trafficClass, expect: leads(route, trafficClass, 'anywhere') },
-    ]
+    return source === undefined ? [] : classIds.map((trafficClass) => ({ lan, source, family: familyOf(source), trafficClass }))
+  })
+  const fromLan = remotes.flatMap((route, index): RouteVector[] => {
+    const to = aHost(route.to)
+    const some = combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]
+    return some
+      .filter((way) => way.family === familyOf(to))
+      .map(({ lan, source, trafficClass }) => ({
+        from: { kind: 'lan', segment: lan.segment },
+        source,
+        to,
+        trafficClass,
+        expect: leads(route, trafficClass, 'anywhere'),
+      }))
   })
   return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds)]
 }

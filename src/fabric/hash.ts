@@ -3,11 +3,18 @@ import type { Fabric } from './fabric.ts'
 
 /** JSON with sorted keys and no spaces (the idea of RFC 8785): the same value gives the same bytes on any machine. */
 export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (Array.isArray(value)) {
+    let text = '['
+    for (let n = 0; n < value.length; n++) text += n === 0 ? canonicalJson(value[n]) : `,${canonicalJson(value[n])}`
+    return `${text}]`
+  }
   if (value !== null && typeof value === 'object') {
-    const entries = Object.entries(value).filter(([, member]) => member !== undefined)
-    entries.sort(([a], [b]) => (a < b ? -1 : 1))
-    return `{${entries.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`
+    let text = ''
+    for (const key of Object.keys(value).sort()) {
+      const member = (value as Readonly<Record<string, unknown>>)[key]
+      if (member !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`
+    }
+    return `{${text}}`
   }
   if (typeof value === 'bigint') throw new TypeError('a bigint has no canonical JSON form')
   return JSON.stringify(value)

@@ -136,13 +136,39 @@ function sliceExternal(fabric: Fabric, tunnel: IpsecTunnel): SliceExternal {
   return { ...common, far: null, profile: ipsecProfiles[tunnel.profile], probe: null }
 }
 
+// By the site as the compiler keeps it from one Fabric to the next: most slices come again as they were.
+const hashed = new WeakMap<Site, { readonly slice: SiteSlice; readonly hash: string }>()
 /** SHA-256, hex, of the site's slice. */
 export function siteHash(fabric: Fabric, id: SiteId): string {
   const { hashes } = indexOf(fabric)
-  const hash = hashes.get(id) ?? contentHash(siteSlice(fabric, id))
+  const known = hashes.get(id)
+  if (known !== undefined) return known
+  const slice = siteSlice(fabric, id)
+  const before = hashed.get(slice.site)
+  const hash = before && isSameSlice(before.slice, slice) ? before.hash : contentHash(slice)
+  hashed.set(slice.site, { slice, hash })
   hashes.set(id, hash)
   return hash
 }
+const isSameSlice = (a: SiteSlice, b: SiteSlice): boolean =>
+  a.site === b.site &&
+  a.network === b.network &&
+  a.classes === b.classes &&
+  a.segments === b.segments &&
+  sameEntries(a.peers, b.peers) &&
+  sameEntries(a.externals, b.externals)
+/** By identity of what they hold, and their prefixes one by one. */
+const sameEntries = <T extends SlicePeer | SliceExternal>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length &&
+  a.every((one, n) => {
+    const { farPrefixes: theirs, ...other } = b[n]!
+    const own = one.farPrefixes
+    return (
+      own.length === theirs.length &&
+      own.every((prefix, i) => prefix === theirs[i]) &&
+      Object.entries(other).every(([key, value]) => one[key as keyof T] === value)
+    )
+  })
 /** SHA-256, hex, of the region: all that its cloud is made from. Throws TypeError when it isn't in the Fabric. */
 export function regionHash(fabric: Fabric, id: RegionId): string {
   const region = regionOf(fabric, id)

@@ -7,7 +7,7 @@ import { compareText } from '#src/fabric/ids.ts'
 import type { Intent, IntentLan, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import type { SourceFile } from '#src/intent/yaml.ts'
-import { type AddressWithLength, prefix } from '#src/net/address.ts'
+import { address, addressWithLength, type AddressWithLength, prefix } from '#src/net/address.ts'
 
 const segments = ['cameras', 'guests', 'iot', 'office', 'pos', 'stock', 'training', 'voice'] as const
 const classes = ['realtime', 'business', 'bulk', 'default'] as const
@@ -148,4 +148,28 @@ export function fleet(edges: number): Intent {
   if (!intent) throw new TypeError('the fleet is no sound network')
   const cores = intent.sites.filter((site) => site.role === 'core')
   return { ...intent, sites: [...Array.from({ length: edges }, (_, n) => edgeSite(edge(n, edges))), ...cores] }
+}
+
+/** Hubs of one uplink and one LAN each, all joined to all. */
+export function fullMesh(size: number): Intent {
+  const { sites, ...rest } = fleet(fewest)
+  const [like] = sites.filter((site) => site.role === 'core')
+  const made = Array.from({ length: size }, (_, n): IntentSite => {
+    const own = `198.18.${Math.floor(n / 250)}.${(n % 250) + 1}`
+    const net = `10.${Math.floor(n / 250)}.${n % 250}`
+    return {
+      ...like!,
+      id: `hub-${String(n).padStart(3, '0')}` as SiteId,
+      uplinks: [
+        {
+          ...like!.uplinks[0]!,
+          address: addressWithLength(`${own}/15`),
+          router: address('198.19.255.254'),
+          public: { address: address(own), base: 51820 },
+        },
+      ],
+      lans: [{ ...like!.lans[0]!, prefix: prefix(`${net}.0/24`), address: addressWithLength(`${net}.1/24`) }],
+    }
+  })
+  return { ...rest, hubs: made.map((site) => site.id), sites: made, regions: [], peers: [], services: [], allow: [], expect: [] }
 }

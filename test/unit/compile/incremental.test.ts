@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
+import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { allow, cloud, partner, dublin, edge, fixed, frankfurt, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
 
@@ -112,6 +113,7 @@ describe('after any edits', () => {
           const next = edits[name]!(intent, of)
           const [patched, whole] = [remembering(next, held), compile(next, held)]
           expect(JSON.stringify(patched), name).toBe(JSON.stringify(whole))
+          for (const { id } of whole.fabric?.sites ?? []) expect(siteHash(patched.fabric!, id), name).toBe(siteHash(whole.fabric!, id))
           if (whole.fabric && JSON.stringify(whole.fabric) !== JSON.stringify(compile(intent, held).fabric)) changed.add(name)
           if (commit) held = [...held, ...whole.claims]
           intent = next

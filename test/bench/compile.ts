@@ -1,0 +1,162 @@
+/**
+ * The compiler at 100, 1,000 and 10,000 edges, each size in a process of its own so that its memory is its own: the whole
+ * network, every site's config with every key known, and edits of one site. And 300 hubs in full mesh beside wg-meshconf.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createCompiler } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import type { Fabric, Fact } from '#src/fabric/fabric.ts'
+import { siteHash } from '#src/fabric/slice.ts'
+import type { Intent, IntentSite } from '#src/intent/intent.ts'
+import { addressWithLength, prefix } from '#src/net/address.ts'
+import { fleet, fullMesh } from './fleet.ts'
+import type { Figures } from './measure.ts'
+
+const sizes = [100, 1_000, 10_000] as const
+const meshed = 300
+const wgMeshconf = '2.5.1'
+
+export function run(): Figures {
+  const figures: Record<string, number> = {}
+  for (const edges of sizes) {
+    const measured = inProcess('fleet', edges)
+    const name = edges === 10_000 ? '10k' : edges === 1_000 ? '1k' : '100'
+    for (const [key, value] of Object.entries(measured)) figures[key.replace('SIZE', name)] = value
+  }
+  const growth = (key: string) => figures[`${key}_10k_s`]! / figures[`${key}_1k_s`]!
+  const mesh = inProcess('mesh', meshed)
+  const theirs = runWgMeshconf(meshed)
+  return {
+    ...figures,
+    growth_x10: growth('compile'),
+    configs_growth_x10: growth('configs'),
+    rss_mb: figures['rss_10k_mb']!,
+    mesh300_s: mesh['mesh_s']!,
+    wg_meshconf_s: theirs.added + theirs.generated,
+    wg_meshconf_genconfig_s: theirs.generated,
+    mesh300_ratio: (theirs.added + theirs.generated) / mesh['mesh_s']!,
+  }
+}
+
+function inProcess(what: 'fleet' | 'mesh', size: number): Figures {
+  return JSON.parse(
+    execFileSync(process.execPath, [import.meta.filename, what, String(size)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+  )
+}
+
+/** Of processor time, the garbage collector and JIT on other threads included: more than one core alone takes, whatever else runs. */
+const seconds = (work: () => void): number => {
+  const begun = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(begun)
+  return (user + system) / 1e6
+}
+/** A key for every interface, none of them real: keys are made on the boxes. */
+const everyKey = (fabric: Fabric): readonly Fact[] =>
+  fabric.sites.flatMap((site) =>
+    site.interfaces.map(
+      (one): Fact => ({ kind: 'key', site: site.id, interface: one.id, linkEpoch: 0, publicKey: `${site.id}/${one.id}`.padEnd(44, '=') }),
+    ),
+  )
+
+function measureFleet(edges: number): Figures {
+  const intent = fleet(edges)
+  const compile = createCompiler()
+  let first: ReturnType<typeof compile> | undefined
+  const whole = seconds(() => (first = compile(intent, [])))
+  const { fabric, claims } = first!
+  const facts = everyKey(fabric!)
+  let bytes = 0
+  const configs = seconds(() => {
+    for (const site of fabric!.sites) bytes += JSON.stringify(configure(fabric!, facts, site.id)).length
+  })
+  const rss = process.resourceUsage().maxRSS / 1024
+  const hashes = seconds(() => {
+    for (const site of fabric!.sites) siteHash(fabric!, site.id)
+  })
+  compile(intent, claims)
+  const took = Object.entries(edits).map(([name, edit]) => [name, median(intent, edit, (edited) => compile(edited, claims))] as const)
+  return {
+    compile_SIZE_s: whole,
+    configs_SIZE_s: configs,
+    hashes_SIZE_s: hashes,
+    config_bytes_SIZE: bytes,
+    tunnels_SIZE: fabric!.tunnels.length,
+    rss_SIZE_mb: rss,
+    edit_SIZE_ms: Math.max(...took.map(([, ms]) => ms)),
+    ...Object.fromEntries(took.map(([name, ms]) => [`edit_${name}_SIZE_ms`, ms])),
+  }
+}
+
+/** Of one site, the n-th time: each leaves the network another one. The slowest kind is the figure. */
+const edits: Readonly<Record<string, (intent: Intent, n: number) => Intent>> = {
+  uplink: (intent, n) => editSite(intent, n, (site) => ({ ...site, uplinks: site.uplinks.map((one) => ({ ...one, metered: true })) })),
+  prefix: (intent, n) =>
+    editSite(intent, n, (site) => ({
+      ...site,
+      lans: site.lans.map((lan, i) =>
+        i === 0 ? { ...lan, prefix: prefix(`10.150.${n}.0/24`), address: addressWithLength(`10.150.${n}.1/24`) } : lan,
+      ),
+    })),
+  label: (intent, n) => editSite(intent, n, (site) => ({ ...site, labels: ['pilot'] })),
+  rename: (intent, n) => editSite(intent, n, (site) => ({ ...site, id: `${site.id}-b` as typeof site.id })),
+  remove: (intent, n) => ({ ...intent, sites: intent.sites.filter((_, i) => i !== n) }),
+  add: (intent, n) => ({ ...intent, sites: [...intent.sites.slice(0, n), comer(intent.sites[n]!, n), ...intent.sites.slice(n)] }),
+}
+const editSite = (intent: Intent, n: number, edit: (site: IntentSite) => IntentSite): Intent => ({
+  ...intent,
+  sites: intent.sites.map((site, i) => (i === n ? edit(site) : site)),
+})
+const comer = (beside: IntentSite, n: number): IntentSite => ({
+  ...beside,
+  id: `${beside.id}-a` as typeof beside.id,
+  lans: beside.lans.slice(0, 1).map((lan) => ({ ...lan, prefix: prefix(`10.151.${n}.0/24`), address: addressWithLength(`10.151.${n}.1/24`) })),
+})
+function median(intent: Intent, edit: (intent: Intent, n: number) => Intent, compile: (intent: Intent) => unknown): number {
+  const times = 9
+  const took = Array.from({ length: 2 * times }, (_, n) => {
+    const edited = edit(intent, n)
+    const ms = seconds(() => compile(edited)) * 1000
+    compile(intent)
+    return ms
+  })
+  return took.slice(times).sort((a, b) => a - b)[times >> 1]!
+}
+
+/** From what the hubs are to what each box is told, keys excluded. */
+function measureMesh(hubs: number): Figures {
+  const intent = fullMesh(hubs)
+  const warm = fullMesh(20)
+  const whole = (of: Intent): number => {
+    let tunnels = 0
+    const { fabric } = createCompiler()(of, [])
+    const facts = everyKey(fabric!)
+    for (const site of fabric!.sites) tunnels += configure(fabric!, facts, site.id).tunnels.length
+    return tunnels
+  }
+  for (let n = 0; n < 5; n++) whole(warm)
+  let tunnels = 0
+  const took = seconds(() => (tunnels = whole(intent)))
+  if (tunnels !== hubs * (hubs - 1)) throw new Error(`${tunnels} ends of tunnels, not ${hubs * (hubs - 1)}`)
+  return { mesh_s: took }
+}
+
+/** PyPI's wg-meshconf, its own classes in one process, without key generation and derivation. */
+function runWgMeshconf(hubs: number): { readonly added: number; readonly generated: number } {
+  const cache = join(import.meta.dirname, '..', '..', '.causeway', 'cache', `wg-meshconf-${wgMeshconf}`)
+  if (!existsSync(cache)) {
+    mkdirSync(cache, { recursive: true })
+    execFileSync('python3', ['-m', 'pip', 'install', '--quiet', '--root-user-action', 'ignore', '--target', cache, `wg-meshconf==${wgMeshconf}`], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  }
+  const out = execFileSync('python3', [join(import.meta.dirname, 'wg-meshconf.py'), cache, String(hubs)], { encoding: 'utf8' })
+  return JSON.parse(out.trim().split('\n').at(-1)!)
+}
+
+if (import.meta.main) {
+  const [what, size] = [process.argv[2], Number(process.argv[3])]
+  process.stdout.write(`${JSON.stringify(what === 'mesh' ? measureMesh(size) : measureFleet(size))}\n`)
+}
