@@ -77,11 +77,11 @@ function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unkno
   if (!before) return keys.map((_, n) => make(...row(n)))
   const old = before.made.length
   const isOld = (was: number, is: number): boolean => columns.every((column, c) => column[is] === before.columns[c]![was])
-  let head = 0
-  while (head < old && head < keys.length && isOld(head, head)) head++
+  let head = Math.min(old, keys.length)
+  for (const [c, column] of columns.entries()) head = commonHead(before.columns[c]!, column, head)
   if (head === old && head === keys.length) return before.made
-  let tail = 0
-  while (tail < Math.min(old, keys.length) - head && isOld(old - 1 - tail, keys.length - 1 - tail)) tail++
+  let tail = Math.min(old, keys.length) - head
+  for (const [c, column] of columns.entries()) tail = commonTail(before.columns[c]!, column, tail)
   const places = new Map<unknown, number>()
   for (let n = head; n < old - tail; n++) places.set(before.columns[0]![n], n)
   const made = before.made.slice(0, head)
@@ -109,13 +109,21 @@ export function isSame(a: unknown, b: unknown): boolean {
   return true
 }
 
+/** How many members two lists have in common at their head, at most `most`; and at their tail. */
+function commonHead(a: readonly unknown[], b: readonly unknown[], most: number): number {
+  for (let n = 0; n < most; n++) if (a[n] !== b[n]) return n
+  return most
+}
+function commonTail(a: readonly unknown[], b: readonly unknown[], most: number): number {
+  for (let n = 0; n < most; n++) if (a[a.length - 1 - n] !== b[b.length - 1 - n]) return n
+  return most
+}
+
 /** What left a list and what came, when most of it stayed. */
 export function difference<T>(before: readonly T[], after: readonly T[]): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
-  let head = 0
-  while (head < before.length && head < after.length && before[head] === after[head]) head++
-  let tail = 0
-  const most = Math.min(before.length, after.length) - head
-  while (tail < most && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++
+  const most = Math.min(before.length, after.length)
+  const head = commonHead(before, after, most)
+  const tail = commonTail(before, after, most - head)
   const gone = new Set(before.slice(head, before.length - tail))
   const come = after.slice(head, after.length - tail).filter((one) => !gone.delete(one))
   return { gone, come }

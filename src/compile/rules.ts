@@ -5,9 +5,9 @@
 import type { NodeId, Place, Rule, SegmentId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
+import { createMemo, difference, isSame, type Made, type Memo, patched } from './memo.ts'
 import type { Located, Pairing, Resolved, ResolvedAllow, Selection } from './resolve.ts'
 
 export interface Policy {
@@ -139,9 +139,8 @@ const localRule = (allow: string, of: Ports, from: Place, to: Place): readonly R
 function ownerRules(allow: string, of: ResolvedAllow, { from, to }: SegmentPair, memo: Memo): (readonly Entry<Rule>[])[] {
   const { trafficClass } = of
   const id = (way: 'out' | 'in' | 'local') => ruleId(allow, way, from.segment, to.segment)
-  const prefixes = (places: readonly Place[]) => sortPrefixes(places.flatMap((place) => place.prefixes))
-  const callers = memo.once(`callers of ${id('in')}`, [from.places], () => prefixes(from.places))
-  const targets = memo.once(`targets of ${id('out')}`, [to.places], () => prefixes(to.places))
+  const callers = prefixesOf(`callers of ${id('in')}`, from.places, memo)
+  const targets = prefixesOf(`targets of ${id('out')}`, to.places, memo)
   const [answering, calling] = [beside(from.places, to.places), beside(to.places, from.places)]
   const out = memo.rows(id('out'), [targets, trafficClass], [from.places, answering], (caller, own) =>
     entries(caller.node, ruleOf(id('out'), flowOf(caller), { segment: to.segment, prefixes: without(targets, own) }, of)),
@@ -189,7 +188,13 @@ function transitsOf(text: string, { from, to }: SegmentPair, memo: Memo): readon
     const carry = (way: 'out' | 'in', some: readonly Located[], others: readonly Located[]): readonly Entry<Transit>[] => {
       const [a, b] = [meeting(some, others), meeting(others, some)]
       const id = `${text}#${way} ${from.segment}>${to.segment}`
-      return a.length > 0 ? [memo.keep(`transit ${hub} ${id}`, { node: hub, of: { id, a: prefixesOf(a), b: prefixesOf(b) } })] : []
+      const side = (name: 'a' | 'b', some: readonly Located[]) =>
+        prefixesOf(
+          `${name} of ${hub} ${id}`,
+          some.map((one) => one.place),
+          memo,
+        )
+      return a.length > 0 ? [memo.keep(`transit ${hub} ${id}`, { node: hub, of: { id, a: side('a', a), b: side('b', b) } })] : []
     }
     return [
       ...carry('out', callers.filter(behind), targets),
@@ -207,4 +212,11 @@ function meeting(some: readonly Located[], others: readonly Located[]): readonly
   if (only === undefined) return []
   return others.some((one) => one.place.node !== only) ? some : some.filter((one) => one.place.node !== only)
 }
-const prefixesOf = (located: readonly Located[]): readonly Prefix[] => sortPrefixes(located.flatMap(({ place }) => place.prefixes))
+/** In order; those of places that came or left are put in or taken out. */
+const prefixesOf = (name: string, places: readonly Place[], memo: Memo): readonly Prefix[] =>
+  memo.once(name, places, (before?: Made<readonly Prefix[]>) => {
+    const prefixes = (some: Iterable<Place>) => [...some].flatMap((place) => place.prefixes)
+    if (!before) return sortPrefixes(prefixes(places))
+    const { gone, come } = difference(before.inputs as readonly Place[], places)
+    return patched(before.value, new Set(prefixes(gone)), prefixes(come), comparePrefixes)
+  })
