@@ -32,6 +32,15 @@ test('a ping that can not run says so once', async () => {
   expect(said).toMatch(/^ping: |ENOENT/)
 })
 
+test('a ping of so many full packets ends by itself', async () => {
+  const own = '127.0.0.1' as Address
+  const heard: number[] = []
+  const said = await new Promise<string>((resolve) =>
+    openPing({ from: own, to: own, device: null, intervalMs: 20, count: 3, bytes: 1_332 }, ({ sequence }) => void heard.push(sequence), resolve),
+  )
+  expect({ heard, said }).toEqual({ heard: [1, 2, 3], said: '' })
+})
+
 const tunnelTo = (member: 0 | 1) => ({
   id: `frankfurt.isp-a--aws.${member}`,
   index: 90 + member,
