@@ -4,7 +4,7 @@ import type { Allocation, Fabric, Finding, Origins } from '#src/fabric/fabric.ts
 import type { Intent } from '#src/intent/intent.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
-import { verify } from '#src/verify/verify.ts'
+import { createVerifier } from '#src/verify/verify.ts'
 import { findFolder, type Head, readFolder, readHead, type SourceFile, stateFolder } from './folder.ts'
 import { exit, type Output, Stop } from './output.ts'
 
@@ -48,7 +48,8 @@ export function loadFabric(given: string | undefined, output: Output, kind: stri
   return { ...loaded, fabric: loaded.fabric, intent: loaded.intent }
 }
 
-export const prove = (fabric: Fabric) => verify(fabric)
+/** After an edit, as `check --watch` sees many, only what it touches is proven again. */
+export const prove = createVerifier()
 
 /** Findings with the place of their first key, for editors and CI. */
 export const locate = (

@@ -478,9 +478,12 @@ const describe = (site: Site, part: (prefix: Prefix) => number): string =>
     site.lans.map((lan) => [lan.segment, part(lan.prefix), rangeOf(lan.prefix).family]),
   ])
 
-function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (prefix: Prefix) => NodeId | undefined): Fabric {
+/** The Fabric without some sites and every fact that names one. `ownerOf` knows who has a prefix that is no whole LAN. */
+export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (prefix: Prefix) => NodeId | undefined): Fabric {
   const kept = (id: NodeId | undefined): boolean => id === undefined || !dropped.has(id)
-  const inKept = (prefix: Prefix): boolean => kept(ownerOf(prefix))
+  const gone = new Set<Prefix>()
+  for (const { id, lans } of fabric.sites) if (dropped.has(id)) for (const lan of lans) gone.add(lan.prefix)
+  const inKept = (prefix: Prefix): boolean => !gone.has(prefix) && kept(ownerOf(prefix))
   const table = <T extends Site | Region | Peer>(node: T): T => ({
     ...node,
     routes: node.routes.filter((route) => kept(route.remote) && inKept(route.to)),

@@ -5,7 +5,7 @@
 import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
-import { overlaps, type Prefix } from '#src/net/address.ts'
+import { type Prefix, rangeOf } from '#src/net/address.ts'
 import { callerOf } from './words.ts'
 
 /** More are proven faster from the start. */
@@ -14,7 +14,7 @@ const most = 16
 export interface Touched {
   /** Each changed fact names one of them. */
   readonly sites: ReadonlySet<NodeId>
-  /** Nodes with a changed table, new ones and hubs included. */
+  /** Exchangeable sites with a changed table, new ones included. */
   readonly tables: ReadonlySet<NodeId>
 }
 /** undefined: something changed that names nobody, or too many. */
@@ -39,9 +39,10 @@ export function touchedSites(before: Fabric, after: Fabric): Touched | undefined
     const old = known.get(node.id)
     known.delete(node.id)
     if (old === node) continue
-    tables.add(node.id)
+    const before = named.length
     if (!old || !same(ownPart(old), ownPart(node))) note(node.id)
     else tablesDiffer(old, node, note, ownerOf)
+    if (named.length > before && !fixed.has(node.id)) tables.add(node.id)
   }
   for (const id of known.keys()) note(id)
   expectsDiffer(before.expects, after.expects, note)
@@ -179,8 +180,11 @@ function shareAddresses(before: Fabric, after: Fabric, touched: ReadonlySet<Node
     .filter((site) => touched.has(site.id))
     .flatMap((site) => site.lans.filter((lan) => had.get(lan.prefix) !== site.id).map((lan) => ({ node: site.id, prefix: lan.prefix })))
   if (fresh.length === 0) return false
-  const nodes = nodesOf(after)
-  return nodes.some((node) =>
-    node.lans.some((lan) => fresh.some((one) => (one.node !== node.id || one.prefix !== lan.prefix) && overlaps(one.prefix, lan.prefix))),
+  const ranges = fresh.map((one) => ({ ...one, ...rangeOf(one.prefix) }))
+  return nodesOf(after).some((node) =>
+    node.lans.some(({ prefix }) => {
+      const { family, low, high } = rangeOf(prefix)
+      return ranges.some((one) => one.family === family && one.low <= high && low <= one.high && (one.node !== node.id || one.prefix !== prefix))
+    }),
   )
 }

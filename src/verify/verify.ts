@@ -1,11 +1,11 @@
 /** Proves a Fabric before anything is touched: structure, then every expectation, with everything up and after each failure. */
 import type { Expect, Fabric, Finding, NodeId } from '#src/fabric/fabric.ts'
-import { siteEnds } from '#src/fabric/ids.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
 import { overlaps } from '#src/net/address.ts'
 import { type Asked, proveIsolate, proveReach, type Verdict } from './expect.ts'
 import { breaksOf, countFailures } from './failures.ts'
 import { modelOf } from './model.ts'
-import { eachItself, type Shapes, shapesOf } from './shapes.ts'
+import { eachItself, type Shapes, shapesOf, without } from './shapes.ts'
 import { countStructure, tables, wiring } from './structure.ts'
 import { lanOwners, type Touched, touchedSites } from './touched.ts'
 import { duringChange } from './transition.ts'
@@ -87,7 +87,9 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
   const touched = edit.sites
   const shapes = last.shapes.except(new Set([...touched, ...bystanders(fabric, touched)]))
   const distinct = shapes.within(fabric)
-  if (misbuilt(fabric, last.shapes, edit)) return undefined
+  // Mostly the tables that changed are those of hubs and of the touched sites, which are all in the smaller Fabric.
+  const inside = [...edit.tables].every((id) => touched.has(id))
+  if (misbuilt(inside ? distinct : fabric, edit)) return undefined
   const model = modelOf(distinct)
   const breaks = breaksOf(distinct)
   const verdicts = distinct.expects.map((expect): Verdict => {
@@ -99,18 +101,13 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
   })
   return concluded(fabric, shapes, [], verdicts)
 }
-/** Whether the structure is at fault where it changed. */
-function misbuilt(fabric: Fabric, before: Shapes, { sites, tables: changed }: Touched): boolean {
-  const near = new Set<NodeId>([...sites, ...changed])
-  const shapes = before.except(near)
-  const distinct = shapes.within(fabric)
-  const asked = new Set<NodeId>([...near, ...fabric.sites.filter((site) => site.hub).map((site) => site.id)])
-  const scope = {
-    ...distinct,
-    sites: distinct.sites.filter((site) => asked.has(site.id)),
-    tunnels: distinct.tunnels.filter((tunnel) => siteEnds(tunnel).every((end) => asked.has(end.site))),
-  }
-  return wiring(scope).length > 0 || tables(distinct, { ...shapes, alike: (id) => (asked.has(id) ? [id] : []) }).length > 0
+/** Whether the structure is at fault where it changed: among hubs, and the sites whose tables or facts did. */
+function misbuilt(fabric: Fabric, { sites, tables: changed }: Touched): boolean {
+  const others = new Set<NodeId>(fabric.sites.filter(({ id, hub }) => !hub && !sites.has(id) && !changed.has(id)).map(({ id }) => id))
+  const near = without(fabric, others, (prefix) => lanOwners(fabric).get(prefix))
+  // A class without a hop is judged by what else the site reaches with it, which is not all here.
+  const empty = nodesOf(near).some((node) => node.groups.some((group) => group.via.length === 0))
+  return empty || wiring(near).length > 0 || tables(near, eachItself).length > 0
 }
 const concerns = ({ from, to }: Expect, touched: ReadonlySet<NodeId>): boolean => [...from, ...to].some((place) => touched.has(place.node))
 /** Somebody's promise ends at a touched site: as many questions as there are callers. */

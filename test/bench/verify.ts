@@ -15,6 +15,8 @@ export function run(): Figures {
     const name = edges === 10_000 ? '10k' : String(edges)
     figures[`verify_${name}_s`] = proof.seconds
     figures[`verify_${name}_cpu_s`] = proof.cpuSeconds
+    figures[`verify_edit_${name}_ms`] = proof.editMs
+    figures[`verify_edit_${name}_cpu_ms`] = proof.editCpuMs
     figures[`rss_${name}_mb`] = proof.peakMb
     figures[`checks_${name}`] = proof.checks
     if (before) figures[`growth_x10_to_${name}`] = proof.cpuSeconds / before.cpuSeconds

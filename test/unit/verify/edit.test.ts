@@ -61,7 +61,7 @@ test('after an edit a verifier says what a proof from the start says', () => {
         if (whole.findings.length > 0) seen.refused++
       }
     }),
-    { numRuns: Number(process.env['RUNS'] ?? 50), seed: 5 },
+    { numRuns: Number(process.env['RUNS'] ?? 40), seed: 5 },
   )
   expect(Math.min(seen.few, seen.refused)).toBeGreaterThan(15)
 }, 600_000)
