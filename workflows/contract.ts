@@ -10,6 +10,7 @@ export const taskQueue = { workflows: 'causeway', sites: 'causeway-sites' } as c
 export const networkWorkflowId = (network: string) => `network/${network}`
 export const siteWorkflowId = (site: string) => `site/${site}`
 export const onboardWorkflowId = (site: string) => `onboard/${site}`
+export const replacementWorkflowId = (site: string) => `replacement/${site}`
 export const rolloutWorkflowId = (operation: string) => `rollout/${operation}`
 export const decommissionWorkflowId = (site: string) => `decommission/${site}`
 export const regionWorkflowId = (region: string) => `region/${region}`
@@ -95,6 +96,7 @@ export const workflowType = {
   network: 'network',
   site: 'site',
   onboard: 'onboard',
+  replacement: 'replacement',
   rollout: 'rollout',
   decommission: 'decommission',
   region: 'region',
@@ -131,6 +133,7 @@ export interface ApproveCommand extends Command {
   readonly fingerprint: string
 }
 export const inviteUpdate = defineUpdate<void, [InviteCommand]>('invite')
+export const replaceUpdate = defineUpdate<void, [InviteCommand]>('replace')
 export const approveUpdate = defineUpdate<void, [ApproveCommand]>('approve')
 export interface DrainCommand extends Command {
   /** RFC 3339: when the window ends by itself. */

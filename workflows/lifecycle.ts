@@ -11,6 +11,7 @@ export type SiteState =
   | 'CHANGING'
   | 'DRAINING'
   | 'MAINTENANCE'
+  | 'REPLACING'
   | 'DECOMMISSIONING'
   | 'RETIRED'
 
@@ -39,6 +40,11 @@ export type SiteEvent =
   | 'drained'
   /** Its window ended or was closed, and its box says so no more. */
   | 'undrained'
+  /** Another box is to take the place of the one that it has. */
+  | 'replacing'
+  | 'replaced'
+  /** It came to nothing: the site keeps its box. */
+  | 'kept'
   | 'decommissioning'
   | 'retired'
 
@@ -55,12 +61,14 @@ const table: Readonly<Record<SiteState, Readonly<Partial<Record<SiteEvent, SiteS
     changed: 'ACTIVE',
     held: 'ACTIVE',
     draining: 'DRAINING',
+    replacing: 'REPLACING',
     doubted: 'QUARANTINED',
     decommissioning: 'DECOMMISSIONING',
   },
   CHANGING: { changing: 'CHANGING', changed: 'ACTIVE', held: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   DRAINING: { drained: 'MAINTENANCE', undrained: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   MAINTENANCE: { undrained: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
+  REPLACING: { replacing: 'REPLACING', replaced: 'ACTIVE', kept: 'ACTIVE', doubted: 'QUARANTINED', decommissioning: 'DECOMMISSIONING' },
   DECOMMISSIONING: { retired: 'RETIRED' },
   RETIRED: { declared: 'DECLARED' },
 }
@@ -72,7 +80,7 @@ export const nextState = (state: SiteState, event: SiteEvent): SiteState | null 
 export const isEnrolled = (state: SiteState): boolean => state === 'ENROLLED' || state === 'PROVISIONING' || isInService(state)
 
 /** Past its onboarding: what its configuration is made of becomes a revision as soon as it moves. */
-export const isInService = (state: SiteState): boolean => state === 'ACTIVE' || state === 'CHANGING' || isInWindow(state)
+export const isInService = (state: SiteState): boolean => state === 'ACTIVE' || state === 'CHANGING' || state === 'REPLACING' || isInWindow(state)
 
 /** Between `site drain` and its return. */
 export const isInWindow = (state: SiteState): boolean => state === 'DRAINING' || state === 'MAINTENANCE'

@@ -28,6 +28,8 @@ import {
   lookSignal,
   onboardWorkflowId,
   regionWorkflowId,
+  replacementWorkflowId,
+  replaceUpdate,
   reportedSignal,
   siteDoneSignal,
   undrainUpdate,
@@ -38,6 +40,7 @@ import type { decommission as Decommission } from './decommission.ts'
 import { isEnrolled, isInService, isInWindow } from './lifecycle.ts'
 import { lock } from './lock.ts'
 import type { onboard as Onboard, OnboardResult } from './onboard.ts'
+import type { replacement as Replacement } from './replacement.ts'
 import { compiling, rows, workflowTaskTimeout } from './proxies.ts'
 import { remember } from './seen.ts'
 
@@ -73,7 +76,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     claim: null,
     leaving: null,
   }
-  let child: 'none' | 'onboard' | 'decommission' = 'none'
+  let child: 'none' | 'onboard' | 'decommission' | 'replacement' = 'none'
   let onboarded: OnboardResult | null = null
   let failures = carried?.failures ?? 0
   let againAt = 0
@@ -119,6 +122,14 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
   )
 
   setHandler(
+    replaceUpdate,
+    async (given) => {
+      await serially(() => rows.replaceSite({ site, command: given }))
+      look = true
+    },
+    command,
+  )
+  setHandler(
     drainUpdate,
     async (given) => {
       const regions = await serially(() => compiling.drainSite({ site, command: given }))
@@ -161,7 +172,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     }
   }
   const nudge = async () => {
-    const id = child === 'onboard' ? onboardWorkflowId(site) : decommissionWorkflowId(site)
+    const id = child === 'onboard' ? onboardWorkflowId(site) : child === 'replacement' ? replacementWorkflowId(site) : decommissionWorkflowId(site)
     await getExternalWorkflowHandle(id)
       .signal(reportedSignal)
       .catch(() => {})
@@ -176,6 +187,20 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       args: [{ site, operationId, timing }],
     }).catch((error: unknown): OnboardResult => ({ outcome: 'failed', why: String(error) }))
     child = 'none'
+    look = true
+  }
+  const startReplacement = async (operationId: string) => {
+    child = 'replacement'
+    await executeChild<typeof Replacement>('replacement', {
+      workflowId: replacementWorkflowId(site),
+      workflowTaskTimeout,
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      args: [{ site, operationId, timing }],
+    }).catch((error: unknown) => log.warn('the replacement starts again', { error: String(error) }))
+    againAt = Date.now() + timing.again
+    child = 'none'
+    // Facts that came meanwhile waited.
+    factsDue ??= Date.now()
     look = true
   }
   const startDecommission = async (given: Command) => {
@@ -268,6 +293,14 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     }
     if (waiting === null && assigns.length === 0) await note()
     if (isInWindow(view.state)) await serve()
+    const { replacement = null } = view
+    if (replacement !== null && child === 'none') {
+      if (replacement.ready && Date.now() >= againAt) void startReplacement(replacement.operationId)
+      else if (!replacement.approved && view.tokenEnds !== null && view.tokenEnds <= Date.now()) {
+        await rows.lapseReplacement({ site })
+        look = true
+      }
+    }
     if (child === 'none' && view.state === 'DECOMMISSIONING' && view.leaving !== null && Date.now() >= againAt) void startDecommission(view.leaving)
     if (onboarded !== null && child === 'none') {
       const result: OnboardResult = onboarded
@@ -281,7 +314,8 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     } else if (child === 'none' && (view.state === 'ENROLLED' || view.state === 'PROVISIONING') && Date.now() >= againAt) {
       void startOnboarding(await rows.beginOnboarding({ site }))
     }
-    if (isPending(view, timing.margin)) return
+    // The box that runs is about to go: the next one takes what was meant for it.
+    if (isPending(view, timing.margin) || replacement?.taken === true) return
     if (assigns.length > 0) {
       const requests = assigns.splice(0)
       if (isEnrolled(view.state)) {
@@ -302,7 +336,8 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     const times = [
       waiting?.until ?? null,
       factsDue,
-      view.state === 'INVITED' ? view.tokenEnds : null,
+      view.state === 'INVITED' || (view.replacement ?? null) !== null ? view.tokenEnds : null,
+      child === 'none' && view.replacement?.ready === true ? againAt : null,
       isInWindow(view.state) ? (view.drain?.until ?? null) : null,
       child === 'none' && (view.state === 'ENROLLED' || view.state === 'DECOMMISSIONING') ? againAt : null,
     ]

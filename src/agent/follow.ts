@@ -76,7 +76,8 @@ export function createFollower(of: FollowOptions): Follower {
   let retryAt = 0
   let busy = false
   let reportEveryMs = 5_000
-  let leaving = false
+  /** Why this box is to remove itself; '' as long as it is not. */
+  let leaving = ''
   let drift: readonly Trouble[] = []
   let blocked: readonly Trouble[] = []
   let headlessSaid = ''
@@ -201,16 +202,21 @@ export function createFollower(of: FollowOptions): Follower {
     headlessSince = null
     headlessSaid = ''
     await session.renewTrust(answer.data.trustVersion)
-    leaving = answer.data.wipe === true
+    leaving =
+      answer.data.wipe !== true
+        ? ''
+        : answer.data.replaced
+          ? `another box is the one of ${of.identity.site} now`
+          : `site ${of.identity.site} is decommissioned`
     if (answer.data.drill) void driller.order(answer.data.drill, session.identity())
     else driller.told(drilled)
     if (answer.data.measure) void measurer.order(answer.data.measure, session.identity())
     else measurer.told(measured)
   }
 
-  /** The site is decommissioned and its peers have let go. */
+  /** The peers have let go of this box: its site is decommissioned, or another box has taken its place. */
   async function leave(): Promise<void> {
-    log('wipe', 'the site is decommissioned: removing everything')
+    log('wipe', `${leaving}: removing tunnels, rules and keys`)
     prober.unload()
     await driver.wipe()
     running = null
@@ -371,7 +377,7 @@ export function createFollower(of: FollowOptions): Follower {
         failures++
       }
       if (unknown !== (headlessSince !== null)) status()
-      if (leaving && headlessSince === null) void exclusively(leave)
+      if (leaving !== '' && headlessSince === null) void exclusively(leave)
       else if (isWanted(assigned) && headlessSince === null) {
         const triple = assigned
         void exclusively(() => advance(triple)).then(wake)

@@ -115,7 +115,7 @@ async function joinAndRun(args: Arguments): Promise<number> {
   }
   log(
     'stop',
-    ended === 'wiped' ? 'the site is decommissioned: tunnels, rules and keys are gone' : 'traffic goes on without the agent, as it was set up last',
+    ended === 'wiped' ? 'this box is out of service: tunnels, rules and keys are gone' : 'traffic goes on without the agent, as it was set up last',
   )
   return 0
 }

@@ -30,6 +30,7 @@ export interface SiteDetailView extends SiteView {
   readonly token: { readonly id: string; readonly expiresAt: string; readonly usedAt: string | null; readonly replaced: boolean } | null
   readonly reported: readonly { readonly code: string; readonly severity: string; readonly says: string; readonly instead: string }[]
   readonly commit: { readonly state: string; readonly why: string } | null
+  readonly replacement: { readonly device: string | null; readonly takingOver: boolean; readonly failed: string } | null
 }
 export interface PathView {
   readonly tunnel: string

@@ -23,7 +23,7 @@ import { Problem, problemDocument, problemOf } from './problem.ts'
 import type { Reports } from './reports.ts'
 import { sealedSecret } from './secrets.ts'
 import { measureOrder } from './path-tests.ts'
-import { bundles, certificates, claims, drills, pathTests, sites, type Store } from './store/index.ts'
+import { bundles, certificates, claims, drills, pathTests, replacements, sites, type Store } from './store/index.ts'
 
 export interface AgentsDeps {
   readonly store: Store
@@ -52,6 +52,8 @@ interface Device {
   readonly thumbprint: string
   readonly serial: string
   readonly notAfter: Date
+  /** It is to take the place of the site's box, which still runs. */
+  readonly successor: boolean
 }
 interface Env {
   Bindings: HttpBindings
@@ -80,7 +82,7 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
 
   const socketOf = (c: Context<Env>): TLSSocket => c.env.incoming.socket as TLSSocket
   /** Signed by our authority; may have expired. */
-  const certified = (c: Context<Env>): Device & { readonly expired: boolean } => {
+  const certified = (c: Context<Env>): Omit<Device, 'successor'> & { readonly expired: boolean } => {
     const peer = authority.peer(socketOf(c), now())
     if (!peer.ok) throw new Problem(401, peer.code as 'C073', peer.says, peer.instead)
     slow(devices.take(peer.serial))
@@ -91,16 +93,31 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
     const peer = certified(c)
     if (peer.expired) throw new Problem(401, 'C055', `the certificate ended ${peer.notAfter.toISOString()}`, 'renew it first')
     const [certificate, site] = await Promise.all([certificates.get(store.db, peer.serial), sites.get(store.db, peer.site)])
-    if (!certificate || certificate.revoked_at || !site) throw notTheDevice(peer.site)
+    if (!certificate || certificate.revoked_at || !site) return await farewell(c, peer)
     // Until the site's entity has read the claim it names no device; the claim does.
     const speaks =
       site.device === null
         ? (await claims.ofSite(store.db, peer.site)).some(({ thumbprint, state }) => thumbprint === peer.thumbprint && state === 'enrolled')
         : site.device === peer.thumbprint
-    if (!speaks) throw notTheDevice(peer.site)
+    const successor = !speaks && (await replacements.get(store.db, peer.site))?.device === peer.thumbprint
+    if (!speaks && !successor) return await farewell(c, peer)
     if (!certificate.seen_at) await certificates.seen(store.db, peer.serial)
-    c.set('device', peer)
-    await next()
+    c.set('device', { ...peer, successor })
+    return await next()
+  }
+  /** Not the site's box. One whose place was given to another is told so, and what to do: nobody else would. */
+  const farewell = async (c: Context<Env>, { site, thumbprint }: Pick<Device, 'site' | 'thumbprint'>): Promise<Response> => {
+    const own = (await claims.ofSite(store.db, site)).find((claim) => claim.thumbprint === thumbprint)
+    if (own?.state !== 'replaced' || c.req.path !== '/v1/report') throw notTheDevice(site)
+    const answer: ReportAnswer = {
+      assigned: null,
+      trustVersion: authority.trustPayload.version,
+      serverTime: now().toISOString(),
+      reportEverySeconds: 5,
+      wipe: true,
+      replaced: true,
+    }
+    return c.json(answer)
   }
 
   app.post('/v1/enrol', limited(messageLimit), async (c) => {
@@ -110,14 +127,16 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
   app.post('/v1/renew', limited(messageLimit), async (c) => c.json(await enrolment.renew(await read(c, RenewRequest), certified(c))))
 
   app.post('/v1/report', limited(reportLimit), device, async (c) => {
-    const { site } = c.get('device')
-    await reports.accept(site, await read(c, Report))
+    const { site, thumbprint, successor } = c.get('device')
+    const report = await read(c, Report)
+    await (successor ? reports.acceptSuccessor(site, thumbprint, report) : reports.accept(site, thumbprint, report))
     const row = await sites.get(store.db, site)
-    const assigned = row?.assigned ? await bundles.get(store.db, site, row.assigned) : undefined
-    const drill = await drills.orderFor(store.db, site)
-    const test = await pathTests.orderFor(store.db, site, now())
+    const triple = await replacements.assignedTo(store.db, site, thumbprint)
+    const assigned = triple ? await bundles.get(store.db, site, triple) : undefined
+    const drill = successor ? undefined : await drills.orderFor(store.db, site)
+    const test = successor ? undefined : await pathTests.orderFor(store.db, site, now())
     const answer: ReportAnswer = {
-      assigned: row?.assigned && assigned ? { triple: row.assigned, hash: assigned.hash } : null,
+      assigned: triple && assigned ? { triple, hash: assigned.hash } : null,
       trustVersion: authority.trustPayload.version,
       serverTime: now().toISOString(),
       // Spread by a tenth, or all that were cut off together would speak together ever after.
@@ -182,10 +201,10 @@ export function agentsApp({ store, authority, vault, enrolment, reports, notific
         while (!ended) {
           if (dirty) {
             dirty = false
-            const row = await sites.get(store.db, site)
-            if (row?.device && row.device !== thumbprint) return
-            const test = await pathTests.orderFor(store.db, site, now())
-            const hint: z.infer<typeof Hint> = { assigned: row?.assigned ?? null, ...(test ? { test: test.id } : {}) }
+            const [row, successor] = await Promise.all([sites.get(store.db, site), replacements.get(store.db, site)])
+            if (row?.device && row.device !== thumbprint && successor?.device !== thumbprint) return
+            const [assigned, test] = [await replacements.assignedTo(store.db, site, thumbprint), await pathTests.orderFor(store.db, site, now())]
+            const hint: z.infer<typeof Hint> = { assigned, ...(test ? { test: test.id } : {}) }
             const data = JSON.stringify(hint)
             if (data !== said) await stream.writeSSE({ event: 'hint', data })
             said = data

@@ -4,7 +4,7 @@ import { sign } from '#src/wire/bundle.ts'
 import type { BundlePayload, PermitPayload, Signed } from '#src/wire/messages.ts'
 import type { Authority } from './pki/authority.ts'
 import { Problem } from './problem.ts'
-import { bundles, events, generations, permits, sites, type Store } from './store/index.ts'
+import { bundles, events, generations, permits, replacements, sites, type Store } from './store/index.ts'
 
 /** How long a fetched bundle may be accepted: it limits replay, never running. */
 const acceptWithinMs = 24 * 3_600_000
@@ -19,15 +19,10 @@ export async function signedBundle(
   authority: Authority,
   of: { readonly site: string; readonly device: string; readonly triple: Triple; readonly now: Date },
 ): Promise<Signed> {
-  const [site, row] = await Promise.all([sites.get(store.db, of.site), bundles.get(store.db, of.site, of.triple)])
+  const [assigned, row] = await Promise.all([replacements.assignedTo(store.db, of.site, of.device), bundles.get(store.db, of.site, of.triple)])
   if (!row)
-    throw new Problem(
-      404,
-      'C052',
-      `${of.site} has no bundle ${text(of.triple)}`,
-      site?.assigned ? `${text(site.assigned)} is assigned` : 'nothing is assigned',
-    )
-  if (!site || !sites.sameTriple(site.assigned, of.triple)) throw notAssigned(of.site, of.triple, site?.assigned ?? null)
+    throw new Problem(404, 'C052', `${of.site} has no bundle ${text(of.triple)}`, assigned ? `${text(assigned)} is assigned` : 'nothing is assigned')
+  if (!sites.sameTriple(assigned, of.triple)) throw notAssigned(of.site, of.triple, assigned)
   if ((await generations.verdict(store.db, row.generation)) !== 'passed')
     throw new Problem(409, 'C021', `generation ${row.generation} was not proven`, 'make another plan')
   const payload: BundlePayload = {
@@ -54,8 +49,9 @@ export async function permit(
 ): Promise<Signed> {
   await store.transaction(async (tx) => {
     // Locked: `assigned` can't move between this look and the permit's row.
-    const site = await sites.lock(tx, of.site)
-    if (!site || !sites.sameTriple(site.assigned, of.triple)) throw notAssigned(of.site, of.triple, site?.assigned ?? null)
+    await sites.lock(tx, of.site)
+    const assigned = await replacements.assignedTo(tx, of.site, of.device)
+    if (!sites.sameTriple(assigned, of.triple)) throw notAssigned(of.site, of.triple, assigned)
     if (!(await permits.grant(tx, of.site, of.nonce, of.triple)))
       throw new Problem(409, 'C053', 'the nonce was used for another change', 'a new change takes a new nonce')
     await events.emit(tx, {

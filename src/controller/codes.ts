@@ -148,9 +148,9 @@ export const controllerCodes = [
   {
     code: 'C030',
     title: 'the site takes no token now',
-    text: 'A token is for a site that a generation names and that has no box yet. To exchange a box, decommission the site first.',
+    text: 'A token is for a site that a generation names and that has no box yet. To exchange a box, replace it.',
     wrong: 'causeway site token berlin while berlin is ACTIVE',
-    right: 'causeway site decommission berlin, then a new token',
+    right: 'causeway site replace berlin',
   },
   {
     code: 'C031',
@@ -673,6 +673,21 @@ export const controllerCodes = [
     text: 'A window lasts 10 seconds to 7 days. Its end is absolute: the gateway keeps it also without its controller.',
     wrong: 'causeway site drain frankfurt --for 90d',
     right: 'causeway site drain frankfurt --for 2h',
+  },
+  // ── another box ──
+  {
+    code: 'C135',
+    title: 'the box can not be replaced now',
+    text: 'A replacement begins at a site that is ACTIVE with a box; a newer token starts it over until the new box takes over. A site without a box takes a first token instead.',
+    wrong: 'causeway site replace berlin, in the middle of a rollout',
+    right: 'causeway site wait berlin, then the replacement',
+  },
+  {
+    code: 'C136',
+    title: 'the replacement came to nothing',
+    text: 'No box was approved before the token ended, or a newer token was made. The site keeps its box, which was not touched.',
+    wrong: 'a token that nobody pasted for a day',
+    right: 'causeway site replace berlin',
   },
   // ── path tests ──
   {

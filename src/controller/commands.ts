@@ -30,6 +30,7 @@ import {
   networkWorkflowId,
   regionWorkflowId,
   repairRegionUpdate,
+  replaceUpdate,
   reportedSignal,
   rolloutUpdate,
   scheduledDrillWorkflowId,
@@ -77,6 +78,7 @@ export interface Commands {
   rollout(network: string, command: RolloutCommand): Promise<void>
   invite(site: string, command: InviteCommand): Promise<void>
   approve(site: string, command: ApproveCommand): Promise<void>
+  replace(site: string, command: InviteCommand): Promise<void>
   drain(site: string, command: DrainCommand): Promise<{ readonly operationId: string }>
   undrain(site: string, command: Command): Promise<{ readonly operationId: string }>
   decommission(site: string, command: Command): Promise<{ readonly operationId: string }>
@@ -171,6 +173,7 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     rollout: async (network, command) => await update(rolloutUpdate, command, networkStart(network)),
     invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
     approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
+    replace: async (site, command) => await update(replaceUpdate, command, siteStart(site)),
     drain: async (site, command) => await update(drainUpdate, command, siteStart(site)),
     undrain: async (site, command) => await update(undrainUpdate, command, siteStart(site)),
     decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
@@ -282,6 +285,7 @@ async function reissue(commands: Commands, kind: string, subject: string, comman
   else if (kind.startsWith('rollout-'))
     await commands.rollout(subject, { ...command, rollout: given.rollout ?? '', verb: kind.slice('rollout-'.length) as RolloutVerb })
   else if (kind === 'invite') await commands.invite(subject, { ...command, tokenId: given.tokenId ?? '' })
+  else if (kind === 'replace') await commands.replace(subject, { ...command, tokenId: given.tokenId ?? '' })
   else if (kind === 'approve') await commands.approve(subject, { ...command, fingerprint: given.fingerprint ?? '' })
   else if (kind === 'drain') await commands.drain(subject, { ...command, until: given.until ?? '' })
   else if (kind === 'undrain') await commands.undrain(subject, command)

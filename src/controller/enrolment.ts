@@ -6,7 +6,20 @@ import type { EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest } from '#src/
 import type { Authority } from './pki/authority.ts'
 import { hashSecret } from './pki/tokens.ts'
 import { Problem } from './problem.ts'
-import { audit, certificates, claims, events, sites, type SiteState, type Store, tokens, type Tx } from './store/index.ts'
+import {
+  audit,
+  certificates,
+  claims,
+  events,
+  operations,
+  type Purpose,
+  replacements,
+  sites,
+  type SiteState,
+  type Store,
+  tokens,
+  type Tx,
+} from './store/index.ts'
 import type { ClaimRow } from './store/claims.ts'
 import type { TokenRow } from './store/tokens.ts'
 
@@ -30,7 +43,10 @@ export interface Enrolment {
 /** How long an expired certificate may still be renewed: a site may be without its controller for as long. */
 export const headlessMaxDays = 90
 /** INVITED may not have been reached yet: the token's row is what counts. */
-const takesBox: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'QUARANTINED', 'REVOKED', 'CLAIMED']
+const takesBox: Readonly<Record<Purpose, readonly SiteState[]>> = {
+  enrol: ['DECLARED', 'INVITED', 'EXPIRED', 'QUARANTINED', 'REVOKED', 'CLAIMED'],
+  replace: ['ACTIVE', 'REPLACING'],
+}
 
 const clockTime = (date: Date): string => `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
@@ -70,7 +86,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
   const redeemed = async (tx: Tx, token: TokenRow, own: ClaimRow | undefined, request: EnrolRequest, thumbprint: string): Promise<Outcome> => {
     if (own && own.state !== 'quarantined') {
       const site = await sites.get(tx, token.site)
-      if (own.state === 'superseded' || !site) return { answer: replaced(token), tell: null }
+      if (claims.isOver(own) || !site) return { answer: replaced(token), tell: null }
       return { answer: await answerTo(tx, own, site.role, request.csr), tell: { site: token.site, claimId: own.id } }
     }
     const first = token.claim_id === null ? undefined : await claims.get(tx, token.claim_id)
@@ -100,7 +116,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       409,
       'A03',
       `This token was already used${used} by a box with serial ${first?.serial ?? 'unknown'}. This one is ${request.inventory.serial}`,
-      `If you swapped boxes, ask the engineer for a new token for ${token.site}`,
+      `If you swapped boxes, ask for: causeway site replace ${token.site}`,
     )
     // A box that is enrolled is not put in quarantine for what a stranger does with its spent token.
     return { answer, tell: first?.state === 'claimed' ? { site: token.site, claimId } : null }
@@ -108,7 +124,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
 
   const redeem = async (tx: Tx, token: TokenRow, request: EnrolRequest, thumbprint: string): Promise<Outcome> => {
     const site = await sites.lock(tx, token.site)
-    if (!site || !takesBox.includes(site.state))
+    if (!site || !takesBox[token.purpose].includes(site.state))
       return {
         answer: new Problem(
           409,
@@ -120,6 +136,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       }
     const id = `k-${randomBytes(6).toString('hex')}`
     const { serial } = request.inventory
+    const waits = site.role === 'core' || token.purpose === 'replace'
     await claims.insert(tx, {
       id,
       tokenId: token.id,
@@ -128,7 +145,7 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       sealingKey: request.sealingKey,
       serial,
       inventory: request.inventory,
-      state: site.role === 'edge' ? 'enrolled' : 'claimed',
+      state: waits ? 'claimed' : 'enrolled',
     })
     await tokens.redeem(tx, token.id, id)
     await audit.append(tx, {
@@ -137,11 +154,11 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       subject: `site/${token.site}`,
       detail: { token: token.id, serial, thumbprint },
     })
-    const waits = site.role === 'core' ? `; it waits for: causeway site approve ${token.site} ${thumbprint.slice(0, 16)}` : ''
+    const forWhom = waits ? `; it waits for: causeway site approve ${token.site} ${thumbprint.slice(0, 16)}` : ''
     await events.emit(tx, {
       subject: `site/${token.site}`,
       kind: 'site.claim',
-      text: `a box with serial ${serial} redeemed the token of ${token.site}, confirmation code ${confirmationCode(thumbprint)}${waits}`,
+      text: `a box with serial ${serial} redeemed the token of ${token.site}, confirmation code ${confirmationCode(thumbprint)}${forWhom}`,
       data: { thumbprint, serial },
     })
     const claim = await claims.get(tx, id)
@@ -202,7 +219,9 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
         const known = await certificates.lockOfKey(tx, thumbprint)
         const previous = known.find(({ serial, site }) => serial === request.previousSerial && site === by.site)
         const site = await sites.lock(tx, by.site)
-        if (!previous || previous.revoked_at || !site || (site.device !== null && site.device !== thumbprint)) return notTheDevice(by.site)
+        const successor = (await replacements.get(tx, by.site))?.device
+        const speaks = site !== undefined && (site.device === null || site.device === thumbprint || successor === thumbprint)
+        if (!previous || previous.revoked_at || !speaks) return notTheDevice(by.site)
         const next = known.find((one) => one.previous === previous.serial)
         // Its answer was lost, and nobody has used it: the same again.
         if (next && !next.seen_at && next.not_after > now()) return next.pem
@@ -244,6 +263,11 @@ export function createEnrolment({ store, authority, claimed, quarantined, now }:
       finding,
     )
     await certificates.revokeAll(tx, site)
+    // A window or another box would be one of a site that is trusted.
+    await sites.setDrain(tx, site, null)
+    await replacements.forget(tx, site)
+    for (const { id, kind } of await operations.openOf(tx, `site/${site}`))
+      if (kind === 'drain' || kind === 'undrain' || kind === 'replace') await operations.end(tx, id, 'failed', { findings: [finding] })
     await audit.append(tx, { actor: 'controller', action: 'quarantine', subject: `site/${site}`, detail: { previous, next } })
     await events.emit(tx, { subject: `site/${site}`, kind: 'site.quarantined', text: says, data: { previous, next } })
     return new Problem(403, 'C054', says, 'Ask the engineer: the site is quarantined until it is enrolled anew')

@@ -90,6 +90,7 @@ export function openRelay({ store, address, namespace, timing, log }: RelayDeps)
       rollout: (network, command) => answered((commands) => commands.rollout(network, command)),
       invite: (site, command) => answered((commands) => commands.invite(site, command)),
       approve: (site, command) => answered((commands) => commands.approve(site, command)),
+      replace: (site, command) => answered((commands) => commands.replace(site, command)),
       drain: (site, command) => answered((commands) => commands.drain(site, command)),
       undrain: (site, command) => answered((commands) => commands.undrain(site, command)),
       decommission: (site, command) => answered((commands) => commands.decommission(site, command)),

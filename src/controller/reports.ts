@@ -6,7 +6,7 @@ import type { Fabric, Fact, InterfaceId, SiteId, TunnelId } from '#src/fabric/fa
 import { siteEnds } from '#src/fabric/ids.ts'
 import { parseAddress } from '#src/net/address.ts'
 import type { Report } from '#src/wire/messages.ts'
-import { drills, facts, generations, network, paths, pathTests, type SiteState, sites, type Store, type Tx } from './store/index.ts'
+import { drills, facts, generations, network, paths, pathTests, replacements, type SiteState, sites, type Store, type Tx } from './store/index.ts'
 import type { PathRow } from './store/paths.ts'
 import type { SiteRow } from './store/sites.ts'
 
@@ -25,13 +25,16 @@ export interface ReportsDeps {
 }
 export interface Reports {
   /** Resolves when the report is stored; a newer one of the same site takes its place before that. */
-  accept(site: string, report: Report): Promise<void>
+  accept(site: string, device: string, report: Report): Promise<void>
+  /** Of the box that is to take the place of the site's. */
+  acceptSuccessor(site: string, device: string, report: Report): Promise<void>
   /** Writes what is collected. */
   close(): Promise<void>
 }
 
 interface Arrived {
   readonly site: string
+  readonly device: string
   readonly report: Report
   readonly at: Date
 }
@@ -78,18 +81,30 @@ export function createReports({ store, signals, now, log, collect = 50 }: Report
   }
 
   return {
-    accept: (site, report) =>
+    accept: (site, device, report) =>
       new Promise((resolve, reject) => {
-        const arrived = { site, report, at: now() }
-        const before = waiting.get(site)
+        const arrived = { site, device, report, at: now() }
+        const key = `${site} ${device}`
+        const before = waiting.get(key)
         if (before) {
           // The inventory comes only when it changed: a later report without it must not lose it.
           before.arrived = { ...arrived, report: { ...report, inventory: report.inventory ?? before.arrived.report.inventory } }
           before.stored.push(resolve)
           before.lost.push(reject)
-        } else waiting.set(site, { arrived, stored: [resolve], lost: [reject] })
+        } else waiting.set(key, { arrived, stored: [resolve], lost: [reject] })
         timer ??= setTimeout(() => void flush(), collect)
       }),
+    acceptSuccessor: async (site, device, report) => {
+      const moved = await store.transaction(async (tx) => {
+        const before = await replacements.lock(tx, site)
+        const fabric = await fabrics(tx)
+        if (before?.device !== device || !fabric) return false
+        const keys = factsOf(fabric, site, report).filter(({ kind }) => kind === 'key')
+        await replacements.reported(tx, site, { report, keys, at: now() })
+        return true
+      })
+      if (moved) await signals.reported(site).catch(log)
+    },
     close: async () => {
       clearTimeout(timer)
       await flush()
@@ -119,9 +134,13 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
     const wake = { facts: new Set<string>(), reported: new Set<string>(), regions: new Set<string>() }
     // In one order everywhere, so that two controllers' batches can't wait for each other.
     const sorted = [...batch].sort((a, b) => (a.site < b.site ? -1 : 1))
-    for (const { site, report, at } of sorted) {
+    const written: typeof sorted = []
+    for (const arrived of sorted) {
+      const { site, device, report, at } = arrived
       const before = await sites.lock(tx, site)
-      if (!before) continue
+      // Its box was exchanged in the moment that this was waiting.
+      if (!before || (before.device !== null && before.device !== device)) continue
+      written.push(arrived)
       // A site with a finding about its paths waits for them as well.
       const waits = !settled.includes(before.state) || before.finding?.code === 'C091'
       const clouds = fabric ? cloudTunnels(fabric, site) : noClouds
@@ -137,7 +156,10 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
         every,
         at,
       })
-      const changed = fabric ? await facts.put(tx, factsOf(fabric, site, report)) : []
+      const told = fabric ? factsOf(fabric, site, report) : []
+      // From the takeover on the site's keys are those of its next box.
+      const taken = before.state === 'REPLACING' && (await replacements.get(tx, site))?.former != null
+      const changed = await facts.put(tx, taken ? told.filter(({ kind }) => kind !== 'key') : told)
       if (fabric) for (const fact of changed) for (const touched of touches(fabric, fact)) wake.facts.add(touched)
       if (report.measured) await pathTests.reported(tx, site, report.measured)
       if (report.drill) await drills.reported(tx, site, report.drill)
@@ -146,7 +168,7 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
     }
     await paths.replace(
       tx,
-      sorted.map(({ site, report, at }) => ({ site, at, paths: report.paths })),
+      written.map(({ site, report, at }) => ({ site, at, paths: report.paths })),
     )
     return wake
   })

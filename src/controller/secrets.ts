@@ -4,7 +4,7 @@ import type { SealedSecret } from '#src/wire/messages.ts'
 import { seal } from './pki/seal.ts'
 import type { Vault } from './pki/vault.ts'
 import { Problem } from './problem.ts'
-import { bundles, claims, sites, type Store } from './store/index.ts'
+import { bundles, claims, replacements, type Store } from './store/index.ts'
 
 /** Throws Problem C068 when the bundle names no such secret: another site's, an old version or a made-up one alike. */
 export async function sealedSecret(
@@ -12,8 +12,8 @@ export async function sealedSecret(
   vault: Vault,
   of: { readonly network: string; readonly site: string; readonly device: string; readonly id: string; readonly version: number },
 ): Promise<SealedSecret> {
-  const site = await sites.get(store.db, of.site)
-  const bundle = site?.assigned ? await bundles.get(store.db, of.site, site.assigned) : undefined
+  const assigned = await replacements.assignedTo(store.db, of.site, of.device)
+  const bundle = assigned ? await bundles.get(store.db, of.site, assigned) : undefined
   const ref = bundle && secretsOf(bundle.config).find(({ id, version }) => id === of.id && version === of.version)
   if (!ref)
     throw new Problem(

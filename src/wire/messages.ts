@@ -177,6 +177,8 @@ export const ReportAnswer = z.object({
   reportEverySeconds: z.number(),
   /** The site is decommissioned and its peers have let go: remove everything, report `running: null` once more, then destroy the keys. */
   wipe: z.optional(z.boolean()),
+  /** With `wipe`: another box has taken the place of this one at its site. */
+  replaced: z.optional(z.boolean()),
   /** Payload DrillPayload: until the box has told what it saw. */
   drill: z.optional(Signed),
   /** Payload MeasurePayload: until the box has told what it measured. */

@@ -73,7 +73,7 @@ function listener(store: Store, reports: Reports): Server {
     incoming.on('end', () => {
       const site = incoming.url!.slice(1)
       const work = async () => {
-        await reports.accept(site, Report.parse(JSON.parse(Buffer.concat(chunks).toString())))
+        await reports.accept(site, site.replace('s', 'd'), Report.parse(JSON.parse(Buffer.concat(chunks).toString())))
         const row = await sites.get(store.db, site)
         answer.end(JSON.stringify({ reportEverySeconds: row?.report_every }))
       }

@@ -97,7 +97,7 @@ export function drainActivities(deps: Deps) {
         const { commit } = row
         const gone = commit?.state === 'rolled-back' || commit?.state === 'refused' ? commit.triple : null
         if (!sites.sameTriple(row.assigned, row.confirmed)) return sites.sameTriple(row.assigned, gone) ? 'again' : 'waits'
-        const open = (await operations.open(tx)).find(({ kind, subject }) => kind === 'undrain' && subject === `site/${site}`)
+        const open = (await operations.openOf(tx, `site/${site}`)).find(({ kind }) => kind === 'undrain')
         await move(tx, row, 'undrained', null, open?.id)
         if (open !== undefined) await operations.end(tx, open.id, 'succeeded')
         return 'back'

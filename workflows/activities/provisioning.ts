@@ -6,7 +6,7 @@ import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { Fabric, Fact, SiteId, Triple } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { contentHash } from '#src/fabric/hash.ts'
-import { isEnrolled, type SiteState } from '../lifecycle.ts'
+import { isEnrolled, isInWindow, type SiteState } from '../lifecycle.ts'
 import type { OnboardResult } from '../onboard.ts'
 import { type Deps, finding } from './context.ts'
 import { move } from './sites.ts'
@@ -51,7 +51,7 @@ export function provisioningActivities({ store, model }: Deps) {
         if (of === undefined) return { kind: 'refused', why: `there is no generation ${wanted}` }
         if (!of.fabric.sites.some(({ id }) => id === site)) return { kind: 'refused', why: `generation ${wanted} does not name ${site}` }
         const joined = model.configure(of.fabric, await believed(tx), site as SiteId)
-        const config = row.drain === null ? joined : { ...joined, drainUntil: row.drain.until }
+        const config = row.drain === null || !isInWindow(row.state as SiteState) ? joined : { ...joined, drainUntil: row.drain.until }
         const hash = contentHash(config)
         if (assigned !== null && assigned.term === at.term && assigned.generation === wanted && !failed(row, assigned)) {
           const current = await bundles.get(tx, site, assigned)
@@ -160,7 +160,7 @@ const failed = (row: SiteRow, triple: Triple): boolean =>
   (row.commit?.state === 'rolled-back' || row.commit?.state === 'refused') && sites.sameTriple(row.commit.triple, triple)
 
 /** Facts of sites whose device we (still) trust: one that is leaving or in quarantine is no peer. */
-async function believed(db: Db): Promise<readonly Fact[]> {
+export async function believed(db: Db): Promise<readonly Fact[]> {
   const enrolled = new Set((await sites.list(db)).filter((row) => isEnrolled(row.state as SiteState)).map((row) => row.id))
   return (await facts.all(db)).filter((fact) => !('site' in fact) || enrolled.has(fact.site))
 }

@@ -1,7 +1,8 @@
 /** A site's state: commands of people, claims of boxes, and what the entity reads and moves. */
 import { sql } from 'kysely'
-import { certificates, claims, commands, events, facts, operations, paths, sites, tokens } from '#src/controller/store/index.ts'
+import { certificates, claims, commands, events, facts, operations, paths, replacements, sites, tokens } from '#src/controller/store/index.ts'
 import type { Tx } from '#src/controller/store/index.ts'
+import type { ReplacementRow } from '#src/controller/store/replacements.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { Finding, Triple } from '#src/fabric/fabric.ts'
 import type { ApproveCommand, Command, InviteCommand } from '../contract.ts'
@@ -29,6 +30,8 @@ export interface SiteView {
   readonly drain?: { readonly until: number; readonly operationId: string } | null
   /** The box says that it passes nothing on any more. */
   readonly drained?: boolean
+  /** A box that is to take over; `ready`: an operator approved it, and it has not failed since. */
+  readonly replacement?: { readonly operationId: string; readonly approved: boolean; readonly ready: boolean; readonly taken: boolean } | null
 }
 
 export function siteActivities(deps: Deps) {
@@ -51,6 +54,8 @@ export function siteActivities(deps: Deps) {
           leaving: null,
         }
       const { commit } = row
+      const replacement = row.state === 'REPLACING' ? await replacements.get(db, site) : undefined
+      const invited = row.state === 'INVITED' || (replacement !== undefined && replacement.device === null)
       return {
         state: row.state as SiteState,
         assigned: row.assigned,
@@ -61,12 +66,21 @@ export function siteActivities(deps: Deps) {
             : null,
         pendingUntil: row.pending === null ? null : Date.parse(row.pending.deadline),
         online: sites.isOnline(row, new Date(), deps.offlineAfter),
-        tokenEnds: row.state === 'INVITED' ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
+        tokenEnds: invited ? ((await tokens.newest(db, site))?.expires_at.getTime() ?? null) : null,
         noted: row.finding?.code === 'C089' ? 'held' : row.finding?.code === 'C091' ? 'yellow' : null,
         claim: await unheard(row),
         leaving: row.state === 'DECOMMISSIONING' ? await leaving(site) : null,
         drain: row.drain && { until: Date.parse(row.drain.until), operationId: row.drain.operationId },
         drained: sites.isDrained(row),
+        replacement:
+          replacement === undefined
+            ? null
+            : {
+                operationId: replacement.operation_id,
+                approved: replacement.device !== null,
+                ready: replacement.device !== null && replacement.failed === null,
+                taken: replacement.former !== null,
+              },
       }
     },
 
@@ -89,12 +103,7 @@ export function siteActivities(deps: Deps) {
         if (!late) {
           if (nextState(row.state as SiteState, 'invited') === null)
             throw new Refused(
-              finding(
-                'C030',
-                'error',
-                `${site} is ${row.state} and has a gateway already`,
-                `to enrol another box, decommission it first: causeway site decommission ${site}`,
-              ),
+              finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to exchange its box: causeway site replace ${site}`),
             )
           await supersede(tx, site, token.id)
           await move(tx, row, 'invited', null, command.operationId)
@@ -109,7 +118,9 @@ export function siteActivities(deps: Deps) {
       await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
         const claim = await claims.get(tx, claimId)
-        if (row === undefined || claim === undefined || claim.site !== site || claim.state === 'superseded') return
+        if (row === undefined || claim === undefined || claim.site !== site || claims.isOver(claim)) return
+        // It waits for an operator beside the box that the site has.
+        if ((await tokens.get(tx, claim.token_id))?.purpose === 'replace') return
         const known = (await claims.ofSite(tx, site)).filter(({ token_id, state }) => token_id === claim.token_id && state === 'quarantined')
         if (known.length > 0) {
           // Only a site that nobody has enrolled yet: what a stranger does with a spent token harms nobody else.
@@ -139,6 +150,20 @@ export function siteActivities(deps: Deps) {
       await carryOut(deps, { command, kind: 'approve', subject: `site/${site}` }, async (tx) => {
         const row = await lockKnown(tx, site)
         const claim = await claims.waiting(tx, site, command.fingerprint)
+        if (row.state === 'REPLACING' && claim !== undefined && (await tokens.get(tx, claim.token_id))?.purpose === 'replace') {
+          if ((await replacements.lock(tx, site))?.former != null)
+            throw new Refused(finding('C135', 'error', `the new box of ${site} takes over this very moment`, `causeway site status ${site}`))
+          await claims.setState(tx, claim.id, 'enrolled')
+          await replacements.approve(tx, site, { device: claim.thumbprint, claimId: claim.id })
+          await events.emit(tx, {
+            operationId: command.operationId,
+            subject: `site/${site}`,
+            kind: 'site.replacement-approved',
+            text: `the box with serial ${claim.serial} is to take over ${site}`,
+          })
+          await operations.end(tx, command.operationId, 'succeeded')
+          return null
+        }
         if (claim === undefined || (row.state !== 'CLAIMED' && row.device !== claim.thumbprint)) {
           const waiting = row.state === 'CLAIMED' ? (await claims.ofSite(tx, site)).find(({ state }) => state === 'claimed') : undefined
           const instead =
@@ -158,8 +183,10 @@ export function siteActivities(deps: Deps) {
         const row = await lockKnown(tx, site)
         if (row.state === 'DECOMMISSIONING' || row.state === 'RETIRED') throw new Refused(finding('C032', 'error', `${site} is ${row.state} already`))
         await tokens.revokeAll(tx, site)
-        for (const open of await operations.open(tx))
-          if (open.subject === `site/${site}` && (open.kind === 'drain' || open.kind === 'undrain'))
+        const replacement = await replacements.lock(tx, site)
+        if (replacement !== undefined) await giveUp(tx, replacement, finding('C032', 'note', `${site} is decommissioned instead`))
+        for (const open of await operations.openOf(tx, `site/${site}`))
+          if (open.kind === 'drain' || open.kind === 'undrain')
             await operations.end(tx, open.id, 'cancelled', { findings: [finding('C032', 'note', `${site} is decommissioned instead`)] })
         await move(tx, row, 'decommissioning', null, command.operationId)
         return null
@@ -218,7 +245,7 @@ export function siteActivities(deps: Deps) {
   async function unheard(row: SiteRow): Promise<string | null> {
     if (row.device !== null || !claimable.includes(row.state as SiteState)) return null
     const token = await tokens.newest(store.db, row.id)
-    const known = (await claims.ofSite(store.db, row.id)).filter(({ state }) => state !== 'superseded')
+    const known = (await claims.ofSite(store.db, row.id)).filter((claim) => !claims.isOver(claim))
     const own = known.filter(({ token_id }) => token_id === token?.id)
     const second = own.find(({ state }) => state === 'quarantined')
     if (second !== undefined) return row.state === 'CLAIMED' ? second.id : null
@@ -274,7 +301,7 @@ export async function move(tx: Tx, row: SiteRow, event: SiteEvent, why: Finding 
 /** A newer token than the one that the site's claims came with starts over. */
 async function invitedBy(tx: Tx, row: SiteRow, tokenId: string): Promise<SiteRow> {
   const newest = await tokens.newest(tx, row.id)
-  const first = (await claims.ofSite(tx, row.id)).every(({ token_id, state }) => token_id === tokenId || state === 'superseded')
+  const first = (await claims.ofSite(tx, row.id)).every((claim) => claim.token_id === tokenId || claims.isOver(claim))
   if (newest?.id !== tokenId || (row.state === 'CLAIMED' && first)) return row
   await supersede(tx, row.id, tokenId)
   return await move(tx, row, 'invited', null)
@@ -283,11 +310,20 @@ async function invitedBy(tx: Tx, row: SiteRow, tokenId: string): Promise<SiteRow
 /** Claims of other tokens than this one (null: of all) count no more. */
 export async function supersede(tx: Tx, site: string, tokenId: string | null): Promise<void> {
   for (const old of await claims.ofSite(tx, site))
-    if (old.token_id !== tokenId && old.state !== 'superseded') await claims.setState(tx, old.id, 'superseded')
+    if (old.token_id !== tokenId && !claims.isOver(old)) await claims.setState(tx, old.id, 'superseded')
 }
 
 async function enrol(tx: Tx, row: SiteRow, claim: { readonly id: string; readonly thumbprint: string }, operationId?: string): Promise<void> {
   await claims.setState(tx, claim.id, 'enrolled')
   await sites.setDevice(tx, row.id, claim.thumbprint)
   await move(tx, row, 'enrolled', null, operationId)
+}
+
+/** The box that was to take over is none of the site's: what it was told it is to remove. */
+export async function giveUp(tx: Tx, of: ReplacementRow, why: Finding): Promise<void> {
+  if (of.former !== null) await facts.replaceKeys(tx, of.site, of.former)
+  if (of.claim_id !== null) await claims.setState(tx, of.claim_id, 'replaced')
+  await replacements.forget(tx, of.site)
+  for (const claim of await claims.ofSite(tx, of.site)) if (claim.state === 'claimed') await claims.setState(tx, claim.id, 'superseded')
+  await operations.end(tx, of.operation_id, why.severity === 'error' ? 'failed' : 'cancelled', { findings: [why] })
 }

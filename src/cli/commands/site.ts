@@ -50,23 +50,17 @@ export function site(program: Command): void {
     .option('--hours <n>', 'how long it lives (24; at most 72)')
     .option('-o, --out <file>', 'write the token alone into a file (for a USB stick), mode 0600')
     .action(async ({ output, args: [name = ''], options }) => {
-      const hours = options['hours'] === undefined ? undefined : Number(options['hours'])
-      if (hours !== undefined && !(hours > 0 && hours <= 72))
-        throw new Stop(exit.usage, `a token lives up to 72 hours, not "${String(options['hours'])}"`, 'write --hours 24')
-      const made = await request<{ token: string; site: string; expiresAt: string }>(`/v1/sites/${encodeURIComponent(name)}/tokens`, {
-        method: 'POST',
-        body: hours === undefined ? {} : { hours },
-      })
-      const out = options['out'] as string | undefined
-      if (out !== undefined) writeFileSync(out, `${made.token}\n`, { mode: 0o600 })
-      if (output.json) return output.document('Token', out === undefined ? made : { ...made, token: undefined, file: out })
-      const end = new Date(made.expiresAt)
-      output.progress(
-        `One use, this site only, ends ${when(made.expiresAt)} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`,
-      )
-      if (out === undefined) output.line(`echo ${made.token} | causeway-agent up`)
-      else output.line(`causeway-agent up --token-file ${out}`)
-      output.progress(`Follow: causeway site wait ${name}`)
+      await handOut(`/v1/sites/${encodeURIComponent(name)}/tokens`, output, options)
+      if (!output.json) output.progress(`Follow: causeway site wait ${name}`)
+    })
+
+  command(group, 'replace <site>', 'a token for another box; the one that runs goes on until the new one carries its traffic')
+    .option('--hours <n>', 'how long it lives (24; at most 72)')
+    .option('-o, --out <file>', 'write the token alone into a file (for a USB stick), mode 0600')
+    .action(async ({ output, args: [name = ''], options }) => {
+      const { operation } = await handOut(`/v1/sites/${encodeURIComponent(name)}/replace`, output, options)
+      if (!output.json)
+        output.progress(`The new box waits for an approval: causeway site status ${name}. Follow: causeway rollout watch ${operation}`)
     })
 
   siteLog(group)
@@ -153,10 +147,34 @@ function secondsOf(text: string): number {
   return Number(number) * units[unit]!
 }
 
+/** Asks for a token and prints what the installer is to do with it; it is not shown again. */
+async function handOut(path: string, output: Output, options: Readonly<Record<string, unknown>>): Promise<{ readonly operation: string }> {
+  const hours = options['hours'] === undefined ? undefined : Number(options['hours'])
+  if (hours !== undefined && !(hours > 0 && hours <= 72))
+    throw new Stop(exit.usage, `a token lives up to 72 hours, not "${String(options['hours'])}"`, 'write --hours 24')
+  const made = await request<{ token: string; site: string; expiresAt: string; operation: string }>(path, {
+    method: 'POST',
+    body: hours === undefined ? {} : { hours },
+  })
+  const out = options['out'] as string | undefined
+  if (out !== undefined) writeFileSync(out, `${made.token}\n`, { mode: 0o600 })
+  if (output.json) {
+    output.document('Token', out === undefined ? made : { ...made, token: undefined, file: out })
+    return made
+  }
+  const end = new Date(made.expiresAt)
+  output.progress(
+    `One use, this site only, ends ${when(made.expiresAt)} (${Math.round((end.getTime() - Date.now()) / 3_600_000)} h). On the box, as root:`,
+  )
+  if (out === undefined) output.line(`echo ${made.token} | causeway-agent up`)
+  else output.line(`causeway-agent up --token-file ${out}`)
+  return made
+}
+
 function hint(one: SiteDetailView): string {
   const waiting = one.claims.find((claim) => claim.state === 'claimed')
-  if (one.state === 'CLAIMED' && waiting)
-    return `\n          its box has fingerprint ${waiting.fingerprint.slice(0, 16)}, code ${waiting.confirmationCode}. If the installer sees the same: causeway site approve ${one.id} ${waiting.fingerprint.slice(0, 16)}`
+  if ((one.state === 'CLAIMED' || one.state === 'REPLACING') && waiting)
+    return `\n          its ${one.state === 'REPLACING' ? 'new ' : ''}box has fingerprint ${waiting.fingerprint.slice(0, 16)}, code ${waiting.confirmationCode}. If the installer sees the same: causeway site approve ${one.id} ${waiting.fingerprint.slice(0, 16)}`
   if (one.state === 'DECLARED') return `\n          no token yet: causeway site token ${one.id}`
   return ''
 }
@@ -172,6 +190,10 @@ function printSite(one: SiteDetailView, output: Output): void {
   if (one.drain)
     output.line(
       `  window    until ${new Date(one.drain.until).toLocaleString()}, ${one.drain.drained ? 'drained' : 'not drained yet'}: ${one.drain.packets} packets (${one.drain.bytes} bytes) passed since it began`,
+    )
+  if (one.replacement)
+    output.line(
+      `  new box   ${one.replacement.device === null ? 'none is approved yet' : one.replacement.takingOver ? 'takes over' : one.replacement.failed === '' ? 'gets ready' : output.style('red', `did not take over: ${one.replacement.failed}`)}`,
     )
   for (const claim of one.claims)
     output.line(

@@ -21,6 +21,7 @@ export interface ApiCommands {
   rollout(network: string, command: RolloutCommand): Promise<unknown>
   invite(site: string, command: InviteCommand): Promise<unknown>
   approve(site: string, command: ApproveCommand): Promise<unknown>
+  replace(site: string, command: InviteCommand): Promise<unknown>
   drain(site: string, command: DrainCommand): Promise<unknown>
   undrain(site: string, command: Command): Promise<unknown>
   decommission(site: string, command: Command): Promise<unknown>

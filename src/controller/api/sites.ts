@@ -1,15 +1,18 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import { confirmationCode } from '#src/wire/confirmation.ts'
 import { newToken } from '../pki/tokens.ts'
 import { Problem } from '../problem.ts'
-import { claims, generations, paths, sites, type SiteState, tokens } from '../store/index.ts'
+import { claims, generations, paths, type Purpose, replacements, sites, type SiteState, tokens } from '../store/index.ts'
 import type { ClaimRow } from '../store/claims.ts'
 import type { PathRow } from '../store/paths.ts'
 import type { SiteRow } from '../store/sites.ts'
+import type { InviteCommand } from '#workflows/contract.ts'
 import {
   type ApiDeps,
   body,
   conflicts,
+  type Env,
   FindingShape,
   IdempotencyHeader,
   json,
@@ -67,7 +70,7 @@ const Site = z
 const Claim = z.object({
   fingerprint: z.string(),
   serial: z.string(),
-  state: z.enum(['claimed', 'enrolled', 'quarantined', 'superseded']),
+  state: z.enum(['claimed', 'enrolled', 'quarantined', 'superseded', 'replaced']),
   confirmationCode: z.string(),
   since: Time,
   hostname: z.string(),
@@ -79,6 +82,16 @@ const SiteDetail = Site.extend({
   reported: z.array(z.object({ code: z.string(), severity: z.enum(['error', 'warning', 'note']), says: z.string(), instead: z.string() })),
   commit: z.object({ state: z.string(), why: z.string() }).nullable(),
   inventory: z.record(z.string(), z.unknown()).nullable(),
+  /** A box that is to take over, beside the one that still runs. */
+  replacement: z
+    .object({
+      device: z.string().nullable(),
+      takingOver: z.boolean(),
+      running: TripleShape.nullable(),
+      lastSeen: Time.nullable(),
+      failed: z.string(),
+    })
+    .nullable(),
 }).openapi('SiteDetail')
 
 const SiteParams = z.object({
@@ -157,6 +170,17 @@ const tokenRoute = createRoute({
   request: { params: SiteParams, headers: IdempotencyHeader, ...body(TokenRequest) },
   responses: { 201: json(NewToken, 'Give it to the installer'), ...problems, ...conflicts },
 })
+const replaceRoute = createRoute({
+  method: 'post',
+  path: '/sites/{id}/replace',
+  operationId: 'replaceSite',
+  tags: ['sites'],
+  summary: 'A token for another box: the one that runs goes on until an approved new one carries its traffic',
+  security,
+  middleware: [need('operate')] as const,
+  request: { params: SiteParams, headers: IdempotencyHeader, ...body(TokenRequest) },
+  responses: { 201: json(NewToken, 'Give it to the installer'), ...problems, ...conflicts },
+})
 const ApproveRequest = z
   .object({ fingerprint: z.string().min(1).max(200).openapi({ description: "Of the box's key, at least 16 characters." }) })
   .openapi('ApproveRequest')
@@ -220,6 +244,35 @@ const invitable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAI
 export const sitesApi = (deps: ApiDeps) => {
   const { db } = deps.store
   const found = (id: string) => knownSite(db, id)
+  /** A token is shown in this one answer and only its hash is kept. */
+  const issue = async (c: Context<Env>, row: SiteRow, hours = 24, { purpose, refuse, send }: Issue) => {
+    if (!(hours >= 1 / 60 && hours <= longestHours))
+      throw new Problem(400, 'C033', `a token can't live ${hours} hours`, `choose from one minute to ${longestHours} hours`)
+    const material = deps.tokens()
+    if (!material) throw new Problem(409, 'C030', `${row.id} takes no token yet: no generation was applied`, 'causeway apply')
+    const token = newToken({ ...material, expiresAt: new Date(deps.now().getTime() + hours * 3_600_000) })
+    const done = await mutate(c, deps, {
+      kind: purpose === 'enrol' ? 'invite' : 'replace',
+      subject: `site/${row.id}`,
+      args: { hours, tokenId: token.id },
+      identity: { hours },
+      within: async (tx) => {
+        const refusal = refuse(await sites.lock(tx, row.id))
+        if (refusal) throw refusal
+        await tokens.issue(tx, { id: token.id, site: row.id, purpose, hash: token.hash, expiresAt: token.expiresAt, createdBy: c.get('actor').id })
+      },
+      send: (ids, { tokenId }) => send(row.id, { ...ids, tokenId }),
+    })
+    if (done.repeated)
+      throw new Problem(
+        409,
+        'C015',
+        'this token was shown already and is not kept',
+        `for another one leave the Idempotency-Key out: causeway site ${purpose === 'enrol' ? 'token' : 'replace'} ${row.id}`,
+      )
+    return { token: token.text, site: row.id, expiresAt: time(token.expiresAt), operation: done.operationId }
+  }
+  const told = (operation: string) => ({ location: `/v1/operations/${operation}`, 'cache-control': 'no-store' })
   return resource()
     .openapi(listRoute, async (c) => {
       const [rows, reported] = await Promise.all([sites.list(db), paths.all(db)])
@@ -227,7 +280,12 @@ export const sitesApi = (deps: ApiDeps) => {
     })
     .openapi(showRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
-      const [reported, boxes, token] = await Promise.all([paths.ofSite(db, row.id), claims.ofSite(db, row.id), tokens.newest(db, row.id)])
+      const [reported, boxes, token, next] = await Promise.all([
+        paths.ofSite(db, row.id),
+        claims.ofSite(db, row.id),
+        tokens.newest(db, row.id),
+        replacements.get(db, row.id),
+      ])
       const why = row.commit && (row.commit.state === 'rolled-back' || row.commit.state === 'refused') ? row.commit.why : ''
       return c.json(
         {
@@ -239,54 +297,49 @@ export const sitesApi = (deps: ApiDeps) => {
           reported: [...row.findings],
           commit: row.commit && { state: row.commit.state, why },
           inventory: row.inventory ?? boxes[0]?.inventory ?? null,
+          replacement: next
+            ? {
+                device: next.device,
+                takingOver: next.former !== null,
+                running: next.running,
+                lastSeen: timeOrNull(next.last_seen),
+                failed: next.failed ?? '',
+              }
+            : null,
         },
         200,
       )
     })
     .openapi(tokenRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
-      const { hours = 24 } = c.req.valid('json')
-      if (!(hours >= 1 / 60 && hours <= longestHours))
-        throw new Problem(400, 'C033', `a token can't live ${hours} hours`, `choose from one minute to ${longestHours} hours`)
-      const material = deps.tokens()
-      if (!material) throw new Problem(409, 'C030', `${row.id} takes no token yet: no generation was applied`, 'causeway apply')
-      const token = newToken({ ...material, expiresAt: new Date(deps.now().getTime() + hours * 3_600_000) })
-      const done = await mutate(c, deps, {
-        kind: 'invite',
-        subject: `site/${row.id}`,
-        args: { hours, tokenId: token.id },
-        identity: { hours },
-        within: async (tx) => {
-          const now = await sites.lock(tx, row.id)
-          if (!now || !invitable.includes(now.state))
-            throw new Problem(
-              409,
-              'C030',
-              `${row.id} is ${now?.state ?? 'gone'} and takes no token`,
-              now?.device ? `to enrol another box, decommission it first: causeway site decommission ${row.id}` : `causeway site status ${row.id}`,
-            )
-          await tokens.issue(tx, {
-            id: token.id,
-            site: row.id,
-            purpose: 'enrol',
-            hash: token.hash,
-            expiresAt: token.expiresAt,
-            createdBy: c.get('actor').id,
-          })
+      const made = await issue(c, row, c.req.valid('json').hours, {
+        purpose: 'enrol',
+        refuse: (now) =>
+          now && invitable.includes(now.state)
+            ? null
+            : new Problem(
+                409,
+                'C030',
+                `${row.id} is ${now?.state ?? 'gone'} and takes no token`,
+                now?.device ? `to exchange its box: causeway site replace ${row.id}` : `causeway site status ${row.id}`,
+              ),
+        send: deps.commands.invite,
+      })
+      return c.json(made, 201, told(made.operation))
+    })
+    .openapi(replaceRoute, async (c) => {
+      const row = await found(c.req.valid('param').id)
+      const made = await issue(c, row, c.req.valid('json').hours, {
+        purpose: 'replace',
+        refuse: (now) => {
+          if (now?.device && (now.state === 'ACTIVE' || now.state === 'REPLACING')) return null
+          return now?.device
+            ? new Problem(409, 'C135', `the box of ${row.id} can't be replaced now: it is ${now.state}`, `causeway site status ${row.id}`)
+            : new Problem(409, 'C135', `${row.id} has no box that could be replaced: it is ${now?.state ?? 'gone'}`, `causeway site token ${row.id}`)
         },
-        send: (ids, { tokenId }) => deps.commands.invite(row.id, { ...ids, tokenId }),
+        send: deps.commands.replace,
       })
-      if (done.repeated)
-        throw new Problem(
-          409,
-          'C015',
-          'this token was shown already and is not kept',
-          `for another one leave the Idempotency-Key out: causeway site token ${row.id}`,
-        )
-      return c.json({ token: token.text, site: row.id, expiresAt: time(token.expiresAt), operation: done.operationId }, 201, {
-        location: `/v1/operations/${done.operationId}`,
-        'cache-control': 'no-store',
-      })
+      return c.json(made, 201, told(made.operation))
     })
     .openapi(approveRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
@@ -335,7 +388,10 @@ export const sitesApi = (deps: ApiDeps) => {
         args: {},
         within: async (tx) => {
           const now = await sites.lock(tx, row.id)
-          if (!now?.drain) throw new Problem(409, 'C132', `${row.id} is ${now?.state ?? 'gone'}: it is not drained`, `causeway site status ${row.id}`)
+          if (now?.drain) return
+          const returns = now?.state === 'DRAINING' || now?.state === 'MAINTENANCE'
+          const says = returns ? `${row.id} is on its way back already` : `${row.id} is ${now?.state ?? 'gone'}: it is not drained`
+          throw new Problem(409, 'C132', says, `causeway site status ${row.id}`)
         },
         send: (ids) => deps.commands.undrain(row.id, ids),
       })
@@ -360,6 +416,13 @@ export const sitesApi = (deps: ApiDeps) => {
       })
       return c.json(Accepted.parse({ operation: done.operationId }), 202, { location: `/v1/operations/${done.operationId}` })
     })
+}
+
+interface Issue {
+  readonly purpose: Purpose
+  /** Of the row as it is in the transaction. */
+  readonly refuse: (now: SiteRow | undefined) => Problem | null
+  readonly send: (site: string, command: InviteCommand) => Promise<unknown>
 }
 
 async function nobodyWaits(deps: ApiDeps, site: string, fingerprint: string): Promise<Problem> {

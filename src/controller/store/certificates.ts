@@ -41,6 +41,15 @@ export const lockOfKey = (tx: Tx, thumbprint: string): Promise<readonly Certific
 export const seen = async (db: Db, serial: string): Promise<void> => {
   await db.updateTable('certificates').set({ seen_at: sql<Date>`now()` }).where('serial', '=', serial).where('seen_at', 'is', null).execute()
 }
+export const revokeOf = async (tx: Db, site: string, thumbprint: string): Promise<void> => {
+  await tx
+    .updateTable('certificates')
+    .set({ revoked_at: sql<Date>`now()` })
+    .where('site', '=', site)
+    .where('thumbprint', '=', thumbprint)
+    .where('revoked_at', 'is', null)
+    .execute()
+}
 export const revokeAll = async (tx: Db, site: string): Promise<void> => {
   await tx.updateTable('certificates').set({ revoked_at: sql<Date>`now()` }).where('site', '=', site).where('revoked_at', 'is', null).execute()
 }

@@ -31,6 +31,9 @@ export const ofKey = (db: Db, tokenId: string, thumbprint: string): Promise<Clai
 export const ofSite = (db: Db, site: string): Promise<readonly ClaimRow[]> =>
   db.selectFrom('claims').selectAll().where('site', '=', site).orderBy('created_at', 'desc').execute()
 
+/** Its box is not, and will not be, the site's. */
+export const isOver = ({ state }: Pick<ClaimRow, 'state'>): boolean => state === 'superseded' || state === 'replaced'
+
 export async function insert(tx: Tx, claim: NewClaim): Promise<void> {
   await tx
     .insertInto('claims')

@@ -10,6 +10,7 @@ export type CommandKind =
   | 'approve'
   | 'drain'
   | 'undrain'
+  | 'replace'
   | 'decommission'
   | 'region-repair'
   | 'region-decommission'

@@ -36,7 +36,8 @@ export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' |
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
 /** Of a rollout that does not simply go forward. */
 export type OperationPhase = 'paused' | 'aborting' | 'rolling-back'
-export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded'
+/** `replaced`: its box has given its place to another and is to wipe itself when it comes back. */
+export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded' | 'replaced'
 export type Purpose = 'enrol' | 'replace'
 export type AccessRole = 'viewer' | 'installer' | 'cloud' | 'operator' | 'admin'
 export type Verdict = 'passed' | 'refused'
@@ -147,6 +148,23 @@ export interface Database {
     state_since: Stamp
     drain: NullableJson<Drain>
     drain_report: NullableJson<DrainReport>
+  }
+  replacements: {
+    site: string
+    operation_id: string
+    device: Nullable<string>
+    claim_id: Nullable<string>
+    assigned: NullableJson<Triple>
+    running: NullableJson<Triple>
+    commit: NullableJson<Report['commit']>
+    pending: NullableJson<Pending>
+    findings: DefaultJson<Report['findings']>
+    inventory: NullableJson<Inventory>
+    last_seen: Nullable<Date>
+    up: DefaultJson<readonly string[]>
+    keys: DefaultJson<readonly Fact[]>
+    former: NullableJson<readonly Fact[]>
+    failed: Nullable<string>
   }
   tokens: {
     id: string

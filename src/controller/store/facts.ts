@@ -33,6 +33,14 @@ export interface Kept {
   readonly at: Date
 }
 export const kept = (db: Db): Promise<readonly Kept[]> => db.selectFrom('facts').select(['fact', 'at']).orderBy('kind').orderBy('owner').execute()
+/** The public keys of a site's own interfaces. */
+export const keysOf = async (db: Db, site: string): Promise<readonly Fact[]> =>
+  (await db.selectFrom('facts').select('fact').where('kind', '=', 'key').where('site', '=', site).orderBy('owner').execute()).map(({ fact }) => fact)
+/** Another box answers for the site from now on. */
+export async function replaceKeys(tx: Tx, site: string, keys: readonly Fact[]): Promise<void> {
+  await tx.deleteFrom('facts').where('kind', '=', 'key').where('site', '=', site).execute()
+  await put(tx, keys)
+}
 /** Stores what is new or different, returns just those: a repeated report moves nothing. */
 export async function put(tx: Tx, facts: readonly Fact[]): Promise<readonly Fact[]> {
   const byOwner = new Map(facts.map((fact) => [`${fact.kind} ${ownerOf(fact)}`, fact]))

@@ -45,6 +45,8 @@ export async function enter(tx: Db, id: string, phase: OperationPhase | null, by
     .execute()
   await sql`select pg_notify('operations', ${id})`.execute(tx)
 }
+/** Those of one subject. */
+export const openOf = async (db: Db, subject: string): Promise<readonly OperationRow[]> => (await open(db)).filter((one) => one.subject === subject)
 
 /** Ends a running operation; one that has ended stays as it is (false). */
 export async function end(

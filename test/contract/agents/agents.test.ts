@@ -3,7 +3,7 @@ import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:https'
 import { connect } from 'node:tls'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AgentsListener, startAgents } from '#src/controller/agents.ts'
 import { createEnrolment } from '#src/controller/enrolment.ts'
 import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
@@ -12,7 +12,21 @@ import { newToken } from '#src/controller/pki/tokens.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import { createReports } from '#src/controller/reports.ts'
 import { runPathTest } from '#src/controller/path-tests.ts'
-import { audit, bundles, certificates, claims, events, facts, pathTests, secrets, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import {
+  audit,
+  bundles,
+  certificates,
+  claims,
+  events,
+  facts,
+  operations,
+  pathTests,
+  replacements,
+  secrets,
+  sites,
+  type Store,
+  tokens,
+} from '#src/controller/store/index.ts'
 import type { Fabric, SiteConfig } from '#src/fabric/fabric.ts'
 import { openSigned } from '#src/wire/bundle.ts'
 import { createCsr } from '#src/wire/csr.ts'
@@ -137,11 +151,9 @@ function call(method: string, path: string, body: unknown, box?: Box): Promise<A
     sent.end(body === null ? undefined : text)
   })
 }
-async function invite(site: string, hours = 24): Promise<string> {
+async function invite(site: string, hours = 24, purpose: 'enrol' | 'replace' = 'enrol'): Promise<string> {
   const token = newToken({ caPin: authority.caPin, host: 'ctl.acme.net:7701', expiresAt: new Date(now.getTime() + hours * 3_600_000) })
-  await store.transaction((tx) =>
-    tokens.issue(tx, { id: token.id, site, purpose: 'enrol', hash: token.hash, expiresAt: token.expiresAt, createdBy: 'test' }),
-  )
+  await store.transaction((tx) => tokens.issue(tx, { id: token.id, site, purpose, hash: token.hash, expiresAt: token.expiresAt, createdBy: 'test' }))
   const decoded = decodeToken(token.text)
   if (!decoded.ok) throw new Error(decoded.says)
   return decoded.secret.toString('base64url')
@@ -214,7 +226,7 @@ test('two boxes with one token at the same time: one is enrolled, the other is t
   expect(refused.body).toMatchObject({
     code: 'A03',
     detail: expect.stringMatching(/already used at .* UTC by a box with serial XJ-11(82|90)\. This one is XJ-11(82|90)/) as string,
-    instead: expect.stringContaining('new token for berlin') as string,
+    instead: expect.stringContaining('causeway site replace berlin') as string,
   })
   expect((await claims.ofSite(store.db, 'berlin')).map(({ state }) => state).sort()).toEqual(['enrolled', 'quarantined'])
   // The enrolled one is not disturbed for what a stranger does with its spent token.
@@ -384,6 +396,147 @@ test('a revoked or replaced box does not speak for the site', async () => {
   expect(await call('GET', '/v1/trust', null, box)).toMatchObject(problem('C051', 403, 'does not speak'))
 })
 
+describe('another box for a site', () => {
+  const fabric = {
+    sites: [{ id: 'berlin', interfaces: [{ id: 'edge:fiber/frankfurt.a' }] }],
+    tunnels: [
+      {
+        id: 't1',
+        ends: [
+          { site: 'berlin', interface: 'edge:fiber/frankfurt.a' },
+          { site: 'frankfurt', interface: 'hub:a/s0' },
+        ],
+      },
+    ],
+  }
+  const triple = (revision: number) => ({ term: 1, generation: 1, revision })
+  const keyOf = (publicKey: string) => ({
+    interface: 'edge:fiber/frankfurt.a',
+    linkEpoch: 0,
+    publicKey: Buffer.alloc(32, publicKey).toString('base64'),
+  })
+  const keys = async () => (await facts.keysOf(store.db, 'berlin')).map((fact) => (fact.kind === 'key' ? fact.publicKey : ''))
+
+  /** The one that runs, and one that waits for an operator, as the site's entity leaves them. */
+  async function two(): Promise<{ readonly old: Box; readonly next: Box; readonly secret: string }> {
+    const old = await enrolled()
+    await store.db.insertInto('network').values({ id: 'acme', head: 1 }).execute()
+    await store.db
+      .insertInto('generations')
+      .values({
+        number: 1,
+        base: 0,
+        intent: '{}',
+        fabric: JSON.stringify(fabric),
+        fabric_hash: '',
+        compiler: '1',
+        site_hashes: '{}',
+        verdict: 'passed',
+        proof: '{}',
+        operation_id: 'op-1',
+        created_by: 'a',
+      })
+      .execute()
+    const secret = await invite('berlin', 24, 'replace')
+    const next = newBox('XJ-new')
+    expect((await enrol(secret, next)).body).toMatchObject({ state: 'claimed', certificate: null, role: 'edge' })
+    await store.transaction(async (tx) => {
+      await tx.insertInto('operations').values({ id: 'op-r', kind: 'replace', subject: 'site/berlin', state: 'running' }).execute()
+      await replacements.begin(tx, 'berlin', 'op-r')
+      await tx.updateTable('sites').set({ state: 'REPLACING' }).where('id', '=', 'berlin').execute()
+    })
+    return { old, next, secret }
+  }
+  async function approved() {
+    const of = await two()
+    const claim = (await claims.waiting(store.db, 'berlin', of.next.thumbprint))!
+    await store.transaction(async (tx) => {
+      await claims.setState(tx, claim.id, 'enrolled')
+      await replacements.approve(tx, 'berlin', { device: of.next.thumbprint, claimId: claim.id })
+      for (const revision of [0, 1]) {
+        const config = { kind: 'site-config', site: 'berlin', revision } as unknown as SiteConfig
+        await bundles.insert(tx, { site: 'berlin', triple: triple(revision), hash: `h${revision}`, config, operationId: null })
+      }
+      await sites.assign(tx, 'berlin', triple(0))
+      await replacements.assign(tx, 'berlin', triple(1))
+    })
+    of.next.certificate = (await enrol(of.secret, of.next)).body['certificate'] as string
+    return of
+  }
+
+  test('waits for an operator, whatever the role; a second one with its token is turned away and disturbs nobody', async () => {
+    const { old, secret } = await two()
+    expect((await events.after(store.db, 0)).at(-1)!.text).toContain('it waits for: causeway site approve berlin')
+    expect(await enrol(secret, newBox('XJ-thief'))).toMatchObject(
+      problem('A03', 409, 'serial XJ-new. This one is XJ-thief', 'causeway site replace berlin'),
+    )
+    expect((await call('POST', '/v1/report', report(), old)).status).toBe(200)
+    const first = await invite('oslo')
+    await store.db.updateTable('tokens').set({ purpose: 'replace' }).where('site', '=', 'oslo').execute()
+    expect(await enrol(first, newBox('XJ-1'))).toMatchObject(problem('C058', 409, 'oslo takes no box now: it is DECLARED'))
+  })
+
+  test("approved, it has a bundle, permits and reports of its own, and its keys are nobody's yet", async () => {
+    const { old, next } = await approved()
+    expect((await call('POST', '/v1/report', report({ keys: [keyOf('o')] }), old)).body).toMatchObject({
+      assigned: { triple: triple(0), hash: 'h0' },
+    })
+    const said = report({
+      keys: [keyOf('n')],
+      running: triple(1),
+      paths: [{ tunnel: 't1', state: 'UP', since: now.toISOString(), rttMs: 1, jitterMs: 0, loss: 0, classes: [] }],
+    })
+    expect((await call('POST', '/v1/report', said, next)).body).toMatchObject({ assigned: { triple: triple(1), hash: 'h1' } })
+    const bundle = (revision: number, box: Box) => call('GET', `/v1/bundle?term=1&generation=1&revision=${revision}`, null, box)
+    const opened = openSigned((await bundle(1, next)).body as unknown as Signed, authority.trustPayload.bundleSigners)
+    expect(opened).toMatchObject({ ok: true, payload: { site: 'berlin', device: next.thumbprint, ...triple(1) } })
+    expect(await bundle(0, next)).toMatchObject(problem('C053', 409, '1/1/0 is not assigned', '1/1/1 is'))
+    expect(await bundle(1, old)).toMatchObject(problem('C053', 409, '1/1/1 is not assigned', '1/1/0 is'))
+    const nonce = randomBytes(16).toString('hex')
+    expect((await call('POST', '/v1/permit', { triple: triple(1), nonce }, next)).status).toBe(200)
+    expect(await call('POST', '/v1/permit', { triple: triple(0), nonce: `${nonce}0` }, next)).toMatchObject(problem('C053', 409, 'not assigned'))
+
+    expect(await keys()).toEqual([keyOf('o').publicKey])
+    expect(await sites.get(store.db, 'berlin')).toMatchObject({ device: old.thumbprint, running: null })
+    expect(await replacements.get(store.db, 'berlin')).toMatchObject({
+      running: triple(1),
+      up: ['t1'],
+      keys: [{ kind: 'key', site: 'berlin', ...keyOf('n') }],
+    })
+    expect(signals).toContain('reported berlin')
+  })
+
+  test('from the takeover on what the old box says of its keys counts no more', async () => {
+    const { old } = await approved()
+    await store.transaction(async (tx) => {
+      await replacements.takeOver(tx, 'berlin', [])
+      await facts.replaceKeys(tx, 'berlin', [{ kind: 'key', site: 'berlin', ...keyOf('n') } as never])
+    })
+    expect((await call('POST', '/v1/report', report({ keys: [keyOf('o')] }), old)).status).toBe(200)
+    expect(await keys()).toEqual([keyOf('n').publicKey])
+  })
+
+  test('the one before is told to remove itself as often as it asks, and nothing that it says is stored', async () => {
+    const { old, next } = await approved()
+    await call('POST', '/v1/report', report({ running: triple(1) }), next)
+    await store.transaction(async (tx) => {
+      const own = (await claims.ofSite(tx, 'berlin')).find(({ thumbprint }) => thumbprint === old.thumbprint)!
+      await claims.setState(tx, own.id, 'replaced')
+      await certificates.revokeOf(tx, 'berlin', old.thumbprint)
+      await replacements.succeed(tx, (await replacements.lock(tx, 'berlin'))!)
+    })
+    for (let times = 0; times < 2; times++)
+      expect(await call('POST', '/v1/report', report({ keys: [keyOf('o')] }), old)).toMatchObject({
+        status: 200,
+        body: { assigned: null, wipe: true, replaced: true },
+      })
+    expect(await call('GET', '/v1/bundle?term=1&generation=1&revision=1', null, old)).toMatchObject(problem('C051', 403, 'does not speak for berlin'))
+    expect(await keys()).toEqual([])
+    expect(await sites.get(store.db, 'berlin')).toMatchObject({ device: next.thumbprint, running: triple(1), assigned: triple(1) })
+    expect((await call('POST', '/v1/report', report({ running: triple(1) }), next)).body).toMatchObject({ assigned: { triple: triple(1) } })
+  })
+})
+
 test('a renewal repeats its answer until the new certificate is used; then a second one is a fork', async () => {
   const box = await enrolled()
   const serialOf = async () => (await certificates.lockOfKey(store.db as never, box.thumbprint))[0]!.serial
@@ -395,8 +548,13 @@ test('a renewal repeats its answer until the new certificate is used; then a sec
   box.certificate = renewed.body['certificate'] as string
   expect((await call('GET', '/v1/trust', null, box)).status).toBe(200)
   box.certificate = old
+  await store.transaction(async (tx) => {
+    await tx.insertInto('operations').values({ id: 'op-d', kind: 'drain', subject: 'site/berlin', state: 'running' }).execute()
+    await sites.setDrain(tx, 'berlin', { until: now.toISOString(), operationId: 'op-d' })
+  })
   expect(await renew(first)).toMatchObject(problem('C054', 403, 'was renewed twice', 'quarantined'))
-  expect(await sites.get(store.db, 'berlin')).toMatchObject({ state: 'QUARANTINED', finding: { code: 'C054' } })
+  expect(await sites.get(store.db, 'berlin')).toMatchObject({ state: 'QUARANTINED', finding: { code: 'C054' }, drain: null })
+  expect(await operations.get(store.db, 'op-d')).toMatchObject({ state: 'failed', findings: [{ code: 'C054' }] })
   expect(signals).toContain('quarantined berlin')
 })
 
@@ -619,7 +777,7 @@ test('a taken port is followed by the next free one', async () => {
     now: () => now,
     log: () => {},
     enrolment: { enrol: async () => Promise.reject(new Error('unused')), renew: async () => Promise.reject(new Error('unused')) },
-    reports: { accept: async () => {}, close: async () => {} },
+    reports: { acceptSuccessor: async () => {}, accept: async () => {}, close: async () => {} },
   }
   const second = await startAgents(deps, { kind: 'port', port: listener.port!, host: '127.0.0.1' })
   expect(second.port).toBeGreaterThan(listener.port!)

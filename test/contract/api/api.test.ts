@@ -24,6 +24,7 @@ import {
   paths,
   pathTests,
   plans,
+  replacements,
   secrets,
   sites,
   type Store,
@@ -85,6 +86,7 @@ beforeEach(async () => {
       rollout: say('rollout'),
       invite: say('invite'),
       approve: say('approve'),
+      replace: say('replace'),
       drain: say('drain'),
       undrain: say('undrain'),
       decommission: say('decommission'),
@@ -519,7 +521,7 @@ test('a bootstrap token is made for a site without a box, shown once, and only i
   )
   expect(await call('POST', '/v1/sites/berlin/tokens', { hours: 100 })).toMatchObject(problem('C033', 400, '100 hours', '72 hours'))
   await store.db.updateTable('sites').set({ state: 'ACTIVE', device: 'd1' }).where('id', '=', 'berlin').execute()
-  expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C030', 409, 'berlin is ACTIVE', 'decommission'))
+  expect(await call('POST', '/v1/sites/berlin/tokens', {})).toMatchObject(problem('C030', 409, 'berlin is ACTIVE', 'causeway site replace berlin'))
 })
 
 test('before anything was applied there is nothing to put into a token', async () => {
@@ -588,6 +590,7 @@ test('a site at rest is drained until a time that the controller sets, and put b
 
   expect(await call('POST', '/v1/sites/frankfurt/undrain')).toMatchObject(problem('C132', 409, 'frankfurt is ACTIVE: it is not drained'))
   await active('DRAINING')
+  expect(await call('POST', '/v1/sites/frankfurt/undrain')).toMatchObject(problem('C132', 409, 'frankfurt is on its way back already'))
   await store.transaction((tx) => sites.setDrain(tx, 'frankfurt', { until, operationId: drained.body['operation'] as string }))
   await store.db
     .updateTable('sites')
@@ -598,6 +601,42 @@ test('a site at rest is drained until a time that the controller sets, and put b
   expect((await call('GET', '/v1/sites/berlin')).body['drain']).toBeNull()
   expect(await call('POST', '/v1/sites/frankfurt/undrain')).toMatchObject({ status: 202 })
   expect(sent.at(-1)).toMatchObject({ name: 'undrain', args: ['frankfurt', {}] })
+})
+
+test('a token for another box is made for a site that has one, also anew, and says how far that one is', async () => {
+  await applied()
+  const as = (state: 'ACTIVE' | 'REPLACING' | 'CHANGING') =>
+    store.db.updateTable('sites').set({ state, device: 'd1' }).where('id', '=', 'berlin').execute()
+  expect(await call('POST', '/v1/sites/berlin/replace', {})).toMatchObject(
+    problem('C135', 409, 'berlin has no box that could be replaced: it is DECLARED', 'causeway site token berlin'),
+  )
+  await as('CHANGING')
+  expect(await call('POST', '/v1/sites/berlin/replace', {})).toMatchObject(
+    problem('C135', 409, "the box of berlin can't be replaced now: it is CHANGING", 'causeway site status berlin'),
+  )
+  await as('ACTIVE')
+  expect(await call('POST', '/v1/sites/berlin/replace', {}, { as: 'installer' })).toMatchObject({ status: 403 })
+  expect(await call('POST', '/v1/sites/berlin/replace', { hours: 100 })).toMatchObject(problem('C033', 400, '100 hours', '72 hours'))
+  const made = await call('POST', '/v1/sites/berlin/replace', { hours: 2 }, { headers: { 'idempotency-key': 'r-1' } })
+  expect(made).toMatchObject({ status: 201, body: { site: 'berlin', token: expect.stringMatching(/^cw1_/) as unknown } })
+  expect(made.headers.get('cache-control')).toBe('no-store')
+  const [token] = await store.db.selectFrom('tokens').selectAll().execute()
+  expect(token).toMatchObject({ site: 'berlin', purpose: 'replace' })
+  expect(sent.at(-1)).toMatchObject({ name: 'replace', args: ['berlin', { tokenId: token!.id }] })
+  expect(await call('POST', '/v1/sites/berlin/replace', { hours: 2 }, { headers: { 'idempotency-key': 'r-1' } })).toMatchObject(
+    problem('C015', 409, 'shown already', 'causeway site replace berlin'),
+  )
+  await as('REPLACING')
+  await store.transaction((tx) => replacements.begin(tx, 'berlin', made.body['operation'] as string))
+  expect((await call('GET', '/v1/sites/berlin')).body['replacement']).toEqual({
+    device: null,
+    takingOver: false,
+    running: null,
+    lastSeen: null,
+    failed: '',
+  })
+  expect((await call('POST', '/v1/sites/berlin/replace', {})).status).toBe(201)
+  expect((await call('GET', '/v1/sites/oslo')).body['replacement']).toBeNull()
 })
 
 test('who services a box may switch it off: that is no problem of the network', async () => {

@@ -1,6 +1,7 @@
 /** Service windows: what opens, fills, closes and survives them. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bundles, events, operations, sites } from '#src/controller/store/index.ts'
+import { bundles, events, facts, operations, sites } from '#src/controller/store/index.ts'
+import type { Fact } from '#src/fabric/fabric.ts'
 import { berlin, dublin, fourClasses, frankfurt, madrid, network } from '#test/unit/compile/networks.ts'
 import { startWorker, type RunningWorker } from '#workflows/worker.ts'
 import { model } from './model.ts'
@@ -126,6 +127,21 @@ test('a site that does not report, or is not at rest, is not drained', async () 
     message: "madrid can't be drained now: it does not report, so it would not hear of it",
   })
   gateway('madrid').plugIn()
+  const [key] = await facts.keysOf(world.store.db, 'dublin')
+  const tell = async (fact: Fact) => {
+    await world.store.transaction((tx) => facts.put(tx, [fact]))
+    await world.commands().facts('berlin')
+  }
+  gateway('berlin').reject(() => 'the probes stayed silent')
+  await tell({ ...key, publicKey: 'another key' } as Fact)
+  await world.until('berlin has a finding', async () => (await row('berlin')).finding !== null)
+  await expect(world.drain('berlin', hour)).rejects.toMatchObject({
+    code: 'C131',
+    message: "berlin can't be drained now: it is taking over another change",
+  })
+  gateway('berlin').reject(() => null)
+  await tell(key as Fact)
+  await isAtRest('berlin')
   await world.until('madrid is online', async () => Date.now() - ((await row('madrid')).last_seen?.getTime() ?? 0) < 500)
   await world.ended(await world.drain('madrid', hour))
   await expect(world.drain('madrid', hour)).rejects.toMatchObject({ code: 'C131', message: "madrid can't be drained now: it is MAINTENANCE" })

@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Fact, SiteConfig, SiteId, Triple } from '#src/fabric/fabric.ts'
 import type { Commands } from '#src/controller/commands.ts'
-import { bundles, certificates, claims, drills, facts, paths, permits, sites, type Store, tokens } from '#src/controller/store/index.ts'
+import { bundles, certificates, claims, drills, facts, paths, permits, replacements, sites, type Store, tokens } from '#src/controller/store/index.ts'
 import { DrillPayload, type Report } from '#src/wire/messages.ts'
 
 export interface Gateway {
@@ -21,17 +21,25 @@ export interface Gateway {
   moveBeforeDrills(orders: number): void
   /** How many packets it is to have passed on since it began to drain; null: none any more. */
   passOn(packets: number | null): void
+  /** Interfaces that the box does not have. */
+  lose(...names: readonly string[]): void
   plugIn(): void
   unplug(): void
 }
 
 export interface Fleet {
-  /** A box that has the token of `site` starts here. */
-  gateway(site: string, tokenId: string): Promise<Gateway>
+  /** A box that has the token of `site` starts here; another one beside it needs a name of its own. */
+  gateway(site: string, tokenId: string, name?: string): Promise<Gateway>
   readonly gateways: ReadonlyMap<string, Gateway>
   /** What must never be seen outside a box. */
   readonly privateKeys: readonly string[]
   stop(): Promise<void>
+}
+
+interface Box extends Gateway {
+  tick(): Promise<void>
+  /** The public key of an interface's link epoch. */
+  publicKey(of: { readonly interface: string; readonly linkEpoch: number }): string | undefined
 }
 
 /** How long a commit stays PENDING, milliseconds. */
@@ -40,7 +48,7 @@ const everyMs = 25
 const quiet = { rttMs: 10, jitterMs: 1, loss: 0, classes: [] }
 
 export function startFleet(store: Store, commands: () => Commands): Fleet {
-  const gateways = new Map<string, Gateway & { tick(): Promise<void> }>()
+  const gateways = new Map<string, Box>()
   const privateKeys: string[] = []
   const stopping = new AbortController()
   const signalled = (work: Promise<void>) => work.catch(() => {})
@@ -55,9 +63,9 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
   return {
     gateways,
     privateKeys,
-    gateway: async (site, tokenId) => {
+    gateway: async (site, tokenId, name = site) => {
       const made = await box(site, tokenId)
-      gateways.set(site, made)
+      gateways.set(name, made)
       return made
     },
     stop: async () => {
@@ -80,7 +88,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       interfaces: [],
     } as const
     await store.transaction(async (tx) => {
-      const role = (await sites.get(tx, site))?.role
+      const waits = (await sites.get(tx, site))?.role === 'core' || (await tokens.get(tx, tokenId))?.purpose === 'replace'
       await claims.insert(tx, {
         id: claimId,
         tokenId,
@@ -89,7 +97,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         sealingKey: randomBytes(32).toString('base64'),
         serial: inventory.serial,
         inventory: { ...inventory, interfaces: [] },
-        state: role === 'edge' ? 'enrolled' : 'claimed',
+        state: waits ? 'claimed' : 'enrolled',
       })
       await tokens.redeem(tx, tokenId, claimId)
     })
@@ -97,6 +105,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     let certified = false
     let plugged = true
     let passing: number | null = null
+    let ports: readonly string[] = [
+      ...['fiber', 'lte', 'isp-a', 'isp-b'].map((id) => `eth-${id}`),
+      ...['inference', 'training', 'cameras'].map((id) => `lan-${id}`),
+    ]
     let broken: string | null = null
     let outdated = 0
     let answered = ''
@@ -107,6 +119,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     let reportedPaths = ''
     let lastReport = 0
     const keys = new Map<string, string>()
+    const ownFacts: Fact[] = []
+    let up: readonly string[] = []
+    /** It is to take the place of the site's box. */
+    let isNext = false
     const tried: { triple: Triple; outcome: 'confirmed' | 'rolled-back' }[] = []
 
     const drains = () => {
@@ -115,6 +131,21 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     }
     const report = async (kick: boolean) => {
       lastReport = Date.now()
+      if (isNext) {
+        const said: Report = {
+          running: running?.triple ?? null,
+          commit,
+          keys: [],
+          endpoints: [],
+          paths: up.map((tunnel) => ({ ...quiet, tunnel, state: 'UP' as const, since: new Date().toISOString() })),
+          findings: [],
+          inventory: { ...inventory, interfaces: ports.map((name) => ({ name, up: true, addresses: [], router: '' })) },
+          headlessSince: null,
+        }
+        await store.transaction((tx) => replacements.reported(tx, site, { report: said, keys: ownFacts, at: new Date() }))
+        if (kick) await signalled(commands().reported(site))
+        return
+      }
       await sites.reported(store.db, {
         site,
         running: running?.triple ?? null,
@@ -139,6 +170,8 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         fresh.push({ kind: 'key', site: site as SiteId, interface: id, linkEpoch, publicKey: randomBytes(32).toString('base64') })
       }
       if (fresh.length === 0) return
+      ownFacts.push(...fresh)
+      if (isNext) return
       await store.transaction((tx) => facts.put(tx, fresh))
       const peers = new Set(config.waiting.flatMap((tunnel) => tunnel.split('--').map((end) => end.split('.')[0] as string)))
       for (const touched of new Set([site, ...peers])) if (gateways.has(touched)) await signalled(commands().facts(touched))
@@ -152,8 +185,8 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
       await report(true)
       await new Promise((resolve) => setTimeout(resolve, pendingFor))
       const why = judge(bundle.config, triple)
-      const row = await sites.get(store.db, site)
-      const granted = row !== undefined && sites.sameTriple(row.assigned, triple) && (await permits.grant(store.db, site, nonce, triple))
+      const assigned = await replacements.assignedTo(store.db, site, thumbprint)
+      const granted = sites.sameTriple(assigned, triple) && (await permits.grant(store.db, site, nonce, triple))
       if (why === null && granted) {
         running = { triple, config: bundle.config }
         commit = { state: 'confirmed', triple }
@@ -203,27 +236,34 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         }),
       )
     }
+    /** The far end runs this tunnel with the key of this very box. */
+    const knows = (far: Box, tunnel: string): boolean => {
+      const [own, other] = [running?.config, far.running()?.config].map((config) => config?.tunnels.find(({ id }) => id === tunnel))
+      return own !== undefined && other?.peer.kind === 'wireguard' && other.peer.publicKey === publicKey(own)
+    }
+    const publicKey: Box['publicKey'] = (of) => {
+      const fact = ownFacts.find((one) => one.kind === 'key' && one.interface === of.interface && one.linkEpoch === of.linkEpoch)
+      return fact?.kind === 'key' ? fact.publicKey : undefined
+    }
     const lookAtPaths = async () => {
-      const up = (running?.config.tunnels ?? []).filter(
+      const reachable = (running?.config.tunnels ?? []).filter(
         ({ id, remote, probe }) =>
           (broken === null || !id.includes(broken)) &&
-          (probe === 'icmp' ||
-            gateways
-              .get(remote)
-              ?.running()
-              ?.config.tunnels.some((far) => far.id === id) === true),
+          (probe === 'icmp' || [...gateways.values()].some((far) => far.site === remote && knows(far, id))),
       )
       const cut = (running?.config.tunnels ?? []).filter(({ id, role }) => role === 'cloud' && broken !== null && id.includes(broken))
-      const now = `${up.map(({ id }) => id).join()} ${cut.map(({ id }) => id).join()}`
+      const now = `${reachable.map(({ id }) => id).join()} ${cut.map(({ id }) => id).join()}`
       if (now === reportedPaths) return
       reportedPaths = now
+      up = reachable.map(({ id }) => id)
+      if (isNext) return await report(true)
       const since = new Date().toISOString()
       await paths.replace(store.db, [
         {
           site,
           at: new Date(),
           paths: [
-            ...up.map(({ id, role: kind, remote }, index) => ({
+            ...reachable.map(({ id, role: kind, remote }, index) => ({
               ...quiet,
               tunnel: id,
               state: 'UP' as const,
@@ -243,6 +283,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
     return {
       site,
       tried,
+      publicKey,
+      lose: (...names: readonly string[]) => {
+        ports = ports.filter((name) => !names.includes(name))
+      },
       running: () => running,
       reject: (next: typeof judge) => {
         judge = next
@@ -277,8 +321,10 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
           return
         }
         const row = await sites.get(store.db, site)
-        if (row?.device !== thumbprint) {
-          if (row?.state === 'RETIRED') running = null
+        isNext = row?.device !== thumbprint && (await replacements.get(store.db, site))?.device === thumbprint
+        if (row?.device !== thumbprint && !isNext) {
+          // Asks, and is told to remove itself.
+          if (row?.state === 'RETIRED' || (await claims.get(store.db, claimId))?.state === 'replaced') running = null
           return
         }
         if (!certified) {
@@ -295,8 +341,9 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
           certified = true
           await report(true)
         }
-        if (row.assigned === null) {
-          if (row.state === 'DECOMMISSIONING' && running !== null) {
+        const assigned = await replacements.assignedTo(store.db, site, thumbprint)
+        if (assigned === null) {
+          if (row?.state === 'DECOMMISSIONING' && running !== null) {
             running = null
             keys.clear()
             commit = { state: 'idle' }
@@ -304,7 +351,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
           }
           return
         }
-        if (!sites.sameTriple(row.assigned, running?.triple ?? null) && !sites.sameTriple(row.assigned, failed)) await take(row.assigned)
+        if (!sites.sameTriple(assigned, running?.triple ?? null) && !sites.sameTriple(assigned, failed)) await take(assigned)
         await lookAtPaths()
         await drill()
         if (Date.now() - lastReport > 500) await report(false)

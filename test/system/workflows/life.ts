@@ -1,5 +1,6 @@
 /** A small network's whole life: one hub, two edges, a change, one that is undone, one held, one aborted, a farewell. Uses every activity. */
 import { edge, fourClasses, frankfurt, hubOrder, isolate, network } from '#test/unit/compile/networks.ts'
+import { replacements } from '#src/controller/store/index.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import type { World } from './world.ts'
 
@@ -49,6 +50,7 @@ export async function liveThrough(world: World): Promise<void> {
   await pausedAndResumed(world, await world.apply(small(70)))
   await pausedAndAborted(world, await world.apply(small(60)))
   await serviceOnce(world)
+  await exchangeOnce(world)
   await world.ended(await world.decommission('oslo'))
 }
 
@@ -61,4 +63,17 @@ async function serviceOnce(world: World): Promise<void> {
   await world.ended(await world.drain('berlin', 20_000))
   world.fleet.gateways.get('berlin')?.passOn(null)
   await world.isActive('berlin')
+}
+
+/** Another box takes berlin over, at its second try; a token that nobody brings ends. */
+async function exchangeOnce(world: World): Promise<void> {
+  const { operationId, box } = await world.replace('berlin')
+  box.reject(({ tunnels }) => (tunnels.length > 0 ? 'nft refused the rules' : null))
+  await world.approveNext('berlin')
+  await world.until('it did not take over', async () => ((await replacements.get(world.store.db, 'berlin'))?.failed ?? '') !== '')
+  await world.until('it has let go', async () => box.running()?.config.tunnels.length === 0)
+  box.reject(() => null)
+  await world.approveNext('berlin')
+  await world.ended(operationId)
+  await world.ended((await world.replace('berlin', 300)).operationId)
 }

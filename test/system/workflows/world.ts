@@ -10,6 +10,7 @@ import { watchHubs } from '#src/controller/silence.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import {
   allocations,
+  claims,
   commands as rows,
   drills,
   events,
@@ -63,6 +64,10 @@ export interface World {
   /** Invites, and a box pastes the token. */
   onboard(site: string): Promise<Gateway>
   approve(site: string): Promise<void>
+  /** A token for another box of the site, and such a box with it. */
+  replace(site: string, livesMs?: number): Promise<{ readonly operationId: string; readonly box: Gateway }>
+  /** The box that waits beside the site's own one; again, if it did not take over. */
+  approveNext(site: string): Promise<void>
   /** Answer the operation's id. */
   drain(site: string, forMs: number, force?: boolean): Promise<string>
   undrain(site: string): Promise<string>
@@ -167,6 +172,30 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
         .where('state', '=', 'claimed')
         .executeTakeFirstOrThrow()
       const fingerprint = claim.thumbprint.slice(0, 16)
+      await commands.approve(site, { ...(await record('approve', `site/${site}`, { fingerprint })), fingerprint })
+    },
+    replace: async (site, livesMs = 3_600_000) => {
+      const secret = randomBytes(16).toString('base64url')
+      secrets.push(secret)
+      const tokenId = `t-${randomUUID()}`
+      await store.transaction((tx) =>
+        tokens.issue(tx, {
+          id: tokenId,
+          site,
+          purpose: 'replace',
+          hash: contentHash(secret),
+          expiresAt: new Date(Date.now() + livesMs),
+          createdBy: 'test',
+        }),
+      )
+      const command = await record('replace', `site/${site}`, { tokenId })
+      await commands.replace(site, { ...command, tokenId })
+      return { operationId: command.operationId, box: await fleet.gateway(site, tokenId, `${site} ${tokenId}`) }
+    },
+    approveNext: async (site) => {
+      const own = (await sites.get(store.db, site))?.device
+      const claim = (await claims.ofSite(store.db, site)).find((of) => !claims.isOver(of) && of.state !== 'quarantined' && of.thumbprint !== own)
+      const fingerprint = claim?.thumbprint.slice(0, 16) ?? ''
       await commands.approve(site, { ...(await record('approve', `site/${site}`, { fingerprint })), fingerprint })
     },
     drain: async (site, forMs, force = false) => {

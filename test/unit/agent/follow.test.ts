@@ -163,20 +163,40 @@ describe('an agent', () => {
     expect(agent.device.calls).not.toContain('wipe')
   })
 
-  test('of a decommissioned site removes everything, says so, and destroys its keys', async () => {
+  test.each([
+    ['of a decommissioned site', {}, 'wipe site berlin is decommissioned: removing tunnels, rules and keys'],
+    ['whose place another box has taken', { replaced: true }, 'wipe another box is the one of berlin now: removing tunnels, rules and keys'],
+  ])('%s removes everything, says so, and destroys its keys', async (_, more, says) => {
     const agent = await start()
     controller.assign('berlin', config, triple(1))
     await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
     controller.assigned.delete('berlin')
     controller.answer.set('/v1/report', (site, body) => {
       controller.reports.set(site, body as never)
-      return { status: 200, body: { assigned: null, trustVersion: 1, serverTime: new Date().toISOString(), reportEverySeconds: 1, wipe: true } }
+      return {
+        status: 200,
+        body: { assigned: null, trustVersion: 1, serverTime: new Date().toISOString(), reportEverySeconds: 1, wipe: true, ...more },
+      }
     })
     expect(await agent.ended).toBe('wiped')
+    expect(agent.log).toContain(says)
     expect(agent.device.running).toBeNull()
     expect(lastReport()).toMatchObject({ running: null, commit: { state: 'idle' } })
     expect(readdirSync(state).filter((name) => /key|identity|bundles|state/.test(name))).toEqual([])
   })
+})
+
+test('a site that drains says in its reports whether it still passes anything on, and on its screen until when', async () => {
+  const agent = await start()
+  controller.assign('berlin', config, triple(1))
+  await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
+  expect(lastReport()).not.toHaveProperty('drain')
+  const drainUntil = new Date(Date.now() + 3_600_000).toISOString()
+  controller.assign('berlin', { ...config, drainUntil }, triple(1, 1))
+  await eventually(() => expect(lastReport()?.drain).toEqual({ until: drainUntil, packets: 0, bytes: 0, drained: false }))
+  expect(agent.log.join()).toContain('1/1/1 confirmed')
+  controller.assign('berlin', config, triple(1, 2))
+  await eventually(() => expect(lastReport()).not.toHaveProperty('drain'))
 })
 
 describe('a bundle is refused, with its sentence, and what runs goes on', () => {

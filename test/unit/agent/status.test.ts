@@ -31,6 +31,14 @@ describe('the light', () => {
   })
 })
 
+test('a site that drains is not green, and says until when', () => {
+  const drained = { ...berlin, drainUntil: '2026-11-23T12:00:00.000Z' }
+  expect(judge(drained, all as never, { headless: false, drains: true }, [])).toEqual({
+    light: 'YELLOW',
+    says: 'drains until 2026-11-23T12:00:00.000Z: peers send through it last',
+  })
+})
+
 test('the screen says what is wrong and what still works', () => {
   const status: Status = {
     v: 1,

@@ -17,6 +17,9 @@ const events: readonly SiteEvent[] = [
   'draining',
   'drained',
   'undrained',
+  'replacing',
+  'replaced',
+  'kept',
   'decommissioning',
   'retired',
 ]
@@ -46,6 +49,14 @@ test('a service window: drained, serviced, and back; or back before it was drain
   const from = (...events: readonly SiteEvent[]) => life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', ...events).slice(5)
   expect(from('draining', 'drained', 'undrained')).toEqual(['DRAINING', 'MAINTENANCE', 'ACTIVE'])
   expect(from('draining', 'undrained')).toEqual(['DRAINING', 'ACTIVE'])
+})
+
+test('another box takes over, or the site keeps the one that it has; a newer token starts over', () => {
+  const from = (...events: readonly SiteEvent[]) => life('invited', 'claimed', 'enrolled', 'provisioning', 'provisioned', ...events).slice(5)
+  expect(from('replacing', 'replacing', 'replaced')).toEqual(['REPLACING', 'REPLACING', 'ACTIVE'])
+  expect(from('replacing', 'kept')).toEqual(['REPLACING', 'ACTIVE'])
+  expect(isEnrolled('REPLACING') && isInService('REPLACING')).toBe(true)
+  expect(siteStates.filter((state) => nextState(state, 'replacing') !== null)).toEqual(['ACTIVE', 'REPLACING'])
 })
 
 test('a window begins at rest, and what comes meanwhile does not end it', () => {
