@@ -43,6 +43,7 @@ try {
   mkdirSync(folder, { recursive: true })
   const found = [...(await fetchHistories(world.temporal.address))].sort((a, b) => startOf(a) - startOf(b))
   const operations: string[] = []
+  const names: string[] = []
   for (const { workflowId, type, history } of found) {
     // A schedule adds the time to the name.
     const plain = workflowId.replace(/-\d{4}-\d\d-\d\dT[\d:]+Z$/, '').replaceAll('/', '-')
@@ -50,11 +51,14 @@ try {
       if (!operations.includes(id)) operations.push(id)
       return String(operations.indexOf(id) + 1)
     })
+    // Run again, it is another history.
+    names.push(name)
+    const run = names.filter((one) => one === name).length
     // Where it was recorded is nobody's business.
     const text = JSON.stringify({ workflowId, type, history: JSON.parse(historyToJSON(history)) as unknown })
       .replaceAll(hostname(), 'worker')
       .replaceAll(process.cwd(), '')
-    writeFileSync(join(folder, `${name}.json`), `${text}\n`)
+    writeFileSync(join(folder, `${name}${run > 1 ? `-${run}` : ''}.json`), `${text}\n`)
   }
 } finally {
   await worker.close()
