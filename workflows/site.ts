@@ -314,8 +314,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     } else if (child === 'none' && (view.state === 'ENROLLED' || view.state === 'PROVISIONING') && Date.now() >= againAt) {
       void startOnboarding(await rows.beginOnboarding({ site }))
     }
-    // The box that runs is about to go: the next one takes what was meant for it.
-    if (isPending(view, timing.margin) || replacement?.taken === true) return
+    if (isHeld()) return
     if (assigns.length > 0) {
       const requests = assigns.splice(0)
       if (isEnrolled(view.state)) {
@@ -332,10 +331,12 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
     }
   }
 
+  /** Nothing is assigned now: a guard is armed, or the box that runs is about to go, and the next one takes what was meant for it. */
+  const isHeld = () => isPending(view, timing.margin) || view.replacement?.taken === true
   const due = (): number => {
     const times = [
       waiting?.until ?? null,
-      factsDue,
+      isHeld() ? null : factsDue,
       view.state === 'INVITED' || (view.replacement ?? null) !== null ? view.tokenEnds : null,
       child === 'none' && view.replacement?.ready === true ? againAt : null,
       isInWindow(view.state) ? (view.drain?.until ?? null) : null,
@@ -357,7 +358,7 @@ export async function site({ site, timing, carried }: SiteInput): Promise<void> 
       await condition(allHandlersFinished)
       return
     }
-    const woken = () => look || claims.length > 0 || (assigns.length > 0 && !isPending(view, timing.margin))
+    const woken = () => look || claims.length > 0 || (assigns.length > 0 && !isHeld())
     const renew = () => workflowInfo().continueAsNewSuggested && idle()
     const left = due() - Date.now()
     const wake = () => woken() || renew()
