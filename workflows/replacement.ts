@@ -53,18 +53,18 @@ export async function replacement({ site, operationId, timing }: ReplacementInpu
           : ready.lacks.length > 0
             ? `it has no ${ready.lacks.join(', ')}`
             : ''
-    if (why !== '') return await rows.takeBack({ site, why })
+    if (why !== '') return await rows.finishReplacement({ site, why })
     await rows.takeOver({ site })
   }
   const turning = assign(await peers(), { generation: null, offline: 'lag' })
   const seen = await watch(timing.paths, (now) => now.confirmed && (now.up > 0 || now.tunnels === 0))
   if (seen === null || (seen.refused === '' && seen.confirmed && (seen.up > 0 || seen.tunnels === 0))) {
-    if (seen !== null) await rows.finishReplacement({ site })
+    if (seen !== null) await rows.finishReplacement({ site, why: '' })
     await turning
     return
   }
   const why = seen.refused !== '' ? seen.refused : seen.confirmed ? 'none of its paths came up' : 'it did not confirm in time'
-  await rows.takeBack({ site, why })
+  await rows.finishReplacement({ site, why })
   await turning
   await assign(await peers(), { generation: null, offline: 'lag' })
   // Back to a bundle without tunnels: two boxes must not dial with one site's addresses.

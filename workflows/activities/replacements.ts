@@ -138,12 +138,17 @@ export function replacementActivities(deps: Deps) {
       })
     },
 
-    /** It carries the site's traffic: the box before is out, and told so when it asks. */
-    async finishReplacement({ site }: Of): Promise<void> {
+    /**
+     * It carries the site's traffic: the box before is out, and told so when it asks. With a reason why it does not: the
+     * tunnels are the old box's again, and an operator may approve the new one once more.
+     */
+    async finishReplacement({ site, why }: Of & { readonly why: string }): Promise<void> {
       await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
         const of = await replacements.lock(tx, site)
-        if (row?.state !== 'REPLACING' || of?.device == null || of.former === null) return
+        if (row?.state !== 'REPLACING' || of?.device == null) return
+        if (why !== '') return await takeBack(tx, of, why)
+        if (of.former === null) return
         const serial = (await claims.get(tx, of.claim_id ?? ''))?.serial ?? ''
         for (const claim of await claims.ofSite(tx, site))
           if (claim.thumbprint === row.device && claim.state === 'enrolled') await claims.setState(tx, claim.id, 'replaced')
@@ -152,23 +157,6 @@ export function replacementActivities(deps: Deps) {
         await move(tx, row, 'replaced', null, of.operation_id)
         await operations.end(tx, of.operation_id, 'succeeded', { result: { device: of.device, serial, former: row.device } })
         await sql`select pg_notify('assigned', ${site})`.execute(tx)
-      })
-    },
-
-    /** It did not confirm, or no path came up: the tunnels are the old box's again. An operator may approve it once more. */
-    async takeBack({ site, why }: Of & { readonly why: string }): Promise<void> {
-      await store.transaction(async (tx) => {
-        const row = await sites.lock(tx, site)
-        const of = await replacements.lock(tx, site)
-        if (row?.state !== 'REPLACING' || of?.device == null) return
-        if (of.former !== null) await facts.replaceKeys(tx, site, of.former)
-        await replacements.takeBack(tx, site, why)
-        await events.emit(tx, {
-          operationId: of.operation_id,
-          subject: `site/${site}`,
-          kind: 'site.replacement-failed',
-          text: `the new box of ${site} did not take over, and the old one goes on: ${why}. Mend that, then: causeway site approve ${site} ${of.device.slice(0, 16)}`,
-        })
       })
     },
   }
@@ -201,4 +189,15 @@ export function replacementActivities(deps: Deps) {
 
 interface Of {
   readonly site: string
+}
+
+async function takeBack(tx: Tx, of: ReplacementRow, why: string): Promise<void> {
+  if (of.former !== null) await facts.replaceKeys(tx, of.site, of.former)
+  await replacements.takeBack(tx, of.site, why)
+  await events.emit(tx, {
+    operationId: of.operation_id,
+    subject: `site/${of.site}`,
+    kind: 'site.replacement-failed',
+    text: `the new box of ${of.site} did not take over, and the old one goes on: ${why}. Mend that, then: causeway site approve ${of.site} ${(of.device ?? '').slice(0, 16)}`,
+  })
 }
