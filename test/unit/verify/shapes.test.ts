@@ -5,13 +5,43 @@ import { eachItself, shapesOf } from '#src/verify/shapes.ts'
 import { verify, verifyTransition, type Verification } from '#src/verify/verify.ts'
 import { build } from './build.ts'
 import { cloudify } from './cloudify.ts'
-import { careless, crowds, damage, patient, reader, type Reader, risky, shared } from './random.ts'
+import { careless, crowds, damage, kinds, patient, reader, type Reader, risky, shared } from './random.ts'
 
 /** As `same` does: an expectation for each caller. */
 const byCaller = (fabric: Fabric): Fabric => ({
   ...fabric,
   expects: fabric.expects.flatMap((one): Expect[] => one.from.map((place) => ({ ...one, id: `${one.id} @${place.node}`, from: [place] }))),
 })
+/**
+ * Each edge of one crowd may call one of the other, four further on, and all lines have one name: the edges look alike one
+ * by one, but no two may be exchanged without their partners.
+ */
+function paired(of: Reader): Fabric {
+  const count = 5 + of.below(3)
+  const crowd = (name: string, net: number) =>
+    Array.from({ length: count }, (_, i) => ({ id: `${name}${i}`, uplinks: ['a'], lans: { red: `10.${net}.${i}.0/30` } }))
+  const [callers, answerers] = [crowd('d', 1), crowd('e', 2)]
+  const fabric = build({
+    sites: [{ id: 'h0', hub: true, uplinks: ['a', 'b'], lans: { red: '10.0.0.0/30' } }, ...callers, ...answerers],
+    allow: callers.map((one, i) => ({ from: `${one.id}/red`, to: `e${(i + 4) % count}/red`, ports: 'tcp/1', class: 'default' })),
+    expect: [
+      {
+        reach: callers.map((one) => `${one.id}/red`).join(),
+        to: answerers.map((one) => `${one.id}/red`).join(),
+        ports: 'tcp/1',
+        survives: kinds.filter(() => of.chance(50)),
+      },
+    ],
+  })
+  return {
+    ...fabric,
+    sites: fabric.sites.map((site) => ({
+      ...site,
+      rules: site.rules.map((rule) => ({ ...rule, id: 'pair' })),
+      transits: site.transits.length === 0 ? [] : [{ id: 'pair', a: site.transits.flatMap(({ a }) => a), b: site.transits.flatMap(({ b }) => b) }],
+    })),
+  }
+}
 /** The same mistake at every site of a crowd. */
 function damageAlike(of: Reader, fabric: Fabric): Fabric {
   const victims = fabric.sites.filter((site) => site.id.startsWith(of.pick(['d', 'e'])))
@@ -34,7 +64,7 @@ function damageAlike(of: Reader, fabric: Fabric): Fabric {
 
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
-  let fabric = build(crowds(of))
+  let fabric = of.chance(10) ? paired(of) : build(crowds(of))
   if (of.chance(20)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(15)) fabric = careless(of, fabric)
@@ -77,7 +107,7 @@ test('a few sites of each shape prove what all of them prove one by one', () => 
     { numRuns: Number(process.env.RUNS ?? 200), seed: 11 },
   )
   // It means something only if sites were left out, and if something was wrong.
-  expect(Math.min(seen.reduced, seen.refused)).toBeGreaterThan(50)
+  expect(Math.min(seen.reduced, seen.refused)).toBeGreaterThan(30)
 }, 600_000)
 
 test('a mistake at every site of a shape is told at the first, with the others named', () => {
