@@ -358,7 +358,7 @@ async function guestTests(args) {
   mkdirSync(out, { recursive: true })
   const boot = ['mem=1024M', 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', `init=${join(uml, 'init.sh')}`]
   const console = ['con=null', 'con0=null,fd:1', 'con1=null', 'quiet']
-  const told = [`UML_ROOT=${root}`, `UML_OUT=${out}`, `UML_ARGS=${args.join(' ')}`]
+  const told = [`UML_ROOT=${root}`, `UML_OUT=${out}`, `UML_ARGS="${args.join(' ')}"`]
   const alone = ['--pdeathsig', 'KILL', 'timeout', '--signal=KILL', '600', 'unshare', '-Urpf', '--kill-child']
   // `cat`, or the guest would set this terminal's modes for a console of its own.
   await child('sh', ['-c', '"$@" </dev/null 2>&1 | cat', 'sh', 'setpriv', ...alone, guestKernel(), ...boot, ...console, ...told])
