@@ -191,7 +191,8 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     const parts = service.at.map((selector) => select(selector))
     return memo.once(`places of service ${service.id}`, parts, () => {
       const found = new Map(parts.flat().map((one) => [`${one.place.node}/${one.place.segment}`, one]))
-      return [...found].sort(([a], [b]) => compareText(a, b)).map(([, one]) => one)
+      // By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan".
+      return [...found.values()].sort((a, b) => compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment))
     })
   }
   const select = ({ where, what }: Selector): readonly Located[] => {

@@ -30,6 +30,16 @@ describe('an allow becomes a rule at both owners, limited to what each owns', ()
   })
 })
 
+test('a name that begins with another one, and a dash, hides nobody', () => {
+  const sites = [edge('a', { inference: ['10.1.20.0/24'] }), edge('a-b', { inference: ['10.1.21.0/24'] }), dublin, frankfurt]
+  const fabric = fabricOf({ sites, allow: [allow('frankfurt/inference -> camera-rtp')] })
+  for (const [id, own] of [
+    ['a', '10.1.20.0/24'],
+    ['a-b', '10.1.21.0/24'],
+  ] as const)
+    expect(rules(fabric, id), id).toEqual([`10.10.0.0/16 -> ${own} udp/5004-5010 realtime`])
+})
+
 test('ports of an allow to a segment are its own, the class is default; several ports stay one rule', () => {
   const fabric = fabricOf({ sites: [berlin, dublin, frankfurt], allow: [allow('berlin/cameras -> frankfurt/training', 'udp/5004-5010', 'tcp/443')] })
   expect(rules(fabric, 'frankfurt')).toEqual(['192.168.1.0/24 -> 10.20.0.0/16 udp/5004-5010,tcp/443 default'])
