@@ -1,4 +1,6 @@
-/** The region that the contract suite builds: two hubs' uplinks, one VPC. */
+/** The region that the contract suite builds: two hubs' uplinks, one VPC; and the loop with which a workflow drives the provider. */
+import { waves } from '#providers/aws/index.ts'
+import type { CloudFact, CloudProvider, Resource, Run } from '#providers/cloud.ts'
 import type { ConnectionId, NetworkId, Region, RegionId, SegmentId, SiteId, TunnelId, UplinkId, ClassId } from '#src/fabric/fabric.ts'
 import { address, type Prefix, prefix } from '#src/net/address.ts'
 
@@ -58,3 +60,26 @@ export function sampleRegion(vpc: string, vpcPrefixes: readonly Prefix[], more: 
 /** Each overlay prefix by the connection of its own hub. */
 export const sampleRoutes = (of: Region): ReadonlyMap<Prefix, ConnectionId> =>
   new Map(of.routes.map(({ to, remote }) => [to, of.connections.find((one) => one.site === remote)!.id] as const))
+
+/** Takes steps until none is left; rejects as the first that can't be taken does, once those beside it have ended. */
+export async function converge(
+  provider: CloudProvider,
+  of: NetworkId,
+  region: Region,
+  goal: readonly Resource[],
+  run: Run,
+): Promise<readonly CloudFact[]> {
+  const facts: CloudFact[] = []
+  for (let round = 0; round < 5; round++) {
+    const left = provider.steps(goal, await provider.observe(of, region, run.signal))
+    if (left.length === 0) return facts
+    for (const group of waves(left)) {
+      const ended = await Promise.allSettled(group.map((step) => provider.apply(of, region, step, run)))
+      for (const one of ended) {
+        if (one.status === 'rejected') throw one.reason as Error
+        facts.push(...one.value)
+      }
+    }
+  }
+  throw new Error('it does not converge')
+}

@@ -87,6 +87,31 @@ describe('the demo', () => {
   })
 })
 
+describe('a network with a cloud region', () => {
+  const world = agreeing('test/system/model-kernel/cloud', [
+    { name: 'uplink frankfurt.isp-a', failure: uplink('frankfurt', 'isp-a') },
+    { name: 'uplink berlin.fiber', failure: uplink('berlin', 'fiber') },
+    { name: 'hub frankfurt', failure: hub('frankfurt') },
+  ])
+  it('asked the host in the VPC and was asked by it, there and back', async () => {
+    const { network, normal } = world()
+    const allowed = [
+      probe(world(), 'berlin-inference', '10.1.10.13', '10.96.1.10', 'tcp', 8443),
+      probe(world(), 'berlin-inference', '10.1.10.13', '10.96.1.10', 'icmp', 0),
+      probe(world(), 'vpc-model', '10.96.1.10', '10.10.0.20', 'udp', 5005),
+      probe(world(), 'vpc-model', '10.96.1.10', '10.1.10.20', 'tcp', 9000),
+    ]
+    // One port beside each: the group in the VPC, the gateways and the model agree on that as well.
+    const refused = allowed
+      .filter(({ protocol }) => protocol !== 'icmp')
+      .map((one) => ({ ...one, port: one.port + 1000, sourcePort: one.sourcePort + 500 }))
+    await world().become(normal)
+    expect(allowed.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true])
+    expect(refused.map((one) => expectation(network, normal, one).delivered)).toEqual([false, false, false])
+    expect(report(await world().compare(normal, [...allowed, ...refused]))).toBe('')
+  })
+})
+
 describe('a network of oddities', () => {
   const world = agreeing('test/system/model-kernel/odd', [
     { name: 'hub north', failure: hub('north') },

@@ -1,9 +1,10 @@
 /** What the model says of a probe, what the kernels did with it, and the difference in words. */
+import type { ClassId, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { contains } from '#src/net/address.ts'
 import { formatPacket } from '#src/verify/packets.ts'
 import { walk, type Walk } from '#src/verify/forward.ts'
 import { chooser, type Network, type Situation } from './network.ts'
-import type { Probe } from './probes.ts'
+import { boxOf, type Probe } from './probes.ts'
 import { keyOf, type Seen } from './witness.ts'
 
 /** By box. */
@@ -22,6 +23,8 @@ export interface Expectation {
 export function expectation(network: Network, situation: Situation, probe: Probe): Expectation {
   const { model, fabric } = network
   const choose = chooser(situation.steering)
+  /** A cloud knows no classes: what comes out of it is marked anew. */
+  const markedFrom = (node: NodeId, trafficClass: ClassId): ClassId => (model.node(node)?.of.kind === 'site' ? trafficClass : ('default' as ClassId))
   const dscpOf = new Map(fabric.classes.map((one) => [one.id, one.dscp]))
   // A node of the model has one LAN side, a gateway has several: this is the only thing said here and not by the model.
   if (!contains(probe.lan, probe.source))
@@ -30,7 +33,7 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   const request = sightings(network, there)
   if (there.outcome.kind === 'dropped') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
   const { at, lan, trafficClass } = there.outcome
-  const arrived = `${at}-${lan.segment} as dscp ${dscpOf.get(trafficClass)}`
+  const arrived = `${boxOf(model.node(at)!.of as Site | Region, lan)} as dscp ${dscpOf.get(markedFrom(probe.site, trafficClass))}`
   const delivered = { request: [...request, arrived].sort(), delivered: true }
   // Nothing answers a protocol that nobody knows.
   if (probe.protocol === 'other') return { ...delivered, reply: [], answered: false, says: words('request', there) }
@@ -41,12 +44,23 @@ export function expectation(network: Network, situation: Situation, probe: Probe
     trafficClass,
   })
   const answered = back.outcome.kind === 'delivered'
-  const home = answered ? [`${probe.box} as dscp ${dscpOf.get(trafficClass)}`] : []
+  const home = answered ? [`${probe.box} as dscp ${dscpOf.get(markedFrom(at, trafficClass))}`] : []
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }
 
+/** Nobody watches inside a cloud: there the host sees what arrived. */
 const sightings = (network: Network, { hops }: Walk): Sightings =>
-  hops.map(({ next, hop }) => `${next} by ${deviceOf(network, next, hop.tunnel)}`).sort()
+  hops
+    .filter(({ next }) => network.fabric.sites.some((site) => site.id === next))
+    .map(({ next, hop }) => `${next} by ${wayOf(network, next, deviceOf(network, next, hop.tunnel))}`)
+    .sort()
+/** Of the two tunnels of a connection the cloud takes either. */
+function wayOf({ configs }: Network, site: string, device: string): string {
+  const config = [...configs.values()].find((one) => one.site === site)!
+  const interfaceId = config.interfaces.find((one) => one.device === device)!.id
+  const tunnel = config.tunnels.find((one) => one.interface === interfaceId)
+  return tunnel?.role === 'cloud' ? `the connection ${site}.${tunnel.uplink}` : device
+}
 
 function words(what: string, { hops, outcome }: Walk): readonly string[] {
   const way = hops.map(({ node, hop, next }) => `${what}: ${node} → ${next} by ${hop.tunnel}`)
@@ -75,7 +89,9 @@ export function observation(network: Network, witnesses: Witnesses, probe: Probe
     [...witnesses]
       .flatMap(([box, { packets }]) => {
         const devices = network.fabric.sites.some((site) => site.id === box) ? devicesOf(network, box) : undefined
-        return (packets.get(key) ?? []).map((noted) => (devices ? `${box} by ${devices[noted - 1]}` : `${box} as dscp ${noted}`))
+        return (packets.get(key) ?? []).map((noted) =>
+          devices ? `${box} by ${wayOf(network, box, devices[noted - 1]!)}` : `${box} as dscp ${noted}`,
+        )
       })
       .sort()
   const { protocol, source, destination, sourcePort, port } = probe

@@ -5,9 +5,10 @@ import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
 import { serve } from './line.ts'
 
 const [socket = '', stateDir = ''] = process.argv.slice(2)
-const keysOf = (privateKeys: Readonly<Record<string, string>>): KeyStore => ({
+type Texts = Readonly<Record<string, string>>
+const keysOf = (privateKeys: Texts, secrets: Texts): KeyStore => ({
   privateKey: (of) => Promise.resolve(privateKeys[of.interface]!),
-  secret: ({ id }) => Promise.reject(new Error(`there is no tunnel to a cloud here, and no secret ${id}`)),
+  secret: ({ id }) => Promise.resolve(Buffer.from(secrets[id]!)),
 })
 const driver = createLinuxDriver({ stateDir, echo: () => {} })
 
@@ -20,8 +21,8 @@ async function explained<T>(work: Promise<T>): Promise<T> {
 }
 
 serve(socket, {
-  set: (config: SiteConfig, choices: readonly Choice[], privateKeys: Readonly<Record<string, string>>) =>
-    explained(driver.set(config, { prune: true, choices, keys: keysOf(privateKeys) })),
+  set: (config: SiteConfig, choices: readonly Choice[], privateKeys: Texts, secrets: Texts) =>
+    explained(driver.set(config, { prune: true, choices, keys: keysOf(privateKeys, secrets) })),
   steer: (choices: readonly Choice[]) => explained(driver.steer(choices)),
   drift: (config: SiteConfig) => explained(driver.drift(config)),
 })

@@ -5,17 +5,22 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Fabric, Fact, Failure, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Failure, Group, NodeId, Region, RegionId, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
+import type { ReturnRoutes } from '#providers/cloud.ts'
 import type { Choice } from '#providers/device.ts'
+import { returnRoutes } from '#src/path/return-routes.ts'
 import { downWith } from '#src/verify/failures.ts'
 import { cheapestUp, type Down } from '#src/verify/forward.ts'
 import { type Model, modelOf } from '#src/verify/model.ts'
+import type { Cloud } from './cloud.ts'
 
 export interface Network {
   readonly folder: string
+  /** Pre-shared keys by the id of their reference. */
+  readonly secrets: Readonly<Record<string, string>>
   readonly fabric: Fabric
   readonly model: Model
   readonly configs: ReadonlyMap<SiteId, SiteConfig>
@@ -23,16 +28,18 @@ export interface Network {
   readonly privateKeys: ReadonlyMap<SiteId, Readonly<Record<string, string>>>
 }
 /** Choices of all sites: what the kernels are told, and what the model is asked with. */
-export type Steering = ReadonlyMap<SiteId, readonly Choice[]>
+export type Steering = ReadonlyMap<NodeId, readonly Choice[]>
 export interface Situation {
   readonly name: string
   readonly down: Down
   readonly steering: Steering
+  /** Which connection carries the return traffic of each prefix, in each region. */
+  readonly routes: ReadonlyMap<RegionId, ReturnRoutes>
 }
 
 const raw = (key: KeyObject, half: 'd' | 'x'): string => Buffer.from(key.export({ format: 'jwk' })[half]!, 'base64url').toString('base64')
 
-export function readNetwork(folder: string): Network {
+export function compileFolder(folder: string): Fabric {
   const files = readdirSync(folder)
     .sort()
     .map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
@@ -40,7 +47,12 @@ export function readNetwork(folder: string): Network {
   const compiled = intent ? compile(intent, []) : undefined
   const fabric = compiled?.fabric
   if (!fabric) throw new Error(renderFindings([...findings, ...(compiled?.findings ?? [])], origins, files, { colour: false }))
-  const facts: Fact[] = []
+  return fabric
+}
+
+/** As it is configured once its keys are known, and the facts of its cloud, if it has one. */
+export function networkOf(folder: string, fabric: Fabric, cloud: Pick<Cloud, 'facts' | 'secrets'> = { facts: [], secrets: {} }): Network {
+  const facts: Fact[] = [...cloud.facts]
   const privateKeys = new Map<SiteId, Record<string, string>>()
   for (const site of fabric.sites) {
     const own: Record<string, string> = {}
@@ -52,24 +64,52 @@ export function readNetwork(folder: string): Network {
     privateKeys.set(site.id, own)
   }
   const configs = new Map(fabric.sites.map((site) => [site.id, configure(fabric, facts, site.id)]))
-  return { folder, fabric, model: modelOf(fabric), configs, privateKeys }
+  return { folder, secrets: cloud.secrets, fabric, model: modelOf(fabric), configs, privateKeys }
 }
 
 /** Every group on the cheapest hop that is up, as all agents would settle when `failures` last. */
 export function settled(fabric: Fabric, name: string, failures: readonly Failure[]): Situation {
   const { down } = downWith(fabric, failures)
-  const steering = new Map(
+  const routes = new Map(
+    fabric.regions.map(({ id, connections }) => {
+      const dead = connections.filter(({ members }) => members.every(({ tunnel }) => down(tunnel)))
+      return [id, returnRoutes(fabric, id, new Set(dead.map((of) => of.id)))] as const
+    }),
+  )
+  const steering = new Map<NodeId, readonly Choice[]>(
     fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
-  return { name, down, steering }
+  for (const region of fabric.regions) steering.set(region.id, choicesOf(region, routes.get(region.id)!, down))
+  return { name, down, steering, routes }
 }
+/** A cloud knows no groups: its route names a connection, of which it takes a tunnel that is up. */
+const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly Choice[] =>
+  groupsOf(region).map((group): Choice => {
+    const to = region.routes.find(({ remote }) => remote === group.remote)?.to
+    const connection = region.connections.find(({ id }) => id === routes.get(to!))
+    const hop = group.via.findIndex(({ tunnel }) => !down(tunnel) && connection?.members.some((member) => member.tunnel === tunnel))
+    return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
+  })
 
 /** Every group on any of its hops, for run time may choose each of them: nothing is down. */
 export function shuffled(fabric: Fabric, seed: number): Situation {
   const numbers = fc.sample(fc.nat(), { seed, numRuns: fabric.sites.reduce((sum, site) => sum + groupsOf(site).length, 0) })
   const pick = ({ via }: Group): Choice['hop'] => (via.length === 0 ? 'unreachable' : numbers.pop()! % via.length)
-  const steering = new Map(fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]))
-  return { name: `every group on a random hop`, down: () => false, steering }
+  const steering = new Map<NodeId, readonly Choice[]>(
+    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]),
+  )
+  const routes = new Map<RegionId, ReturnRoutes>()
+  for (const region of fabric.regions) {
+    // One remote, one connection: prefixes of a site don't part ways.
+    const remotes = [...new Set(region.routes.map(({ remote }) => remote))]
+    const chosen = new Map(remotes.map((remote, n) => [remote, region.connections[(seed + n) % region.connections.length]!.id]))
+    routes.set(region.id, new Map(region.routes.map(({ to, remote }) => [to, chosen.get(remote)!])))
+    steering.set(
+      region.id,
+      choicesOf(region, routes.get(region.id)!, () => false),
+    )
+  }
+  return { name: `every group on a random hop`, down: () => false, steering, routes }
 }
 
 /** The same, but `site` reaches `remote` through another tunnel, in every class that may use it. */

@@ -1,25 +1,27 @@
 /** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
 import fc from 'fast-check'
-import type { Fabric, Lan, SiteId } from '#src/fabric/fabric.ts'
+import type { Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
+import { vpcHost } from './cloud.ts'
 
 /** A packet at a LAN; `port` is the service's. `sourcePort` is unique among all probes of a lab, so it names the probe. */
 export interface Probe extends Packet {
   /** Box that sends it, `<site>-<segment>`. */
   readonly box: string
-  readonly site: SiteId
+  readonly site: NodeId
   readonly lan: Prefix
   readonly sourcePort: number
 }
 export interface Host {
   readonly box: string
-  readonly site: SiteId
+  readonly site: NodeId
   readonly lan: Lan
 }
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
-  fabric.sites.flatMap((site) => site.lans.map((lan) => ({ box: `${site.id}-${lan.segment}`, site: site.id, lan })))
+  [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
+export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : `${node.id}-${lan.segment}`)
 
 const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '192.0.2.0/24', '100.64.0.0/16'].map(prefix)
 
@@ -33,6 +35,8 @@ const places = 12n
 const ends = { destination: 0n, source: 1n, spoofed: 3n } as const
 const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
   const { low, high } = rangeOf(of)
+  // A VPC gives an instance its own address and no other.
+  if (end !== 'spoofed' && contains(of, vpcHost.address)) return fc.constant(vpcHost.address)
   return fc
     .bigInt({ min: 0n, max: places })
     .map((place) => addressFromBits(4, ((low + ((high - low) * place) / places) & ~3n) | ends[end]))
@@ -44,7 +48,7 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
   const hosts = hostsOf(fabric)
   const gateways = new Set(hosts.map(({ lan }) => hostOf(lan.address)))
   const prefixes = hosts.map(({ lan }) => lan.prefix)
-  const rules = fabric.sites.flatMap((site) => site.rules)
+  const rules = [...fabric.sites, ...fabric.regions].flatMap((node) => node.rules)
   const hostAt = (lan: Prefix): Host | undefined => hosts.find((host) => host.lan.prefix === lan)
 
   const edges = [...new Set(rules.flatMap((rule) => rule.ports.flatMap(({ from, to }) => [from - 1, from, (from + to) >> 1, to, to + 1])))].filter(

@@ -1,16 +1,18 @@
 /** A lab whose gateways run the real driver, without agents or controller, and whose hosts send what a test asks for. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Ran } from '#src/lab/box.ts'
+import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 import type { Finding, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { publicPort } from '#src/fabric/ids.ts'
 import { hostOf } from '#src/net/address.ts'
 import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
-import { changes, type Network, readNetwork, settled, type Situation } from './network.ts'
+import { type Cloud, makeRegion } from './cloud.ts'
+import { changes, compileFolder, type Network, networkOf, settled, type Situation } from './network.ts'
 import { hostsOf, type Probe } from './probes.ts'
 import { forgetting, gatewayWitness, hostWitness, readWitness } from './witness.ts'
 
@@ -40,22 +42,27 @@ const attempts = 5
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 export async function startWorld(folder: string): Promise<World> {
-  const network = readNetwork(folder)
+  const fabric = compileFolder(folder)
   const state = mkdtempSync(join(tmpdir(), 'cwmk-'))
-  const { lab, stop } = await startLab({ sites: folder, controllerSocket: '', state, detached: false })
+  const aws = { seed: resolve('src/lab/demo/aws-seed.json'), socket: join(state, 'ec2'), control: join(state, 'ec2c'), timeScale: 0.2 }
+  const clouded = fabric.regions.length > 0
+  const { lab, stop } = await startLab({ sites: folder, controllerSocket: '', state, detached: false, ...(clouded && { aws }) })
+  const endpoint = await bridge(aws.socket)
   const end = async (): Promise<void> => {
+    endpoint.close()
     await stop()
     rmSync(state, { recursive: true, force: true })
   }
   try {
-    return await build(network, lab, state, end)
+    const cloud = clouded ? await makeRegion(fabric, endpoint.url) : undefined
+    return await build(networkOf(folder, fabric, cloud), lab, state, end, cloud)
   } catch (error) {
     await end()
     throw error
   }
 }
 
-async function build(network: Network, lab: Lab, state: string, stop: () => Promise<void>): Promise<World> {
+async function build(network: Network, lab: Lab, state: string, stop: () => Promise<void>, cloud: Cloud | undefined): Promise<World> {
   const { fabric } = network
   const hosts = hostsOf(fabric)
   const socketOf = (box: string): string => join(state, box)
@@ -76,24 +83,27 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     ),
     ...hosts.map(async ({ box, lan, site }) => {
       const gatewayAddress = hostOf(lan.address)
-      // Every address of the prefix is this host's, but for the gateway's.
-      await exec(
-        box,
-        ['ip', '-batch', '-'],
-        `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
-      )
+      // Every address of the prefix is this host's, but for the gateway's; in a VPC a host has one, and it is there.
+      const inCloud = fabric.regions.some(({ id }) => id === site)
+      if (!inCloud)
+        await exec(
+          box,
+          ['ip', '-batch', '-'],
+          `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
+        )
       await exec(
         box,
         ['nft', '-f', '-'],
         hostWitness(
-          fabric.sites.find((one) => one.id === site)!.lans.map((one) => one.prefix),
+          [...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.prefix),
           fabric.network.mss.v4,
         ),
       )
       await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box)])
     }),
   ])
-  const set = (site: SiteId, config: SiteConfig): Promise<void> => gateway(site, 'set', config, now.steering.get(site), network.privateKeys.get(site))
+  const set = (site: SiteId, config: SiteConfig): Promise<void> =>
+    gateway(site, 'set', config, now.steering.get(site), network.privateKeys.get(site), network.secrets)
   // Who answers before who calls, or the first handshake has to be repeated.
   for (const hub of [true, false])
     await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
@@ -114,7 +124,12 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     forget: async () => void (await Promise.all(boxes.map((box) => exec(box, ['nft', '-f', '-'], forgetting)))),
     async become(situation) {
       await exec('internet', ['nft', '-f', '-'], broken(network, situation, await addressesOf(lab)))
-      await Promise.all([...changes(now.steering, situation.steering)].map(([site, choices]) => gateway(site, 'steer', choices)))
+      await Promise.all([
+        ...[...changes(now.steering, situation.steering)].flatMap(([node, choices]) =>
+          network.configs.has(node as SiteId) ? [gateway(node, 'steer', choices)] : [],
+        ),
+        ...[...situation.routes.values()].map((routes) => cloud?.route(routes)),
+      ])
       now = situation
     },
     set: (site, config) => set(site as SiteId, config),
@@ -180,11 +195,16 @@ table ip provider {
 }
 
 /** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
-function broken({ fabric }: Network, { down }: Situation, addresses: ReadonlyMap<string, string>): string {
+function broken({ fabric, configs }: Network, { down }: Situation, addresses: ReadonlyMap<string, string>): string {
+  const cloudEnds = new Map(
+    [...configs.values()].flatMap(({ tunnels }) => tunnels.flatMap((one) => (one.role === 'cloud' ? [[one.id, one.peer.address]] : []))),
+  )
   const pairs = fabric.tunnels
-    .filter((tunnel) => tunnel.kind === 'wireguard')
     .filter((tunnel) => down(tunnel.id))
-    .map(({ ends: [a, b] }) => [addresses.get(`${a.site}.${a.uplink}`)!, addresses.get(`${b.site}.${b.uplink}`)!] as const)
+    .map((tunnel) => {
+      const [a, b] = tunnel.ends
+      return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : cloudEnds.get(tunnel.id)!] as const
+    })
   const rules = pairs.flatMap(([a, b]) => [`ip saddr ${a} ip daddr ${b} drop`, `ip saddr ${b} ip daddr ${a} drop`])
   return `add table inet broken\ndelete table inet broken\ntable inet broken { chain cut { type filter hook forward priority 0; policy accept;\n${rules.join('\n')}\n}\n}\n`
 }
@@ -197,7 +217,7 @@ async function allTunnelsUp({ configs }: Network, lab: Lab): Promise<void> {
         .map((one) => [one.id, one.farInside] as const)
       for (let tries = 0; waiting.length > 0; tries++) {
         if (tries > 20) throw new Error(`${config.site}: no answer through ${waiting.map(([id]) => id).join(', ')}`)
-        const pings = waiting.map(([id, to]) => `(ping -6 -n -c 1 -W 2 ${to} >/dev/null && echo ${id}) &`)
+        const pings = waiting.map(([id, to]) => `(ping -n -c 1 -W 2 ${to} >/dev/null && echo ${id}) &`)
         const { stdout } = await lab.exec(config.site, ['sh', '-c', `${pings.join('\n')}\nwait`])
         const up = new Set(stdout.split('\n'))
         waiting = waiting.filter(([id]) => !up.has(id))

@@ -12,11 +12,11 @@ import {
 } from '@aws-sdk/client-ec2'
 import { createClient } from '#providers/aws/client.ts'
 import type { JournalEntry } from '#providers/aws/emulator/emulator.ts'
-import { type AwsProvider, createAwsProvider, waves } from '#providers/aws/index.ts'
-import type { Observed, Resource, Run, Step, Trouble } from '#providers/cloud.ts'
+import { type AwsProvider, createAwsProvider } from '#providers/aws/index.ts'
+import type { Observed, Resource, Run, Trouble } from '#providers/cloud.ts'
 import type { Region } from '#src/fabric/fabric.ts'
 import { prefix } from '#src/net/address.ts'
-import { network, sampleRegion, sampleRoutes } from '#test/contract/aws-region.ts'
+import { converge, network, sampleRegion, sampleRoutes } from '#test/contract/aws-region.ts'
 import { type Cloud, ids, off, seed, startCloud } from '#test/unit/aws-emulator/cloud.ts'
 
 export const never = new AbortController().signal
@@ -95,14 +95,7 @@ export async function openAccount({ denied = [], quotas = {}, accessKeyId = 'AKI
     wanted,
     observe,
     run,
-    async converge(goal = wanted, more = {}) {
-      for (let round = 0; round < 5; round++) {
-        const left = provider.steps(goal, await observe())
-        if (left.length === 0) return
-        for (const group of waves(left)) await together(group.map((step: Step) => provider.apply(network, region, step, run(more))))
-      }
-      throw new Error('it does not converge')
-    },
+    converge: async (goal = wanted, more = {}) => void (await converge(provider, network, region, goal, run(more))),
     trouble: async (goal, more) =>
       account.converge(goal, more).then(
         () => undefined,
@@ -164,10 +157,4 @@ async function plant(ec2: EC2Client): Promise<void> {
   const web = [{ IpProtocol: 'tcp', FromPort: 443, ToPort: 443, IpRanges: [{ CidrIp: '0.0.0.0/0' }] }]
   await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: GroupId!, IpPermissions: web }))
   await ec2.send(new CreateRouteCommand({ RouteTableId: ids.routes, DestinationCidrBlock: '172.16.0.0/12', TransitGatewayId }))
-}
-
-/** All end before the first failure is told: what was begun must not run on. */
-async function together(work: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((one) => one.status === 'rejected')
-  if (failed) throw failed.reason as Error
 }
