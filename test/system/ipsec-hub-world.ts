@@ -17,7 +17,7 @@ import { diskFiles } from '#src/agent/files.ts'
 import { openBoxKeys, sealingKey } from '#src/agent/keys.ts'
 import { createProber } from '#src/agent/probe.ts'
 import { seal } from '#src/controller/pki/seal.ts'
-import type { SecretRef, SiteConfig } from '#src/fabric/fabric.ts'
+import type { SecretRef, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { secretsOf } from '#src/fabric/secrets.ts'
 import { x25519Raw } from '#src/wire/seal.ts'
 import { createLinuxDriver } from '#providers/linux/index.ts'
@@ -245,6 +245,7 @@ async function serveHub(): Promise<void> {
     },
     paths: () => prober.paths().map((one) => `${one.tunnel} ${one.state}${one.classes.length > 0 ? ' carries' : ''}`),
     findings: () => prober.findings(),
+    burst: (tunnel: TunnelId) => prober.burst(tunnel, { count: 20, intervalMs: 20 }),
     drift: async (config: SiteConfig) => (await driver.drift(config)).map((one) => `${one.code} ${one.says}`),
     counters: () => driver.counters(),
     features: () => driver.features(),

@@ -47,6 +47,12 @@ test('the same configuration again touches no tunnel', async () => {
   expect(await charons()).toBe(before)
 })
 
+test('a burst measures a tunnel beside the ping that it is judged by', async () => {
+  const measured = await world.ask<{ readonly rttMs: { readonly min: number; readonly median: number } }>('burst', a)
+  expect(measured).toMatchObject({ sent: 20, received: 20, fullPackets: true })
+  expect(measured.rttMs.median).toBeGreaterThanOrEqual(measured.rttMs.min)
+})
+
 test('a cut uplink is left, and used again when it is back', async () => {
   await world.sh('internet', 'ip link set isp-a down')
   await shows(`${a} DOWN`, `${b} UP carries`)
