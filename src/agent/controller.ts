@@ -261,7 +261,8 @@ export function createController(initial: Target): Controller {
       return answer!
     },
     stream(path, onEvent, signal) {
-      return overAnyWay({ method: 'GET', path, fresh: true, signal }, (response) => {
+      // Asynchronous, so that what it throws is this call's and not an event's, which would end the agent.
+      return overAnyWay({ method: 'GET', path, fresh: true, signal }, async (response) => {
         if (response.statusCode !== 200) {
           response.destroy()
           throw new AgentError('A16', `${target.host} answered ${response.statusCode} to ${path}`, '', true)

@@ -31,15 +31,17 @@ interface Replaced extends SiteDetail {
   readonly replacement: { readonly device: string | null; readonly failed: string } | null
 }
 const site = () => world.read<Replaced>('site', 'status', 'berlin')
-/** From a host at frankfurt to the one at berlin, fifty a second. */
+/**
+ * From a host at frankfurt to the one at berlin, fifty a second: how many came back, and the longest time between two that
+ * did. WireGuard keeps packets for a peer that it has yet to shake hands with: they are late, not lost.
+ */
 const everyMs = 20
-const stream = async (count: number) => {
-  const { stdout } = await world.lab.exec(
-    'frankfurt-inference',
-    ['ping', '-i', String(everyMs / 1_000), '-c', String(count), '-W', '1', '10.1.10.10'],
-    { timeoutMs: count * everyMs + 30_000 },
-  )
-  return Number(/, (\d+) received/.exec(stdout)?.[1])
+async function stream(count: number): Promise<{ readonly received: number; readonly gapMs: number }> {
+  const argv = ['ping', '-D', '-i', String(everyMs / 1_000), '-c', String(count), '-W', '1', '10.1.10.10']
+  const { stdout } = await world.lab.exec('frankfurt-inference', argv, { timeoutMs: count * everyMs + 30_000 })
+  const at = [...stdout.matchAll(/^\[(\d+\.\d+)\] \d+ bytes from/gm)].map((match) => Number(match[1]) * 1_000)
+  const gapMs = Math.max(...at.slice(1).map((ms, index) => ms - at[index]!))
+  return { received: Number(/, (\d+) received/.exec(stdout)?.[1]), gapMs: Math.round(gapMs) }
 }
 
 describe('another box', () => {
@@ -57,7 +59,7 @@ describe('another box', () => {
     const shown = await world.cli('site', 'status', 'berlin')
     expect(shown.stdout).toContain('new box   none is approved yet')
     expect(shown.stdout).toMatch(/its new box has fingerprint [0-9a-f]{16}, code .*causeway site approve berlin [0-9a-f]{16}/)
-    expect(await stream(20)).toBe(20)
+    expect((await stream(20)).received).toBe(20)
   })
 
   it('A03: a third one with its token is turned away', async () => {
@@ -82,12 +84,12 @@ describe('another box', () => {
     const followed = await world.cli('rollout', 'watch', operation)
     expect(followed.code, followed.stdout + followed.stderr).toBe(0)
     expect(followed.stderr).toMatch(/new box of berlin is to run .*: 0 tunnels[^]*takes over its tunnels[^]*berlin is ACTIVE/)
-    const gapMs = (count - (await pings)) * everyMs
-    console.log(`replacement: ${gapMs} ms without traffic`)
-    expect(gapMs).toBeGreaterThan(0)
+    const { received, gapMs } = await pings
+    console.log(`replacement: ${count - received} of ${count} lost, ${gapMs} ms without a reply`)
     expect(gapMs).toBeLessThan(6_000)
+    expect(count - received).toBeLessThan(200)
     expect(await site()).toMatchObject({ state: 'ACTIVE', device: waiting.fingerprint, replacement: null })
-    expect(await stream(20)).toBe(20)
+    expect((await stream(20)).received).toBe(20)
     expect((await world.lab.exec('madrid', ['wg', 'show', 'interfaces'])).stdout.trim()).not.toBe('')
     await until('the box before is gone', 30, () => world.logOf('berlin').includes('this box is out of service: tunnels, rules and keys are gone'))
     expect(world.logOf('berlin')).toContain('another box is the one of berlin now: removing tunnels, rules and keys')
@@ -101,7 +103,7 @@ describe('another box', () => {
     await world.agent('berlin', { name: 'copy' })
     await until('the copy is gone', 30, () => world.logOf('copy').includes('this box is out of service: tunnels, rules and keys are gone'))
     expect(world.logOf('copy')).toContain('another box is the one of berlin now')
-    expect(500 - (await pings)).toBeLessThanOrEqual(5)
+    expect(500 - (await pings).received).toBeLessThanOrEqual(5)
     expect((await world.lab.exec('berlin', ['ip', '-br', 'link'])).stdout).not.toMatch(/^cw/m)
     expect((await site()).state).toBe('ACTIVE')
   })

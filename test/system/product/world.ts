@@ -101,14 +101,14 @@ hubs: [frankfurt, dublin]
 segments: [inference]
 services:
   model-api: { at: core/inference, ports: [tcp/8443, icmp], class: business }
-  peer: { at: edge/inference, ports: [icmp], class: business }
+  branch: { at: edge/inference, ports: [icmp], class: business }
 allow:
   - edge/inference -> model-api
-  - edge/inference -> peer
+  - edge/inference -> branch
 expect:
   - reach: edge/inference -> model-api
     survives: [uplink, hub]
-  - reach-all: edge/inference -> peer
+  - reach-all: edge/inference -> branch
     survives: [uplink, hub]
 `,
   'dublin.yaml': `site: dublin

@@ -269,7 +269,7 @@ export async function createTestController(
     const site = peer?.ok && devices.get(peer.site) === thumbprint(new X509Certificate(raw!).publicKey) ? peer.site : ''
     let text = ''
     for await (const part of request) text += part
-    if (url.pathname === '/v1/hints') {
+    if (url.pathname === '/v1/hints' && !self.answer.has(url.pathname)) {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(': hello\n\n')
       streams.add(response)

@@ -154,6 +154,18 @@ describe('an agent', () => {
     await eventually(() => expect(agent.log).toContain('trust version 2 accepted'))
   })
 
+  test('goes on when it is given no hints, and hears from its reports what is assigned', async () => {
+    let asked = 0
+    controller.answer.set('/v1/hints', () => {
+      asked++
+      return { status: 403, body: { code: 'C051', detail: 'this box does not speak for berlin any more' } }
+    })
+    await start()
+    controller.assign('berlin', config, triple(1))
+    await eventually(() => expect(lastReport()?.running).toEqual(triple(1)))
+    await eventually(() => expect(asked).toBeGreaterThan(1))
+  })
+
   test('stopped, leaves the data plane as it is', async () => {
     const agent = await start()
     controller.assign('berlin', config, triple(1))
