@@ -5,6 +5,8 @@
  *                     internet ─────────┤                      172.31.0.10
  *   wan1 198.51.100.10 ──┘              └─ 203.0.113.2 cloud-b ┘
  *
+ * or, instead of the cloud, a third party's gateway, 203.0.113.200 with 172.20.0.10 behind it, that its owner sets up.
+ *
  * The hub is a process with the agent's keys, prober and driver, which can be killed; the clouds run strongSwan from plain
  * files. The world's process is the init of its namespaces, so that nothing outlives it.
  */
@@ -134,24 +136,36 @@ export function hubConfig(versions: Readonly<Record<Side, number>> = { a: 1, b: 
   } as unknown as SiteConfig
 }
 
-const network = `
+/** Whose namespaces there are beside the hub's: of the two ends of a cloud, or of a third party. */
+export type Scene = 'clouds' | 'partner'
+const network = (...others: readonly string[]): string => `
 set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
-for name in internet hub cloud-a cloud-b; do ip netns add $name; ip -n $name link set lo up; done
+for name in internet hub ${others.join(' ')}; do ip netns add $name; ip -n $name link set lo up; done
 ip netns exec internet sysctl -qw net.ipv4.ip_forward=1
 wire() { ip -n $1 link add $2 type veth peer name x0 netns internet; ip -n internet link set x0 name $5; ip -n $1 addr add $3 dev $2; ip -n $1 link set $2 up; ip -n internet link set $5 up; ip -n internet addr add $4 dev $5; }
 wire hub wan0 192.0.2.10/24 192.0.2.1/24 isp-a
 wire hub wan1 198.51.100.10/24 198.51.100.1/24 isp-b
+ip -n hub link add lan0 type veth peer name lan1
+ip -n hub link set lan0 up
+ip -n hub link set lan1 up
+`
+const scenes: Readonly<Record<Scene, string>> = {
+  clouds: `${network('cloud-a', 'cloud-b')}
 wire cloud-a wan0 203.0.113.1/31 203.0.113.0/31 cloud-a
 wire cloud-b wan0 203.0.113.2/31 203.0.113.3/31 cloud-b
 ip -n cloud-a route add default via 203.0.113.0
 ip -n cloud-b route add default via 203.0.113.3
 for cloud in cloud-a cloud-b; do ip -n $cloud addr add 172.31.0.10/32 dev lo; done
-ip -n hub link add lan0 type veth peer name lan1
-ip -n hub link set lan0 up
-ip -n hub link set lan1 up
-`
+`,
+  partner: `${network('partner')}
+wire partner wan0 203.0.113.200/24 203.0.113.1/24 partner
+ip -n partner route add default via 203.0.113.1
+ip -n partner addr add 172.20.0.10/32 dev lo
+ip netns exec partner sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+`,
+}
 function startCloud(side: Side, inside: string): void {
   const folder = `/run/cloud-${side}`
   execFileSync('mkdir', ['-p', `${folder}/swanctl`])
@@ -232,13 +246,13 @@ async function serveHub(): Promise<void> {
     event: (_event, text) => void events.push(text),
     changed() {},
   })
-  const fetch = async (ref: SecretRef): Promise<string> => {
+  const fetch = async (ref: SecretRef, secret = secretFor(ref)): Promise<string> => {
     const recipient = x25519Raw((await sealingKey(files)).publicKey).toString('base64')
-    return seal(Buffer.from(secretFor(ref)), recipient, { ...box, secret: { id: ref.id, version: ref.version } })
+    return seal(Buffer.from(secret), recipient, { ...box, secret: { id: ref.id, version: ref.version } })
   }
   serve({
-    async run(config: SiteConfig, headless: boolean) {
-      if (!headless) await keys.secrets.ensure(secretsOf(config), fetch)
+    async run(config: SiteConfig, headless: boolean, secret?: string) {
+      if (!headless) await keys.secrets.ensure(secretsOf(config), (ref) => fetch(ref, secret))
       const choices = prober.choicesFor(config)
       await driver.set(config, { prune: true, choices, keys })
       prober.load(config, 1, choices)
@@ -257,10 +271,12 @@ async function serveHub(): Promise<void> {
   })
 }
 
-function serveWorld(): void {
-  execFileSync('bash', ['-c', network], { stdio: ['ignore', 'inherit', 'inherit'] })
-  startCloud('a', '169.254.10.1/30')
-  startCloud('b', '169.254.10.5/30')
+function serveWorld(scene: Scene): void {
+  execFileSync('bash', ['-c', scenes[scene]], { stdio: ['ignore', 'inherit', 'inherit'] })
+  if (scene === 'clouds') {
+    startCloud('a', '169.254.10.1/30')
+    startCloud('b', '169.254.10.5/30')
+  }
   execFileSync('mkdir', ['-m', '700', '-p', state])
   let hub: ChildProcess
   const startHub = (): void => {
@@ -293,10 +309,14 @@ export interface HubWorld {
   sh(namespace: string, command: string): Promise<string>
   end(): void
 }
-export async function startHubWorld(): Promise<HubWorld> {
-  const world = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, here, 'world'], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+export async function startHubWorld(scene: Scene = 'clouds'): Promise<HubWorld> {
+  const world = spawn(
+    'setpriv',
+    ['--pdeathsig', 'KILL', 'unshare', '-Urnmpf', '--kill-child', '--mount-proc', process.execPath, here, 'world', scene],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
   let trouble = ''
   world.stderr.setEncoding('utf8').on('data', (text: string) => (trouble += text))
   const waiting = new Map<number, { readonly resolve: (value: never) => void; readonly reject: (error: Error) => void }>()
@@ -325,5 +345,5 @@ export async function startHubWorld(): Promise<HubWorld> {
 
 if (process.argv[1] === here) {
   if (process.argv[2] === 'hub') await serveHub()
-  else serveWorld()
+  else serveWorld(process.argv[3] as Scene)
 }

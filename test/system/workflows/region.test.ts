@@ -8,6 +8,7 @@ import { startFakeCloud, type FakeCloud } from './fake-cloud.ts'
 import { fakeProvider } from './fake-provider.ts'
 import { fetchHistories, leaks } from './histories.ts'
 import { model } from './model.ts'
+import { partner } from '#test/unit/compile/networks.ts'
 import { offlineAfter, startWorld, type World } from './world.ts'
 import { cloudy, kinds, region, resourcesOf } from './region-life.ts'
 
@@ -188,6 +189,24 @@ test('two workers alive at once make nothing twice', async () => {
   await isIn('ACTIVE')
 })
 
+let peerKey = ''
+test('a peer gets one key for all of its tunnels with its generation; its hub has them, until a generation is without it', async () => {
+  const peered = { ...cloudy(), peers: [{ ...partner, hubs: cloudy().hubs }] }
+  expect(await world.ended(await world.apply(peered))).toMatchObject({ state: 'succeeded' })
+  const psks = (await facts.all(world.store.db)).flatMap((fact) => (fact.kind === 'psk' && fact.tunnel.includes('--partner.') ? [fact] : []))
+  expect(psks.map(({ tunnel, linkEpoch }) => `${tunnel} ${linkEpoch}`)).toEqual(
+    ['isp-a--partner.0', 'isp-a--partner.1', 'isp-b--partner.0', 'isp-b--partner.1'].map((tunnel) => `frankfurt.${tunnel} 0`),
+  )
+  expect(new Set(psks.map(({ ref }) => ref.fingerprint)).size).toBe(1)
+  peerKey = (await world.vault.get(psks[0]!.ref)).toString()
+  const held = () => (hub().running()?.config.tunnels ?? []).filter(({ role }) => role === 'peer')
+  await world.until('the hub has them', async () => held().length === 4)
+  expect(JSON.stringify(hub().running())).not.toContain(peerKey)
+  expect(await world.ended(await world.apply(cloudy()))).toMatchObject({ state: 'succeeded' })
+  await world.until('they are gone', async () => held().length === 0)
+  await isIn('ACTIVE')
+})
+
 test('decommissioned, the hub lets go first and nothing is left, even of answers that were lost', async () => {
   cloud.lose('delete connection')
   cloud.lose('delete gateway')
@@ -222,5 +241,6 @@ test('decommissioned in the middle of its making, it leaves nothing', async () =
 test('no key is in any history', async () => {
   const histories = await fetchHistories(world.temporal.address)
   expect(new Set(cloud.keys).size).toBeGreaterThanOrEqual(4)
-  expect(leaks(histories, [...cloud.keys])).toEqual([])
+  expect(peerKey).not.toBe('')
+  expect(leaks(histories, [...cloud.keys, peerKey])).toEqual([])
 })

@@ -1,0 +1,220 @@
+/**
+ * A hub's tunnels to a third party: declared, compiled and configured as ever, and at the other end plain strongSwan with
+ * the very text that `causeway peer config` prints. Its owner does by hand what that text says in its comments: inside
+ * addresses, routes, and a script that tracks which tunnel is up.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compile } from '#src/compile/compile.ts'
+import { configure } from '#src/compile/configure.ts'
+import type { Fabric, Fact, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
+import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { verify } from '#src/verify/verify.ts'
+import { peerConfig } from '#providers/export/peer.ts'
+import { type HubWorld, startHubWorld } from './ipsec-hub-world.ts'
+
+const secret = 'what-partner-and-we-agreed-on-2026'
+const [a, b] = ['frankfurt.isp-a--partner.0', 'frankfurt.isp-b--partner.0']
+const files = (ipsec: string) => [
+  {
+    path: 'network.yaml',
+    text: `network: acme
+hubs: frankfurt
+segments: inference
+# A path that has come back is as good as before: here nobody waits for its loss to be forgotten.
+classes:
+  realtime: { sla: { latency: none, jitter: none, loss: none } }
+  business: { sla: { latency: none, jitter: none, loss: none } }
+allow: [frankfurt/inference -> partner/inference, partner/inference -> frankfurt/inference]
+expect:
+  - { reach: frankfurt/inference -> partner/inference, survives: [uplink, tunnel, connection] }
+  - { reach: partner/inference -> frankfurt/inference, survives: [uplink, tunnel, connection] }
+`,
+  },
+  {
+    path: 'frankfurt.yaml',
+    text: `site: frankfurt
+role: core
+uplinks:
+  isp-a: { interface: wan0, medium: fiber, address: 192.0.2.10/24, router: 192.0.2.1 }
+  isp-b: { interface: wan1, medium: radio, address: 198.51.100.10/24, router: 198.51.100.1 }
+segments: { inference: { interface: lan0, prefixes: 10.9.0.0/24 } }
+`,
+  },
+  {
+    path: 'partner.yaml',
+    text: `peer: partner
+address: 203.0.113.200
+segments: { inference: { prefixes: 172.20.0.0/16 } }
+probe: 172.20.0.10
+inside: 169.254.100.0/28
+ipsec: ${ipsec}
+`,
+  },
+]
+function networkWith(ipsec = '{ id: gw.partner.example }'): Fabric {
+  const { intent, findings } = parseIntent(files(ipsec))
+  if (!intent) throw new Error(JSON.stringify(findings))
+  return compile(intent, []).fabric!
+}
+/** `version`: of the pre-shared key; a new one is a new link epoch. */
+function configOf(fabric: Fabric, version = 1): SiteConfig {
+  const facts = fabric.tunnels.map(({ id }): Fact => {
+    const ref = { id: 'psk/peer/partner', version, fingerprint: String(version).padStart(16, '0') }
+    return { kind: 'psk', tunnel: id, linkEpoch: version - 1, ref }
+  })
+  return configure(fabric, facts, 'frankfurt' as SiteId)
+}
+
+let world: HubWorld
+const fabric = networkWith()
+const paths = () => world.ask<readonly string[]>('paths')
+async function until(question: () => Promise<boolean>, seconds = 30): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
+    if (await question()) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  const told = { paths: await paths(), findings: await world.ask('findings'), events: await world.ask('events') }
+  throw new Error(
+    `${JSON.stringify(told, null, 1)}\n${await world.sh('partner', 'tail -n 30 /run/partner*/log; ip addr; ip route; nft list ruleset')}\n${await world.sh('hub', 'tail -n 20 /run/h/device/ipsec/*/log; ip addr; ip rule')}`,
+  )
+}
+const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
+const received = async (namespace: string, from: string, to: string, options = '-c 5 -i 0.05 -W 2') =>
+  /(\d+) received/.exec(await world.sh(namespace, `ping -q ${options} -I ${from} ${to}`))?.[1]
+const bothWays = async () => [await received('hub', '10.9.0.1', '172.20.0.10'), await received('partner', '172.20.0.10', '10.9.0.1')]
+const run = (of: Fabric = fabric, version = 1, key = secret) => world.ask('run', configOf(of, version), false, key)
+
+/** By which of its tunnels the owner's gateway sends to us, as its script has it now. */
+const sendsBy = async () =>
+  [...(await world.sh('partner', 'ip route show 10.9.0.0/24')).matchAll(/metric (\d)/g)].map(([, metric]) => metric).join(' ')
+
+/** A process a tunnel, for without ESP in the kernel all tunnels of one would share a device; each reads the whole text. */
+async function ownersStart(): Promise<void> {
+  const hubs = ['192.0.2.10', '198.51.100.10']
+  for (const [i, hub] of hubs.entries()) {
+    const folder = `/run/partner${i}`
+    const port = 4501 + i
+    await world.sh(
+      'partner',
+      `mkdir -p ${folder}/swanctl && cat > ${folder}/strongswan.conf <<'E'
+charon-systemd {
+  load_modular = no
+  load = random nonce openssl aes gcm sha2 hmac kdf curve25519 kernel-libipsec kernel-netlink socket-default vici
+  port = ${port + 100}
+  port_nat_t = ${port}
+  routing_table = ${9001 + i}
+  routing_table_prio = 40001
+  plugins { kernel-libipsec { allow_peer_ts = yes } kernel-netlink { fwmark = !0x41 } socket-default { fwmark = 0x41 } vici { socket = unix://${folder}/vici } }
+  filelog { stderr { default = 1 } }
+}
+E
+STRONGSWAN_CONF=${folder}/strongswan.conf charon-systemd >${folder}/log 2>&1 </dev/null &
+for n in $(seq 100); do [ -S ${folder}/vici ] && ip link show ipsec${i} >/dev/null 2>&1 && break; sleep 0.05; done
+ip link set ipsec${i} mtu 1400 up
+nft add table ip owner; nft 'add chain ip owner in { type nat hook prerouting priority dstnat; }'
+nft add rule ip owner in ip saddr ${hub} udp dport 4500 redirect to :${port}`,
+    )
+  }
+}
+async function ownersLoad(of: Fabric): Promise<string> {
+  const text = peerConfig(of, of.peers[0]!, secret)
+  const loads = [0, 1].map(
+    (i) =>
+      `cat > /run/partner${i}/swanctl/swanctl.conf <<'E'\n${text}E\nSWANCTL_DIR=/run/partner${i}/swanctl swanctl --load-all --uri unix:///run/partner${i}/vici`,
+  )
+  return await world.sh('partner', loads.join('\n'))
+}
+/** What the comments of the text say, typed in: `# frankfurt_isp-a_0, 169.254.100.1 -> 169.254.100.2`, `ip route add …`. */
+async function ownersRoutes(text: string): Promise<void> {
+  const insides = [...text.matchAll(/# frankfurt_\S+, (\S+) -> (\S+)$/gm)].map(([, own, hub]) => ({ own, hub }))
+  const [, ours] = /ip route add (\S+) dev causeway1/.exec(text)!
+  expect(insides).toHaveLength(2)
+  for (const [i, { own, hub }] of insides.entries())
+    await world.sh(
+      'partner',
+      `ip address add ${own}/30 dev ipsec${i}
+(while sleep 0.2; do if ping -q -n -c 1 -W 1 -I ${own} ${hub} >/dev/null; then ip route replace ${ours} dev ipsec${i} metric ${i + 1}; else ip route del ${ours} dev ipsec${i} metric ${i + 1} 2>/dev/null; fi; done) >/dev/null 2>&1 </dev/null &`,
+    )
+}
+
+beforeAll(async () => {
+  world = await startHubWorld('partner')
+  await ownersStart()
+  expect(await ownersLoad(fabric)).toMatch(/successfully loaded 2 connections/)
+  await ownersRoutes(peerConfig(fabric, fabric.peers[0]!, secret))
+}, 60_000)
+afterAll(() => world.end())
+
+test('what is declared is proven: any tunnel may break, in both directions', () => {
+  expect(verify(fabric).findings.filter(({ severity }) => severity === 'error')).toEqual([])
+})
+
+test('tunnels come up to what `causeway peer config` prints, probed by the host that the peer states; traffic passes both ways', async () => {
+  await run()
+  await shows(`${a} UP carries`, `${b} UP`)
+  await until(async () => (await sendsBy()) === '1 2')
+  expect(await bothWays()).toEqual(['5', '5'])
+  expect(await world.ask('drift', configOf(fabric))).toEqual([])
+  const pings = await world.sh('hub', 'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^ping"')
+  expect(pings).toMatch(/-I cwi\S+ -I 169\.254\.100\.2 172\.20\.0\.10/)
+  expect(pings).toMatch(/-I cwi\S+ -I 169\.254\.100\.6 172\.20\.0\.10/)
+})
+
+test('a cut uplink: the other tunnel takes over, out at once and back when the owner’s gateway has noticed', async () => {
+  await world.sh('internet', 'ip link set isp-a down')
+  await shows(`${a} DOWN`, `${b} UP carries`)
+  await until(async () => (await sendsBy()) === '2')
+  expect(await bothWays()).toEqual(['5', '5'])
+  await world.sh('internet', 'ip link set isp-a up')
+  await shows(`${a} UP carries`, `${b} UP`)
+  await until(async () => (await sendsBy()) === '1 2')
+  expect(await bothWays()).toEqual(['5', '5'])
+})
+
+test('a peer whose host does not answer is DOWN, though its tunnel is up', async () => {
+  await world.sh('partner', 'ip addr del 172.20.0.10/32 dev lo')
+  await shows(`${a} DOWN`, `${b} DOWN`)
+  expect(await received('hub', '169.254.100.2', '169.254.100.1')).toBe('5')
+  await world.sh('partner', 'ip addr add 172.20.0.10/32 dev lo')
+  await shows(`${a} UP carries`, `${b} UP`)
+})
+
+test('a wrong pre-shared key is named, and the right one brings both back; it is nowhere in clear', async () => {
+  await run(fabric, 2, 'not-what-we-agreed-on-in-any-year')
+  await shows(`${a} DOWN`, `${b} DOWN`)
+  await until(async () => (await world.ask<readonly unknown[]>('findings')).length > 0)
+  expect(await world.ask('findings')).toMatchObject([
+    { code: 'D044', says: expect.stringMatching(`^the IPsec tunnel ${a} to 203.0.113.200 does not come up: .*AUTH`) as string },
+    { code: 'D044' },
+  ])
+  await run(fabric, 3)
+  await shows(`${a} UP carries`, `${b} UP`)
+  // Brackets: the search itself is a process, too.
+  const where = `grep -rl 'we-[a]greed-on' /run/h; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'we-[a]greed-on'`
+  expect(await world.sh('hub', where)).toBe('0\n')
+})
+
+test.each(ikeProposals.map((ike, i) => [ike, espProposals[i]!] as const))('%s with %s comes up at both ends, and carries', async (ike, esp) => {
+  const other = networkWith(`{ id: gw.partner.example, ike: ${ike}, esp: ${esp}, lifetime: { ike: 2h, esp: 20m } }`)
+  // From nothing, so that what comes up is this one.
+  await world.ask('wipe')
+  await until(async () => (await sendsBy()) === '')
+  expect(await ownersLoad(other)).toMatch(/successfully loaded 2 connections/)
+  await run(other, 3)
+  await shows(`${a} UP carries`, `${b} UP`)
+  await until(async () => (await sendsBy()) === '1 2')
+  expect(await received('hub', '10.9.0.1', '172.20.0.10')).toBe('5')
+  expect(await world.sh('partner', 'swanctl --list-sas --uri unix:///run/partner0/vici')).toContain(
+    esp.includes('gcm') ? 'AES_GCM_16' : 'AES_CBC-256',
+  )
+})
+
+test('proposals that the two have not in common are named', async () => {
+  const weak = networkWith('{ id: gw.partner.example, ike: aes128gcm16-prfsha256-ecp256 }')
+  await world.ask('wipe')
+  await run(weak, 3)
+  await shows(`${a} DOWN`, `${b} DOWN`)
+  await until(async () => (await world.ask<readonly unknown[]>('findings')).length > 0)
+  expect(await world.ask('findings')).toMatchObject([{ code: 'D044', says: expect.stringMatching(/NO_PROP/) as string }, { code: 'D044' }])
+})
