@@ -50,14 +50,6 @@ describe('a hub under traffic', () => {
     console.log(`drain: ${lost} of ${sent} lost`)
     expect(sent).toBe(4_000)
     expect(lost).toBeLessThanOrEqual(2)
-    console.log(
-      world
-        .logOf('berlin')
-        .split('\n')
-        .filter((line) => /steer|path/.test(line))
-        .slice(-30)
-        .join('\n'),
-    )
     expect(await site('frankfurt')).toMatchObject({ state: 'MAINTENANCE', drain: { drained: true } })
     const kinds = drained.stdout
       .trim()
@@ -84,16 +76,21 @@ describe('a hub under traffic', () => {
     expect(await site('dublin')).toMatchObject({ state: 'ACTIVE', drain: null })
   })
 
-  it('is put back, without a packet lost', async () => {
-    const pings = stream(12)
+  it('is put back: then the other one can be drained, and the way back costs no packet either', async () => {
+    const pings = stream(40)
     await sleep(500)
     const back = await world.cli('site', 'undrain', 'frankfurt')
     expect(back.code, back.stdout + back.stderr).toBe(0)
     expect(await site('frankfurt')).toMatchObject({ state: 'ACTIVE', drain: null })
-    await until('frankfurt passes it on', 10, async () => (await passing('frankfurt')) > 50)
+    // By itself traffic goes home only after five clean minutes, which a busy machine may not give it.
+    const drained = await world.cli('site', 'drain', 'dublin')
+    expect(drained.code, drained.stdout + drained.stderr).toBe(0)
+    expect(await passing('dublin')).toBe(0)
+    expect(await passing('frankfurt')).toBeGreaterThan(50)
     const { sent, lost } = await pings
-    console.log(`undrain: ${lost} of ${sent} lost`)
+    console.log(`back: ${lost} of ${sent} lost`)
     expect(lost).toBeLessThanOrEqual(2)
+    expect((await world.cli('site', 'undrain', 'dublin')).code).toBe(0)
     await until('the network is green', 40, async () => (await world.cli('status')).code === 0)
   })
 
@@ -114,7 +111,11 @@ describe('a hub under traffic', () => {
     expect(await passing('frankfurt')).toBe(0)
     await until('its agent knows that its time is over', 80, () => !world.status('frankfurt').says.startsWith('drains'))
     await world.controller.start()
-    await until('frankfurt is ACTIVE', 60, async () => (await site('frankfurt')).state === 'ACTIVE')
+    await until('frankfurt is ACTIVE', 120, async () => {
+      const now = await site('frankfurt')
+      if (now.state === 'ACTIVE') return true
+      throw new Error(JSON.stringify(now))
+    })
     expect(await site('frankfurt')).toMatchObject({ drain: null, finding: null })
   })
 })
