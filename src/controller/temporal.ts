@@ -66,9 +66,18 @@ export interface TemporalOptions {
 
 export async function startTemporal({ folder, binary = temporalBinary(), died, restarted }: TemporalOptions): Promise<EmbeddedTemporal> {
   if (binary === undefined || !existsSync(binary)) throw new ChildFailed('the Temporal server is not installed')
-  const pidFile = join(folder, 'temporal.pid')
-  await removeLeftover(pidFile)
-  const port = await freePort()
+  await removeLeftover(join(folder, 'temporal.pid'))
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await startOn(await freePort(), { folder, binary, ...(died ? { died } : {}), ...(restarted ? { restarted } : {}) })
+    } catch (error) {
+      // Its ports, and those that it chooses inside, may be another's by the time it takes them.
+      if (!(error instanceof ChildFailed) || attempt === attempts) throw error
+    }
+}
+
+const attempts = 3
+async function startOn(port: number, { folder, binary = '', died, restarted }: TemporalOptions): Promise<EmbeddedTemporal> {
   const address = `127.0.0.1:${port}`
   const child = await supervise({
     name: 'Temporal',
@@ -92,7 +101,7 @@ export async function startTemporal({ folder, binary = temporalBinary(), died, r
       '--sqlite-pragma',
       'synchronous=NORMAL',
     ],
-    pidFile,
+    pidFile: join(folder, 'temporal.pid'),
     logFile: join(folder, 'temporal.log'),
     ready: () => answers(port),
     readyWithinMs: 60_000,

@@ -44,6 +44,7 @@ const leftOver = readdirSync(join(folder, 'data'))
 execFileSync('mount', ['-o', 'remount,size=400m', folder])
 const served = start()
 const afterwards = await served.ready()
+if (afterwards.type !== 'ready') throw new Error(`with space it does not start: ${JSON.stringify(afterwards)}\n${served.terminal()}`)
 const plan = () => served.call('/v1/plans', { files: demoFiles() })
 const before = (await plan()).status
 fill()
