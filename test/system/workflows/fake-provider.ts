@@ -4,6 +4,7 @@ import type { CloudFact, CloudProvider, Observed, Resource, ResourceId, Run, Ste
 import type { Finding, NetworkId, Region } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { address } from '#src/net/address.ts'
+import { lock } from '#workflows/lock.ts'
 import type { CloudObject } from './fake-cloud.ts'
 
 /** Called before and after every call to the cloud, by its name: where a test kills the worker. */
@@ -18,9 +19,14 @@ class Refused extends Error {
 }
 const order = ['gateway', 'connection', 'route']
 
-export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProvider {
-  const call = async <T>(op: string, body: object, signal: AbortSignal): Promise<T> => {
-    const name = `cloud ${op}${'type' in body ? ` ${String(body.type)}` : ''}`
+/** With `crossing` calls go one after another, so that a kill at one leaves no other half done: each comes to its own. */
+export function fakeProvider(url: string, crossing?: Crossing): CloudProvider {
+  const serially = lock()
+  const cross = crossing ?? (() => {})
+  const call = async <T>(op: string, body: object, signal: AbortSignal): Promise<T> =>
+    crossing === undefined ? await send<T>(op, body, signal) : await serially(() => send<T>(op, body, signal))
+  const send = async <T>(op: string, body: object, signal: AbortSignal): Promise<T> => {
+    const name = `cloud ${op}${'id' in body ? ` ${String(body.id)}` : ''}`
     cross(`${name} before`)
     const response = await fetch(`${url}/${op}`, { method: 'POST', body: JSON.stringify(body), signal })
     const answer = (await response.json()) as T & { readonly code?: string }
@@ -76,7 +82,7 @@ export function fakeProvider(url: string, cross: Crossing = () => {}): CloudProv
     },
     apply: async (_, region, step, run) => {
       if (step.kind === 'delete') {
-        await call('delete', { cloudId: step.cloudId, type: step.type }, run.signal)
+        await call('delete', { id: step.id, cloudId: step.cloudId, type: step.type }, run.signal)
         return []
       }
       const { id, type, properties } = step.resource

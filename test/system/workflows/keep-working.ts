@@ -9,7 +9,7 @@ export interface Worker {
   crossed(): string[]
   starts(): number
   log(): string
-  /** SIGKILL; it is started again. */
+  /** SIGKILL; each is started again. */
   kill(): Promise<void>
   stop(): Promise<void>
 }
@@ -19,18 +19,20 @@ export interface Keeping {
   readonly at?: string
   /** The fake cloud's address. */
   readonly cloud?: string
+  /** How many are alive at once; one. */
+  readonly workers?: number
 }
 
-export function keepWorking({ store, temporal, kek }: World, { boundaries = false, at = '', cloud }: Keeping): Worker {
+export function keepWorking({ store, temporal, kek }: World, { boundaries = false, at = '', cloud, workers = 1 }: Keeping): Worker {
   const file = join(tmpdir(), `cw-boundaries-${process.pid}-${Date.now()}`)
   const logFile = `${file}.log`
   const log = openSync(logFile, 'a')
   let stopped = false
   let starts = 0
-  let child: ChildProcess
+  const children = new Set<ChildProcess>()
   const start = () => {
     starts += 1
-    child = spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
       stdio: ['ignore', log, log],
       env: {
         ...process.env,
@@ -41,22 +43,28 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
         ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud }),
       },
     })
+    children.add(child)
     child.once('exit', () => {
+      children.delete(child)
       if (!stopped) start()
     })
   }
-  start()
+  for (let n = 0; n < workers; n += 1) start()
   const kill = async () => {
-    const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await ended
+    await Promise.all(
+      [...children].map(async (child) => {
+        const ended = new Promise((resolve) => child.once('exit', resolve))
+        child.kill('SIGKILL')
+        await ended
+      }),
+    )
   }
   return {
     crossed: () =>
       existsSync(file)
         ? readFileSync(file, 'utf8')
             .split('\n')
-            .filter((line) => line !== '')
+            .filter((line, at, all) => line !== '' && all.indexOf(line) === at)
         : [],
     starts: () => starts,
     log: () => readFileSync(logFile, 'utf8'),

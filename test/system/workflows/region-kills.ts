@@ -17,10 +17,16 @@ export interface Aftermath {
 }
 export const storyTiming = { ...impatient, cloud: { ...(impatient.cloud as NonNullable<typeof impatient.cloud>), drift: 2_000 } }
 
-export async function killThroughRegion(at: string): Promise<Aftermath> {
+/** Each of the changing calls to the cloud, once before it and once after: the answer is lost, and the cloud has acted. */
+export const callBoundaries = (resources: readonly string[], when: readonly ('before' | 'after')[]): readonly string[] =>
+  resources.flatMap((id) =>
+    ['create', ...(id.includes('/route/') ? ['update'] : []), 'delete'].flatMap((op) => when.map((of) => `applyCloudStep cloud ${op} ${id} ${of}`)),
+  )
+
+export async function killThroughRegion(at: string, workers = 1): Promise<Aftermath> {
   const cloud = await startFakeCloud()
   const world = await startWorld(storyTiming)
-  const worker = keepWorking(world, { boundaries: true, at, cloud: cloud.url })
+  const worker = keepWorking(world, { boundaries: true, at, cloud: cloud.url, workers })
   try {
     await liveThroughRegion(world, cloud)
     const histories = await fetchHistories(world.temporal.address)
