@@ -234,7 +234,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
       return (await operations.get(store.db, operationId)) as OperationRow
     },
     until: async (what, holds) => {
-      const give = Date.now() + 90_000
+      const give = Date.now() + 300_000
       while (!(await holds())) {
         if (Date.now() > give) {
           const said = (await events.after(store.db, 0, { limit: 1_000 })).map(({ text }) => text).join('\n')
