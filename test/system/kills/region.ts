@@ -1,6 +1,6 @@
 /**
  * Every kill: a worker dies by SIGKILL at every boundary of every activity of a region and at every call to its cloud,
- * once before and once after, while another is alive and takes over. Some minutes; `.ci/run` runs it after `npm test`.
+ * once before and once after, while another is alive and takes over. Some minutes; not part of `npm test`.
  *   node test/system/kills/region.ts      exit 0: one resource of each, none left, no secret anywhere
  */
 import { recorded } from '#test/replay/histories.ts'
