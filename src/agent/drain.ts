@@ -14,7 +14,7 @@ export const quietMs = 10_000
 export interface DrainOptions {
   readonly transit: DeviceDriver['transit']
   readonly clock: Pick<Clock, 'now' | 'tick'>
-  /** The box is drained: worth a report at once. */
+  /** The box is drained, or its time is over: worth a report, and a line on its own screen, at once. */
   readonly changed: () => void
 }
 export interface Drain {
@@ -29,7 +29,10 @@ export function createDrain({ transit, clock, changed }: DrainOptions): Drain {
     async look(config) {
       const until = config?.drainUntil
       if (until === undefined || clock.now() >= drainEnd(config)) {
-        window = null
+        if (window) {
+          window = null
+          changed()
+        }
         return
       }
       const now = await transit()

@@ -66,7 +66,15 @@ export function createFollower(of: FollowOptions): Follower {
   const session = createSession({ ...of, signal })
   const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
   const meter = createMeter(() => clock.tick())
-  const drain = createDrain({ transit: () => driver.transit(), clock, changed: () => wake() })
+  const drain = createDrain({
+    transit: () => driver.transit(),
+    clock,
+    changed() {
+      // Not only by the next report: without a controller that is up to half a minute away.
+      status()
+      wake()
+    },
+  })
   const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []

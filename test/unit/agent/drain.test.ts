@@ -63,12 +63,16 @@ test('a policy that is loaded anew counts from 0, and that is no traffic', async
   expect(drain.report()).toMatchObject({ packets: 14, drained: false })
 })
 
-test('another window starts over, and none is left when it has ended', async () => {
-  const { drain, pass } = watched()
+test('another window starts over; when it has ended none is left, and that is told at once and once', async () => {
+  const { drain, pass, told } = watched()
   await pass(until(60_000), quietMs / 1_000 + 1)
   expect(drain.report()).toMatchObject({ drained: true })
   await pass(until(30_000), 1)
   expect(drain.report()).toMatchObject({ until: until(30_000).drainUntil, packets: 0, drained: false })
-  await pass(until(30_000), 20)
-  expect(drain.report()).toBeNull()
+  await pass(until(30_000), 18, 1)
+  expect({ told: told(), report: drain.report() }).toMatchObject({ told: 1, report: { packets: 18 } })
+  await pass(until(30_000), 1)
+  expect({ told: told(), report: drain.report() }).toEqual({ told: 2, report: null })
+  await pass(until(30_000), 5)
+  expect(told()).toBe(2)
 })
