@@ -18,10 +18,21 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/{contract,system}/**/*.test.ts'],
-          exclude: ['test/system/product/**'],
+          exclude: ['test/system/{product,kills}/**'],
           ...slow,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      // Every boundary at which a worker can die; `npm run test:kills`. They mostly wait until Temporal gives a dead worker up.
+      {
+        test: {
+          name: 'kills',
+          include: ['test/system/kills/**/*.test.ts'],
+          ...slow,
+          testTimeout: 600_000,
+          maxWorkers: 3,
+          sequence: { groupOrder: 3 },
         },
       },
       // The whole product at once is a load of its own: nothing beside it.

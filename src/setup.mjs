@@ -329,11 +329,15 @@ const bin = (name) => join(root, 'node_modules', name)
 const vitest = bin('vitest/vitest.mjs')
 
 /** Runs vitest and prints the sum alone on the last line; no test at all is a failure. */
-async function tests(args, env) {
+async function tests(projects, args, env) {
   const report = join(root, '.causeway', 'test-report.json')
   mkdirSync(dirname(report), { recursive: true })
   rmSync(report, { force: true })
-  const code = await child(node24, [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args], env)
+  const code = await child(
+    node24,
+    [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...projects.flatMap((of) => ['--project', of]), ...args],
+    env,
+  )
   return summary(report, code)
 }
 /** Prints the sum of a report; no report at all is a failure. */
@@ -390,11 +394,12 @@ const tasks = {
     needs: { ...lab, ask: true },
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
-  test: { needs: lab, run: (args) => tests(args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
-  'test:system': { needs: lab, run: (args) => tests(['--project', 'system', '--project', 'product', ...args], { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  test: { needs: lab, run: (args) => tests(['fast', 'system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  'test:system': { needs: lab, run: (args) => tests(['system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  'test:kills': { needs: { temporal: true }, run: (args) => tests(['kills'], args) },
   'test:uml': { needs: { lab: true, ipsec: true, uml: true }, run: guestTests },
-  'test:fast': { needs: {}, run: (args) => tests(['--project', 'fast', ...args]) },
-  golden: { needs: {}, run: (args) => tests(['--project', 'fast', '--update', ...args], { UPDATE_GOLDEN: '1' }) },
+  'test:fast': { needs: { lab: true }, run: (args) => tests(['fast'], args) },
+  golden: { needs: {}, run: (args) => tests(['fast'], ['--update', ...args], { UPDATE_GOLDEN: '1' }) },
   lint: { needs: {}, run: lint },
   types: { needs: {}, run: (args) => child(node24, [bin('typescript/bin/tsc'), '-p', '.', ...args]) },
   bench: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'bench', 'main.ts'), ...args]) },

@@ -69,15 +69,18 @@ function configOf(fabric: Fabric, version = 1): SiteConfig {
 let world: HubWorld
 const fabric = networkWith()
 const paths = () => world.ask<readonly string[]>('paths')
+/** How it stands at both ends, for whoever reads a failure. */
+async function scene(): Promise<string> {
+  const told = { paths: await paths(), findings: await world.ask('findings'), events: await world.ask('events') }
+  const partner = await world.sh('partner', 'ip addr; ip route; nft list ruleset; tail -n 30 /run/partner*/log')
+  return `${JSON.stringify(told, null, 1)}\n${partner}\n${await world.sh('hub', 'ip addr; ip rule; tail -n 20 /run/h/device/ipsec/*/log')}`
+}
 async function until(question: () => Promise<boolean>, seconds = 30): Promise<void> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
     if (await question()) return
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  const told = { paths: await paths(), findings: await world.ask('findings'), events: await world.ask('events') }
-  throw new Error(
-    `${JSON.stringify(told, null, 1)}\n${await world.sh('partner', 'tail -n 30 /run/partner*/log; ip addr; ip route; nft list ruleset')}\n${await world.sh('hub', 'tail -n 20 /run/h/device/ipsec/*/log; ip addr; ip rule')}`,
-  )
+  throw new Error(await scene())
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
 const received = async (namespace: string, from: string, to: string, options = '-c 5 -i 0.05 -W 2') =>
@@ -204,8 +207,8 @@ test.each(ikeProposals.map((ike, i) => [ike, espProposals[i]!] as const))('%s wi
   await run(other, 3)
   await shows(`${a} UP carries`, `${b} UP`)
   await until(async () => (await sendsBy()) === '1 2')
-  // The owner's script has written its routes, and may be between two of them.
-  await until(async () => (await received('hub', '10.9.0.1', '172.20.0.10')) === '5')
+  const carried = await received('hub', '10.9.0.1', '172.20.0.10')
+  if (carried !== '5') throw new Error(`${carried} of 5 packets came back\n${await scene()}`)
   expect(await world.sh('partner', 'swanctl --list-sas --uri unix:///run/partner0/vici')).toContain(
     esp.includes('gcm') ? 'AES_GCM_16' : 'AES_CBC-256',
   )

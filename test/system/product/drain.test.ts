@@ -1,4 +1,6 @@
 /** A hub is taken out of service under traffic: nothing is lost on the way to the other one, nor on the way back. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openWorld, type SiteDetail, twoHubs, until, type World } from './world.ts'
@@ -28,27 +30,36 @@ const passing = async (hub: string) => {
   await sleep(1_000)
   return (await passed(hub)) - before
 }
-/** From a host at berlin to one at madrid, a hundred a second; answers how many were lost. */
-async function stream(seconds: number): Promise<{ readonly sent: number; readonly lost: number }> {
-  const count = seconds * 100
-  const { stdout } = await world.lab.exec('berlin-inference', ['ping', '-i', '0.01', '-c', String(count), '-W', '2', '10.2.10.10'], {
-    timeoutMs: (seconds + 30) * 1_000,
-  })
-  const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? []
-  return { sent: Number(sent), lost: Number(sent) - Number(received) }
+/** From a host at berlin to one at madrid, a hundred a second; `ended` answers how many of those that came before the last reply were lost. */
+async function startPings(): Promise<{ ended(): Promise<{ readonly sent: number; readonly lost: number }> }> {
+  pings += 1
+  const name = `pings-${pings}`
+  await world.lab.start('berlin-inference', name, ['ping', '-i', '0.01', '-c', '12000', '10.2.10.10'])
+  const log = () => readFileSync(join(world.lab.state, 'logs', `${name}.log`), 'utf8')
+  return {
+    async ended() {
+      await world.lab.stop(name, 'SIGINT')
+      await until('ping has told its sum', 5, () => log().includes('packets transmitted'))
+      const replies = [...log().matchAll(/icmp_seq=(\d+) ttl/g)].map((match) => Number(match[1]))
+      const sent = Math.max(0, ...replies)
+      return { sent, lost: sent - new Set(replies).size }
+    },
+  }
 }
+let pings = 0
 
 describe('a hub under traffic', () => {
   it('is drained: what it passed on goes through the other one, without a packet lost', async () => {
-    const pings = stream(40)
+    const stream = await startPings()
     await until('frankfurt passes it on', 10, async () => (await passing('frankfurt')) > 100)
     const drained = await world.cli('site', 'drain', 'frankfurt', '--for', '10m', '--json')
     expect(drained.code, drained.stdout + drained.stderr).toBe(0)
     expect(await passing('frankfurt')).toBe(0)
     expect(await passing('dublin')).toBeGreaterThan(100)
-    const { sent, lost } = await pings
+    const { sent, lost } = await stream.ended()
     console.log(`drain: ${lost} of ${sent} lost`)
-    expect(sent).toBe(4_000)
+    // It takes ten quiet seconds to be drained.
+    expect(sent).toBeGreaterThan(1_000)
     expect(lost).toBeLessThanOrEqual(2)
     expect(await site('frankfurt')).toMatchObject({ state: 'MAINTENANCE', drain: { drained: true } })
     const kinds = drained.stdout
@@ -77,7 +88,7 @@ describe('a hub under traffic', () => {
   })
 
   it('is put back: then the other one can be drained, and the way back costs no packet either', async () => {
-    const pings = stream(40)
+    const stream = await startPings()
     await sleep(500)
     const back = await world.cli('site', 'undrain', 'frankfurt')
     expect(back.code, back.stdout + back.stderr).toBe(0)
@@ -87,15 +98,16 @@ describe('a hub under traffic', () => {
     expect(drained.code, drained.stdout + drained.stderr).toBe(0)
     expect(await passing('dublin')).toBe(0)
     expect(await passing('frankfurt')).toBeGreaterThan(50)
-    const { sent, lost } = await pings
+    const { sent, lost } = await stream.ended()
     console.log(`back: ${lost} of ${sent} lost`)
+    expect(sent).toBeGreaterThan(1_000)
     expect(lost).toBeLessThanOrEqual(2)
     expect((await world.cli('site', 'undrain', 'dublin')).code).toBe(0)
     await until('the network is green', 40, async () => (await world.cli('status')).code === 0)
   })
 
   it('stays drained without its controller, also when its agent starts again, and comes back when its time is over', async () => {
-    const ran = await world.cli('site', 'drain', 'frankfurt', '--for', '80s')
+    const ran = await world.cli('site', 'drain', 'frankfurt', '--for', '45s')
     expect(ran.code, ran.stdout + ran.stderr).toBe(0)
     await world.controller.stop()
     const { pid } = world.status('frankfurt')
@@ -107,9 +119,10 @@ describe('a hub under traffic', () => {
       () => world.status('frankfurt').pid !== pid && world.status('frankfurt').paths.every((path) => path.state === 'UP'),
     )
     expect(world.status('frankfurt').says).toMatch(/^drains until /)
-    expect((await stream(3)).lost).toBe(0)
+    const stream = await startPings()
     expect(await passing('frankfurt')).toBe(0)
-    await until('its agent knows that its time is over', 80, () => !world.status('frankfurt').says.startsWith('drains'))
+    await until('its agent knows that its time is over', 50, () => !world.status('frankfurt').says.startsWith('drains'))
+    expect((await stream.ended()).lost).toBeLessThanOrEqual(2)
     await world.controller.start()
     await until('frankfurt is ACTIVE', 120, async () => {
       const now = await site('frankfurt')

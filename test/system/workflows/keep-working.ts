@@ -1,4 +1,7 @@
-/** What `serve` does for its worker: starts it again whenever it ends. With `boundaries` it ends by its own hand, by SIGKILL. */
+/**
+ * What `serve` does for its worker: starts it again whenever it ends. With `boundaries` it ends by its own hand, by
+ * SIGKILL. The next one stands by with its code loaded, for most of a start is that.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,10 +33,9 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
   let stopped = false
   let starts = 0
   const children = new Set<ChildProcess>()
-  const start = () => {
-    starts += 1
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
-      stdio: ['ignore', log, log],
+  const standBy = () =>
+    spawn(process.execPath, [join(import.meta.dirname, 'worker-child.ts')], {
+      stdio: ['ignore', log, log, 'ipc'],
       env: {
         ...process.env,
         DATABASE_URL: store.url,
@@ -43,6 +45,12 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
         ...(cloud === undefined ? {} : { FAKE_CLOUD: cloud }),
       },
     })
+  let next = standBy()
+  const start = () => {
+    starts += 1
+    const child = next
+    next = standBy()
+    child.send('work')
     children.add(child)
     child.once('exit', () => {
       children.delete(child)
@@ -50,15 +58,17 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
     })
   }
   for (let n = 0; n < workers; n += 1) start()
-  const kill = async () => {
+  const end = async (these: Iterable<ChildProcess>) => {
     await Promise.all(
-      [...children].map(async (child) => {
+      [...these].map(async (child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return
         const ended = new Promise((resolve) => child.once('exit', resolve))
         child.kill('SIGKILL')
         await ended
       }),
     )
   }
+  const kill = async () => await end(children)
   return {
     crossed: () =>
       existsSync(file)
@@ -71,7 +81,7 @@ export function keepWorking({ store, temporal, kek }: World, { boundaries = fals
     kill,
     stop: async () => {
       stopped = true
-      await kill()
+      await end([...children, next])
       closeSync(log)
       rmSync(file, { force: true })
       rmSync(logFile, { force: true })

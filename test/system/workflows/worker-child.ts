@@ -1,7 +1,8 @@
 /**
- * A worker as a process of its own. With BOUNDARIES it kills itself, by SIGKILL, the first time that it comes to a
+ * A worker as a process of its own; it begins when it is told to, and ends with who started it. With BOUNDARIES it kills itself, by SIGKILL, the first time that it comes to a
  * boundary (before or after an activity, by workflow and activity type) that the file does not name yet.
  */
+import { once } from 'node:events'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { Context } from '@temporalio/activity'
 import { openVault } from '#src/controller/pki/vault.ts'
@@ -11,6 +12,9 @@ import { fakeProvider } from './fake-provider.ts'
 import { model } from './model.ts'
 
 const { DATABASE_URL = '', TEMPORAL_ADDRESS = '', BOUNDARIES, KILL_AT = '', FAKE_CLOUD, KEK = '' } = process.env
+process.once('disconnect', () => process.exit())
+await once(process, 'message')
+
 const fatal = new RegExp(KILL_AT)
 const crossed = new Set(BOUNDARIES !== undefined && existsSync(BOUNDARIES) ? readFileSync(BOUNDARIES, 'utf8').split('\n') : [])
 function cross(boundary: string): void {

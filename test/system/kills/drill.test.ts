@@ -4,10 +4,10 @@ import { afterEach, expect, test } from 'vitest'
 import { audit, drillSchedules, drills, operations } from '#src/controller/store/index.ts'
 import { recorded } from '#test/replay/histories.ts'
 import { drillScheduleId, scheduledDrillWorkflowId, taskQueue, workflowType } from '#workflows/contract.ts'
-import { liveThroughDrill } from './drill-story.ts'
-import { activitiesOf } from './histories.ts'
-import { keepWorking, type Worker } from './keep-working.ts'
-import { startWorld, type World } from './world.ts'
+import { liveThroughDrill } from '#test/system/workflows/drill-story.ts'
+import { activitiesOf } from '#test/system/workflows/histories.ts'
+import { keepWorking, type Worker } from '#test/system/workflows/keep-working.ts'
+import { startWorld, type World } from '#test/system/workflows/world.ts'
 
 const scheduled = [
   ...new Set(

@@ -1,10 +1,10 @@
 /** A region's life under a worker that is killed wherever `at` matches; answers what was left, for whoever judges it. */
 import { operations } from '#src/controller/store/index.ts'
-import { startFakeCloud } from './fake-cloud.ts'
-import { fetchHistories, leaks } from './histories.ts'
-import { keepWorking } from './keep-working.ts'
-import { liveThroughRegion } from './region-story.ts'
-import { impatient, startWorld } from './world.ts'
+import { startFakeCloud } from '#test/system/workflows/fake-cloud.ts'
+import { fetchHistories, leaks } from '#test/system/workflows/histories.ts'
+import { keepWorking } from '#test/system/workflows/keep-working.ts'
+import { liveThroughRegion } from '#test/system/workflows/region-story.ts'
+import { impatient, startWorld } from '#test/system/workflows/world.ts'
 
 export interface Aftermath {
   readonly crossed: readonly string[]
