@@ -102,7 +102,8 @@ async function apply(command: ApplyCommand, { network, timing }: NetworkInput): 
     // Histories from before it could be aborted have no answer here.
     if (completed !== false) return
   }
-  const back = await compiling.commitRollback({ network, command, generation: made.generation })
+  const back = await compiling.commitRollback({ network, command, generation: made.generation, why: forward.why, lagging: forward.lagging })
+  if (back.kind === 'refused') return
   await wakeRegions(back.regions, timing)
   const undone = await roll(back.generation, back.waves, true)
   await rows.completeOperation({

@@ -413,8 +413,8 @@ export const controllerCodes = [
   },
   {
     code: 'C083',
-    title: 'there is nothing to go back to',
-    text: 'The first generation failed, or the generation before it no longer compiles.',
+    title: 'a failed change could not be undone',
+    text: 'The first generation failed, the one before it no longer compiles, or a site that it does not have was enrolled meanwhile. Sites that confirmed the failed generation keep it, the others run what they ran before; nothing waits for it.',
     wrong: '',
     right: 'mend the intent and apply it',
   },

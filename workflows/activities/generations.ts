@@ -81,16 +81,17 @@ export function generationActivities(deps: Deps) {
     },
 
     /** The old intent with the *current* allocations as a newer generation: re-pushing N−1 would bring back what is gone. */
-    async commitRollback({ network: id, command, generation }: NetworkCommand & { readonly generation: number }): Promise<Made> {
+    async commitRollback(rollback: Rollback): Promise<Made | { readonly kind: 'refused' }> {
+      const { network: id, command, generation } = rollback
       const commanded = { command, kind: 'apply', subject: `network/${id}` } as const
-      return await further(deps, commanded, 'rollback', async (tx) => {
+      const goBack = async (tx: Tx): Promise<Made> => {
         const failed = await generations.get(tx, generation)
         const good = failed === undefined ? undefined : await generations.get(tx, failed.base)
         if (failed === undefined || good === undefined)
-          throw ApplicationFailure.nonRetryable(`generation ${generation} has nothing before it to go back to`, 'C083')
+          throw new Refused(finding('C083', 'error', `generation ${generation} has nothing before it to go back to`))
         const { fabric, claims } = model.compile(good.intent, await allocations.held(tx))
         heartbeat()
-        if (fabric === null) throw ApplicationFailure.nonRetryable(`generation ${good.number} no longer compiles`, 'C083')
+        if (fabric === null) throw new Refused(finding('C083', 'error', `generation ${good.number} no longer compiles`))
         const { proof } = model.verify(fabric)
         heartbeat()
         const back = `${command.operationId}-back`
@@ -113,7 +114,14 @@ export function generationActivities(deps: Deps) {
         const before = await operations.lock(tx, command.operationId)
         await operations.enter(tx, command.operationId, 'rolling-back', before?.phase === 'aborting' ? before.phase_by : null)
         return await make(tx, { ...(plan as PlanRow), fabric }, command.operationId, back)
-      })
+      }
+      try {
+        return await further(deps, commanded, 'rollback', goBack)
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error
+        await further(deps, commanded, 'no rollback', async (tx) => await stay(tx, rollback, error))
+        return { kind: 'refused' }
+      }
     },
 
     /** Pause, resume or abort: the row says so from now on, and the rollout reads it before its next wave. */
@@ -209,6 +217,27 @@ export function generationActivities(deps: Deps) {
         return true
       })
     },
+  }
+
+  /** A failed change that can't be undone: whoever confirmed it keeps it, the others run what they ran. */
+  async function stay(tx: Tx, { command, generation, why = '', lagging = [] }: Rollback, refusal: Refused): Promise<null> {
+    const by = (await operations.lock(tx, command.operationId))?.phase_by ?? null
+    const text = `the network stays at generation ${generation}: ${refusal.message}`
+    await operations.end(tx, command.operationId, 'failed', {
+      result: { generation, lagging },
+      findings: [
+        finding(by === null ? 'C084' : 'C125', 'error', why || `aborted by ${by}`, 'see causeway rollout watch'),
+        finding('C083', 'error', text, 'mend the intent and apply it'),
+      ],
+    })
+    await events.emit(tx, {
+      operationId: command.operationId,
+      subject: `operation/${command.operationId}`,
+      kind: 'rollout.failed',
+      text,
+      data: { generation, lagging },
+    })
+    return null
   }
 
   async function proved(tx: Tx, plan: PlanRow): Promise<{ readonly fabric: Fabric }> {
@@ -322,6 +351,13 @@ interface WaveRecord {
 interface NetworkCommand {
   readonly network: string
   readonly command: ApplyCommand
+}
+interface Rollback extends NetworkCommand {
+  /** That failed. */
+  readonly generation: number
+  /** Of the way forward; absent in histories from before a way back could be refused. */
+  readonly why?: string
+  readonly lagging?: readonly string[]
 }
 interface Completion extends NetworkCommand {
   readonly state: Exclude<OperationState, 'running'>

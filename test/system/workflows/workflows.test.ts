@@ -373,6 +373,37 @@ test('a site with a path that does not come up is ACTIVE with a finding, until i
   expect((await row('oslo')).state).toBe('ACTIVE')
 })
 
+test('a failed change that can not go back ends, says both, and the next one goes on', async () => {
+  const tokyo = edge('tokyo', { inference: ['10.1.13.0/24'] })
+  const rome = edge('rome', { inference: ['10.1.14.0/24'] })
+  const seven = network({ sites: [berlin, dublin, frankfurt, madrid, oslo, tokyo, rome] })
+  const generation = (await head()) + 1
+  const rollout: { id?: string; paused?: Promise<void> } = {}
+  gateway('dublin').reject((_, triple) => {
+    if (triple.generation === generation && rollout.id !== undefined) rollout.paused ??= world.steer('pause', rollout.id)
+    return null
+  })
+  gateway('berlin').reject((_, triple) => (triple.generation === generation ? 'no fresh connection to the controller' : null))
+  rollout.id = await world.apply(slower(seven, 29))
+  await world.isHeld(rollout.id)
+  // In the generation before there is no rome.
+  await world.onboard('rome')
+  await world.until('rome is enrolled', async () => (await row('rome')).device !== null)
+  await world.steer('resume', rollout.id)
+  expect(await world.ended(rollout.id)).toMatchObject({
+    state: 'failed',
+    result: { generation },
+    findings: [
+      { code: 'C084', says: 'berlin: no fresh connection to the controller (A40)' },
+      { code: 'C083', says: `the network stays at generation ${generation}: the plan no longer names rome, whose gateway is enrolled` },
+    ],
+  })
+  expect((await row('berlin')).confirmed?.generation).toBeLessThan(generation)
+  const next = await world.ended(await world.apply(slower(seven, 28)))
+  expect(next).toMatchObject({ state: 'succeeded', result: { generation: generation + 1 } })
+  expect((await row('berlin')).confirmed?.generation).toBe(generation + 1)
+})
+
 test('a site whose box and hub are away is retired all the same, and says what is left', async () => {
   for (const away of ['madrid', 'dublin']) gateway(away).unplug()
   await world.until('both are offline', async () =>
