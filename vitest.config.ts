@@ -13,14 +13,14 @@ export default defineConfig({
       {
         test: { name: 'fast', include: ['test/{unit,cases,replay}/**/*.test.ts'], testTimeout: 120_000, pool: 'forks', sequence: { groupOrder: 0 } },
       },
-      // Two files at a time, for they mostly wait.
+      // More files than cores at a time, for they mostly wait.
       {
         test: {
           name: 'system',
           include: ['test/{contract,system}/**/*.test.ts'],
           exclude: ['test/system/{product,kills}/**'],
           ...slow,
-          maxWorkers: 2,
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },
@@ -35,8 +35,16 @@ export default defineConfig({
           sequence: { groupOrder: 3 },
         },
       },
-      // The whole product at once is a load of its own: nothing beside it.
-      { test: { name: 'product', include: ['test/system/product/**/*.test.ts'], ...slow, fileParallelism: false, sequence: { groupOrder: 2 } } },
+      // The whole product at once is a load of its own.
+      {
+        test: {
+          name: 'product',
+          include: ['test/system/product/**/*.test.ts'],
+          ...slow,
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 })

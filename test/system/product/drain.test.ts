@@ -107,7 +107,7 @@ describe('a hub under traffic', () => {
   })
 
   it('stays drained without its controller, also when its agent starts again, and comes back when its time is over', async () => {
-    const ran = await world.cli('site', 'drain', 'frankfurt', '--for', '45s')
+    const ran = await world.cli('site', 'drain', 'frankfurt', '--for', '30s')
     expect(ran.code, ran.stdout + ran.stderr).toBe(0)
     await world.controller.stop()
     const { pid } = world.status('frankfurt')
@@ -121,7 +121,7 @@ describe('a hub under traffic', () => {
     expect(world.status('frankfurt').says).toMatch(/^drains until /)
     const stream = await startPings()
     expect(await passing('frankfurt')).toBe(0)
-    await until('its agent knows that its time is over', 50, () => !world.status('frankfurt').says.startsWith('drains'))
+    await until('its agent knows that its time is over', 35, () => !world.status('frankfurt').says.startsWith('drains'))
     expect((await stream.ended()).lost).toBeLessThanOrEqual(2)
     await world.controller.start()
     await until('frankfurt is ACTIVE', 120, async () => {
