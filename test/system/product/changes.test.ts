@@ -6,7 +6,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { embeddedUrl } from '#src/controller/postgres.ts'
 import { canariesOf, found, read, watchCommandLines } from './canaries.ts'
-import { filesUnder, openWorld, type SiteDetail, until, type World } from './world.ts'
+import { filesUnder, openWorld, until, type World } from './world.ts'
 
 const watch = watchCommandLines()
 let world: World
@@ -15,14 +15,14 @@ beforeAll(async () => {
   const applied = await world.cli('apply', '--yes')
   expect(applied.code, applied.stderr).toBe(0)
   await world.onboard('frankfurt', 'berlin')
-  await until('the network is green', 30, async () => (await world.cli('status')).code === 0)
+  await until('the network is green', 30, () => world.isGreen())
 })
 afterAll(async () => {
   watch.stop()
   await world?.close()
 })
 
-const site = (name: string) => world.read<SiteDetail>('site', 'status', name)
+const site = (name: string) => world.site(name)
 const generations = async () => (await world.read<{ number: number }[]>('generation', 'list')).length
 const network = () => join(world.sites, 'frankfurt.yaml')
 /**
@@ -106,7 +106,7 @@ describe('a change that cuts a gateway off its controller', () => {
     expect(await rules()).toBe(before)
     mend()
     await until('frankfurt runs the seventh', 30, async () => (await site('frankfurt')).running?.generation === 7)
-    await until('the network is green', 40, async () => (await world.cli('status')).code === 0)
+    await until('the network is green', 40, () => world.isGreen())
   })
 })
 

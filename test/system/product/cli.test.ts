@@ -134,7 +134,7 @@ describe('onboarding', () => {
     await world.agent('frankfurt', { token: await world.token('frankfurt') })
     await world.agent('berlin', { token: await world.token('berlin') })
     const berlin = world.launch(['site', 'wait', 'berlin', '--timeout', '90', '--json'])
-    await until('frankfurt is claimed', 30, async () => (await world.read<SiteDetail>('site', 'status', 'frankfurt')).state === 'CLAIMED')
+    await until('frankfurt is claimed', 30, async () => (await world.site('frankfurt')).state === 'CLAIMED')
     const shown = await world.cli('site', 'status', 'frankfurt')
     const { claims } = await world.read<SiteDetail>('site', 'status', 'frankfurt')
     expect(claims).toHaveLength(1)
@@ -157,7 +157,7 @@ describe('onboarding', () => {
 
 describe('a network that runs', () => {
   it('is green in one screen', async () => {
-    await until('status is green', 30, async () => (await world.cli('status')).code === 0)
+    await until('status is green', 30, () => world.isGreen())
     const ran = await world.cli('status')
     expect(ran.stdout).toMatch(/small {2}generation 1 {2}2\/2 sites {2}4\/4 tunnels up +GREEN/)
     expect(ran.stdout).toContain('proven for this generation: 1 of 1 expectations')

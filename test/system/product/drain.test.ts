@@ -12,14 +12,14 @@ beforeAll(async () => {
   const applied = await world.cli('apply', '--yes')
   expect(applied.code, applied.stderr).toBe(0)
   await world.onboard('frankfurt', 'dublin', 'berlin', 'madrid')
-  await until('the network is green', 60, async () => (await world.cli('status')).code === 0)
+  await until('the network is green', 60, () => world.isGreen())
 }, 300_000)
 afterAll(async () => world?.close())
 
 interface Window extends SiteDetail {
   readonly drain: { readonly until: string; readonly drained: boolean; readonly packets: number } | null
 }
-const site = (name: string) => world.read<Window>('site', 'status', name)
+const site = (name: string) => world.site<Window>(name)
 /** Packets that a hub's kernel passed on from tunnel to tunnel. */
 const passed = async (hub: string) => {
   const { stdout } = await world.lab.exec(hub, ['nft', 'list', 'counter', 'inet', 'causeway', 'transit'])
@@ -103,7 +103,7 @@ describe('a hub under traffic', () => {
     expect(sent).toBeGreaterThan(1_000)
     expect(lost).toBeLessThanOrEqual(2)
     expect((await world.cli('site', 'undrain', 'dublin')).code).toBe(0)
-    await until('the network is green', 40, async () => (await world.cli('status')).code === 0)
+    await until('the network is green', 40, () => world.isGreen())
   })
 
   it('stays drained without its controller, also when its agent starts again, and comes back when its time is over', async () => {

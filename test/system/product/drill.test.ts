@@ -6,6 +6,7 @@ import type { EvidencePayload } from '#src/wire/messages.ts'
 import { openWorld, until, type World } from './world.ts'
 
 interface PathView {
+  readonly tunnel: string
   readonly ends: readonly { readonly site: string; readonly state: string; readonly classes: readonly string[] }[]
 }
 
@@ -25,7 +26,7 @@ async function atRest(): Promise<void> {
   let before = ''
   let since = Date.now()
   await until('the network is at rest', 90, async () => {
-    const paths = await world.read<readonly PathView[]>('path', 'list')
+    const { paths } = await world.get<{ paths: readonly PathView[] }>('/v1/paths')
     const now = JSON.stringify(paths.map(({ ends }) => ends.map(({ site, state, classes }) => [site, state, classes])))
     if (now !== before || !paths.every(({ ends }) => ends.every(({ state }) => state === 'UP'))) since = Date.now()
     before = now
@@ -80,11 +81,10 @@ it('a line that nothing uses is no failover, and is not called one', async () =>
 
 it('without its standby a line is not cut', async () => {
   await world.lab.line('berlin.lte', { cut: 'all' })
-  await until(
-    'lte is down',
-    60,
-    async () => (await world.cli('path', 'list', 'berlin')).stdout.split('\n').filter((line) => /lte.*DOWN/.test(line)).length === 2,
-  )
+  await until('lte is down', 60, async () => {
+    const { paths } = await world.get<{ paths: readonly PathView[] }>('/v1/paths?site=berlin')
+    return paths.filter(({ tunnel, ends }) => tunnel.includes('.lte--') && ends.some(({ state }) => state === 'DOWN')).length === 2
+  })
   const ran = await world.cli('drill', 'run', 'berlin', '--break', 'fiber')
   expect(ran.code).toBe(1)
   expect(ran.stderr).toMatch(/C112 {2}class \w+ has no other way to frankfurt that is UP: the drill would be an outage/)

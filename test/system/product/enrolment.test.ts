@@ -7,7 +7,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { embeddedUrl } from '#src/controller/postgres.ts'
 import { decodeToken, encodeToken } from '#src/wire/token.ts'
-import { agentCommand, node, openWorld, type Ran, type SiteDetail, until, type World } from './world.ts'
+import { agentCommand, node, openWorld, type Ran, until, type World } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(async () => world?.close())
 
-const site = (name: string) => world.read<SiteDetail>('site', 'status', name)
+const site = (name: string) => world.site(name)
 /** `causeway-agent enrol` in a box to its end, with a state folder of its own. */
 const enrol = async (box: string, name: string, token: string, wrap: readonly string[] = []): Promise<Ran> =>
   world.lab.exec(box, ['env', `CAUSEWAY_SERIAL=LAB-${name.toUpperCase()}`, ...wrap, ...agentCommand('enrol', '--state', world.stateOf(name))], {

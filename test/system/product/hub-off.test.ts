@@ -1,9 +1,7 @@
 /** A hub that is gone tells nobody. The cloud's own word on its tunnels moves the return routes, and only that. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { networkFiles, openWorld, pointerOf, until, type World } from './world.ts'
+import { networkFiles, openWorld, twoHubs, until, type World } from './world.ts'
 
 const region = 'aws-eu-west-1'
 const vpc = 'vpc-0a1b2c3d4e5f60718'
@@ -31,14 +29,7 @@ const files = {
     'at: core/inference',
     `at: [core/inference, ${region}/inference]`,
   ),
-  'dublin.yaml': `site: dublin
-role: core
-uplinks:
-  isp-a: { interface: eth0, address: 192.0.2.26/28, router: 192.0.2.17, rate: 1G }
-  isp-b: { interface: eth1, address: 198.51.100.26/28, router: 198.51.100.17, rate: 1G }
-segments:
-  inference: { interface: eth2, prefixes: 10.11.0.0/16 }
-`,
+  'dublin.yaml': twoHubs(['berlin'])['dublin.yaml']!,
   [`${region}.yaml`]: `region: ${region}\nprovider: aws\nsegments:\n  inference: { vpcs: ${vpc}, prefixes: 10.96.0.0/16 }\n`,
 }
 
@@ -48,14 +39,7 @@ interface Detail {
   readonly routes: readonly { readonly to: string; readonly via: string }[]
 }
 let world: World
-/** Asked often: by HTTP, for a process each time would be most of the load. */
-async function get<T>(path: string): Promise<T> {
-  const token = readFileSync(join(world.controller.data, 'admin.token'), 'utf8').trim()
-  const response = await fetch(new URL(path, pointerOf(world.controller.data).url), { headers: { authorization: `Bearer ${token}` } })
-  expect(response.status).toBe(200)
-  return (await response.json()) as T
-}
-const detail = () => get<Detail>(`/v1/regions/${region}`)
+const detail = () => world.get<Detail>(`/v1/regions/${region}`)
 /** By which hub the cloud reaches berlin, as it is ordered. */
 const way = async () => (await detail()).routes.find(({ to }) => to.startsWith('10.1.'))?.via.split('.')[0]
 const tunnelsOf = async (hub: string) =>

@@ -30,7 +30,7 @@ interface Replaced extends SiteDetail {
   readonly device: string
   readonly replacement: { readonly device: string | null; readonly failed: string } | null
 }
-const site = () => world.read<Replaced>('site', 'status', 'berlin')
+const site = () => world.site<Replaced>('berlin')
 /**
  * From a host at frankfurt to the one at berlin, fifty a second: how many came back, and the longest time between two that
  * did. WireGuard keeps packets for a peer that it has yet to shake hands with: they are late, not lost.

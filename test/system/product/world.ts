@@ -186,6 +186,10 @@ export interface World {
   launch(args: readonly string[], options?: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> }): Started
   /** The `data` of `--json`. */
   read<T>(...args: readonly string[]): Promise<T>
+  /** What is asked again and again: by HTTP, for a process each time would be most of the load. */
+  get<T>(path: string): Promise<T>
+  site<T = SiteDetail>(name: string): Promise<T>
+  isGreen(): Promise<boolean>
   token(site: string): Promise<string>
   /** Every bootstrap token that was handed out. */
   readonly tokens: readonly string[]
@@ -269,6 +273,14 @@ export async function openWorld(edges: readonly string[], files = networkFiles(e
         throw new Error(`causeway ${args.join(' ')} (exit ${ran.code}): ${ran.stdout}${ran.stderr}`)
       }
     },
+    async get<T>(path: string) {
+      const token = readFileSync(join(controller.data, 'admin.token'), 'utf8').trim()
+      const response = await fetch(new URL(path, pointerOf(controller.data).url), { headers: { authorization: `Bearer ${token}` } })
+      if (response.status !== 200) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
+      return (await response.json()) as T
+    },
+    site: async <T>(name: string) => await world.get<T>(`/v1/sites/${name}`),
+    isGreen: async () => (await world.get<{ verdict: string }>('/v1/status')).verdict === 'green',
     async token(site) {
       const { token } = await world.read<{ token: string }>('site', 'token', site)
       tokens.push(token)
@@ -290,7 +302,7 @@ export async function openWorld(edges: readonly string[], files = networkFiles(e
       for (const site of names) await world.agent(site, { token: await world.token(site) })
       for (const site of names) {
         await until(`${site} is ACTIVE`, 60, async () => {
-          const { state: now, claims } = await world.read<SiteDetail>('site', 'status', site)
+          const { state: now, claims } = await world.site(site)
           const waiting = claims.find((claim) => claim.state === 'claimed')
           if (now === 'CLAIMED' && waiting) await world.cli('site', 'approve', site, waiting.fingerprint)
           return now === 'ACTIVE'
