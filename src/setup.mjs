@@ -403,6 +403,7 @@ const tasks = {
   lint: { needs: {}, run: lint },
   types: { needs: {}, run: (args) => child(node24, [bin('typescript/bin/tsc'), '-p', '.', ...args]) },
   bench: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'bench', 'main.ts'), ...args]) },
+  fuzz: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'fuzz', 'main.ts'), ...args]) },
   dev: { needs: { temporal: true }, run: (args) => child(node24, [join(root, 'src', 'cli', 'main.ts'), 'serve', ...args]) },
   prepare: { needs: lab, run: () => 0 },
 }

@@ -36,9 +36,18 @@ export function readFolder(folder: string): readonly SourceFile[] {
     try {
       return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
     } catch {
-      throw new Stop(exit.refused, `${path} is not UTF-8 text`, 'save it as UTF-8')
+      const { line, column, byte } = firstStray(bytes)
+      throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
     }
   })
+}
+
+/** Where a text stops to be UTF-8: written back, it is as it was up to the first byte that became U+FFFD. */
+function firstStray(bytes: Buffer): { readonly line: number; readonly column: number; readonly byte: number } {
+  const again = Buffer.from(bytes.toString('utf8'))
+  const same = bytes.findIndex((byte, at) => byte !== again[at])
+  const good = bytes.toString('utf8', 0, same).replace(/\uFFFD$/, '')
+  return { line: good.split('\n').length, column: good.length - good.lastIndexOf('\n'), byte: bytes[Buffer.byteLength(good)]! }
 }
 
 /** Head and allocations as of the last contact with the controller: what `check` and `plan` number by when offline. */

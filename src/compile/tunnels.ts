@@ -182,7 +182,8 @@ function towardsSpokes(shares: readonly Share[], before?: Made<HubInterfaces>): 
         compareText,
       )
       if (tunnels.length === 0) own.delete(id)
-      else own.set(id, { ...some[0]!.planned, tunnels })
+      // Of those that came, where any did: a hub's uplink with another slot is planned anew.
+      else own.set(id, { ...some.at(-1)!.planned, tunnels })
     }
     hubs.set(hub, own)
   }

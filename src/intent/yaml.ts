@@ -5,10 +5,12 @@
 import {
   Composer,
   type CST,
+  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   Parser,
@@ -29,6 +31,8 @@ export interface SourceFile {
 export const sizeLimit = 1_000_000
 export const depthLimit = 24
 export const aliasLimit = 32
+/** Of YAML, of which one is shown. */
+const errorLimit = 100
 
 /** A parsed file: nodes, and where each stands. */
 export interface Source {
@@ -48,6 +52,25 @@ interface Excess {
   readonly says: string
   readonly instead: string
 }
+const tooDeep = (offset: number): Excess => ({
+  offset,
+  says: `nested more than ${depthLimit} deep`,
+  instead: 'nothing in the language is; look for a bracket or dash too many',
+})
+/** Stops where a text opens too much: the parser closes what it left open by recursion, and its stack has an end. */
+function tokensOf(text: string): { readonly tokens: readonly CST.Token[]; readonly excess?: Excess } {
+  const parser = new Parser()
+  const tokens: CST.Token[] = []
+  let errors = 0
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) if (token.type !== 'error' || errors++ < errorLimit) tokens.push(token)
+    if (parser.stack.length <= depthLimit) continue
+    const outermost = parser.stack.filter((token) => 'items' in token)[depthLimit]
+    if (outermost) return { tokens, excess: tooDeep(outermost.offset) }
+  }
+  tokens.push(...parser.end())
+  return { tokens }
+}
 /** Too deep, or too many aliases. Walks with its own stack, as the composer's recursion is what must be protected. */
 function excessOf(tokens: readonly CST.Token[]): Excess | undefined {
   let aliases = 0
@@ -62,18 +85,35 @@ function excessOf(tokens: readonly CST.Token[]): Excess | undefined {
       return { offset: token.offset, says: `more than ${aliasLimit} aliases in a file`, instead: 'write the values out' }
     }
     if (!('items' in token)) continue
-    if (depth >= depthLimit)
-      return {
-        offset: token.offset,
-        says: `nested more than ${depthLimit} deep`,
-        instead: 'nothing in the language is; look for a bracket or dash too many',
-      }
+    if (depth >= depthLimit) return tooDeep(token.offset)
     for (const item of token.items) {
       if (item.key) stack.push({ token: item.key, depth: depth + 1 })
       if (item.value) stack.push({ token: item.value, depth: depth + 1 })
     }
   }
   return undefined
+}
+
+class Enough extends Error {}
+/** Ends at the hundredth error: each costs as much as a line, and a text may hold half a million. */
+function compose(
+  tokens: readonly CST.Token[],
+  length: number,
+): { readonly documents: readonly Document.Parsed[]; readonly errors: readonly YAMLParseError[] } {
+  const composer = new Composer({ merge: false, uniqueKeys: false, schema: 'core' })
+  const note = composer['onError'] as (...error: readonly unknown[]) => void
+  let left = errorLimit
+  composer['onError'] = (...error: readonly unknown[]) => {
+    note(...error)
+    if (--left === 0) throw new Enough()
+  }
+  try {
+    const documents = [...composer.compose(tokens, true, length)] as Document.Parsed[]
+    return { documents, errors: documents[0]?.errors ?? [] }
+  } catch (error) {
+    if (!(error instanceof Enough)) throw error
+    return { documents: [], errors: composer.streamInfo().errors }
+  }
 }
 
 /** The parser's words for the commonest slips, in those of somebody who made one. Empty: the parser says it well. */
@@ -118,14 +158,13 @@ export function readYaml(file: SourceFile, report: Report): Source | undefined {
     report.error('I002', place(0, 1), `the file has ${text.length} characters`, `write at most ${sizeLimit}: one file a site is usual`)
     return undefined
   }
-  const tokens = [...new Parser().parse(text)]
-  const excess = excessOf(tokens)
+  const { tokens, excess = excessOf(tokens) } = tokensOf(text)
   if (excess) {
     report.error('I002', place(excess.offset, excess.offset + 1), excess.says, excess.instead)
     return undefined
   }
-  const [document, second] = [...new Composer({ merge: false, uniqueKeys: false, schema: 'core' }).compose(tokens, true, text.length)]
-  const errors = [...(document?.errors ?? [])]
+  const { documents, errors } = compose(tokens, text.length)
+  const [document, second] = documents
   if (!document || errors.length > 0) {
     // One broken spot makes the parser stumble on: the first error is the cause, the rest mostly its consequences.
     for (const error of errors.slice(0, 1)) syntaxFinding(error, place, report)

@@ -101,7 +101,7 @@ describe('the CLI, offline', () => {
       writeFileSync(join(folder, 'oslo.yaml'), Buffer.from('site: oslo\nplace: K\xf8benhavn\n', 'latin1'))
       expect(await causeway(['check', folder])).toMatchObject({
         code: 3,
-        stderr: `error  ${join(folder, 'oslo.yaml')} is not UTF-8 text\n       save it as UTF-8\n`,
+        stderr: `error  ${join(folder, 'oslo.yaml')}:2:9 is not UTF-8 text: byte 0xf8\n       save it as UTF-8\n`,
       })
     })
   })

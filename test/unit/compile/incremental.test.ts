@@ -79,6 +79,12 @@ const edits: Readonly<Record<string, Edit>> = {
         : one,
     ),
   }),
+  'take an uplink of a hub away': (intent, [n = 0]) => ({
+    ...intent,
+    sites: intent.sites.map((one) =>
+      one.id === 'dublin' ? { ...one, uplinks: one.uplinks.length > 1 ? [at(one.uplinks, n)] : dublin.uplinks } : one,
+    ),
+  }),
   'a cloud comes or goes': (intent) => ({ ...intent, regions: intent.regions.length > 0 ? [] : [cloud] }),
   'change what a cloud has': (intent, [n = 0]) => ({
     ...intent,

@@ -198,6 +198,9 @@ describe('files that want to cost', () => {
     ['dashes', `\n${Array.from({ length: 400 }, (_, i) => `${' '.repeat(i + 1)}-`).join('\n')}`],
     ['dashes on a line', '- '.repeat(50_000)],
     ['explicit keys', '? '.repeat(50_000)],
+    ['explicit keys on their lines', `\n${'  ? '.repeat(30_000)}`],
+    ['a slip at every word', `{ ${'? '.repeat(400_000)} }`],
+    ['brackets that close nothing', ']'.repeat(400_000)],
     ['maps', `\n${Array.from({ length: 400 }, (_, i) => `${' '.repeat(i + 1)}a:`).join('\n')}`],
     [
       'aliases of aliases',
