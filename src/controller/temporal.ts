@@ -1,6 +1,7 @@
 /** The embedded Temporal: the CLI's development server as a supervised child, its file on disk, on loopback only. */
+import { randomInt } from 'node:crypto'
 import { accessSync, constants, existsSync, writeFileSync } from 'node:fs'
-import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ChildFailed, removeLeftover, supervise } from './children.ts'
@@ -32,15 +33,21 @@ export function temporalBinary(env: NodeJS.ProcessEnv = process.env): string | u
   })
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+/** Below what the kernel gives to connections (`ip_local_port_range`): nobody takes it by chance while its server is away. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const port = randomInt(20_000, 32_000)
+    const server = createServer()
+    const taken = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(true))
+      server.listen(port, '127.0.0.1', () => resolve(false))
+    })
+    if (!taken) {
+      await new Promise((resolve) => server.close(resolve))
+      return port
+    }
+    if (attempt === 100) throw new ChildFailed('no free port was found on 127.0.0.1 between 20000 and 32000')
+  }
 }
 
 const answers = (port: number): Promise<boolean> =>
@@ -77,30 +84,33 @@ export async function startTemporal({ folder, binary = temporalBinary(), died, r
 }
 
 const attempts = 3
+/** On loopback, without its page, its rows in one file. */
+export const temporalCommand = (binary: string, port: number, database: string): readonly [string, ...string[]] => [
+  binary,
+  'server',
+  'start-dev',
+  '--headless',
+  '--ip',
+  '127.0.0.1',
+  '--port',
+  String(port),
+  '--namespace',
+  namespace,
+  '--log-level',
+  'warn',
+  '--db-filename',
+  database,
+  '--sqlite-pragma',
+  'journal_mode=WAL',
+  '--sqlite-pragma',
+  'synchronous=NORMAL',
+]
+
 async function startOn(port: number, { folder, binary = '', died, restarted }: TemporalOptions): Promise<EmbeddedTemporal> {
   const address = `127.0.0.1:${port}`
   const child = await supervise({
     name: 'Temporal',
-    command: [
-      binary,
-      'server',
-      'start-dev',
-      '--headless',
-      '--ip',
-      '127.0.0.1',
-      '--port',
-      String(port),
-      '--namespace',
-      namespace,
-      '--log-level',
-      'warn',
-      '--db-filename',
-      join(folder, 'temporal.db'),
-      '--sqlite-pragma',
-      'journal_mode=WAL',
-      '--sqlite-pragma',
-      'synchronous=NORMAL',
-    ],
+    command: temporalCommand(binary, port, join(folder, 'temporal.db')),
     pidFile: join(folder, 'temporal.pid'),
     logFile: join(folder, 'temporal.log'),
     ready: () => answers(port),

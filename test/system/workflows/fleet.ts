@@ -146,16 +146,21 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
         if (kick) await signalled(commands().reported(site))
         return
       }
-      await sites.reported(store.db, {
-        site,
-        running: running?.triple ?? null,
-        commit,
-        findings: [],
-        inventory: null,
-        headlessSince: null,
-        drain: drains(),
-        every: 5,
-        at: new Date(),
+      await store.transaction(async (tx) => {
+        // As the controller: of a box that was exchanged in this moment nothing is written.
+        const { device = null } = (await sites.lock(tx, site)) ?? {}
+        if (device !== null && device !== thumbprint) return
+        await sites.reported(tx, {
+          site,
+          running: running?.triple ?? null,
+          commit,
+          findings: [],
+          inventory: null,
+          headlessSince: null,
+          drain: drains(),
+          every: 5,
+          at: new Date(),
+        })
       })
       if (kick) await signalled(commands().reported(site))
     }
