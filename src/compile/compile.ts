@@ -57,6 +57,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       policies,
       routed,
       services: resolved.services,
+      hostGroups: resolved.hostGroups,
       expects: expects(resolved),
     }
     const findings = [resolved, reach, allocated, built, routed].flatMap((pass) => pass.findings)

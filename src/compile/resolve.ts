@@ -2,10 +2,10 @@
  * Selectors → places: who `edge/inference`, `same/camera-rtp` and `model-api` are in this network. That names exist and
  * selectors select something is the intent's to check; here a selector that finds nothing allows nothing.
  */
-import type { ClassId, Finding, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, HostGroup, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import type { Intent, IntentExpect, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
-import { type Prefix, sortPrefixes } from '#src/net/address.ts'
+import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
+import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 import { type External, externalsOf } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
@@ -46,6 +46,7 @@ export interface Resolved {
   readonly allows: readonly ResolvedAllow[]
   readonly expects: readonly ResolvedExpect[]
   readonly services: readonly Service[]
+  readonly hostGroups: readonly HostGroup[]
   readonly findings: readonly Finding[]
 }
 
@@ -95,7 +96,11 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
   const named = [...services.values()].map(
     ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id)).places, ports, trafficClass }),
   )
-  return { allows, expects, services: named.sort((a, b) => compareText(a.id, b.id)), findings }
+  const hostGroups = intent.groups.map(
+    ({ id }): HostGroup => ({ id, places: find({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }).places }),
+  )
+  const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
+  return { allows, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
 }
 const byNode = ({ name, located }: Selection): ReadonlyMap<NodeId, Selection> =>
   new Map(
@@ -127,7 +132,7 @@ function locate(
   memo: Memo,
 ): readonly Located[] {
   return [...Map.groupBy(lans, (lan) => lan.segment)].map(([segment, own]) =>
-    keepLocated({ ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
+    keepLocated('', { ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
   )
 }
 const locateSite = (site: IntentSite, hub: boolean, memo: Memo) =>
@@ -135,15 +140,40 @@ const locateSite = (site: IntentSite, hub: boolean, memo: Memo) =>
 const locateExternal = (external: External, memo: Memo) =>
   locate(external, { role: external.role === 'cloud' ? 'region' : external.role, labels: [], hubs: external.hubs }, memo)
 /** The place by itself too: who only reads that need not hear of labels. */
-function keepLocated(located: Located, memo: Memo): Located {
-  const name = `${located.place.node}/${located.place.segment}`
+function keepLocated(of: string, located: Located, memo: Memo): Located {
+  const name = `${of}${located.place.node}/${located.place.segment}`
   return memo.keep(`located ${name}`, { ...located, place: memo.keep(`place ${name}`, located.place) })
 }
+
+/** Of prefixes in order, none in another, those inside `lan`: they follow each other. */
+function within(lan: Prefix, hosts: readonly Prefix[]): readonly Prefix[] {
+  let [from, high] = [0, hosts.length]
+  while (from < high) {
+    const middle = (from + high) >> 1
+    if (comparePrefixes(hosts[middle]!, lan) < 0) from = middle + 1
+    else high = middle
+  }
+  let to = from
+  while (to < hosts.length && contains(lan, hosts[to]!)) to++
+  return hosts.slice(from, to)
+}
+/** The same place with those of its addresses that are among `hosts`, if any are. */
+function narrowed(name: string, one: Located, hosts: readonly Prefix[], memo: Memo): readonly Located[] {
+  const inside = one.place.prefixes.flatMap((lan) => within(lan, hosts))
+  return inside.length === 0 ? [] : [keepLocated(`${name} `, { ...one, place: { ...one.place, prefixes: inside } }, memo)]
+}
+/** Two places of one node and segment: what either holds. */
+const joined = (name: string, a: Located, b: Located, memo: Memo): Located =>
+  keepLocated(`${name} at `, { ...a, place: { ...a.place, prefixes: outermost([...a.place.prefixes, ...b.place.prefixes]) } }, memo)
+/** In order, without what another holds. Halves are not joined: LANs that lie side by side stay two. */
+const outermost = (prefixes: readonly Prefix[]): readonly Prefix[] =>
+  sortPrefixes(prefixes).reduce<Prefix[]>((kept, next) => (kept.length > 0 && contains(kept.at(-1)!, next) ? kept : [...kept, next]), [])
 
 type BySegment = ReadonlyMap<SegmentId, readonly Located[]>
 /** Answers a selector. `same` is for its caller to narrow. */
 function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, memo: Memo): (selector: Selector) => Selection {
   const hubs = new Set(intent.hubs)
+  const groups = new Map(intent.groups.map((group) => [group.id, group]))
   const located: readonly (readonly Located[])[] = [
     ...memo.rows('places of sites', [intent.hubs.join(' ')], [intent.sites], (site) =>
       memo.keep(`places of ${site.id}`, locateSite(site, hubs.has(site.id), memo)),
@@ -176,6 +206,14 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
         throw new TypeError(`unknown selector ${String(where satisfies never)}`)
     }
   }
+  /** Of each place the hosts that are in the group, as a place of its own. */
+  const hostsOf = ({ id, hosts }: IntentGroup): readonly Located[] => {
+    const inside = memo.rows(`hosts of group ${id}`, [hosts.join(' ')], [located], (places) =>
+      places.flatMap((one) => narrowed(`group ${id} at`, one, hosts, memo)),
+    )
+    const found = memo.members(`hosts of group ${id}`, inside.flat())
+    return memo.once(`sorted hosts of group ${id}`, [found], () => [...found].sort(risingPlaces))
+  }
   const asked = new Map<string, readonly Located[]>()
   const remember = (key: string, make: () => readonly Located[]): readonly Located[] => {
     const known = asked.get(key) ?? make()
@@ -184,15 +222,23 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   }
   const candidates = (what: Selector['what']): readonly Located[] => {
     if (what.kind === 'segment') return bySegment.get(what.segment) ?? []
+    if (what.kind === 'group') {
+      const group = groups.get(what.group)
+      return group ? remember(`group ${group.id}`, () => hostsOf(group)) : []
+    }
     const service = services.get(what.service)
     return service ? remember(`service ${service.id}`, () => servicePlaces(service)) : []
   }
   const servicePlaces = (service: IntentService): readonly Located[] => {
     const parts = service.at.map((selector) => select(selector))
     return memo.once(`places of service ${service.id}`, parts, () => {
-      const found = new Map(parts.flat().map((one) => [`${one.place.node}/${one.place.segment}`, one]))
-      // By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan".
-      return [...found.values()].sort((a, b) => compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment))
+      const found = new Map<string, Located>()
+      for (const one of parts.flat()) {
+        const key = `${one.place.node}/${one.place.segment}`
+        const other = found.get(key)
+        found.set(key, other && other !== one ? joined(`service ${service.id}`, other, one, memo) : one)
+      }
+      return [...found.values()].sort(risingPlaces)
     })
   }
   const select = ({ where, what }: Selector): readonly Located[] => {
@@ -218,4 +264,6 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     )
   }
 }
+/** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
+const risingPlaces = (a: Located, b: Located): number => compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)
 const risingNodes = (a: Located, b: Located): number => compareText(a.place.node, b.place.node)

@@ -21,7 +21,7 @@ import type {
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
-import { type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
@@ -51,6 +51,13 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const world = [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => tunnels.uplinks[intent.sites.indexOf(hub)])]
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
   const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => ownersOf(network.all, before))
+
+  // The LANs behind hosts that rules name: a rule may stay the same while its LAN becomes another.
+  const named = intent.groups.flatMap((group) => group.hosts)
+  const holders = memo.members(
+    'LANs of hosts',
+    memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owner))),
+  )
 
   const kinds = kindsOf(intent, tunnels, world, memo)
   const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
@@ -89,7 +96,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
 
   const ofSpokes = memo.rows(
     'reachability of spokes',
-    world,
+    [...world, holders],
     [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes.slice(0, intent.sites.length)],
     (site, policy, uplinks, ours): Reachability => {
       if (hubById.has(site.id)) return nowhere
@@ -140,7 +147,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const externals = new Map<NodeId, Reachability>(
     externalsOf(intent, memo).map((external) => [
       external.id,
-      memo.once(`reachability of ${external.id}`, [...world, external, policies.of(external.id), homes], () => ofExternal(external)),
+      memo.once(`reachability of ${external.id}`, [...world, external, policies.of(external.id), homes, holders], () => ofExternal(external)),
     ]),
   )
   return { sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
@@ -235,9 +242,16 @@ function namedBy(policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>
     for (const prefix of from.prefixes) named.add(prefix)
     for (const prefix of to.prefixes) named.add(prefix)
   }
-  return sortPrefixes([...named])
-    .flatMap((prefix) => owner.get(prefix) ?? [])
-    .filter((route) => route.remote !== node)
+  const routes = new Set(sortPrefixes([...named]).flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))
+  return [...routes].filter((route) => route.remote !== node)
+}
+/** To the LAN that holds some hosts. Routes are to whole LANs: the rules tell hosts apart. */
+function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Route[] {
+  for (const prefix of enclosing(hosts)) {
+    const route = owner.get(prefix)
+    if (route) return [route]
+  }
+  return []
 }
 
 /**

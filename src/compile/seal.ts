@@ -3,6 +3,7 @@ import type {
   Expect,
   ExternalId,
   Fabric,
+  HostGroup,
   Network,
   Peer,
   Region,
@@ -34,6 +35,7 @@ export interface Parts {
   readonly policies: Policies
   readonly routed: Omit<Routed, 'findings'>
   readonly services: readonly Service[]
+  readonly hostGroups: readonly HostGroup[]
   readonly expects: readonly Expect[]
 }
 
@@ -41,7 +43,7 @@ export interface Parts {
 const privateSpace = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(prefix)
 
 export function seal(
-  { intent, numbers, tunnels, joins, sizes, classes, policies, routed, services, expects }: Parts,
+  { intent, numbers, tunnels, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
   memo: Memo = createMemo(),
 ): Fabric {
   const hubs = new Set<SiteId>(intent.hubs)
@@ -85,6 +87,7 @@ export function seal(
     segments: memo.keep('segments', segments.sort(byId)),
     classes: memo.keep('classes', classes),
     services,
+    ...(hostGroups.length > 0 ? { hostGroups } : {}),
     risks: memo.keep('risks', risksOf(intent, memo)),
     expects,
   }

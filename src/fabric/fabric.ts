@@ -42,6 +42,8 @@ export interface Fabric {
   readonly classes: readonly TrafficClass[]
   /** Names for people and for `trace`; forwarding never reads them. */
   readonly services: readonly Service[]
+  /** Likewise. Absent: none. */
+  readonly hostGroups?: readonly HostGroup[]
   /** What fails together; forwarding never reads them. */
   readonly risks: readonly SharedRisk[]
   readonly expects: readonly Expect[]
@@ -344,6 +346,11 @@ export interface Service {
   readonly places: readonly Place[]
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId
+}
+/** Hosts with a name: of each place, those that are in it. */
+export interface HostGroup {
+  readonly id: string
+  readonly places: readonly Place[]
 }
 /** A duct, a pole, a provider's site: what takes down all of its uplinks at once. */
 export interface SharedRisk {

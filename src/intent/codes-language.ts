@@ -75,7 +75,7 @@ export const languageCodes = [
   {
     code: 'I011',
     title: 'Names clash',
-    text: 'Segments, services, sites, regions, peers and labels share one set of names, so that `x` in a selector is never two things; `edge`, `core`, `region`, `peer`, `same` and `any` are words of the language. The words of `prefer`, `avoid` and `never` (media, transports, tags, `metered`) are a second set.',
+    text: 'Segments, groups, services, sites, regions, peers and labels share one set of names, so that `x` in a selector is never two things; `edge`, `core`, `region`, `peer`, `same` and `any` are words of the language. The words of `prefer`, `avoid` and `never` (media, transports, tags, `metered`) are a second set.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  inference: { at: core/inference, ports: tcp/8443 }',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, ports: tcp/8443 }',
   },
@@ -88,8 +88,8 @@ export const languageCodes = [
   },
   {
     code: 'I013',
-    title: 'Unknown segment or service',
-    text: 'Segments are declared under `segments:` of the network, services under `services:`. A site joins a segment by naming it under its own `segments:`.',
+    title: 'Unknown segment, group or service',
+    text: 'Segments are declared under `segments:` of the network, groups of hosts under `groups:`, services under `services:`. A site joins a segment by naming it under its own `segments:`.',
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inferense: { interface: eth1, prefixes: 10.1.10.0/24 }',
     right:
@@ -121,14 +121,14 @@ export const languageCodes = [
   {
     code: 'I017',
     title: 'Not a selector',
-    text: 'A place is `what` or `where/what`; a line of `allow` or `expect` is `from -> to` with spaces around the arrow. Behind a segment, ports may follow in `allow`: `edge/inference -> training tcp/22`.',
+    text: 'A place is `what` or `where/what`; a line of `allow` or `expect` is `from -> to` with spaces around the arrow. Behind a segment or group, ports may follow in `allow`: `edge/inference -> training tcp/22`.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference, core/inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference',
   },
   {
     code: 'I018',
     title: 'A selector that means nothing here',
-    text: 'Every word is known, but not at this place: `same` before an arrow, where there is no caller yet; a service where only a segment can stand (a service answers, it opens no connections); a place without a segment, or a segment as a place.',
+    text: 'Every word is known, but not at this place: `same` before an arrow, where there is no caller yet; a service where only a segment or group can stand (a service answers, it opens no connections); a place without a segment, or a segment as a place.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: same/inference -> core/inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference',
   },
@@ -138,5 +138,14 @@ export const languageCodes = [
     text: 'No site has a LAN that the selector selects. In an expectation that is an error, because a promise about nothing always holds; with the name of a site too. An allow or a service by role, label or segment alone is only warned about: the site may be still to come.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\nexpect:\n  - isolate: cameras -> inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\nexpect:\n  - reach: edge/inference -> core/inference',
+  },
+  {
+    code: 'I020',
+    title: 'Hosts outside every LAN',
+    text: 'A group of hosts names addresses of the LANs that sites, regions and peers declare; a prefix in it is inside one of them. An address of no LAN belongs to nobody, so no gateway could let it pass or keep it out, and a prefix wider than a LAN would take in whatever comes to stand beside it.',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ngroups:\n  printers: { hosts: [10.1.10.20, 10.99.10.20] }\nallow: inference -> printers tcp/631',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ngroups:\n  printers: { hosts: [10.1.10.20, 10.1.10.32/28] }\nallow: inference -> printers tcp/631',
   },
 ] as const satisfies readonly CodePage[]

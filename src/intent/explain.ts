@@ -1,5 +1,6 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { classDefaults } from './defaults.ts'
 import type { Intent, IntentClass, IntentPeer, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
@@ -146,6 +147,8 @@ function* facts(intent: Intent): Generator<Fact> {
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
   for (const { id, reaches } of intent.transports)
     yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
+  for (const { id, hosts } of intent.groups)
+    for (const [i, each] of hosts.entries()) yield plain(['groups', id, 'hosts', String(i)], formatHosts(each), `group/${id}/hosts/${i}`)
   for (const { id, at, ports, trafficClass } of intent.services) {
     yield plain(['services', id, 'at'], texts(at), `service/${id}/at/0`)
     yield plain(['services', id, 'ports'], many(ports.map(formatPortRange)), `service/${id}/ports`)
@@ -170,6 +173,7 @@ function full(path: readonly string[], intent: Intent): readonly string[] {
   if (intent.sites.some((site) => site.id === first)) return ['sites', ...path]
   if (intent.regions.some((region) => region.id === first)) return ['regions', ...path]
   if (intent.peers.some((peer) => peer.id === first)) return ['peers', ...path]
+  if (intent.groups.some((group) => group.id === first)) return ['groups', ...path]
   if (intent.services.some((service) => service.id === first)) return ['services', ...path]
   if (intent.classes.some((each) => each.id === first)) return ['classes', ...path]
   return path
@@ -208,6 +212,7 @@ export function explain(intent: Intent, origins: Origins, path: string): Explana
           ...intent.sites.map((site) => site.id),
           ...intent.regions.map((region) => region.id),
           ...intent.peers.map((peer) => peer.id),
+          ...intent.groups.map((group) => group.id),
           ...intent.services.map((service) => service.id),
           ...intent.classes.map((each) => each.id),
         ]

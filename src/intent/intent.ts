@@ -2,7 +2,8 @@
  * The intent after parsing and defaults: what the YAML says, nothing resolved. `compile/resolve.ts` turns selectors
  * into places. Arrays are sorted by id, so file order and folder layout never matter.
  *
- * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `class/<id>[/field]`, `service/<id>[/at/<i>]`,
+ * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
+ * `class/<id>[/field]`, `service/<id>[/at/<i>]`,
  * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
  * `site/<id>/hubs/<i>`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
@@ -40,6 +41,7 @@ export interface Intent {
   readonly sites: readonly IntentSite[]
   readonly regions: readonly IntentRegion[]
   readonly peers: readonly IntentPeer[]
+  readonly groups: readonly IntentGroup[]
   readonly services: readonly IntentService[]
   readonly classes: readonly IntentClass[]
   readonly allow: readonly IntentAllow[]
@@ -117,15 +119,23 @@ export interface Selector {
     | { readonly kind: 'role'; readonly role: NodeRole }
     | { readonly kind: 'site'; readonly site: NodeId }
     | { readonly kind: 'label'; readonly label: string }
-  readonly what: { readonly kind: 'segment'; readonly segment: SegmentId } | { readonly kind: 'service'; readonly service: string }
+  readonly what:
+    | { readonly kind: 'segment'; readonly segment: SegmentId }
+    | { readonly kind: 'group'; readonly group: string }
+    | { readonly kind: 'service'; readonly service: string }
   /** As written, canonical. */
   readonly text: string
 }
 /** What selectors call kinds of nodes. */
 export type NodeRole = Role | 'region' | 'peer'
+/** Hosts with a name, at any sites: each prefix is inside one LAN, none inside another, in order. */
+export interface IntentGroup {
+  readonly id: string
+  readonly hosts: readonly Prefix[]
+}
 export interface IntentService {
   readonly id: string
-  /** Segment selectors only. */
+  /** Selectors of segments and groups only. */
   readonly at: readonly Selector[]
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId

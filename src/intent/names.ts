@@ -9,7 +9,7 @@ import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { media } from './values.ts'
 
-type Kind = 'segment' | 'service' | 'site' | 'region' | 'peer' | 'label'
+type Kind = 'segment' | 'group' | 'service' | 'site' | 'region' | 'peer' | 'label'
 
 export function readNames(raw: Raw, report: Report): Names {
   const fields = raw.network?.fields
@@ -26,11 +26,12 @@ export function readNames(raw: Raw, report: Report): Names {
         'I011',
         [name.at, other.name.at],
         `${kind} "${name.value}" has the name of a ${other.kind}`,
-        'rename one: segments, services, sites, regions, peers and labels share one set of names',
+        'rename one: segments, groups, services, sites, regions, peers and labels share one set of names',
       )
     else if (kind !== 'label') report.error('I009', [name.at, other.name.at], `${kind} "${name.value}" is declared twice`, 'keep one')
   }
   for (const segment of fields?.segments ?? []) declare('segment', segment)
+  for (const group of fields?.groups ?? []) declare('group', group.key)
   for (const service of fields?.services ?? []) declare('service', service.key)
   for (const site of raw.sites) declare('site', site.name)
   for (const region of raw.regions) declare('region', region.name)
@@ -42,6 +43,7 @@ export function readNames(raw: Raw, report: Report): Names {
     sites: all('site'),
     labels: all('label'),
     segments: all('segment'),
+    groups: all('group'),
     services: all('service'),
     regions: all('region'),
     peers: all('peer'),

@@ -7,6 +7,7 @@ import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
 import { readClasses } from './read-classes.ts'
+import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite } from './read-site.ts'
@@ -36,6 +37,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
   const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
   const classes = readClasses(raw, words, report)
+  const groups = readGroups(raw, report)
   const services = readServices(raw, names, classes, report)
   const allow = readAllows(raw, names, report)
   const expect = readExpects(raw, names, report)
@@ -47,31 +49,34 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
   checkOverlaps(sites, regions, peers, report)
   // Paths and places are judged only when all that they are made of could be read: else they would say what others said.
-  const sound = !report.findings.some((finding) => finding.severity === 'error')
-  if (sound) {
+  const sound = (): boolean => !report.findings.some((finding) => finding.severity === 'error')
+  if (sound()) {
     checkPaths(sites, transports, report)
     checkClouds(regions, report)
     checkPeers(sites, peers, transports, report)
     checkExternals(sites, regions, peers, transports, report)
-    checkPlaces({ sites, regions, peers, services, allow, expect }, report)
+    const lands = landsOf({ sites, regions, peers })
+    const hosts = checkGroups(groups, lands, report)
+    if (sound()) checkPlaces({ sites, regions, peers, services, allow, expect }, hosts, report)
   }
-  const intact = network?.network && !report.findings.some((finding) => finding.severity === 'error')
-  const intent: Intent | null = intact
-    ? {
-        network: network.network.value as NetworkId,
-        mtu: network.mtu?.value ?? defaultMtu,
-        hubs,
-        segments: segmentsOf(names),
-        transports,
-        sites,
-        regions,
-        peers,
-        services,
-        classes,
-        allow,
-        expect,
-      }
-    : null
+  const intent: Intent | null =
+    network?.network && sound()
+      ? {
+          network: network.network.value as NetworkId,
+          mtu: network.mtu?.value ?? defaultMtu,
+          hubs,
+          segments: segmentsOf(names),
+          transports,
+          sites,
+          regions,
+          peers,
+          groups,
+          services,
+          classes,
+          allow,
+          expect,
+        }
+      : null
   if (intent) placeTexts(intent, report.origins)
   return { intent, origins: report.origins, findings: sortFindings(report.findings, report.origins) }
 }

@@ -146,6 +146,8 @@ interface Selectable {
 interface World {
   readonly nodes: ReadonlyMap<NodeId, Selectable>
   readonly services: ReadonlyMap<string, IntentService>
+  /** Nodes that have hosts of each group. */
+  readonly hosts: ReadonlyMap<string, ReadonlySet<NodeId>>
   /** By canonical text: the same selector stands in many lines. */
   readonly asked: Map<string, ReadonlySet<NodeId>>
 }
@@ -172,7 +174,11 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   const here = where.kind === 'site' ? (one ? [one] : []) : [...world.nodes.values()].filter((node) => isWhere(where, node))
   const places = what.kind === 'service' ? (world.services.get(what.service)?.at ?? []).map((at) => nodesOf(at, world)) : []
   const fits = (node: Selectable): boolean =>
-    what.kind === 'segment' ? node.segments.includes(what.segment) : places.some((ids) => ids.has(node.id))
+    what.kind === 'segment'
+      ? node.segments.includes(what.segment)
+      : what.kind === 'group'
+        ? (world.hosts.get(what.group)?.has(node.id) ?? false)
+        : places.some((ids) => ids.has(node.id))
   const out = new Set(here.filter(fits).map((node) => node.id))
   world.asked.set(selector.text, out)
   return out
@@ -184,6 +190,7 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
  */
 export function checkPlaces(
   { sites, regions, peers, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'peers' | 'services' | 'allow' | 'expect'>,
+  hosts: World['hosts'],
   report: Report,
 ): void {
   const world: World = {
@@ -193,15 +200,20 @@ export function checkPlaces(
       ...peers.map(({ id, lans }) => [id, { id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) }] as const),
     ]),
     services: new Map(services.map((service) => [service.id, service])),
+    hosts,
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
     if (nodesOf(selector, world).size > 0) return false
-    const says = selector.what.kind === 'service' ? `service "${selector.text}" is nowhere` : `no site has a LAN that "${selector.text}" selects`
-    const instead =
-      selector.where.kind === 'site'
-        ? `add the segment to site ${selector.where.site}, or select another`
-        : 'add the segment to a site, or select another'
+    const { kind } = selector.what
+    const says =
+      kind === 'service'
+        ? `service "${selector.text}" is nowhere`
+        : kind === 'group'
+          ? `no host of group "${selector.what.group}" is where "${selector.text}" selects`
+          : `no site has a LAN that "${selector.text}" selects`
+    const where = selector.where.kind === 'site' ? `site ${selector.where.site}` : 'a site'
+    const instead = kind === 'group' ? `add hosts of ${where} to the group, or select another` : `add the segment to ${where}, or select another`
     if (mistake || selector.where.kind === 'site') report.error('I019', key, says, instead)
     else report.warning('I019', key, says, instead)
     return true
@@ -214,7 +226,7 @@ export function checkPlaces(
   for (const { kind, lines } of lists) {
     for (const [n, { from, to }] of lines.entries()) {
       const mistake = kind === 'expect'
-      const nowhere = empty(`${kind}/${n}/from`, from, mistake) || (to.what.kind === 'segment' && empty(`${kind}/${n}/to`, to, mistake))
+      const nowhere = empty(`${kind}/${n}/from`, from, mistake) || (to.what.kind !== 'service' && empty(`${kind}/${n}/to`, to, mistake))
       if (nowhere) continue
       // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
       if (to.what.kind === 'service' && nodesOf(to, world).size === 0) {

@@ -1,5 +1,14 @@
 /** The language: which keys stand where. What they mean together is judged by `check.ts`. */
-import { parseAddress, parseAddressWithLength, parsePrefix, type Address, type AddressWithLength, type Parsed } from '#src/net/address.ts'
+import {
+  parseAddress,
+  parseAddressWithLength,
+  hostPrefix,
+  parsePrefix,
+  type Address,
+  type AddressWithLength,
+  type Parsed,
+  type Prefix,
+} from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
@@ -25,6 +34,20 @@ function parseLanAddress(written: string): Parsed<LanAddress> {
   const parsed = parseAddress(written)
   return parsed.ok ? { ok: true, value: { kind: 'plain', address: parsed.value } } : parsed
 }
+
+/** One address, or all of a prefix. */
+function parseHosts(written: string): Parsed<Prefix> {
+  if (written.includes('/')) return parsePrefix(written)
+  const parsed = parseAddress(written)
+  return parsed.ok ? { ok: true, value: hostPrefix(parsed.value) } : parsed
+}
+const hosts = (description: string) =>
+  list(
+    parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parseHosts, {
+      description,
+      examples: ['10.1.10.20', '10.1.10.32/28'],
+    }),
+  )
 
 const address = parsedText('I030', parseAddressWithLength, {
   description: "The uplink's own address with the length of the provider's link.",
@@ -132,14 +155,19 @@ export const siteFile = object(
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
 const arrow = text(
-  'Who may open a connection to what: [where/]segment -> [where/]segment or service, then ports if it is a segment.',
+  'Who may open a connection to what: [where/]segment or group -> [where/]segment, group or service, then ports if it is no service.',
   'edge/inference -> model-api',
 )
 const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
 
+const group = object(
+  { hosts: hosts('Addresses or prefixes inside LANs of the network, of any sites.') },
+  { required: ['hosts'], later: ['groups', 'at'], example: '{ hosts: [10.1.10.20, 10.1.10.32/28] }' },
+)
+
 const service = object(
   {
-    at: list(selectorText('Where it answers: [where/]segment.', 'core/inference')),
+    at: list(selectorText('Where it answers: [where/]segment or group.', 'core/inference')),
     ports: list(parsedText('I048', parsePortRange, { description: 'Protocol and ports.', examples: ['tcp/8443', 'udp/5004-5010'] })),
     class: text('How its traffic is treated. Default: default.', 'business'),
   },
@@ -203,6 +231,7 @@ export const networkFile = object(
     hubs: list(text('Sites that end the tunnels of the others; the first is home.', 'frankfurt')),
     segments: list(name('A group of LANs, kept apart from the others.', 'inference')),
     transports: map(name('The name of a transport.', 'mpls-a'), transport, '{ mpls-a: {} }'),
+    groups: map(name('The name of a group of hosts; it may stand wherever a segment may.', 'printers'), group, `{ printers: ${group.example} }`),
     services: map(name('The name of a service.', 'model-api'), service, '{ model-api: { at: core/inference, ports: tcp/8443 } }'),
     allow: list(arrow),
     classes: map(name('realtime, business, bulk, default, or a name of your own.', 'business'), trafficClass, '{ business: { avoid: lte } }'),
@@ -221,7 +250,6 @@ export const networkFile = object(
       'maintenance',
       'deny',
       'log',
-      'groups',
       'telemetry',
       'drills',
       'headless',
@@ -240,6 +268,7 @@ export type RawSite = ReadOf<typeof siteBody>
 export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
 export type RawLan = ReadOf<typeof lan>
+export type RawGroup = ReadOf<typeof group>
 export type RawService = ReadOf<typeof service>
 export type RawClass = ReadOf<typeof trafficClass>
 export type RawExpect = ReadOf<typeof expectation>

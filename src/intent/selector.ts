@@ -11,6 +11,7 @@ export interface Names {
   readonly sites: ReadonlySet<string>
   readonly labels: ReadonlySet<string>
   readonly segments: ReadonlySet<string>
+  readonly groups: ReadonlySet<string>
   readonly services: ReadonlySet<string>
   readonly regions: ReadonlySet<string>
   readonly peers: ReadonlySet<string>
@@ -72,13 +73,8 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
   if (text === 'region' || text === 'peer') return { kind: 'role', role: text }
   if (isNode(text, names)) return { kind: 'site', site: text as NodeId }
   if (names.labels.has(text)) return { kind: 'label', label: text }
-  if (names.segments.has(text) || names.services.has(text))
-    report.error(
-      'I018',
-      at,
-      `"${text}" is a ${names.segments.has(text) ? 'segment' : 'service'}, not a place`,
-      'write [where/]what: the site, role or label comes first',
-    )
+  const kind = names.segments.has(text) ? 'segment' : names.groups.has(text) ? 'group' : names.services.has(text) ? 'service' : undefined
+  if (kind !== undefined) report.error('I018', at, `"${text}" is a ${kind}, not a place`, 'write [where/]what: the site, role or label comes first')
   else if (!names.partial) {
     const known = [
       ...names.sites,
@@ -105,9 +101,15 @@ function readWhat(
   report: Report,
 ): Selector['what'] | undefined {
   if (names.segments.has(text)) return { kind: 'segment', segment: text as SegmentId }
+  if (names.groups.has(text)) return { kind: 'group', group: text }
   if (names.services.has(text)) {
     if (rules.services) return { kind: 'service', service: text }
-    report.error('I018', at, `"${text}" is a service; here only a segment can stand`, 'write the segment, like inference or edge/inference')
+    report.error(
+      'I018',
+      at,
+      `"${text}" is a service; here only a segment or a group of hosts can stand`,
+      'write the segment, like inference or edge/inference',
+    )
     return undefined
   }
   const isPlace = isNode(text, names) || names.labels.has(text) || reservedWords.some((each) => each === text)
@@ -119,14 +121,10 @@ function readWhat(
       `write ${text}/ and a segment${rules.services ? ' or service' : ''}, like ${text}/${[...names.segments][0] ?? 'inference'}`,
     )
   else if (!names.partial) {
-    const known = rules.services ? [...names.segments, ...names.services] : [...names.segments]
+    const known = [...names.segments, ...names.groups, ...(rules.services ? names.services : [])]
+    const kinds = ['segment', ...(names.groups.size > 0 ? ['group'] : []), ...(rules.services ? ['service'] : [])]
     const meant = report.meant(text, known)
-    report.error(
-      'I013',
-      at,
-      `"${text}" is no segment${rules.services ? ' or service' : ''}${meant}`,
-      meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '',
-    )
+    report.error('I013', at, `"${text}" is no ${oneOf(kinds)}${meant}`, meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '')
   }
   return undefined
 }

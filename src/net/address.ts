@@ -180,6 +180,13 @@ export function prefixBits(of: Prefix): PrefixBits {
 export const prefixFromBits = (family: Family, value: bigint, length: number): Prefix =>
   `${format(family, value & maskOf(family, length))}/${length}` as Prefix
 
+/** The prefix itself, then each that holds it, the narrowest first. */
+export function* enclosing(of: Prefix): Generator<Prefix> {
+  yield of
+  const { family, value, length } = prefixBits(of)
+  for (let shorter = length - 1; shorter >= 0; shorter--) yield prefixFromBits(family, value, shorter)
+}
+
 /** First and last address as numbers, both included. */
 export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bigint; readonly high: bigint } {
   const { family, value, length } = prefixBits(of)
@@ -187,6 +194,8 @@ export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bi
 }
 
 export const hostPrefix = (of: Address): Prefix => `${of}/${width(familyOf(of))}` as Prefix
+/** An address where the prefix holds only one, as people write hosts. */
+export const formatHosts = (of: Prefix): string => (lengthOf(of) === width(familyOf(of)) ? hostOf(of) : of)
 export const hostOf = (of: AddressWithLength | Prefix): Address => of.slice(0, of.indexOf('/')) as Address
 export const lengthOf = (of: AddressWithLength | Prefix): number => Number(of.slice(of.indexOf('/') + 1))
 /** The link's prefix of an interface address: `192.0.2.10/28` → `192.0.2.0/28`. */

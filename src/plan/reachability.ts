@@ -2,7 +2,7 @@
 import type { Fabric, Forwarding, NodeId, Rule, SegmentId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import { nodesOf, twinOf } from '#src/fabric/slice.ts'
-import type { Prefix } from '#src/net/address.ts'
+import { enclosing, type Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 
 export interface AllowedEnd {
@@ -52,10 +52,20 @@ function allowedIn(fabric: Fabric, other: Fabric | null): Map<string, Allowed> {
 
 const sameRules = (a: Forwarding, b: Forwarding): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
 
+/** A LAN, or hosts in one. */
+function endOf(prefix: Prefix, owners: ReadonlyMap<Prefix, AllowedEnd>): AllowedEnd {
+  for (const lan of enclosing(prefix)) {
+    const owner = owners.get(lan)
+    if (owner) return lan === prefix ? owner : { ...owner, prefix }
+  }
+  throw new TypeError(`a rule names ${prefix}, which is in no LAN`)
+}
+
 function each(rule: Rule, owners: ReadonlyMap<Prefix, AllowedEnd>, found: Map<string, Allowed>): void {
   for (const from of rule.from.prefixes) {
     for (const to of rule.to.prefixes) {
-      for (const ports of rule.ports) found.set(`${from} ${to} ${formatPortRange(ports)}`, { from: owners.get(from)!, to: owners.get(to)!, ports })
+      for (const ports of rule.ports)
+        found.set(`${from} ${to} ${formatPortRange(ports)}`, { from: endOf(from, owners), to: endOf(to, owners), ports })
     }
   }
 }

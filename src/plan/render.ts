@@ -1,4 +1,5 @@
 /** A plan as people read it. Its id and how to run it are added by who knows them. */
+import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { countChanges, type PeerChange, type Plan, type RegionChange, type SiteChange } from './plan.ts'
 import { pricesOf } from './prices.ts'
@@ -46,4 +47,4 @@ function lines(word: string, all: readonly Allowed[]): string[] {
   const told = all.slice(0, shown).map(({ from, to, ports }) => `  ${word} ${place(from)} -> ${place(to)} ${formatPortRange(ports)}`)
   return all.length > shown ? [...told, `  ${word} ${all.length - shown} more`] : told
 }
-const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${prefix})`
+const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${formatHosts(prefix)})`

@@ -446,7 +446,7 @@ interface Traffic {
 }
 /** Traffic from the place to the targets that the node's rules let out, and what stays within one LAN. A place is not kept apart from itself. */
 function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<Traffic> {
-  const other = (to: Place): boolean => to.node !== place.node || to.segment !== place.segment
+  const other = (to: Place): boolean => to.node !== place.node || to.segment !== place.segment || to.prefixes.join() !== place.prefixes.join()
   const wanted = (packets: Packets): readonly Omit<Traffic, 'rule'>[] =>
     cut(targets[packets.family], packets.destination).flatMap((piece) => {
       const to = piece.value?.find(other)

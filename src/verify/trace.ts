@@ -78,7 +78,7 @@ interface Unknown {
   readonly says: string
   readonly instead: string
 }
-/** `where/what`, `what`, a site, or an address; a service only where something can be served. */
+/** `where/what`, `what`, a site, or an address; a service only where something can be served, a group of hosts anywhere. */
 export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
   const parsed = parseAddress(text)
   if (parsed.ok) return addressEnd(fabric, parsed.value)
@@ -87,16 +87,24 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const what = second ?? first
   const places = placesOf(fabric)
   const service = services ? fabric.services.find((one) => one.id === what) : undefined
+  const group = fabric.hostGroups?.find((one) => one.id === what)
   const candidates = service
     ? service.places
-    : where === null && nodesOf(fabric).some((node) => node.id === what)
-      ? places.filter((place) => place.node === what)
-      : places.filter((place) => place.segment === what)
+    : group
+      ? group.places
+      : where === null && nodesOf(fabric).some((node) => node.id === what)
+        ? places.filter((place) => place.node === what)
+        : places.filter((place) => place.segment === what)
   const chosen = candidates.filter(
     (place) => where === null || place.node === where || nodesOf(fabric).some((node) => node.id === place.node && roleOf(node) === where),
   )
   if (chosen.length > 0) return { places: chosen, ports: service?.ports ?? [] }
-  const names = [...fabric.segments.map((segment) => String(segment.id)), ...(services ? fabric.services.map((one) => one.id) : [])]
+  const groups = fabric.hostGroups ?? []
+  const names = [
+    ...fabric.segments.map((segment) => String(segment.id)),
+    ...groups.map((one) => one.id),
+    ...(services ? fabric.services.map((one) => one.id) : []),
+  ]
   return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
 }
 const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind === 'site' ? node.role : node.kind)
@@ -129,7 +137,7 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
   if (!packets) return []
   const packet = sample(packets)
   const { down, dead } = downWith(model.fabric, question.without)
-  const names = { from: named(source), to: named(target), packet }
+  const names = { from: placeName(source), to: placeName(target), packet }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
   const there = walk(model, packet, down, { from: source.node, ...forced })
@@ -140,7 +148,7 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
     why,
     way,
     trafficClass: there.outcome.trafficClass,
-    decidedBy: why === 'policy' ? expectedBy(model.fabric, source, target) : [],
+    decidedBy: why === 'policy' ? expectedBy(model.fabric, packet) : [],
     there,
     back,
     thereText: pathText(
@@ -191,11 +199,6 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
   ]
 }
 
-const named = (place: Place): string =>
-  place.prefixes.length === 1 && /\/(32|128)$/.test(place.prefixes[0]!)
-    ? `${placeName(place)} (${place.prefixes[0]!.replace(/\/\d+$/, '')})`
-    : placeName(place)
-
 /** The port that some allow opens between the places, so that a question without one is about something real. */
 function openedPort(model: Model, source: Place, target: Place): PortRange {
   const meets = (rule: Rule): boolean =>
@@ -208,10 +211,10 @@ function openedPort(model: Model, source: Place, target: Place): PortRange {
   return model.node(source.node)?.of.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
 }
 
-const expectedBy = (fabric: Fabric, source: Place, target: Place): readonly string[] => {
-  const has = (places: readonly Place[], one: Place): boolean => places.some((place) => place.node === one.node && place.segment === one.segment)
+const expectedBy = (fabric: Fabric, { source, destination }: Packet): readonly string[] => {
+  const has = (places: readonly Place[], one: Address): boolean => places.some((place) => place.prefixes.some((prefix) => contains(prefix, one)))
   return fabric.expects
-    .filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, target))
+    .filter((expect) => expect.kind === 'isolate' && has(expect.from, source) && has(expect.to, destination))
     .map((expect) => lineOf(expect.id))
 }
 

@@ -96,7 +96,9 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
     const before = last.verdicts.get(expect.id)
     if (before && !concerns(expect, touched)) return { ...before, expect }
     if (expect.kind === 'isolate') return proveIsolate([model], expect, shapes)
-    const known = new Map(before?.asked.map((one): [string, Asked] => [`${one.from.node}/${one.from.segment}`, one]))
+    // Who has to be told apart now may have been one of many targets: then the answers spoke for others than they would now.
+    const same = expect.to.every(({ node }) => shapes.weight(node) === last.shapes.weight(node))
+    const known = new Map((same ? before?.asked : undefined)?.map((one): [string, Asked] => [`${one.from.node}/${one.from.segment}`, one]))
     return proveReach(model, breaks, expect, shapes, (from) => (touched.has(from.node) ? undefined : known.get(`${from.node}/${from.segment}`)))
   })
   return concluded(fabric, shapes, [], verdicts)

@@ -1,10 +1,15 @@
 /** How a witness names things: the words of the YAML and the CLI. */
 import type { ClassId, Fabric, Group, Hop, NodeId, Place, Tunnel } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { formatHosts } from '#src/net/address.ts'
 import type { Drop, Stop, Vertex } from './forward.ts'
 import type { Model } from './model.ts'
 
-export const placeName = (place: Place): string => `${place.node}/${place.segment}`
+/** `berlin/cameras`; with its address when it is one host: `berlin/cameras (192.168.1.10)`. */
+export function placeName({ node, segment, prefixes: [first, ...others] }: Place): string {
+  const host = first !== undefined && others.length === 0 ? formatHosts(first) : undefined
+  return `${node}/${segment}${host === undefined || host === first ? '' : ` (${host})`}`
+}
 /** Ids carry the line as written and then who it is for: `… tcp/8443#out inference>inference`, `… @berlin`. Origins know the line. */
 export const lineOf = (id: string): string => id.replace(/#.*$| @.*$/, '')
 /** Whose expectation it is when each caller has its own: `… @berlin`, `… @berlin#2`. */

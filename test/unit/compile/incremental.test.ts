@@ -5,7 +5,8 @@ import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { allow, cloud, partner, dublin, edge, fixed, frankfurt, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
+import { prefix } from '#src/net/address.ts'
+import { allow, cloud, partner, dublin, edge, fixed, frankfurt, group, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
 
 /** Numbers for one edit, drawn from anywhere. */
 const roll = fc.array(fc.nat(9_999), { minLength: 6, maxLength: 6 })
@@ -32,7 +33,12 @@ const texts = [
   'inference -> aws-eu-west-1/inference',
   'edge/cameras -> label:north/inference',
   'core/inference -> edge/cameras',
+  'printers -> training',
+  'edge/inference -> core/printers',
+  'cameras -> same/printers',
 ]
+/** Hosts of LANs that come and go; half of them are nobody's at times. */
+const hosts = (n: number) => Array.from({ length: 1 + (n % 4) }, (_, i) => `10.${100 + ((n * 7 + i) % 16)}.${(n * 7 + i) % 16}.${16 * (n % 3)}/28`)
 
 const edits: Readonly<Record<string, Edit>> = {
   'add a site': (intent, [n = 0, m = 0]) => {
@@ -55,6 +61,15 @@ const edits: Readonly<Record<string, Edit>> = {
     oneEdge(intent, n, (one) => ({ ...one, labels: m % 2 === 0 ? ['north'] : [], role: m % 3 === 0 ? 'core' : 'edge' })),
   'read it again': (intent) => structuredClone(intent),
   'another order': (intent) => ({ ...intent, sites: [...intent.sites].reverse(), allow: [...intent.allow].reverse() }),
+  'change a group': (intent, [n = 0]) => ({ ...intent, groups: [group('printers', ...new Set([...hosts(n), '10.11.0.9/32']))] }),
+  'widen a LAN': (intent, [n = 0]) =>
+    oneEdge(intent, n, (one) => ({
+      ...one,
+      lans: one.lans.map((lan) => ({
+        ...lan,
+        prefix: prefix(lan.prefix.replace(/\/\d+$/, '/23').replace(/\d+\.0\/23$/, (end) => `${Number.parseInt(end, 10) & 254}.0/23`)),
+      })),
+    })),
   'add an allow': (intent, [n = 0, m = 0]) => ({ ...intent, allow: [...intent.allow, allow(at(texts, n), at(['tcp/443', 'udp/53', 'icmp'], m))] }),
   'remove an allow': (intent, [n = 0]) => ({ ...intent, allow: intent.allow.filter((_, i) => i !== n % Math.max(1, intent.allow.length)) }),
   'move a service': (intent, [n = 0]) => ({
@@ -103,7 +118,12 @@ const edits: Readonly<Record<string, Edit>> = {
 }
 
 const start = () =>
-  network({ sites: [frankfurt, dublin, edge('a', lans(3)), edge('a-b', lans(7), { labels: ['north'] }), edge('b', lans(12))], regions: [cloud] })
+  network({
+    sites: [frankfurt, dublin, edge('a', lans(3)), edge('a-b', lans(7), { labels: ['north'] }), edge('b', lans(12))],
+    regions: [cloud],
+    groups: [group('printers', '10.103.3.16/28', '10.107.7.0/28', '10.10.0.9/32')],
+    allow: [...network().allow, allow('printers -> training'), allow('edge/inference -> printers')],
+  })
 const steps = fc.array(fc.tuple(fc.constantFrom(...Object.keys(edits)), roll, fc.boolean()), { minLength: 1, maxLength: 8 })
 
 describe('after any edits', () => {

@@ -5,6 +5,7 @@ import type {
   IntentAllow,
   IntentClass,
   IntentExpect,
+  IntentGroup,
   IntentPeer,
   IntentRegion,
   IntentSite,
@@ -13,7 +14,7 @@ import type {
   UplinkSelector,
 } from '#src/intent/intent.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
-import { addressWithLength, type AddressWithLength, lengthOf, nth, prefix, address } from '#src/net/address.ts'
+import { addressWithLength, type AddressWithLength, comparePrefixes, lengthOf, nth, prefix, address } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 
 export const siteId = (text: string) => text as SiteId
@@ -30,10 +31,16 @@ export const ports = (...texts: readonly string[]): PortRange[] =>
   })
 
 const serviceNames = ['model-api', 'stream', 'registry', 'camera-rtp', 'nowhere-api']
-/** `edge/inference`, `same/camera-rtp`, `model-api`, `label:north/inference`. */
+const groupNames = ['printers', 'admins']
+export const group = (id: string, ...hosts: readonly string[]): IntentGroup => ({ id, hosts: hosts.map(prefix).sort(comparePrefixes) })
+/** `edge/inference`, `same/camera-rtp`, `model-api`, `printers`, `label:north/inference`. */
 export function selector(text: string): Selector {
   const [where, what] = text.includes('/') ? (text.split('/') as [string, string]) : [undefined, text]
-  const kind: Selector['what'] = serviceNames.includes(what) ? { kind: 'service', service: what } : { kind: 'segment', segment: segmentId(what) }
+  const kind: Selector['what'] = serviceNames.includes(what)
+    ? { kind: 'service', service: what }
+    : groupNames.includes(what)
+      ? { kind: 'group', group: what }
+      : { kind: 'segment', segment: segmentId(what) }
   const place = (): Selector['where'] => {
     if (where === undefined) return { kind: 'any' }
     if (where === 'same') return { kind: 'same' }
@@ -183,6 +190,7 @@ export function network(more: Partial<Intent> = {}): Intent {
     sites: [berlin, dublin, frankfurt, madrid, oslo],
     regions: [],
     peers: [],
+    groups: [],
     services: [
       { id: 'camera-rtp', at: [selector('inference')], ports: ports('udp/5004-5010'), trafficClass: classId('realtime') },
       { id: 'model-api', at: [selector('core/inference')], ports: ports('tcp/8443'), trafficClass: classId('business') },

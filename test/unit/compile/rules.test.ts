@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import { formatPortRange } from '#src/net/ports.ts'
-import { allow, berlin, dublin, edge, frankfurt, madrid, network, reach, site, siteId, fixed } from './networks.ts'
+import { allow, berlin, dublin, edge, frankfurt, group, madrid, network, reach, site, siteId, fixed } from './networks.ts'
 
 const fabricOf = (more: Parameters<typeof network>[0]): Fabric => {
   const { fabric, findings } = compile(network({ expect: [], ...more }), [])
@@ -54,6 +54,30 @@ test('`same` stays within each site: local rules, no route, no transit', () => {
   expect(rules(fabric, 'madrid')).toEqual([])
   expect(at(fabric, 'berlin').routes).toEqual([])
   expect(transits(fabric, 'frankfurt')).toEqual([])
+})
+
+test('a group is its hosts: rules name them, routes lead to the LANs around them', () => {
+  const fabric = fabricOf({
+    sites: [berlin, dublin, frankfurt, madrid],
+    groups: [group('printers', '10.1.10.20/32', '10.1.11.32/28', '192.168.1.9/32')],
+    allow: [allow('core/inference -> edge/printers', 'tcp/631'), allow('madrid/printers -> model-api')],
+  })
+  expect(rules(fabric, 'berlin')).toEqual([
+    '10.10.0.0/16 10.11.0.0/16 -> 192.168.1.9/32 tcp/631 default',
+    '10.10.0.0/16 10.11.0.0/16 -> 10.1.10.20/32 tcp/631 default',
+  ])
+  expect(rules(fabric, 'madrid')).toEqual([
+    '10.10.0.0/16 10.11.0.0/16 -> 10.1.11.32/28 tcp/631 default',
+    '10.1.11.32/28 -> 10.10.0.0/16 10.11.0.0/16 tcp/8443 business',
+  ])
+  expect(transits(fabric, 'dublin')).toContain('10.10.0.0/16 10.1.10.20/32')
+  expect(at(fabric, 'frankfurt').routes.map(({ to }) => to)).toContain('10.1.11.0/24')
+  const [first] = fabric.hostGroups!
+  expect(first!.places.map(({ node, segment, prefixes }) => `${node}/${segment} ${prefixes.join(' ')}`)).toEqual([
+    'berlin/cameras 192.168.1.9/32',
+    'berlin/inference 10.1.10.20/32',
+    'madrid/inference 10.1.11.32/28',
+  ])
 })
 
 test('edge to edge crosses the hubs of both', () => {

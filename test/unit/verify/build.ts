@@ -20,7 +20,7 @@ import type {
   UplinkId,
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
-import { address, addressWithLength, nth, prefix, type Prefix } from '#src/net/address.ts'
+import { address, addressWithLength, contains, nth, prefix, type Prefix } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 import { alone } from '#test/unit/fabric/alone.ts'
 
@@ -41,7 +41,7 @@ export interface SiteSketch {
   readonly lans: Readonly<Record<string, string>>
 }
 export interface AllowSketch {
-  /** `site/segment`, several by commas. */
+  /** `site/segment`, several by commas; hosts of it as `site/segment@10.0.1.2/32`. */
   readonly from: string
   readonly to: string
   readonly ports: string
@@ -93,8 +93,9 @@ export function build(sketch: Sketch): Fabric {
     }
   }
   const place = (text: string): Place => {
-    const [where = '', what = ''] = text.trim().split('/')
-    return { node: site(where), segment: segment(what), prefixes: [prefix(sketch.sites.find((one) => one.id === where)!.lans[what]!)] }
+    const [lan = '', hosts] = text.trim().split('@')
+    const [where = '', what = ''] = lan.split('/')
+    return { node: site(where), segment: segment(what), prefixes: [prefix(hosts ?? sketch.sites.find((one) => one.id === where)!.lans[what]!)] }
   }
   const places = (text: string): readonly Place[] => text.split(',').map(place)
   const via = (from: string, next: string, stage: number, of: string, returnAfter = 0): readonly Hop[] =>
@@ -135,7 +136,8 @@ export function build(sketch: Sketch): Fabric {
     ports: [ports(allow.ports)],
     trafficClass: trafficClass(allow.class),
   }))
-  const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean => prefixes.some((each) => Object.values(one.lans).includes(each))
+  const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean =>
+    prefixes.some((each) => Object.values(one.lans).some((lan) => contains(prefix(lan), each)))
   const made = sketch.sites.map((one, index): Site => {
     const lans = Object.entries(one.lans).map(([id, text], i) => ({
       segment: segment(id),

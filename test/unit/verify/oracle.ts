@@ -216,10 +216,13 @@ export function oracle(fabric: Fabric) {
     expect.from.every((from) =>
       expect.to.every(
         (to) =>
-          (from.node === to.node && from.segment === to.segment) ||
+          (from.node === to.node && from.segment === to.segment && from.prefixes.join() === to.prefixes.join()) ||
           addressesOf(from.prefixes).every((source) =>
             addressesOf(to.prefixes).every((destination) =>
               applications.every((application) => {
+                // Within one LAN nobody is in between.
+                const lan = lanAt(from.node, source)
+                if (lan !== undefined && lan === lanAt(from.node, destination)) return source === destination
                 const packet = { source, destination, application }
                 return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
                   (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),

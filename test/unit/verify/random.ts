@@ -27,7 +27,16 @@ export function sound(of: Reader): Sketch {
     lans: { red: `10.0.${i}.0/30`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<string, string>,
   }))
   const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
-  const some = () => [...new Set([of.pick(all), ...(of.chance(40) ? [of.pick(all)] : [])])].join(',')
+  /** A whole LAN, or a group of its hosts. */
+  const place = (): string => {
+    const name = of.pick(all)
+    const [id = '', lan = ''] = name.split('/')
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(sites.find((one) => one.id === id)!.lans[lan]!)!
+    const hosts = of.pick(['', '', '', `${last}/31`, `${Number(last) + 2}/31`, `${Number(last) + of.below(4)}/32`])
+    return hosts === '' ? name : `${name}@${net}${hosts}`
+  }
+  /** As compiled: one place of a segment at a node. */
+  const some = () => [...new Map([place(), ...(of.chance(40) ? [place()] : [])].map((text) => [text.split('@')[0]!, text])).values()].join(',')
   const classes = ['default', 'bulk']
   const allow = Array.from({ length: 1 + of.below(3) }, () => ({
     from: some(),
@@ -168,14 +177,23 @@ export function crowds(of: Reader): Sketch {
   }
   const groups = [crowd('d', 1), ...(of.chance(60) ? [crowd('e', 2)] : [])]
   const edges = groups.flat()
-  const places = (of: readonly { readonly id: string; readonly lans: Record<string, string> }[], lan: string): string =>
-    of.flatMap((one) => (one.lans[lan] ? [`${one.id}/${lan}`] : [])).join()
+  type Crowd = readonly { readonly id: string; readonly lans: Record<string, string> }[]
+  /** Whole LANs, or of each the same host or a pair of them. */
+  const places = (some: Crowd, lan: string, hosts = ''): string =>
+    some
+      .flatMap(({ id, lans }) => {
+        const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(lans[lan] ?? '') ?? []
+        const [offset = '', length = ''] = hosts.split('/')
+        return net === '' ? [] : [hosts === '' ? `${id}/${lan}` : `${id}/${lan}@${net}${Number(last) + Number(offset)}/${length}`]
+      })
+      .join()
   const some = (): string => {
+    const hosts = of.pick(['', '', '', '1/32', '2/31'])
     const lan = of.chance(30) ? 'blue' : 'red'
     const chosen = of.pick([
-      places(of.pick(groups), lan),
-      places(edges, lan),
-      places(of.pick(groups).slice(0, 1 + of.below(3)), lan),
+      places(of.pick(groups), lan, hosts),
+      places(edges, lan, hosts),
+      places(of.pick(groups).slice(0, 1 + of.below(3)), lan, hosts),
       places(sites, 'red'),
     ])
     return chosen === '' ? places(sites, 'red') : chosen

@@ -1,0 +1,93 @@
+/** Groups of hosts: read in order, and each host behind a LAN that is declared. */
+import type { NodeId, SegmentId } from '#src/fabric/fabric.ts'
+import { comparePrefixes, contains, formatHosts, hostOf, type Prefix } from '#src/net/address.ts'
+import { PrefixTable } from '#src/net/lpm.ts'
+import type { Intent, IntentGroup } from './intent.ts'
+import { overlapping } from './overlap.ts'
+import type { Raw } from './raw.ts'
+import type { Report } from './report.ts'
+import type { Located } from './spec.ts'
+
+export function readGroups(raw: Raw, report: Report): readonly IntentGroup[] {
+  const out: IntentGroup[] = []
+  for (const { key, value } of raw.network?.fields.groups ?? []) {
+    report.origins.set(`group/${key.value}`, key.at)
+    if (value) out.push({ id: key.value, hosts: readHosts(`group/${key.value}/hosts`, value.fields.hosts ?? [], report) })
+  }
+  return out.sort((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+/** In order, none within another; their origins are `base/<i>`. */
+export function readHosts(base: string, written: readonly Located<Prefix>[], report: Report): readonly Prefix[] {
+  const held = new Set<Prefix>()
+  for (const [inner, outer] of overlapping(written.map((each) => ({ prefix: each.value, each })))) {
+    const twice = inner.prefix === outer.prefix
+    report.warning(
+      'I072',
+      [inner.each.at, outer.each.at],
+      twice ? `"${inner.each.text}" stands twice` : `"${inner.each.text}" is part of "${outer.each.text}"`,
+      'remove one',
+    )
+    if (!twice) held.add(inner.prefix)
+  }
+  const at = new Map(written.map((each) => [each.value, each.at]))
+  const hosts = [...at.keys()].filter((each) => !held.has(each)).sort(comparePrefixes)
+  for (const [i, each] of hosts.entries()) report.origins.set(`${base}/${i}`, at.get(each)!)
+  return hosts
+}
+
+export interface Land {
+  readonly node: NodeId
+  readonly segment: SegmentId
+  readonly prefix: Prefix
+}
+/** All LANs of the network, and whose holds an address. */
+export interface Lands {
+  readonly all: readonly Land[]
+  /** The LAN that holds all of `hosts`. */
+  readonly around: (hosts: Prefix) => Land | undefined
+}
+export function landsOf({ sites, regions, peers }: Pick<Intent, 'sites' | 'regions' | 'peers'>): Lands {
+  const all: readonly Land[] = [
+    ...[...sites, ...peers].flatMap(({ id, lans }) => lans.map(({ segment, prefix }) => ({ node: id, segment, prefix }))),
+    ...regions.flatMap(({ id, segment, networks }) => networks.flatMap(({ prefixes }) => prefixes.map((prefix) => ({ node: id, segment, prefix })))),
+  ]
+  const table = new PrefixTable<Land>()
+  for (const land of all) table.set(land.prefix, land)
+  return {
+    all,
+    around: (hosts) => {
+      const land = table.lookup(hostOf(hosts))
+      return land && contains(land.prefix, hosts) ? land : undefined
+    },
+  }
+}
+
+/** The nodes that have hosts of each group. */
+export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report: Report): ReadonlyMap<string, ReadonlySet<NodeId>> {
+  return new Map(
+    groups.map(({ id, hosts }) => {
+      const nodes = hosts.flatMap((each, i) => {
+        const land = lands.around(each)
+        if (!land) reportNowhere(`group/${id}/hosts/${i}`, each, `group "${id}"`, lands, report)
+        return land ? [land.node] : []
+      })
+      return [id, new Set(nodes)]
+    }),
+  )
+}
+
+/** An address that is nobody's can be neither allowed nor denied: it would be a line about nothing. */
+export function reportNowhere(key: string, hosts: Prefix, of: string, { all }: Lands, report: Report): void {
+  const inside = all.find((land) => contains(hosts, land.prefix))
+  report.error(
+    'I020',
+    key,
+    inside
+      ? `${hosts} of ${of} is wider than ${inside.prefix}, the LAN ${inside.node}/${inside.segment}`
+      : `${formatHosts(hosts)} of ${of} is in no LAN of the network`,
+    inside
+      ? 'write addresses or prefixes within one LAN; for whole LANs select their segment'
+      : 'write addresses within the LAN of a site, region or peer',
+  )
+}
