@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import module from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -64,6 +65,10 @@ export async function bundle({ name, entry, folders, external }) {
     throw error
   }
 }
+
+/** Compiled code is kept, for this process and what it starts; where nothing can be written Node goes on without. */
+process.env.NODE_COMPILE_CACHE ??= join(root, '.causeway', 'cache', 'compiled')
+module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE)
 
 /** @param {{name: string, entry: string, folders: string[], external: string[], flags?: string[]}} program */
 export async function launch(program) {

@@ -314,9 +314,11 @@ function tun() {
 
 // ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** Compiled code is kept for all that a task starts: half of the start of a process. */
+const compiled = { NODE_COMPILE_CACHE: join(cache, 'compiled') }
 const child = (command, args, env = {}) =>
   new Promise((resolve, reject) => {
-    const spawned = spawn(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
+    const spawned = spawn(command, args, { cwd: root, stdio: 'inherit', env: { ...compiled, ...process.env, ...env } })
     const forward = (signal) => spawned.kill(signal)
     process.on('SIGTERM', forward)
     // Ctrl-C reaches the whole foreground group; this process only waits for the child's own end.

@@ -10,6 +10,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpdateDefinition } from '@temporalio/common'
 import { ApplicationFailure } from '@temporalio/common'
 import {
@@ -100,6 +101,9 @@ export interface Commands {
 // An entity's tasks come back this soon when its worker is killed.
 const workflowTaskTimeout = '2s'
 const signalWithinMs = 5_000
+/** How long a command waits for an entity whose worker died in the middle of a task, and how often it asks again. */
+const updateWithinMs = 20_000
+const updateAgainMs = 500
 /** How long a box may take to hear of a drill, and to tell how it ended. */
 const drillPatienceMs = 20_000
 
@@ -145,17 +149,20 @@ export async function createCommands({ address, namespace, timing = defaultTimin
   const update = async <Result, Args extends Command>(
     definition: UpdateDefinition<Result, [Args]>,
     command: Args,
-    start: ReturnType<typeof siteStart> | ReturnType<typeof networkStart> | ReturnType<typeof regionStart>,
+    start: () => ReturnType<typeof siteStart> | ReturnType<typeof networkStart> | ReturnType<typeof regionStart>,
   ): Promise<Result> => {
-    try {
-      return await client.workflow.executeUpdateWithStart(definition, {
-        startWorkflowOperation: start as ReturnType<typeof siteStart>,
-        updateId: command.commandId,
-        args: [command],
-      })
-    } catch (error) {
-      throw forPeople(error, address)
-    }
+    const until = Date.now() + updateWithinMs
+    for (;;)
+      try {
+        return await client.workflow.executeUpdateWithStart(definition, {
+          startWorkflowOperation: start() as ReturnType<typeof siteStart>,
+          updateId: command.commandId,
+          args: [command],
+        })
+      } catch (error) {
+        if (!isNotReady(error) || Date.now() > until) throw forPeople(error, address)
+        await sleep(updateAgainMs)
+      }
   }
   /** Whoever tells (a batch of reports) must not wait for ever: what was not heard is said again. */
   const soon = async (tell: () => Promise<unknown>): Promise<void> => {
@@ -169,16 +176,16 @@ export async function createCommands({ address, namespace, timing = defaultTimin
     await soon(() => client.workflow.signalWithStart(workflowType.site, { ...siteOptions(site), signal: definition, signalArgs: args }))
 
   const commands: Commands = {
-    apply: async (network, command) => await update(applyUpdate, command, networkStart(network)),
-    rollout: async (network, command) => await update(rolloutUpdate, command, networkStart(network)),
-    invite: async (site, command) => await update(inviteUpdate, command, siteStart(site)),
-    approve: async (site, command) => await update(approveUpdate, command, siteStart(site)),
-    replace: async (site, command) => await update(replaceUpdate, command, siteStart(site)),
-    drain: async (site, command) => await update(drainUpdate, command, siteStart(site)),
-    undrain: async (site, command) => await update(undrainUpdate, command, siteStart(site)),
-    decommission: async (site, command) => await update(decommissionUpdate, command, siteStart(site)),
-    repairRegion: async (region, command) => await update(repairRegionUpdate, command, regionStart(region)),
-    decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, regionStart(region)),
+    apply: async (network, command) => await update(applyUpdate, command, () => networkStart(network)),
+    rollout: async (network, command) => await update(rolloutUpdate, command, () => networkStart(network)),
+    invite: async (site, command) => await update(inviteUpdate, command, () => siteStart(site)),
+    approve: async (site, command) => await update(approveUpdate, command, () => siteStart(site)),
+    replace: async (site, command) => await update(replaceUpdate, command, () => siteStart(site)),
+    drain: async (site, command) => await update(drainUpdate, command, () => siteStart(site)),
+    undrain: async (site, command) => await update(undrainUpdate, command, () => siteStart(site)),
+    decommission: async (site, command) => await update(decommissionUpdate, command, () => siteStart(site)),
+    repairRegion: async (region, command) => await update(repairRegionUpdate, command, () => regionStart(region)),
+    decommissionRegion: async (region, command) => await update(decommissionRegionUpdate, command, () => regionStart(region)),
     drill: async (drill, command) => {
       const args: [DrillInput] = [{ drill, command, patience: drillPatienceMs }]
       await client.workflow
@@ -296,6 +303,12 @@ async function reissue(commands: Commands, kind: string, subject: string, comman
   else if (kind === 'decommission') await commands.decommission(subject, command)
 }
 
+/** Temporal takes no update while a workflow's task has failed a few times, as it does when its workers die one after another. */
+function isNotReady(error: unknown): boolean {
+  if (!isGrpcServiceError(error)) return false
+  return error.metadata.get('grpc-status-details-bin').some((of) => of.includes('WorkflowNotReadyFailure'))
+}
+
 function forPeople(error: unknown, address: string): unknown {
   if (error instanceof WorkflowUpdateFailedError) {
     const cause = deepest(error.cause)
@@ -303,6 +316,7 @@ function forPeople(error: unknown, address: string): unknown {
     return new Problem(409, (cause?.type ?? 'C009') as ControllerCode, cause?.message ?? error.message, typeof instead === 'string' ? instead : '')
   }
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return new WorkflowsAway('no worker answered in time')
+  if (isNotReady(error)) return new WorkflowsAway('no worker answered in time')
   if (isGrpcServiceError(error)) return new WorkflowsAway(`Temporal does not answer at ${address} (${error.details})`)
   return error
 }

@@ -44,7 +44,7 @@ interface Box extends Gateway {
 
 /** How long a commit stays PENDING, milliseconds. */
 const pendingFor = 20
-const everyMs = 25
+const everyMs = 100
 const quiet = { rttMs: 10, jitterMs: 1, loss: 0, classes: [] }
 
 export function startFleet(store: Store, commands: () => Commands): Fleet {

@@ -1,6 +1,8 @@
 /** A controller whose Temporal loses its database in the middle of a rollout goes on by what stands in PostgreSQL. */
+import { Connection } from '@temporalio/client'
 import { afterEach, expect, test } from 'vitest'
 import { operations, sites } from '#src/controller/store/index.ts'
+import { taskQueue, workflowType } from '#workflows/contract.ts'
 import { fetchHistories } from './histories.ts'
 import { keepWorking, type Worker } from './keep-working.ts'
 import { onboardAll, small } from './life.ts'
@@ -76,4 +78,29 @@ test('a paused rollout stays paused when its worker is killed and when Temporal 
   expect(await world.ended(rollout)).toMatchObject({ state: 'succeeded', result: { generation: 2, lagging: [] } })
   await happenedOnce(world)
   await expect(world.steer('abort', rollout)).rejects.toMatchObject({ code: 'C121' })
+})
+
+test('a command waits for a site whose task failed again and again, and is carried out when a worker is well', async () => {
+  const { world, worker: first } = await start()
+  await world.ended(await world.apply(small(100)))
+  await first.stop()
+  worker = undefined
+  const connection = await Connection.connect({ address: world.temporal.address })
+  const service = connection.workflowService
+  const spoil = async () => {
+    const queue = { namespace: 'default', taskQueue: { name: taskQueue.workflows } }
+    const { taskToken, workflowType: type } = await connection.withDeadline(Date.now() + 20_000, () => service.pollWorkflowTaskQueue(queue))
+    if (type?.name) await service.respondWorkflowTaskFailed({ namespace: 'default', taskToken })
+    return type?.name
+  }
+  try {
+    await world.commands().reported('frankfurt')
+    for (let times = 0; times < 4; ) if ((await spoil()) === workflowType.site) times += 1
+    const invited = world.invite('frankfurt', 3_600_000)
+    worker = keepWorking(world, {})
+    await invited
+    expect((await sites.get(world.store.db, 'frankfurt'))?.state).toBe('INVITED')
+  } finally {
+    await connection.close()
+  }
 })

@@ -245,7 +245,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
             .join('\n')
           throw new Error(`waited in vain until ${what}\n${said}\n${states}`)
         }
-        await new Promise((resolve) => setTimeout(resolve, 25))
+        await new Promise((resolve) => setTimeout(resolve, 50))
       }
     },
     isActive: async (...ids) =>
