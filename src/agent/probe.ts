@@ -5,7 +5,7 @@
  */
 import { canonicalJson } from '#src/fabric/hash.ts'
 import type { ClassId, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { deadline, hearRemote, overall, probeAnswered, retime, silentFor, tick } from '#src/path/machine.ts'
+import { breaches, deadline, hearRemote, overall, probeAnswered, retime, silentFor, tick } from '#src/path/machine.ts'
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
 import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
@@ -475,6 +475,7 @@ export function createProber(options: ProberOptions): Prober {
     },
     paths() {
       if (!config) return []
+      const { classes } = config
       const now = options.tick()
       const wall = options.wall()
       const used = Map.groupBy(uses(), ({ tunnel }) => tunnel)
@@ -491,6 +492,7 @@ export function createProber(options: ProberOptions): Prober {
           loss: path.follows ? null : number(path.loss),
           classes: [...new Set<string>(own.map(({ trafficClass }) => trafficClass))].sort(),
           uses: [...byRemote].map(([remote, of]) => ({ remote, classes: of.map(({ trafficClass }) => trafficClass) })),
+          breaches: breaches(path).flatMap((i) => classes[i]?.id ?? []),
         }
       })
     },

@@ -44,6 +44,7 @@ export interface PathView {
     readonly jitterMs: number | null
     readonly loss: number | null
     readonly classes: readonly string[]
+    readonly breaches: readonly string[]
   }[]
 }
 export interface RegionView {

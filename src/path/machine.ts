@@ -239,6 +239,10 @@ export function overall(path: Path): PathState {
   return 'UP'
 }
 
+/** Indexes of the classes that may not call the path good: their SLA is breached, or full packets don't pass. */
+export const breaches = (path: Path): readonly number[] =>
+  path.alive === 'UP' ? path.classes.flatMap((watch, i) => (watch.degraded || path.narrow ? [i] : [])) : []
+
 /** The path as the i-th class of `slas` sees it. The same object each time, refreshed: copy it to keep it. */
 export function health(path: Path, i: number): HopHealth {
   const watch = path.classes[i]

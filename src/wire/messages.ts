@@ -77,6 +77,8 @@ export const PathReport = z.object({
   classes: z.array(z.string()),
   /** The same by the remotes that they go to, which may lie behind the tunnel's far end. */
   uses: z.optional(z.array(z.object({ remote: z.string(), classes: z.array(z.string()) }))),
+  /** Classes whose SLA it breaches now: what makes it DEGRADED. */
+  breaches: z.optional(z.array(z.string())),
   /** bit/s through the tunnel, away from the site and towards it, over the time since the report before. */
   load: z.optional(z.object({ up: z.number(), down: z.number() })),
   /** Of WireGuard, once there was one. */

@@ -1,7 +1,7 @@
 /** What must be proved before an uplink is cut: every class that uses it has another way that is sound, and wide enough. */
 import type { PathRow } from '#src/controller/store/paths.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
-import type { Fabric, Group, Site, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Group, Site, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
 import { finding, Refused } from './context.ts'
@@ -44,9 +44,9 @@ export function judge(of: Judged): Gate {
     const from = group.via.find(({ tunnel }) => lineOf(tunnel) === uplink && isUsed(own.get(tunnel), group))
     if (group.arrived !== 'anywhere' || from === undefined) return []
     const others = group.via.filter(({ tunnel }) => lineOf(tunnel) !== uplink)
-    const to = others.find(({ tunnel }) => unsound(tunnel) === null)
+    const to = others.find(({ tunnel }) => unsound(tunnel, group.trafficClass) === null)
     if (to !== undefined) return [{ trafficClass: group.trafficClass, remote: group.remote, from: from.tunnel, to: to.tunnel }]
-    const why = others.map(({ tunnel }) => `${tunnel} is ${unsound(tunnel) ?? ''}`).join(', ')
+    const why = others.map(({ tunnel }) => `${tunnel} is ${unsound(tunnel, group.trafficClass) ?? ''}`).join(', ')
     throw new Refused(
       finding(
         'C112',
@@ -121,21 +121,25 @@ function lines(fabric: Fabric, site: Site): (tunnel: string) => string | undefin
   return (tunnel) => ends.get(tunnel)
 }
 
-/** Why a tunnel can't take over, or null when it can: UP at both ends, and no far end that is about to leave. */
-function soundness({ fabric, site, paths, sites }: Judged): (tunnel: TunnelId) => string | null {
+/** Why a tunnel can't take a class over, or null when it can: good for it at both ends, and no far end that is about to leave. */
+function soundness({ fabric, site, paths, sites }: Judged): (tunnel: TunnelId, trafficClass: ClassId) => string | null {
   const reported = Map.groupBy(paths, ({ tunnel }) => tunnel)
   const farOf = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, siteEnds(tunnel).find((end) => end.site !== site.id)?.site]))
   const states = new Map(sites.map(({ id, state }) => [id, state]))
-  return (tunnel) => {
+  return (tunnel, trafficClass) => {
     const ends = reported.get(tunnel) ?? []
     if (!ends.some((end) => end.site === site.id)) return 'not reported'
-    const bad = ends.find(({ state }) => state !== 'UP')
+    const bad = ends.find((end) => !isGoodFor(end, trafficClass))
     if (bad !== undefined) return bad.site === site.id ? bad.state : `${bad.state} at ${bad.site}`
     const far = farOf.get(tunnel)
     const state = far === undefined ? undefined : states.get(far)
     return state === 'DRAINING' || state === 'MAINTENANCE' ? `UP, but ${far} is ${state}` : null
   }
 }
+
+/** DEGRADED is a word about the classes whose SLA is breached: the others may go there. */
+const isGoodFor = ({ state, breaches }: PathRow, trafficClass: ClassId): boolean =>
+  state === 'UP' || (state === 'DEGRADED' && breaches !== null && !breaches.includes(trafficClass))
 
 /** An agent that does not tell remotes names the classes only: then it is any of them. */
 const isUsed = (path: PathRow | undefined, { remote, trafficClass }: Group): boolean =>

@@ -26,7 +26,8 @@ function rows(paths: readonly PathView[], site: string | undefined, output: Outp
   return paths.map((path) => {
     const near = path.ends.find((end) => end.site === site) ?? path.ends[0]!
     const far = path.ends.find((end) => end !== near && end.state !== near.state)
-    const shown = far === undefined ? near.state : `${near.state} (${far.site}: ${far.state})`
+    const state = near.breaches.length > 0 ? `${near.state} for ${near.breaches.join(', ')}` : near.state
+    const shown = far === undefined ? state : `${state} (${far.site}: ${far.state})`
     return [
       path.tunnel,
       output.style(colours[near.state] ?? 'dim', shown),

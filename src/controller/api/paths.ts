@@ -15,6 +15,8 @@ const End = z.object({
   jitterMs: z.number().nullable(),
   loss: z.number().nullable(),
   classes: z.array(z.string()),
+  /** Classes whose SLA it breaches. */
+  breaches: z.array(z.string()),
 })
 const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh', 'cloud', 'peer']), ends: z.array(End) }).openapi('Path')
 
@@ -105,6 +107,7 @@ export const pathsApi = (deps: ApiDeps) =>
                 jitterMs: row?.jitter_ms ?? null,
                 loss: row?.loss ?? null,
                 classes: [...(row?.active_classes ?? [])],
+                breaches: [...(row?.breaches ?? [])],
               }
             }),
           })),

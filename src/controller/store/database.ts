@@ -224,6 +224,7 @@ export interface Database {
     jitter_ms: Nullable<number>
     active_classes: DefaultJson<readonly string[]>
     uses: NullableJson<PathUses>
+    breaches: NullableJson<readonly string[]>
     load_up: Nullable<number>
     load_down: Nullable<number>
     handshake_at: Nullable<Date>

@@ -12,6 +12,8 @@ export interface PathRow {
   readonly jitter_ms: number | null
   readonly active_classes: readonly string[]
   readonly uses: PathUses | null
+  /** Classes whose SLA it breaches; null: its agent does not tell. */
+  readonly breaches: readonly string[] | null
   /** bit/s away from the site and towards it. */
   readonly load_up: number | null
   readonly load_down: number | null
@@ -59,6 +61,7 @@ export async function replace(
       jitter_ms: path.jitterMs,
       active_classes: json(path.classes),
       uses: path.uses ? json(path.uses) : null,
+      breaches: path.breaches ? json(path.breaches) : null,
       load_up: path.load?.up ?? null,
       load_down: path.load?.down ?? null,
       handshake_at: path.handshakeAt ? new Date(path.handshakeAt) : null,

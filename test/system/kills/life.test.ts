@@ -36,45 +36,44 @@ test.concurrent.for(['before', 'after'])('killed %s every activity, everything h
 
   expect(worker.crossed().sort()).toEqual(scheduled.map((of) => `${of} ${when}`))
   await world.until('the last one was replaced as well', async () => worker.starts() === worker.crossed().length + 1)
-    // Berlin had two.
-    await happenedOnce(world, 4)
-    const { db } = world.store
-    expect((await operations.list(db)).map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
-      'apply rolled-back',
-      'apply rolled-back',
-      'apply succeeded',
-      'apply succeeded',
-      'apply succeeded',
-      'approve succeeded',
-      'approve succeeded',
-      'approve succeeded',
-      'decommission succeeded',
-      'drain failed',
-      'drain succeeded',
-      'invite succeeded',
-      'invite succeeded',
-      'invite succeeded',
-      'onboard succeeded',
-      'onboard succeeded',
-      'onboard succeeded',
-      'replace failed',
-      'replace succeeded',
-      'rollout-abort succeeded',
-      'rollout-pause succeeded',
-      'rollout-pause succeeded',
-      'rollout-resume succeeded',
-      'undrain succeeded',
-    ])
-    expect(
-      (await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`),
-    ).toEqual(['0→1', '1→2', '2→3', '3→4', '4→5', '5→6', '6→7'])
+  // Berlin had two.
+  await happenedOnce(world, 4)
+  const { db } = world.store
+  expect((await operations.list(db)).map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
+    'apply rolled-back',
+    'apply rolled-back',
+    'apply succeeded',
+    'apply succeeded',
+    'apply succeeded',
+    'approve succeeded',
+    'approve succeeded',
+    'approve succeeded',
+    'decommission succeeded',
+    'drain failed',
+    'drain succeeded',
+    'invite succeeded',
+    'invite succeeded',
+    'invite succeeded',
+    'onboard succeeded',
+    'onboard succeeded',
+    'onboard succeeded',
+    'replace failed',
+    'replace succeeded',
+    'rollout-abort succeeded',
+    'rollout-pause succeeded',
+    'rollout-pause succeeded',
+    'rollout-resume succeeded',
+    'undrain succeeded',
+  ])
+  expect(
+    (await db.selectFrom('generations').select(['number', 'base']).orderBy('number').execute()).map(({ number, base }) => `${base}→${number}`),
+  ).toEqual(['0→1', '1→2', '2→3', '3→4', '4→5', '5→6', '6→7'])
 
-    const histories = await fetchHistories(world.temporal.address)
-    const secrets = [...world.secrets, ...world.fleet.privateKeys]
-    expect(secrets.length).toBeGreaterThan(10)
-    expect(leaks([histories, worker.log()], secrets)).toEqual([])
-    // The search finds what is there: an id that the histories do hold, in payloads only.
-    const token = await db.selectFrom('tokens').select('id').executeTakeFirstOrThrow()
-    expect(leaks([histories], [token.id])).toEqual([token.id])
-  },
-)
+  const histories = await fetchHistories(world.temporal.address)
+  const secrets = [...world.secrets, ...world.fleet.privateKeys]
+  expect(secrets.length).toBeGreaterThan(10)
+  expect(leaks([histories, worker.log()], secrets)).toEqual([])
+  // The search finds what is there: an id that the histories do hold, in payloads only.
+  const token = await db.selectFrom('tokens').select('id').executeTakeFirstOrThrow()
+  expect(leaks([histories], [token.id])).toEqual([token.id])
+})

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Sla } from '#src/fabric/fabric.ts'
 import {
+  breaches,
   createPath,
   deadline,
   health,
@@ -190,6 +191,7 @@ describe('DEGRADED', () => {
     wire.run(3000)
     wire.run(5000, { lost: (n) => n % 5 === 4 })
     expect([health(path, 0).state, health(path, 1).state]).toEqual(['DEGRADED', 'UP'])
+    expect(breaches(path)).toEqual([0])
   })
   /** Seconds of a clean line until it is UP again. */
   const recovery = (wire: ReturnType<typeof line>, path: Path): number => {

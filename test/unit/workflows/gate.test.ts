@@ -24,6 +24,7 @@ function path(tunnel: string, more: Partial<PathRow> = {}): PathRow {
     jitter_ms: 1,
     active_classes: carries,
     handshake_at: null,
+    breaches: [],
     uses: carries.length > 0 ? [{ remote: 'frankfurt', classes: carries }] : [],
     load_up: carries.length > 0 ? 6 * M : 0,
     load_down: carries.length > 0 ? 20 * M : 0,
@@ -82,7 +83,11 @@ const both = (more: Partial<PathRow>, far = '') => Object.fromEntries(['isp-a', 
 const outage = 'class business has no other way to frankfurt that is UP: the drill would be an outage'
 test.each([
   ['a standby that is DOWN', asked(both({ state: 'DOWN' })), `${name('lte')} is DOWN, ${name('lte', 'isp-b')} is DOWN`],
-  ['a standby that is DEGRADED', asked(both({ state: 'DEGRADED' })), `${name('lte')} is DEGRADED, ${name('lte', 'isp-b')} is DEGRADED`],
+  [
+    'a standby that is DEGRADED for the class',
+    asked(both({ state: 'DEGRADED', breaches: ['business'] })),
+    `${name('lte')} is DEGRADED, ${name('lte', 'isp-b')} is DEGRADED`,
+  ],
   [
     'a standby that the far end does not see',
     asked(both({ state: 'DOWN' }, ' far')),
@@ -108,7 +113,10 @@ test.each([
 })
 
 test('one way that is unsound leaves the next', () => {
-  expect(judge(asked({ [name('lte')]: { state: 'DEGRADED' } })).moves).toMatchObject([{ to: name('lte', 'isp-b') }])
+  expect(judge(asked({ [name('lte')]: { state: 'DEGRADED', breaches: ['business'] } })).moves).toMatchObject([{ to: name('lte', 'isp-b') }])
+  // DEGRADED for others is good for this one, unless its agent does not tell for whom.
+  expect(judge(asked({ [name('lte')]: { state: 'DEGRADED', breaches: ['realtime'] } })).moves).toMatchObject([{ to: name('lte') }])
+  expect(judge(asked({ [name('lte')]: { state: 'DEGRADED', breaches: null } })).moves).toMatchObject([{ to: name('lte', 'isp-b') }])
 })
 
 test.each([
