@@ -392,7 +392,7 @@ async function lint(args) {
 const lab = { lab: true, ipsec: true, temporal: true }
 const tasks = {
   demo: {
-    title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. About two minutes, the first time longer.',
+    title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. Three to four minutes, the first time longer.',
     needs: { ...lab, ask: true },
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
