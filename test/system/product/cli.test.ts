@@ -393,8 +393,9 @@ describe('the end of a site', () => {
     const ran = await world.cli('site', 'decommission', 'berlin', '--yes')
     expect(ran.code, ran.stdout + ran.stderr).toBe(0)
     expect((await world.read<SiteDetail>('site', 'status', 'berlin')).state).toBe('RETIRED')
-    expect((await world.lab.exec('berlin', ['wg', 'show', 'interfaces'])).stdout.trim()).toBe('')
-    expect((await world.lab.exec('frankfurt', ['sh', '-c', 'wg show all peers | grep -v none'])).stdout.trim()).toBe('')
+    const said = ran.stdout + ran.stderr
+    expect((await world.lab.exec('berlin', ['wg', 'show', 'interfaces'])).stdout.trim(), said).toBe('')
+    expect((await world.lab.exec('frankfurt', ['sh', '-c', 'wg show all peers | grep -v none'])).stdout.trim(), said).toBe('')
     expect((await world.cli('site', 'decommission', 'berlin', '--yes')).code).toBe(5)
   })
 })
