@@ -1,10 +1,9 @@
 /** Paths to a cloud: a hub that decides alone, and a `ping` made of timers. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Choice } from '#providers/device.ts'
-import { openPing, type OpenEcho, readEcho, unwrap } from '#src/agent/echo.ts'
+import { type OpenEcho, readEcho, unwrap } from '#src/agent/echo.ts'
 import { createProber, type Prober } from '#src/agent/probe.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
-import type { Address } from '#src/net/address.ts'
 import { configOf } from './networks.ts'
 
 describe('a line of ping', () => {
@@ -23,22 +22,6 @@ describe('a line of ping', () => {
       65_536, 65_535, 70_001, 1, 131_072,
     ])
   })
-})
-
-test('a ping that can not run says so once', async () => {
-  const said = await new Promise<string>((resolve) =>
-    openPing({ from: '192.0.2.77' as Address, to: '192.0.2.1' as Address, device: null, intervalMs: 200 }, () => {}, resolve),
-  )
-  expect(said).toMatch(/^ping: |ENOENT/)
-})
-
-test('a ping of so many full packets ends by itself', async () => {
-  const own = '127.0.0.1' as Address
-  const heard: number[] = []
-  const said = await new Promise<string>((resolve) =>
-    openPing({ from: own, to: own, device: null, intervalMs: 20, count: 3, bytes: 1_332 }, ({ sequence }) => void heard.push(sequence), resolve),
-  )
-  expect({ heard, said }).toEqual({ heard: [1, 2, 3], said: '' })
 })
 
 const tunnelTo = (member: 0 | 1) => ({
