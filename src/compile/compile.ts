@@ -37,7 +37,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const reach = paths(intent, memo)
     if (wrong(resolved, reach)) return stop(resolved, reach)
 
-    const joins = externalPaths(intent)
+    const joins = externalPaths(intent, memo)
     const allocated = allocate(intent, reach, joins, held, memo)
     if (wrong(allocated)) return stop(resolved, reach, allocated)
 

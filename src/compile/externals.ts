@@ -56,10 +56,10 @@ export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'
     }),
   ])
 
-export function externalPaths(intent: Intent): readonly ExternalPath[] {
+export function externalPaths(intent: Intent, memo: Memo = createMemo()): readonly ExternalPath[] {
   const meets = transportsMeet(intent)
-  const hubs = hubsOf(intent)
-  return externalsOf(intent).flatMap((external) =>
+  const hubs = hubsOf(intent, memo)
+  return externalsOf(intent, memo).flatMap((external) =>
     external.hubs.flatMap((hub) => {
       const site = hubs.find((one) => one.id === hub)
       if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is none`)

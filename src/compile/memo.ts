@@ -14,6 +14,8 @@ export interface Memo {
   keep<T>(name: string, value: T): T
   /** Likewise for a long list: the same when its members are. */
   members<T>(name: string, list: readonly T[]): readonly T[]
+  /** All that rows hold, one after the other, where most of thousands hold nothing: kept while none that holds something moves. */
+  joined<T>(name: string, rows: readonly (readonly T[])[]): readonly T[]
 }
 type Columns<R extends readonly unknown[]> = readonly [...{ [N in keyof R]: readonly R[N][] }]
 export interface Made<T> {
@@ -56,10 +58,19 @@ export function createMemo(): Memo {
       lists.set(name, list)
       return list
     },
+    joined<T>(name: string, rows: readonly (readonly T[])[]): readonly T[] {
+      return this.once(name, [rows], (before?: Made<readonly T[]>) => {
+        const old = before?.inputs[0] as readonly (readonly T[])[] | undefined
+        const { gone, come } = difference(old ?? [], rows)
+        if (before && [...gone, ...come].every((row) => row.length === 0)) return before.value
+        return rows.filter((row) => row.length > 0).flat()
+      })
+    },
   }
 }
 
 const sameMembers = (a: readonly unknown[], b: readonly unknown[]): boolean => {
+  if (a === b) return true
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true
@@ -77,20 +88,25 @@ function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unkno
   if (!before) return keys.map((_, n) => make(...row(n)))
   const old = before.made.length
   const isOld = (was: number, is: number): boolean => columns.every((column, c) => column[is] === before.columns[c]![was])
-  let head = Math.min(old, keys.length)
-  for (const [c, column] of columns.entries()) head = commonHead(before.columns[c]!, column, head)
+  const most = Math.min(old, keys.length)
+  let [head, tail] = [most, most]
+  for (const [c, column] of columns.entries()) {
+    const common = commonEnds(before.columns[c]!, column)
+    head = Math.min(head, common.head)
+    tail = Math.min(tail, common.tail)
+  }
   if (head === old && head === keys.length) return before.made
-  let tail = Math.min(old, keys.length) - head
-  for (const [c, column] of columns.entries()) tail = commonTail(before.columns[c]!, column, tail)
+  tail = Math.min(tail, most - head)
   const places = new Map<unknown, number>()
   for (let n = head; n < old - tail; n++) places.set(before.columns[0]![n], n)
-  const made = before.made.slice(0, head)
+  const made: T[] = []
   for (let n = head; n < keys.length - tail; n++) {
     const was = places.get(keys[n])
     made.push(was !== undefined && isOld(was, n) ? before.made[was]! : make(...row(n)))
   }
-  for (let n = old - tail; n < old; n++) made.push(before.made[n]!)
-  return made
+  // Rows that came out as they were: whoever reads them need not know that they were asked.
+  if (old === keys.length && made.every((one, n) => one === before.made[head + n])) return before.made
+  return before.made.slice(0, head).concat(made, before.made.slice(old - tail))
 }
 
 /** Of plain values, arrays and objects. */
@@ -109,44 +125,91 @@ export function isSame(a: unknown, b: unknown): boolean {
   return true
 }
 
-/** How many members two lists have in common at their head, at most `most`; and at their tail. */
-function commonHead(a: readonly unknown[], b: readonly unknown[], most: number): number {
-  for (let n = 0; n < most; n++) if (a[n] !== b[n]) return n
-  return most
+interface Ends {
+  readonly head: number
+  readonly tail: number
 }
-function commonTail(a: readonly unknown[], b: readonly unknown[], most: number): number {
-  for (let n = 0; n < most; n++) if (a[a.length - 1 - n] !== b[b.length - 1 - n]) return n
-  return most
+// Many tables have the same column: its thousands of members are compared once.
+const ends = new WeakMap<readonly unknown[], Ends & { readonly before: readonly unknown[] }>()
+/** How many members two lists have in common at their head and at their tail; together no more than the shorter has. */
+function commonEnds(before: readonly unknown[], now: readonly unknown[]): Ends {
+  const most = Math.min(before.length, now.length)
+  if (before === now) return { head: most, tail: most }
+  const known = ends.get(now)
+  if (known?.before === before) return known
+  let head = 0
+  while (head < most && before[head] === now[head]) head++
+  let tail = 0
+  const [last, end] = [before.length - 1, now.length - 1]
+  while (tail < most - head && before[last - tail] === now[end - tail]) tail++
+  // From the head on what is left is the tail: a table whose other columns changed further up asks for more of it.
+  const found = { before, head, tail: head === most && before.length === now.length ? most : tail }
+  ends.set(now, found)
+  return found
+}
+
+/** How far two lists must be read from here to meet again; to their ends where that is not near. */
+function nextCommon(a: readonly unknown[], from: number, end: number, b: readonly unknown[], start: number, stop: number): readonly [number, number] {
+  const near = 12
+  for (let sum = 0; sum < near; sum++) {
+    for (let left = Math.min(sum, end - from - 1); left >= 0; left--) {
+      const right = sum - left
+      if (start + right < stop && a[from + left] === b[start + right]) return [left, right]
+    }
+  }
+  return [end - from, stop - start]
 }
 
 /** What left a list and what came, when most of it stayed. */
 export function difference<T>(before: readonly T[], after: readonly T[]): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
-  const most = Math.min(before.length, after.length)
-  const head = commonHead(before, after, most)
-  const tail = commonTail(before, after, most - head)
-  const gone = new Set(before.slice(head, before.length - tail))
-  const come = after.slice(head, after.length - tail).filter((one) => !gone.delete(one))
-  return { gone, come }
+  if (before === after) return { gone: new Set(), come: [] }
+  const { head, tail } = commonEnds(before, after)
+  const gone = new Set<T>()
+  const come: T[] = []
+  let [was, is] = [head, head]
+  const [wasEnd, isEnd] = [before.length - tail, after.length - tail]
+  while (was < wasEnd || is < isEnd) {
+    const [left, joined] = was < wasEnd && is < isEnd ? nextCommon(before, was, wasEnd, after, is, isEnd) : [wasEnd - was, isEnd - is]
+    for (const end = was + left; was < end; was++) gone.add(before[was]!)
+    for (const end = is + joined; is < end; is++) come.push(after[is]!)
+    for (; was < wasEnd && is < isEnd && before[was] === after[is]; was++) is++
+  }
+  // What moved is in both.
+  return gone.size === 0 ? { gone, come } : { gone, come: come.filter((one) => !gone.delete(one)) }
 }
 
-/** A sorted list without `gone` and with `come`, each at its place. */
+/** A sorted list without `gone` and with `come`, each at its place; the list itself where nothing moves. */
 export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
-  const rest = gone.size === 0 ? sorted : sorted.filter((one) => !gone.has(one))
-  if (come.length === 0) return rest
-  const newcomers = [...come].sort(compare)
-  if (newcomers.length * 16 > rest.length) return [...rest, ...newcomers].sort(compare)
-  const out: T[] = []
-  let from = 0
-  for (const one of newcomers) {
-    let [low, high] = [from, rest.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (compare(rest[middle]!, one) <= 0) low = middle + 1
-      else high = middle
-    }
-    for (; from < low; from++) out.push(rest[from]!)
-    out.push(one)
+  if ((gone.size + come.length) * 16 > sorted.length) {
+    const rest = gone.size === 0 ? sorted : sorted.filter((one) => !gone.has(one))
+    return come.length === 0 ? rest : [...rest, ...come].sort(compare)
   }
-  for (; from < rest.length; from++) out.push(rest[from]!)
-  return out
+  // A few in a long list: each is looked for, and what lies between them is copied as it is.
+  const holes = [...gone].map((one) => placeOf(sorted, one, compare)).filter((at) => at >= 0)
+  const inserts = [...come].sort(compare).map((one) => ({ at: after(sorted, one, compare), one }))
+  if (holes.length + inserts.length === 0) return sorted
+  const cuts = [...holes.map((at) => ({ at, one: undefined })), ...inserts].sort((a, b) => a.at - b.at)
+  const pieces: (readonly T[])[] = []
+  let from = 0
+  for (const { at, one } of cuts) {
+    if (at > from) pieces.push(sorted.slice(from, at))
+    from = Math.max(from, at)
+    if (one === undefined) from++
+    else pieces.push([one])
+  }
+  return ([] as T[]).concat(...pieces, sorted.slice(from))
+}
+/** Behind the last that is not greater. */
+function after<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (compare(sorted[middle]!, one) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+function placeOf<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
+  for (let at = after(sorted, one, compare) - 1; at >= 0 && compare(sorted[at]!, one) === 0; at--) if (sorted[at] === one) return at
+  return -1
 }

@@ -3,7 +3,7 @@ import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, hostOf } from '#src/net/address.ts'
-import { createMemo, type Memo } from './memo.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 
 export interface PathEnd {
   readonly site: IntentSite
@@ -28,7 +28,7 @@ interface Found {
 
 export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
   const meets = transportsMeet(intent)
-  const hubs = hubsOf(intent)
+  const hubs = hubsOf(intent, memo)
   const alone = intent.sites.length < 2
   const world = [JSON.stringify(intent.transports), alone, ...hubs]
 
@@ -80,18 +80,28 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
       ],
     }
   })
+  const ofSpokes = memo.rows('findings of paths', [mesh], [intent.sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
   const findings = [
     ...sharedPorts(hubs),
     ...[...mesh.values()].flatMap((one) => one.findings),
-    ...all.flatMap((one, n) => (mesh.has(intent.sites[n]!.id) ? [] : one.findings)),
+    ...memo.joined('findings of spokes', ofSpokes),
     ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all)))),
   ]
-  return { of: memo.once('paths', [all], () => all.map((one) => one.paths)), findings }
+  return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
 /** By name. */
-export function hubsOf(intent: Intent): readonly IntentSite[] {
-  const ids = new Set(intent.hubs)
-  return intent.sites.filter((site) => ids.has(site.id)).sort((a, b) => compareText(a.id, b.id))
+export function hubsOf({ hubs, sites }: Pick<Intent, 'hubs' | 'sites'>, memo: Memo = createMemo()): readonly IntentSite[] {
+  const ids = new Set<string>(hubs)
+  return memo.once(`hubs ${hubs.join(' ')}`, [sites], (before?: Made<readonly IntentSite[]>) => {
+    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof sites, sites)
+    const found = patched(
+      before?.value ?? [],
+      gone,
+      come.filter((site) => ids.has(site.id)),
+      (a, b) => compareText(a.id, b.id),
+    )
+    return found
+  })
 }
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 

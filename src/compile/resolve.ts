@@ -62,15 +62,10 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
     return memo.once(`pairings of ${name}`, [callers, targets, to.where.kind], () => {
       if (to.where.kind !== 'same')
         return { pairings: callers.places.length > 0 && targets.places.length > 0 ? [{ caller: null, from: callers, to: targets }] : [], without: [] }
-      const own = byNode(targets)
-      const byCaller = [...byNode(callers)]
-      return {
-        pairings: byCaller.flatMap(([caller, from]): Pairing[] => {
-          const found = own.get(caller)
-          return found ? [{ caller, from, to: found }] : []
-        }),
-        without: byCaller.flatMap(([caller]) => (own.has(caller) ? [] : [caller])),
-      }
+      const [own, theirs] = [byNode(callers, memo), byNode(targets, memo)]
+      const there = beside(own, theirs)
+      const found = memo.rows(`pairs of ${name}`, [], [own, there], (from, to): Pairing[] => (to ? [{ caller: nodeOf(from), from, to }] : []))
+      return { pairings: found.flat(), without: own.filter((_, n) => !there[n]).map(nodeOf) }
     })
   }
 
@@ -102,10 +97,22 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
   const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
   return { allows, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
 }
-const byNode = ({ name, located }: Selection): ReadonlyMap<NodeId, Selection> =>
-  new Map(
-    [...Map.groupBy(located, ({ place }) => place.node)].map(([node, own]) => [node, { name, located: own, places: own.map((one) => one.place) }]),
-  )
+/** What a selection finds at each node, by node; places follow each other so. */
+function byNode({ name, located }: Selection, memo: Memo): readonly Selection[] {
+  const alone = memo.rows(`nodes of ${name}`, [], [located], (one): Selection => ({ name, located: [one], places: [one.place] }))
+  if (located.every(({ place }, n) => place.node !== located[n + 1]?.place.node)) return alone
+  return [...Map.groupBy(located, ({ place }) => place.node).values()].map((own) => ({ name, located: own, places: own.map((one) => one.place) }))
+}
+const nodeOf = ({ places }: Selection): NodeId => places[0]!.node
+/** For each what is at the same node among the others. */
+function beside(own: readonly Selection[], others: readonly Selection[]): readonly (Selection | undefined)[] {
+  let at = 0
+  return own.map((one) => {
+    const node = nodeOf(one)
+    while (at < others.length && nodeOf(others[at]!) < node) at++
+    return at < others.length && nodeOf(others[at]!) === node ? others[at] : undefined
+  })
+}
 
 interface Paired {
   readonly pairings: readonly Pairing[]
@@ -186,7 +193,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     const segments = new Map(before?.value ?? [])
     for (const segment of new Set([...left, ...joined].map((one) => one.place.segment))) {
       const own = joined.filter((one) => one.place.segment === segment)
-      segments.set(segment, patched(segments.get(segment) ?? [], new Set(left), own, risingNodes))
+      segments.set(segment, patched(segments.get(segment) ?? [], new Set(left), own, risingPlaces))
     }
     return segments
   })
@@ -245,7 +252,12 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     const all = candidates(what)
     if (where.kind === 'any') return all
     const key = JSON.stringify([where, what])
-    return remember(key, () => memo.once(`places of ${key}`, [all], () => all.filter((one) => matches(one, where))))
+    const found = (before?: Made<readonly Located[]>): readonly Located[] => {
+      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof all, all)
+      const mine = (of: Iterable<Located>) => [...of].filter((one) => matches(one, where))
+      return patched(before?.value ?? [], new Set(mine(gone)), mine(come), risingPlaces)
+    }
+    return remember(key, () => memo.once(`places of ${key}`, [all], found))
   }
   return (selector) => {
     const located = select(selector)
@@ -266,4 +278,3 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
 }
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
 const risingPlaces = (a: Located, b: Located): number => compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)
-const risingNodes = (a: Located, b: Located): number => compareText(a.place.node, b.place.node)

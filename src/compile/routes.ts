@@ -21,7 +21,7 @@ import type {
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
-import { enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { comparePrefixes, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
@@ -45,7 +45,7 @@ const homeReturn = 300
 const connectionReturn = 60
 
 export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels, policies: Policies, memo: Memo = createMemo()): Routed {
-  const hubs = hubsOf(intent)
+  const hubs = hubsOf(intent, memo)
   const hubById = new Map<NodeId, IntentSite>(hubs.map((hub) => [hub.id, hub]))
   const classesText = JSON.stringify(intent.classes)
   const world = [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => tunnels.uplinks[intent.sites.indexOf(hub)])]
@@ -66,7 +66,17 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly uplinks: readonly Uplink[] }) =>
     ranked(classOf.get(of)!, between, (end) => (own?.id === end.site ? own.uplinks : uplinksOf(end.site)).find((one) => one.id === end.uplink)!)
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
-  const reachFrom = (hub: SiteId, all: readonly Route[], known: readonly Kind[]): Reachability => {
+  const routesAt = (hub: SiteId): readonly Route[] =>
+    memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
+      const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Route[], network.all)
+      return patched(
+        before?.value ?? [],
+        gone,
+        come.filter((route) => route.remote !== hub),
+        (a, b) => comparePrefixes(a.to, b.to),
+      )
+    })
+  const reachFrom = (hub: SiteId, known: readonly Kind[]): Reachability => {
     const groups = known.flatMap((kind): Alike[] => {
       const { sample } = kind
       if (hubById.has(sample.id)) {
@@ -91,13 +101,13 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
       return [{ remotes: kind.remotes, groups: attached ? groups.flatMap(withSplitHorizon) : groups }]
     })
-    return { routes: all.filter((route) => route.remote !== hub), groups: shared(groups) }
+    return { routes: routesAt(hub), groups: shared(groups) }
   }
 
   const ofSpokes = memo.rows(
     'reachability of spokes',
     [...world, holders],
-    [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes.slice(0, intent.sites.length)],
+    [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
     (site, policy, uplinks, ours): Reachability => {
       if (hubById.has(site.id)) return nowhere
       const known = namedBy(policy, site.id, owner)
@@ -127,15 +137,29 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       return { routes: known, groups: shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via(own, homeReturn) }] : [])]) }
     },
   )
-  const ofHubs = hubs.map((hub) =>
-    memo.once(`reachability of ${hub.id}`, [...world, network.all, kinds], () => reachFrom(hub.id, network.all, kinds)),
-  )
+  const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [...world, network.all, kinds], () => reachFrom(hub.id, kinds)))
   const homesOf = memo.rows('homes of sites', [], [intent.sites], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
-  const homes = memo.once('homes', homesOf, () => new Map<NodeId, readonly SiteId[]>(homesOf.map(({ id, hubs }) => [id, hubs])))
+  const homes = memo.once('homes', [homesOf], (before?: Made<Homes>): Homes => {
+    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof homesOf, homesOf)
+    const of = before?.value.of ?? new Map<NodeId, readonly SiteId[]>()
+    for (const { id } of gone) of.delete(id)
+    for (const { id, hubs: own } of come) of.set(id, own)
+    return { of }
+  })
   const ofExternal = (external: External): Reachability => {
-    const known = namedBy(policies.of(external.id), external.id, owner)
-    const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.get(remote) ?? []))
-    const byOrder = Map.groupBy(remotesOf(known), (remote) => returnOrder(external, near(remote)).join(' '))
+    const named = memo.once(`named by ${external.id}`, listsOf(policies.of(external.id)), (before?: Made<readonly Prefix[]>) =>
+      unionOf(listsOf(policies.of(external.id)), before),
+    )
+    const known = routesTo(named, external.id, owner)
+    const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.of.get(remote) ?? []))
+    const orders = new Map<string, string>()
+    const orderOf = (hubs: readonly SiteId[]): string => {
+      const key = hubs.join(' ')
+      const order = orders.get(key) ?? returnOrder(external, hubs).join(' ')
+      orders.set(key, order)
+      return order
+    }
+    const byOrder = Map.groupBy(remotesOf(known), (remote) => orderOf(near(remote)))
     const alike = [...byOrder].map(([order, remotes]): Alike => {
       const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
       return { remotes, groups: classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via })) }
@@ -151,6 +175,10 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     ]),
   )
   return { sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
+}
+/** Kept from one network to the next. */
+interface Homes {
+  readonly of: Map<NodeId, readonly SiteId[]>
 }
 const nowhere: Reachability = { routes: [], groups: [] }
 
@@ -180,8 +208,8 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     const shape = uplinks.map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags])
     return memo.keep(`kind of ${site.id}`, { node: site.id, kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape]) })
   })
-  const members = memo.once('members of kinds', names, (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
-    const { gone, come } = difference((before?.inputs ?? []) as typeof names, names)
+  const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
+    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof names, names)
     const kinds = new Map(before?.value ?? [])
     for (const kind of new Set([...gone, ...come].map((one) => one.kind))) {
       if (kind === null) continue
@@ -193,10 +221,9 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     }
     return kinds
   })
-  const places = memo.once('places of sites by name', [intent.sites], () => new Map(intent.sites.map((site, n) => [site.id, n])))
   const ofSites = [...members].map(([name, remotes]) =>
     memo.once(`kind ${name}`, [remotes, ...world], (): Kind => {
-      const n = places.get(remotes[0]!)!
+      const n = intent.sites.findIndex((site) => site.id === remotes[0])
       return { sample: intent.sites[n]!, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]!, remotes }
     }),
   )
@@ -236,14 +263,18 @@ function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks
   })
 }
 
-function namedBy(policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] {
-  const named = new Set<Prefix>()
-  for (const { from, to } of policy.rules) {
-    for (const prefix of from.prefixes) named.add(prefix)
-    for (const prefix of to.prefixes) named.add(prefix)
-  }
-  const routes = new Set(sortPrefixes([...named]).flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))
-  return [...routes].filter((route) => route.remote !== node)
+const namedBy = (policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] => routesTo(unionOf(listsOf(policy)), node, owner)
+/** Each list of prefixes that rules name. Rules of one allow share theirs. */
+const listsOf = ({ rules }: Policy): readonly (readonly Prefix[])[] => [...new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes]))]
+/** In order. After a small change of one of a few long lists that change alone is made. */
+function unionOf(lists: readonly (readonly Prefix[])[], before?: Made<readonly Prefix[]>): readonly Prefix[] {
+  const old = before?.inputs as typeof lists | undefined
+  const changed = old?.length === lists.length ? lists.flatMap((list, n) => (list === old[n] ? [] : [difference(old[n]!, list)])) : []
+  if (!before || changed.length !== 1) return sortPrefixes([...new Set(lists.flat())])
+  const [{ gone, come }] = changed as [(typeof changed)[0]]
+  const left = new Set([...gone].filter((prefix) => !lists.some((list) => list.includes(prefix))))
+  const joined = come.filter((prefix) => !old!.some((list) => list.includes(prefix)))
+  return patched(before.value, left, joined, comparePrefixes)
 }
 /** To the LAN that holds some hosts. Routes are to whole LANs: the rules tell hosts apart. */
 function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Route[] {
@@ -252,6 +283,10 @@ function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Rout
     if (route) return [route]
   }
   return []
+}
+function routesTo(named: readonly Prefix[], node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] {
+  const routes = new Set(named.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))
+  return [...routes].filter((route) => route.remote !== node)
 }
 
 /**

@@ -27,14 +27,37 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     const id = `${allow.text}${portsText(allow.ports)}`
     return memo.once(`rules of ${id}`, [allow.pairings, allow.trafficClass], () => shareOf(id, allow, memo))
   })
-  const policies = memo.once('policies', shares, (before?: Made<ReadonlyMap<NodeId, Policy>>) => {
+  const policies = memo.once('policies', shares, (before?: Made<Shelf>): Shelf => {
     const moved = affected((before?.inputs ?? []) as readonly Share[], shares)
-    const all = new Map(before?.value ?? [])
-    for (const node of moved) all.set(node, policyAt(node, shares))
-    return all
+    const at = before?.value.at ?? createShelf()
+    for (const node of moved) at(node).policy = policyAt(node, shares)
+    return { at, moved }
   })
-  const of = (node: NodeId) => policies.get(node) ?? nothing
-  return { sites: memo.once('policies of sites', [policies, intent.sites], () => intent.sites.map((site) => of(site.id))), of }
+  const places = memo.rows('places of policies', [], [intent.sites], ({ id }) => policies.at(id))
+  return {
+    sites: memo.once('policies of sites', [policies, places], (before?: Made<readonly Policy[]>) => {
+      if (!before || before.inputs[1] !== places || policies.moved.size * 16 > places.length) return places.map((one) => one.policy)
+      const [all, moved] = [[...before.value], new Set([...policies.moved].map(policies.at))]
+      for (let n = 0; n < all.length; n++) if (moved.has(places[n]!)) all[n] = places[n]!.policy
+      return all
+    }),
+    of: (node) => policies.at(node).policy,
+  }
+}
+
+/** Kept from one network to the next, each policy at its place: most stay as they are. */
+interface Shelf {
+  /** Since the network before. */
+  readonly moved: ReadonlySet<NodeId>
+  readonly at: (node: NodeId) => { policy: Policy }
+}
+function createShelf(): Shelf['at'] {
+  const places = new Map<NodeId, { policy: Policy }>()
+  return (node) => {
+    const known = places.get(node) ?? { policy: nothing }
+    places.set(node, known)
+    return known
+  }
 }
 
 interface Entry<T> {

@@ -20,7 +20,7 @@ import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
-import { createMemo, type Memo } from './memo.ts'
+import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { Routed } from './routes.ts'
 import type { Policies } from './rules.ts'
 import type { Tunnels } from './tunnels.ts'
@@ -80,7 +80,10 @@ export function seal(
   const network = { id: intent.network, ula: numbers.ula, ...sizes, pool: poolOf(intent, memo) }
   return {
     network: memo.keep('network', network),
-    sites: memo.once('sealed sites by name', [sites], () => [...sites].sort(byId)),
+    sites: memo.once('sealed sites by name', [sites], (before?: Made<readonly Site[]>) => {
+      const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Site[], sites)
+      return patched(before?.value ?? [], gone, come, byId)
+    }),
     regions: memo.keep('sealed regions', regions.sort(byId)),
     peers: memo.keep('sealed peers', peers.sort(byId)),
     tunnels: tunnels.tunnels,
@@ -98,7 +101,7 @@ function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
   const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) => outside(lans.map((lan) => lan.prefix)))
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
-  return mergePrefixes([...privateSpace, ...ofSites.flat(), ...ofExternals])
+  return mergePrefixes([...privateSpace, ...memo.joined('public prefixes', ofSites), ...ofExternals])
 }
 
 /** Uplinks by what they fail with. */
@@ -106,6 +109,8 @@ function risksOf(intent: Intent, memo: Memo): readonly SharedRisk[] {
   const ofSites = memo.rows('shared risks of sites', [], [intent.sites], ({ id, uplinks }) =>
     uplinks.flatMap((uplink) => uplink.risks.map((risk) => ({ risk, site: id, uplink: uplink.id }))),
   )
-  const named = ofSites.flat().sort((a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink))
+  const named = [...memo.joined('shared risks', ofSites)].sort(
+    (a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink),
+  )
   return [...Map.groupBy(named, ({ risk }) => risk)].map(([id, of]) => ({ id, uplinks: of.map(({ site, uplink }) => ({ site, uplink })) }))
 }

@@ -55,7 +55,7 @@ export function tunnels(
   routes: NetworkRoutes,
   memo: Memo = createMemo(),
 ): Tunnels {
-  const hubs = hubsOf(intent)
+  const hubs = hubsOf(intent, memo)
   const places = new Map(hubs.map((hub) => [hub, intent.sites.indexOf(hub)]))
   const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at[places.get(hub)!])]
 
@@ -73,18 +73,20 @@ export function tunnels(
     'IPsec interfaces',
     ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: { ...ipsecInterface(tunnel, numbers), tunnels: [tunnel.id] } satisfies Interface })),
   )
-  const shares = memo.once('shares of hub interfaces', [built], () => built.map((one) => one.atHubs))
-  const hubInterfaces = memo.once('interfaces towards spokes', shares, (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
+  const shares = memo.rows('shares of hub interfaces', [], [built], (one) => one.atHubs)
+  const hubInterfaces = memo.once('interfaces towards spokes', [shares], (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
   const interfacesOfHubs = memo.rows('interfaces of hubs', [mesh, outward], [hubs, hubs.map((hub) => hubInterfaces.get(hub.id))], (hub, own) =>
     [...(own?.values() ?? []), ...(mesh.interfaces.get(hub.id) ?? []), ...outward.filter((one) => one.hub === hub.id).map((one) => one.made)].sort(
       byId,
     ),
   )
   const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly Tunnel[] => [...mesh.tunnels, ...ipsec])
-  const parts: readonly (readonly Tunnel[])[] = [...memo.once('tunnels of spokes', [built], () => built.map((one) => one.tunnels)), hubTunnels]
-  const all = memo.once('tunnels', parts, (before?: Made<readonly Tunnel[]>) => {
-    const { gone, come } = difference((before?.inputs ?? []) as typeof parts, parts)
-    return patched(before?.value ?? [], new Set([...gone].flat()), come.flat(), byId)
+  const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
+  const all = memo.once('tunnels', [ofSpokes, hubTunnels], (before?: Made<readonly Tunnel[]>) => {
+    const [spokes, ofHubs] = (before?.inputs ?? [[], []]) as readonly [typeof ofSpokes, typeof hubTunnels]
+    const moved = [difference<readonly Tunnel[]>(spokes, ofSpokes), difference([ofHubs], [hubTunnels])]
+    const [gone, come] = [moved.flatMap((one) => [...one.gone].flat()), moved.flatMap((one) => one.come.flat())]
+    return patched(before?.value ?? [], new Set(gone), come, byId)
   })
   const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () =>
     routes.all.some(({ to }) => familyOf(to) === 6 && overlaps(to, numbers.ula)),
@@ -94,12 +96,12 @@ export function tunnels(
     tunnels: all,
     mesh,
     ipsec,
-    ofSpokes: parts as readonly (readonly WireguardTunnel[])[],
-    uplinks: memo.once('uplinks', [built], () => built.map((one) => one.uplinks)),
+    ofSpokes,
+    uplinks: memo.rows('uplinks', [], [built], (one) => one.uplinks),
     interfaces: memo.members(
       'interfaces',
       withHubs(
-        built.map((one) => one.interfaces),
+        [...memo.rows('interfaces of spokes', [], [built], (one) => one.interfaces)],
         hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs[n]!]),
       ),
     ),
@@ -165,7 +167,7 @@ function buildMesh(paths: readonly Path[], numbers: Numbers) {
 type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
 /** Each serves all spokes' uplinks of one slot: those of the spokes that came or left are put in or taken out. */
 function towardsSpokes(shares: readonly Share[], before?: Made<HubInterfaces>): HubInterfaces {
-  const { gone, come } = difference((before?.inputs ?? []) as readonly Share[], shares)
+  const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Share[], shares)
   const moved = Map.groupBy(
     [...[...gone].flat().map((one) => ({ ...one, gone: true })), ...come.flat().map((one) => ({ ...one, gone: false }))],
     (one) => one.hub,

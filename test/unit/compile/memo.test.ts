@@ -1,0 +1,71 @@
+/** What a compiler that remembers is made of, against the plain way to say the same. */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createMemo, difference, patched } from '#src/compile/memo.ts'
+
+const up = (a: number, b: number): number => a - b
+/** A long list and the same with some left out, put in and moved. */
+const pair = fc
+  .record({
+    list: fc.uniqueArray(fc.nat(400), { maxLength: 60 }),
+    gone: fc.array(fc.nat(99), { maxLength: 4 }),
+    come: fc.array(fc.tuple(fc.nat(99), fc.integer({ min: 500, max: 520 })), { maxLength: 4 }),
+    moved: fc.array(fc.tuple(fc.nat(99), fc.nat(99)), { maxLength: 2 }),
+  })
+  .map(({ list, gone, come, moved }) => {
+    let after = list.filter((_, n) => !gone.includes(n))
+    for (const [at, one] of come) if (!after.includes(one)) after = after.toSpliced(at % (after.length + 1), 0, one)
+    for (const [from, to] of moved) if (after.length > 0) after = after.toSpliced(to % after.length, 0, ...after.splice(from % after.length, 1))
+    return { before: list, after }
+  })
+
+test('the difference of two lists is what only one of them has', () => {
+  fc.assert(
+    fc.property(pair, ({ before, after }) => {
+      const { gone, come } = difference(before, after)
+      expect([...gone].sort(up)).toEqual(before.filter((one) => !after.includes(one)).sort(up))
+      expect(come).toEqual(after.filter((one) => !before.includes(one)))
+    }),
+  )
+})
+test('a patched list is the sorted whole, and itself when nothing moves', () => {
+  fc.assert(
+    fc.property(pair, ({ before, after }) => {
+      const sorted = before.toSorted(up)
+      const { gone, come } = difference(before, after)
+      expect(patched(sorted, gone, come, up)).toEqual(after.toSorted(up))
+    }),
+  )
+  const long = Array.from({ length: 100 }, (_, n) => n)
+  expect(patched(long, new Set([500]), [], up)).toBe(long)
+})
+test('rows are made where their key or what stands beside it is new, and only there', () => {
+  fc.assert(
+    fc.property(pair, fc.array(fc.nat(600)), ({ before, after }, other) => {
+      const memo = createMemo()
+      const [keys, beside] = [new Map<number, { readonly n: number }>(), new Map<string, object>()]
+      const key = (n: number) => keys.get(n) ?? (keys.set(n, { n }), keys.get(n)!)
+      const mate = (n: number, round: number) => {
+        const name = other.includes(n) ? `${n} ${round}` : `${n}`
+        return beside.get(name) ?? (beside.set(name, { name }), beside.get(name)!)
+      }
+      let made = 0
+      const rows = (list: readonly number[], round: number) =>
+        memo.rows('rows', [], [list.map(key), list.map((n) => mate(n, round))], (one, two) => (made++, [one, two]))
+      rows(before, 0)
+      made = 0
+      expect(rows(after, 1)).toEqual(after.map((n) => [key(n), mate(n, 1)]))
+      const kept = before.filter((n) => after.includes(n) && !other.includes(n))
+      expect(made).toBe(after.length - kept.length)
+      expect(rows(after, 1)).toBe(rows([...after], 1))
+    }),
+  )
+})
+test('joined rows are those that hold something, kept while none of them moves', () => {
+  const memo = createMemo()
+  const [a, b, empty] = [[1, 2], [3], [] as number[]]
+  const first = memo.joined('all', [a, empty, b])
+  expect(first).toEqual([1, 2, 3])
+  expect(memo.joined('all', [a, [], empty, b])).toBe(first)
+  expect(memo.joined('all', [b, empty])).toEqual([3])
+})
