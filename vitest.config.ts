@@ -11,7 +11,14 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
-        test: { name: 'fast', include: ['test/{unit,cases,replay}/**/*.test.ts'], testTimeout: 120_000, pool: 'forks', maxWorkers: 3, sequence: { groupOrder: 0 } },
+        test: {
+          name: 'fast',
+          include: ['test/{unit,cases,replay}/**/*.test.ts'],
+          testTimeout: 120_000,
+          pool: 'forks',
+          maxWorkers: 3,
+          sequence: { groupOrder: 0 },
+        },
       },
       // More files than cores at a time, for they mostly wait.
       {
