@@ -45,6 +45,8 @@ export interface PathView {
     readonly loss: number | null
     readonly classes: readonly string[]
     readonly breaches: readonly string[]
+    /** bit/s. */
+    readonly load: { readonly up: number; readonly down: number } | null
   }[]
 }
 export interface RegionView {

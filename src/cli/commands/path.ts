@@ -22,6 +22,9 @@ interface PathTestView {
 const colours: Readonly<Record<string, 'green' | 'yellow' | 'red' | 'dim'>> = { UP: 'green', DEGRADED: 'yellow', INIT: 'yellow', DOWN: 'red' }
 const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`)
 
+const mbit = (bits: number) => (bits / 1e6).toFixed(1)
+
+/** Load: away from the site and towards it. */
 function rows(paths: readonly PathView[], site: string | undefined, output: Output): string[][] {
   return paths.map((path) => {
     const near = path.ends.find((end) => end.site === site) ?? path.ends[0]!
@@ -34,6 +37,7 @@ function rows(paths: readonly PathView[], site: string | undefined, output: Outp
       near.since ? `for ${ago(near.since)}` : '',
       ms(near.rttMs),
       near.loss === null ? '-' : `${(near.loss * 100).toFixed(1)} % lost`,
+      near.load === null ? '-' : `${mbit(near.load.up)}/${mbit(near.load.down)} Mbit/s`,
       near.classes.length > 0 ? `carries ${near.classes.join(', ')}` : 'standby',
     ]
   })

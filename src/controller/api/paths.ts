@@ -17,6 +17,8 @@ const End = z.object({
   classes: z.array(z.string()),
   /** Classes whose SLA it breaches. */
   breaches: z.array(z.string()),
+  /** bit/s away from the site and towards it; null until its box has told. */
+  load: z.object({ up: z.number(), down: z.number() }).nullable(),
 })
 const Path = z.object({ tunnel: z.string(), role: z.enum(['spoke', 'mesh', 'cloud', 'peer']), ends: z.array(End) }).openapi('Path')
 
@@ -108,6 +110,7 @@ export const pathsApi = (deps: ApiDeps) =>
                 loss: row?.loss ?? null,
                 classes: [...(row?.active_classes ?? [])],
                 breaches: [...(row?.breaches ?? [])],
+                load: row?.load_up == null || row.load_down === null ? null : { up: row.load_up, down: row.load_down },
               }
             }),
           })),

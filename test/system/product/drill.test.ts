@@ -7,7 +7,7 @@ import { openWorld, until, type World } from './world.ts'
 
 interface PathView {
   readonly tunnel: string
-  readonly ends: readonly { readonly site: string; readonly state: string; readonly classes: readonly string[] }[]
+  readonly ends: readonly { readonly site: string; readonly state: string; readonly classes: readonly string[]; readonly load: object | null }[]
 }
 
 let world: World
@@ -21,14 +21,14 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-/** Until every path is UP and the classes have taken the same ways for some seconds. */
+/** Until every path is UP with a known load and the classes have taken the same ways for some seconds. */
 async function atRest(): Promise<void> {
   let before = ''
   let since = Date.now()
   await until('the network is at rest', 90, async () => {
     const { paths } = await world.get<{ paths: readonly PathView[] }>('/v1/paths')
     const now = JSON.stringify(paths.map(({ ends }) => ends.map(({ site, state, classes }) => [site, state, classes])))
-    if (now !== before || !paths.every(({ ends }) => ends.every(({ state }) => state === 'UP'))) since = Date.now()
+    if (now !== before || !paths.every(({ ends }) => ends.every(({ state, load }) => state === 'UP' && load !== null))) since = Date.now()
     before = now
     if (Date.now() - since <= 4_000) throw new Error(now)
     return true
