@@ -1,25 +1,32 @@
 /** Expectations with their places; what `verify` proves. */
 import type { Expect } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
+import { expectText } from '#src/intent/canonical.ts'
 import type { Resolved } from './resolve.ts'
 
-/** `same` is one expectation per caller: each site has its own pair of places. Sorted by id. */
+/**
+ * `same` is one expectation per caller: each site has its own pair of places. What a line with `reach` asks of the ways
+ * themselves is an expectation of its own, `…#ways`. Sorted by id.
+ */
 export function expects(resolved: Resolved): readonly Expect[] {
   const all = resolved.expects.flatMap(({ expect, pairings, ports }) =>
-    pairings.map(({ caller, from: { places: from }, to: { places: to } }): Expect => {
+    pairings.flatMap(({ caller, from: { places: from }, to: { places: to } }): Expect[] => {
       const text = `${expect.from.text} -> ${expect.to.text}`
-      const verb = expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
-      const id = `${verb} ${text}${caller === null ? '' : ` @${caller}`}`
-      if (expect.kind === 'isolate') return { kind: 'isolate', id, text, from, to }
-      return { kind: 'reach', id, text, from, to, ports, mode: expect.mode, survives: [...new Set(expect.survives)].sort(compareText) }
+      const id = `${expectText(expect)}${caller === null ? '' : ` @${caller}`}`
+      const ends = { id, text, from, to }
+      if (expect.kind === 'isolate') return [{ kind: 'isolate', ...ends }]
+      const asked = { ...ends, ports, survives: [...new Set(expect.survives)].sort(compareText) }
+      if (expect.kind === 'path') return [{ kind: 'path', ...asked, mode: 'all', ...expect.ways }]
+      const reach: Expect = { kind: 'reach', ...ends, ports, mode: expect.mode, survives: asked.survives }
+      return expect.ways ? [reach, { kind: 'path', ...asked, id: `${id}#ways`, mode: expect.mode, ...expect.ways }] : [reach]
     }),
   )
   return named(all)
 }
 
-/** The same line written twice is one; lines that differ only in what they survive are numbered. */
+/** The same line written twice is one; lines that differ only in what they survive, or ask of the ways, are numbered. */
 function named(all: readonly Expect[]): readonly Expect[] {
-  const distinct = new Map(all.map((expect) => [`${expect.id} ${expect.kind === 'reach' ? expect.survives.join() : ''}`, expect]))
+  const distinct = new Map(all.map((expect) => [`${expect.id} ${JSON.stringify(asked(expect))}`, expect]))
   const seen = new Map<string, number>()
   return [...distinct]
     .sort(([a], [b]) => compareText(a, b))
@@ -29,4 +36,16 @@ function named(all: readonly Expect[]): readonly Expect[] {
       return count === 1 ? expect : { ...expect, id: `${expect.id}#${count}` }
     })
     .sort((a, b) => compareText(a.id, b.id))
+}
+function asked(expect: Expect): unknown {
+  switch (expect.kind) {
+    case 'reach':
+      return expect.survives
+    case 'path':
+      return { ...expect, id: '', text: '', from: [], to: [] }
+    case 'isolate':
+      return null
+    default:
+      throw new TypeError(`no such expectation: ${expect satisfies never}`)
+  }
 }

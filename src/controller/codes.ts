@@ -595,6 +595,13 @@ export const controllerCodes = [
     wrong: 'causeway drill schedule berlin --break fiber --every 36h --at 02:10',
     right: 'causeway drill schedule berlin --break fiber --every 7d --at 02:10',
   },
+  {
+    code: 'C118',
+    title: 'silent for longer than promised',
+    text: 'An expectation says how soon after the loss of an uplink a place is reached again, `within`. In this drill a class that it is about moved, and was silent for longer. The evidence says so, and that the drill did not hold. Where the proof found the limit possible, something on the box or the line took its time: a loaded machine, a lossy standby, a jitter above that of the class.',
+    wrong: 'expect:\n  - { reach: edge/inference -> model-api, survives: uplink, within: 300ms } # on a box that is busy with other things',
+    right: 'expect:\n  - { reach: edge/inference -> model-api, survives: uplink, within: 1s }',
+  },
   // ── rollouts ──
   {
     code: 'C120',

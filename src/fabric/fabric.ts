@@ -372,6 +372,33 @@ export type Expect =
       readonly survives: readonly Survives[]
     }
   | { readonly kind: 'isolate'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
+  /** The ways between every place of `from` and every one of `to`, there and back, as far as they reach each other. */
+  | {
+      readonly kind: 'path'
+      readonly id: string
+      readonly text: string
+      readonly from: readonly Place[]
+      readonly to: readonly Place[]
+      readonly ports: readonly PortRange[]
+      /** What `withinMs` is asked of: a place that answers, or each. */
+      readonly mode: 'any' | 'all'
+      readonly survives: readonly Survives[]
+      /** The first choice passes one of them, with everything up and after each failure of `survives`. Empty: whatever it passes. */
+      readonly via: readonly Waypoint[]
+      /** No way that run time could ever choose passes one of them, whatever has failed. */
+      readonly not: readonly Waypoint[]
+      /** There and back over the same sites and lines. */
+      readonly symmetric: boolean
+      /** bit/s for its class that each caller keeps, away from it and towards it; 0 = not asked. */
+      readonly bandwidth: { readonly up: number; readonly down: number }
+      /** Until traffic goes another way after each failure of `survives`; 0 = not asked. */
+      readonly withinMs: number
+    }
+/** What a way may pass. An uplink by its name at any site, `fiber`, or at one, `berlin.fiber`. */
+export interface Waypoint {
+  readonly kind: 'medium' | 'transport' | 'tag' | 'metered' | 'uplink' | 'hub'
+  readonly value: string
+}
 export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }

@@ -125,7 +125,7 @@ export const networkCodes = [
   {
     code: 'I070',
     title: 'Not an expectation',
-    text: 'An expectation says one of `reach` (one place of the service answers), `reach-all` (each does) and `isolate` (nothing passes). `survives` belongs to the first two: isolation holds under every failure anyway.',
+    text: 'An expectation says one of `reach` (one place of the service answers), `reach-all` (each does), `path` (which ways there are between the two) and `isolate` (nothing passes). `survives`, `via`, `not`, `symmetric` and `bandwidth` belong to the first three: isolation holds under every failure and on every way anyway. `within` belongs to `reach` and `reach-all`, and needs `survives`: it says how soon they are reached again. docs/expect.md says what each of them means.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - survives: uplink',
     right:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nexpect:\n  - reach: edge/inference -> core/inference\n    survives: uplink',
@@ -146,5 +146,14 @@ export const networkCodes = [
     wrong:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow:\n  - edge/inference -> core/inference\n  - edge/inference  ->  core/inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow:\n  - edge/inference -> core/inference',
+  },
+  {
+    code: 'I073',
+    title: 'Nothing that a way passes',
+    text: '`via` and `not` name what a way passes: a medium (`fiber`), a transport, a tag, `metered`, a hub, an uplink by its name at any site (`isp-a`) or at one (`berlin.fiber`). A word that is a medium, transport or tag means that, also where an uplink has its name. A hub with the name of something else can not be told from it.',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference\nexpect:\n  - path: edge/inference -> core/inference\n    via: fibre',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference\nexpect:\n  - path: edge/inference -> core/inference\n    via: fiber',
   },
 ] as const satisfies readonly CodePage[]

@@ -2,8 +2,10 @@
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
+import { expectText } from './canonical.ts'
 import { classDefaults } from './defaults.ts'
 import type { Intent, IntentClass, IntentPeer, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
+import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
 import { formatDuration, formatLifetime, formatPercent, formatRate } from './values.ts'
 
@@ -158,9 +160,9 @@ function* facts(intent: Intent): Generator<Fact> {
     yield plain(['allow', String(n)], [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' '), `allow/${n}`)
   for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
   for (const [n, expect] of intent.expect.entries()) {
-    const survives = expect.kind === 'reach' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
-    const verb = expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
-    yield plain(['expect', String(n)], `${verb} ${expect.from.text} -> ${expect.to.text}${survives}`, `expect/${n}`)
+    const survives = expect.kind !== 'isolate' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
+    const ways = expect.kind === 'isolate' || !expect.ways ? '' : waysText(expect.ways)
+    yield plain(['expect', String(n)], `${expectText(expect)}${survives}${ways}`, `expect/${n}`)
   }
   for (const site of intent.sites) yield* siteFacts(site, intent)
   for (const region of intent.regions) yield* regionFacts(region)

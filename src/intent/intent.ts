@@ -27,6 +27,7 @@ import type {
   Sla,
   Survives,
   UplinkId,
+  Waypoint,
 } from '#src/fabric/fabric.ts'
 import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
@@ -161,5 +162,22 @@ export interface IntentAllow {
   readonly ports: readonly PortRange[]
 }
 export type IntentExpect =
-  | { readonly kind: 'reach'; readonly from: Selector; readonly to: Selector; readonly mode: 'any' | 'all'; readonly survives: readonly Survives[] }
+  | {
+      readonly kind: 'reach'
+      readonly from: Selector
+      readonly to: Selector
+      readonly mode: 'any' | 'all'
+      readonly survives: readonly Survives[]
+      /** Absent: nothing is asked of the ways. */
+      readonly ways?: IntentWays
+    }
   | { readonly kind: 'isolate'; readonly from: Selector; readonly to: Selector }
+  | { readonly kind: 'path'; readonly from: Selector; readonly to: Selector; readonly survives: readonly Survives[]; readonly ways: IntentWays }
+/** What is asked of the ways themselves; as in the Fabric. */
+export interface IntentWays {
+  readonly via: readonly Waypoint[]
+  readonly not: readonly Waypoint[]
+  readonly symmetric: boolean
+  readonly bandwidth: { readonly up: number; readonly down: number }
+  readonly withinMs: number
+}

@@ -1,5 +1,5 @@
 /** Every name that the files declare, and that no two of them clash. */
-import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
+import type { SegmentId, SiteId, Waypoint } from '#src/fabric/fabric.ts'
 import { defaultTransport } from './defaults.ts'
 import type { Intent, UplinkSelector } from './intent.ts'
 import type { Raw } from './raw.ts'
@@ -187,4 +187,21 @@ export function readUplinkWords(raw: Raw, transports: Intent['transports'], repo
     }
   }
   return words
+}
+
+/** What `via` and `not` may say. `twice`: a hub that has the name of something else. */
+export type Waypoints = ReadonlyMap<string, { readonly kind: Waypoint['kind']; readonly twice: Waypoint['kind'] | null }>
+
+/** The uplink words, hubs, and uplinks by name (`isp-a`) or in full (`frankfurt.isp-a`); a medium comes before an uplink of its name. */
+export function readWaypoints(raw: Raw, words: UplinkWords, hubs: readonly SiteId[]): Waypoints {
+  const out = new Map(
+    [...words].map(([word, kind]): [string, { kind: Waypoint['kind']; twice: Waypoint['kind'] | null }] => [word, { kind, twice: null }]),
+  )
+  for (const { name, fields } of raw.sites) {
+    for (const { key } of fields.uplinks ?? []) {
+      for (const word of [key.value, `${name.value}.${key.value}`]) if (!out.has(word)) out.set(word, { kind: 'uplink', twice: null })
+    }
+  }
+  for (const hub of hubs) out.set(hub, { kind: 'hub', twice: out.get(hub)?.kind ?? null })
+  return out
 }

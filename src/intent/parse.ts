@@ -4,14 +4,15 @@ import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, chec
 import { placeTexts } from './canonical.ts'
 import { defaultMtu } from './defaults.ts'
 import type { Intent } from './intent.ts'
-import { readHubs, readNames, readTransports, readUplinkWords, segmentsOf } from './names.ts'
+import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
 import { readClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite } from './read-site.ts'
-import { checkPlaces, readAllows, readExpects, readServices } from './read-traffic.ts'
+import { readExpects } from './read-expect.ts'
+import { checkPlaces, readAllows, readServices } from './read-traffic.ts'
 import { createReport } from './report.ts'
 import { sortFindings } from './render.ts'
 import type { SourceFile } from './yaml.ts'
@@ -40,7 +41,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const groups = readGroups(raw, report)
   const services = readServices(raw, names, classes, report)
   const allow = readAllows(raw, names, report)
-  const expect = readExpects(raw, names, report)
+  const expect = readExpects(raw, names, readWaypoints(raw, words, hubs), report)
   const network = raw.network?.fields
   if (network?.network) report.origins.set('network', network.network.at)
   if (network) noteFields('network', { mtu: network.mtu }, report.origins)

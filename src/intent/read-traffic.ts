@@ -1,12 +1,11 @@
-/** Services, allows and expectations: selectors read, canonical, sorted, and each meaning at least one place. */
-import type { ClassId, NodeId, Origin, SegmentId, Survives } from '#src/fabric/fabric.ts'
+/** Services and allows: selectors read, canonical, sorted; and, of expectations too, that each means at least one place. */
+import type { ClassId, NodeId, Origin, SegmentId } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { Intent, IntentAllow, IntentClass, IntentExpect, IntentService, NodeRole, Selector } from './intent.ts'
+import type { Intent, IntentAllow, IntentClass, IntentService, NodeRole, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
-import type { RawExpect } from './schema.ts'
 import { type Arrow, type Names, type PlacedSelector, readArrow, readSelector } from './selector.ts'
 import { oneOf } from './suggest.ts'
 
@@ -54,7 +53,7 @@ function distinct(places: readonly PlacedSelector[]): readonly PlacedSelector[] 
   return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, place]) => place)
 }
 
-interface Placed<T> {
+export interface Placed<T> {
   readonly value: T
   readonly arrow: Arrow
   /** Canonical; the sort key. */
@@ -63,7 +62,7 @@ interface Placed<T> {
 }
 
 /** Sorted by canonical text, the same line once. */
-function inOrder<T>(kind: 'allow' | 'expect', placed: readonly Placed<T>[], report: Report): readonly T[] {
+export function inOrder<T>(kind: 'allow' | 'expect', placed: readonly Placed<T>[], report: Report): readonly T[] {
   const out: Placed<T>[] = []
   for (const each of [...placed].sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))) {
     const last = out.at(-1)
@@ -89,50 +88,6 @@ export function readAllows(raw: Raw, names: Names, report: Report): readonly Int
     placed.push({ value: { from: arrow.from.selector, to: arrow.to.selector, ports }, arrow, text: arrow.text, at: line.at })
   }
   return inOrder('allow', placed, report)
-}
-
-const order = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
-
-export function readExpects(raw: Raw, names: Names, report: Report): readonly IntentExpect[] {
-  const placed: Placed<IntentExpect>[] = []
-  for (const expect of raw.network?.fields.expect ?? []) {
-    const read = readExpect(expect, names, report)
-    if (read) placed.push(read)
-  }
-  return inOrder('expect', placed, report)
-}
-
-function readExpect({ at, fields, wrote }: RawExpect, names: Names, report: Report): Placed<IntentExpect> | undefined {
-  const kinds = (['reach', 'reach-all', 'isolate'] as const).filter((kind) => wrote.has(kind))
-  const [kind, second] = kinds
-  if (kind === undefined || second !== undefined) {
-    report.error(
-      'I070',
-      second === undefined ? at : (fields[second]?.at ?? at),
-      second === undefined ? 'the expectation says neither reach nor isolate' : `the expectation says ${kinds.join(' and ')}`,
-      second === undefined ? 'write reach: from -> to, reach-all: from -> to, or isolate: from -> to' : 'write one a list item',
-    )
-    return undefined
-  }
-  const line = fields[kind]
-  const arrow = line && readArrow(line, names, false, report)
-  if (kind === 'isolate') {
-    if (wrote.has('survives')) {
-      report.error('I070', fields.survives?.[0]?.at ?? at, 'isolate holds under every failure anyway', 'remove survives')
-      return undefined
-    }
-    return arrow && line && { value: { kind, from: arrow.from.selector, to: arrow.to.selector }, arrow, text: `isolate ${arrow.text}`, at: line.at }
-  }
-  if (!arrow || !line) return undefined
-  const written = new Set(fields.survives?.map((each) => each.value))
-  const survives = order.filter((each) => written.has(each))
-  const text = `${kind} ${arrow.text}${survives.length > 0 ? ` survives ${survives.join(', ')}` : ''}`
-  return {
-    value: { kind: 'reach', from: arrow.from.selector, to: arrow.to.selector, mode: kind === 'reach' ? 'any' : 'all', survives },
-    arrow,
-    text,
-    at: line.at,
-  }
 }
 
 /** A site, region or peer, as selectors see it. */

@@ -202,11 +202,25 @@ const trafficClass = object(
   { later: ['trust', 'priority', 'ceil', 'duplicate', 'fec', 'symmetric', 'internet'], example: '{ sla: { latency: 120ms }, avoid: lte }' },
 )
 
+const wayWords = (description: string, example: string) =>
+  list(text(`${description} A medium, transport, tag, \`metered\`, hub, or uplink like fiber or berlin.fiber.`, example))
 const expectation = object(
   {
     reach: arrow,
     'reach-all': arrow,
     isolate: arrow,
+    path: arrow,
+    via: wayWords('What the way passes while every line keeps its SLA: one of these, in both directions.', 'fiber'),
+    not: wayWords('What no way ever passes, whatever has failed.', 'lte'),
+    symmetric: flag('There and back over the same sites and lines.'),
+    within: parsedText('I044', parseDuration, {
+      description: 'Until traffic goes another way after a failure of `survives`; drills measure it.',
+      examples: ['1s'],
+    }),
+    bandwidth: parsedText('I043', parseRate, {
+      description: 'What remains for its class on every way, in bit/s as the caller sees it: down/up, or one for both.',
+      examples: ['20M', '50M/5M'],
+    }),
     survives: list(
       word(
         'I071',
@@ -216,7 +230,7 @@ const expectation = object(
       ),
     ),
   },
-  { later: ['within', 'path', 'symmetric', 'bandwidth', 'ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
+  { later: ['ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
 )
 
 const transport = object(

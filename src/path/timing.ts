@@ -26,6 +26,14 @@ export interface TimingQuestion {
   readonly primaryDegraded: boolean
 }
 
+/**
+ * The longest that a path in use takes to be declared DOWN, and traffic to leave it at both ends, ms: three unanswered
+ * probes at their longest interval, or silence of three times the jitter where a class allows that much, and one interval
+ * more to act. `jitterMs` of the class's SLA; 0 = no limit, and then none is reckoned with.
+ */
+export const failoverMs = (jitterMs: number): number =>
+  Math.max(multiplier * activeMs * (1 + intervalJitter), multiplier * jitterMs) + activeMs * (1 + intervalJitter)
+
 const timing = (intervalMs: number): ProbeTiming => ({ intervalMs, multiplier })
 const fixed = {
   active: timing(activeMs),

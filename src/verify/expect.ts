@@ -29,14 +29,14 @@ export interface Verdict {
 }
 
 /** Traffic of one rule's class that is treated alike both ways. */
-interface Flow {
+export interface Flow {
   readonly packets: Packets
   readonly trafficClass: ClassId
   readonly rule: Rule
   readonly there: Vertex
   readonly back: Vertex
 }
-interface Pair {
+export interface Pair {
   readonly from: Place
   readonly to: Place
   readonly flows: readonly Flow[]
@@ -44,7 +44,7 @@ interface Pair {
   readonly refused: Packets | null
   readonly tunnels: ReadonlySet<TunnelId>
 }
-type Loss =
+export type Loss =
   | { readonly kind: 'refused'; readonly packets: Packets }
   | { readonly kind: 'dead' }
   | { readonly kind: 'stopped'; readonly flow: Flow; readonly stop: Stop; readonly way: 'there' | 'back' }
@@ -159,16 +159,16 @@ export function losers(model: Model, expect: Reach, before: Break, after: Break)
   return [...lost]
 }
 
-function relevant(breaks: Breaks, pair: Pair, expect: Reach): ReadonlySet<Break> {
+export function relevant(breaks: Breaks, pair: Pair, expect: Pick<Reach, 'survives'>): ReadonlySet<Break> {
   const out = new Set<Break>()
   for (const tunnel of pair.tunnels) for (const broken of breaks.of(tunnel)) if (survivalOf(broken, expect)) out.add(broken)
   return out
 }
 /** The word of `survives` that asks for it: who survives any two uplinks survives each. */
-const survivalOf = ({ kind }: Break, { survives }: Reach): Survives | undefined =>
+const survivalOf = ({ kind }: Break, { survives }: Pick<Reach, 'survives'>): Survives | undefined =>
   survives.find((one) => one === kind) ?? (kind === 'uplink' ? survives.find((one) => one === 'any two uplinks') : undefined)
 
-function pairOf(model: Model, from: Place, to: Place, expect: Reach): Pair {
+export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach, 'ports'>): Pair {
   const flows: Flow[] = []
   const tunnels = new Set<TunnelId>()
   let refused: Packets | null = null
@@ -224,7 +224,7 @@ function admit(
   return { admitted, denied }
 }
 
-function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
+export function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
   if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
   if (pair.refused) return { kind: 'refused', packets: pair.refused }
   const down = broken?.down ?? nothing
@@ -324,7 +324,7 @@ function reachFindings(
 }
 
 /** `berlin.fiber fails`, `berlin.fiber and berlin.lte fail`. */
-const namesOf = ({ failures }: Break): string => `${failures.map(nameOf).join(' and ')} ${failures.length === 1 ? 'fails' : 'fail'}`
+export const namesOf = ({ failures }: Break): string => `${failures.map(nameOf).join(' and ')} ${failures.length === 1 ? 'fails' : 'fail'}`
 
 function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly string[] {
   const start = `${of.broken === null ? 'with everything up' : `if ${namesOf(of.broken)}`}: ${placeName(of.from)} → ${placeName(to)}`

@@ -257,10 +257,11 @@ class Facts {
       this.#note(a, b, words.pair(kind('tunnel'), word), named(ends[0]), named(ends[1]))
     }
 
+    const ways = fabric.expects.some((expect) => expect.kind === 'path')
     for (const node of nodesOf(fabric)) {
       const at = index(node.id)
       const here = named(node.id)
-      if (at >= 0) this.#note(at, -1, kind('site'), words.word(describe(node as Site, (prefix) => lands.of(prefix).part)), 0)
+      if (at >= 0) this.#note(at, -1, kind('site'), words.word(describe(node as Site, (prefix) => lands.of(prefix).part, ways)), 0)
 
       this.#groups(node, at, here, kind('group'), tunnels)
 
@@ -359,7 +360,9 @@ class Facts {
       // `same` gives one expectation a caller: `reach cameras -> same/stream @berlin`.
       const caller = callerOf(expect.id)
       const whose = caller === null ? -1 : (lands.indexOf.get(caller) ?? -1)
-      const asked = expect.kind === 'isolate' ? '' : `${expect.ports.map(formatPortRange).join()} ${expect.mode} ${expect.survives.join()}`
+      const asked = askedText(expect)
+      if (expect.kind === 'path')
+        for (const { value } of [...expect.via, ...expect.not]) this.#keep(lands.indexOf.get(value.slice(0, value.indexOf('.')) as NodeId) ?? -1)
       const text = `${generation} expect ${whose < 0 ? expect.id : expect.id.replace(` @${caller}`, ' @')} ${asked}`
       const said = words.pair(words.word(text), twin(`${text} ${whose}`))
       this.#note(whose, -1, said, this.#self, 0)
@@ -469,12 +472,18 @@ function counter(): (key: string) => number {
 function lineOf({ kind, role, ends: [near, far] }: Tunnel): string {
   return `${kind} ${role} ${near.uplink} ${'site' in far ? far.uplink : `${far.connection} ${far.member}`}`
 }
-/** All of a site that proofs read and that names nobody exchangeable. */
-const describe = (site: Site, part: (prefix: Prefix) => number): string =>
+/** What an expectation asks, without its places. */
+function askedText(expect: Expect): string {
+  if (expect.kind === 'isolate') return ''
+  const asked = `${expect.ports.map(formatPortRange).join()} ${expect.mode} ${expect.survives.join()}`
+  return expect.kind === 'reach' ? asked : `path ${asked} ${JSON.stringify({ ...expect, id: '', text: '', from: [], to: [], ports: [] })}`
+}
+/** All of a site that proofs read and that names nobody exchangeable. What its lines are is read by expectations of ways alone. */
+const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): string =>
   JSON.stringify([
     site.role,
     site.hubs,
-    site.uplinks.map((uplink) => uplink.id),
+    site.uplinks.map(({ id, medium, transport, tags, metered, up, down }) => (ways ? [id, medium, transport, tags, metered, up, down] : id)),
     site.lans.map((lan) => [lan.segment, part(lan.prefix), rangeOf(lan.prefix).family]),
   ])
 

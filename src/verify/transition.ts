@@ -18,7 +18,7 @@ export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): rea
     // What the old generation doesn't isolate yet can't be lost on the way: only the end, `verify(after)`, has to hold it.
     if (expect.kind === 'isolate') return leaks(old, expect, shapes) ? [] : [proveIsolate(models, expect, shapes)]
     const previous = known.get(expect.id)
-    const both = previous?.kind === 'reach' ? inBoth(previous, expect) : undefined
+    const both = previous?.kind === 'reach' && expect.kind === 'reach' ? inBoth(previous, expect) : undefined
     if (!both) return []
     const verdict = proveReach(boundaryModel, breaks, both, shapes)
     return [

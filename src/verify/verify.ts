@@ -3,8 +3,9 @@ import type { Expect, Fabric, Finding, NodeId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { overlaps } from '#src/net/address.ts'
 import { type Asked, proveIsolate, proveReach, type Verdict } from './expect.ts'
-import { breaksOf, countFailures } from './failures.ts'
-import { modelOf } from './model.ts'
+import { provePath } from './ways.ts'
+import { type Breaks, breaksOf, countFailures } from './failures.ts'
+import { type Model, modelOf } from './model.ts'
 import { eachItself, type Shapes, shapesOf, without } from './shapes.ts'
 import { countStructure, tables, wiring } from './structure.ts'
 import { lanOwners, type Touched, touchedSites } from './touched.ts'
@@ -53,10 +54,21 @@ function prove(fabric: Fabric, shapes: Shapes): Proven {
   const distinct = shapes.within(fabric)
   const model = modelOf(distinct)
   const breaks = breaksOf(distinct)
-  const verdicts = distinct.expects.map((expect) =>
-    expect.kind === 'reach' ? proveReach(model, breaks, expect, shapes) : proveIsolate([model], expect, shapes),
-  )
+  const verdicts = distinct.expects.map((expect) => proveOne(model, breaks, expect, shapes))
   return concluded(fabric, shapes, [...wiring(fabric), ...tables(distinct, shapes)], verdicts)
+}
+
+function proveOne(model: Model, breaks: Breaks, expect: Expect, shapes: Shapes): Verdict {
+  switch (expect.kind) {
+    case 'reach':
+      return proveReach(model, breaks, expect, shapes)
+    case 'path':
+      return provePath(model, breaks, expect, shapes)
+    case 'isolate':
+      return proveIsolate([model], expect, shapes)
+    default:
+      throw new TypeError(`no such expectation: ${expect satisfies never}`)
+  }
 }
 
 function concluded(fabric: Fabric, shapes: Shapes, structure: readonly Finding[], verdicts: readonly Verdict[]): Proven {
@@ -95,7 +107,7 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
   const verdicts = distinct.expects.map((expect): Verdict => {
     const before = last.verdicts.get(expect.id)
     if (before && !concerns(expect, touched)) return { ...before, expect }
-    if (expect.kind === 'isolate') return proveIsolate([model], expect, shapes)
+    if (expect.kind !== 'reach') return proveOne(model, breaks, expect, shapes)
     // Who has to be told apart now may have been one of many targets: then the answers spoke for others than they would now.
     const same = expect.to.every(({ node }) => shapes.weight(node) === last.shapes.weight(node))
     const known = new Map((same ? before?.asked : undefined)?.map((one): [string, Asked] => [`${one.from.node}/${one.from.segment}`, one]))

@@ -275,7 +275,9 @@ export const EvidencePayload = z.object({
    * none moved, so nothing is said of a failover. `disturbed`: no class used it, and one moved all the same.
    */
   verdict: z.optional(DrillVerdict),
-  /** What was expected happened: `moved` or `standby`. */
+  /** Of the classes that moved, those that the intent promises to go on within a time, and how long each was silent. */
+  promises: z.optional(z.array(z.object({ trafficClass: z.string(), remote: z.string(), withinMs: z.number(), gapMs: z.number() }))),
+  /** What was expected happened: `moved` within what is promised, or `standby`. */
   held: z.boolean(),
   signedAt: z.string(),
 })

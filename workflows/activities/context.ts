@@ -20,6 +20,12 @@ export interface Model {
   verifyTransition(before: Fabric, after: Fabric): Verified
   /** What would be lost, a sentence each, if `site` were taken out of service while those of `away` are. */
   drainLosses(fabric: Fabric, site: SiteId, away: readonly SiteId[]): readonly string[]
+  /** How soon after the loss of an uplink each of these uses of a site is promised to go on, ms; null: nothing is promised. */
+  promisedWithin(
+    fabric: Fabric,
+    site: string,
+    uses: readonly { readonly trafficClass: string; readonly remote: string }[],
+  ): readonly (number | null)[]
   /** By which connection each overlay prefix is reached from the cloud, without those that are down. */
   returnRoutes(fabric: Fabric, region: RegionId, down: ReadonlySet<ConnectionId>): ReturnRoutes
   readonly compilerVersion: string

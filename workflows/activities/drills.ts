@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { loadSigner } from '#src/controller/pki/signer.ts'
 import { commands, drillSchedules, drills, events, generations, network, operations, paths, sites } from '#src/controller/store/index.ts'
 import type { Tx } from '#src/controller/store/index.ts'
-import type { Finding } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding } from '#src/fabric/fabric.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
 import { sign } from '#src/wire/bundle.ts'
 import { verdictOf } from '#src/wire/evidence.ts'
@@ -135,7 +135,10 @@ export function drillActivities(deps: Deps) {
           return { again: false }
         }
         const verdict = verdictOf(measured)
-        const held = verdict === 'moved' || verdict === 'standby'
+        const fabric = (await generations.head(tx))?.fabric
+        const promises = fabric ? promisesOf(fabric, row, measured) : []
+        const late = promises.filter(({ withinMs, gapMs }) => gapMs > withinMs)
+        const held = (verdict === 'moved' && late.length === 0) || verdict === 'standby'
         const evidence = `ev-${randomBytes(5).toString('hex')}`
         const payload: EvidencePayload = {
           kind: 'evidence',
@@ -149,6 +152,7 @@ export function drillActivities(deps: Deps) {
           gate: row.gate,
           measured,
           verdict,
+          ...(promises.length > 0 ? { promises: [...promises] } : {}),
           held,
           signedAt: new Date().toISOString(),
         }
@@ -164,11 +168,20 @@ export function drillActivities(deps: Deps) {
         )
         await operations.end(tx, command.operationId, held ? 'succeeded' : 'failed', {
           result: { evidence, verdict, classes: measured.classes.length, slowestMs: slowest },
-          findings: complaints(row, measured),
+          findings: [...complaints(row, measured), ...late.map(tooLate)],
         })
         return { again: false }
       })
     },
+  }
+
+  /** Of the classes that went another way, those that the intent promises to go on within a time. */
+  function promisesOf(fabric: Fabric, { site }: drills.DrillRow, { classes }: DrillReport): readonly Promised[] {
+    const moved = classes.flatMap(({ trafficClass, remote, movedAfterMs, gapMs }) =>
+      remote === undefined || movedAfterMs === null ? [] : [{ trafficClass, remote, gapMs: gapMs ?? movedAfterMs }],
+    )
+    const limits = deps.model.promisedWithin(fabric, site, moved)
+    return moved.flatMap((one, i) => (typeof limits[i] === 'number' ? [{ ...one, withinMs: limits[i] }] : []))
   }
 
   /** The site of a drill, at rest and alone: nothing is cut while it changes, or while a neighbour is cut. */
@@ -216,6 +229,15 @@ interface Of {
 interface Ordered {
   readonly seconds: number
 }
+
+type Promised = NonNullable<EvidencePayload['promises']>[number]
+const tooLate = ({ trafficClass, remote, withinMs, gapMs }: Promised): Finding =>
+  finding(
+    'C118',
+    'error',
+    `class ${trafficClass} to ${remote} was silent for ${gapMs} ms, and the intent promises ${withinMs} ms`,
+    'look for what delayed it: causeway event list; or promise less: within',
+  )
 
 function outcomeText(measured: DrillReport): string {
   const { classes, disturbed = [] } = measured

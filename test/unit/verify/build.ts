@@ -22,6 +22,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, contains, nth, prefix, type Prefix } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
+import type { PathExpect } from '#src/verify/ways.ts'
 import { alone } from '#test/unit/fabric/alone.ts'
 
 export const site = (id: string): SiteId => id as SiteId
@@ -39,7 +40,10 @@ export interface SiteSketch {
   readonly hub?: boolean
   readonly uplinks: readonly string[]
   readonly lans: Readonly<Record<string, string>>
+  /** bit/s, up and down, of each uplink that has one. */
+  readonly rates?: Readonly<Record<string, readonly [number, number]>>
 }
+type AskedOfWays = 'via' | 'not' | 'symmetric' | 'bandwidth' | 'withinMs'
 export interface AllowSketch {
   /** `site/segment`, several by commas; hosts of it as `site/segment@10.0.1.2/32`. */
   readonly from: string
@@ -53,6 +57,7 @@ export interface Sketch {
   readonly expect: readonly (
     | { readonly reach: string; readonly to: string; readonly ports: string; readonly mode?: 'any' | 'all'; readonly survives?: readonly Survives[] }
     | { readonly isolate: string; readonly to: string }
+    | ({ readonly path: string; readonly to: string; readonly ports: string } & Partial<Pick<PathExpect, 'mode' | 'survives' | AskedOfWays>>)
   )[]
   /** Uplinks that a class never uses. */
   readonly never?: Readonly<Record<string, readonly string[]>>
@@ -179,8 +184,8 @@ export function build(sketch: Sketch): Fabric {
         medium: id,
         metered: false,
         tags: [],
-        up: 0,
-        down: 0,
+        up: one.rates?.[id]?.[0] ?? 0,
+        down: one.rates?.[id]?.[1] ?? 0,
         endpoint: { kind: 'dynamic' },
       })),
       interfaces,
@@ -191,27 +196,27 @@ export function build(sketch: Sketch): Fabric {
       transits,
     }
   })
-  const expects = sketch.expect.map(
-    (expect): Expect =>
-      'reach' in expect
-        ? {
-            kind: 'reach',
-            id: `reach ${expect.reach} -> ${expect.to}`,
-            text: `${expect.reach} -> ${expect.to}`,
-            from: places(expect.reach),
-            to: places(expect.to),
-            ports: [ports(expect.ports)],
-            mode: expect.mode ?? 'any',
-            survives: expect.survives ?? [],
-          }
-        : {
-            kind: 'isolate',
-            id: `isolate ${expect.isolate} -> ${expect.to}`,
-            text: `${expect.isolate} -> ${expect.to}`,
-            from: places(expect.isolate),
-            to: places(expect.to),
-          },
-  )
+  const expects = sketch.expect.map((expect): Expect => {
+    const ends = (verb: string, from: string) => ({
+      id: `${verb} ${from} -> ${expect.to}`,
+      text: `${from} -> ${expect.to}`,
+      from: places(from),
+      to: places(expect.to),
+    })
+    if ('isolate' in expect) return { kind: 'isolate', ...ends('isolate', expect.isolate) }
+    const asked = { ports: [ports(expect.ports)], mode: expect.mode ?? 'any', survives: expect.survives ?? [] }
+    if ('reach' in expect) return { kind: 'reach', ...ends('reach', expect.reach), ...asked }
+    return {
+      kind: 'path',
+      ...ends('path', expect.path),
+      ...asked,
+      via: expect.via ?? [],
+      not: expect.not ?? [],
+      symmetric: expect.symmetric ?? false,
+      bandwidth: expect.bandwidth ?? { up: 0, down: 0 },
+      withinMs: expect.withinMs ?? 0,
+    }
+  })
   return {
     network: { id: 'test' as NetworkId, ula: prefix('fd00::/48'), mtu: 1360, mss: { v4: 1320, v6: 1300 }, pool: [prefix('10.0.0.0/8')] },
     sites: made,

@@ -5,7 +5,7 @@ import { eachItself, shapesOf } from '#src/verify/shapes.ts'
 import { touchedSites } from '#src/verify/touched.ts'
 import { createVerifier, verify } from '#src/verify/verify.ts'
 import { build, change, type Sketch } from './build.ts'
-import { crowds, damage, reader, type Reader, shared } from './random.ts'
+import { crowds, damage, lined, reader, type Reader, shared } from './random.ts'
 
 /** What an engineer changes at one site. */
 function edited(of: Reader, sketch: Sketch): Sketch {
@@ -36,9 +36,11 @@ const edits = fc.array(fc.nat(9_999), { minLength: 90, maxLength: 90 }).map((tap
   const of = reader(tape)
   const sketch = crowds(of)
   const sharing = of.chance(60)
+  const ways = of.chance(30) ? of.below(9_999) : 0
   const make = (sketch: Sketch): Fabric => {
     const fabric = numbered(build(sketch))
-    return sharing ? shared(fabric) : fabric
+    const asked = ways > 0 ? lined(reader([ways, ways + 1, ways * 3, ways * 7]), fabric, (site) => site.slice(0, 1)) : fabric
+    return sharing ? shared(asked) : asked
   }
   const steps: Fabric[] = [make(sketch)]
   let now = sketch

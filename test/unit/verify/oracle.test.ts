@@ -4,7 +4,7 @@ import { verify } from '#src/verify/verify.ts'
 import { build } from './build.ts'
 import { cloudify } from './cloudify.ts'
 import { oracle } from './oracle.ts'
-import { careless, damage, patient, reader, risky, sound } from './random.ts'
+import { careless, damage, lined, patient, reader, risky, sound } from './random.ts'
 
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
@@ -14,7 +14,7 @@ const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((t
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)
-  return fabric
+  return lined(of, fabric)
 })
 const seen = new Map<string, number>()
 
@@ -25,6 +25,13 @@ test('verify and brute force agree on every expectation of a thousand small netw
       for (const one of fabric.expects) {
         const { findings } = verify({ ...fabric, expects: [one] })
         const own = findings.filter((finding) => finding.at.includes(one.id))
+        if (one.kind === 'path') {
+          const codes = new Set(own.map(({ code }) => (code < 'V010' ? 'lost' : code)))
+          const faults = truth.faultsOf(one)
+          for (const code of faults.size === 0 ? ['holds'] : faults) seen.set(`path ${code}`, (seen.get(`path ${code}`) ?? 0) + 1)
+          expect({ [one.id]: [...codes].sort() }).toEqual({ [one.id]: [...faults].sort() })
+          continue
+        }
         const verdict = own.some((finding) => finding.severity === 'error')
           ? 'no'
           : own.some((finding) => finding.code === 'V004')
@@ -57,5 +64,19 @@ test('verify and brute force agree on every expectation of a thousand small netw
       .filter(([, count]) => count > 10)
       .map(([key]) => key)
       .sort(),
-  ).toEqual(['isolate no', 'isolate yes', 'reach moving', 'reach no', 'reach waiting', 'reach yes'])
+  ).toEqual([
+    'isolate no',
+    'isolate yes',
+    'path V030',
+    'path V031',
+    'path V032',
+    'path V034',
+    'path V035',
+    'path holds',
+    'path lost',
+    'reach moving',
+    'reach no',
+    'reach waiting',
+    'reach yes',
+  ])
 }, 400_000)

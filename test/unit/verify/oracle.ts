@@ -4,6 +4,7 @@
  */
 import type { Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import type { PathExpect } from '#src/verify/ways.ts'
 
 interface Packet {
   readonly source: number
@@ -232,5 +233,127 @@ export function oracle(fabric: Fabric) {
           ),
       ),
     )
-  return { reaches, isolates }
+
+  // ── Ways ──
+
+  type Step = { readonly at: string; readonly hop: Hop }
+  const possibleAt = (id: string, hops: readonly Hop[], down: ReadonlySet<string>, firstOnly: boolean): readonly Hop[] => {
+    const up = hops.filter((hop) => !down.has(hop.tunnel))
+    const stage = Math.min(...up.map((hop) => hop.stage))
+    const open = up.filter((hop) => hop.stage === stage)
+    const cost = Math.min(...open.map((hop) => hop.cost))
+    return !firstOnly || isCloud(id) ? open : open.filter((hop) => hop.cost === cost).slice(0, 1)
+  }
+  /** Every way of one packet: by first choices, by whatever may be chosen when `down` is down, or by anything ever. */
+  const waysOf = (
+    packet: Packet,
+    start: string,
+    trafficClass: string,
+    reply: boolean,
+    choose: (id: string, hops: readonly Hop[]) => readonly Hop[],
+  ) => {
+    const found: { steps: readonly Step[]; arrived: boolean }[] = []
+    const walk = (id: string, steps: readonly Step[], passed: readonly string[]): void => {
+      const over = steps.at(-1)
+      const mark = `${id} ${over?.hop.tunnel ?? ''}`
+      const next = passed.includes(mark) ? 'lost' : nexts(id, over?.hop ?? null, over?.at ?? '', packet, trafficClass, reply)
+      if (typeof next === 'string') {
+        found.push({ steps, arrived: next === 'here' })
+        return
+      }
+      const chosen = choose(
+        id,
+        next.map(({ hop }) => hop),
+      )
+      if (chosen.length === 0) found.push({ steps, arrived: false })
+      for (const hop of chosen)
+        if (next.some((one) => one.hop === hop && !one.lost)) walk(hop.next, [...steps, { at: id, hop }], [...passed, mark])
+        else found.push({ steps, arrived: false })
+    }
+    walk(start, [], [])
+    return found
+  }
+  const uplinkAt = (id: string, uplink: string) => fabric.sites.find((one) => one.id === id)!.uplinks.find((one) => one.id === uplink)!
+  const lineEnds = (hop: Hop) => endsOf(hop.tunnel)!.filter((end) => end.uplink !== '')
+  const touches = ({ at, hop }: Step, { kind, value }: PathExpect['via'][number]): boolean =>
+    kind === 'hub'
+      ? [at, hop.next].some((one) => one === value)
+      : lineEnds(hop).some(({ site, uplink }) => {
+          const line = uplinkAt(site, uplink)
+          const words: Record<string, readonly string[]> = {
+            uplink: [uplink, `${site}.${uplink}`],
+            medium: [line.medium],
+            transport: [line.transport],
+            tag: line.tags,
+            metered: line.metered ? ['metered'] : [],
+          }
+          return words[kind]!.includes(value)
+        })
+  const lineName = ({ hop }: Step): string => {
+    const tunnel = fabric.tunnels.find((one) => one.id === hop.tunnel)!
+    return tunnel.kind === 'ipsec' ? tunnel.id.replace(/\.\d$/, '') : tunnel.id
+  }
+
+  /** What an expectation of ways has against it: the codes of `verify`. */
+  const faultsOf = (expect: PathExpect): ReadonlySet<string> => {
+    const faults = new Set<string>()
+    const asReach = { ...expect, kind: 'reach' as const }
+    for (const from of expect.from) {
+      for (const to of expect.to) {
+        const everything = { down: new Set<string>(), dead: null }
+        if (!answers(from, to, asReach, everything, 0)) {
+          faults.add('lost')
+          continue
+        }
+        if (from.node === to.node) continue
+        const sound = breaks(expect.survives).filter((broken) => broken.dead !== from.node && answers(from, to, asReach, broken, 0))
+        const told = new Set<string>()
+        for (const source of addressesOf(from.prefixes)) {
+          for (const destination of addressesOf(to.prefixes)) {
+            for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
+              const packet = { source, destination, application }
+              const reply = { source: destination, destination: source, application }
+              for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
+                const both = (choose: (id: string, hops: readonly Hop[]) => readonly Hop[]) => [
+                  waysOf(packet, from.node, classFrom(from.node, trafficClass), false, choose),
+                  waysOf(reply, to.node, classFrom(to.node, trafficClass), true, choose),
+                ]
+                const ever = both((_, hops) => hops)
+                // Packets that have the same ways whatever is down have the same answers.
+                const key = `${trafficClass} ${JSON.stringify(ever)}`
+                if (told.has(key)) continue
+                told.add(key)
+                if (ever.flat().some(({ steps }) => steps.some((step) => expect.not.some((word) => touches(step, word))))) faults.add('V031')
+                for (const { down } of sound) {
+                  const [there, back] = both((id, hops) => possibleAt(id, hops, down, true)).map((ways) => ways.map(({ steps }) => steps))
+                  if (
+                    expect.via.length > 0 &&
+                    [...there!, ...back!].some((steps) => !steps.some((step) => expect.via.some((word) => touches(step, word))))
+                  )
+                    faults.add('V030')
+                  const names = (steps: readonly Step[]) => steps.map(lineName)
+                  if (expect.symmetric && there!.some((one) => back!.some((other) => names(one).join() !== names(other).reverse().join())))
+                    faults.add('V032')
+                  for (const [n, ways] of both((id, hops) => possibleAt(id, hops, down, false)).entries()) {
+                    const needed = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
+                    const marked = classFrom(n === 0 ? from.node : to.node, trafficClass)
+                    const share = fabric.classes.find((one) => one.id === marked)?.share ?? 0
+                    for (const step of ways.flatMap(({ steps }) => steps)) {
+                      for (const { site, uplink } of needed > 0 ? lineEnds(step.hop) : []) {
+                        const rate = uplinkAt(site, uplink)[site === step.at ? 'up' : 'down']
+                        if (rate === 0) faults.add('V035')
+                        else if ((rate / 100) * share < needed) faults.add('V034')
+                      }
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    return faults
+  }
+  return { reaches, isolates, faultsOf }
 }

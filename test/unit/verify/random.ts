@@ -1,9 +1,10 @@
 /** Random small networks: a tape of numbers makes a sketch, then damages what was built from it. */
-import type { Fabric, Forwarding, Hop, Region, RiskId, Rule, SharedGroup, Site, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Forwarding, Hop, Region, RiskId, Rule, SharedGroup, Site, Survives, TunnelId, Uplink, Waypoint } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { prefix } from '#src/net/address.ts'
+import type { PathExpect } from '#src/verify/ways.ts'
 import { ports, type Sketch, trafficClass } from './build.ts'
 
 /** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
@@ -78,6 +79,57 @@ export function risky(of: Reader, fabric: Fabric): Fabric {
     ...fabric,
     risks: ['duct', 'pole'].map((id) => ({ id: id as RiskId, uplinks: uplinks.filter(() => of.chance(30)) })),
   }
+}
+
+/** Lines of all sorts, one for each kind of site, and something asked of the ways of some of what is to be reached. */
+export function lined(of: Reader, fabric: Fabric, kindOf: (site: string) => string = (site) => site): Fabric {
+  const rate = (): number => (of.chance(8) ? 0 : of.pick([100e6, 50e6, 20e6, 10e6]))
+  const known = new Map<string, Pick<Uplink, 'up' | 'down' | 'metered' | 'transport' | 'tags'>>()
+  const line = (key: string) => {
+    const made = known.get(key) ?? {
+      up: rate(),
+      down: rate(),
+      metered: of.chance(20),
+      transport: of.pick(['internet', 'mpls']),
+      tags: of.chance(30) ? ['cheap'] : [],
+    }
+    known.set(key, made)
+    return made
+  }
+  const sites = fabric.sites.map((site) => ({
+    ...site,
+    uplinks: site.uplinks.map((uplink) => ({ ...uplink, ...line(`${kindOf(site.id)} ${uplink.id}`) })),
+  }))
+  const words: readonly Waypoint[] = [
+    { kind: 'medium', value: 'a' },
+    { kind: 'medium', value: 'b' },
+    { kind: 'metered', value: 'metered' },
+    { kind: 'transport', value: 'mpls' },
+    { kind: 'tag', value: 'cheap' },
+    ...sites.flatMap(({ id, hub, uplinks }): Waypoint[] => [
+      ...(hub ? [{ kind: 'hub', value: id } as const] : []),
+      ...uplinks.map((uplink) => ({ kind: 'uplink', value: `${id}.${uplink.id}` }) as const),
+    ]),
+  ]
+  const some = (most: number): readonly Waypoint[] => [...new Set(Array.from({ length: 1 + of.below(most) }, () => of.pick(words)))]
+  const asked = fabric.expects.flatMap((one): PathExpect[] =>
+    one.kind !== 'reach' || !of.chance(60)
+      ? []
+      : [
+          {
+            ...one,
+            kind: 'path',
+            id: one.id.replace('reach', 'path'),
+            survives: kinds.filter(() => of.chance(25)),
+            via: of.chance(50) ? some(3) : [],
+            not: of.chance(40) ? some(1) : [],
+            symmetric: of.chance(50),
+            bandwidth: of.chance(50) ? { up: of.pick([5e6, 10e6, 25e6]), down: of.pick([0, 5e6, 25e6]) } : { up: 0, down: 0 },
+            withinMs: 0,
+          },
+        ],
+  )
+  return { ...fabric, sites, expects: [...fabric.expects, ...asked] }
 }
 
 /** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */

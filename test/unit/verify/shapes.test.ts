@@ -5,7 +5,7 @@ import { eachItself, shapesOf } from '#src/verify/shapes.ts'
 import { verify, verifyTransition, type Verification } from '#src/verify/verify.ts'
 import { build } from './build.ts'
 import { cloudify } from './cloudify.ts'
-import { careless, crowds, damage, kinds, patient, reader, type Reader, risky, shared } from './random.ts'
+import { careless, crowds, damage, kinds, lined, patient, reader, type Reader, risky, shared } from './random.ts'
 
 /** As `same` does: an expectation for each caller. */
 const byCaller = (fabric: Fabric): Fabric => ({
@@ -75,7 +75,10 @@ const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((t
   const sound = fabric
   if (of.chance(30)) fabric = damageAlike(of, fabric)
   for (let n = of.below(3); n > 0; n--) fabric = damage(of, fabric)
-  return { sound, fabric, each }
+  if (!of.chance(30)) return { sound, fabric, each }
+  const n = of.below(9_999)
+  const [before, after] = [sound, fabric].map((one) => lined(reader([n, n + 1, n * 3, n * 7]), one, (site) => site.slice(0, 1)))
+  return { sound: before!, fabric: after!, each }
 })
 
 /** What the structure says of sites of one shape, or an expectation of each of its callers, is said of one of them. */

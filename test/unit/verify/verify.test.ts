@@ -6,6 +6,7 @@ import { verify, verifyTransition } from '#src/verify/verify.ts'
 import { decide } from '#src/verify/forward.ts'
 import { modelOf } from '#src/verify/model.ts'
 import { packetsOfOne } from '#src/verify/packets.ts'
+import { promisedWithin } from '#src/verify/promises.ts'
 import { build, change, type Sketch, site, trafficClass, tunnelId } from './build.ts'
 import { cloudDemo, demo } from './demo.ts'
 
@@ -183,6 +184,138 @@ describe('isolate', () => {
     const [one] = fabric.expects
     const shared = { ...fabric, expects: [{ ...one!, to: one!.to.map((place) => ({ ...place, prefixes: [prefix('10.1.0.128/25')] })) }] } as Fabric
     expect(said(check(shared))).toEqual(['error V012 edge/red and edge/blue share a LAN, where no gateway can keep them apart'])
+  })
+})
+
+describe('ways', () => {
+  const rates = { a: [100e6, 100e6], b: [50e6, 50e6], fiber: [50e6, 100e6], lte: [10e6, 20e6] } as const
+  const wide: Sketch = {
+    classes: ['default', 'bulk'],
+    sites: [
+      { id: 'edge', uplinks: ['fiber', 'lte'], lans: { red: '10.1.0.0/24' }, rates },
+      { id: 'other', uplinks: ['fiber'], lans: { red: '10.2.0.0/24' }, rates },
+      { id: 'hub', hub: true, uplinks: ['a', 'b'], lans: { red: '10.10.0.0/24' }, rates },
+      { id: 'next', hub: true, uplinks: ['a'], lans: { red: '10.12.0.0/24' }, rates },
+    ],
+    allow: [
+      { from: 'edge/red', to: 'hub/red,next/red,other/red', ports: 'tcp/443', class: 'default' },
+      { from: 'edge/red', to: 'hub/red', ports: 'tcp/22', class: 'bulk' },
+    ],
+    never: { bulk: ['lte'] },
+    expect: [],
+  }
+  type Asked = Partial<Extract<Sketch['expect'][number], { readonly path: string }>>
+  const ask = (asked: Asked, edit: (fabric: Fabric) => Fabric = (fabric) => fabric): readonly Finding[] =>
+    check(edit(build({ ...wide, expect: [{ path: 'edge/red', to: 'hub/red', ports: 'tcp/443', mode: 'all', ...asked }] })))
+  const medium = (value: string) => ({ kind: 'medium', value }) as const
+  const uplink = (value: string) => ({ kind: 'uplink', value }) as const
+  const hub = (value: string) => ({ kind: 'hub', value }) as const
+
+  test('via: the first choice, there and back', () => {
+    expect(ask({ via: [medium('fiber')] })).toEqual([])
+    expect(ask({ via: [uplink('edge.fiber')], survives: ['tunnel', 'hub'] })).toEqual([])
+    const [finding] = ask({ via: [medium('lte'), hub('next')] })
+    expect(finding).toMatchObject({ code: 'V030', says: 'edge to hub/red does not go via lte or next' })
+    expect(finding!.witness).toEqual([
+      'with everything up: edge/red → hub/red, for example 10.1.0.10 → 10.10.0.10 tcp/443, class default',
+      '  edge ─fiber/a→ hub',
+    ])
+  })
+  test('via: after each failure that it names, and no other', () => {
+    expect(said(ask({ via: [medium('fiber')], survives: ['uplink'] }))).toEqual([
+      'error V030 edge to hub/red does not go via fiber if edge.fiber fails',
+    ])
+    expect(ask({ via: [medium('fiber'), medium('lte')], survives: ['uplink', 'any two uplinks'] })).toEqual([])
+  })
+  test('not: whatever has failed, in either direction', () => {
+    expect(said(ask({ not: [medium('lte')] }))).toEqual(['error V031 edge to hub/red may go over lte'])
+    expect(ask({ ports: 'tcp/22', not: [medium('lte')] })).toEqual([])
+    const [finding] = ask({ ports: 'tcp/22', not: [hub('next')] })
+    expect(finding!.witness[1]).toBe('  edge ─fiber/a→ next')
+    // Only the way back has it.
+    const back = (fabric: Fabric): Fabric =>
+      change(fabric, 'edge', (of) => ({
+        groups: of.groups.map((group): SharedGroup => ({ ...group, via: group.via.filter((hop) => hop.next === 'hub') })),
+      }))
+    expect(ask({ ports: 'tcp/22', not: [hub('next')] }, back)[0]!.witness[0]).toContain('(the reply)')
+  })
+  test('symmetric', () => {
+    expect(ask({ symmetric: true, survives: ['uplink', 'tunnel', 'any two uplinks'] })).toEqual([])
+    const turned = (fabric: Fabric): Fabric =>
+      change(fabric, 'other', (of) => ({
+        groups: of.groups.map((group): SharedGroup => ({ ...group, via: group.via.map((hop) => ({ ...hop, stage: hop.next === 'next' ? 0 : 1 })) })),
+      }))
+    expect(ask({ to: 'other/red', symmetric: true })).toEqual([])
+    const [finding] = ask({ to: 'other/red', symmetric: true }, turned)
+    expect(finding).toMatchObject({ code: 'V032', says: 'edge to other/red goes one way and comes back another' })
+    expect(finding!.witness.slice(1)).toEqual(['  there  edge ─fiber/a→ hub ─a/fiber→ other', '  back   other ─fiber/a→ next ─a/fiber→ edge'])
+  })
+  test('bandwidth: the share of each line of each way that may be taken', () => {
+    expect(ask({ ports: 'tcp/22', bandwidth: { up: 25e6, down: 25e6 } })).toEqual([])
+    const [finding] = ask({ bandwidth: { up: 6e6, down: 0 } })
+    expect(finding).toMatchObject({ code: 'V034', says: 'edge to hub/red may keep only 5M of 6M' })
+    expect(finding!.witness[2]).toBe('  class default has 50 % of the 10M up of edge.lte: 5M, and 6M are needed')
+    // Of the hub it is the direction away from it that counts on the way back.
+    expect(said(ask({ ports: 'tcp/22', bandwidth: { up: 0, down: 40e6 } }))).toEqual(['error V034 edge to hub/red may keep only 25M of 40M'])
+    const unknown = (fabric: Fabric): Fabric =>
+      change(fabric, 'hub', (of) => ({ uplinks: of.uplinks.map((one) => (one.id === 'b' ? { ...one, up: 0, down: 0 } : one)) }))
+    expect(said(ask({ bandwidth: { up: 1e6, down: 0 } }, unknown))).toEqual(['error V035 edge to hub/red may use hub.b, whose rate is not stated'])
+  })
+  test('within: the loss of an uplink costs one silence, that of a hub one for each pair of lines', () => {
+    const within = (withinMs: number, survives: readonly Survives[], to = 'hub/red', mode: 'any' | 'all' = 'all') =>
+      ask({ to, mode, withinMs, survives })
+    expect(within(250, ['uplink', 'tunnel'])).toEqual([])
+    expect(said(within(249, ['uplink']))).toEqual(['error V033 edge to hub/red may take longer than 249 ms to be reached again if edge.fiber fails'])
+    // To another edge, past the dead hub: its tunnels by fiber and by lte to a share lines, lte to b shares none.
+    const [finding] = within(499, ['hub'], 'other/red')
+    expect(finding).toMatchObject({ code: 'V033', instead: 'write within: 500ms, or more' })
+    expect(finding!.witness[1]).toBe('  edge leaves 2 paths that share no line, one after the other, after up to 250 ms each: 500 ms')
+    expect(within(500, ['hub'], 'other/red')).toEqual([])
+    // A second place answers meanwhile.
+    expect(within(250, ['hub'], 'next/red,hub/red', 'any')).toEqual([])
+  })
+  test('within: more where the class allows much jitter, and never where a return route has to be moved', () => {
+    const shaky = (fabric: Fabric): Fabric => ({
+      ...fabric,
+      classes: fabric.classes.map((one) => ({ ...one, sla: { ...one.sla, jitterMs: 200 } })),
+    })
+    expect(ask({ withinMs: 600, survives: ['uplink'] }, shaky)[0]).toMatchObject({ code: 'V033', instead: 'write within: 663ms, or more' })
+    const { fabric } = cloudDemo([
+      'reach: edge/inference -> aws-eu-west-1/inference # in the cloud itself, not just one of the three\n',
+      'reach: edge/inference -> aws-eu-west-1/inference\n    within: 10s\n',
+    ])
+    const [finding] = check(fabric).filter((one) => one.severity === 'error')
+    expect(finding).toMatchObject({ code: 'V033', instead: 'let a second place answer too, or leave within out' })
+    expect(finding!.witness[1]).toBe('  aws-eu-west-1 moves its return route only when it is told or has noticed, after some seconds')
+  })
+  test('a line says once that nothing is reached', () => {
+    expect(said(ask({ ports: 'tcp/80', symmetric: true, via: [medium('fiber')] }))).toEqual([
+      "error V001 edge can't reach hub/red: no `allow` covers it",
+    ])
+    const both = build({
+      ...wide,
+      expect: [
+        { path: 'edge/red', to: 'hub/red', ports: 'tcp/80', symmetric: true },
+        { reach: 'edge/red', to: 'hub/red', ports: 'tcp/80' },
+      ],
+    })
+    expect(said(check(both))).toHaveLength(1)
+  })
+  test('drills are measured against what is promised of a class that uses the uplink', () => {
+    const fabric = build({
+      ...wide,
+      expect: [
+        { path: 'edge/red', to: 'hub/red,next/red', ports: 'tcp/443', withinMs: 400, survives: ['hub', 'uplink'] },
+        { path: 'edge/red', to: 'hub/red', ports: 'tcp/22', withinMs: 300, survives: ['hub'] },
+      ],
+    })
+    const uses = [
+      { trafficClass: 'default', remote: 'hub' },
+      { trafficClass: 'bulk', remote: 'hub' },
+      { trafficClass: 'default', remote: 'other' },
+    ]
+    expect(promisedWithin(fabric, 'edge', uses)).toEqual([400, null, null])
+    expect(promisedWithin(fabric, 'next', [{ trafficClass: 'default', remote: 'edge' }])).toEqual([400])
   })
 })
 
