@@ -144,6 +144,13 @@ export const verifyCodes: readonly CodePage[] = [
     'uplinks:\n  fiber: { interface: eth0, rate: 500M/100M }',
   ),
   page(
+    'V036',
+    'promised together, more than a line keeps',
+    'Every expectation of bandwidth holds by itself, but together they ask more of an uplink than their class keeps of it, its share of the stated rate: with everything up, or after a failure that one of them survives and that sends more traffic there. A hub carries what all of its edges were promised, on the way in and again on the way out. Each caller is counted once for each expectation, on the way that is its first choice then.',
+    '# 40 branches, frankfurt.isp-a has 1G\nclasses:\n  realtime: { share: 30% }\nexpect:\n  - { reach: edge/inference -> stream, survives: uplink, bandwidth: 20M }',
+    'expect:\n  - { reach: edge/inference -> stream, survives: uplink, bandwidth: 5M }',
+  ),
+  page(
     'V041',
     'can reach what it must not, during the change',
     'Before and after the change the isolation holds, but while some sites run the old and some the new generation, packets could pass. Make the change in two steps: first remove, then add.',

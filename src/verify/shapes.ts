@@ -361,8 +361,11 @@ class Facts {
       const caller = callerOf(expect.id)
       const whose = caller === null ? -1 : (lands.indexOf.get(caller) ?? -1)
       const asked = askedText(expect)
-      if (expect.kind === 'path')
+      if (expect.kind === 'path') {
         for (const { value } of [...expect.via, ...expect.not]) this.#keep(lands.indexOf.get(value.slice(0, value.indexOf('.')) as NodeId) ?? -1)
+        // What callers ask of the uplinks of one place adds up.
+        if (expect.bandwidth.up + expect.bandwidth.down > 0) for (const { node } of expect.to) this.#keep(lands.indexOf.get(node) ?? -1)
+      }
       const text = `${generation} expect ${whose < 0 ? expect.id : expect.id.replace(` @${caller}`, ' @')} ${asked}`
       const said = words.pair(words.word(text), twin(`${text} ${whose}`))
       this.#note(whose, -1, said, this.#self, 0)

@@ -2,6 +2,7 @@
 import type { Expect, Fabric, Finding, NodeId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { overlaps } from '#src/net/address.ts'
+import { type Capacity, proveCapacity } from './capacity.ts'
 import { type Asked, proveIsolate, proveReach, type Verdict } from './expect.ts'
 import { provePath } from './ways.ts'
 import { type Breaks, breaksOf, countFailures } from './failures.ts'
@@ -55,7 +56,7 @@ function prove(fabric: Fabric, shapes: Shapes): Proven {
   const model = modelOf(distinct)
   const breaks = breaksOf(distinct)
   const verdicts = distinct.expects.map((expect) => proveOne(model, breaks, expect, shapes))
-  return concluded(fabric, shapes, [...wiring(fabric), ...tables(distinct, shapes)], verdicts)
+  return concluded(fabric, shapes, [...wiring(fabric), ...tables(distinct, shapes)], verdicts, proveCapacity(model, breaks, shapes))
 }
 
 function proveOne(model: Model, breaks: Breaks, expect: Expect, shapes: Shapes): Verdict {
@@ -71,7 +72,14 @@ function proveOne(model: Model, breaks: Breaks, expect: Expect, shapes: Shapes):
   }
 }
 
-function concluded(fabric: Fabric, shapes: Shapes, structure: readonly Finding[], verdicts: readonly Verdict[]): Proven {
+function concluded(
+  fabric: Fabric,
+  shapes: Shapes,
+  structure: readonly Finding[],
+  verdicts: readonly Verdict[],
+  { findings, faulty, checks }: Capacity,
+): Proven {
+  const held = verdicts.filter((verdict) => holds(verdict) && !faulty.has(verdict.expect.id))
   return {
     fabric,
     shapes,
@@ -79,12 +87,12 @@ function concluded(fabric: Fabric, shapes: Shapes, structure: readonly Finding[]
     verdicts: new Map(verdicts.map((verdict) => [verdict.expect.id, verdict])),
     asked: verdicts.length,
     verification: {
-      findings: [...structure, ...verdicts.flatMap((verdict) => verdict.findings)],
+      findings: [...structure, ...verdicts.flatMap((verdict) => verdict.findings), ...findings],
       proof: {
         expects: fabric.expects.length,
-        held: verdicts.reduce((sum, verdict) => sum + (holds(verdict) ? shapes.copies(verdict.expect) : 0), 0),
+        held: held.reduce((sum, verdict) => sum + shapes.copies(verdict.expect), 0),
         failures: countFailures(fabric),
-        checks: countStructure(fabric) + verdicts.reduce((sum, verdict) => sum + verdict.checks, 0),
+        checks: countStructure(fabric) + checks + verdicts.reduce((sum, verdict) => sum + verdict.checks, 0),
       },
     },
   }
@@ -113,7 +121,7 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
     const known = new Map((same ? before?.asked : undefined)?.map((one): [string, Asked] => [`${one.from.node}/${one.from.segment}`, one]))
     return proveReach(model, breaks, expect, shapes, (from) => (touched.has(from.node) ? undefined : known.get(`${from.node}/${from.segment}`)))
   })
-  return concluded(fabric, shapes, [], verdicts)
+  return concluded(fabric, shapes, [], verdicts, proveCapacity(model, breaks, shapes))
 }
 /** Whether the structure is at fault where it changed: among hubs, and the sites whose tables or facts did. */
 function misbuilt(fabric: Fabric, { sites, tables: changed }: Touched): boolean {

@@ -85,7 +85,7 @@ export function provePath(model: Model, breaks: Breaks, expect: PathExpect, shap
 type Found = Omit<Fault, 'from' | 'to' | 'broken' | 'cases'>
 
 /** Everything up, each failure that the expectation names and the pair could feel, and any two uplinks of them. */
-function* states(breaks: Breaks, pair: Pair, expect: PathExpect): Generator<Break | null> {
+export function* states(breaks: Breaks, pair: Pair, expect: Pick<PathExpect, 'survives'>): Generator<Break | null> {
   yield null
   const single = [...relevant(breaks, pair, expect)]
   yield* single
@@ -101,7 +101,7 @@ const exampleOf = ({ packets, trafficClass }: Flow, way: Way): string => {
   const shown = way === 'there' ? packet : { ...packet, source: packet.destination, destination: packet.source }
   return `for example ${formatPacket(shown)}${way === 'back' ? ' (the reply)' : ''}, class ${trafficClass}`
 }
-const bothWays = (flow: Flow): readonly (readonly [Way, Vertex])[] => [
+export const bothWays = (flow: Flow): readonly (readonly [Way, Vertex])[] => [
   ['there', flow.there],
   ['back', flow.back],
 ]
@@ -117,7 +117,7 @@ function firstChoices(vertex: Vertex, down: Down): readonly Edge[] {
   return open.length === 0 ? [] : [open.reduce((best, edge) => (edge.hop.cost < best.hop.cost ? edge : best))]
 }
 /** Delivered ways only; the caller knows that all are. */
-function firstWays(entry: Vertex, down: Down): readonly (readonly Hop[])[] {
+export function firstWays(entry: Vertex, down: Down): readonly (readonly Hop[])[] {
   const out: (readonly Hop[])[] = []
   const walk = (vertex: Vertex, path: readonly Hop[]): void => {
     if (vertex.decision.kind === 'deliver') out.push(path)
@@ -145,7 +145,7 @@ function* hopsOver(entry: Vertex, open: (vertex: Vertex) => readonly Edge[]): Ge
 // ── What they pass ──
 
 type Lines = (site: NodeId, uplink: string) => Uplink
-function linesOf({ fabric }: Model): Lines {
+export function linesOf({ fabric }: Model): Lines {
   const known = new Map(fabric.sites.map((site) => [site.id as NodeId, site]))
   return (site, uplink) => known.get(site)!.uplinks.find((one) => one.id === uplink)!
 }

@@ -294,6 +294,29 @@ export function oracle(fabric: Fabric) {
     return tunnel.kind === 'ipsec' ? tunnel.id.replace(/\.\d$/, '') : tunnel.id
   }
 
+  type Choose = (id: string, hops: readonly Hop[]) => readonly Hop[]
+  const bothOf = (from: string, to: string, packet: Packet, trafficClass: string, choose: Choose) => [
+    waysOf(packet, from, classFrom(from, trafficClass), false, choose),
+    waysOf({ ...packet, source: packet.destination, destination: packet.source }, to, classFrom(to, trafficClass), true, choose),
+  ]
+  /** Of the packets between two places that have the same ways whatever is down, one each, by class. */
+  const kindsOf = (expect: PathExpect, from: Place, to: Place) => {
+    const kinds = new Map<string, { packet: Packet; trafficClass: string; ever: ReturnType<typeof bothOf> }>()
+    for (const source of addressesOf(from.prefixes)) {
+      for (const destination of addressesOf(to.prefixes)) {
+        for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
+          const packet = { source, destination, application }
+          for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
+            const ever = bothOf(from.node, to.node, packet, trafficClass, (_, hops) => hops)
+            const key = `${trafficClass} ${JSON.stringify(ever)}`
+            if (!kinds.has(key)) kinds.set(key, { packet, trafficClass, ever })
+          }
+        }
+      }
+    }
+    return [...kinds.values()]
+  }
+
   /** What an expectation of ways has against it: the codes of `verify`. */
   const faultsOf = (expect: PathExpect): ReadonlySet<string> => {
     const faults = new Set<string>()
@@ -307,45 +330,25 @@ export function oracle(fabric: Fabric) {
         }
         if (from.node === to.node) continue
         const sound = breaks(expect.survives).filter((broken) => broken.dead !== from.node && answers(from, to, asReach, broken, 0))
-        const told = new Set<string>()
-        for (const source of addressesOf(from.prefixes)) {
-          for (const destination of addressesOf(to.prefixes)) {
-            for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
-              const packet = { source, destination, application }
-              const reply = { source: destination, destination: source, application }
-              for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
-                const both = (choose: (id: string, hops: readonly Hop[]) => readonly Hop[]) => [
-                  waysOf(packet, from.node, classFrom(from.node, trafficClass), false, choose),
-                  waysOf(reply, to.node, classFrom(to.node, trafficClass), true, choose),
-                ]
-                const ever = both((_, hops) => hops)
-                // Packets that have the same ways whatever is down have the same answers.
-                const key = `${trafficClass} ${JSON.stringify(ever)}`
-                if (told.has(key)) continue
-                told.add(key)
-                if (ever.flat().some(({ steps }) => steps.some((step) => expect.not.some((word) => touches(step, word))))) faults.add('V031')
-                for (const { down } of sound) {
-                  const [there, back] = both((id, hops) => possibleAt(id, hops, down, true)).map((ways) => ways.map(({ steps }) => steps))
-                  if (
-                    expect.via.length > 0 &&
-                    [...there!, ...back!].some((steps) => !steps.some((step) => expect.via.some((word) => touches(step, word))))
-                  )
-                    faults.add('V030')
-                  const names = (steps: readonly Step[]) => steps.map(lineName)
-                  if (expect.symmetric && there!.some((one) => back!.some((other) => names(one).join() !== names(other).reverse().join())))
-                    faults.add('V032')
-                  for (const [n, ways] of both((id, hops) => possibleAt(id, hops, down, false)).entries()) {
-                    const needed = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
-                    const marked = classFrom(n === 0 ? from.node : to.node, trafficClass)
-                    const share = fabric.classes.find((one) => one.id === marked)?.share ?? 0
-                    for (const step of ways.flatMap(({ steps }) => steps)) {
-                      for (const { site, uplink } of needed > 0 ? lineEnds(step.hop) : []) {
-                        const rate = uplinkAt(site, uplink)[site === step.at ? 'up' : 'down']
-                        if (rate === 0) faults.add('V035')
-                        else if ((rate / 100) * share < needed) faults.add('V034')
-                      }
-                    }
-                  }
+        for (const { packet, trafficClass, ever } of kindsOf(expect, from, to)) {
+          const both = (choose: Choose) => bothOf(from.node, to.node, packet, trafficClass, choose)
+          if (ever.flat().some(({ steps }) => steps.some((step) => expect.not.some((word) => touches(step, word))))) faults.add('V031')
+          for (const { down } of sound) {
+            const [there, back] = both((id, hops) => possibleAt(id, hops, down, true)).map((ways) => ways.map(({ steps }) => steps))
+            if (expect.via.length > 0 && [...there!, ...back!].some((steps) => !steps.some((step) => expect.via.some((word) => touches(step, word)))))
+              faults.add('V030')
+            const names = (steps: readonly Step[]) => steps.map(lineName)
+            if (expect.symmetric && there!.some((one) => back!.some((other) => names(one).join() !== names(other).reverse().join())))
+              faults.add('V032')
+            for (const [n, ways] of both((id, hops) => possibleAt(id, hops, down, false)).entries()) {
+              const needed = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
+              const marked = classFrom(n === 0 ? from.node : to.node, trafficClass)
+              const share = fabric.classes.find((one) => one.id === marked)?.share ?? 0
+              for (const step of ways.flatMap(({ steps }) => steps)) {
+                for (const { site, uplink } of needed > 0 ? lineEnds(step.hop) : []) {
+                  const rate = uplinkAt(site, uplink)[site === step.at ? 'up' : 'down']
+                  if (rate === 0) faults.add('V035')
+                  else if ((rate / 100) * share < needed) faults.add('V034')
                 }
               }
             }
@@ -355,5 +358,41 @@ export function oracle(fabric: Fabric) {
     }
     return faults
   }
-  return { reaches, isolates, faultsOf }
+
+  /** Whether some line is asked for more than its class keeps of it, by several callers together. */
+  const isOverloaded = (): boolean => {
+    const asking = fabric.expects.filter((one): one is PathExpect => one.kind === 'path' && one.bandwidth.up + one.bandwidth.down > 0)
+    const pairs = asking.flatMap((expect) =>
+      expect.from.flatMap((from) =>
+        expect.to.filter((to) => to.node !== from.node).map((to) => ({ expect, from, to, kinds: kindsOf(expect, from, to) })),
+      ),
+    )
+    return breaks(asking.flatMap((one) => one.survives)).some(({ down, dead }) => {
+      const askedBy = new Map<string, Map<string, number>>()
+      for (const { expect, from, to, kinds } of pairs) {
+        if (dead === from.node || !answers(from, to, { ...expect, kind: 'reach' }, { down, dead }, 0)) continue
+        for (const { packet, trafficClass } of kinds) {
+          for (const [n, ways] of bothOf(from.node, to.node, packet, trafficClass, (id, hops) => possibleAt(id, hops, down, true)).entries()) {
+            const asked = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
+            for (const step of asked > 0 ? ways.flatMap(({ steps }) => steps) : []) {
+              for (const { site, uplink } of lineEnds(step.hop)) {
+                const line = `${site} ${uplink} ${site === step.at ? 'up' : 'down'} ${classFrom(n === 0 ? from.node : to.node, trafficClass)}`
+                const callers = askedBy.get(line) ?? new Map<string, number>()
+                const caller = `${asking.indexOf(expect)} ${expect.from.indexOf(from)}`
+                askedBy.set(line, callers.set(caller, Math.max(asked, callers.get(caller) ?? 0)))
+              }
+            }
+          }
+        }
+      }
+      return [...askedBy].some(([line, callers]) => {
+        const [site = '', uplink = '', direction, trafficClass] = line.split(' ')
+        const rate = uplinkAt(site, uplink)[direction as 'up' | 'down']
+        const kept = (rate / 100) * (fabric.classes.find(({ id }) => id === trafficClass)?.share ?? 0)
+        const each = [...callers.values()]
+        return rate > 0 && each.every((one) => one <= kept) && each.reduce((sum, one) => sum + one, 0) > kept
+      })
+    })
+  }
+  return { reaches, isolates, faultsOf, isOverloaded }
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Fabric, Finding, RiskId, SharedGroup, Site, Survives, UplinkId } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
+import { eachItself } from '#src/verify/shapes.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
 import { decide } from '#src/verify/forward.ts'
 import { modelOf } from '#src/verify/model.ts'
@@ -316,6 +317,71 @@ describe('ways', () => {
     ]
     expect(promisedWithin(fabric, 'edge', uses)).toEqual([400, null, null])
     expect(promisedWithin(fabric, 'next', [{ trafficClass: 'default', remote: 'edge' }])).toEqual([400])
+  })
+})
+
+describe('capacity', () => {
+  const edges = (count: number): Sketch['sites'] =>
+    Array.from({ length: count }, (_, i) => ({
+      id: `e${String(i).padStart(3, '0')}`,
+      uplinks: ['fiber', 'lte'],
+      lans: { red: `10.1.${i}.0/24` },
+      rates: { fiber: [100e6, 100e6], lte: [100e6, 100e6] },
+    }))
+  const made = (
+    count: number,
+    hubRates: Readonly<Record<string, readonly [number, number]>>,
+    survives: readonly Survives[],
+    of: 'up' | 'down' = 'up',
+  ) => {
+    const sites = edges(count)
+    const callers = sites.map(({ id }) => `${id}/red`).join()
+    return build({
+      sites: [...sites, { id: 'hub', hub: true, uplinks: ['a', 'b'], lans: { red: '10.200.0.0/24' }, rates: hubRates }],
+      allow: [{ from: callers, to: 'hub/red', ports: 'tcp/1', class: 'default' }],
+      expect: [{ path: callers, to: 'hub/red', ports: 'tcp/1', mode: 'all', survives, bandwidth: { up: 0, down: 0, [of]: 10e6 } }],
+    })
+  }
+  test('what fits on one line with everything up need not fit on the other that is left', () => {
+    const rates = { a: [100e6, 100e6], b: [25e6, 25e6] } as const
+    expect(check(made(3, rates, []))).toEqual([])
+    const [finding, ...more] = check(made(3, rates, ['uplink']))
+    expect(more).toEqual([])
+    expect(finding).toMatchObject({
+      code: 'V036',
+      severity: 'error',
+      says: 'hub.b is to carry 30M down of class default if hub.a fails, and keeps 25M for it',
+    })
+    expect(finding!.witness).toEqual([
+      'if hub.a fails: class default has 100 % of the 25M down of hub.b: 25M',
+      '  10M for e000/red: e000/red,e001/red,e002/red -> hub/red',
+      '  10M for e001/red: e000/red,e001/red,e002/red -> hub/red',
+      '  10M for e002/red: e000/red,e001/red,e002/red -> hub/red',
+    ])
+  })
+  test('replies leave a hub by the up of its line', () => {
+    const rates = { a: [25e6, 100e6], b: [100e6, 100e6] } as const
+    expect(said(check(made(3, rates, [], 'down')))).toEqual(['error V036 hub.a is to carry 30M up of class default, and keeps 25M for it'])
+    expect(check(made(3, rates, []))).toEqual([])
+  })
+  test('sites that are alike are followed once and counted all', () => {
+    const rates = { a: [1e9, 1e9], b: [1e9, 1e9] } as const
+    expect(check(made(100, rates, ['uplink']))).toEqual([])
+    const few = check(made(101, rates, ['uplink']))
+    expect(said(few)).toEqual([
+      'error V036 hub.a is to carry 1.01G down of class default, and keeps 1G for it',
+      'error V036 hub.b is to carry 1.01G down of class default if hub.a fails, and keeps 1G for it',
+    ])
+    expect(few[0]!.witness[1]).toMatch(/^ {2}10M for each of 101 callers, e000, e001, e002, …: /)
+    expect(said(verify(made(101, rates, ['uplink']), eachItself).findings)).toEqual(said(few))
+    // With hub.a gone, and one edge's fiber: the others are where they were.
+    expect(said(check(made(101, { a: [2e9, 2e9], b: [1e9, 1e9] }, ['uplink'])))[0]).toBe(
+      'error V036 hub.b is to carry 1.01G down of class default if hub.a fails, and keeps 1G for it',
+    )
+  })
+  test('a proof that does not fit is no proof', () => {
+    const { proof } = verify(made(3, { a: [25e6, 25e6], b: [25e6, 25e6] }, []))
+    expect(proof).toMatchObject({ expects: 1, held: 0 })
   })
 })
 
