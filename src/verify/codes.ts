@@ -158,6 +158,6 @@ export const verifyCodes: readonly CodePage[] = [
   page(
     'V042',
     'lost between the waves',
-    'Hubs are changed before edges. With the hubs new and the edges old, the expectation would not hold. Make the change in two steps: first add the new way, then remove the old one.',
+    'Hubs are changed one after another, then edges in waves, and a cloud in its own time. After one of those waves the expectation would not hold, though it does before the change and after it: mostly because the old way is gone at one end and the new one is not there yet at the other. The finding names the wave. Make the change in two steps: first add the new way, then remove the old one.',
   ),
 ]

@@ -1,41 +1,47 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
-import type { Expect, Fabric, Place, Site, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { siteEnds } from '#src/fabric/ids.ts'
+import type { Fabric, Finding, NodeId, Place, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { nodeOf } from '#src/fabric/ids.ts'
+import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
-import { breaksOf } from './failures.ts'
+import type { Breaks } from './failures.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Shapes } from './shapes.ts'
 
 export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): readonly Verdict[] {
   const old = modelOf(before)
-  const models = [old, modelOf(after)]
-  const boundary = hubsFirst(before, after)
-  const boundaryModel = modelOf(boundary)
-  const breaks = breaksOf(boundary)
+  const rollout = rolloutOf(before, after, old, modelOf(after))
   const known = new Map(before.expects.map((expect) => [expect.id, expect]))
   return after.expects.flatMap((expect): Verdict[] => {
     // What the old generation doesn't isolate yet can't be lost on the way: only the end, `verify(after)`, has to hold it.
-    if (expect.kind === 'isolate') return leaks(old, expect, shapes) ? [] : [proveIsolate(models, expect, shapes)]
+    if (expect.kind === 'isolate') return leaks(old, expect, shapes) ? [] : [proveIsolate(rollout.models, expect, shapes)]
     const previous = known.get(expect.id)
     const both = previous?.kind === 'reach' && expect.kind === 'reach' ? inBoth(previous, expect) : undefined
-    if (!both) return []
-    const verdict = proveReach(boundaryModel, breaks, both, shapes)
-    return [
-      {
-        ...verdict,
-        findings: verdict.findings
-          .filter((finding) => finding.severity === 'error')
-          .map((finding) => ({
-            ...finding,
-            code: 'V042',
-            says: `${finding.says} between the waves, when hubs are changed and edges are not yet`,
-            instead: 'make the change in two steps: first add, then remove',
-          })),
-      },
-    ]
+    return both ? [proveWaves(rollout, both, shapes)] : []
   })
 }
+
+/** The first mix in which it does not hold is told, and in how many more. */
+function proveWaves({ mixes }: Rollout, expect: Reach, shapes: Shapes): Verdict {
+  let checks = 0
+  const lost = mixes.flatMap(({ model, text }) => {
+    const verdict = proveReach(model, noBreaks, expect, shapes)
+    checks += verdict.checks
+    const found = verdict.findings.find((finding) => finding.severity === 'error')
+    return found ? [{ found, text }] : []
+  })
+  const [first, ...others] = lost
+  if (!first) return { expect, asked: [], findings: [], checks }
+  const finding: Finding = {
+    ...first.found,
+    code: 'V042',
+    says: `${first.found.says} between the waves, ${first.text}`,
+    instead: 'make the change in two steps: first add, then remove',
+    witness: [...first.found.witness, ...(others.length > 0 ? [`nor ${others.map(({ text }) => text).join(', nor ')}`] : [])],
+  }
+  return { expect, asked: [], findings: [finding], checks }
+}
+const noBreaks: Breaks = { all: [], of: () => [] }
 
 const leaks = (model: Model, expect: Isolate, shapes: Shapes): boolean =>
   proveIsolate([model], expect, shapes).findings.some((finding) => finding.severity === 'error')
@@ -67,21 +73,88 @@ function commonPorts(old: readonly PortRange[], next: readonly PortRange[]): rea
   )
 }
 
-/** The network after the first wave. Hubs of either side are new, the rest old; a tunnel is up when both ends have it. */
-export function hubsFirst(before: Fabric, after: Fabric): Fabric {
-  const hubs = new Set<SiteId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
-  const next = new Map(after.sites.map((site) => [site.id, site]))
-  const sites = before.sites.map((site) => (hubs.has(site.id) ? (next.get(site.id) ?? site) : site))
-  const added = after.sites.filter((site) => hubs.has(site.id) && !before.sites.some((old) => old.id === site.id))
-  const all: readonly Site[] = [...sites, ...added].sort((a, b) => (a.id < b.id ? -1 : 1))
-  const has = new Map(all.map((site) => [site.id, new Set<TunnelId>(site.interfaces.flatMap((one) => one.tunnels))]))
-  const tunnels = new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel]))
-  const expects: readonly Expect[] = []
-  // A cloud is changed with the hubs: who has not yet heard of a tunnel to it does not use it.
-  return {
-    ...after,
-    sites: all,
-    expects,
-    tunnels: [...tunnels.values()].filter((tunnel) => siteEnds(tunnel).every((end) => has.get(end.site)?.has(tunnel.id))),
+/** What runs between two waves. */
+interface Mix {
+  readonly model: Model
+  readonly text: string
+}
+interface Rollout {
+  /** Either generation anywhere. */
+  readonly models: readonly [Model, Model]
+  readonly mixes: readonly Mix[]
+}
+
+/**
+ * What each wave leaves behind. Hubs move one after another, in the order of the Fabric, and before any edge: a mix for
+ * each of them, with the edges as they were. Then edges move, in any number of waves, and one that is away stays behind for
+ * as long as it likes. Those mixes need not be asked: no edge is on another's way, so a packet meets the version of each end
+ * and the hubs, which are new. From an end to the hubs it fares as in the last mix if that end is old, and as in the new
+ * generation, which is proven by itself, if it is new; whatever the other end is. A cloud moves in its own time: each mix
+ * has those that change as they were, and as they will be.
+ */
+function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Rollout {
+  const generations = [sideOf(before, old), sideOf(after, next)] as const
+  const isHub = new Set<NodeId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
+  const isCloud = new Set<NodeId>(externalsOf(after).map(({ id }) => id))
+  const hubs = after.sites.filter((site) => isHub.has(site.id) && moves(before, after, site.id)).map((site) => site.id)
+  const clouds = [...isCloud].filter((id) => moves(before, after, id))
+  const tunnels = [...new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel])).values()]
+  /** The first `count` of the hubs that move are new. */
+  const mix = (text: string, count: number, cloudsAreNew: boolean): Mix => {
+    const left = new Set<NodeId>(hubs.slice(count))
+    const isNew = (id: NodeId): boolean => (isCloud.has(id) ? cloudsAreNew : isHub.has(id) && !left.has(id))
+    const at = (id: NodeId): Side => generations[isNew(id) ? 1 : 0]
+    const isUp = ({ id, ends }: Tunnel): boolean => ends.map(nodeOf).every((end) => at(end).tunnelsAt(end).has(id))
+    return {
+      text: clouds.length === 0 ? text : `${text}, and ${listed(clouds)} ${cloudsAreNew ? 'already' : 'not yet'}`,
+      model: {
+        // Only words are made from it.
+        get fabric() {
+          return { ...after, tunnels: tunnels.filter(isUp) }
+        },
+        node: (id) => at(id).model.node(id),
+        tunnel: (id) => {
+          const tunnel = next.tunnel(id) ?? old.tunnel(id)
+          return tunnel && isUp(tunnel) ? tunnel : undefined
+        },
+      },
+    }
   }
+  const mixes = (clouds.length > 0 ? [true, false] : [true]).flatMap((cloudsAreNew) => [
+    ...(clouds.length > 0 && cloudsAreNew ? [mix('when no hub or edge is changed yet', 0, true)] : []),
+    ...hubs
+      .slice(1)
+      .map((hub, i) => mix(`when ${listed(hubs.slice(0, i + 1))} ${i === 0 ? 'is' : 'are'} changed and ${hub} is not yet`, i + 1, cloudsAreNew)),
+    mix('when hubs are changed and edges are not yet', hubs.length, cloudsAreNew),
+  ])
+  return { models: [old, next], mixes }
+}
+const listed = (names: readonly string[]): string =>
+  names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(' and ')
+
+/** What a node has of its generation. */
+interface Side {
+  readonly model: Model
+  readonly tunnelsAt: (id: NodeId) => ReadonlySet<TunnelId>
+}
+function sideOf(fabric: Fabric, model: Model): Side {
+  const ends = new Map<NodeId, () => readonly TunnelId[]>([
+    ...fabric.sites.map((site) => [site.id, () => site.interfaces.flatMap((one) => one.tunnels)] as const),
+    ...externalsOf(fabric).map(({ id, connections }) => [id, () => connections.flatMap((one) => one.members.map(({ tunnel }) => tunnel))] as const),
+  ])
+  const known = new Map<NodeId, ReadonlySet<TunnelId>>()
+  return {
+    model,
+    tunnelsAt: (id) => {
+      const made = known.get(id) ?? new Set(ends.get(id)?.() ?? [])
+      known.set(id, made)
+      return made
+    },
+  }
+}
+
+/** Whether a node differs from one generation to the next. */
+function moves(before: Fabric, after: Fabric, id: NodeId): boolean {
+  const [was, is] = [before, after].map((fabric) => nodesOf(fabric).find((node) => node.id === id))
+  return was !== is && JSON.stringify(was) !== JSON.stringify(is)
 }

@@ -162,8 +162,8 @@ function bystanders(fabric: Fabric, touched: ReadonlySet<NodeId>): readonly Node
 }
 
 /**
- * Proves the way from one generation to the next: isolation with each site on either of both, in any mix, and reach at
- * the wave boundary (hubs new, edges old) for what both generations expect. The end itself is `verify(after)`.
+ * Proves the way from one generation to the next: isolation with each site on either of both, in any mix, and reach
+ * after each wave of the rollout, for what both generations expect. The end itself is `verify(after)`.
  */
 export function verifyTransition(before: Fabric, after: Fabric, shapes: Shapes = shapesOf([before, after])): Verification {
   const verdicts = duringChange(shapes.within(before), shapes.within(after), shapes)
