@@ -12,7 +12,7 @@ import { type Break, type Breaks, nameOf, nothingDown } from './failures.ts'
 import type { Model } from './model.ts'
 import type { Shapes } from './shapes.ts'
 import { bothWays, classOn, firstWays, linesOf, linesUnder, type PathExpect, states } from './ways.ts'
-import { bitsText, lineOf, placeName } from './words.ts'
+import { bitsText, lineOf } from './words.ts'
 
 export interface Capacity {
   readonly findings: readonly Finding[]
@@ -90,14 +90,20 @@ function loadOf({ unbroken, broken }: Asker, key: string): Load {
   const felt = key.split(' ').find((part) => broken.has(part))
   return felt === undefined ? unbroken : broken.get(felt)!
 }
-/** How many of the sites of a shape feel it: a failure at one of them is felt by that one, any other by all. */
-const feels = ({ from, sites }: Asker, broken: Break | null): number =>
-  broken?.failures.some(
+/** A failure at one of the sites of a shape is felt by that one alone, any other by all. */
+const feels = ({ from, sites }: Asker, broken: Break | null): boolean =>
+  sites.length === 1 ||
+  !broken?.failures.some(
     (failure) =>
       (failure.kind === 'uplink' && failure.site === from.node) || (failure.kind === 'tunnel' && failure.tunnel.startsWith(`${from.node}.`)),
   )
-    ? 1
-    : sites.length
+
+/** Callers that ask the same of a line for one expectation. */
+interface Asked {
+  readonly expect: PathExpect
+  readonly callers: readonly string[]
+  readonly each: number
+}
 
 function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string, number>, all: ReadonlyMap<string, Break>): Capacity {
   const shares = new Map<ClassId, number>(model.fabric.classes.map(({ id, share }) => [id, share]))
@@ -105,37 +111,43 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
     readonly broken: Break | null
     readonly needs: number
     readonly kept: number
-    readonly by: readonly { readonly asker: Asker; readonly count: number; readonly each: number }[]
+    readonly by: readonly Asked[]
   }
   const worst = new Map<string, Excess>()
   let checks = 0
   for (const [key, broken] of [['', null] as const, ...[...all].sort(([a], [b]) => (a < b ? -1 : 1))]) {
-    const needs = new Map<string, Excess['by'][number][]>()
+    const needs = new Map<string, Asked[]>()
     for (const asker of askers) {
-      const felt = feels(asker, broken)
-      const others = asker.sites.length - felt
-      const note = (load: Load, own: number, ofHubs: number): void => {
+      const { expect, from, sites } = asker
+      const felt = feels(asker, broken) ? sites : [from.node]
+      const others = sites.filter((site) => !felt.includes(site))
+      const note = (load: Load, own: readonly NodeId[], ofHubs: readonly NodeId[]): void => {
         for (const [line, each] of load) {
-          const count = line.startsWith(`${asker.from.node}.`) ? own : ofHubs
-          if (count > 0) needs.set(line, [...(needs.get(line) ?? []), { asker, count, each }])
+          const nodes = line.startsWith(`${from.node}.`) ? own : ofHubs
+          if (nodes.length === 0) continue
+          const callers = nodes.map((node) => `${node}/${from.segment}`)
+          const all = needs.get(line) ?? []
+          const same = all.findIndex((one) => one.expect === expect && one.each === each)
+          if (same < 0) needs.set(line, [...all, { expect, callers, each }])
+          else needs.set(line, all.with(same, { expect, callers: [...all[same]!.callers, ...callers], each }))
         }
       }
       // Nobody else's traffic is on the uplinks of one that has others like it.
-      note(loadOf(asker, key), 1, felt)
-      note(asker.unbroken, 0, others)
+      note(loadOf(asker, key), [from.node], felt)
+      note(asker.unbroken, [], others)
     }
     for (const [line, by] of needs) {
       checks++
       const [, , trafficClass = ''] = line.split(' ')
       const kept = (rates.get(line)! * (shares.get(trafficClass as ClassId) ?? 0)) / 100
-      const sum = by.reduce((total, one) => total + one.count * one.each, 0)
+      const sum = by.reduce((total, one) => total + one.callers.length * one.each, 0)
       // A rate that is not stated, and one that is too low for a single caller, have been told of already.
       if (kept === 0 || sum <= kept || by.some((one) => one.each > kept)) continue
       const before = worst.get(line)
       if (!before || (before.broken !== null && sum > before.needs)) worst.set(line, { broken, needs: sum, kept, by })
     }
   }
-  const faulty = new Set([...worst.values()].flatMap(({ by }) => by.map(({ asker }) => asker.expect.id)))
+  const faulty = new Set([...worst.values()].flatMap(({ by }) => by.map(({ expect }) => expect.id)))
   const findings = [...worst]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([line, { broken, needs, kept, by }]): Finding => {
@@ -144,17 +156,19 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
       return {
         code: 'V036',
         severity: 'error',
-        at: [...new Set(by.map(({ asker }) => lineOf(asker.expect.id)))],
+        at: [...new Set(by.map(({ expect }) => lineOf(expect.id)))],
         says: `${name} is to carry ${bitsText(needs)} ${direction} of class ${trafficClass}${broken === null ? '' : ` ${start}`}, and keeps ${bitsText(kept)} for it`,
         instead: `raise the rate of ${name} or the share of class ${trafficClass}, ask for less, or spread the callers over more hubs`,
         witness: [
           `${start}: class ${trafficClass} has ${shares.get(trafficClass as ClassId) ?? 0} % of the ${bitsText(rates.get(line)!)} ${direction} of ${name}: ${bitsText(kept)}`,
-          ...by.slice(0, 5).map(({ asker, count, each }) => `  ${bitsText(each)} for ${callersText(asker, count)}: ${asker.expect.text}`),
+          ...by.slice(0, 5).map(({ expect, callers, each }) => `  ${bitsText(each)} for ${callersText(callers)}: ${expect.text}`),
           ...(by.length > 5 ? [`  and ${by.length - 5} more`] : []),
         ],
       }
     })
   return { findings, faulty, checks }
 }
-const callersText = ({ from, sites }: Asker, count: number): string =>
-  count === 1 ? placeName(from) : `each of ${count} callers, ${sites.slice(0, 3).join(', ')}${sites.length > 3 ? ', …' : ''}`
+const callersText = (callers: readonly string[]): string =>
+  callers.length === 1
+    ? callers[0]!
+    : `each of ${callers.length} callers, ${[...callers].sort().slice(0, 3).join(', ')}${callers.length > 3 ? ', …' : ''}`

@@ -354,9 +354,7 @@ describe('capacity', () => {
     })
     expect(finding!.witness).toEqual([
       'if hub.a fails: class default has 100 % of the 25M down of hub.b: 25M',
-      '  10M for e000/red: e000/red,e001/red,e002/red -> hub/red',
-      '  10M for e001/red: e000/red,e001/red,e002/red -> hub/red',
-      '  10M for e002/red: e000/red,e001/red,e002/red -> hub/red',
+      '  10M for each of 3 callers, e000/red, e001/red, e002/red: e000/red,e001/red,e002/red -> hub/red',
     ])
   })
   test('replies leave a hub by the up of its line', () => {
@@ -372,7 +370,7 @@ describe('capacity', () => {
       'error V036 hub.a is to carry 1.01G down of class default, and keeps 1G for it',
       'error V036 hub.b is to carry 1.01G down of class default if hub.a fails, and keeps 1G for it',
     ])
-    expect(few[0]!.witness[1]).toMatch(/^ {2}10M for each of 101 callers, e000, e001, e002, …: /)
+    expect(few[0]!.witness[1]).toMatch(/^ {2}10M for each of 101 callers, e000\/red, e001\/red, e002\/red, …: /)
     expect(said(verify(made(101, rates, ['uplink']), eachItself).findings)).toEqual(said(few))
     // With hub.a gone, and one edge's fiber: the others are where they were.
     expect(said(check(made(101, { a: [2e9, 2e9], b: [1e9, 1e9] }, ['uplink'])))[0]).toBe(
