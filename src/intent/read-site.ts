@@ -157,7 +157,7 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
       'I006',
       address.at,
       `uplink "${id}" has an address but no router`,
-      `add router: ${nth(networkOf(address.value), 1) ?? hostOf(address.value)}, or what the provider says`,
+      `add router: ${firstHost(networkOf(address.value))}, or what the provider says`,
     )
   if (router && !wrote.has('address'))
     report.error(
@@ -181,7 +181,7 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
       'I035',
       address.at,
       `${host} can't be the address of a host${isHostOf(link, host) ? '' : ` in ${link}`}`,
-      isHostOf(link, host) ? "write the uplink's own address" : `write one between ${nth(link, 1)} and the last but one`,
+      isHostOf(link, host) ? "write the uplink's own address" : `write one between ${firstHost(link)} and the last but one`,
     )
     return
   }
@@ -267,6 +267,9 @@ function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[]
   return true
 }
 
+/** A single address has no second. */
+const firstHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)
+
 function readLanAddresses(
   prefixes: readonly Located<Prefix>[],
   addresses: readonly Located<LanAddress>[],
@@ -285,12 +288,12 @@ function readLanAddresses(
         'I035',
         at,
         `${host} is outside the LAN's ${oneOf(prefixes.map((each) => each.value))}`,
-        `write a host of it, like ${nth(prefixes[0]!.value, 1)}; by default the gateway takes the first`,
+        `write a host of it, like ${firstHost(prefixes[0]!.value)}; by default the gateway takes the first`,
       )
     else if (written.kind === 'with-length' && lengthOf(written.address) !== lengthOf(of))
       report.error('I035', at, `${text} has another length than the LAN's ${of}`, `write ${host}`)
     else if (!isHostOf(of, host))
-      report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${nth(of, 1)}`)
+      report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${firstHost(of)}`)
     else if (out.has(of)) report.error('I035', at, `${of} has two addresses of the gateway`, 'keep one')
     else out.set(of, `${host}/${lengthOf(of)}` as AddressWithLength)
   }
