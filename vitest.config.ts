@@ -1,14 +1,26 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // A time limit finds what hangs; on a machine that others use a property test may take long.
 /** What starts servers, namespaces or whole labs. */
 const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks' } as const
+
+const longest = ['product/drain', 'product/drill', 'product/hub-off', 'workflows/workflows', 'model-kernel', 'controller-trouble', 'workflows/kill']
+/** What takes longest begins first, so that no file is left alone at the end; a new clone remembers no durations. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification) => longest.some((name) => moduleId.includes(`/${name}.test.`))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 // `forks`: Temporal's native module crashes in worker threads.
 export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
