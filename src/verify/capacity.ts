@@ -25,7 +25,9 @@ type Load = ReadonlyMap<string, number>
 interface Asker {
   readonly expect: PathExpect
   readonly from: Place
+  /** Of its shape, itself first; and without it. */
   readonly sites: readonly NodeId[]
+  readonly others: readonly NodeId[]
   readonly unbroken: Load
   /** By the failures' names, where it differs or might. */
   readonly broken: ReadonlyMap<string, Load>
@@ -75,7 +77,7 @@ export function proveCapacity(model: Model, breaks: Breaks, { alike }: Shapes): 
           broken.set(key, loadWith(one))
         }
       }
-      return [{ expect, from, sites, unbroken: loadWith(null), broken }]
+      return [{ expect, from, sites, others: sites.slice(1), unbroken: loadWith(null), broken }]
     }),
   )
   return judge(model, askers, rates, all)
@@ -101,8 +103,10 @@ const feels = ({ from, sites }: Asker, broken: Break | null): boolean =>
 /** Callers that ask the same of a line for one expectation. */
 interface Asked {
   readonly expect: PathExpect
-  readonly callers: readonly string[]
   readonly each: number
+  readonly count: number
+  /** Names are made only for a finding. */
+  readonly callers: readonly { readonly from: Place; readonly nodes: readonly NodeId[] }[]
 }
 
 function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string, number>, all: ReadonlyMap<string, Break>): Capacity {
@@ -119,28 +123,27 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
     const needs = new Map<string, Asked[]>()
     for (const asker of askers) {
       const { expect, from, sites } = asker
-      const felt = feels(asker, broken) ? sites : [from.node]
-      const others = sites.filter((site) => !felt.includes(site))
+      const isFeltByAll = feels(asker, broken)
       const note = (load: Load, own: readonly NodeId[], ofHubs: readonly NodeId[]): void => {
         for (const [line, each] of load) {
           const nodes = line.startsWith(`${from.node}.`) ? own : ofHubs
           if (nodes.length === 0) continue
-          const callers = nodes.map((node) => `${node}/${from.segment}`)
           const all = needs.get(line) ?? []
           const same = all.findIndex((one) => one.expect === expect && one.each === each)
-          if (same < 0) needs.set(line, [...all, { expect, callers, each }])
-          else needs.set(line, all.with(same, { expect, callers: [...all[same]!.callers, ...callers], each }))
+          const before = all[same] ?? { count: 0, callers: [] }
+          const asked = { expect, each, count: before.count + nodes.length, callers: [...before.callers, { from, nodes }] }
+          needs.set(line, same < 0 ? [...all, asked] : all.with(same, asked))
         }
       }
       // Nobody else's traffic is on the uplinks of one that has others like it.
-      note(loadOf(asker, key), [from.node], felt)
-      note(asker.unbroken, [], others)
+      note(loadOf(asker, key), sites.slice(0, 1), isFeltByAll ? sites : sites.slice(0, 1))
+      if (!isFeltByAll) note(asker.unbroken, [], asker.others)
     }
     for (const [line, by] of needs) {
       checks++
       const [, , trafficClass = ''] = line.split(' ')
       const kept = (rates.get(line)! * (shares.get(trafficClass as ClassId) ?? 0)) / 100
-      const sum = by.reduce((total, one) => total + one.callers.length * one.each, 0)
+      const sum = by.reduce((total, one) => total + one.count * one.each, 0)
       // A rate that is not stated, and one that is too low for a single caller, have been told of already.
       if (kept === 0 || sum <= kept || by.some((one) => one.each > kept)) continue
       const before = worst.get(line)
@@ -168,7 +171,9 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
     })
   return { findings, faulty, checks }
 }
-const callersText = (callers: readonly string[]): string =>
-  callers.length === 1
+function callersText(of: Asked['callers']): string {
+  const callers = of.flatMap(({ from, nodes }) => nodes.map((node) => `${node}/${from.segment}`))
+  return callers.length === 1
     ? callers[0]!
-    : `each of ${callers.length} callers, ${[...callers].sort().slice(0, 3).join(', ')}${callers.length > 3 ? ', …' : ''}`
+    : `each of ${callers.length} callers, ${callers.sort().slice(0, 3).join(', ')}${callers.length > 3 ? ', …' : ''}`
+}
