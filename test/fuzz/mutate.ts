@@ -38,6 +38,13 @@ const edit = (files: Network, roll: Dice, change: (text: string) => string): Net
 const lines = (files: Network, roll: Dice, change: (lines: string[]) => readonly string[]): Network =>
   edit(files, roll, (text) => change(text.split('\n')).join('\n'))
 
+/** A number that no file has in its name: two of one name are no folder. */
+const unused = (files: Network): number => {
+  let number = files.length
+  while (files.some(({ path }) => path.includes(`-${number}.`))) number++
+  return number
+}
+
 /** On a file that is still YAML; any other stays as it is. */
 const structure = (files: Network, roll: Dice, change: (document: Document.Parsed, pick: Picks) => void): Network =>
   edit(files, roll, (text) => {
@@ -140,7 +147,7 @@ const mutations = {
       return roll.once(2) ? `${levels.join('\n')}\n${text}` : `${text}\nallow: [${levels.map((_, n) => `&b${n} [*b${Math.max(0, n - 1)}]`).join()}]\n`
     }),
   'lose a file': (files, roll) => files.toSpliced(roll(files.length), 1),
-  'copy a file': (files, roll) => [...files, { ...roll.of(files), path: `copy-${files.length}.yaml` }],
+  'copy a file': (files, roll) => [...files, { ...roll.of(files), path: `copy-${unused(files)}.yaml` }],
   'borrow a file': (files, roll) => {
     const file = roll.of(roll.of(sound))
     return [...files.filter((one) => one.path !== file.path), file]
@@ -245,13 +252,12 @@ const mutations = {
   'a site more': (files, roll) => {
     const edges = files.filter(({ text }) => /^site: /m.test(text) && !/^role: core/m.test(text))
     if (edges.length === 0) return files
-    const name = `more-${files.length}`
+    const number = unused(files)
+    const name = `more-${number}`
     const text = roll
       .of(edges)
       .text.replace(/^site: .*$/m, `site: ${name}`)
-      .replaceAll(/\b10\.1\.\d+\.|\b192\.168\.\d+\./g, (net) =>
-        net.startsWith('10.') ? `10.1.${100 + files.length}.` : `192.168.${100 + files.length}.`,
-      )
+      .replaceAll(/\b10\.1\.\d+\.|\b192\.168\.\d+\./g, (net) => (net.startsWith('10.') ? `10.1.${100 + number}.` : `192.168.${100 + number}.`))
     return [...files, { path: `${name}.yaml`, text }]
   },
   'a name changed everywhere': (files, roll) => {
