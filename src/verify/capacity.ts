@@ -6,7 +6,7 @@
  * of one shape are followed once: what is asked of a hub counts as often as there are such sites, what is asked of their own
  * uplinks once. Whoever answers keeps a shape of its own, so that nobody's uplink is asked by callers and as a place.
  */
-import type { ClassId, Finding, NodeId, Place } from '#src/fabric/fabric.ts'
+import type { ClassId, Failure, Finding, NodeId, Place } from '#src/fabric/fabric.ts'
 import { lossOf, namesOf, pairOf } from './expect.ts'
 import { type Break, type Breaks, nameOf, nothingDown } from './failures.ts'
 import type { Model } from './model.ts'
@@ -82,7 +82,7 @@ export function proveCapacity(model: Model, breaks: Breaks, { alike }: Shapes): 
   )
   return judge(model, askers, rates, all)
 }
-const keyOf = ({ failures }: Break): string => failures.map(nameOf).sort().join(' ')
+const keyOf = ({ failures }: Pick<Break, 'failures'>): string => failures.map(nameOf).sort().join(' ')
 const surviving = (asking: readonly PathExpect[]): PathExpect['survives'] => [...new Set(asking.flatMap((one) => one.survives))]
 
 /** What an asker asks under a failure; of two at a time it may feel one alone. */
@@ -93,12 +93,9 @@ function loadOf({ unbroken, broken }: Asker, key: string): Load {
   return felt === undefined ? unbroken : broken.get(felt)!
 }
 /** A failure at one of the sites of a shape is felt by that one alone, any other by all. */
-const feels = ({ from, sites }: Asker, broken: Break | null): boolean =>
-  sites.length === 1 ||
-  !broken?.failures.some(
-    (failure) =>
-      (failure.kind === 'uplink' && failure.site === from.node) || (failure.kind === 'tunnel' && failure.tunnel.startsWith(`${from.node}.`)),
-  )
+const feels = (asker: Asker, broken: Break | null): boolean => asker.sites.length === 1 || !broken?.failures.some((failure) => isAt(asker, failure))
+const isAt = ({ from }: Asker, failure: Failure): boolean =>
+  (failure.kind === 'uplink' && failure.site === from.node) || (failure.kind === 'tunnel' && failure.tunnel.startsWith(`${from.node}.`))
 
 /** Callers that ask the same of a line for one expectation. */
 interface Asked {
@@ -137,7 +134,9 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
       }
       // Nobody else's traffic is on the uplinks of one that has others like it.
       note(loadOf(asker, key), sites.slice(0, 1), isFeltByAll ? sites : sites.slice(0, 1))
-      if (!isFeltByAll) note(asker.unbroken, [], asker.others)
+      // Of two failures the others of its shape feel the one that is not at it.
+      const rest = broken?.failures.filter((failure) => !isAt(asker, failure)) ?? []
+      if (!isFeltByAll) note(loadOf(asker, keyOf({ failures: rest })), [], asker.others)
     }
     for (const [line, by] of needs) {
       checks++
