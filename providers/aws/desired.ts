@@ -1,7 +1,8 @@
 /** Region → what AWS must hold for it. Pure. */
-import type { Connection, NetworkId, Region, Rule, TunnelId } from '#src/fabric/fabric.ts'
-import { comparePrefixes, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
-import { mergePrefixes } from '#src/net/sets.ts'
+import type { Connection, NetworkId, Region, TunnelId } from '#src/fabric/fabric.ts'
+import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
+import { mergePrefixes, subtractPrefixes } from '#src/net/sets.ts'
 import type { Ref, Resource, ResourceId, ReturnRoutes } from '../cloud.ts'
 import { packetTooBig, ruleText } from './group.ts'
 import { type AwsResource, type AwsType, groupName, resourceId, type TunnelProperties, type WantedProperties, type WantedTunnel } from './scheme.ts'
@@ -47,7 +48,7 @@ export function desired(network: NetworkId, region: Region, routes: ReturnRoutes
       resource(
         'security-group',
         resourceId.securityGroup(region.id, of.id),
-        { vpc: of.id, name: groupName(network, region.id), ...groupRules(region.rules, of.prefixes) },
+        { vpc: of.id, name: groupName(network, region.id), ...groupRules(region, of.prefixes) },
         [],
       ),
     ),
@@ -140,28 +141,50 @@ function route(region: Region, table: 'hubs' | 'networks', destination: Prefix, 
 }
 
 /**
- * A group can't tell the hosts that carry it apart: an allow to one address of the VPC opens the port on all of them.
- * The owner at the other end of the flow enforces the exact address; this is the second line.
+ * A group can't tell the hosts that carry it apart: an allow to one address of the VPC opens the port on all of them, and
+ * a deny of one closes it for none. The owner at the other end of the flow enforces the exact address; this is the second
+ * line. What is denied to all that an allow opens is left out of it, since groups only allow.
  */
 export function groupRules(
-  rules: readonly Rule[],
+  { rules, denies = [] }: Pick<Region, 'rules' | 'denies'>,
   inVpc: readonly Prefix[],
 ): { readonly ingress: readonly string[]; readonly egress: readonly string[] } {
-  const within = (prefixes: readonly Prefix[]): boolean => prefixes.some((prefix) => inVpc.some((own) => overlaps(own, prefix)))
-  const lines = (select: (rule: Rule) => readonly Prefix[]): readonly string[] => {
-    const byPorts = new Map<string, { readonly rule: Rule['ports'][number]; readonly prefixes: Prefix[] }>()
-    for (const rule of rules)
-      for (const ports of rule.ports) {
-        const key = `${ports.protocol}/${ports.from}-${ports.to}`
-        const entry = byPorts.get(key) ?? { rule: ports, prefixes: [] }
-        entry.prefixes.push(...select(rule).filter(isV4))
-        byPorts.set(key, entry)
+  const inside = (prefixes: readonly Prefix[]): readonly Prefix[] => prefixes.filter((prefix) => inVpc.some((own) => overlaps(own, prefix)))
+  const lines = (near: 'from' | 'to', far: 'from' | 'to'): readonly string[] => {
+    const byPorts = new Map<string, { readonly ports: PortRange; readonly prefixes: Prefix[] }>()
+    for (const rule of rules) {
+      const hosts = inside(rule[near].prefixes)
+      if (hosts.length === 0) continue
+      const without = denies.filter((deny) => hosts.every((host) => deny[near].prefixes.some((prefix) => contains(prefix, host))))
+      for (const range of rule.ports) {
+        let pieces: readonly Opening[] = [{ ports: range, prefixes: mergePrefixes(rule[far].prefixes.filter(isV4)) }]
+        for (const deny of without)
+          for (const closed of deny.ports) pieces = pieces.flatMap((piece) => shut(piece, closed, mergePrefixes(deny[far].prefixes)))
+        for (const { ports, prefixes } of pieces) {
+          const key = `${ports.protocol}/${ports.from}-${ports.to}`
+          const entry = byPorts.get(key) ?? { ports, prefixes: [] }
+          entry.prefixes.push(...prefixes)
+          byPorts.set(key, entry)
+        }
       }
-    return [...byPorts.values()].flatMap(({ rule, prefixes }) => mergePrefixes(prefixes).map((prefix) => ruleText(rule, prefix)))
+    }
+    return [...byPorts.values()].flatMap(({ ports, prefixes }) => mergePrefixes(prefixes).map((prefix) => ruleText(ports, prefix)))
   }
-  const ingress = lines((rule) => (within(rule.to.prefixes) ? rule.from.prefixes : []))
-  const egress = lines((rule) => (within(rule.from.prefixes) ? rule.to.prefixes : []))
-  return { ingress: [...new Set([...ingress, packetTooBig])].sort(), egress: [...new Set(egress)].sort() }
+  return { ingress: [...new Set([...lines('to', 'from'), packetTooBig])].sort(), egress: [...new Set(lines('from', 'to'))].sort() }
+}
+interface Opening {
+  readonly ports: PortRange
+  readonly prefixes: readonly Prefix[]
+}
+/** Without `closed` for `those`. One protocol can't be taken out of all of them: that is left to the other end. */
+function shut({ ports, prefixes }: Opening, closed: PortRange, those: readonly Prefix[]): readonly Opening[] {
+  const whole = closed.protocol === 'any'
+  if (!whole && ports.protocol !== closed.protocol) return [{ ports, prefixes }]
+  const [from, to] = whole ? [ports.from, ports.to] : [Math.max(ports.from, closed.from), Math.min(ports.to, closed.to)]
+  if (from > to) return [{ ports, prefixes }]
+  const part = (low: number, high: number, of: readonly Prefix[]): readonly Opening[] =>
+    low > high || of.length === 0 ? [] : [{ ports: { ...ports, from: low, to: high }, prefixes: of }]
+  return [...part(ports.from, from - 1, prefixes), ...part(from, to, subtractPrefixes(prefixes, those)), ...part(to + 1, ports.to, prefixes)]
 }
 
 /** Puts the fingerprints of the pre-shared keys that must be in force beside the tunnels, so that another key is a difference. */

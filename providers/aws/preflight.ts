@@ -154,7 +154,7 @@ export function misfits(region: Region): readonly Finding[] {
     ...tooMany('VPN connections', region.connections.length, quota.connections),
     ...tooMany('routes in a VPC route table', overlayPrefixes(region).length, quota.vpcRoutes),
     ...region.networks.flatMap((of) => {
-      const { ingress, egress } = groupRules(region.rules, of.prefixes)
+      const { ingress, egress } = groupRules(region, of.prefixes)
       return tooMany('rules in one direction of a security group', Math.max(ingress.length, egress.length), quota.groupRules)
     }),
   ]

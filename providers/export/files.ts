@@ -3,7 +3,7 @@
  * wg-quick's form, those of IPsec in swanctl's and the policy as an nftables file; per cloud region a README, per peer what
  * its owner sets. Secrets stand as placeholders.
  */
-import type { Fabric, Fact, Interface, Region, Rule, Site, Transit } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Fact, Interface, Region, Site, Transit } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
@@ -118,7 +118,8 @@ function ipsec(folder: string, site: Site, { tunnel, address, far: stated, profi
 
 /** Owners are stateful, transit is stateless: routing rules 3 and 22. */
 function policy(site: Site): string {
-  const rules = site.rules.flatMap((rule) => [`    # ${rule.id}`, ...ruleLines(rule).map((line) => `    ${line}`)])
+  const lines = (rules: readonly Deny[], verdict: 'accept' | 'drop') =>
+    rules.flatMap((rule) => [`    # ${rule.id}`, ...ruleLines(rule, verdict).map((line) => `    ${line}`)])
   const carried = (verdict: string) =>
     site.transits.flatMap((transit) => [`    # ${transit.id}`, ...transitLines(transit).map((line) => `    ${line} ${verdict}`)])
   const transit =
@@ -135,7 +136,8 @@ function policy(site: Site): string {
     '    # errors and neighbour discovery always pass',
     '    icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     '    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, nd-neighbor-solicit, nd-neighbor-advert } accept',
-    ...rules,
+    ...lines(site.denies ?? [], 'drop'),
+    ...lines(site.rules, 'accept'),
     ...(site.transits.length === 0 ? [] : ['    # carried for others', ...carried('accept')]),
     '  }',
     '}',
@@ -151,12 +153,12 @@ const transitLines = ({ a, b }: Transit): string[] =>
     return near === '' || far === '' ? [] : [one(near, far), one(far, near)]
   })
 
-function ruleLines({ from, to, ports }: Rule): string[] {
+function ruleLines({ from, to, ports, log }: Deny, verdict: 'accept' | 'drop'): string[] {
   return ([4, 6] as const).flatMap((family) => {
     const [source, target] = [set(from.prefixes, family), set(to.prefixes, family)]
     return source === '' || target === ''
       ? []
-      : ports.map((range) => `${word(family)} saddr ${source} ${word(family)} daddr ${target}${match(range, family)} accept`)
+      : ports.map((range) => `${word(family)} saddr ${source} ${word(family)} daddr ${target}${match(range, family)}${log ? ' log' : ''} ${verdict}`)
   })
 }
 const set = (prefixes: readonly Prefix[], family: Family): string => {
@@ -263,6 +265,11 @@ function regionReadme(region: Region): string {
       'Security groups',
       ['allow'],
       region.rules.map((rule) => [rule.id]),
+    ),
+    ...section(
+      'Left out of them',
+      ['deny'],
+      (region.denies ?? []).map((deny) => [deny.id]),
     ),
   ].join('\n')}\n`
 }

@@ -1,5 +1,5 @@
 /** What the owner of a peer sets at the other end: a swanctl.conf to use as it stands, or to read the values from. */
-import type { ConnectionMember, Fabric, Peer, PeerGateway } from '#src/fabric/fabric.ts'
+import type { ConnectionMember, Deny, Fabric, Peer, PeerGateway } from '#src/fabric/fabric.ts'
 import { natTraversalPort } from '#src/fabric/ipsec.ts'
 import { type Address, nth, type Prefix } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
@@ -24,6 +24,8 @@ export const linesOf = ({ connections, gateways }: Peer): readonly PeerLine[] =>
     .map((line, i) => ({ ...line, number: i + 1, inside: { peer: nth(line.member.inside, 1)!, hub: nth(line.member.inside, 2)! } }))
 /** What the peer sends into the tunnels. */
 export const ourPrefixes = ({ routes }: Peer): readonly Prefix[] => mergePrefixes(routes.map(({ to }) => to))
+
+const lineText = ({ id, from, to }: Deny): string => `#   ${id.replace(/#.*$/, '')}: ${from.prefixes.join(', ')} -> ${to.prefixes.join(', ')}`
 
 /** `secret`: null leaves a placeholder. */
 export function peerConfig({ network }: Fabric, peer: Peer, secret: string | null): string {
@@ -82,8 +84,10 @@ export function peerConfig({ network }: Fabric, peer: Peer, secret: string | nul
     ]),
     '# Routes, each through every tunnel that is up, the first preferred; whichever is used, the hubs accept it:',
     ...ourPrefixes(peer).map((to) => `#   ip route add ${to} dev ${device(1)} metric 1`),
+    ...(peer.denies ? ['# Drop, before anything passes:'] : []),
+    ...(peer.denies ?? []).map(lineText),
     ...(peer.rules.length > 0 ? ['# Let pass:'] : []),
-    ...peer.rules.map(({ id, from, to }) => `#   ${id.replace(/#.*$/, '')}: ${from.prefixes.join(', ')} -> ${to.prefixes.join(', ')}`),
+    ...peer.rules.map(lineText),
     'connections {',
     ...lines.flatMap(section),
     '}',

@@ -10,6 +10,27 @@ export const compileCodes: readonly CodePage[] = [
     right: 'expect:\n  - reach: berlin/cameras -> same/camera-rtp',
   },
   {
+    code: 'I102',
+    title: 'denied, but not allowed',
+    text: 'Everything that no line under `allow` opens is dropped anyway, so a deny is for what some allow would open too much of. None opens anything of this one. It does no harm, and it would win over an allow to come.',
+    wrong: 'allow:\n  - edge/inference -> model-api\ndeny:\n  - cameras -> model-api',
+    right: 'groups:\n  kiosks: { hosts: 10.1.10.200/29 }\nallow:\n  - edge/inference -> model-api\ndeny:\n  - kiosks -> model-api',
+  },
+  {
+    code: 'I103',
+    title: 'a deny that nobody can keep',
+    text: 'Hosts of one LAN reach each other without their gateway. Between two clouds or peers there is no gateway of ours that knows connections: hubs leave out whole pairs of prefixes, whatever the port, and only as long as no allow of the other direction needs them. Everywhere else the deny holds.',
+    wrong: 'groups:\n  kiosks: { hosts: 10.1.10.200/29 }\ndeny:\n  - kiosks -> inference   # berlin has both in 10.1.10.0/24',
+    right: 'segments: [inference, kiosks]\ndeny:\n  - kiosks -> inference',
+  },
+  {
+    code: 'I104',
+    title: 'a line that nobody can log',
+    text: 'A line with `log: true` is logged by the gateways of the sites at its ends. Between two clouds or peers there is none: hubs carry what runs between them without looking at connections. Everywhere else the line is logged.',
+    wrong: 'allow:\n  - { rule: region/inference -> partner/inference, log: true }',
+    right: 'allow:\n  - region/inference -> partner/inference\n  - { rule: edge/inference -> partner/inference, log: true }',
+  },
+  {
     code: 'I110',
     title: 'no transport in common',
     text: 'A tunnel runs between two uplinks that can reach each other: on the same transport, or on two of which one `reaches` the other. Each spoke needs one such pair with each of its hubs, and hubs are meshed, so each pair of hubs needs one too.',

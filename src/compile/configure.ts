@@ -14,6 +14,7 @@ import type {
   SiteId,
   TunnelId,
 } from '#src/fabric/fabric.ts'
+import { classesAt } from '#src/fabric/classes.ts'
 import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
 import { isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
 import { cloudEndpoints, commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'
@@ -62,12 +63,13 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     hub: own.hub,
     loopback: own.loopback,
     uplinks: own.uplinks,
-    classes: slice.classes,
+    classes: classesAt(slice.classes, own),
     segments: slice.segments,
     lans: own.lans,
     routes: own.routes,
     groups: own.groups,
     rules: own.rules,
+    ...(own.denies ? { denies: own.denies } : {}),
     transits: own.transits,
     interfaces: own.interfaces.flatMap((one) => withEpochs(one, newest.get(one.id)!, inUse.get(one.id) ?? new Set())),
     tunnels: ready,

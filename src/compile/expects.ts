@@ -9,12 +9,13 @@ import type { Resolved } from './resolve.ts'
  * themselves is an expectation of its own, `…#ways`. Sorted by id.
  */
 export function expects(resolved: Resolved): readonly Expect[] {
-  const all = resolved.expects.flatMap(({ expect, pairings, ports }) =>
-    pairings.flatMap(({ caller, from: { places: from }, to: { places: to } }): Expect[] => {
+  const all = resolved.expects.flatMap(({ expect, pairings, ports, byHost }) =>
+    pairings.flatMap(({ caller, from: { places: from }, to: { places: targets } }): Expect[] => {
       const text = `${expect.from.text} -> ${expect.to.text}`
       const id = `${expectText(expect)}${caller === null ? '' : ` @${caller}`}`
+      if (expect.kind === 'isolate') return [{ kind: 'isolate', id, text, from, to: targets }]
+      const to = byHost ? targets.flatMap((place) => place.prefixes.map((host) => ({ ...place, prefixes: [host] }))) : targets
       const ends = { id, text, from, to }
-      if (expect.kind === 'isolate') return [{ kind: 'isolate', ...ends }]
       const asked = { ...ends, ports, survives: [...new Set(expect.survives)].sort(compareText) }
       if (expect.kind === 'path') return [{ kind: 'path', ...asked, mode: 'all', ...expect.ways }]
       const reach: Expect = { kind: 'reach', ...ends, ports, mode: expect.mode, survives: asked.survives }

@@ -4,6 +4,7 @@
  */
 import type { ClassId, Finding, HostGroup, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
+import { portsOf } from '#src/intent/canonical.ts'
 import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
@@ -30,20 +31,26 @@ export interface Located {
   /** Where its tunnels end. */
   readonly hubs: readonly SiteId[]
 }
-export interface ResolvedAllow {
-  /** `edge/inference -> model-api`; with ports when they were written. */
+export interface ResolvedLine {
+  /** `edge/inference -> model-api`, `deny cameras -> training`. */
   readonly text: string
   readonly pairings: readonly Pairing[]
   readonly ports: readonly PortRange[]
+  readonly log: boolean
+}
+export interface ResolvedAllow extends ResolvedLine {
   readonly trafficClass: ClassId
 }
 export interface ResolvedExpect {
   readonly expect: IntentExpect
   readonly pairings: readonly Pairing[]
   readonly ports: readonly PortRange[]
+  /** Each host that answers is a place of its own. */
+  readonly byHost: boolean
 }
 export interface Resolved {
   readonly allows: readonly ResolvedAllow[]
+  readonly denies: readonly ResolvedLine[]
   readonly expects: readonly ResolvedExpect[]
   readonly services: readonly Service[]
   readonly hostGroups: readonly HostGroup[]
@@ -71,21 +78,26 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
 
   const allows = intent.allow.map((allow): ResolvedAllow => {
     const service = allow.to.what.kind === 'service' ? services.get(allow.to.what.service) : undefined
-    const ports = allow.ports.length > 0 ? allow.ports : (service?.ports ?? [anyPort])
+    const ports = portsOf(intent, allow)
     const text = `${allow.from.text} -> ${allow.to.text}`
     return {
       text,
       // A site that calls and has nothing to be called is no mistake here.
       pairings: pair(text, allow.from, allow.to).pairings,
       ports,
+      log: allow.log,
       trafficClass: service?.trafficClass ?? ('default' as ClassId),
     }
+  })
+  const denies = intent.deny.map((deny): ResolvedLine => {
+    const text = `${deny.from.text} -> ${deny.to.text}`
+    return { text: `deny ${text}`, pairings: pair(text, deny.from, deny.to).pairings, ports: portsOf(intent, deny), log: deny.log }
   })
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
     const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
     const { pairings, without } = pair(`${expect.from.text} -> ${expect.to.text}`, expect.from, expect.to)
     if (without.length > 0 && expect.kind !== 'isolate') findings.push(unmetPromise(index, expect, without))
-    return { expect, pairings, ports: service?.ports ?? [anyPort] }
+    return { expect, pairings, ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0 }
   })
   const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
   const named = [...services.values()].map(
@@ -95,7 +107,7 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
     ({ id }): HostGroup => ({ id, places: find({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }).places }),
   )
   const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
-  return { allows, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
+  return { allows, denies, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
 }
 /** What a selection finds at each node, by node; places follow each other so. */
 function byNode({ name, located }: Selection, memo: Memo): readonly Selection[] {
@@ -238,14 +250,16 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   }
   const servicePlaces = (service: IntentService): readonly Located[] => {
     const parts = service.at.map((selector) => select(selector))
-    return memo.once(`places of service ${service.id}`, parts, () => {
+    return memo.once(`places of service ${service.id}`, [...parts, service.endpoints.join(' ')], () => {
       const found = new Map<string, Located>()
       for (const one of parts.flat()) {
         const key = `${one.place.node}/${one.place.segment}`
         const other = found.get(key)
         found.set(key, other && other !== one ? joined(`service ${service.id}`, other, one, memo) : one)
       }
-      return [...found.values()].sort(risingPlaces)
+      const all = [...found.values()].sort(risingPlaces)
+      const { id, endpoints } = service
+      return endpoints.length === 0 ? all : all.flatMap((one) => narrowed(`endpoints of ${id} at`, one, endpoints, memo))
     })
   }
   const select = ({ where, what }: Selector): readonly Located[] => {

@@ -53,7 +53,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => ownersOf(network.all, before))
 
   // The LANs behind hosts that rules name: a rule may stay the same while its LAN becomes another.
-  const named = intent.groups.flatMap((group) => group.hosts)
+  const named = [...intent.groups.flatMap((group) => group.hosts), ...intent.services.flatMap((service) => service.endpoints)]
   const holders = memo.members(
     'LANs of hosts',
     memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owner))),

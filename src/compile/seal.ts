@@ -67,6 +67,7 @@ export function seal(
         lans: site.lans
           .map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address }))
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+        ...(site.classes.length > 0 ? { classes: site.classes } : {}),
         ...reach,
         ...policy,
       }

@@ -79,6 +79,8 @@ export interface Forwarding {
   readonly groups: readonly SharedGroup[]
   /** Allows in which this node owns an end: stateful. */
   readonly rules: readonly Rule[]
+  /** Likewise, what no rule lets pass. Absent: none. */
+  readonly denies?: readonly Deny[]
   /** Prefixes this node may carry for others: stateless, in both directions. */
   readonly transits: readonly Transit[]
 }
@@ -96,7 +98,11 @@ export interface Site extends Forwarding {
   readonly loopback: Address
   readonly uplinks: readonly Uplink[]
   readonly interfaces: readonly Interface[]
+  /** Classes that are other than the network's here. Absent: none. */
+  readonly classes?: readonly SiteClass[]
 }
+/** What a site asks of its own paths, and guarantees on its own lines. */
+export type SiteClass = Pick<TrafficClass, 'id' | 'share' | 'sla'>
 
 export interface Uplink {
   readonly id: UplinkId
@@ -172,12 +178,26 @@ export interface Rule {
   readonly to: Flow
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId
+  /** The first packet of each connection is, at most a few a second. Absent: not. */
+  readonly log?: true
+}
+/** A connection that no allow opens, whichever there are. */
+export interface Deny {
+  readonly id: string
+  readonly from: Flow
+  readonly to: Flow
+  readonly ports: readonly PortRange[]
+  /** Likewise. */
+  readonly log?: true
 }
 export interface Flow {
   readonly segment: SegmentId
   readonly prefixes: readonly Prefix[]
 }
-/** Everything between a prefix of `a` and one of `b`. Its id is that of the allow; `#out`: who calls is behind this hub, `#in`: who answers. */
+/**
+ * Everything between a prefix of `a` and one of `b`. Its id is that of the allow; `#out`: who calls is behind this hub,
+ * `#in`: who answers. What is denied whatever its port is left out, and then one allow may need several.
+ */
 export interface Transit {
   readonly id: string
   readonly a: readonly Prefix[]

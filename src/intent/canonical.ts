@@ -1,31 +1,34 @@
-/** What an allow or an expectation is called in the Fabric: its own words, so that a line added above changes no hash. */
+/** What an allow, a deny or an expectation is called in the Fabric: its own words, so that a line added above changes no hash. */
 import type { Origin } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import type { Intent, IntentAllow, IntentExpect } from './intent.ts'
+import type { Intent, IntentExpect, IntentLine } from './intent.ts'
 
 /** The written ports, else those of the service. */
-export function portsOf(intent: Pick<Intent, 'services'>, allow: IntentAllow): readonly PortRange[] {
-  if (allow.ports.length > 0) return allow.ports
-  const { what } = allow.to
+export function portsOf(intent: Pick<Intent, 'services'>, line: IntentLine): readonly PortRange[] {
+  if (line.ports.length > 0) return line.ports
+  const { what } = line.to
   const service = what.kind === 'service' ? intent.services.find((one) => one.id === what.service) : undefined
   return service?.ports ?? [anyPort]
 }
 /** `edge/inference -> model-api tcp/8443`: how the ids of its rules start, before the `#`. */
-export function allowText(intent: Pick<Intent, 'services'>, allow: IntentAllow): string {
-  const ports = portsOf(intent, allow)
+export function allowText(intent: Pick<Intent, 'services'>, line: IntentLine): string {
+  const ports = portsOf(intent, line)
   const suffix = ports.length === 1 && ports[0]!.protocol === 'any' ? '' : ` ${ports.map(formatPortRange).join(',')}`
-  return `${allow.from.text} -> ${allow.to.text}${suffix}`
+  return `${line.from.text} -> ${line.to.text}${suffix}`
 }
+/** `deny cameras -> training`. */
+export const denyText = (intent: Pick<Intent, 'services'>, line: IntentLine): string => `deny ${allowText(intent, line)}`
 /** `reach-all edge/inference -> model-api`: how the ids of its expectations start, before the ` @`. */
 export const expectText = (expect: IntentExpect): string =>
   `${expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind} ${expect.from.text} -> ${expect.to.text}`
 
-/** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>` or `expect/<n>`. */
+/** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>`, `deny/<n>` or `expect/<n>`. */
 export function placeTexts(intent: Intent, origins: Map<string, Origin>): void {
   const place = (text: string, key: string): void => {
     const origin = origins.get(key)
     if (origin) origins.set(text, origin)
   }
   for (const [n, allow] of intent.allow.entries()) place(allowText(intent, allow), `allow/${n}`)
+  for (const [n, deny] of intent.deny.entries()) place(denyText(intent, deny), `deny/${n}`)
   for (const [n, expect] of intent.expect.entries()) place(expectText(expect), `expect/${n}`)
 }

@@ -54,7 +54,7 @@ export const languageCodes = [
   {
     code: 'I008',
     title: 'Not yet',
-    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, translation of overlapping networks, IPv6 LANs and uplinks, pairs of gateways, internet breakout, `deny`, `log` and more. It is refused, because reading over it would promise what nobody keeps.',
+    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, translation of overlapping networks, IPv6 LANs and uplinks, pairs of gateways, internet breakout and more. It is refused, because reading over it would promise what nobody keeps.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference',
   },
@@ -121,7 +121,7 @@ export const languageCodes = [
   {
     code: 'I017',
     title: 'Not a selector',
-    text: 'A place is `what` or `where/what`; a line of `allow` or `expect` is `from -> to` with spaces around the arrow. Behind a segment or group, ports may follow in `allow`: `edge/inference -> training tcp/22`.',
+    text: 'A place is `what` or `where/what`; a line of `allow`, `deny` or `expect` is `from -> to` with spaces around the arrow. Behind a segment or group, ports may follow in `allow` and `deny`: `edge/inference -> training tcp/22`.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference, core/inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference',
   },
@@ -135,7 +135,7 @@ export const languageCodes = [
   {
     code: 'I019',
     title: 'Nothing selected',
-    text: 'No site has a LAN that the selector selects. In an expectation that is an error, because a promise about nothing always holds; with the name of a site too. An allow or a service by role, label or segment alone is only warned about: the site may be still to come.',
+    text: 'No site has a LAN that the selector selects. In an expectation that is an error, because a promise about nothing always holds; with the name of a site too. An allow, a deny or a service by role, label or segment alone is only warned about: the site may be still to come.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\nexpect:\n  - isolate: cameras -> inference',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\nexpect:\n  - reach: edge/inference -> core/inference',
   },
@@ -147,5 +147,14 @@ export const languageCodes = [
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ngroups:\n  printers: { hosts: [10.1.10.20, 10.99.10.20] }\nallow: inference -> printers tcp/631',
     right:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ngroups:\n  printers: { hosts: [10.1.10.20, 10.1.10.32/28] }\nallow: inference -> printers tcp/631',
+  },
+  {
+    code: 'I021',
+    title: 'An endpoint elsewhere',
+    text: 'The endpoints of a service are hosts in the LANs that its `at` selects: whoever may call the service may call them, and nobody else there. This one is somewhere else. `reach` asks that one endpoint answers, `reach-all` that each does.',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: [10.10.0.10, 10.1.10.10], ports: tcp/8443 }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: [10.10.0.10, 10.10.0.11], ports: tcp/8443 }',
   },
 ] as const satisfies readonly CodePage[]

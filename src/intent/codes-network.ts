@@ -40,7 +40,7 @@ export const networkCodes = [
   {
     code: 'I050',
     title: "Shares don't make 100",
-    text: 'A share is the part of a line that a class gets under load. All classes together make 100; `default` takes what the others leave, at least 1, unless its own share is written.',
+    text: 'A share is the part of a line that a class gets under load. All classes together make 100; `default` takes what the others leave, at least 1, unless its own share is written. A site may write shares of its own under `classes:`; what it leaves out is the network’s.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  realtime: { share: 60% }',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nclasses:\n  realtime: { share: 45% }',
   },

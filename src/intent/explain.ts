@@ -90,6 +90,16 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
     yield { ...fact(['hubs'], 'none', 'hubs', 'it is a hub of the network'), elsewhere: `hubs/${intent.hubs.indexOf(site.id)}` }
   else yield { ...fact(['hubs'], many(site.hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
   for (const uplink of site.uplinks) yield* uplinkFacts(site.id, uplink)
+  for (const { id, share, sla } of site.classes) {
+    const own = (keys: readonly string[], value: string, otherwise = 'classes of the network'): Fact => ({
+      ...fact(['classes', id, ...keys], value, ['class', id, ...keys].join('/'), otherwise),
+      elsewhere: ['class', id, ...keys].join('/'),
+    })
+    yield own(['sla', 'latency'], formatDuration(sla.latencyMs))
+    yield own(['sla', 'jitter'], formatDuration(sla.jitterMs))
+    yield own(['sla', 'loss'], formatPercent(sla.loss))
+    yield own(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : undefined)
+  }
   const seen = new Map<string, number>()
   for (const lan of site.lans) {
     const i = seen.get(lan.segment) ?? 0
@@ -151,13 +161,21 @@ function* facts(intent: Intent): Generator<Fact> {
     yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
   for (const { id, hosts } of intent.groups)
     for (const [i, each] of hosts.entries()) yield plain(['groups', id, 'hosts', String(i)], formatHosts(each), `group/${id}/hosts/${i}`)
-  for (const { id, at, ports, trafficClass } of intent.services) {
+  for (const { id, at, endpoints, ports, trafficClass } of intent.services) {
     yield plain(['services', id, 'at'], texts(at), `service/${id}/at/0`)
+    yield plain(
+      ['services', id, 'endpoints'],
+      endpoints.length > 0 ? many(endpoints.map(formatHosts)) : 'any host there',
+      `service/${id}/endpoints/0`,
+    )
     yield plain(['services', id, 'ports'], many(ports.map(formatPortRange)), `service/${id}/ports`)
     yield plain(['services', id, 'class'], trafficClass, `service/${id}/class`)
   }
-  for (const [n, { from, to, ports }] of intent.allow.entries())
-    yield plain(['allow', String(n)], [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' '), `allow/${n}`)
+  for (const kind of ['allow', 'deny'] as const)
+    for (const [n, { from, to, ports, log }] of intent[kind].entries()) {
+      const text = [from.text, '->', to.text, ...ports.map(formatPortRange)].join(' ')
+      yield plain([kind, String(n)], log ? `${text}, logged` : text, `${kind}/${n}`)
+    }
   for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
   for (const [n, expect] of intent.expect.entries()) {
     const survives = expect.kind !== 'isolate' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''

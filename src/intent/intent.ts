@@ -3,9 +3,9 @@
  * into places. Arrays are sorted by id, so file order and folder layout never matter.
  *
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
- * `class/<id>[/field]`, `service/<id>[/at/<i>]`,
- * `allow/<n>[/from|/to]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
- * `site/<id>/hubs/<i>`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
+ * `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
+ * `allow/<n>[/from|/to|/log]`, `deny/<n>[/from|/to|/log]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
+ * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/sla/<field>]`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
  * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
@@ -23,6 +23,7 @@ import type {
   RiskId,
   Role,
   SegmentId,
+  SiteClass,
   SiteId,
   Sla,
   Survives,
@@ -45,7 +46,9 @@ export interface Intent {
   readonly groups: readonly IntentGroup[]
   readonly services: readonly IntentService[]
   readonly classes: readonly IntentClass[]
-  readonly allow: readonly IntentAllow[]
+  readonly allow: readonly IntentLine[]
+  /** Wins over every allow. */
+  readonly deny: readonly IntentLine[]
   readonly expect: readonly IntentExpect[]
 }
 export interface IntentSite {
@@ -57,6 +60,8 @@ export interface IntentSite {
   readonly hubs: readonly SiteId[]
   readonly uplinks: readonly IntentUplink[]
   readonly lans: readonly IntentLan[]
+  /** What differs from the network's classes here, by name, complete. */
+  readonly classes: readonly SiteClass[]
 }
 export interface IntentUplink {
   readonly id: UplinkId
@@ -138,6 +143,8 @@ export interface IntentService {
   readonly id: string
   /** Selectors of segments and groups only. */
   readonly at: readonly Selector[]
+  /** The hosts there that answer, in order, each a place of its own; [] = any, and a place is what a node has. */
+  readonly endpoints: readonly Prefix[]
   readonly ports: readonly PortRange[]
   readonly trafficClass: ClassId
 }
@@ -155,11 +162,14 @@ export interface IntentClass {
   readonly avoid: readonly UplinkSelector[]
   readonly never: readonly UplinkSelector[]
 }
-export interface IntentAllow {
+/** A line of `allow` or `deny`. */
+export interface IntentLine {
   readonly from: Selector
   readonly to: Selector
   /** Empty when `to` is a service: the service's ports. Else [any] unless written. */
   readonly ports: readonly PortRange[]
+  /** The first packet of each connection, at its owners. */
+  readonly log: boolean
 }
 export type IntentExpect =
   | {

@@ -6,13 +6,13 @@ import { defaultMtu } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
-import { readClasses } from './read-classes.ts'
+import { readClasses, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite } from './read-site.ts'
 import { readExpects } from './read-expect.ts'
-import { checkPlaces, readAllows, readServices } from './read-traffic.ts'
+import { checkPlaces, readLines, readServices } from './read-traffic.ts'
 import { createReport } from './report.ts'
 import { sortFindings } from './render.ts'
 import type { SourceFile } from './yaml.ts'
@@ -34,13 +34,15 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const transports = readTransports(raw, report)
   const words = readUplinkWords(raw, transports, report)
   const transportIds = new Set(transports.map((each) => each.id))
-  const sites = raw.sites.map((site) => readSite(site, names, transportIds, hubs, report))
+  const classes = readClasses(raw, words, report)
+  const siteClasses = readSiteClasses(raw, classes, report)
+  const sites = raw.sites.map((site) => ({ ...readSite(site, names, transportIds, hubs, report), classes: siteClasses.get(site.name.value) ?? [] }))
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
   const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
-  const classes = readClasses(raw, words, report)
   const groups = readGroups(raw, report)
   const services = readServices(raw, names, classes, report)
-  const allow = readAllows(raw, names, report)
+  const allow = readLines('allow', raw, names, report)
+  const deny = readLines('deny', raw, names, report)
   const expect = readExpects(raw, names, readWaypoints(raw, words, hubs), report)
   const network = raw.network?.fields
   if (network?.network) report.origins.set('network', network.network.at)
@@ -57,8 +59,8 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
     checkPeers(sites, peers, transports, report)
     checkExternals(sites, regions, peers, transports, report)
     const lands = landsOf({ sites, regions, peers })
-    const hosts = checkGroups(groups, lands, report)
-    if (sound()) checkPlaces({ sites, regions, peers, services, allow, expect }, hosts, report)
+    checkGroups(groups, lands, report)
+    if (sound()) checkPlaces({ sites, regions, peers, services, allow, deny, expect }, groups, lands, report)
   }
   const intent: Intent | null =
     network?.network && sound()
@@ -75,6 +77,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
           services,
           classes,
           allow,
+          deny,
           expect,
         }
       : null

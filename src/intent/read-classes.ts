@@ -1,13 +1,13 @@
 /** Classes: what is written over what exists by default. */
-import type { ClassId } from '#src/fabric/fabric.ts'
+import type { ClassId, SiteClass } from '#src/fabric/fabric.ts'
 import { type ClassDefaults, classDefaults, defaultClass } from './defaults.ts'
 import type { IntentClass, UplinkSelector } from './intent.ts'
 import type { UplinkWords } from './names.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
-import type { RawClass } from './schema.ts'
-import type { Located } from './spec.ts'
+import type { RawClass, RawSiteClass } from './schema.ts'
+import type { Entry, Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 
 /** Marks and tables are few: three bits of them are classes. */
@@ -25,7 +25,7 @@ export function readClasses(raw: Raw, words: UplinkWords, report: Report): reado
   return withShares(classes, written, report)
 }
 
-type Written = ReadonlyMap<string, { readonly key: Located<string>; readonly value: RawClass | undefined }>
+type Written<T = RawClass> = ReadonlyMap<string, { readonly key: Located<string>; readonly value: T | undefined }>
 
 function readClass(id: ClassId, entry: ReturnType<Written['get']>, words: UplinkWords, report: Report): IntentClass {
   const base = `class/${id}`
@@ -116,8 +116,48 @@ function checkMarks(classes: readonly IntentClass[], written: Written, report: R
   }
 }
 
+/** What a site says of classes, over what the network says of them. */
+export function readSiteClasses(raw: Raw, network: readonly IntentClass[], report: Report): ReadonlyMap<string, readonly SiteClass[]> {
+  return new Map(raw.sites.map(({ name, fields }) => [name.value, ofSite(`site/${name.value}`, fields.classes ?? [], network, report)]))
+}
+function ofSite(base: string, entries: readonly Entry<RawSiteClass>[], network: readonly IntentClass[], report: Report): readonly SiteClass[] {
+  const ids = network.map(({ id }) => id)
+  for (const { key, value } of entries) {
+    const own = `${base}/class/${key.value}`
+    report.origins.set(own, key.at)
+    if (value) noteFields(own, { share: value.fields.share }, report.origins)
+    if (value?.fields.sla) noteFields(`${own}/sla`, value.fields.sla.fields, report.origins)
+    if (ids.some((id) => id === key.value)) continue
+    const meant = report.meant(key.value, ids)
+    report.error(
+      'I015',
+      key.at,
+      `class "${key.value}" does not exist${meant}`,
+      meant === '' ? `write one of ${oneOf(ids)}, or add it to \`classes:\` of the network` : '',
+    )
+  }
+  const written = new Map(entries.filter(({ key }) => ids.some((id) => id === key.value)).map((entry) => [entry.key.value, entry]))
+  const here = network.map((one): IntentClass => {
+    const fields = written.get(one.id)?.value?.fields
+    const sla = fields?.sla?.fields
+    return {
+      ...one,
+      share: fields?.share?.value ?? one.share,
+      sla: {
+        loss: sla?.loss?.value ?? one.sla.loss,
+        latencyMs: sla?.latency?.value ?? one.sla.latencyMs,
+        jitterMs: sla?.jitter?.value ?? one.sla.jitterMs,
+      },
+    }
+  })
+  const shared = entries.some(({ value }) => value?.wrote.has('share')) ? withShares(here, written, report) : here
+  return shared
+    .filter((one, i) => one.share !== network[i]!.share || JSON.stringify(one.sla) !== JSON.stringify(network[i]!.sla))
+    .map(({ id, share, sla }) => ({ id, share, sla }))
+}
+
 /** `default` absorbs what the others leave, unless its own share is written. */
-function withShares(classes: readonly IntentClass[], written: Written, report: Report): readonly IntentClass[] {
+function withShares(classes: readonly IntentClass[], written: Written<RawClass | RawSiteClass>, report: Report): readonly IntentClass[] {
   const unread = [...written.values()].some(({ value }) => !value || (value.wrote.has('share') && !value.fields.share))
   if (unread) return classes
   const shareAt = (id: string) => written.get(id)?.value?.fields.share?.at

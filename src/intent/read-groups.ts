@@ -63,18 +63,9 @@ export function landsOf({ sites, regions, peers }: Pick<Intent, 'sites' | 'regio
   }
 }
 
-/** The nodes that have hosts of each group. */
-export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report: Report): ReadonlyMap<string, ReadonlySet<NodeId>> {
-  return new Map(
-    groups.map(({ id, hosts }) => {
-      const nodes = hosts.flatMap((each, i) => {
-        const land = lands.around(each)
-        if (!land) reportNowhere(`group/${id}/hosts/${i}`, each, `group "${id}"`, lands, report)
-        return land ? [land.node] : []
-      })
-      return [id, new Set(nodes)]
-    }),
-  )
+export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report: Report): void {
+  for (const { id, hosts } of groups)
+    for (const [i, each] of hosts.entries()) if (!lands.around(each)) reportNowhere(`group/${id}/hosts/${i}`, each, `group "${id}"`, lands, report)
 }
 
 /** An address that is nobody's can be neither allowed nor denied: it would be a line about nothing. */

@@ -73,6 +73,8 @@ export function readSite(
     hubs: hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report),
     uplinks,
     lans,
+    // Read when the network's are known: read-classes.ts.
+    classes: [],
   }
 
   function hubsOfHub(own: readonly Located<string>[] | undefined, to: Report): readonly SiteId[] {

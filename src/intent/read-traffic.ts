@@ -1,9 +1,11 @@
-/** Services and allows: selectors read, canonical, sorted; and, of expectations too, that each means at least one place. */
+/** Services, allows and denies: selectors read, canonical, sorted; and, of expectations too, that each means at least one place. */
 import type { ClassId, NodeId, Origin, SegmentId } from '#src/fabric/fabric.ts'
+import { contains, formatHosts, type Prefix } from '#src/net/address.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { Intent, IntentAllow, IntentClass, IntentService, NodeRole, Selector } from './intent.ts'
+import type { Intent, IntentClass, IntentGroup, IntentLine, IntentService, NodeRole, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
+import { type Land, type Lands, readHosts, reportNowhere } from './read-groups.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
 import { type Arrow, type Names, type PlacedSelector, readArrow, readSelector } from './selector.ts'
@@ -41,6 +43,7 @@ export function readServices(raw: Raw, names: Names, classes: readonly IntentCla
     out.push({
       id: key.value,
       at: at.map((place) => place.selector),
+      endpoints: readHosts(`${base}/endpoints`, fields.endpoints ?? [], report),
       ports: uniquePorts((fields.ports ?? []).map((port) => port.value)),
       trafficClass: id as ClassId,
     })
@@ -59,10 +62,11 @@ export interface Placed<T> {
   /** Canonical; the sort key. */
   readonly text: string
   readonly at: Origin
+  readonly log?: Origin | undefined
 }
 
 /** Sorted by canonical text, the same line once. */
-export function inOrder<T>(kind: 'allow' | 'expect', placed: readonly Placed<T>[], report: Report): readonly T[] {
+export function inOrder<T>(kind: 'allow' | 'deny' | 'expect', placed: readonly Placed<T>[], report: Report): readonly T[] {
   const out: Placed<T>[] = []
   for (const each of [...placed].sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))) {
     const last = out.at(-1)
@@ -74,20 +78,31 @@ export function inOrder<T>(kind: 'allow' | 'expect', placed: readonly Placed<T>[
     report.origins.set(base, each.at)
     report.origins.set(`${base}/from`, each.arrow.from.at)
     report.origins.set(`${base}/to`, each.arrow.to.at)
+    if (each.log) report.origins.set(`${base}/log`, each.log)
     out.push(each)
   }
   return out.map((each) => each.value)
 }
 
-export function readAllows(raw: Raw, names: Names, report: Report): readonly IntentAllow[] {
-  const placed: Placed<IntentAllow>[] = []
-  for (const line of raw.network?.fields.allow ?? []) {
-    const arrow = readArrow(line, names, true, report)
+export function readLines(kind: 'allow' | 'deny', raw: Raw, names: Names, report: Report): readonly IntentLine[] {
+  const placed: Placed<IntentLine>[] = []
+  const written = raw.network?.fields[kind] ?? []
+  // Of the same line twice the one that asks for more is kept, wherever it stands.
+  for (const { fields } of [...written].sort((a, b) => Number(b.fields.log?.value ?? false) - Number(a.fields.log?.value ?? false))) {
+    const line = fields.rule
+    const arrow = line && readArrow(line, names, true, report)
     if (!arrow) continue
+    const log = fields.log?.value ?? false
     const ports = arrow.to.selector.what.kind === 'service' ? [] : arrow.ports.length > 0 ? uniquePorts(arrow.ports) : [anyPort]
-    placed.push({ value: { from: arrow.from.selector, to: arrow.to.selector, ports }, arrow, text: arrow.text, at: line.at })
+    placed.push({
+      value: { from: arrow.from.selector, to: arrow.to.selector, ports, log },
+      arrow,
+      text: arrow.text,
+      at: line.at,
+      log: fields.log?.at,
+    })
   }
-  return inOrder('allow', placed, report)
+  return inOrder(kind, placed, report)
 }
 
 /** A site, region or peer, as selectors see it. */
@@ -99,6 +114,7 @@ interface Selectable {
 }
 /** What selectors select, by node and segment. */
 interface World {
+  readonly lands: Lands
   readonly nodes: ReadonlyMap<NodeId, Selectable>
   readonly services: ReadonlyMap<string, IntentService>
   /** Nodes that have hosts of each group. */
@@ -127,7 +143,11 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   const { where, what } = selector
   const one = where.kind === 'site' ? world.nodes.get(where.site) : undefined
   const here = where.kind === 'site' ? (one ? [one] : []) : [...world.nodes.values()].filter((node) => isWhere(where, node))
-  const places = what.kind === 'service' ? (world.services.get(what.service)?.at ?? []).map((at) => nodesOf(at, world)) : []
+  const service = what.kind === 'service' ? world.services.get(what.service) : undefined
+  const places =
+    service && service.endpoints.length > 0
+      ? [new Set(service.endpoints.flatMap((each) => world.lands.around(each)?.node ?? []))]
+      : (service?.at ?? []).map((at) => nodesOf(at, world))
   const fits = (node: Selectable): boolean =>
     what.kind === 'segment'
       ? node.segments.includes(what.segment)
@@ -139,23 +159,59 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   return out
 }
 
+/** The LAN is one that `at` selects; of a group, the host is in it. */
+function isThere({ where, what, text }: Selector, land: Land, host: Prefix, world: World, hosts: ReadonlyMap<string, readonly Prefix[]>): boolean {
+  if (!nodesOf({ where, what, text }, world).has(land.node)) return false
+  if (what.kind === 'segment') return what.segment === land.segment
+  return what.kind === 'group' && (hosts.get(what.group)?.some((each) => contains(each, host)) ?? false)
+}
+/** Each answers where the service is said to be, and wherever it is said to be one answers. */
+function checkEndpoints(
+  { id, at, endpoints }: IntentService,
+  nowhere: readonly boolean[],
+  isAt: (at: Selector, land: Land, host: Prefix) => boolean,
+  lands: Lands,
+  report: Report,
+): void {
+  if (endpoints.length === 0) return
+  const found = endpoints.map((host) => ({ host, land: lands.around(host) }))
+  for (const [i, { host, land }] of found.entries()) {
+    const key = `service/${id}/endpoints/${i}`
+    if (!land) reportNowhere(key, host, `service "${id}"`, lands, report)
+    else if (!at.some((one) => isAt(one, land, host)))
+      report.error(
+        'I021',
+        [key, `service/${id}/at/0`],
+        `${formatHosts(host)} is at ${land.node}/${land.segment}, where service "${id}" is not`,
+        `write a host of ${oneOf(at.map((one) => one.text))}, or add ${land.node}/${land.segment} to \`at\``,
+      )
+  }
+  // Who is nowhere may have been meant for there.
+  if (found.some(({ land }) => !land)) return
+  for (const [i, one] of at.entries())
+    if (!nowhere[i] && !found.some(({ host, land }) => land && isAt(one, land, host)))
+      report.warning('I019', `service/${id}/at/${i}`, `no endpoint of service "${id}" is at "${one.text}"`, 'add one, or take it out of `at`')
+}
+
 /**
  * Selectors that select nothing. In an expectation, or with a site's own name, that is a mistake (a promise about nothing
- * always holds); in an allow by role or segment it may be meant for a site to come.
+ * always holds); in an allow or deny by role or segment it may be meant for a site to come.
  */
 export function checkPlaces(
-  { sites, regions, peers, services, allow, expect }: Pick<Intent, 'sites' | 'regions' | 'peers' | 'services' | 'allow' | 'expect'>,
-  hosts: World['hosts'],
+  { sites, regions, peers, services, allow, deny, expect }: Pick<Intent, 'sites' | 'regions' | 'peers' | 'services' | 'allow' | 'deny' | 'expect'>,
+  groups: readonly IntentGroup[],
+  lands: Lands,
   report: Report,
 ): void {
   const world: World = {
+    lands,
     nodes: new Map<NodeId, Selectable>([
       ...sites.map(({ id, role, labels, lans }) => [id, { id, role, labels, segments: lans.map((lan) => lan.segment) }] as const),
       ...regions.map(({ id, segment }) => [id, { id, role: 'region', labels: [], segments: [segment] }] as const),
       ...peers.map(({ id, lans }) => [id, { id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) }] as const),
     ]),
     services: new Map(services.map((service) => [service.id, service])),
-    hosts,
+    hosts: new Map(groups.map(({ id, hosts }) => [id, new Set(hosts.flatMap((each) => lands.around(each)?.node ?? []))])),
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
@@ -175,9 +231,14 @@ export function checkPlaces(
   }
   const lists = [
     { kind: 'allow', lines: allow },
+    { kind: 'deny', lines: deny },
     { kind: 'expect', lines: expect },
   ] as const
-  for (const service of services) for (const [i, at] of service.at.entries()) empty(`service/${service.id}/at/${i}`, at, false)
+  const hosts = new Map(groups.map((group) => [group.id, group.hosts]))
+  for (const service of services) {
+    const nowhere = service.at.map((at, i) => empty(`service/${service.id}/at/${i}`, at, false))
+    checkEndpoints(service, nowhere, (at, land, each) => isThere(at, land, each, world, hosts), lands, report)
+  }
   for (const { kind, lines } of lists) {
     for (const [n, { from, to }] of lines.entries()) {
       const mistake = kind === 'expect'

@@ -12,7 +12,7 @@ import {
 import { parsePortRange } from '#src/net/ports.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
-import { flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
+import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
 import { media, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from './values.ts'
 
 const name = (description: string, ...examples: readonly string[]) => parsedText('I010', parseName, { description, examples })
@@ -113,12 +113,28 @@ const lan = object(
   },
 )
 
+const duration = (description: string) => parsedText('I044', parseDuration, { description, examples: ['120ms', '1s', 'none'] })
+const sla = object(
+  {
+    latency: duration('Round trip.'),
+    jitter: duration('Variation of the round trip.'),
+    loss: parsedText('I045', parsePercent, { description: 'Packets lost.', examples: ['1%', 'none'] }),
+  },
+  { later: ['bandwidth', 'mos'], example: '{ latency: 120ms, loss: 1% }' },
+)
+const share = (description: string) => parsedText('I045', parseShare, { description, examples: ['30%', 30] })
+const siteClass = object(
+  { sla, share: share('Per cent of a line of this site under load. All classes make 100; `default` takes what the others leave.') },
+  { later: ['prefer', 'avoid', 'never', 'trust', 'priority', 'ceil', 'duplicate', 'fec'], example: '{ share: 5% }' },
+)
+
 const siteFields = {
   role: word('I016', 'role', ['edge', 'core'], 'A branch, or a data centre with public addresses. Default: edge.'),
   place: text('Where it is, for people.', 'Berlin, DE'),
   labels: list(name('Words of your own that select several sites, as in `emea/inference`.', 'emea')),
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
   uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
+  classes: map(text('A class of the network.', 'bulk'), siteClass, '{ bulk: { share: 5% } }'),
   segments: map(text('A segment of the network.', 'inference'), lan, '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }'),
 }
 const siteLater = [
@@ -134,7 +150,6 @@ const siteLater = [
   'cluster',
   'at',
   'peers',
-  'classes',
   'shares',
   'groups',
   'dhcp',
@@ -154,10 +169,17 @@ export const siteFile = object(
 )
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
-const arrow = text(
-  'Who may open a connection to what: [where/]segment or group -> [where/]segment, group or service, then ports if it is no service.',
-  'edge/inference -> model-api',
-)
+const arrow = (what: string) =>
+  text(`${what}: [where/]segment or group -> [where/]segment, group or service, then ports if it is no service.`, 'edge/inference -> model-api')
+const rule = (what: string) =>
+  briefly(
+    arrow(what),
+    object(
+      { rule: arrow(what), log: flag('Write the first packet of each connection to the log of the gateway, at most ten a second. Default: false.') },
+      { required: ['rule'], later: ['ports', 'class', 'from', 'to', 'until'], example: '{ rule: edge/inference -> model-api, log: true }' },
+    ),
+    (line) => ({ at: line.at, wrote: new Set(['rule']), fields: { rule: line } }),
+  )
 const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
 
 const group = object(
@@ -168,32 +190,21 @@ const group = object(
 const service = object(
   {
     at: list(selectorText('Where it answers: [where/]segment or group.', 'core/inference')),
+    endpoints: hosts('The hosts that answer, inside the LANs of `at`. Default: any host there.'),
     ports: list(parsedText('I048', parsePortRange, { description: 'Protocol and ports.', examples: ['tcp/8443', 'udp/5004-5010'] })),
     class: text('How its traffic is treated. Default: default.', 'business'),
   },
   {
     required: ['at', 'ports'],
-    later: ['endpoints', 'hosts', 'any', 'all', 'health', 'internet', 'log', 'translate'],
+    later: ['health', 'internet', 'log', 'translate'],
     example: '{ at: core/inference, ports: tcp/8443 }',
   },
 )
 
-const duration = (description: string) => parsedText('I044', parseDuration, { description, examples: ['120ms', '1s', 'none'] })
-const sla = object(
-  {
-    latency: duration('Round trip.'),
-    jitter: duration('Variation of the round trip.'),
-    loss: parsedText('I045', parsePercent, { description: 'Packets lost.', examples: ['1%', 'none'] }),
-  },
-  { later: ['bandwidth', 'mos'], example: '{ latency: 120ms, loss: 1% }' },
-)
 const trafficClass = object(
   {
     sla,
-    share: parsedText('I045', parseShare, {
-      description: 'Per cent of a line under load. All classes make 100; `default` takes what the others leave.',
-      examples: ['30%', 30],
-    }),
+    share: share('Per cent of a line under load. All classes make 100; `default` takes what the others leave.'),
     dscp: parsedText('I046', parseDscp, { description: 'Mark of its packets.', examples: ['EF', 'AF21', 46] }),
     prefer: uplinkWords,
     avoid: uplinkWords,
@@ -206,10 +217,10 @@ const wayWords = (description: string, example: string) =>
   list(text(`${description} A medium, transport, tag, \`metered\`, hub, or uplink like fiber or berlin.fiber.`, example))
 const expectation = object(
   {
-    reach: arrow,
-    'reach-all': arrow,
-    isolate: arrow,
-    path: arrow,
+    reach: arrow('At least one place of the service answers'),
+    'reach-all': arrow('Every place answers'),
+    isolate: arrow('No connection can be opened'),
+    path: arrow('Which way traffic takes'),
     via: wayWords('What the way passes while every line keeps its SLA: one of these, in both directions.', 'fiber'),
     not: wayWords('What no way ever passes, whatever has failed.', 'lte'),
     symmetric: flag('There and back over the same sites and lines.'),
@@ -247,7 +258,8 @@ export const networkFile = object(
     transports: map(name('The name of a transport.', 'mpls-a'), transport, '{ mpls-a: {} }'),
     groups: map(name('The name of a group of hosts; it may stand wherever a segment may.', 'printers'), group, `{ printers: ${group.example} }`),
     services: map(name('The name of a service.', 'model-api'), service, '{ model-api: { at: core/inference, ports: tcp/8443 } }'),
-    allow: list(arrow),
+    allow: list(rule('Who may open a connection to what')),
+    deny: list(rule('What nobody opens, whichever `allow` there is')),
     classes: map(name('realtime, business, bulk, default, or a name of your own.', 'business'), trafficClass, '{ business: { avoid: lte } }'),
     expect: list(expectation),
     sites: map(name('The name of a site.', 'berlin'), siteBody, '{ berlin: { uplinks: { fiber: { interface: eth0 } } } }'),
@@ -262,7 +274,6 @@ export const networkFile = object(
       'asn',
       'bgp',
       'maintenance',
-      'deny',
       'log',
       'telemetry',
       'drills',
@@ -283,6 +294,7 @@ export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
 export type RawLan = ReadOf<typeof lan>
 export type RawGroup = ReadOf<typeof group>
+export type RawSiteClass = ReadOf<typeof siteClass>
 export type RawService = ReadOf<typeof service>
 export type RawClass = ReadOf<typeof trafficClass>
 export type RawExpect = ReadOf<typeof expectation>

@@ -156,6 +156,22 @@ function scalar<T>(
   }
 }
 
+/** A single value, or a map that says more about it. */
+export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U): Spec<U> {
+  const [wants, example] = [`${brief.wants} or a map`, brief.example]
+  return {
+    schema: z.union([brief.schema, full.schema]),
+    example,
+    wants,
+    read(node, slot, reading) {
+      if (isMap(node)) return full.read(node, slot, reading)
+      if (isSeq(node)) return wrongKind({ wants, example }, node, slot, reading)
+      const value = brief.read(node, slot, reading)
+      return value === undefined ? undefined : spelled(value)
+    },
+  }
+}
+
 /** A list; one item alone may stand without brackets. Items that don't fit are reported and left out. */
 export function list<T>(item: Spec<T>): Spec<readonly T[]> {
   return {
@@ -164,7 +180,8 @@ export function list<T>(item: Spec<T>): Spec<readonly T[]> {
     wants: `${item.wants} or a list`,
     read(node, slot, reading) {
       if (!isSeq(node)) {
-        if (isMap(node) && item.wants !== 'a map') return wrongKind({ wants: `${item.wants} or a list`, example: item.example }, node, slot, reading)
+        if (isMap(node) && !item.wants.endsWith('a map'))
+          return wrongKind({ wants: `${item.wants} or a list`, example: item.example }, node, slot, reading)
         const only = item.read(node, slot, reading)
         return only === undefined ? undefined : [only]
       }

@@ -40,3 +40,32 @@ export function subtractPrefix(a: Prefix, b: Prefix): readonly Prefix[] {
   const [lower, upper] = halves(a)
   return contains(lower, b) ? [...subtractPrefix(lower, b), upper] : [lower, ...subtractPrefix(upper, b)]
 }
+
+/** What is in both of two sorted lists, sorted. Within each, no prefix holds another. */
+export function commonPrefixes(these: readonly Prefix[], those: readonly Prefix[]): readonly Prefix[] {
+  const out: Prefix[] = []
+  for (let i = 0, j = 0; i < these.length && j < those.length; ) {
+    const [a, b] = [these[i]!, those[j]!]
+    if (contains(b, a)) {
+      out.push(a)
+      i++
+    } else if (contains(a, b)) {
+      out.push(b)
+      j++
+    } else if (comparePrefixes(a, b) < 0) i++
+    else j++
+  }
+  return out
+}
+
+/** What is left of one sorted list without another, sorted. Within each, no prefix holds another. */
+export function subtractPrefixes(these: readonly Prefix[], those: readonly Prefix[]): readonly Prefix[] {
+  let from = 0
+  return these.flatMap((one) => {
+    while (from < those.length && comparePrefixes(those[from]!, one) < 0 && !contains(those[from]!, one)) from++
+    let rest: readonly Prefix[] = [one]
+    for (let at = from; at < those.length && (contains(those[at]!, one) || contains(one, those[at]!)); at++)
+      rest = rest.flatMap((piece) => subtractPrefix(piece, those[at]!))
+    return rest
+  })
+}

@@ -1,5 +1,6 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
+import { classesAt } from '#src/fabric/classes.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
@@ -83,6 +84,7 @@ function changeOf(
     delta('LAN', was.lans, site.lans, (lan) => lan.prefix, always),
     delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
     rulesDelta(was.rules, site.rules, gone, arrived),
+    deniesDelta(was.denies ?? [], site.denies ?? [], gone, arrived),
     delta(
       'route',
       was.routes,
@@ -91,7 +93,7 @@ function changeOf(
       ({ to }) => !gone.prefixes.has(to),
     ),
     transitsDelta(was.transits, site.transits, gone, arrived),
-    delta('class', before.classes, after.classes, byId, never),
+    delta('class', classesAt(before.classes, was), classesAt(after.classes, site), byId, never),
     delta('path order', groupsOf(was), groupsOf(site), (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
     ...settings(before, was, after, site),
   ]
@@ -165,6 +167,21 @@ function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Moved, arri
   })
   return { ...plain, interrupts }
 }
+/** Likewise, the other way round: one that comes or gets wider ends what passes now. */
+function deniesDelta(was: readonly Deny[], is: readonly Deny[], gone: Moved, arrived: Moved): Delta {
+  const old = new Map(without(was, gone).map((deny) => [deny.id, deny]))
+  const now = without(is, arrived)
+  const interrupts = now.some((deny) => {
+    const before = old.get(deny.id)
+    return (
+      !before ||
+      lost(deny.from.prefixes, before.from.prefixes) ||
+      lost(deny.to.prefixes, before.to.prefixes) ||
+      canonicalJson(deny.ports) !== canonicalJson(before.ports)
+    )
+  })
+  return { ...delta('deny', [...old.values()], now, byId, never), interrupts }
+}
 /** Likewise. */
 function transitsDelta(was: readonly Transit[], is: readonly Transit[], gone: Moved, arrived: Moved): Delta {
   const rest = (transits: readonly Transit[], { prefixes }: Moved) =>
@@ -183,16 +200,17 @@ function lost(these: readonly Prefix[], those: readonly Prefix[]): boolean {
   const kept = new Set(those)
   return these.some((prefix) => !kept.has(prefix))
 }
-function without(rules: readonly Rule[], { prefixes }: Moved): Rule[] {
-  const rest = (flow: Rule['from']) => ({ ...flow, prefixes: flow.prefixes.filter((prefix) => !prefixes.has(prefix)) })
+function without<R extends Deny>(rules: readonly R[], { prefixes }: Moved): R[] {
+  const rest = (flow: Deny['from']) => ({ ...flow, prefixes: flow.prefixes.filter((prefix) => !prefixes.has(prefix)) })
   return rules
     .map((rule) => ({ ...rule, from: rest(rule.from), to: rest(rule.to) }))
     .filter((rule) => rule.from.prefixes.length > 0 && rule.to.prefixes.length > 0)
 }
 
+const plurals: Readonly<Record<string, string>> = { class: 'classes', deny: 'denies', 'uplink property': 'uplink properties' }
 function say({ noun, text, added, removed, changed }: Delta): string {
   if (text !== undefined) return text
-  const plural = (n: number) => (n === 1 ? noun : noun === 'class' ? 'classes' : noun === 'uplink property' ? 'uplink properties' : `${noun}s`)
+  const plural = (n: number) => (n === 1 ? noun : (plurals[noun] ?? `${noun}s`))
   const parts = [
     added > 0 && removed > 0
       ? `+${added} −${removed} ${plural(Math.max(added, removed))}`

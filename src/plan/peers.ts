@@ -35,6 +35,7 @@ const changeOf = (was: Peer, is: Peer): Pick<PeerChange, 'text' | 'class'> =>
       delta('prefix', was.lans, is.lans, (one) => one.prefix),
       delta('route', was.routes, is.routes, (one) => one.to),
       delta('rule', was.rules, is.rules, (one) => one.id),
+      delta('deny', was.denies ?? [], is.denies ?? [], (one) => one.id),
       delta('setting', [settingsOf(was)], [settingsOf(is)], () => ''),
     ],
     'order of tunnels',

@@ -33,7 +33,7 @@ export function regionChanges(before: Fabric | null, after: Fabric): readonly Re
 }
 
 const sizeOf = (region: Region) => ({ region: region.id, resources: resourcesOf(region), costPerHour: costOf(region) })
-export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : noun.endsWith('x') ? 'es' : 's'}`
+export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : noun.endsWith('x') ? 'es' : 's'}`.replace(/denys$/, 'denies')
 const partsOf = ({ connections, networks }: Region): string => `${count(connections.length, 'connection')}, ${count(networks.length, 'VPC')}`
 
 /**
@@ -63,6 +63,7 @@ function changeOf(was: Region, is: Region): Pick<RegionChange, 'text' | 'class'>
     delta('VPC', was.networks, is.networks, (one) => one.id),
     delta('route', was.routes, is.routes, (one) => one.to),
     delta('rule', was.rules, is.rules, (one) => one.id),
+    delta('deny', was.denies ?? [], is.denies ?? [], (one) => one.id),
     delta('setting', [settingsOf(was)], [settingsOf(is)], () => ''),
   ]
   return judged(deltas, 'order of connections')
@@ -71,7 +72,9 @@ function changeOf(was: Region, is: Region): Pick<RegionChange, 'text' | 'class'>
 export function judged(deltas: readonly ReturnType<typeof delta>[], otherwise: string): Pick<RegionChange, 'text' | 'class'> {
   const moved = deltas.filter(({ added, removed, changed }) => added + removed + changed > 0)
   const text = moved.map(say).join(', ') || otherwise
-  const felt = moved.some(({ noun, removed, changed }) => removed > 0 || (changed > 0 && noun !== 'rule'))
+  const felt = moved.some(({ noun, added, removed, changed }) =>
+    noun === 'deny' ? added + changed > 0 : removed > 0 || (changed > 0 && noun !== 'rule'),
+  )
   const grown = moved.length > 0 && moved.every(({ removed, changed }) => removed + changed === 0)
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
 }

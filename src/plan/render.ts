@@ -44,7 +44,10 @@ const provedLine = ({ expects, held, failures }: Proof): string =>
   `${held === expects ? 'proved' : 'refused'}: ${held} of ${expects} ${expects === 1 ? 'expectation' : 'expectations'} under ${failures} single failures`
 
 function lines(word: string, all: readonly Allowed[]): string[] {
-  const told = all.slice(0, shown).map(({ from, to, ports }) => `  ${word} ${place(from)} -> ${place(to)} ${formatPortRange(ports)}`)
+  const told = all.slice(0, shown).map(({ from, to, ports, except }) => {
+    const but = except ? ` but ${except.map(formatPortRange).join(', ')}` : ''
+    return `  ${word} ${place(from)} -> ${place(to)} ${formatPortRange(ports)}${but}`
+  })
   return all.length > shown ? [...told, `  ${word} ${all.length - shown} more`] : told
 }
 const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${formatHosts(prefix)})`

@@ -38,6 +38,13 @@ export const verifyCodes: readonly CodePage[] = [
     'services:\n  model-api: { at: [core/inference, aws-eu-west-1/inference], ports: tcp/8443 }\nexpect:\n  - { reach: edge/inference -> model-api, survives: connection }',
   ),
   page(
+    'V006',
+    'expected to reach, but denied',
+    'An expectation wants a connection that a line under `deny` forbids, for at least one address or port. A deny wins over every allow, wherever either stands. Narrow the deny to whom it is meant for, by a group of hosts for example, or take back the expectation.',
+    'allow:\n  - edge/inference -> model-api\ndeny:\n  - edge/inference -> core/inference\nexpect:\n  - reach: edge/inference -> model-api',
+    'groups:\n  kiosks: { hosts: 10.1.10.200/29 }\nallow:\n  - edge/inference -> model-api\ndeny:\n  - kiosks -> core/inference\nexpect:\n  - reach: madrid/inference -> model-api',
+  ),
+  page(
     'V011',
     'can reach what it must not',
     'An `isolate` expectation says that no connection may be opened, and an `allow` opens one. Every packet was considered, over every path that could be chosen after any failure. One of the two lines is wrong: take one back.',

@@ -7,7 +7,7 @@
  * microsecond each, and never sites² × failures. `any` follows a second place only for failures that the first does not
  * survive. Isolation looks only at rules that touch both sides and needs no failures at all: they only take hops away.
  */
-import type { ClassId, Expect, Finding, NodeId, Place, Rule, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Deny, Expect, Finding, NodeId, Place, Rule, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
 import { type Break, type Breaks, nameOf, together } from './failures.ts'
@@ -36,16 +36,21 @@ export interface Flow {
   readonly there: Vertex
   readonly back: Vertex
 }
+/** `by`: the deny, if it is one. */
+interface Refused {
+  readonly packets: Packets
+  readonly by: Deny | null
+}
 export interface Pair {
   readonly from: Place
   readonly to: Place
   readonly flows: readonly Flow[]
-  /** Traffic that no rule at the source's owner admits. */
-  readonly refused: Packets | null
+  /** Traffic that no rule at the source's owner admits, or a deny there forbids. */
+  readonly refused: Refused | null
   readonly tunnels: ReadonlySet<TunnelId>
 }
 export type Loss =
-  | { readonly kind: 'refused'; readonly packets: Packets }
+  | ({ readonly kind: 'refused' } & Refused)
   | { readonly kind: 'dead' }
   | { readonly kind: 'stopped'; readonly flow: Flow; readonly stop: Stop; readonly way: 'there' | 'back' }
 /** All that an expectation asks of one source. It holds until something changes that names the source or a target. */
@@ -171,19 +176,20 @@ const survivalOf = ({ kind }: Break, { survives }: Pick<Reach, 'survives'>): Sur
 export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach, 'ports'>): Pair {
   const flows: Flow[] = []
   const tunnels = new Set<TunnelId>()
-  let refused: Packets | null = null
+  let refused: Refused | null = null
   const near = model.node(from.node)
   const far = model.node(to.node)
   for (const wanted of packetsBetween(from.prefixes, to.prefixes, expect.ports.length > 0 ? expect.ports : [anyPort])) {
     if (!near || !far) {
-      refused ??= wanted
+      refused ??= { packets: wanted, by: null }
       continue
     }
     const { admitted, denied } = admit(near, wanted)
     // A segment has no ports of its own: reach to it asks for whatever `allow` opens to it, so that at least one is.
     const anyWillDo = wanted.application.low === everything.low && wanted.application.high === everything.high
     const opened = admitted.map(({ packets }) => ({ ...packets, application: everything }))
-    refused ??= (anyWillDo ? denied.flatMap((piece) => subtractAll(piece, opened)) : denied)[0] ?? null
+    const closed = anyWillDo ? denied.flatMap(({ packets, by }) => subtractAll(packets, opened).map((piece) => ({ packets: piece, by }))) : denied
+    refused ??= closed[0] ?? null
     for (const { packets, rule } of admitted) {
       for (const there of courses(model, near, packets, rule.trafficClass, 'request')) {
         for (const back of courses(model, far, reversed(there.packets), rule.trafficClass, 'reply')) {
@@ -197,13 +203,21 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
   return { from, to, flows, refused, tunnels }
 }
 
+/** The id of the deny that did it. */
+function deniedBy(loss: Loss): string | undefined {
+  if (loss.kind === 'refused') return loss.by?.id
+  if (loss.kind === 'dead') return undefined
+  const { decision } = loss.stop.vertex
+  return decision.kind === 'drop' ? decision.by : undefined
+}
+
 /** What the source's owner lets out, by rule; one entry for each class that the rules give. Within one LAN nobody is asked. */
 function admit(
   node: Node,
   wanted: Packets,
-): { readonly admitted: readonly { readonly packets: Packets; readonly rule: Rule }[]; readonly denied: readonly Packets[] } {
+): { readonly admitted: readonly { readonly packets: Packets; readonly rule: Rule }[]; readonly denied: readonly Refused[] } {
   const admitted: { packets: Packets; rule: Rule }[] = []
-  const denied: Packets[] = []
+  const denied: Refused[] = []
   const todo = [wanted]
   for (let packets = todo.pop(); packets; packets = todo.pop()) {
     const source = lookup(node.lans, packets, 'source')
@@ -213,12 +227,15 @@ function admit(
       continue
     }
     if (source.value !== undefined && source.value === destination.value) continue
-    const rules = match(node.rules, packets)
-    if (rules.kind === 'split') {
-      todo.push(...rules.pieces)
+    const denies = match(node.denies, packets)
+    const rules = denies.kind === 'split' ? denies : match(node.rules, packets)
+    if (denies.kind === 'split' || rules.kind === 'split') {
+      todo.push(...(denies.kind === 'split' ? denies.pieces : rules.kind === 'split' ? rules.pieces : []))
       continue
     }
-    if (rules.value.length === 0) denied.push(packets)
+    const [deny] = denies.value
+    if (deny || rules.value.length === 0) denied.push({ packets, by: deny ?? null })
+    if (deny) continue
     for (const rule of new Map([...rules.value].reverse().map((rule) => [rule.trafficClass, rule])).values()) admitted.push({ packets, rule })
   }
   return { admitted, denied }
@@ -226,7 +243,7 @@ function admit(
 
 export function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
   if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
-  if (pair.refused) return { kind: 'refused', packets: pair.refused }
+  if (pair.refused) return { kind: 'refused', ...pair.refused }
   const down = broken?.down ?? nothing
   for (const flow of pair.flows) {
     const there = firstStop(flow.there, down, patience)
@@ -249,7 +266,8 @@ function reachFindings(
     if (!worst) return []
     const { from: fromText, to: toText } = halves(expect.text)
     const target = toText === '' ? worst.losses.map(({ to }) => placeName(to)).join(' or ') : toText
-    const refused = worst.broken === null && worst.losses.some(({ loss }) => loss.kind === 'refused')
+    const refused = worst.broken === null ? worst.losses.flatMap(({ loss }) => (loss.kind === 'refused' ? [loss] : [])) : []
+    const denied = worst.losses.flatMap(({ loss }) => deniedBy(loss) ?? [])
     const name = worst.broken === null ? '' : namesOf(worst.broken)
     const others = new Set(group.flatMap((one) => alike(one.from.node)).filter((site) => site !== worst.from.node))
     const same = group.reduce((sum, one) => sum + alike(one.from.node).length * one.targets, -1)
@@ -266,7 +284,7 @@ function reachFindings(
         : []),
     ]
     const finding = {
-      at: [...new Set([expect.id, ...rules].map(lineOf))],
+      at: [...new Set([expect.id, ...denied, ...rules].map(lineOf))],
       witness: [...witness, ...more],
       severity: kind === 'lost' ? ('error' as const) : ('warning' as const),
     }
@@ -294,7 +312,16 @@ function reachFindings(
         },
       ]
     }
-    if (refused)
+    if (worst.broken === null && denied.length > 0)
+      return [
+        {
+          ...finding,
+          code: 'V006',
+          says: `${worst.from.node} can't reach ${target}: it is denied`,
+          instead: 'narrow the deny, which wins over every allow, or take back the expectation',
+        },
+      ]
+    if (refused.length > 0)
       return [
         {
           ...finding,
@@ -332,7 +359,9 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
     case 'dead':
       return [`${start} is gone with ${to.node}`]
     case 'refused':
-      return [`${start}, for example ${formatPacket(sample(loss.packets))}, stops at ${of.from.node}: no \`allow\` there covers it`]
+      return [
+        `${start}, for example ${formatPacket(sample(loss.packets))}, stops at ${of.from.node}: ${loss.by ? `"${lineOf(loss.by.id)}" forbids it` : 'no `allow` there covers it'}`,
+      ]
     case 'stopped': {
       const { flow, stop, way } = loss
       const packet = way === 'there' ? sample(flow.packets) : reply(flow.packets)
@@ -461,8 +490,20 @@ function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<
   for (const rule of node.of.rules) {
     const sources = mine(rule.from.prefixes)
     if (sources.length === 0) continue
-    for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports)) for (const traffic of wanted(allowed)) yield { ...traffic, rule }
+    for (const allowed of packetsBetween(sources, rule.to.prefixes, rule.ports))
+      for (const { packets, to } of wanted(allowed)) for (const rest of undenied(node, packets)) yield { packets: rest, to, rule }
   }
+}
+
+function undenied(node: Node, packets: Packets): readonly Packets[] {
+  const left: Packets[] = []
+  const todo = [packets]
+  for (let piece = todo.pop(); piece; piece = todo.pop()) {
+    const denies = match(node.denies, piece)
+    if (denies.kind === 'split') todo.push(...denies.pieces)
+    else if (denies.value.length === 0) left.push(piece)
+  }
+  return left
 }
 
 const targetName = (places: readonly Place[], packets: Packets): string => {

@@ -4,7 +4,7 @@
  *
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
  * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → owner:
- * stateful allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
+ * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
@@ -22,6 +22,8 @@ export type Direction =
 export type Drop =
   /** No allow at the owner of the source, or of the destination. */
   | 'policy'
+  /** A deny at one of them. */
+  | 'denied'
   /** The source isn't behind the LAN or peer that it came from. */
   | 'spoofed'
   | 'no-route'
@@ -43,7 +45,13 @@ export type Drop =
 export type Decision =
   | { readonly kind: 'deliver'; readonly lan: Lan; readonly rule: Rule | null }
   | { readonly kind: 'forward'; readonly group: Group }
-  | { readonly kind: 'drop'; readonly why: Drop }
+  | Dropped
+export interface Dropped {
+  readonly kind: 'drop'
+  readonly why: Drop
+  /** The id of the deny, if one did it. */
+  readonly by?: string
+}
 
 /** Its marks would not be trusted: whatever comes from a cloud or peer is of the default class on its way. */
 const classFrom = (node: Node, trafficClass: ClassId): ClassId => (node.of.kind !== 'site' ? ('default' as ClassId) : trafficClass)
@@ -71,6 +79,9 @@ export function decide(
   const ask = direction === 'request' && !admitted && (arrival.kind === 'lan' || lan.value !== undefined)
   let rule: Rule | null = null
   if (ask) {
+    const denies = match(node.denies, packets)
+    if (denies.kind === 'split') return denies
+    if (denies.value.length > 0) return one({ kind: 'drop', why: 'denied', by: denies.value[0]!.id })
     const rules = match(node.rules, packets)
     if (rules.kind === 'split') return rules
     if (rules.value.length === 0) return drop('policy')
@@ -334,7 +345,14 @@ export interface Walk {
   readonly outcome:
     | { readonly kind: 'delivered'; readonly at: NodeId; readonly lan: Lan; readonly trafficClass: ClassId; readonly rules: readonly string[] }
     /** `at` is null when the source belongs to no LAN. */
-    | { readonly kind: 'dropped'; readonly at: NodeId | null; readonly why: Drop; readonly trafficClass: ClassId | null }
+    | {
+        readonly kind: 'dropped'
+        readonly at: NodeId | null
+        readonly why: Drop
+        /** The id of the deny, if one did it. */
+        readonly by?: string
+        readonly trafficClass: ClassId | null
+      }
 }
 export interface WalkOptions {
   /** The node at whose LAN the packet enters; default: the owner of its source. */
@@ -370,9 +388,11 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
   const rules: string[] = []
   let trafficClass = options.trafficClass
   if (direction === 'request') {
-    const admitted = ask(match(node.rules, packets))
     if (ask(lookup(node.lans, packets, 'source')) === undefined)
       return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
+    const [denied] = ask(match(node.denies, packets))
+    if (denied) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'denied', by: denied.id, trafficClass: null } }
+    const admitted = ask(match(node.rules, packets))
     const first = admitted[0]
     if (!first) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'policy', trafficClass: null } }
     rules.push(first.id)
@@ -383,12 +403,15 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
   let arrival: Arrival = { kind: 'lan' }
   const visited = new Set<string>()
   for (;;) {
-    const dropped = (why: Drop): Walk => ({ hops, outcome: { kind: 'dropped', at: node.id, why, trafficClass: given } })
+    const dropped = (why: Drop, by?: string): Walk => ({
+      hops,
+      outcome: { kind: 'dropped', at: node.id, why, ...(by === undefined ? {} : { by }), trafficClass: given },
+    })
     const key = `${node.id} ${arrival.kind === 'lan' ? '' : `${arrival.tunnel.role} ${arrival.from}`}`
     if (visited.has(key)) return dropped('loop')
     visited.add(key)
     const decision: Decision = ask(decide(model, node, arrival, packets, used, direction, arrival.kind === 'lan' && direction === 'request'))
-    if (decision.kind === 'drop') return dropped(decision.why)
+    if (decision.kind === 'drop') return dropped(decision.why, decision.by)
     if (decision.kind === 'deliver') {
       if (decision.rule) rules.push(decision.rule.id)
       return { hops, outcome: { kind: 'delivered', at: node.id, lan: decision.lan, trafficClass: given, rules } }

@@ -1,6 +1,7 @@
 /** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
 import type {
   ClassId,
+  Deny,
   Fabric,
   Forwarding,
   Group,
@@ -37,6 +38,7 @@ export interface Node {
   readonly lans: ByFamily<readonly Entry<Lan>[]>
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
+  readonly denies: Table<Deny>
   /** Pairs in both directions. */
   readonly transits: Table<Transit>
   readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
@@ -68,11 +70,7 @@ export function modelOf(fabric: Fabric): Model {
 
 function nodeOf(of: Site | Region | Peer): Node {
   const groups = new Map(groupsOf(of).map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
-  const ruleEntries = of.rules.flatMap((rule) => {
-    const applications = rule.ports.map(applicationOf)
-    const clauses = perFamily((family) => ({ destinations: spansOf(rule.to.prefixes, family), applications, value: rule }))
-    return rule.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
-  })
+  const [ruleEntries, denyEntries] = [of.rules.flatMap(clausesOf), (of.denies ?? []).flatMap(clausesOf)]
   const transitEntries = of.transits.flatMap((transit) => {
     const one = (from: readonly Prefix[], to: readonly Prefix[]) => {
       const clauses = perFamily((family) => ({ destinations: spansOf(to, family), applications: [everything], value: transit }))
@@ -86,9 +84,17 @@ function nodeOf(of: Site | Region | Peer): Node {
     lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
     routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
     rules: perFamily((family) => tableOf(ruleEntries, family)),
+    denies: perFamily((family) => tableOf(denyEntries, family)),
     transits: perFamily((family) => tableOf(transitEntries, family)),
     group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),
   }
+}
+
+/** By source. */
+function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix; readonly value: Clause<T> }[] {
+  const applications = value.ports.map(applicationOf)
+  const clauses = perFamily((family) => ({ destinations: spansOf(value.to.prefixes, family), applications, value }))
+  return value.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
 }
 
 const groupKey = (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']): string => `${remote} ${trafficClass} ${arrived}`
@@ -117,8 +123,10 @@ export function lookup<T>(table: ByFamily<readonly Entry<T>[]>, packets: Packets
   return pieces.length > 1 ? splitBy(packets, axis, pieces) : one(pieces[0]!.value)
 }
 
-/** Everything in the table that lets the packets pass. */
+/** Everything in the table that covers the packets. */
 export function match<T>(table: Table<T>, packets: Packets): Answer<readonly T[]> {
+  // Most networks deny nothing, and edges carry nothing for others.
+  if (table[packets.family].length === 0) return one([])
   const clauses = lookup(table, packets, 'source')
   if (clauses.kind === 'split') return clauses
   const matched: T[] = []

@@ -3,7 +3,7 @@
  * boxes again. Nothing is sampled, so a hole of one address or port is found.
  */
 import { addressBits, addressFromBits, type Address, type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
-import type { PortRange, Protocol } from '#src/net/ports.ts'
+import { applicationLine, applicationsOf, type PortRange } from '#src/net/ports.ts'
 
 export interface Packets {
   readonly family: Family
@@ -26,15 +26,13 @@ export interface Packet {
 }
 
 const portCount = 65_536n
-const icmpAt = 2n * portCount
-const otherAt = icmpAt + 1n
+const icmpAt = BigInt(applicationLine.icmp)
+const otherAt = BigInt(applicationLine.other)
 export const everything: Span = { low: 0n, high: otherAt }
-const lowest: Record<Protocol, bigint> = { tcp: 0n, udp: portCount, icmp: icmpAt, any: 0n }
 
 export function applicationOf(of: PortRange): Span {
-  if (of.protocol === 'any') return everything
-  if (of.protocol === 'icmp') return { low: icmpAt, high: icmpAt }
-  return { low: lowest[of.protocol] + BigInt(of.from), high: lowest[of.protocol] + BigInt(of.to) }
+  const { low, high } = applicationsOf(of)
+  return { low: BigInt(low), high: BigInt(high) }
 }
 
 /** undefined when the two prefixes are of different families. */
@@ -58,7 +56,7 @@ export function packetsBetween(sources: readonly Prefix[], destinations: readonl
 }
 export const packetsOfOne = (of: Packet): Packets => {
   const point = (value: bigint): Span => ({ low: value, high: value })
-  const application = of.protocol === 'icmp' ? icmpAt : of.protocol === 'other' ? otherAt : lowest[of.protocol] + BigInt(of.port)
+  const application = of.protocol === 'icmp' ? icmpAt : of.protocol === 'other' ? otherAt : BigInt(applicationLine[of.protocol] + of.port)
   return {
     family: familyOf(of.source),
     source: point(addressBits(of.source)),

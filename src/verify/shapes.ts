@@ -18,7 +18,7 @@
  * up to two failures: with four sites of a shape each kind of choice among all is also a choice among the four, and one
  * that nothing hit is left.
  */
-import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, ipsecTunnelId, nodeOf, tunnelId } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
@@ -296,6 +296,10 @@ class Facts {
         const text = `rule ${id} ${from.segment} ${to.segment} ${ports.map(formatPortRange).join()} ${trafficClass}`
         product(`${text} ${twin(`rule ${id}`)}`, from.prefixes, to.prefixes)
       }
+      for (const { id, from, to, ports } of node.denies ?? []) {
+        const text = `deny ${id} ${from.segment} ${to.segment} ${ports.map(formatPortRange).join()}`
+        product(`${text} ${twin(`deny ${id}`)}`, from.prefixes, to.prefixes)
+      }
       for (const { id, a, b } of node.transits) product(`transit ${id} ${twin(`transit ${id}`)}`, a, b)
     }
     for (const { id, uplinks } of fabric.risks)
@@ -496,6 +500,12 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
   const gone = new Set<Prefix>()
   for (const { id, lans } of fabric.sites) if (dropped.has(id)) for (const lan of lans) gone.add(lan.prefix)
   const inKept = (prefix: Prefix): boolean => !gone.has(prefix) && kept(ownerOf(prefix))
+  const part = <R extends Deny>(rules: readonly R[]): readonly R[] =>
+    rules.flatMap((rule) => {
+      const from = rule.from.prefixes.filter(inKept)
+      const to = rule.to.prefixes.filter(inKept)
+      return from.length === 0 || to.length === 0 ? [] : [{ ...rule, from: { ...rule.from, prefixes: from }, to: { ...rule.to, prefixes: to } }]
+    })
   const table = <T extends Site | Region | Peer>(node: T): T => ({
     ...node,
     routes: node.routes.filter((route) => kept(route.remote) && inKept(route.to)),
@@ -507,11 +517,8 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
       const [a, b] = [transit.a.filter(inKept), transit.b.filter(inKept)]
       return a.length === 0 || b.length === 0 ? [] : [{ ...transit, a, b }]
     }),
-    rules: node.rules.flatMap((rule) => {
-      const from = rule.from.prefixes.filter(inKept)
-      const to = rule.to.prefixes.filter(inKept)
-      return from.length === 0 || to.length === 0 ? [] : [{ ...rule, from: { ...rule.from, prefixes: from }, to: { ...rule.to, prefixes: to } }]
-    }),
+    rules: part(node.rules),
+    ...(node.denies ? { denies: part(node.denies) } : {}),
   })
   const tunnels = fabric.tunnels.filter((tunnel) => tunnel.ends.every((end) => kept(nodeOf(end))))
   return {

@@ -2,7 +2,7 @@
  * Which sites an edit touches. A question reads only facts that name its source, its target, or no exchangeable site at
  * all (see shapes.ts): where every changed fact names one of a few sites, all questions about others keep their answers.
  */
-import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
@@ -69,7 +69,7 @@ type Note = (...ids: readonly (NodeId | null | undefined)[]) => void
 
 /** All of a node but its tables and the tunnels of its interfaces. */
 function ownPart(node: Site | Region | Peer): unknown {
-  const rest = { ...node, routes: [], groups: [], rules: [], transits: [] }
+  const rest = { ...node, routes: [], groups: [], rules: [], denies: [], transits: [] }
   return 'interfaces' in rest ? { ...rest, interfaces: rest.interfaces.map((one) => ({ ...one, tunnels: [] })) } : rest
 }
 
@@ -78,16 +78,19 @@ function tablesDiffer(old: Site | Region | Peer, node: Site | Region | Peer, not
   const lists = (before: readonly Prefix[], after: readonly Prefix[]): void => {
     for (const prefix of differing(before, after)) note(node.id, ownerOf(prefix))
   }
-  const rules = byKey(old.rules, node.rules, ({ id }) => id)
-  for (const [was, is] of rules) {
-    if (was === is) continue
-    const rest = (rule: typeof was) => rule && { ...rule, from: rule.from.segment, to: rule.to.segment }
-    if (!was || !is || !same(rest(was), rest(is))) note(node.id)
-    else {
-      lists(was.from.prefixes, is.from.prefixes)
-      lists(was.to.prefixes, is.to.prefixes)
+  const rulesDiffer = (before: readonly Deny[], after: readonly Deny[]): void => {
+    for (const [was, is] of byKey(before, after, ({ id }) => id)) {
+      if (was === is) continue
+      const rest = (rule: typeof was) => rule && { ...rule, from: rule.from.segment, to: rule.to.segment }
+      if (!was || !is || !same(rest(was), rest(is))) note(node.id)
+      else {
+        lists(was.from.prefixes, is.from.prefixes)
+        lists(was.to.prefixes, is.to.prefixes)
+      }
     }
   }
+  rulesDiffer(old.rules, node.rules)
+  rulesDiffer(old.denies ?? [], node.denies ?? [])
   for (const [was, is] of byKey(old.transits, node.transits, ({ id }) => id)) {
     if (was === is) continue
     if (!was || !is) note(node.id)

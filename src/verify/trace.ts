@@ -1,7 +1,7 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { type Address, contains, familyOf, hostPrefix, parseAddress } from '#src/net/address.ts'
+import { type Address, contains, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { downWith, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
@@ -31,7 +31,7 @@ export interface TraceLine {
   /** It stops on its way there, or the reply does. */
   readonly way: 'there' | 'back'
   readonly trafficClass: ClassId | null
-  /** Keys into Origins: the allow that lets it pass, or the expectation that wants it blocked. */
+  /** Keys into Origins: the allow that lets it pass, the deny that does not, or the expectation that wants it blocked. */
   readonly decidedBy: readonly string[]
   readonly there: Walk
   readonly back: Walk | null
@@ -98,7 +98,10 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const chosen = candidates.filter(
     (place) => where === null || place.node === where || nodesOf(fabric).some((node) => node.id === place.node && roleOf(node) === where),
   )
-  if (chosen.length > 0) return { places: chosen, ports: service?.ports ?? [] }
+  const byHost = chosen.flatMap((place) =>
+    place.prefixes.every((prefix) => formatHosts(prefix) !== prefix) ? place.prefixes.map((prefix) => ({ ...place, prefixes: [prefix] })) : [place],
+  )
+  if (byHost.length > 0) return { places: byHost, ports: service?.ports ?? [] }
   const groups = fabric.hostGroups ?? []
   const names = [
     ...fabric.segments.map((segment) => String(segment.id)),
@@ -141,14 +144,14 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
   const there = walk(model, packet, down, { from: source.node, ...forced })
-  const stopped = (at: NodeId | null, why: Drop, way: 'there' | 'back', back: Walk | null): TraceLine => ({
+  const stopped = (at: NodeId | null, why: Drop, way: 'there' | 'back', back: Walk | null, by?: string): TraceLine => ({
     ...names,
     outcome: 'blocked',
     at,
     why,
     way,
     trafficClass: there.outcome.trafficClass,
-    decidedBy: why === 'policy' ? expectedBy(model.fabric, packet) : [],
+    decidedBy: by !== undefined ? [lineOf(by)] : why === 'policy' ? expectedBy(model.fabric, packet) : [],
     there,
     back,
     thereText: pathText(
@@ -169,7 +172,7 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
         : `${gone} has failed, and its LANs with it`,
   })
   if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
-  if (there.outcome.kind === 'dropped') return [stopped(there.outcome.at, there.outcome.why, 'there', null)]
+  if (there.outcome.kind === 'dropped') return [stopped(there.outcome.at, there.outcome.why, 'there', null, there.outcome.by)]
   const answer: Packet = { ...packet, source: packet.destination, destination: packet.source }
   const back = walk(model, answer, down, { from: target.node, direction: 'reply', trafficClass: there.outcome.trafficClass })
   if (back.outcome.kind === 'dropped') return [stopped(back.outcome.at, back.outcome.why, 'back', back)]
@@ -248,8 +251,10 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
     else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
     return `${rows.join('\n')}\n`
   }
+  const side = line.there.hops.length === 0 ? ', before encryption' : ''
+  if (line.why === 'denied' && line.way === 'there')
+    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}, ${packet}\n  denied by ${places.join(' and ') || line.decidedBy.join(' and ')}\n`
   if (line.why === 'policy' && line.way === 'there') {
-    const side = line.there.hops.length === 0 ? ', before encryption' : ''
     const expected = line.decidedBy.length > 0 ? `, and ${places.join(' and ') || line.decidedBy.join(' and ')} expects exactly that` : ''
     const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
     return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`

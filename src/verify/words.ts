@@ -61,6 +61,8 @@ export function whyText(why: Drop, at: NodeId, trafficClass: ClassId): string {
   switch (why) {
     case 'policy':
       return `no \`allow\` at ${at} covers it`
+    case 'denied':
+      return `a \`deny\` at ${at} covers it`
     case 'spoofed':
       return `${at} does not accept that source from where it came`
     case 'no-route':

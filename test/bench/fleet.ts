@@ -127,6 +127,7 @@ const edgeSite = ({ id, area, hubs: own, lans }: Edge): IntentSite => ({
   labels: [area],
   place: '',
   hubs: own as readonly SiteId[],
+  classes: [],
   uplinks: [uplink('fiber', 'eth0', 'fiber', 500e6, 100e6), uplink('lte', 'wwan0', 'lte', 50e6, 10e6)],
   lans: lans
     .map(

@@ -1,6 +1,7 @@
 /** What must be proved before an uplink is cut: every class that uses it has another way that is sound, and wide enough. */
 import type { PathRow } from '#src/controller/store/paths.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
+import { classesAt } from '#src/fabric/classes.ts'
 import type { ClassId, Fabric, Group, Site, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
@@ -69,7 +70,7 @@ function capacityOf(
   lineOf: (tunnel: string) => string | undefined,
   own: ReadonlyMap<string, PathRow>,
 ): Gate['capacity'] {
-  const shares = new Map<string, number>(fabric.classes.map(({ id, share }) => [id, share]))
+  const shares = new Map<string, number>(classesAt(fabric.classes, site).map(({ id, share }) => [id, share]))
   return [...Map.groupBy(moves, ({ to }) => lineOf(to))].flatMap(([id, arriving]) => {
     const standby = site.uplinks.find((each) => each.id === id)
     if (standby === undefined) return []

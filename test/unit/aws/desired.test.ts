@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { aggregate, desired, groupRules, overlayPrefixes, strongProfile, withKeys } from '#providers/aws/desired.ts'
 import { permissionsOf, ruleTexts } from '#providers/aws/group.ts'
 import type { Ref, Resource } from '#providers/cloud.ts'
-import type { ConnectionId, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, ConnectionId, Deny, TunnelId } from '#src/fabric/fabric.ts'
 import { address, contains, type Prefix, prefix, prefixFromBits } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
 import { network, sampleRegion, sampleRoutes } from '#test/contract/aws-region.ts'
 
 const region = sampleRegion('vpc-1', [prefix('10.20.0.0/16')])
@@ -81,7 +82,29 @@ describe('security groups', () => {
   })
 
   test('take no part in allows between others', () => {
-    expect(groupRules(region.rules, [prefix('10.99.0.0/16')])).toEqual({ ingress: ['icmp/3.4 0.0.0.0/0'], egress: [] })
+    expect(groupRules(region, [prefix('10.99.0.0/16')])).toEqual({ ingress: ['icmp/3.4 0.0.0.0/0'], egress: [] })
+  })
+
+  test('leave out what is denied to all that an allow opens', () => {
+    const any: PortRange = { protocol: 'any', from: 0, to: 65535 }
+    const tcp = (from: number, to = from): PortRange => ({ protocol: 'tcp', from, to })
+    const flow = (...prefixes: string[]) => ({ segment: region.segment, prefixes: prefixes.map(prefix) })
+    const from = '10.1.0.0/16'
+    const ingress = (allowed: readonly PortRange[], ...denies: readonly Omit<Deny, 'id'>[]) =>
+      groupRules(
+        {
+          rules: [{ id: 'a', from: flow(from), to: flow('10.20.0.0/17'), ports: allowed, trafficClass: 'default' as ClassId }],
+          denies: denies.map((deny) => ({ id: 'd', ...deny })),
+        },
+        [prefix('10.20.0.0/16')],
+      ).ingress.filter((line) => !line.startsWith('icmp/'))
+    const deny = (ports: readonly PortRange[], whom = '10.1.128.0/17', to = '10.20.0.0/16') => ({ from: flow(whom), to: flow(to), ports })
+    expect(ingress([tcp(1, 100)], deny([tcp(50)]))).toEqual(['tcp/1-49 10.1.0.0/16', 'tcp/50 10.1.0.0/17', 'tcp/51-100 10.1.0.0/16'])
+    expect(ingress([any], deny([any]))).toEqual(['any 10.1.0.0/17'])
+    expect(ingress([tcp(1)], deny([tcp(1)], from))).toEqual([])
+    // Who is denied one host of those that it may reach, or one protocol of all, is not kept out here.
+    expect(ingress([tcp(1)], deny([tcp(1)], from, '10.20.0.9/32'))).toEqual(['tcp/1 10.1.0.0/16'])
+    expect(ingress([any], deny([tcp(1)], from))).toEqual(['any 10.1.0.0/16'])
   })
 
   test.each([

@@ -16,6 +16,17 @@ const allKeys = (of: Fabric, linkEpoch = 0): Fact[] => of.sites.flatMap((one) =>
 const config = (at: string, facts: readonly Fact[] = allKeys(fabric), of = fabric) => configure(of, facts, siteId(at))
 const tunnel = (at: string, id: string, facts?: readonly Fact[], of?: Fabric) => config(at, facts, of).tunnels.find((one) => one.id === id)
 
+test('a site that says something of its own about a class is told so, and nobody else', () => {
+  const [realtime] = fabric.classes.filter(({ id }) => id === 'realtime')
+  const own = { id: realtime!.id, share: 10, sla: { ...realtime!.sla, latencyMs: 700 } }
+  const of = compile(network({ sites: [{ ...berlin, classes: [own] }, dublin, frankfurt, madrid] }), []).fabric!
+  expect(config('berlin', [], of).classes.find(({ id }) => id === 'realtime')).toEqual({ ...realtime, ...own })
+  expect(config('berlin', [], of).classes.map(({ id, index, dscp }) => [id, index, dscp])).toEqual(
+    fabric.classes.map(({ id, index, dscp }) => [id, index, dscp]),
+  )
+  expect(config('madrid', [], of)).toEqual(config('madrid', []))
+})
+
 describe('before anyone has enrolled', () => {
   test('interfaces are listed with link epoch 0, so that the agent makes their keys, and every tunnel waits', () => {
     const { interfaces, tunnels, waiting } = config('berlin', [])

@@ -5,7 +5,7 @@ import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { prefix } from '#src/net/address.ts'
+import { comparePrefixes, prefix } from '#src/net/address.ts'
 import { allow, cloud, partner, dublin, edge, fixed, frankfurt, group, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
 
 /** Numbers for one edit, drawn from anywhere. */
@@ -62,6 +62,12 @@ const edits: Readonly<Record<string, Edit>> = {
   'read it again': (intent) => structuredClone(intent),
   'another order': (intent) => ({ ...intent, sites: [...intent.sites].reverse(), allow: [...intent.allow].reverse() }),
   'change a group': (intent, [n = 0]) => ({ ...intent, groups: [group('printers', ...new Set([...hosts(n), '10.11.0.9/32']))] }),
+  'change endpoints': (intent, [n = 0, m = 0]) => ({
+    ...intent,
+    services: intent.services.map((one, i) =>
+      i === n % intent.services.length ? { ...one, endpoints: m % 3 ? hosts(m).map(prefix).sort(comparePrefixes) : [] } : one,
+    ),
+  }),
   'widen a LAN': (intent, [n = 0]) =>
     oneEdge(intent, n, (one) => ({
       ...one,
@@ -71,6 +77,15 @@ const edits: Readonly<Record<string, Edit>> = {
       })),
     })),
   'add an allow': (intent, [n = 0, m = 0]) => ({ ...intent, allow: [...intent.allow, allow(at(texts, n), at(['tcp/443', 'udp/53', 'icmp'], m))] }),
+  'add a deny': (intent, [n = 0, m = 0]) => ({
+    ...intent,
+    deny: [...intent.deny, allow(at(texts, n), ...(m % 2 ? [] : [at(['tcp/443', 'udp/53'], m >> 1)]))],
+  }),
+  'log a line': (intent, [n = 0]) => ({
+    ...intent,
+    allow: intent.allow.map((one, i) => (i === n % intent.allow.length ? { ...one, log: !one.log } : one)),
+  }),
+  'remove a deny': (intent, [n = 0]) => ({ ...intent, deny: intent.deny.filter((_, i) => i !== n % Math.max(1, intent.deny.length)) }),
   'remove an allow': (intent, [n = 0]) => ({ ...intent, allow: intent.allow.filter((_, i) => i !== n % Math.max(1, intent.allow.length)) }),
   'move a service': (intent, [n = 0]) => ({
     ...intent,
@@ -123,6 +138,7 @@ const start = () =>
     regions: [cloud],
     groups: [group('printers', '10.103.3.16/28', '10.107.7.0/28', '10.10.0.9/32')],
     allow: [...network().allow, allow('printers -> training'), allow('edge/inference -> printers')],
+    deny: [allow('edge/inference -> dublin/inference')],
   })
 const steps = fc.array(fc.tuple(fc.constantFrom(...Object.keys(edits)), roll, fc.boolean()), { minLength: 1, maxLength: 8 })
 

@@ -2,10 +2,10 @@
 import type { ClassId, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type {
   Intent,
-  IntentAllow,
   IntentClass,
   IntentExpect,
   IntentGroup,
+  IntentLine,
   IntentPeer,
   IntentRegion,
   IntentSite,
@@ -54,9 +54,9 @@ const arrow = (text: string) => {
   const [from, to] = text.split(' -> ') as [string, string]
   return { from: selector(from), to: selector(to) }
 }
-export const allow = (text: string, ...on: readonly string[]): IntentAllow => {
+export const allow = (text: string, ...on: readonly string[]): IntentLine => {
   const { from, to } = arrow(text)
-  return { from, to, ports: on.length > 0 ? ports(...on) : to.what.kind === 'service' ? [] : ports('any') }
+  return { from, to, ports: on.length > 0 ? ports(...on) : to.what.kind === 'service' ? [] : ports('any'), log: false }
 }
 export const reach = (text: string, mode: 'any' | 'all' = 'any'): IntentExpect => ({
   kind: 'reach',
@@ -102,6 +102,7 @@ export function site(
     labels: [],
     place: '',
     hubs: [],
+    classes: [],
     uplinks,
     lans: Object.entries(lans).flatMap(([segment, prefixes]) =>
       prefixes.map((text) => {
@@ -192,10 +193,10 @@ export function network(more: Partial<Intent> = {}): Intent {
     peers: [],
     groups: [],
     services: [
-      { id: 'camera-rtp', at: [selector('inference')], ports: ports('udp/5004-5010'), trafficClass: classId('realtime') },
-      { id: 'model-api', at: [selector('core/inference')], ports: ports('tcp/8443'), trafficClass: classId('business') },
-      { id: 'registry', at: [selector('core/inference')], ports: ports('tcp/443'), trafficClass: classId('bulk') },
-      { id: 'stream', at: [selector('core/inference')], ports: ports('udp/7000'), trafficClass: classId('realtime') },
+      { id: 'camera-rtp', at: [selector('inference')], endpoints: [], ports: ports('udp/5004-5010'), trafficClass: classId('realtime') },
+      { id: 'model-api', at: [selector('core/inference')], endpoints: [], ports: ports('tcp/8443'), trafficClass: classId('business') },
+      { id: 'registry', at: [selector('core/inference')], endpoints: [], ports: ports('tcp/443'), trafficClass: classId('bulk') },
+      { id: 'stream', at: [selector('core/inference')], endpoints: [], ports: ports('udp/7000'), trafficClass: classId('realtime') },
     ],
     classes: fourClasses,
     allow: [
@@ -204,6 +205,7 @@ export function network(more: Partial<Intent> = {}): Intent {
       allow('edge/inference -> stream'),
       allow('inference -> registry'),
     ],
+    deny: [],
     expect: [isolate('cameras -> training'), reach('edge/inference -> model-api'), reach('edge/inference -> stream')],
     ...more,
   }

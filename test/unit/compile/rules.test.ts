@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
-import { allow, berlin, dublin, edge, frankfurt, group, madrid, network, reach, site, siteId, fixed } from './networks.ts'
+import { allow, berlin, cloud, dublin, edge, frankfurt, group, madrid, network, partner, reach, site, siteId, fixed } from './networks.ts'
 
 const fabricOf = (more: Parameters<typeof network>[0]): Fabric => {
   const { fabric, findings } = compile(network({ expect: [], ...more }), [])
@@ -78,6 +79,124 @@ test('a group is its hosts: rules name them, routes lead to the LANs around them
     'berlin/inference 10.1.10.20/32',
     'madrid/inference 10.1.11.32/28',
   ])
+})
+
+describe('a service with endpoints', () => {
+  const services = network().services.map((one) =>
+    one.id === 'model-api' ? { ...one, endpoints: ['10.10.0.10/32', '10.10.0.11/32', '10.11.0.10/32'].map(prefix) } : one,
+  )
+  const fabric = fabricOf({
+    sites: [berlin, dublin, frankfurt],
+    services,
+    allow: [allow('edge/inference -> model-api')],
+    expect: [reach('edge/inference -> model-api')],
+  })
+  test('is called there only', () => {
+    expect(rules(fabric, 'berlin')).toEqual(['10.1.10.0/24 -> 10.10.0.10/32 10.10.0.11/32 10.11.0.10/32 tcp/8443 business'])
+    expect(rules(fabric, 'dublin')).toEqual(['10.1.10.0/24 -> 10.11.0.10/32 tcp/8443 business'])
+    expect(transits(fabric, 'dublin')).toEqual(['10.1.10.0/24 10.10.0.10/32', '10.1.10.0/24 10.10.0.11/32'])
+    expect(at(fabric, 'berlin').routes.map(({ to }) => to)).toEqual(['10.10.0.0/16', '10.11.0.0/16'])
+  })
+  test('is a place each for who expects an answer', () => {
+    expect(fabric.services.find(({ id }) => id === 'model-api')!.places).toHaveLength(2)
+    expect(fabric.expects[0]!.to.map(({ node, prefixes }) => `${node} ${prefixes.join()}`)).toEqual([
+      'dublin 10.11.0.10/32',
+      'frankfurt 10.10.0.10/32',
+      'frankfurt 10.10.0.11/32',
+    ])
+  })
+})
+
+describe('a deny', () => {
+  const findings = (more: Parameters<typeof network>[0]) =>
+    compile(network({ expect: [], sites: [berlin, dublin, frankfurt, madrid], ...more }), []).findings.map(
+      ({ code, severity, says }) => `${severity} ${code} ${says}`,
+    )
+  /** `from -> to ports`, one line a deny. */
+  const denies = (fabric: Fabric, id: string) =>
+    at(fabric, id).denies?.map(
+      (deny) => `${deny.from.prefixes.join(' ')} -> ${deny.to.prefixes.join(' ')} ${deny.ports.map(formatPortRange).join(',')}`,
+    )
+  const open = { sites: [berlin, dublin, frankfurt, madrid], allow: [allow('inference -> inference')] }
+  const shut = fabricOf({ ...open, deny: [allow('edge/inference -> dublin/inference'), allow('madrid/inference -> model-api')] })
+  test('stands at both owners, wherever the allow stands', () => {
+    expect(denies(shut, 'berlin')).toEqual(['10.1.10.0/24 -> 10.11.0.0/16 any'])
+    expect(denies(shut, 'madrid')).toEqual(['10.1.11.0/24 -> 10.11.0.0/16 any', '10.1.11.0/24 -> 10.10.0.0/16 10.11.0.0/16 tcp/8443'])
+    expect(denies(shut, 'frankfurt')).toEqual(['10.1.11.0/24 -> 10.10.0.0/16 tcp/8443'])
+    expect(at(shut, 'dublin').denies!.map(({ id }) => id)).toEqual([
+      'deny edge/inference -> dublin/inference#in inference>inference',
+      'deny madrid/inference -> model-api tcp/8443#in inference>inference',
+    ])
+    expect(rules(shut, 'berlin')).toEqual(rules(fabricOf(open), 'berlin'))
+  })
+  test('whatever the port is not carried by a hub in between, but answers to the other side are', () => {
+    const pairs = transits(shut, 'frankfurt')
+    // The request of an edge to dublin is denied; what dublin opens to an edge goes on, and its answers.
+    expect(pairs).not.toContain('10.1.10.0/24 10.11.0.0/16')
+    expect(pairs).toContain('10.11.0.0/16 10.1.10.0/24')
+    expect(pairs).toContain('10.1.10.0/24 10.1.11.0/24')
+    expect(new Set(at(shut, 'frankfurt').transits.map(({ id }) => id)).size).toBe(at(shut, 'frankfurt').transits.length)
+  })
+  test('of hosts leaves the others of their LAN', () => {
+    const fabric = fabricOf({ ...open, groups: [group('printers', '10.1.10.128/25')], deny: [allow('printers -> madrid/inference')] })
+    expect(transits(fabric, 'dublin')).toContain('10.1.10.0/25 10.1.11.0/24')
+    expect(transits(fabric, 'dublin')).not.toContain('10.1.10.128/25 10.1.11.0/24')
+    expect(transits(fabric, 'frankfurt')).toContain('10.1.10.128/25 10.11.0.0/16')
+  })
+  test('of `same` stays within each site', () => {
+    const fabric = fabricOf({ ...open, allow: [...open.allow, allow('cameras -> inference')], deny: [allow('cameras -> same/camera-rtp')] })
+    expect(denies(fabric, 'berlin')).toEqual(['192.168.1.0/24 -> 10.1.10.0/24 udp/5004-5010'])
+    expect(denies(fabric, 'madrid')).toBeUndefined()
+    expect(transits(fabric, 'frankfurt')).toEqual(transits(fabricOf({ ...open, allow: [...open.allow, allow('cameras -> inference')] }), 'frankfurt'))
+  })
+  test('is logged at both owners when it says so, and so is an allow', () => {
+    const log = { log: true }
+    const fabric = fabricOf({
+      ...open,
+      allow: [{ ...open.allow[0]!, ...log }],
+      deny: [{ ...allow('edge/inference -> dublin/inference', 'tcp/22'), ...log }],
+    })
+    for (const id of ['berlin', 'dublin'])
+      expect([...at(fabric, id).rules, ...at(fabric, id).denies!].map((one) => one.log)).toEqual([...at(fabric, id).rules, 1].map(() => true))
+    expect(at(shut, 'berlin').rules.every((rule) => !('log' in rule))).toBe(true)
+  })
+  test('that nothing allows is warned about: I102', () => {
+    const idle = 'warning I102 nothing allows what "cameras -> training" denies'
+    expect(findings({ allow: [allow('edge/inference -> model-api')], deny: [allow('cameras -> training')] })).toEqual([idle])
+    // Other ports, and the other direction.
+    expect(findings({ allow: [allow('cameras -> training', 'tcp/1')], deny: [allow('cameras -> training', 'tcp/2')] })).toHaveLength(1)
+    expect(findings({ allow: [allow('training -> cameras')], deny: [allow('cameras -> training')] })).toEqual([idle])
+    expect(findings({ allow: [allow('berlin/cameras -> inference')], deny: [allow('cameras -> same/camera-rtp')] })).toEqual([])
+    expect(findings({ allow: [allow('cameras -> same/camera-rtp')], deny: [allow('edge/cameras -> madrid/inference')] })).toHaveLength(1)
+    expect(findings({ allow: [allow('cameras -> same/camera-rtp')], deny: [allow('edge/cameras -> berlin/inference')] })).toEqual([])
+  })
+  test('that nobody can log is warned about, and so is an allow: I104', () => {
+    const between = { ...allow('inference -> peer/inference'), log: true }
+    const strangers = { regions: [cloud], peers: [partner] }
+    const says = 'warning I104 nobody can log "inference -> peer/inference" between aws-eu-west-1 and partner, where no gateway of ours is'
+    expect(findings({ ...strangers, allow: [between] })).toEqual([says])
+    expect(findings({ ...strangers, allow: [allow('inference -> inference')], deny: [between] })).toContain(says)
+    expect(findings({ ...strangers, allow: [{ ...allow('edge/inference -> peer/inference'), log: true }] })).toEqual([])
+  })
+  test('that no gateway can keep is warned about: I103', () => {
+    const inside = { groups: [group('printers', '10.1.10.20/32')], allow: [allow('inference -> inference')], deny: [allow('printers -> inference')] }
+    expect(findings(inside)).toEqual(['warning I103 "printers -> inference" keeps nobody apart within 10.1.10.0/24 of berlin'])
+    expect(findings({ ...inside, deny: [allow('printers -> madrid/inference')] })).toEqual([])
+    expect(findings({ ...inside, deny: [allow('inference -> inference')] })).toEqual([])
+    const strangers = { regions: [cloud], peers: [partner], allow: [allow('region/inference -> peer/inference')] }
+    const kept = 'between aws-eu-west-1 and partner, where no gateway of ours is'
+    expect(findings({ ...strangers, deny: [allow('region/inference -> partner/inference', 'tcp/22')] })).toEqual([
+      `warning I103 "region/inference -> partner/inference" can't be kept ${kept}`,
+    ])
+    expect(findings({ ...strangers, deny: [allow('region/inference -> partner/inference')] })).toEqual([])
+    expect(
+      findings({
+        ...strangers,
+        allow: [...strangers.allow, allow('peer/inference -> region/inference', 'tcp/1')],
+        deny: [allow('region/inference -> partner/inference')],
+      }),
+    ).toHaveLength(1)
+  })
 })
 
 test('edge to edge crosses the hubs of both', () => {

@@ -17,7 +17,8 @@ const allows = [
   allow('cameras -> same/camera-rtp'),
   allow('hub/training -> berlin/inference', 'icmp', 'udp', 'tcp/80-90'),
 ]
-const fabric = compile(network({ ...hubs, sites: [{ ...berlin, ...hubs }, hub, other], allow: allows, expect: [] }), []).fabric!
+const denies = [allow('berlin/inference -> other/inference', 'tcp/22', 'icmp')]
+const fabric = compile(network({ ...hubs, sites: [{ ...berlin, ...hubs }, hub, other], allow: allows, deny: denies, expect: [] }), []).fabric!
 const file = (path: string, facts?: readonly Fact[]) => exportFiles(fabric, facts).find((one) => one.path === path)?.text
 
 describe('export files', () => {
@@ -138,5 +139,20 @@ describe('a cloud region', () => {
     expect(known).toContain('remote { auth = psk, id = 203.0.113.9 }')
     expect(known).toContain(`secret = <pre-shared key of ${tunnel}>`)
     expect(known).not.toContain('0123456789abcdef')
+  })
+  test('what is denied to a peer is said before what may pass, and in a region beside it', () => {
+    const open = {
+      regions: [cloud],
+      peers: [partner],
+      allow: [allow('inference -> inference')],
+      deny: [allow('edge/inference -> region/inference'), allow('edge/inference -> peer/inference')],
+    }
+    const joined = compile(network({ ...open, expect: [] }), []).fabric!
+    const text = peerConfig(joined, joined.peers[0]!, null)
+    expect(text).toContain(
+      '# Drop, before anything passes:\n#   deny edge/inference -> peer/inference: 10.1.10.0/24, 10.1.11.0/24, 10.1.12.0/24 -> 172.20.0.0/16\n# Let pass:\n',
+    )
+    const readme = exportFiles(joined).find(({ path }) => path === 'regions/aws-eu-west-1/README.md')!.text
+    expect(readme).toContain('deny edge/inference -> region/inference#in inference>inference')
   })
 })

@@ -5,6 +5,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type {
   ClassId,
+  Deny,
   Group,
   Interface,
   InterfaceId,
@@ -205,6 +206,23 @@ export const rules: readonly Rule[] = [
   },
 ]
 
+/** But nobody asks a host of dublin, and berlin's kiosks nobody. */
+export const denies: readonly Deny[] = [
+  {
+    id: 'deny kiosks',
+    from: { segment: inference, prefixes: [prefix('10.1.10.200/29')] },
+    to: { segment: inference, prefixes: [prefix('10.2.10.0/24'), prefix('10.3.10.0/24')] },
+    ports: [{ protocol: 'any', from: 0, to: 65535 }],
+  },
+  {
+    id: 'deny one host',
+    from: { segment: inference, prefixes: [prefix('10.1.10.0/24'), prefix('10.3.10.0/24')] },
+    to: { segment: inference, prefixes: [prefix('10.2.10.9/32')] },
+    ports: [tcp(8443)],
+    log: true,
+  },
+]
+
 /** `epochs` of the link between berlin.fiber and frankfurt: [0], or [0, 1] in the middle of a rotation. */
 export function configOf(
   site: Name,
@@ -311,6 +329,7 @@ export function configOf(
     routes,
     groups: groups.map(alone),
     rules: withRules,
+    denies,
     transits:
       site === 'berlin'
         ? []

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { Rule, Transit } from '#src/fabric/fabric.ts'
 import { contains, prefix, prefixFromBits } from '#src/net/address.ts'
-import { replacement, ruleset } from '#providers/linux/nft.ts'
-import { outermost } from '#providers/linux/transit.ts'
+import { cover, replacement, ruleset } from '#providers/linux/nft.ts'
 import { configOf, inference, realtime, rules, tcp } from './network.ts'
 
 const base = configOf('berlin')
@@ -15,11 +14,11 @@ const chain = (text: string, name: string): readonly string[] => {
     .slice(1)
     .map((line) => line.trim())
 }
-const withRule = (change: Partial<Rule>): string => ruleset({ ...base, rules: [{ ...rules[0]!, ...change }] }, [], 'userspace')
+const withRule = (change: Partial<Rule>): string => ruleset({ ...base, denies: [], rules: [{ ...rules[0]!, ...change }] }, [], 'userspace')
 
 describe('allows', () => {
   it('are narrowed to the pairs of which this site owns an end', () => {
-    expect(chain(ruleset(base, [], 'userspace'), 'owner')[0]).toBe(
+    expect(chain(ruleset(base, [], 'userspace'), 'owner').find((line) => line.endsWith('accept'))).toBe(
       'ct original ip saddr 10.1.10.0/24 ct original ip daddr { 10.2.10.0/24, 10.3.10.0/24 } meta l4proto icmp accept',
     )
   })
@@ -64,6 +63,37 @@ describe('allows', () => {
   })
 })
 
+const logged = (line: string): string => `ct state new limit rate 10/second burst 20 packets log prefix "causeway ${line}: " level info`
+describe('denies', () => {
+  const owner = (site: 'berlin' | 'dublin' | 'frankfurt') => chain(ruleset(configOf(site), [], 'userspace'), 'owner').filter((line) => line !== '')
+  it('stand before every allow, narrowed to what this site owns an end of', () => {
+    const lines = owner('berlin')
+    expect(lines.slice(0, 3)).toEqual([
+      'ct original ip saddr 10.1.10.200/29 ct original ip daddr { 10.2.10.0/24, 10.3.10.0/24 } counter drop',
+      `ct original ip saddr 10.1.10.0/24 ct original ip daddr 10.2.10.9/32 meta l4proto tcp ct original proto-dst 8443 ${logged('deny one host')}`,
+      'ct original ip saddr 10.1.10.0/24 ct original ip daddr 10.2.10.9/32 meta l4proto tcp ct original proto-dst 8443 counter drop',
+    ])
+    expect(lines.slice(3).filter((line) => !line.endsWith('accept'))).toEqual([])
+    expect(owner('dublin').filter((line) => line.endsWith('drop'))).toEqual([
+      'ct original ip saddr 10.1.10.200/29 ct original ip daddr 10.2.10.0/24 counter drop',
+      'ct original ip saddr { 10.1.10.0/24, 10.3.10.0/24 } ct original ip daddr 10.2.10.9/32 meta l4proto tcp ct original proto-dst 8443 counter drop',
+    ])
+  })
+  it('tell the line that logs, first packets only, a few a second, and go on to the verdict', () => {
+    const [telling, verdict] = chain(
+      withRule({ id: 'edge/inference -> model-api tcp/8443#out inference>inference', ports: [tcp(8443)], log: true }),
+      'owner',
+    )
+    expect(telling).toBe(verdict!.replace(/accept$/, logged('allow edge/inference -> model-api tcp/8443')))
+    const [long] = chain(withRule({ id: `${'x'.repeat(200)} -> y`, ports: [tcp(8443)], log: true }), 'owner')
+    expect(/log prefix "([^"]*)"/.exec(long!)![1]!.length).toBeLessThan(127)
+  })
+  it('of a bundle from before there were any are none', () => {
+    const { denies: _, ...old } = base
+    expect(chain(ruleset(old, [], 'userspace'), 'owner').filter((line) => line.endsWith('drop'))).toEqual([])
+  })
+})
+
 describe('transit', () => {
   const transits = (pairs: readonly (readonly [string, string])[]): string =>
     ruleset({ ...base, transits: pairs.map(([a, b]): Transit => ({ id: `${a} -> ${b}`, a: [prefix(a)], b: [prefix(b)] })) }, [], 'userspace')
@@ -96,31 +126,6 @@ describe('transit', () => {
   })
 })
 
-describe('transit of many', () => {
-  const nets = (second: number, count: number) => Array.from({ length: count }, (_, n) => prefix(`10.${second}.${n}.0/24`))
-  const many = (count: number, more: readonly Transit[] = []): string =>
-    ruleset({ ...base, transits: [{ id: 'a -> b', a: nets(4, count), b: nets(5, count) }, ...more] }, [], 'userspace')
-  it('is looked up by source and then by destination, and grows as its lists do', () => {
-    const [short, long] = [many(30), many(60)]
-    expect(short).toContain('10.4.0.0/24 : jump transit4_raw0, 10.4.1.0/24 : jump transit4_raw0,')
-    expect(chain(short, 'transit4_raw0')).toEqual(['ip daddr @transit4_to0 notrack accept'])
-    expect(chain(short, 'transit4_raw1')).toEqual(['ip daddr @transit4_to1 notrack accept'])
-    expect(chain(short, 'tunnel')).toContain('ip saddr vmap @transit4_raw')
-    expect(long.length / short.length).toBeLessThan(2)
-  })
-  it('passes where it was left untracked, and nothing else of IPv4 is', () => {
-    const text = many(30)
-    expect(chain(text, 'forward')).toContain('iifname "cw*" oifname "cw*" meta nfproto ipv4 ct state untracked counter name transit accept')
-    expect(text.split('\n').filter((line) => line.includes('notrack') && !/transit/.test(line))).toEqual([])
-  })
-  it('gives a network inside another what both may reach', () => {
-    const text = many(30, [{ id: 'c -> d', a: [prefix('10.4.7.64/26')], b: [prefix('10.6.0.0/24')] }])
-    const [, inner] = /10\.4\.7\.64\/26 : jump (\w+)/.exec(text)!
-    expect(chain(text, inner!)).toEqual(['ip daddr @transit4_to0 notrack accept', 'ip daddr @transit4_to2 notrack accept'])
-    expect(text).toContain('10.4.7.0/26 : jump transit4_raw0, 10.4.7.128/25 : jump transit4_raw0')
-  })
-})
-
 describe('the ruleset', () => {
   it('drops by default and lets nothing in or out by an uplink', () => {
     const forward = chain(ruleset(base, [], 'userspace'), 'forward')
@@ -141,7 +146,7 @@ describe('the ruleset', () => {
   })
 })
 
-it('outermost: the same addresses, without overlap, whatever the prefixes', () => {
+it('cover: the same addresses, without overlap, whatever the prefixes', () => {
   const some = fc.array(
     fc
       .record({ value: fc.bigInt(0n, 0xffffffffn), length: fc.integer({ min: 4, max: 32 }) })
@@ -150,7 +155,7 @@ it('outermost: the same addresses, without overlap, whatever the prefixes', () =
   )
   fc.assert(
     fc.property(some, (prefixes) => {
-      const kept = outermost(prefixes)
+      const kept = cover(prefixes)
       for (const one of prefixes) expect(kept.some((outer) => contains(outer, one))).toBe(true)
       for (const one of kept) expect(kept.filter((outer) => contains(outer, one))).toEqual([one])
     }),

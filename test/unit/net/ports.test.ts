@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { anyPort, formatPortRange, parsePortRange } from '#src/net/ports.ts'
+import { anyPort, applicationsOf, formatPortRange, parsePortRange, portsOverlap, rangesOf } from '#src/net/ports.ts'
 
 describe('ports', () => {
   it.each([
@@ -34,4 +34,43 @@ describe('ports', () => {
       }),
     )
   })
+})
+
+describe('on the line of all applications', () => {
+  const read = (text: string) => {
+    const parsed = parsePortRange(text)
+    if (!parsed.ok) throw new TypeError(parsed.says)
+    return parsed.value
+  }
+  it.each([
+    [['tcp/22'], ['tcp/22']],
+    [
+      ['tcp', 'udp'],
+      ['tcp', 'udp'],
+    ],
+    [
+      ['tcp/1-5', 'tcp/6', 'icmp'],
+      ['tcp/1-6', 'icmp'],
+    ],
+    [['any'], ['any']],
+  ])('%j are %j', (from, to) => {
+    const ranges = rangesOf(from.map(read).map(applicationsOf))
+    expect(ranges.map(({ ports }) => formatPortRange(ports))).toEqual(to)
+    expect(ranges.flatMap(({ except }) => except)).toEqual([])
+  })
+  it('what is missing of any is named', () => {
+    const { low, high } = applicationsOf(read('tcp/22'))
+    const [all] = rangesOf([
+      { low: 0, high: low - 1 },
+      { low: high + 1, high: applicationsOf(anyPort).high },
+    ])
+    expect(all).toEqual({ ports: anyPort, except: [read('tcp/22')] })
+  })
+  it.each([
+    ['tcp/22', 'tcp/1-22', true],
+    ['tcp/22', 'udp/22', false],
+    ['tcp/22', 'tcp/23', false],
+    ['icmp', 'any', true],
+    ['icmp', 'icmp', true],
+  ])('%s and %s overlap: %s', (a, b, expected) => expect(portsOverlap(read(a), read(b))).toBe(expected))
 })

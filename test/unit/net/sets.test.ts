@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { comparePrefixes, contains, type Family, overlaps, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
-import { mergePrefixes, subtractPrefix } from '#src/net/sets.ts'
+import { commonPrefixes, mergePrefixes, subtractPrefix, subtractPrefixes } from '#src/net/sets.ts'
 import { anyFamily, anyPrefix, smallAddresses, smallPrefix } from './arbitrary.ts'
 
 const members = (family: Family, prefixes: readonly Prefix[]) =>
@@ -76,6 +76,25 @@ describe('subtracting', () => {
       fc.property(nested, ([a, b]) => {
         expect(mergePrefixes([...subtractPrefix(a, b), b])).toEqual([a])
       }),
+    )
+  })
+})
+
+describe('two lists', () => {
+  it('have in common, and less the other, exactly those addresses', () => {
+    const lists = anyFamily.chain((family) => {
+      const list = fc.array(smallPrefix(family), { maxLength: 12 }).map(mergePrefixes)
+      return fc.tuple(fc.constant(family), list, list)
+    })
+    fc.assert(
+      fc.property(lists, ([family, a, b]) => {
+        const [ofA, ofB] = [members(family, a), new Set(members(family, b))]
+        const [common, rest] = [commonPrefixes(a, b), subtractPrefixes(a, b)]
+        expect(members(family, common)).toEqual(ofA.filter((host) => ofB.has(host)))
+        expect(members(family, rest)).toEqual(ofA.filter((host) => !ofB.has(host)))
+        for (const list of [common, rest]) expect([...list].sort(comparePrefixes)).toEqual(list)
+      }),
+      { numRuns: 200 },
     )
   })
 })

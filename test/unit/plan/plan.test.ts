@@ -11,6 +11,8 @@ import { diffReachability } from '#src/plan/reachability.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import {
   allow,
+  group,
+  ports,
   berlin,
   cloud,
   partner,
@@ -122,6 +124,11 @@ describe('a line says what moves at a site, and whether traffic feels it', () =>
       '+1 LAN, no interruption: additive',
     ],
     ['the MTU', { mtu: 1400 }, 'MTU 1360 → 1400, interrupts traffic: disruptive'],
+    [
+      'a share of one site',
+      berlinIs({ ...berlin, classes: [{ id: fourClasses[2]!.id, share: 5, sla: fourClasses[2]!.sla }] }),
+      '1 class changed, no interruption: neutral',
+    ],
     ['a share', { classes: [...fourClasses.slice(0, 3), trafficClass('default', { share: 10 })] }, '1 class changed, no interruption: neutral'],
     [
       'a preference',
@@ -206,6 +213,39 @@ describe('diffReachability', () => {
     const same = fabricOf({ allow: [allow('edge/inference -> core/inference', 'tcp/8443')] })
     const named = fabricOf({ allow: [allow('edge/inference -> model-api')] })
     expect(diffReachability(named, same)).toEqual({ opened: [], closed: [] })
+  })
+  test('what is allowed already opens nothing, whoever else says it', () => {
+    const groups = [group('printers', '10.11.0.9/32')]
+    const was = fabricOf({ groups, allow: [allow('berlin/inference -> dublin/inference', 'tcp/1-100')] })
+    const is = fabricOf({
+      groups,
+      allow: [allow('berlin/inference -> dublin/inference', 'tcp/1-100'), allow('berlin/inference -> printers', 'tcp/50-150')],
+    })
+    const { opened, closed } = diffReachability(was, is)
+    expect(lines(opened)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.9/32 tcp/101'])
+    expect(closed).toEqual([])
+  })
+  test('a deny closes what was allowed of it, and opens it again when it goes', () => {
+    const groups = [group('printers', '10.11.0.0/17')]
+    const open = { groups, allow: [allow('berlin/inference -> dublin/inference')] }
+    const shut = fabricOf({ ...open, deny: [allow('berlin/inference -> printers', 'tcp/22'), allow('oslo/inference -> printers')] })
+    expect(lines(diffReachability(fabricOf(open), shut).closed)).toEqual(['berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/17 tcp/22'])
+    expect(diffReachability(shut, fabricOf(open)).opened).toEqual(diffReachability(fabricOf(open), shut).closed)
+    const first = diffReachability(fabricOf({ groups, allow: [] }), shut).opened
+    expect(lines(first)).toEqual([
+      'berlin/inference 10.1.10.0/24 > dublin/inference 10.11.0.0/17 any/0',
+      'berlin/inference 10.1.10.0/24 > dublin/inference 10.11.128.0/17 any/0',
+    ])
+    expect(first.map(({ except }) => except)).toEqual([ports('tcp/22'), undefined])
+    expect(text(fabricOf({ groups, allow: [] }), shut).join('\n')).toContain(
+      '  opens  berlin/inference (10.1.10.0/24) -> dublin/inference (10.11.0.0/17) any but tcp/22',
+    )
+  })
+  test('a deny that comes interrupts, one that goes does not', () => {
+    const allowed = { allow: [allow('berlin/inference -> dublin/inference')] }
+    const shut = fabricOf({ ...allowed, deny: [allow('berlin/inference -> dublin/inference', 'tcp/22')] })
+    expect(text(fabricOf(allowed), shut)).toContain('~ site  berlin  +1 deny, interrupts traffic  medium')
+    expect(text(shut, fabricOf(allowed))).toContain('~ site  berlin  −1 deny, no interruption  low')
   })
   test('another port opens one and closes the other', () => {
     const was = fabricOf({ allow: [allow('berlin/inference -> dublin/inference', 'tcp/1')] })

@@ -1,6 +1,7 @@
 /** Small Fabrics by hand: hubs in a mesh, edges with a tunnel from each uplink to each hub uplink. Tests then break them. */
 import type {
   ClassId,
+  Deny,
   Expect,
   Fabric,
   Group,
@@ -51,9 +52,11 @@ export interface AllowSketch {
   readonly ports: string
   readonly class: string
 }
+export type DenySketch = Omit<AllowSketch, 'class'>
 export interface Sketch {
   readonly sites: readonly SiteSketch[]
   readonly allow: readonly AllowSketch[]
+  readonly deny?: readonly DenySketch[]
   readonly expect: readonly (
     | { readonly reach: string; readonly to: string; readonly ports: string; readonly mode?: 'any' | 'all'; readonly survives?: readonly Survives[] }
     | { readonly isolate: string; readonly to: string }
@@ -134,13 +137,10 @@ export function build(sketch: Sketch): Fabric {
           return [group('anywhere', [...direct, ...others.flatMap((hub, i) => via(from.id, hub, i + 1, of))]), group('mesh', direct)]
         }),
       )
-  const rules: readonly Rule[] = sketch.allow.map((allow) => ({
-    id: `${allow.from} -> ${allow.to} ${allow.ports}#out x>y`,
-    from: { segment: places(allow.from)[0]!.segment, prefixes: places(allow.from).flatMap((one) => one.prefixes) },
-    to: { segment: places(allow.to)[0]!.segment, prefixes: places(allow.to).flatMap((one) => one.prefixes) },
-    ports: [ports(allow.ports)],
-    trafficClass: trafficClass(allow.class),
-  }))
+  const flow = (text: string) => ({ segment: places(text)[0]!.segment, prefixes: places(text).flatMap((one) => one.prefixes) })
+  const line = ({ from, to, ports: on }: DenySketch) => ({ id: `${from} -> ${to} ${on}#out x>y`, from: flow(from), to: flow(to), ports: [ports(on)] })
+  const rules: readonly Rule[] = sketch.allow.map((allow) => ({ ...line(allow), trafficClass: trafficClass(allow.class) }))
+  const denies = (sketch.deny ?? []).map((deny): Deny => ({ ...line(deny), id: `deny ${line(deny).id}` }))
   const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean =>
     prefixes.some((each) => Object.values(one.lans).some((lan) => contains(prefix(lan), each)))
   const made = sketch.sites.map((one, index): Site => {
@@ -193,6 +193,7 @@ export function build(sketch: Sketch): Fabric {
       routes,
       groups: groupsOf(one).map(alone),
       rules: rules.filter((rule) => owns(one, rule.from.prefixes) || owns(one, rule.to.prefixes)),
+      ...(denies.length > 0 ? { denies: denies.filter((deny) => owns(one, deny.from.prefixes) || owns(one, deny.to.prefixes)) } : {}),
       transits,
     }
   })

@@ -79,8 +79,8 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
       { tunnel: second!.id, inside: second!.inside },
     ] as const,
   }))
-  const { lans, routes, rules } = edge
-  const forwarding = { lans, routes, rules, transits: [], groups }
+  const { lans, routes, rules, denies } = edge
+  const forwarding = { lans, routes, rules, ...(denies ? { denies } : {}), transits: [], groups }
   const cloud: Region = {
     kind: 'region',
     id: id as RegionId,

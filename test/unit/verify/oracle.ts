@@ -2,7 +2,7 @@
  * The same questions answered by brute force: every address, every application, every choice of hop, one packet after the
  * other. It shares no code with src/verify and reads addresses by its own arithmetic. IPv4 only, as the random networks.
  */
-import type { Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
 
@@ -55,13 +55,12 @@ export function oracle(fabric: Fabric) {
   const endsOf = (tunnel: string): Ends | undefined => endsById.get(tunnel)
   const roleOf = (tunnel: string) => fabric.tunnels.find((one) => one.id === tunnel)!.role
   const lanAt = (id: string, address: number) => siteOf(id).lans.find((lan) => holds(lan.prefix, address))
+  const covers = (rule: Deny, packet: Packet): boolean =>
+    rule.from.prefixes.some((one) => holds(one, packet.source)) &&
+    rule.to.prefixes.some((one) => holds(one, packet.destination)) &&
+    rule.ports.some((port) => speaks(port, packet.application))
   const allowed = (id: string, packet: Packet) =>
-    siteOf(id).rules.filter(
-      (rule) =>
-        rule.from.prefixes.some((one) => holds(one, packet.source)) &&
-        rule.to.prefixes.some((one) => holds(one, packet.destination)) &&
-        rule.ports.some((port) => speaks(port, packet.application)),
-    )
+    siteOf(id).denies?.some((deny) => covers(deny, packet)) ? [] : siteOf(id).rules.filter((rule) => covers(rule, packet))
   const joined = (at: string, hop: Hop): boolean => {
     const sites = endsOf(hop.tunnel)?.map((end) => end.site) ?? []
     return sites.includes(at) && sites.includes(hop.next) && hop.next !== at

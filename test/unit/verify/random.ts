@@ -1,5 +1,19 @@
 /** Random small networks: a tape of numbers makes a sketch, then damages what was built from it. */
-import type { Fabric, Forwarding, Hop, Region, RiskId, Rule, SharedGroup, Site, Survives, TunnelId, Uplink, Waypoint } from '#src/fabric/fabric.ts'
+import type {
+  Deny,
+  Fabric,
+  Forwarding,
+  Hop,
+  Region,
+  RiskId,
+  Rule,
+  SharedGroup,
+  Site,
+  Survives,
+  TunnelId,
+  Uplink,
+  Waypoint,
+} from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
@@ -38,19 +52,29 @@ export function sound(of: Reader): Sketch {
   }
   /** As compiled: one place of a segment at a node. */
   const some = () => [...new Map([place(), ...(of.chance(40) ? [place()] : [])].map((text) => [text.split('@')[0]!, text])).values()].join(',')
+  /** A service with endpoints: each host is a place of its own. */
+  const endpoints = (): string => {
+    const name = of.pick(all)
+    const [id = '', lan = ''] = name.split('/')
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(sites.find((one) => one.id === id)!.lans[lan]!)!
+    const first = of.below(4)
+    return [first, (first + 1 + of.below(3)) % 4].map((n) => `${name}@${net}${Number(last) + n}/32`).join()
+  }
   const classes = ['default', 'bulk']
   const allow = Array.from({ length: 1 + of.below(3) }, () => ({
     from: some(),
-    to: some(),
+    to: of.chance(25) ? endpoints() : some(),
     ports: of.pick(['tcp/1', 'tcp', 'tcp/1-2', 'udp/1', 'icmp', 'any']),
     class: of.pick(classes),
   }))
+  const deny = of.chance(50) ? [{ from: some(), to: some(), ports: of.pick(['any', 'tcp/1', 'tcp', 'udp/1-2', 'icmp']) }] : []
   const asked = allow.flatMap((one) => (of.chance(70) ? [one] : []))
   return {
     sites,
     classes,
     never: of.chance(30) ? { bulk: ['b'] } : {},
     allow,
+    deny,
     expect: [
       ...asked.map((one) => ({
         reach: one.from,
@@ -204,6 +228,13 @@ export function damage(of: Reader, fabric: Fabric): Fabric {
         (rule): Rule => ({ ...rule, ports: [ports(of.pick(['tcp/2', 'udp', 'any']))], trafficClass: trafficClass(of.pick(['default', 'bulk'])) }),
       ),
     }),
+    (site) => ({ denies: without(site.denies ?? []) }),
+    (site) => ({
+      denies: oneOf(
+        site.denies ?? [],
+        (deny): Deny => ({ ...deny, from: { ...deny.from, prefixes: deny.from.prefixes.map((one) => prefix(narrow(one))) } }),
+      ),
+    }),
     (site) => ({ groups: without(site.groups) }),
     (site) => ({ groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: without(group.via) })) }),
     hop((one) => ({ ...one, stage: of.below(3) })),
@@ -256,11 +287,13 @@ export function crowds(of: Reader): Sketch {
     ports: of.pick(['tcp/1', 'tcp/1-2', 'any']),
     class: of.pick(['default', 'bulk']),
   }))
+  const deny = of.chance(40) ? [{ from: some(), to: of.chance(50) ? places(sites, 'red') : some(), ports: of.pick(['any', 'tcp/1']) }] : []
   return {
     sites: [...sites, ...edges],
     classes: ['default', 'bulk'],
     never: of.chance(30) ? { bulk: ['b'] } : {},
     allow,
+    deny,
     expect: [
       ...allow.map((one) => ({
         reach: one.from,

@@ -19,6 +19,26 @@ describe('trace', () => {
       'BLOCKED at berlin, before encryption\n  no `allow` lets cameras reach training, and network.yaml:N expects exactly that\n',
     )
   })
+  test('denied, by which line', () => {
+    const { fabric, origins } = demo(['expect:', 'groups: { kiosks: { hosts: 10.1.10.200/29 } }\ndeny: kiosks -> model-api\nexpect:'])
+    const told = (from: string) =>
+      renderTrace(trace(fabric, { from, to: 'frankfurt/model-api', port: null, trafficClass: null, without: [] }), origins)
+    const line = origins.get('deny kiosks -> model-api tcp/8443')!.line
+    expect(told('berlin/kiosks')).toBe(`BLOCKED at berlin, before encryption, 10.1.10.201 → 10.10.0.10 tcp/8443\n  denied by network.yaml:${line}\n`)
+    expect(told('10.1.10.7')).toContain('PASSES')
+  })
+  test('a service with endpoints, each', () => {
+    const { fabric, origins } = demo([
+      'model-api: { at: core/inference,',
+      'model-api: { at: core/inference, endpoints: [10.10.0.10, 10.10.0.11, 10.11.0.7],',
+    ])
+    const told = renderTrace(trace(fabric, { from: 'berlin/inference', to: 'model-api', port: null, trafficClass: null, without: [] }), origins)
+    expect(told.split('\n').filter((line) => line.includes('PASSES'))).toEqual([
+      'berlin/inference → dublin/inference (10.11.0.7): PASSES, 10.1.10.10 → 10.11.0.7 tcp/8443, class business',
+      'berlin/inference → frankfurt/inference (10.10.0.10): PASSES, 10.1.10.10 → 10.10.0.10 tcp/8443, class business',
+      'berlin/inference → frankfurt/inference (10.10.0.11): PASSES, 10.1.10.10 → 10.10.0.11 tcp/8443, class business',
+    ])
+  })
   test('a service at two places', () => {
     expect(ask('berlin/inference', 'model-api')).toBe(
       [

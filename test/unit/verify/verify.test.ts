@@ -132,6 +132,40 @@ describe('reach', () => {
       "error V001 edge can't reach hub/blue: no `allow` covers it",
     ])
   })
+  describe('what is denied', () => {
+    const denied = (of: Partial<Sketch>) => check(build({ ...two, ...of }))
+    const open = { from: 'edge/red', to: 'hub/red', ports: 'any', class: 'default' }
+    test('is refused, and the witness names the line', () => {
+      const [finding] = denied({
+        allow: [open],
+        deny: [{ from: 'edge/red@10.1.0.64/26', to: 'hub/red', ports: 'tcp/443' }],
+        expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: [] }],
+      })
+      expect(finding).toMatchObject({ code: 'V006', says: "edge can't reach hub/red: it is denied" })
+      expect(finding!.at).toEqual(['reach edge/red -> hub/red', 'deny edge/red@10.1.0.64/26 -> hub/red tcp/443'])
+      expect(finding!.witness).toEqual([
+        'with everything up: edge/red → hub/red, for example 10.1.0.74 → 10.10.0.10 tcp/443, stops at edge: "deny edge/red@10.1.0.64/26 -> hub/red tcp/443" forbids it',
+      ])
+    })
+    test('at the other end only, likewise', () => {
+      const fabric = build({ ...two, allow: [open], deny: [{ from: 'edge/red', to: 'hub/red', ports: 'tcp' }] })
+      const [finding] = check(change(fabric, 'edge', () => ({ denies: [] })))
+      expect(finding).toMatchObject({ code: 'V006' })
+      expect(finding!.witness.join()).toContain('stops at hub: a `deny` at hub covers it')
+    })
+    test('leaves what is open beside it', () => {
+      const beside = { allow: [open], deny: [{ from: 'edge/red', to: 'hub/red', ports: 'tcp/22' }] }
+      expect(denied({ ...beside, expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'tcp/443', survives: [] }] })).toEqual([])
+      expect(denied({ ...beside, expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'any', survives: [] }] })).toEqual([])
+    })
+    test('is isolated, as far as the deny goes', () => {
+      const asked = { allow: [open], expect: [{ isolate: 'edge/red', to: 'hub/red' }] }
+      expect(denied({ ...asked, deny: [{ from: 'edge/red', to: 'hub/red', ports: 'any' }] })).toEqual([])
+      const [leak] = denied({ ...asked, deny: [{ from: 'edge/red', to: 'hub/red@10.10.0.0/25', ports: 'any' }] })
+      expect(leak).toMatchObject({ code: 'V011' })
+      expect(leak!.witness[0]).toBe('edge/red → hub/red, for example 10.1.0.10 → 10.10.0.138 tcp/1')
+    })
+  })
   test('the reply must come back, too', () => {
     const [finding] = check(change(build(two), 'hub', () => ({ routes: [] })))
     expect(finding).toMatchObject({ code: 'V002', says: "edge can't reach hub/red" })

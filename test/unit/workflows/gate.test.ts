@@ -149,6 +149,13 @@ test.each([
   expect(refusal(of)).toMatchObject({ code: 'C112', says })
 })
 
+test('a site guarantees its own shares', () => {
+  const realtime = fabric.classes.find(({ id }) => id === 'realtime')!
+  const used = { [name('lte', 'isp-b')]: { active_classes: ['realtime', 'default'] } }
+  const site = { ...berlin, classes: [{ id: realtime.id, sla: realtime.sla, share: 0 }] }
+  expect(judge(asked(used, { site })).capacity).toMatchObject([{ direction: 'up' }, { direction: 'down' }])
+})
+
 test('a line whose rate is not stated is not counted', () => {
   const site = { ...frankfurt, uplinks: frankfurt.uplinks.map((uplink) => ({ ...uplink, up: 0, down: 0 })) }
   const paths = asked().paths.map((each) =>

@@ -1,0 +1,119 @@
+/** Denies that do nothing, what no gateway can keep apart and what none can log: said, so that nobody counts on it. */
+import type { Finding, Place } from '#src/fabric/fabric.ts'
+import { comparePrefixes, contains, overlaps, type Prefix } from '#src/net/address.ts'
+import { anyPort, portsOverlap } from '#src/net/ports.ts'
+import { isSame } from './memo.ts'
+import type { NetworkRoutes } from './network-routes.ts'
+import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
+
+export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes): readonly Finding[] {
+  return [...lines.flatMap((deny, n) => keptBy(deny, n, allows, network)), ...unlogged('allow', allows), ...unlogged('deny', lines)]
+}
+
+/** Only gateways of ours write a log. */
+const unlogged = (kind: 'allow' | 'deny', lines: readonly ResolvedLine[]): readonly Finding[] =>
+  lines.flatMap((line, n): readonly Finding[] => {
+    const between = line.log ? strangers(line)[0] : undefined
+    return between === undefined
+      ? []
+      : [
+          warning(
+            'I104',
+            [`${kind}/${n}/log`, `${kind}/${n}`],
+            `nobody can log "${textOf(line)}" between ${between.text}`,
+            'log it where a site is at one end',
+          ),
+        ]
+  })
+
+const textOf = ({ text }: ResolvedLine): string => text.replace(/^deny /, '')
+function keptBy(deny: ResolvedLine, n: number, allows: readonly ResolvedLine[], network: NetworkRoutes): readonly Finding[] {
+  const at = [`deny/${n}`]
+  const text = textOf(deny)
+  const lan = withinOneLan(deny, network)
+  const apart = unkept(deny, allows)
+  return [
+    ...(allows.some((allow) => deny.ports.some((a) => allow.ports.some((b) => portsOverlap(a, b))) && meet(deny, allow))
+      ? []
+      : [warning('I102', at, `nothing allows what "${text}" denies`, 'remove it, or keep it for an allow to come')]),
+    ...(lan === undefined ? [] : [warning('I103', at, `"${text}" keeps nobody apart within ${lan}`, 'give them segments of their own')]),
+    ...(apart === undefined
+      ? []
+      : [warning('I103', at, `"${text}" can't be kept between ${apart}`, 'deny it whatever the port, both ways, or let their owners do it')]),
+  ]
+}
+const warning = (code: string, at: readonly string[], says: string, instead: string): Finding => ({
+  code,
+  severity: 'warning',
+  at,
+  says,
+  instead,
+  witness: [],
+})
+
+/** Hosts of one LAN talk without their gateway. A whole segment is not kept apart from itself. */
+function withinOneLan({ pairings }: ResolvedLine, { all }: NetworkRoutes): string | undefined {
+  for (const { from, to } of pairings) {
+    for (const caller of from.places) {
+      const target = placesOf(to).get(keyOf(caller))
+      if (!target || target.prefixes.join() === caller.prefixes.join()) continue
+      for (const one of caller.prefixes) {
+        const lan = lanOf(one, all)
+        if (lan !== undefined && target.prefixes.some((other) => contains(lan, other))) return `${lan} of ${caller.node}`
+      }
+    }
+  }
+  return undefined
+}
+/** LANs are in order and disjoint. */
+function lanOf(hosts: Prefix, all: NetworkRoutes['all']): Prefix | undefined {
+  let [low, high] = [0, all.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (comparePrefixes(all[middle]!.to, hosts) <= 0) low = middle + 1
+    else high = middle
+  }
+  const lan = all[low - 1]?.to
+  return lan !== undefined && contains(lan, hosts) ? lan : undefined
+}
+
+/** Clouds and peers that a line has at both ends, where no gateway of ours is. */
+function strangers({ pairings }: ResolvedLine): readonly { readonly pairing: Pairing; readonly text: string }[] {
+  const strange = ({ located }: Selection) => located.filter(({ role }) => role === 'region' || role === 'peer').map(({ place }) => place.node)
+  return pairings.flatMap((pairing) => {
+    const [a] = strange(pairing.from)
+    const b = strange(pairing.to).find((one) => one !== a)
+    return a === undefined || b === undefined ? [] : [{ pairing, text: `${a} and ${b}, where no gateway of ours is` }]
+  })
+}
+/**
+ * Between two clouds or peers no gateway of ours keeps state: hubs leave out pairs of prefixes, whatever the port, and
+ * not those that an allow of the other direction needs.
+ */
+function unkept(deny: ResolvedLine, allows: readonly ResolvedLine[]): string | undefined {
+  const whole = deny.ports.some((range) => isSame(range, anyPort))
+  return strangers(deny).find(({ pairing }) => {
+    const back = { pairings: [{ ...pairing, from: pairing.to, to: pairing.from }] }
+    return !whole || allows.some((allow) => meet(back, allow))
+  })?.text
+}
+
+/** Some connection is in both. */
+function meet(one: Pick<ResolvedLine, 'pairings'>, other: Pick<ResolvedLine, 'pairings'>): boolean {
+  const byCaller = Map.groupBy(other.pairings, ({ caller }) => caller)
+  const anyone = byCaller.get(null) ?? []
+  return one.pairings.some(({ caller, from, to }) =>
+    (caller === null ? other.pairings : [...anyone, ...(byCaller.get(caller) ?? [])]).some((each) => share(from, each.from) && share(to, each.to)),
+  )
+}
+function share(a: Selection, b: Selection): boolean {
+  const [few, many] = a.places.length <= b.places.length ? [a, placesOf(b)] : [b, placesOf(a)]
+  return few.places.some((place) => many.get(keyOf(place))?.prefixes.some((one) => place.prefixes.some((other) => overlaps(one, other))))
+}
+const keyOf = ({ node, segment }: Place): string => `${node}/${segment}`
+const known = new WeakMap<Selection, ReadonlyMap<string, Place>>()
+function placesOf(selection: Selection): ReadonlyMap<string, Place> {
+  const made = known.get(selection) ?? new Map(selection.places.map((place) => [keyOf(place), place]))
+  known.set(selection, made)
+  return made
+}
