@@ -121,6 +121,22 @@ describe('a network of oddities', () => {
     { name: 'tunnel north.isp-b--south.isp', failure: tunnel('north.isp-b--south.isp') },
   ])
 
+  it('keeps hosts out by a deny, and those beside them not', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'east-lab', '10.50.2.17', '10.21.4.24', 'tcp', 22),
+      probe(world(), 'east-lab', '10.50.2.33', '10.21.4.24', 'tcp', 22),
+      probe(world(), 'east-lab', '10.50.2.33', '10.21.4.24', 'udp', 5006),
+      probe(world(), 'far-office', '10.60.0.9', '10.20.12.4', 'tcp', 631),
+      // The endpoint is in the vault.
+      probe(world(), 'far-office', '10.60.0.9', '10.20.8.20', 'tcp', 631),
+      probe(world(), 'far-office', '10.60.0.9', '10.20.13.4', 'tcp', 631),
+    ]
+    await world().become(normal)
+    expect(asked.map((one) => expectation(network, normal, one).delivered)).toEqual([true, false, true, true, false, false])
+    expect(report(await world().compare(normal, asked))).toBe('')
+  })
+
   describe('an open connection', () => {
     /** East and west have different homes, so there and back never were the same way. */
     it('survives each steer of either direction, and a failure', async () => {

@@ -1,6 +1,6 @@
 /** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
 import fc from 'fast-check'
-import type { Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
@@ -48,10 +48,13 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
   const hosts = hostsOf(fabric)
   const gateways = new Set(hosts.map(({ lan }) => hostOf(lan.address)))
   const prefixes = hosts.map(({ lan }) => lan.prefix)
-  const rules = [...fabric.sites, ...fabric.regions].flatMap((node) => node.rules)
-  const hostAt = (lan: Prefix): Host | undefined => hosts.find((host) => host.lan.prefix === lan)
+  const nodes = [...fabric.sites, ...fabric.regions]
+  const rules = nodes.flatMap((node) => node.rules)
+  // What is denied is as near to the edge as what is allowed.
+  const lines: readonly Deny[] = [...rules, ...nodes.flatMap((node) => node.denies ?? [])]
+  const hostAt = (some: Prefix): Host | undefined => hosts.find((host) => contains(host.lan.prefix, some))
 
-  const edges = [...new Set(rules.flatMap((rule) => rule.ports.flatMap(({ from, to }) => [from - 1, from, (from + to) >> 1, to, to + 1])))].filter(
+  const edges = [...new Set(lines.flatMap((rule) => rule.ports.flatMap(({ from, to }) => [from - 1, from, (from + to) >> 1, to, to + 1])))].filter(
     (port) => port >= 1 && port <= 65_535,
   )
   const application = (ports: readonly number[]): fc.Arbitrary<Pick<Packet, 'protocol' | 'port'>> =>
@@ -77,7 +80,7 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
       .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), what)
       .map(([from, to, of]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...of }))
 
-  const byRule = fc.constantFrom(...rules).chain((rule) =>
+  const byRule = fc.constantFrom(...lines).chain((rule) =>
     fc.tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes)).chain(([from, to]) => {
       const near = rule.ports.flatMap(({ from: low, to: high }) => [low - 1, low, high, high + 1]).filter((port) => port >= 1 && port <= 65_535)
       return between(hostAt(from)!, from, to, fc.oneof({ weight: 2, arbitrary: allowedBy(rule.ports) }, { weight: 1, arbitrary: application(near) }))
@@ -92,7 +95,7 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .chain(([host, rule]) =>
       fc
         .tuple(
-          fc.constantFrom(...rule.from.prefixes.filter((from) => from !== host.lan.prefix), ...undeclared.slice(0, 1)),
+          fc.constantFrom(...rule.from.prefixes.filter((from) => !contains(host.lan.prefix, from)), ...undeclared.slice(0, 1)),
           fc.constantFrom(...rule.to.prefixes),
         )
         .chain(([from, to]) => between(host, from, to, allowedBy(rule.ports), 'spoofed')),
