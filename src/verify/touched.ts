@@ -14,7 +14,7 @@ const most = 16
 export interface Touched {
   /** Each changed fact names one of them. */
   readonly sites: ReadonlySet<NodeId>
-  /** Exchangeable sites with a changed table, new ones included. */
+  /** Exchangeable sites with a changed table, new ones included, and those that a changed route or group leads to. */
   readonly tables: ReadonlySet<NodeId>
 }
 /** undefined: something changed that names nobody, or too many. */
@@ -41,7 +41,13 @@ export function touchedSites(before: Fabric, after: Fabric): Touched | undefined
     if (old === node) continue
     const before = named.length
     if (!old || !same(ownPart(old), ownPart(node))) note(node.id)
-    else tablesDiffer(old, node, note, ownerOf)
+    else {
+      const leads: Note = (...ids) => {
+        note(node.id, ...ids)
+        for (const id of ids) if (id !== null && id !== undefined && !fixed.has(id)) tables.add(id)
+      }
+      tablesDiffer(old, node, note, leads, ownerOf)
+    }
     if (named.length > before && !fixed.has(node.id)) tables.add(node.id)
   }
   for (const id of known.keys()) note(id)
@@ -73,8 +79,15 @@ function ownPart(node: Site | Region | Peer): unknown {
   return 'interfaces' in rest ? { ...rest, interfaces: rest.interfaces.map((one) => ({ ...one, tunnels: [] })) } : rest
 }
 
-function tablesDiffer(old: Site | Region | Peer, node: Site | Region | Peer, note: Note, ownerOf: (prefix: Prefix) => NodeId | undefined): void {
-  for (const route of differing(old.routes, node.routes)) note(node.id, ownerOf(route.to), route.remote)
+/** `leads`: to whom a route or a group does, or did. */
+function tablesDiffer(
+  old: Site | Region | Peer,
+  node: Site | Region | Peer,
+  note: Note,
+  leads: Note,
+  ownerOf: (prefix: Prefix) => NodeId | undefined,
+): void {
+  for (const route of differing(old.routes, node.routes)) leads(ownerOf(route.to), route.remote)
   const lists = (before: readonly Prefix[], after: readonly Prefix[]): void => {
     for (const prefix of differing(before, after)) note(node.id, ownerOf(prefix))
   }
@@ -102,7 +115,7 @@ function tablesDiffer(old: Site | Region | Peer, node: Site | Region | Peer, not
   if (old.groups !== node.groups) {
     const alike = ({ trafficClass, arrived, via }: SharedGroup): string => JSON.stringify([trafficClass, arrived, via])
     for (const [was, is] of byKey(old.groups, node.groups, alike)) {
-      if (was !== is) for (const remote of differing(was?.remotes ?? [], is?.remotes ?? [])) note(node.id, remote)
+      if (was !== is) for (const remote of differing(was?.remotes ?? [], is?.remotes ?? [])) leads(remote)
     }
   }
   if (old.kind === 'site' && node.kind === 'site') {
