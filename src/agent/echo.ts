@@ -50,7 +50,9 @@ export const openPing: OpenEcho = ({ from, to, device, intervalMs, count, bytes 
   let closed = false
   let said = ''
   let over = false
-  const burst = [...(count === undefined ? [] : ['-c', `${count}`, '-W', '1']), ...(bytes === undefined ? [] : ['-M', 'do', '-s', `${bytes}`])]
+  // By -w it waits for the last reply as well, which -c alone gives one interval, and sends on until then.
+  const limit = count === undefined ? [] : ['-c', `${count}`, '-w', `${Math.ceil((count * intervalMs) / 1_000 + 1)}`]
+  const burst = [...limit, ...(bytes === undefined ? [] : ['-M', 'do', '-s', `${bytes}`])]
   const bound = device === null ? [] : ['-I', device]
   const child = spawn('ping', ['-n', '-O', '-i', (intervalMs / 1000).toFixed(3), ...burst, ...bound, '-I', from, to], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -71,7 +73,7 @@ export const openPing: OpenEcho = ({ from, to, device, intervalMs, count, bytes 
       if (!read) continue
       const sequence = unwrap(latest, read.sequence)
       latest = Math.max(latest, sequence)
-      heard({ ...read, sequence })
+      if (count === undefined || sequence <= count) heard({ ...read, sequence })
     }
   })
   // It writes its name and the reason one after the other: a line may come in pieces.

@@ -29,6 +29,7 @@ import { bridge } from '#src/lab/bridge.ts'
 import { startLab } from '#src/lab/client.ts'
 import type { Address } from '#src/net/address.ts'
 import { ids, off, seed, strong } from '#test/unit/aws-emulator/cloud.ts'
+import { pingCommand, sayPings } from './ping.ts'
 
 const state = mkdtempSync(join(tmpdir(), 'cwaws-'))
 const hub = 'frankfurt'
@@ -60,11 +61,8 @@ async function fetchModels(): Promise<string> {
   const answer = await exec(hub, `printf 'GET / HTTP/1.1\\r\\n\\r\\n' | timeout 4 socat -t 2 - TCP:${models}:8443,connect-timeout=2 2>/dev/null`)
   return answer.split('\r\n\r\n')[1] ?? ''
 }
-async function ping(to: string, from = ''): Promise<string> {
-  const text = await exec(hub, `ping -q -c 5 -i 0.1 -W 2 ${from && `-I ${from}`} ${to}`)
-  const counts = /(\d+) packets transmitted, (\d+) received/.exec(text)
-  return counts ? `${counts[2]}/${counts[1]}` : text
-}
+const ping = async (to: string, from = ''): Promise<string> =>
+  sayPings(await exec(hub, pingCommand(to, { count: 5, seconds: 0.1, more: from && `-I ${from}` })), 5)
 async function eventually<T>(question: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
   let answer = await question()
   for (let tries = 0; tries < 80 && !isRight(answer); tries++) {

@@ -1,6 +1,7 @@
 /** A hub's tunnels to a cloud, with driver, prober and sealed keys of the agent, and strongSwan at the far ends. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type HubWorld, hubConfig, startHubWorld } from './ipsec-hub-world.ts'
+import { pingCommand, sayPings } from './ping.ts'
 
 const [a, b] = ['frankfurt.isp-a--aws.0', 'frankfurt.isp-b--aws.0']
 let world: HubWorld
@@ -13,7 +14,7 @@ async function until(question: () => Promise<boolean>, seconds = 60): Promise<vo
   throw new Error(JSON.stringify({ paths: await paths(), findings: await world.ask('findings'), events: await world.ask('events') }, null, 1))
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
-const reaches = async () => /(\d+) received/.exec(await world.sh('hub', 'ping -q -c 5 -i 0.05 -W 2 -I 10.9.0.1 172.31.0.10'))?.[1]
+const reaches = async () => sayPings(await world.sh('hub', pingCommand('172.31.0.10', { count: 5, seconds: 0.05, more: '-I 10.9.0.1' })), 5)
 const charons = async () =>
   (
     await world.sh(
@@ -32,7 +33,7 @@ test('both tunnels come up, the cheaper one carries, and the kernel is as config
   expect(await world.ask('features')).toMatchObject({ ipsec: 'userspace' })
   await run()
   await shows(`${a} UP carries`, `${b} UP`)
-  expect(await reaches()).toBe('5')
+  expect(await reaches()).toBe('5/5')
   expect(await world.ask('drift', hubConfig())).toEqual([])
   expect(await world.ask('counters')).toMatchObject([
     { tunnel: a, endpoint: '203.0.113.1:4500' },
@@ -56,7 +57,7 @@ test('a burst measures a tunnel beside the ping that it is judged by', async () 
 test('a cut uplink is left, and used again when it is back', async () => {
   await world.sh('internet', 'ip link set isp-a down')
   await shows(`${a} DOWN`, `${b} UP carries`)
-  expect(await reaches()).toBe('5')
+  expect(await reaches()).toBe('5/5')
   await world.sh('internet', 'ip link set isp-a up')
   await shows(`${a} UP carries`, `${b} UP`)
 })
@@ -64,7 +65,7 @@ test('a cut uplink is left, and used again when it is back', async () => {
 test('an agent that is killed leaves the tunnels, and finds them again', async () => {
   const before = await charons()
   await world.ask('kill')
-  expect(await reaches()).toBe('5')
+  expect(await reaches()).toBe('5/5')
   await run(hubConfig(), true)
   await shows(`${a} UP carries`, `${b} UP`)
   expect(await charons()).toBe(before)
@@ -75,7 +76,7 @@ test('a box that starts without its controller opens the keys that it has', asyn
   await world.ask('kill')
   await run(hubConfig(), true)
   await shows(`${a} UP carries`, `${b} UP`)
-  expect(await reaches()).toBe('5')
+  expect(await reaches()).toBe('5/5')
   // Brackets: the search itself is a process, too.
   expect(
     await world.sh(
@@ -107,7 +108,7 @@ test('a tunnel whose key is missing is left out and named; the other carries', a
     { code: 'D046', says: expect.stringContaining('has no pre-shared key here: The secret "psk/a" version 7 is not on this box') as string },
   ])
   expect((await charons()).split('\n')).toHaveLength(1)
-  expect(await reaches()).toBe('5')
+  expect(await reaches()).toBe('5/5')
   await run()
   await shows(`${a} UP carries`, `${b} UP`)
 })

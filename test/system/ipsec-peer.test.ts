@@ -12,6 +12,7 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { verify } from '#src/verify/verify.ts'
 import { peerConfig } from '#providers/export/peer.ts'
 import { type HubWorld, startHubWorld } from './ipsec-hub-world.ts'
+import { pingCommand, sayPings } from './ping.ts'
 
 const secret = 'what-partner-and-we-agreed-on-2026'
 const [a, b] = ['frankfurt.isp-a--partner.0', 'frankfurt.isp-b--partner.0']
@@ -83,8 +84,8 @@ async function until(question: () => Promise<boolean>, seconds = 30): Promise<vo
   throw new Error(await scene())
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
-const received = async (namespace: string, from: string, to: string, options = '-c 5 -i 0.05 -W 2') =>
-  /(\d+) received/.exec(await world.sh(namespace, `ping -q ${options} -I ${from} ${to}`))?.[1]
+const received = async (namespace: string, from: string, to: string) =>
+  sayPings(await world.sh(namespace, pingCommand(to, { count: 5, seconds: 0.05, more: `-I ${from}` })), 5)
 const bothWays = async () => [await received('hub', '10.9.0.1', '172.20.0.10'), await received('partner', '172.20.0.10', '10.9.0.1')]
 const run = (of: Fabric = fabric, version = 1, key = secret) => world.ask('run', configOf(of, version), false, key)
 
@@ -157,7 +158,7 @@ test('tunnels come up to what `causeway peer config` prints, probed by the host 
   await run()
   await shows(`${a} UP carries`, `${b} UP`)
   await until(async () => (await sendsBy()) === '1 2')
-  expect(await bothWays()).toEqual(['5', '5'])
+  expect(await bothWays()).toEqual(['5/5', '5/5'])
   expect(await world.ask('drift', configOf(fabric))).toEqual([])
   const pings = await world.sh('hub', 'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^ping"')
   expect(pings).toMatch(/-I cwi\S+ -I 169\.254\.100\.2 172\.20\.0\.10/)
@@ -168,17 +169,17 @@ test('a cut uplink: the other tunnel takes over, out at once and back when the o
   await world.sh('internet', 'ip link set isp-a down')
   await shows(`${a} DOWN`, `${b} UP carries`)
   await until(async () => (await sendsBy()) === '2')
-  expect(await bothWays()).toEqual(['5', '5'])
+  expect(await bothWays()).toEqual(['5/5', '5/5'])
   await world.sh('internet', 'ip link set isp-a up')
   await shows(`${a} UP carries`, `${b} UP`)
   await until(async () => (await sendsBy()) === '1 2')
-  expect(await bothWays()).toEqual(['5', '5'])
+  expect(await bothWays()).toEqual(['5/5', '5/5'])
 })
 
 test('a peer whose host does not answer is DOWN, though its tunnel is up', async () => {
   await world.sh('partner', 'ip addr del 172.20.0.10/32 dev lo')
   await shows(`${a} DOWN`, `${b} DOWN`)
-  expect(await received('hub', '169.254.100.2', '169.254.100.1')).toBe('5')
+  expect(await received('hub', '169.254.100.2', '169.254.100.1')).toBe('5/5')
   await world.sh('partner', 'ip addr add 172.20.0.10/32 dev lo')
   await shows(`${a} UP carries`, `${b} UP`)
 })
@@ -208,7 +209,7 @@ test.each(ikeProposals.map((ike, i) => [ike, espProposals[i]!] as const))('%s wi
   await shows(`${a} UP carries`, `${b} UP`)
   await until(async () => (await sendsBy()) === '1 2')
   const carried = await received('hub', '10.9.0.1', '172.20.0.10')
-  if (carried !== '5') throw new Error(`${carried} of 5 packets came back\n${await scene()}`)
+  if (carried !== '5/5') throw new Error(`${carried}\n${await scene()}`)
   expect(await world.sh('partner', 'swanctl --list-sas --uri unix:///run/partner0/vici')).toContain(
     esp.includes('gcm') ? 'AES_GCM_16' : 'AES_CBC-256',
   )

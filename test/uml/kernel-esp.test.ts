@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { type HubWorld, hubConfig, startHubWorld } from '../system/ipsec-hub-world.ts'
+import { pingCommand, sayPings } from '../system/ping.ts'
 
 const [a, b] = ['frankfurt.isp-a--aws.0', 'frankfurt.isp-b--aws.0']
 const far = { a: '169.254.10.1', b: '169.254.10.5' }
@@ -30,12 +31,8 @@ async function until(question: () => Promise<boolean>): Promise<void> {
   throw new Error(JSON.stringify({ paths: await paths(), findings: await world.ask('findings'), xfrm: await hub('ip xfrm state') }, null, 1))
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
-/** Packets sent and received, e.g. `100/100`. */
-async function ping(to: string, count: number, more = ''): Promise<string> {
-  const text = await hub(`ping -q -c ${count} -i 0.01 -W 3 ${more} ${to}`)
-  const counts = /(\d+) packets transmitted, (\d+) received/.exec(text)
-  return counts ? `${counts[2]}/${counts[1]}` : text
-}
+const ping = async (to: string, count: number, more = ''): Promise<string> =>
+  sayPings(await hub(pingCommand(to, { count, seconds: 0.01, more })), count)
 const associations = async (): Promise<readonly string[]> => (await hub('ip xfrm state')).match(/spi 0x\S+/g)?.sort() ?? []
 /** Packets of ESP in UDP that leave the hub while something is done, by uplink and mark. */
 async function leaving(work: () => Promise<void>): Promise<Readonly<Record<string, number>>> {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import type { Choice, TunnelCounters } from '#providers/device.ts'
+import { pingCommand, sayPings } from '#test/system/ping.ts'
 import { configOf, keysOf, type Name, realtime, tunnel } from '#test/unit/linux/network.ts'
 import { startWorld, type World } from '../system/linux-world.ts'
 
@@ -15,12 +16,8 @@ async function set(site: Name, config: SiteConfig, prune = true): Promise<void> 
   await world.call(site, 'set', config, { prune, choices: [], privateKeys: Object.fromEntries(await Promise.all(keys)) })
 }
 const run = async (namespace: string, command: string) => (await world.run(namespace, command)).stdout
-/** From a host at berlin to one at frankfurt: packets received and sent, e.g. `100/100`. */
-async function ping(count: number, seconds = 0.02): Promise<string> {
-  const text = await run('b0', `ping -q -c ${count} -i ${seconds} -W 3 10.3.10.10`)
-  const counts = /(\d+) packets transmitted, (\d+) received/.exec(text)
-  return counts ? `${counts[2]}/${counts[1]}` : text
-}
+/** From a host at berlin to one at frankfurt. */
+const ping = async (count: number, seconds = 0.02): Promise<string> => sayPings(await run('b0', pingCommand('10.3.10.10', { count, seconds })), count)
 async function until(question: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 60_000; Date.now() < end; ) {
     if (await question()) return

@@ -18,6 +18,9 @@ interface Operation {
 
 const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] ?? c)
 
+/** Text with `code` in it. */
+const prose = (text: string): string => escape(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>')
+
 /** A schema as the reader thinks of it: a name that is linked, or `{ a: string, b?: integer }`. */
 function shape(schema: unknown, depth = 0): string {
   if (typeof schema !== 'object' || schema === null) return 'any'
@@ -57,16 +60,16 @@ function shape(schema: unknown, depth = 0): string {
 function operation(method: string, path: string, of: Operation): string {
   const parameters = (of.parameters ?? []).map(
     ({ name, in: where, required, description }) =>
-      `<tr><td><code>${escape(name)}</code></td><td>${escape(where)}${required ? '' : ', optional'}</td><td>${escape(description ?? '')}</td></tr>`,
+      `<tr><td><code>${escape(name)}</code></td><td>${escape(where)}${required ? '' : ', optional'}</td><td>${prose(description ?? '')}</td></tr>`,
   )
   const request = of.requestBody?.content?.['application/json']?.schema
   const answers = Object.entries(of.responses ?? {}).map(([status, { description, content }]) => {
     const [type, body] = Object.entries(content ?? {})[0] ?? []
     const shown = body?.schema && type !== 'application/problem+json' ? `<pre>${shape(body.schema)}</pre>` : ''
-    return `<tr><td><code>${escape(status)}</code></td><td>${escape(description ?? '')}${type && type !== 'application/json' ? ` <small>${escape(type)}</small>` : ''}${shown}</td></tr>`
+    return `<tr><td><code>${escape(status)}</code></td><td>${prose(description ?? '')}${type && type !== 'application/json' ? ` <small>${escape(type)}</small>` : ''}${shown}</td></tr>`
   })
   return [
-    `<section id="${escape(of.operationId ?? '')}"><h3><code><b>${method.toUpperCase()}</b> ${escape(path)}</code></h3><p>${escape(of.summary ?? '')}</p>`,
+    `<section id="${escape(of.operationId ?? '')}"><h3><code><b>${method.toUpperCase()}</b> ${escape(path)}</code></h3><p>${prose(of.summary ?? '')}</p>`,
     parameters.length > 0 ? `<table>${parameters.join('')}</table>` : '',
     request ? `<p>Body</p><pre>${shape(request)}</pre>` : '',
     `<table>${answers.join('')}</table></section>`,
@@ -89,11 +92,11 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h3 { margin: 2rem 0 .3rem; border-top: 1px solid #8884; padding-top: 1rem }
 pre, code { font: 13px/1.45 ui-monospace, monospace }
 pre { background: #8881; padding: .6rem .8rem; border-radius: 6px; overflow-x: auto; margin: .3rem 0 }
-table { border-collapse: collapse; width: 100% } td { padding: .2rem .8rem .2rem 0; vertical-align: top } td:first-child { width: 9rem }
+table { border-collapse: collapse; width: 100% } td { padding: .2rem .8rem .2rem 0; vertical-align: top } td:first-child { width: 10rem; white-space: nowrap }
 nav a { margin-right: 1rem } b { color: #06c }
 </style></head><body>
 <h1>${escape(document.info.title)} API <small>${escape(document.info.version)}</small></h1>
-<p>${escape(document.info.description ?? '')} Every request carries <code>Authorization: Bearer cwa_…</code>. The same as <a href="/v1/openapi.json">OpenAPI 3.1</a>.</p>
+<p>${prose(document.info.description ?? '')} Every request carries <code>Authorization: Bearer cwa_…</code>. The same as <a href="/v1/openapi.json">OpenAPI 3.1</a>.</p>
 <nav>${tags.map((tag) => `<a href="#tag-${escape(tag)}">${escape(tag)}</a>`).join('')}<a href="#schemas">schemas</a></nav>
 ${tags
   .map(

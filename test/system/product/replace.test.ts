@@ -2,6 +2,7 @@
 import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pingCommand, readPings } from '../ping.ts'
 import { agentCommand, networkFiles, openWorld, type SiteDetail, until, type World } from './world.ts'
 
 let world: World
@@ -37,11 +38,11 @@ const site = () => world.site<Replaced>('berlin')
  */
 const everyMs = 20
 async function stream(count: number): Promise<{ readonly received: number; readonly gapMs: number }> {
-  const argv = ['ping', '-D', '-i', String(everyMs / 1_000), '-c', String(count), '-W', '1', '10.1.10.10']
+  const argv = ['sh', '-c', pingCommand('10.1.10.10', { count, seconds: everyMs / 1_000, more: '-D' })]
   const { stdout } = await world.lab.exec('frankfurt-inference', argv, { timeoutMs: count * everyMs + 30_000 })
   const at = [...stdout.matchAll(/^\[(\d+\.\d+)\] \d+ bytes from/gm)].map((match) => Number(match[1]) * 1_000)
   const gapMs = Math.max(...at.slice(1).map((ms, index) => ms - at[index]!))
-  return { received: Number(/, (\d+) received/.exec(stdout)?.[1]), gapMs: Math.round(gapMs) }
+  return { received: readPings(stdout, count).received, gapMs: Math.round(gapMs) }
 }
 
 describe('another box', () => {
