@@ -7,7 +7,7 @@ import { addressWithLength, type Address, type Family, familyOf, hostOf, network
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
-import { cover, ruleset } from './nft.ts'
+import { ruleset } from './nft.ts'
 import type { Observed } from './observe.ts'
 import {
   classMask,
@@ -23,6 +23,7 @@ import {
   priority,
   uplinkTable,
 } from './scheme.ts'
+import { outermost } from './transit.ts'
 
 export interface Desired extends Kernel {
   /** IPsec, as charon is told. */
@@ -271,7 +272,12 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
       })
     }
   }
-  const guarded = cover([...privateSpace, ...config.network.pool, ...config.routes.map((route) => route.to), ...config.lans.map((lan) => lan.prefix)])
+  const guarded = outermost([
+    ...privateSpace,
+    ...config.network.pool,
+    ...config.routes.map((route) => route.to),
+    ...config.lans.map((lan) => lan.prefix),
+  ])
   for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
   for (const tunnel of config.tunnels) {
     const device = interfaceOf(config, tunnel)?.device

@@ -2,12 +2,13 @@
  * The one nft table, as text: classification, policy, anti-spoofing, MSS. Replaced whole in one transaction, so there is
  * no moment with half a policy. See README.md for the chains.
  */
-import type { Deny, SiteConfig, Transit } from '#src/fabric/fabric.ts'
+import type { Deny, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
-import { comparePrefixes, contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Esp, hex, ikePorts, nftTable, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
+import { outermost, transitTable, untracking } from './transit.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
@@ -17,16 +18,8 @@ const icmpErrors = [
   'icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
 ]
 
-/** Sorted, without what another member already holds: nft refuses overlapping intervals. */
-export function cover(prefixes: readonly Prefix[]): readonly Prefix[] {
-  const kept: Prefix[] = []
-  for (const prefix of [...new Set(prefixes)].sort(comparePrefixes)) {
-    const last = kept.at(-1)
-    if (last === undefined || !contains(last, prefix)) kept.push(prefix)
-  }
-  return kept
-}
-const ofFamily = (prefixes: readonly Prefix[], family: Family): readonly Prefix[] => cover(prefixes.filter((prefix) => familyOf(prefix) === family))
+const ofFamily = (prefixes: readonly Prefix[], family: Family): readonly Prefix[] =>
+  outermost(prefixes.filter((prefix) => familyOf(prefix) === family))
 const oneOf = (members: readonly (string | number)[]): string => (members.length === 1 ? String(members[0]) : `{ ${members.join(', ')} }`)
 const names = (devices: readonly string[]): string => oneOf([...new Set(devices)].sort().map((name) => `"${name}"`))
 
@@ -70,37 +63,6 @@ function ownedPairs(
   return pairs.filter((pair) => pair.from.length > 0 && pair.to.length > 0)
 }
 
-interface Pair {
-  readonly a: Prefix
-  readonly b: Prefix
-}
-/** Both directions. Pairs that overlap without one holding the other can't stand in one interval set: they become rules. */
-function transitPairs(transits: readonly Transit[], family: Family): { readonly set: readonly string[]; readonly single: readonly string[] } {
-  const both = transits.flatMap((transit): readonly Pair[] => {
-    const [near, far] = [transit.a, transit.b].map((prefixes) => prefixes.filter((one) => familyOf(one) === family)) as [Prefix[], Prefix[]]
-    return near.flatMap((a) =>
-      far.flatMap((b) => [
-        { a, b },
-        { a: b, b: a },
-      ]),
-    )
-  })
-  const distinct = [...new Map(both.map((pair) => [`${pair.a} . ${pair.b}`, pair])).entries()].sort(
-    ([, x], [, y]) => comparePrefixes(x.a, y.a) || comparePrefixes(x.b, y.b),
-  )
-  const holds = (x: Pair, y: Pair): boolean => x !== y && contains(x.a, y.a) && contains(x.b, y.b)
-  const outer = distinct.filter(([, pair]) => !distinct.some(([, other]) => holds(other, pair)))
-  const meets = (x: Prefix, y: Prefix): boolean => contains(x, y) || contains(y, x)
-  const set: [string, Pair][] = []
-  const single: string[] = []
-  for (const [text, pair] of outer) {
-    if (set.some(([, other]) => meets(other.a, pair.a) && meets(other.b, pair.b)))
-      single.push(`${word(family)} saddr ${pair.a} ${word(family)} daddr ${pair.b}`)
-    else set.push([text, pair])
-  }
-  return { set: set.map(([text]) => text), single }
-}
-
 /** The line as written; the kernel takes 127 characters. Of a flood a few a second are told, and the verdict waits for none. */
 const logging = (id: string, verdict: 'accept' | 'counter drop'): string => {
   const line = id.replace(/#.*$/, '')
@@ -115,8 +77,8 @@ const named = (name: string, type: string, elements: readonly string[]): string 
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
 export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
-  const own = cover(config.lans.map((lan) => lan.prefix))
-  const others = cover(config.routes.map((route) => route.to))
+  const own = outermost(config.lans.map((lan) => lan.prefix))
+  const others = outermost(config.routes.map((route) => route.to))
   const clouds = config.tunnels.flatMap((tunnel) => {
     const own = isIpsec(tunnel) ? interfaceOf(config, tunnel) : undefined
     if (!isIpsec(tunnel) || !own || tunnel.peer.prefixes.length === 0) return []
@@ -125,20 +87,16 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
   const blocks: string[] = []
-  const transits = new Map(families.map((family) => [family, transitPairs(config.transits, family)]))
+  const counted = `counter name ${transitCounter} accept` as const
+  const transits = { 4: transitTable(config.transits, 4, [untracking, counted]), 6: transitTable(config.transits, 6, [untracking, counted]) }
 
   for (const family of families) {
     const type = `ipv${family}_addr`
     blocks.push(named(`own${family}`, type, ofFamily(own, family)))
     blocks.push(named(`others${family}`, type, ofFamily(others, family)))
-    blocks.push(named(`transit${family}`, `${type} . ${type}`, transits.get(family)!.set))
+    for (const { head, lines } of transits[family].blocks) blocks.push(block(head, lines))
   }
   blocks.push(block(`counter ${transitCounter}`, []))
-  const transitMatches = families.flatMap((family) => [
-    `${word(family)} saddr . ${word(family)} daddr @transit${family}`,
-    ...transits.get(family)!.single,
-  ])
-
   blocks.push(
     block('chain ingress', [
       'type filter hook prerouting priority raw; policy accept;',
@@ -172,7 +130,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
         // What is behind its far end, whatever it sends.
         'meta nfproto ipv6 counter drop',
         `ip saddr != ${oneOf(ofFamily(tunnel.peer.prefixes, 4))} counter drop`,
-        ...transitMatches.filter((match) => match.startsWith('ip saddr')).map((match) => `${match} notrack accept`),
+        ...transits[4].rules(untracking),
         'accept',
       ]),
     )
@@ -181,7 +139,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     block('chain tunnel', [
       ...icmpErrors,
       ...families.map((family) => `${word(family)} saddr @own${family} counter drop`),
-      ...transitMatches.map((match) => `${match} notrack accept`),
+      ...families.flatMap((family) => transits[family].rules(untracking)),
       ...families.map((family) => `${word(family)} saddr @others${family} accept`),
       `ip6 saddr ${config.network.ula} accept`,
       'counter drop',
@@ -261,7 +219,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       'type filter hook forward priority filter; policy drop;',
       ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
       ...icmpErrors,
-      ...transitMatches.map((match) => `iifname ${tunnels} oifname ${tunnels} ${match} counter name ${transitCounter} accept`),
+      ...families.flatMap((family) => transits[family].rules(counted, `iifname ${tunnels} oifname ${tunnels} `)),
       'ct state { new, established, related } jump owner',
       'counter',
     ]),

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { Rule, Transit } from '#src/fabric/fabric.ts'
 import { contains, prefix, prefixFromBits } from '#src/net/address.ts'
-import { cover, replacement, ruleset } from '#providers/linux/nft.ts'
+import { replacement, ruleset } from '#providers/linux/nft.ts'
+import { outermost } from '#providers/linux/transit.ts'
 import { configOf, inference, realtime, rules, tcp } from './network.ts'
 
 const base = configOf('berlin')
@@ -126,6 +127,31 @@ describe('transit', () => {
   })
 })
 
+describe('transit of many', () => {
+  const nets = (second: number, count: number) => Array.from({ length: count }, (_, n) => prefix(`10.${second}.${n}.0/24`))
+  const many = (count: number, more: readonly Transit[] = []): string =>
+    ruleset({ ...base, transits: [{ id: 'a -> b', a: nets(4, count), b: nets(5, count) }, ...more] }, [], 'userspace')
+  it('is looked up by source and then by destination, and grows as its lists do', () => {
+    const [short, long] = [many(30), many(60)]
+    expect(short).toContain('10.4.0.0/24 : jump transit4_raw0, 10.4.1.0/24 : jump transit4_raw0,')
+    expect(chain(short, 'transit4_raw0')).toEqual(['ip daddr @transit4_to0 notrack accept'])
+    expect(chain(short, 'transit4_raw1')).toEqual(['ip daddr @transit4_to1 notrack accept'])
+    expect(chain(short, 'tunnel')).toContain('ip saddr vmap @transit4_raw')
+    expect(long.length / short.length).toBeLessThan(2)
+  })
+  it('passes where it was left untracked, and nothing else of IPv4 is', () => {
+    const text = many(30)
+    expect(chain(text, 'forward')).toContain('iifname "cw*" oifname "cw*" meta nfproto ipv4 ct state untracked counter name transit accept')
+    expect(text.split('\n').filter((line) => line.includes('notrack') && !/transit/.test(line))).toEqual([])
+  })
+  it('gives a network inside another what both may reach', () => {
+    const text = many(30, [{ id: 'c -> d', a: [prefix('10.4.7.64/26')], b: [prefix('10.6.0.0/24')] }])
+    const [, inner] = /10\.4\.7\.64\/26 : jump (\w+)/.exec(text)!
+    expect(chain(text, inner!)).toEqual(['ip daddr @transit4_to0 notrack accept', 'ip daddr @transit4_to2 notrack accept'])
+    expect(text).toContain('10.4.7.0/26 : jump transit4_raw0, 10.4.7.128/25 : jump transit4_raw0')
+  })
+})
+
 describe('the ruleset', () => {
   it('drops by default and lets nothing in or out by an uplink', () => {
     const forward = chain(ruleset(base, [], 'userspace'), 'forward')
@@ -146,7 +172,7 @@ describe('the ruleset', () => {
   })
 })
 
-it('cover: the same addresses, without overlap, whatever the prefixes', () => {
+it('outermost: the same addresses, without overlap, whatever the prefixes', () => {
   const some = fc.array(
     fc
       .record({ value: fc.bigInt(0n, 0xffffffffn), length: fc.integer({ min: 4, max: 32 }) })
@@ -155,7 +181,7 @@ it('cover: the same addresses, without overlap, whatever the prefixes', () => {
   )
   fc.assert(
     fc.property(some, (prefixes) => {
-      const kept = cover(prefixes)
+      const kept = outermost(prefixes)
       for (const one of prefixes) expect(kept.some((outer) => contains(outer, one))).toBe(true)
       for (const one of kept) expect(kept.filter((outer) => contains(outer, one))).toEqual([one])
     }),
