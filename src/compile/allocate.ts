@@ -275,7 +275,7 @@ function openLedger(held: Held) {
     takenToo[kind].set(scope, (takenToo[kind].get(scope) ?? new Set<number>()).add(value))
     claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
   }
-  const known = (kind: NumberKind, owner: string): number | undefined => claimed[kind].get(owner) ?? held.of[kind].get(owner)
+  const known = (kind: NumberKind, owner: string): number | undefined => held.of[kind].get(owner) ?? claimed[kind].get(owner)
   /** In the order of owners' names, so that the order of the input means nothing. Returns those for whom none is left. */
   const number = (
     kind: NumberKind,

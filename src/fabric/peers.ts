@@ -33,6 +33,7 @@ export function keyring(facts: readonly Fact[]): Keyring {
   const known = keyrings.get(facts)
   if (known) return known
   const keys = new Map<SiteId, Map<InterfaceId, Map<number, string>>>()
+  const rising = new Map<ReadonlyMap<number, string>, readonly number[]>()
   for (const fact of facts) {
     if (fact.kind !== 'key') continue
     const site = keys.get(fact.site) ?? new Map<InterfaceId, Map<number, string>>()
@@ -40,7 +41,13 @@ export function keyring(facts: readonly Fact[]): Keyring {
     keys.set(fact.site, site.set(fact.interface, epochs.set(fact.linkEpoch, fact.publicKey)))
   }
   const made: Keyring = {
-    epochs: (site, of) => [...(keys.get(site)?.get(of)?.keys() ?? [])].sort((a, b) => a - b),
+    epochs(site, of) {
+      const epochs = keys.get(site)?.get(of)
+      if (!epochs) return []
+      const sorted = rising.get(epochs) ?? [...epochs.keys()].sort((a, b) => a - b)
+      rising.set(epochs, sorted)
+      return sorted
+    },
     publicKey: (site, of, linkEpoch) => keys.get(site)?.get(of)?.get(linkEpoch),
   }
   keyrings.set(facts, made)
@@ -49,7 +56,7 @@ export function keyring(facts: readonly Fact[]): Keyring {
 
 /** The newest link epoch that both ends have a key for. */
 export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined =>
-  near.filter((linkEpoch) => far.includes(linkEpoch)).at(-1)
+  near.findLast((linkEpoch) => far.includes(linkEpoch))
 
 export interface CloudEndpoints {
   /** The newest pre-shared key of a tunnel. */

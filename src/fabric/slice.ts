@@ -5,6 +5,8 @@
 import type {
   ExternalId,
   Fabric,
+  Interface,
+  InterfaceId,
   IpsecProfile,
   IpsecTunnel,
   Network,
@@ -99,6 +101,17 @@ export const twinOf = (fabric: Fabric, node: Site | Region | Peer): Site | Regio
 export const tunnelsOf = (fabric: Fabric, id: NodeId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
   indexOf(fabric).tunnels.get(id) ?? []
 
+const interfaces = new WeakMap<Site, ReadonlyMap<InterfaceId, Interface>>()
+/** A hub among hundreds has one for each, and each of them asks for its own. */
+function interfaceAt(site: Site, id: InterfaceId): Interface {
+  let known = interfaces.get(site)
+  if (!known) {
+    known = new Map(site.interfaces.map((one) => [one.id, one]))
+    interfaces.set(site, known)
+  }
+  return known.get(id)!
+}
+
 /** Throws TypeError when the site isn't in the Fabric. */
 export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
   const site = siteOf(fabric, id)
@@ -116,7 +129,7 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
     peers.push({
       tunnel,
       end,
-      farPort: farSite.interfaces.find((one) => one.id === far.interface)!.port,
+      farPort: interfaceAt(farSite, far.interface).port,
       farEndpoint: farUplink.endpoint,
       farMetered: farUplink.metered,
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : [],

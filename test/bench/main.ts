@@ -5,6 +5,7 @@
 import type { Bench } from './measure.ts'
 
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  check: () => import('./check.ts'),
   compile: () => import('./compile.ts'),
   verify: () => import('./verify.ts'),
   path: () => import('./path.ts'),
