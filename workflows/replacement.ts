@@ -2,7 +2,7 @@
  * `replacement/<site>`: another box takes a site over, bounded. It gets ready beside the one that runs; then it and its
  * peers turn at once, so that traffic stands still for a handshake; the old box is let go only when the new one carries.
  */
-import { condition, setHandler } from '@temporalio/workflow'
+import { condition, setHandler, workflowInfo } from '@temporalio/workflow'
 import { assigner } from './assign.ts'
 import { reportedSignal } from './contract.ts'
 import type { Timing } from './contract.ts'
@@ -39,6 +39,9 @@ export async function replacement({ site, operationId, timing }: ReplacementInpu
     return [...new Set([...answers, ...dials])].sort()
   }
 
+  const { runId } = workflowInfo()
+  const finish = async (why: string) => await rows.finishReplacement({ site, operationId, run: runId, why })
+
   const begun = await rows.readReplacement({ site })
   if (begun === null) return
   if (!begun.taken) {
@@ -53,18 +56,18 @@ export async function replacement({ site, operationId, timing }: ReplacementInpu
           : ready.lacks.length > 0
             ? `it has no ${ready.lacks.join(', ')}`
             : ''
-    if (why !== '') return await rows.finishReplacement({ site, why })
+    if (why !== '') return await finish(why)
     await rows.takeOver({ site })
   }
   const turning = assign(await peers(), { generation: null, offline: 'lag' })
   const seen = await watch(timing.paths, (now) => now.confirmed && (now.up > 0 || now.tunnels === 0))
   if (seen === null || (seen.refused === '' && seen.confirmed && (seen.up > 0 || seen.tunnels === 0))) {
-    if (seen !== null) await rows.finishReplacement({ site, why: '' })
+    if (seen !== null) await finish('')
     await turning
     return
   }
   const why = seen.refused !== '' ? seen.refused : seen.confirmed ? 'none of its paths came up' : 'it did not confirm in time'
-  await rows.finishReplacement({ site, why })
+  await finish(why)
   await turning
   await assign(await peers(), { generation: null, offline: 'lag' })
   // Back to a bundle without tunnels: two boxes must not dial with one site's addresses.

@@ -79,6 +79,8 @@ export function drainActivities(deps: Deps) {
         const row = await sites.lock(tx, site)
         if (row?.drain == null) return []
         const { until, operationId } = row.drain
+        // Repeated after its worker died, when somebody has opened the next window meanwhile.
+        if (why === '' && Date.parse(until) > Date.now()) return []
         const { packets = 0, bytes = 0 } = row.drain_report ?? {}
         const says = why === '' ? `the window of ${site} ended at ${until}` : `${site} is not drained: ${why}`
         const instead = packets === 0 ? '' : `what has no other way goes on through it (${packets} packets, ${bytes} bytes): causeway path list`

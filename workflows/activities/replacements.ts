@@ -9,6 +9,7 @@ import {
   facts,
   generations,
   network,
+  once,
   operations,
   replacements,
   sites,
@@ -140,15 +141,16 @@ export function replacementActivities(deps: Deps) {
 
     /**
      * It carries the site's traffic: the box before is out, and told so when it asks. With a reason why it does not: the
-     * tunnels are the old box's again, and an operator may approve the new one once more.
+     * tunnels are the old box's again, and an operator may approve the new one once more. `run`: who says so, once; the
+     * same word repeated, when its worker died before Temporal heard of it, must not undo an approval since.
      */
-    async finishReplacement({ site, why }: Of & { readonly why: string }): Promise<void> {
-      await store.transaction(async (tx) => {
+    async finishReplacement({ site, operationId, run, why }: Finish): Promise<void> {
+      await once(store, operationId, `finish ${run}`, async (tx) => {
         const row = await sites.lock(tx, site)
         const of = await replacements.lock(tx, site)
-        if (row?.state !== 'REPLACING' || of?.device == null) return
+        if (row?.state !== 'REPLACING' || of?.device == null || of.operation_id !== operationId) return null
         if (why !== '') return await takeBack(tx, of, why)
-        if (of.former === null) return
+        if (of.former === null) return null
         const serial = (await claims.get(tx, of.claim_id ?? ''))?.serial ?? ''
         for (const claim of await claims.ofSite(tx, site))
           if (claim.thumbprint === row.device && claim.state === 'enrolled') await claims.setState(tx, claim.id, 'replaced')
@@ -157,6 +159,7 @@ export function replacementActivities(deps: Deps) {
         await move(tx, row, 'replaced', null, of.operation_id)
         await operations.end(tx, of.operation_id, 'succeeded', { result: { device: of.device, serial, former: row.device } })
         await sql`select pg_notify('assigned', ${site})`.execute(tx)
+        return null
       })
     },
   }
@@ -190,8 +193,14 @@ export function replacementActivities(deps: Deps) {
 interface Of {
   readonly site: string
 }
+interface Finish extends Of {
+  readonly operationId: string
+  /** The workflow's run. */
+  readonly run: string
+  readonly why: string
+}
 
-async function takeBack(tx: Tx, of: ReplacementRow, why: string): Promise<void> {
+async function takeBack(tx: Tx, of: ReplacementRow, why: string): Promise<null> {
   if (of.former !== null) await facts.replaceKeys(tx, of.site, of.former)
   await replacements.takeBack(tx, of.site, why)
   await events.emit(tx, {
@@ -200,4 +209,5 @@ async function takeBack(tx: Tx, of: ReplacementRow, why: string): Promise<void> 
     kind: 'site.replacement-failed',
     text: `the new box of ${of.site} did not take over, and the old one goes on: ${why}. Mend that, then: causeway site approve ${of.site} ${(of.device ?? '').slice(0, 16)}`,
   })
+  return null
 }

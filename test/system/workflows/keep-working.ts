@@ -3,6 +3,7 @@
  * SIGKILL. The next one stands by with its code loaded, for most of a start is that.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,7 +28,7 @@ export interface Keeping {
 }
 
 export function keepWorking({ store, temporal, kek }: World, { boundaries = false, at = '', cloud, workers = 1 }: Keeping): Worker {
-  const file = join(tmpdir(), `cw-boundaries-${process.pid}-${Date.now()}`)
+  const file = join(tmpdir(), `cw-boundaries-${randomUUID()}`)
   const logFile = `${file}.log`
   const log = openSync(logFile, 'a')
   let stopped = false
