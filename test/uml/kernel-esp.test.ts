@@ -32,7 +32,7 @@ async function until(question: () => Promise<boolean>): Promise<void> {
 }
 const shows = (...wanted: readonly string[]) => until(async () => JSON.stringify(await paths()) === JSON.stringify(wanted))
 const ping = async (to: string, count: number, more = ''): Promise<string> =>
-  sayPings(await hub(pingCommand(to, { count, seconds: 0.01, more })), count)
+  sayPings(await hub(pingCommand(to, { count, seconds: 0.01, more: `-w 20 ${more}` })), count)
 const associations = async (): Promise<readonly string[]> => (await hub('ip xfrm state')).match(/spi 0x\S+/g)?.sort() ?? []
 /** Packets of ESP in UDP that leave the hub while something is done, by uplink and mark. */
 async function leaving(work: () => Promise<void>): Promise<Readonly<Record<string, number>>> {
