@@ -17,7 +17,8 @@ async function set(site: Name, config: SiteConfig, prune = true): Promise<void> 
 }
 const run = async (namespace: string, command: string) => (await world.run(namespace, command)).stdout
 /** From a host at berlin to one at frankfurt. */
-const ping = async (count: number, seconds = 0.02): Promise<string> => sayPings(await run('b0', pingCommand('10.3.10.10', { count, seconds, more: '-w 20' })), count)
+const ping = async (count: number, seconds = 0.02): Promise<string> =>
+  sayPings(await run('b0', pingCommand('10.3.10.10', { count, seconds, more: '-w 20' })), count)
 async function until(question: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 60_000; Date.now() < end; ) {
     if (await question()) return
