@@ -14,9 +14,7 @@ import { type Arrival, decide, type Decision, type Down, follow, type Next, walk
 import { match, type Model, modelOf } from '#src/verify/model.ts'
 import { type Packet, packetsOfOne } from '#src/verify/packets.ts'
 import { verify } from '#src/verify/verify.ts'
-import { build } from './build.ts'
-import { cloudify } from './cloudify.ts'
-import { careless, damage, patient, reader, type Reader, risky, sound } from './random.ts'
+import { anyFabric, reader, type Reader } from './random.ts'
 
 type Choose = (node: NodeId, group: Group, down: Down) => number | 'unreachable'
 const passes = <T>(answer: { readonly kind: 'one'; readonly value: T } | { readonly kind: 'split' }): T => {
@@ -75,12 +73,7 @@ test('an open connection passes after a failure wherever a new one would', () =>
   fc.assert(
     fc.property(fc.array(fc.nat(9_999), { minLength: 90, maxLength: 90 }), (tape) => {
       const of = reader(tape)
-      let fabric = build(sound(of))
-      if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
-      if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
-      if (of.chance(50)) fabric = risky(of, fabric)
-      if (of.chance(25)) fabric = careless(of, fabric)
-      for (let n = of.below(3); n > 0; n--) fabric = damage(of, fabric)
+      const fabric = anyFabric(of, 3)
       // Two owners of one address, or a route to a stranger, are refused whatever is expected.
       if (verify({ ...fabric, expects: [] }).findings.some(({ severity }) => severity === 'error')) return
       const model = modelOf(fabric)

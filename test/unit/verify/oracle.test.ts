@@ -1,20 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { verify } from '#src/verify/verify.ts'
-import { build } from './build.ts'
-import { cloudify } from './cloudify.ts'
 import { oracle } from './oracle.ts'
-import { careless, damage, lined, patient, reader, risky, sound } from './random.ts'
+import { anyFabric, lined, reader } from './random.ts'
 
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
-  let fabric = build(sound(of))
-  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
-  if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
-  if (of.chance(50)) fabric = risky(of, fabric)
-  if (of.chance(25)) fabric = careless(of, fabric)
-  for (let n = of.below(4); n > 0; n--) fabric = damage(of, fabric)
-  return lined(of, fabric)
+  return lined(of, anyFabric(of, 4))
 })
 const seen = new Map<string, number>()
 

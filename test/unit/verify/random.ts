@@ -19,7 +19,8 @@ import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { prefix } from '#src/net/address.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
-import { ports, type Sketch, trafficClass } from './build.ts'
+import { build, ports, type Sketch, trafficClass } from './build.ts'
+import { cloudify } from './cloudify.ts'
 
 /** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
 export function reader(tape: readonly number[]) {
@@ -324,4 +325,15 @@ export function shared(fabric: Fabric): Fabric {
     }))
   }
   return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, groups: alike(site) })) }
+}
+
+/** With or without a cloud or a peer, shared risks and second choices, and spoiled fewer than `damages` times. */
+export function anyFabric(of: Reader, damages: number): Fabric {
+  let fabric = build(sound(of))
+  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
+  if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (of.chance(50)) fabric = risky(of, fabric)
+  if (of.chance(25)) fabric = careless(of, fabric)
+  for (let n = of.below(damages); n > 0; n--) fabric = damage(of, fabric)
+  return fabric
 }
