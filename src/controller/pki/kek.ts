@@ -1,6 +1,6 @@
 /** The vault's key-encryption key: 32 bytes in a file of mode 0400, outside the data folder, so that a copied database alone is worth nothing. */
 import { randomBytes } from 'node:crypto'
-import { lstat, open, readFile } from 'node:fs/promises'
+import { link, lstat, open, readFile, rm } from 'node:fs/promises'
 import { relative, resolve } from 'node:path'
 import { PkiError } from './error.ts'
 
@@ -17,18 +17,7 @@ export async function loadKek(file: string, dataFolder: string): Promise<Buffer>
       'Keep it elsewhere: whoever copies the data folder would have the secrets too',
     )
   try {
-    const made = await open(file, 'wx', 0o400).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return undefined
-      throw error
-    })
-    if (made) {
-      try {
-        await made.writeFile(`${randomBytes(32).toString('hex')}\n`)
-        await made.sync()
-      } finally {
-        await made.close()
-      }
-    }
+    if (!(await lstat(file).catch(notThere))) await make(file)
     const { mode } = await lstat(file).then((stat) => {
       if (!stat.isFile()) throw new PkiError('C065', `The vault key ${file} is not a plain file`, 'Name the file itself, not a link to it')
       return stat
@@ -46,5 +35,27 @@ export async function loadKek(file: string, dataFolder: string): Promise<Buffer>
       `The vault key ${file} can't be read or made (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`,
       'Its folder must exist and belong to the user who runs the controller',
     )
+  }
+}
+
+function notThere(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+/** Under its name only when it is whole: of several that start at once one makes it, and none reads half of it. */
+async function make(file: string): Promise<void> {
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
+  try {
+    const made = await open(draft, 'wx', 0o400)
+    try {
+      await made.writeFile(`${randomBytes(32).toString('hex')}\n`)
+      await made.sync()
+    } finally {
+      await made.close()
+    }
+    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  } finally {
+    await rm(draft, { force: true })
   }
 }

@@ -88,14 +88,15 @@ export async function openVault(kek: Buffer, rows: SecretRows): Promise<Vault> {
   if (kek.length !== 32) throw new RangeError('a vault key has 32 bytes')
   let found = await rows.latest(canaryId)
   if (!found) {
-    if (await rows.any())
+    // Another process that starts now may have made it between the two questions.
+    if ((await rows.any()) && !(await rows.latest(canaryId)))
       throw new PkiError(
         'C061',
         'The vault has secrets but not its canary record',
         'Rows of table "secrets" were lost: restore the database from a backup',
       )
     await rows.insert(sealRow(kek, canaryId, 1, canary))
-    // Another process may have been first: what is stored decides.
+    // Whoever was first: what is stored decides.
     found = (await rows.latest(canaryId))!
   }
   const key = decrypt(kek, found.wrappedKey, aadOf('key', canaryId, found.version))

@@ -1,6 +1,8 @@
-import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadKek } from '#src/controller/pki/kek.ts'
 import { memoryRows, openVault, type SecretRow, type SecretRows } from '#src/controller/pki/vault.ts'
@@ -88,6 +90,22 @@ describe('at boot', () => {
     })
     expect(rows.rows).toHaveLength(1)
   })
+  test('two that start at once on empty rows both open the vault', async () => {
+    const rows = openRows()
+    let asked = false
+    const slow: SecretRows = {
+      ...rows,
+      // The other one makes its record between this one's two questions.
+      any: async () => {
+        if (!asked) await openVault(kek, rows)
+        asked = true
+        return rows.any()
+      },
+    }
+    const ref = await (await openVault(kek, slow)).put('psk/berlin', secret)
+    expect(await (await openVault(kek, rows)).get(ref)).toEqual(secret)
+    expect(rows.rows).toHaveLength(2)
+  })
   test('secrets without their canary are refused', async () => {
     const rows = openRows()
     await (await openVault(kek, rows)).put('psk/berlin', secret)
@@ -110,6 +128,16 @@ describe('the key file', () => {
     expect((await stat(file)).mode & 0o777).toBe(0o400)
     expect((await readFile(file, 'utf8')).trim()).toBe(made.toString('hex'))
     expect(await loadKek(file, join(folder, 'data'))).toEqual(made)
+  })
+  test('is made once by several that start at the same time, and seen by none before it is whole', async () => {
+    const near = join(folder, 'together')
+    const file = join(near, 'vault.key')
+    await mkdir(near)
+    const starting = Promise.all(Array.from({ length: 16 }, () => loadKek(file, join(folder, 'data'))))
+    while (!existsSync(file)) await setImmediate()
+    expect(readFileSync(file)).toHaveLength(65)
+    expect(new Set((await starting).map(String))).toHaveProperty('size', 1)
+    expect(await readdir(near)).toEqual(['vault.key'])
   })
   test('must not lie in the data folder', async () => {
     const inside = join(folder, 'data', 'vault.key')
