@@ -1,6 +1,6 @@
 /** Is the kernel what the model says? By comparison, and by asking the kernel itself where packets would go. */
 import type { Finding, RouteVector, SiteConfig } from '#src/fabric/fabric.ts'
-import { familyOf } from '#src/net/address.ts'
+import { contains, familyOf } from '#src/net/address.ts'
 import { chosenDevice, type Choices } from './desired.ts'
 import { type Change, type Difference, say } from './difference.ts'
 import { finding } from './errors.ts'
@@ -39,13 +39,17 @@ function questions(config: SiteConfig, choices: Choices): readonly Question[] {
   return config.vectors.flatMap((vector): readonly Question[] => {
     const { from, expect } = vector
     const mark = config.classes.find((one) => one.id === vector.trafficClass)?.index ?? 0
-    const iif = from.kind === 'lan' ? config.lans.find((lan) => lan.segment === from.segment)?.interface : deviceOf(config, from.tunnel)
+    // Where the source is: a segment may have several LANs.
+    const iif =
+      from.kind === 'lan'
+        ? config.lans.find((lan) => lan.segment === from.segment && contains(lan.prefix, vector.source))?.interface
+        : deviceOf(config, from.tunnel)
     // A mesh tunnel that waits for the other end's key has no interface to ask about.
     if (iif === undefined) return []
     let devices: readonly string[]
     switch (expect.kind) {
       case 'lan':
-        devices = config.lans.filter((lan) => lan.segment === expect.segment).map((lan) => lan.interface)
+        devices = config.lans.filter((lan) => lan.segment === expect.segment && contains(lan.prefix, vector.to)).map((lan) => lan.interface)
         break
       case 'remote': {
         const group = groupOf(config, {

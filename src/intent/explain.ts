@@ -100,13 +100,17 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
     yield own(['sla', 'loss'], formatPercent(sla.loss))
     yield own(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : undefined)
   }
-  const seen = new Map<string, number>()
-  for (const lan of site.lans) {
-    const i = seen.get(lan.segment) ?? 0
-    seen.set(lan.segment, i + 1)
-    if (i === 0) yield fact(['segments', lan.segment, 'interface'], lan.interface, `lan/${lan.segment}/interface`)
-    yield fact(['segments', lan.segment, 'prefixes', String(i)], lan.prefix, `lan/${lan.segment}/${i}`)
-    yield fact(['segments', lan.segment, 'address', String(i)], lan.address, `lan/${lan.segment}/address`, 'default: the first host of the prefix')
+  for (const [segment, lans] of Map.groupBy(site.lans, (lan) => lan.segment)) {
+    const numbered = lans.map((lan, n) => ({ lan, key: `lan/${segment}/${n}` }))
+    const interfaces = [...Map.groupBy(numbered, ({ lan }) => lan.interface).values()]
+    for (const [n, own] of interfaces.entries()) {
+      const path = ['segments', segment, ...(interfaces.length > 1 ? [String(n)] : [])]
+      yield fact([...path, 'interface'], own[0]!.lan.interface, `${own[0]!.key}/interface`)
+      for (const [i, { lan, key }] of own.entries()) {
+        yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
+        yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
+      }
+    }
   }
 }
 

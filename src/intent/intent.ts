@@ -5,7 +5,8 @@
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
  * `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
  * `allow/<n>[/from|/to|/log]`, `deny/<n>[/from|/to|/log]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
- * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/sla/<field>]`, `site/<id>/lan/<segment>[/interface|/address]`, `site/<id>/lan/<segment>/<i>` (prefixes in order),
+ * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/sla/<field>]`, `site/<id>/lan/<segment>`,
+ * `site/<id>/lan/<segment>/<i>[/interface|/address]` (prefixes in order, of all LANs of the segment),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
  * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
@@ -78,6 +79,7 @@ export interface IntentUplink {
   readonly router: Address | null
   readonly public: { readonly address: Address; readonly base: number } | null
 }
+/** One prefix of a LAN. A segment may have several at a site, each on an interface of its own with one prefix or more. */
 export interface IntentLan {
   readonly segment: SegmentId
   readonly interface: string

@@ -202,14 +202,13 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
 
 function readLans(
   base: string,
-  entries: readonly Entry<RawLan>[] | undefined,
+  entries: readonly Entry<readonly RawLan[]>[] | undefined,
   claimed: Map<string, Located<string>>,
   names: Names,
   uplinks: readonly IntentUplink[],
   report: Report,
 ): readonly IntentLan[] {
-  const out: IntentLan[] = []
-  const all: { readonly prefix: Prefix; readonly at: Origin }[] = []
+  const out: ReadLan[] = []
   for (const { key, value } of entries ?? []) {
     const segment = key.value as SegmentId
     if (!names.segments.has(segment) && !names.partial) {
@@ -223,25 +222,44 @@ function readLans(
     }
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
-    if (!value) continue
-    const { fields } = value
-    if (fields.interface) claim(fields.interface, claimed, report)
-    noteFields(lanBase, { interface: fields.interface, address: fields.address }, report.origins)
-    const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report))
-    own.sort((a, b) => comparePrefixes(a.value, b.value))
-    const addresses = readLanAddresses(own, fields.address ?? [], report)
-    for (const [i, { value: network, at }] of own.entries()) {
-      report.origins.set(`${lanBase}/${i}`, at)
-      all.push({ prefix: network, at })
-      const address = addresses.get(network) ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
-      out.push({ segment, interface: fields.interface?.value ?? '', prefix: network, address })
+    const own = (value ?? []).flatMap((raw) => readLan(segment, raw, claimed, uplinks, report))
+    own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
+    for (const [i, { at }] of own.entries()) {
+      report.origins.set(`${lanBase}/${i}`, at.prefix)
+      for (const field of ['interface', 'address'] as const) if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
     }
+    out.push(...own)
   }
-  for (const [each, over] of overlapping(all)) {
+  for (const [each, over] of overlapping(out.map(({ lan, at }) => ({ prefix: lan.prefix, at: at.prefix })))) {
     const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this site` : `${each.prefix} is part of ${over.prefix} in this site`
     report.error('I033', [each.at, over.at], says, 'give every LAN of a site a network of its own')
   }
-  return out.sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1))
+  return out.map(({ lan }) => lan).sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1))
+}
+
+/** One prefix of a LAN, and where its parts were written. */
+interface ReadLan {
+  readonly lan: IntentLan
+  readonly at: { readonly prefix: Origin; readonly interface: Origin | undefined; readonly address: Origin | undefined }
+}
+function readLan(
+  segment: SegmentId,
+  { fields }: RawLan,
+  claimed: Map<string, Located<string>>,
+  uplinks: readonly IntentUplink[],
+  report: Report,
+): readonly ReadLan[] {
+  if (fields.interface) claim(fields.interface, claimed, report)
+  const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report))
+  const addresses = readLanAddresses(own, fields.address ?? [], report)
+  return own.map(({ value: network, at }) => {
+    const written = addresses.get(network)
+    const address = written?.value ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
+    return {
+      lan: { segment, interface: fields.interface?.value ?? '', prefix: network, address },
+      at: { prefix: at, interface: fields.interface?.at, address: written?.at },
+    }
+  })
 }
 
 function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[], report: Report): boolean {
@@ -276,8 +294,8 @@ function readLanAddresses(
   prefixes: readonly Located<Prefix>[],
   addresses: readonly Located<LanAddress>[],
   report: Report,
-): ReadonlyMap<Prefix, AddressWithLength> {
-  const out = new Map<Prefix, AddressWithLength>()
+): ReadonlyMap<Prefix, { readonly value: AddressWithLength; readonly at: Origin }> {
+  const out = new Map<Prefix, { readonly value: AddressWithLength; readonly at: Origin }>()
   const table = new PrefixTable<Prefix>()
   for (const { value } of prefixes) table.set(value, value)
   for (const { value: written, at, text } of addresses) {
@@ -297,7 +315,7 @@ function readLanAddresses(
     else if (!isHostOf(of, host))
       report.error('I035', at, `${host} can't be the address of a host in ${of}`, `write a host of it, like ${firstHost(of)}`)
     else if (out.has(of)) report.error('I035', at, `${of} has two addresses of the gateway`, 'keep one')
-    else out.set(of, `${host}/${lengthOf(of)}` as AddressWithLength)
+    else out.set(of, { value: `${host}/${lengthOf(of)}` as AddressWithLength, at })
   }
   return out
 }

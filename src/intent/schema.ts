@@ -135,7 +135,11 @@ const siteFields = {
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
   uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
   classes: map(text('A class of the network.', 'bulk'), siteClass, '{ bulk: { share: 5% } }'),
-  segments: map(text('A segment of the network.', 'inference'), lan, '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }'),
+  segments: map(
+    text('A segment of the network, and its LAN here, or a list of them.', 'inference'),
+    list(lan),
+    '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }',
+  ),
 }
 const siteLater = [
   'gateways',

@@ -4,7 +4,7 @@
  * links sit behind a NAT, as a carrier's do.
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
-import type { Intent, IntentUplink } from '#src/intent/intent.ts'
+import type { Intent, IntentLan, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, address, addressWithLength, hostOf, lengthOf, nth } from '#src/net/address.ts'
 
 export interface Underlay {
@@ -37,7 +37,7 @@ export interface Line {
   /** Silent loss of everything, or of UDP only. */
   readonly cut: 'no' | 'all' | 'udp'
 }
-/** A host on a site's LAN: namespace `<site>-<segment>`, `.10` of each of its prefixes. */
+/** A host on a site's LAN: its namespace is `lanHostName`, `.10` of each of its prefixes. */
 export interface LanHost {
   readonly namespace: string
   readonly site: SiteId
@@ -45,6 +45,16 @@ export interface LanHost {
   /** Of the first prefix: the host's default router. */
   readonly gateway: Address
   readonly hosts: readonly AddressWithLength[]
+}
+
+/** `<site>-<segment>`; on the second LAN of a segment `<site>-<segment>.2`. */
+export function lanHostName(
+  { id, lans }: { readonly id: string; readonly lans: readonly Pick<IntentLan, 'segment' | 'interface'>[] },
+  { segment, interface: device }: Pick<IntentLan, 'segment' | 'interface'>,
+): string {
+  const interfaces = [...new Set(lans.filter((one) => one.segment === segment).map((one) => one.interface))]
+  const n = interfaces.indexOf(device)
+  return `${id}-${segment}${n > 0 ? `.${n + 1}` : ''}`
 }
 
 /** Where the agents find the controller: a documentation address (RFC 5737) inside the lab. */
@@ -82,7 +92,7 @@ export function underlay(intent: Intent): Underlay {
       if (!first) return []
       return [
         {
-          namespace: `${site.id}-${first.lan.segment}`,
+          namespace: lanHostName(site, first.lan),
           site: site.id,
           interface: first.lan.interface,
           gateway: hostOf(first.lan.address),

@@ -4,11 +4,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Intent } from '#src/intent/intent.ts'
+import type { Intent, IntentService } from '#src/intent/intent.ts'
 import { hostOf, lengthOf, networkOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
-import { controllerAddress, controllerPort, type Line, type Link, underlay } from './underlay.ts'
+import { controllerAddress, controllerPort, type Line, type Link, lanHostName, underlay } from './underlay.ts'
 
 export interface World {
   readonly boxes: ReadonlyMap<string, Box>
@@ -220,24 +220,27 @@ function answer(intent: Intent, boxes: ReadonlyMap<string, Box>, logs: string): 
           (at.where.kind === 'role' && at.where.role === candidate.role) ||
           (at.where.kind === 'site' && at.where.site === candidate.id),
       )) {
-        const box = boxes.get(`${site.id}-${segment}`)
-        const lan = site.lans.find((one) => one.segment === segment)
-        if (!box || !lan) continue
-        for (const ports of service.ports.filter((range) => range.protocol === 'tcp' && range.to - range.from < 4)) {
-          const body = `${service.id} at ${site.id}`
-          // A file, because socat's own quoting of commands is a language of its own.
-          const script = join(logs, `${box.name}-${service.id}.sh`)
-          writeFileSync(
-            script,
-            `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\nConnection: close\\r\\n\\r\\n${body}'\n`,
-          )
-          for (let port = ports.from; port <= ports.to; port++) {
-            children.push(
-              start(enter(box, ['socat', `TCP-LISTEN:${port},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${box.name}.log`) }),
-            )
-          }
+        for (const name of new Set(site.lans.filter((lan) => lan.segment === segment).map((lan) => lanHostName(site, lan)))) {
+          const box = boxes.get(name)
+          if (box) children.push(...answering(box, service, site.id, logs))
         }
       }
+    }
+  }
+  return children
+}
+function answering(box: Box, service: IntentService, at: string, logs: string): ChildProcess[] {
+  const children: ChildProcess[] = []
+  for (const ports of service.ports.filter((range) => range.protocol === 'tcp' && range.to - range.from < 4)) {
+    const body = `${service.id} at ${at}`
+    // A file, because socat's own quoting of commands is a language of its own.
+    const script = join(logs, `${box.name}-${service.id}.sh`)
+    writeFileSync(
+      script,
+      `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${body.length}\\r\\nConnection: close\\r\\n\\r\\n${body}'\n`,
+    )
+    for (let port = ports.from; port <= ports.to; port++) {
+      children.push(start(enter(box, ['socat', `TCP-LISTEN:${port},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${box.name}.log`) }))
     }
   }
   return children

@@ -137,6 +137,19 @@ describe('a network of oddities', () => {
     expect(report(await world().compare(normal, asked))).toBe('')
   })
 
+  it('asks the policy between two LANs of one segment as well', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'north-lab', '10.21.4.17', '10.21.8.24', 'tcp', 5500),
+      probe(world(), 'north-lab.2', '10.21.8.17', '10.21.4.24', 'tcp', 5500),
+      probe(world(), 'north-lab.2', '10.21.8.17', '10.21.4.24', 'tcp', 22),
+      probe(world(), 'north-lab.2', '10.21.8.33', '10.30.1.24', 'udp', 9),
+    ]
+    await world().become(normal)
+    expect(asked.map((one) => expectation(network, normal, one).delivered)).toEqual([true, true, false, true])
+    expect(report(await world().compare(normal, asked))).toBe('')
+  })
+
   describe('an open connection', () => {
     /** East and west have different homes, so there and back never were the same way. */
     it('survives each steer of either direction, and a failure', async () => {

@@ -2,13 +2,14 @@
 import fc from 'fast-check'
 import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
+import { lanHostName } from '#src/lab/underlay.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
 import { vpcHost } from './cloud.ts'
 
 /** A packet at a LAN; `port` is the service's. `sourcePort` is unique among all probes of a lab, so it names the probe. */
 export interface Probe extends Packet {
-  /** Box that sends it, `<site>-<segment>`. */
+  /** Box that sends it. */
   readonly box: string
   readonly site: NodeId
   readonly lan: Prefix
@@ -21,7 +22,7 @@ export interface Host {
 }
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
   [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
-export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : `${node.id}-${lan.segment}`)
+export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : lanHostName(node, lan))
 
 const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '192.0.2.0/24', '100.64.0.0/16'].map(prefix)
 

@@ -27,6 +27,12 @@ describe('the editors’ JSON Schema', () => {
     expect(accepts(text)).toBe(false)
   })
   it.each([
+    ['a LAN', 'site: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.10.0/24 } }', true],
+    [
+      'two LANs of a segment',
+      'site: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments: { inference: [{ interface: eth1, prefixes: 10.1.10.0/24 }, { interface: eth2, prefixes: [10.1.20.0/24] }] }',
+      true,
+    ],
     ['one VPC', 'region: aws-eu-west-1\nprovider: aws\nsegments: { inference: { vpcs: vpc-0a1b2c3d4e5f60718, prefixes: 10.96.0.0/16 } }', true],
     ['VPCs by map', 'region: aws-eu-west-1\nprovider: aws\nsegments: { inference: { vpcs: { vpc-0a1b2c3d4e5f60718: 10.96.0.0/16 } } }', true],
     ['an unknown provider', 'region: aws-eu-west-1\nprovider: amazon\nsegments: {}', false],

@@ -43,6 +43,15 @@ describe('the underlay of an intent', () => {
       `oslo-inference ${site.lans[0]!.prefix.replace('.0/', '.10/')} 10.9.0.10/24`,
     ])
   })
+  it('gives the second LAN of a segment a host of its own', () => {
+    const site = intent!.sites.find((one) => one.id === 'oslo')!
+    const second = { ...site.lans[0]!, interface: 'eth9', prefix: prefix('10.9.0.0/24'), address: addressWithLength('10.9.0.1/24') }
+    const { lans } = underlay({ ...intent!, sites: [{ ...site, lans: [...site.lans, second] }] })
+    expect(lans.map((lan) => `${lan.namespace} ${lan.interface} ${lan.hosts.join()}`)).toEqual([
+      `oslo-inference ${site.lans[0]!.interface} ${site.lans[0]!.prefix.replace('.0/', '.10/')}`,
+      'oslo-inference.2 eth9 10.9.0.10/24',
+    ])
+  })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!
     const many = Array.from({ length: 61 }, (_, n) => ({ ...site, id: `edge-${n}` as typeof site.id }))

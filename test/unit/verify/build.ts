@@ -40,6 +40,7 @@ export interface SiteSketch {
   readonly id: string
   readonly hub?: boolean
   readonly uplinks: readonly string[]
+  /** By segment; several of one by spaces. */
   readonly lans: Readonly<Record<string, string>>
   /** bit/s, up and down, of each uplink that has one. */
   readonly rates?: Readonly<Record<string, readonly [number, number]>>
@@ -66,6 +67,8 @@ export interface Sketch {
   readonly never?: Readonly<Record<string, readonly string[]>>
   readonly classes?: readonly string[]
 }
+
+const lansOf = ({ lans }: SiteSketch) => Object.entries(lans).flatMap(([id, all]) => all.split(' ').map((text) => ({ id, text })))
 
 export function build(sketch: Sketch): Fabric {
   const classes = sketch.classes ?? ['default']
@@ -103,7 +106,8 @@ export function build(sketch: Sketch): Fabric {
   const place = (text: string): Place => {
     const [lan = '', hosts] = text.trim().split('@')
     const [where = '', what = ''] = lan.split('/')
-    return { node: site(where), segment: segment(what), prefixes: [prefix(hosts ?? sketch.sites.find((one) => one.id === where)!.lans[what]!)] }
+    const all = sketch.sites.find((one) => one.id === where)!.lans[what]!.split(' ')
+    return { node: site(where), segment: segment(what), prefixes: (hosts === undefined ? all : [hosts]).map(prefix) }
   }
   const places = (text: string): readonly Place[] => text.split(',').map(place)
   const via = (from: string, next: string, stage: number, of: string, returnAfter = 0): readonly Hop[] =>
@@ -142,9 +146,9 @@ export function build(sketch: Sketch): Fabric {
   const rules: readonly Rule[] = sketch.allow.map((allow) => ({ ...line(allow), trafficClass: trafficClass(allow.class) }))
   const denies = (sketch.deny ?? []).map((deny): Deny => ({ ...line(deny), id: `deny ${line(deny).id}` }))
   const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean =>
-    prefixes.some((each) => Object.values(one.lans).some((lan) => contains(prefix(lan), each)))
+    prefixes.some((each) => lansOf(one).some(({ text }) => contains(prefix(text), each)))
   const made = sketch.sites.map((one, index): Site => {
-    const lans = Object.entries(one.lans).map(([id, text], i) => ({
+    const lans = lansOf(one).map(({ id, text }, i) => ({
       segment: segment(id),
       interface: `lan${i}`,
       prefix: prefix(text),
@@ -152,7 +156,7 @@ export function build(sketch: Sketch): Fabric {
     }))
     const routes: readonly Route[] = sketch.sites
       .filter((other) => other.id !== one.id)
-      .flatMap((other) => Object.entries(other.lans).map(([id, text]) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
+      .flatMap((other) => lansOf(other).map(({ id, text }) => ({ segment: segment(id), to: prefix(text), remote: site(other.id) })))
     const transits: readonly Transit[] = one.hub
       ? rules.flatMap((rule): Transit[] => {
           const [a, b] = [rule.from.prefixes, rule.to.prefixes].map((prefixes) => prefixes.filter((each) => !owns(one, [each])))

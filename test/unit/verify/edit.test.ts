@@ -22,6 +22,8 @@ function edited(of: Reader, sketch: Sketch): Sketch {
     () => at((one) => ({ ...one, uplinks: ['b'] })),
     () => at(lan('10.9.0.0/30')),
     () => at(lan('10.9.0.0/29')),
+    () => at((one) => lan(`${one.lans['red']} 10.9.0.0/30`)(one)),
+    () => at((one) => lan(one.lans['red']!.split(' ').at(-1)!)(one)),
     // Somebody else's.
     () => at(lan(of.pick(sketch.sites).lans['red']!)),
     () => ({ ...sketch, never: { bulk: ['a'] } }),

@@ -51,7 +51,7 @@ test('verify and brute force agree on every expectation of a thousand small netw
         expect({ [one.id]: verdict }).toEqual({ [one.id]: fact })
       }
     }),
-    { numRuns: 1_200, seed: 7 },
+    { numRuns: 1_200, seed: 8 },
   )
   // The property means something only if all verdicts occur.
   expect(

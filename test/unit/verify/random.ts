@@ -40,14 +40,17 @@ export function sound(of: Reader): Sketch {
     id: `s${i}`,
     hub: i < hubs,
     uplinks: of.chance(50) ? ['a'] : ['a', 'b'],
-    lans: { red: `10.0.${i}.0/30`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<string, string>,
+    lans: { red: `10.0.${i}.0/30${of.chance(15) ? ` 10.0.${i}.8/30` : ''}`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<
+      string,
+      string
+    >,
   }))
   const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
   /** A whole LAN, or a group of its hosts. */
   const place = (): string => {
     const name = of.pick(all)
     const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(sites.find((one) => one.id === id)!.lans[lan]!)!
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(of.pick(sites.find((one) => one.id === id)!.lans[lan]!.split(' ')))!
     const hosts = of.pick(['', '', '', `${last}/31`, `${Number(last) + 2}/31`, `${Number(last) + of.below(4)}/32`])
     return hosts === '' ? name : `${name}@${net}${hosts}`
   }
@@ -57,7 +60,7 @@ export function sound(of: Reader): Sketch {
   const endpoints = (): string => {
     const name = of.pick(all)
     const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(sites.find((one) => one.id === id)!.lans[lan]!)!
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(of.pick(sites.find((one) => one.id === id)!.lans[lan]!.split(' ')))!
     const first = of.below(4)
     return [first, (first + 1 + of.below(3)) % 4].map((n) => `${name}@${net}${Number(last) + n}/32`).join()
   }
@@ -253,10 +256,14 @@ export function crowds(of: Reader): Sketch {
   const crowd = (name: string, net: number) => {
     const uplinks = of.chance(50) ? ['a'] : ['a', 'b']
     const blue = of.chance(40)
+    const several = of.chance(25)
     return Array.from({ length: 5 + of.below(3) }, (_, i) => ({
       id: `${name}${i}`,
       uplinks,
-      lans: { red: `10.${net}.${i}.0/30`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<string, string>,
+      lans: { red: `10.${net}.${i}.0/30${several ? ` 10.${net}.${i}.8/30` : ''}`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<
+        string,
+        string
+      >,
     }))
   }
   const groups = [crowd('d', 1), ...(of.chance(60) ? [crowd('e', 2)] : [])]
@@ -266,7 +273,7 @@ export function crowds(of: Reader): Sketch {
   const places = (some: Crowd, lan: string, hosts = ''): string =>
     some
       .flatMap(({ id, lans }) => {
-        const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(lans[lan] ?? '') ?? []
+        const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(lans[lan]?.split(' ')[0] ?? '') ?? []
         const [offset = '', length = ''] = hosts.split('/')
         return net === '' ? [] : [hosts === '' ? `${id}/${lan}` : `${id}/${lan}@${net}${Number(last) + Number(offset)}/${length}`]
       })
