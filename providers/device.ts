@@ -1,5 +1,5 @@
 /** The port to a gateway's data plane. Snapshot, guard and confirmation are the agent's: rollback is `set(previous)`. */
-import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SiteConfig, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 
 /** What the box can do, read once at start; shown by `doctor`, checked before a config is accepted. */
 export interface Features {
@@ -20,6 +20,11 @@ export interface Choice {
   readonly trafficClass: ClassId
   readonly arrived: 'anywhere' | 'mesh'
   readonly hop: number | 'unreachable'
+}
+/** Over which exit new connections to the internet leave, and which exits lead out: there those that left by them stay. */
+export interface Leaving {
+  readonly by: UplinkId
+  readonly open: readonly UplinkId[]
 }
 /** What the kernel says of one tunnel, from `wg show all dump`. */
 export interface TunnelCounters {
@@ -48,6 +53,8 @@ export interface DeviceDriver {
   set(config: SiteConfig, how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore }): Promise<void>
   /** The hot path of failover: one nexthop replacement each, over a persistent `ip -batch`. */
   steer(choices: readonly Choice[]): Promise<void>
+  /** Where hosts leave to the internet from now on. */
+  leave(now: Leaving): Promise<void>
   /** Forces a new handshake of a tunnel (peer removed and added), for NATed ends whose hub was recreated. */
   rehandshake(tunnel: TunnelId): Promise<void>
   counters(): Promise<readonly TunnelCounters[]>

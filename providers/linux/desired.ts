@@ -1,6 +1,6 @@
 /** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
-import type { Choice } from '../device.ts'
-import type { Group, SiteConfig, Uplink } from '#src/fabric/fabric.ts'
+import type { Choice, Leaving } from '../device.ts'
+import type { Group, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
@@ -13,6 +13,9 @@ import {
   classMask,
   classTable,
   type Esp,
+  exitMark,
+  exitMask,
+  exitTable,
   guardTable,
   lastResortMetric,
   meshTable,
@@ -20,7 +23,9 @@ import {
   nexthopKey,
   outerMark,
   outerMask,
+  pinnedTable,
   priority,
+  privateSpace,
   uplinkTable,
 } from './scheme.ts'
 import { outermost } from './transit.ts'
@@ -45,14 +50,14 @@ export interface Situation {
   readonly esp: Esp
   /** A group that isn't named starts on its first hop that is ready. */
   readonly choices: Choices
+  /** null: nobody said yet; then the first exit that has a router. */
+  readonly leaving: Leaving | null
   /** Ports of tunnels that the config no longer names but that stay until the commit is confirmed. */
   readonly keptPorts: readonly number[]
 }
 
 const families: readonly Family[] = [4, 6]
 const any: Record<Family, Prefix> = { 4: prefix('0.0.0.0/0'), 6: prefix('::/0') }
-/** RFC 1918, RFC 4193. */
-const privateSpace: readonly Prefix[] = [prefix('10.0.0.0/8'), prefix('172.16.0.0/12'), prefix('192.168.0.0/16'), prefix('fc00::/7')]
 
 export const endpointText = (of: { readonly address: Address; readonly port: number }): string =>
   familyOf(of.address) === 6 ? `[${of.address}]:${of.port}` : `${of.address}:${of.port}`
@@ -171,6 +176,47 @@ function uplinkRoutes(
   return { routes, rules }
 }
 
+/** The router of an uplink in a family; undefined while it has none. */
+const routerOf = (config: SiteConfig, outer: readonly Route[], id: UplinkId, family: Family): Route['target'] | undefined => {
+  const uplink = config.uplinks.find((one) => one.id === id)
+  return outer.find(
+    (route) => route.family === family && route.table === uplinkTable(uplink?.slot ?? -1) && route.to === any[family] && route.metric === 0,
+  )?.target
+}
+/**
+ * Local breakout: what may leave does so by one uplink, and connections that left by another stay there as long as it
+ * leads out. When it no longer does they are sent the way of the new ones, where the kernel's masquerading notices the
+ * other device and forgets them, so that they start anew behind the other address.
+ */
+function exits(config: SiteConfig, leaving: Leaving | null, outer: readonly Route[]): Pick<Kernel, 'routes' | 'rules'> {
+  const own = config.exits ?? []
+  const routes: Route[] = []
+  const rules: PolicyRule[] = []
+  for (const family of families) {
+    const open = own.filter((id) => (leaving === null || leaving.open.includes(id)) && routerOf(config, outer, id, family) !== undefined)
+    const by = leaving !== null && open.includes(leaving.by) ? leaving.by : open[0]
+    const lead = (table: number, through: UplinkId | undefined): void => {
+      const target = through === undefined ? undefined : routerOf(config, outer, through, family)
+      if (target) routes.push({ family, table, to: any[family], metric: 0, target, source: '' })
+      routes.push({ family, table, to: any[family], metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
+    }
+    if (own.length > 0) lead(exitTable, by)
+    for (const { id, slot } of config.uplinks.filter((uplink) => own.includes(uplink.id))) {
+      lead(pinnedTable(slot), open.includes(id) ? id : by)
+      rules.push({
+        family,
+        priority: priority.pinned(slot),
+        fwmark: exitMark(slot),
+        mask: exitMask,
+        from: '',
+        iif: '',
+        action: { kind: 'lookup', table: pinnedTable(slot), withoutDefault: false },
+      })
+    }
+  }
+  return { routes, rules }
+}
+
 /** Where packets of the gateway itself (an ICMP error above all) come from, so that the other end's policy knows them. */
 function sourceFor(config: SiteConfig, segment: string, family: Family): string {
   const lans = config.lans.filter((lan) => familyOf(lan.prefix) === family)
@@ -268,7 +314,7 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
         mask: 0,
         from: '',
         iif: lan.interface,
-        action: { kind: 'unreachable' },
+        action: lan.internet === 'local' ? { kind: 'lookup', table: exitTable, withoutDefault: false } : { kind: 'unreachable' },
       })
     }
   }
@@ -329,6 +375,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
   const config = withoutMissing(whole, situation)
   const outer = uplinkRoutes(config, situation)
   const inner = overlay(config, situation.choices)
+  const leaving = exits(config, situation.leaving, outer.routes)
   const unique = <T>(all: readonly T[]): readonly T[] => [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
   const tunnels = wantedTunnels(config, situation.esp)
   return {
@@ -338,8 +385,8 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     tunnels,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
-    routes: unique([...outer.routes, ...inner.routes]),
-    rules: unique([...outer.rules, ...inner.rules]),
+    routes: unique([...outer.routes, ...inner.routes, ...leaving.routes]),
+    rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
     nft: ruleset(
       whole,
       [...config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => one.listenPort), ...situation.keptPorts],

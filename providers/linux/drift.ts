@@ -1,6 +1,6 @@
 /** Is the kernel what the model says? By comparison, and by asking the kernel itself where packets would go. */
 import type { Finding, RouteVector, SiteConfig } from '#src/fabric/fabric.ts'
-import { contains, familyOf } from '#src/net/address.ts'
+import { contains, type Family, familyOf } from '#src/net/address.ts'
 import { chosenDevice, type Choices } from './desired.ts'
 import { type Change, type Difference, say } from './difference.ts'
 import { finding } from './errors.ts'
@@ -35,7 +35,7 @@ interface Question {
   readonly devices: readonly string[]
 }
 
-function questions(config: SiteConfig, choices: Choices): readonly Question[] {
+function questions(config: SiteConfig, choices: Choices, exits: readonly string[]): readonly Question[] {
   return config.vectors.flatMap((vector): readonly Question[] => {
     const { from, expect } = vector
     const mark = config.classes.find((one) => one.id === vector.trafficClass)?.index ?? 0
@@ -61,6 +61,9 @@ function questions(config: SiteConfig, choices: Choices): readonly Question[] {
         devices = device === '' ? [] : [device]
         break
       }
+      case 'exit':
+        devices = exits
+        break
       case 'unreachable':
         devices = []
         break
@@ -71,11 +74,16 @@ function questions(config: SiteConfig, choices: Choices): readonly Question[] {
   })
 }
 
-export async function vectorFindings(runner: Runner, config: SiteConfig, choices: Choices): Promise<readonly Finding[]> {
-  const all = questions(config, choices)
+/** `exits`: devices by which hosts leave to the internet now, by family. */
+export async function vectorFindings(
+  runner: Runner,
+  config: SiteConfig,
+  choices: Choices,
+  exits: Readonly<Record<Family, readonly string[]>>,
+): Promise<readonly Finding[]> {
   const found = await Promise.all(
     ([4, 6] as const).map(async (family) => {
-      const asked = all.filter((one) => familyOf(one.vector.to) === family)
+      const asked = questions(config, choices, exits[family]).filter((one) => familyOf(one.vector.to) === family)
       if (asked.length === 0) return []
       const output = await runner.read(['ip', `-${family}`, '-j', '-force', '-batch', '-'], { input: `${asked.map((one) => one.line).join('\n')}\n` })
       const failed = new Set([...output.stderr.matchAll(/Command failed -:(\d+)/g)].map((match) => Number(match[1]) - 1))

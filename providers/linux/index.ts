@@ -1,7 +1,8 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
-import type { Choice, DeviceDriver, Features, KeyStore, TunnelCounters } from '../device.ts'
+import type { Choice, DeviceDriver, Features, KeyStore, Leaving, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import type { Family } from '#src/net/address.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
@@ -16,7 +17,7 @@ import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
-import { type Esp, isOurs, nftTable, uplinkTable } from './scheme.ts'
+import { type Esp, exitTable, isOurs, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
 import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 export { DeviceError } from './errors.ts'
@@ -38,6 +39,21 @@ export interface LinuxDriver extends DeviceDriver {
   refresh(): Promise<void>
 }
 
+/** What the kernel does: an agent that starts again must not move what leaves. */
+function leavingSeen({ exits = [], uplinks }: SiteConfig, { routes }: Observed): Leaving | null {
+  const device = (table: number) =>
+    routes.flatMap((route) => (route.table === table && route.target.kind === 'device' && route.target.router !== '' ? [route.target.device] : []))[0]
+  const own = uplinks.filter((uplink) => exits.includes(uplink.id))
+  const by = own.find((uplink) => uplink.interface === device(exitTable))
+  return by ? { by: by.id, open: own.filter((uplink) => uplink.interface === device(pinnedTable(uplink.slot))).map(({ id }) => id) } : null
+}
+/** By which hosts leave to the internet, by family. */
+function exitDevices({ routes }: Pick<Desired, 'routes'>): Record<Family, readonly string[]> {
+  const of = (family: Family) =>
+    routes.flatMap((route) => (route.table === exitTable && route.family === family && route.target.kind === 'device' ? [route.target.device] : []))
+  return { 4: of(4), 6: of(6) }
+}
+
 export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const { stateDir } = options
   const echo = options.echo ?? ((line: string) => void process.stderr.write(`${line}\n`))
@@ -45,6 +61,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const hotPath = createSwitch(runner, echo)
   const chosen = new Map<string, Choice>()
   let applied: SiteConfig | undefined
+  let leaving: Leaving | null = null
   let follower: Follower | undefined
   let known: Promise<Features> | undefined
   let lacking: Finding[] = []
@@ -122,6 +139,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       // Who has no keys at hand (drift, refresh) compares peers, and takes each device's own key for granted.
       publicKeys: publicKeys ?? new Map(kernel.links.map((link) => [link.name, link.publicKey])),
       choices,
+      leaving: leaving ?? leavingSeen(config, kernel),
       keptPorts: prune
         ? []
         : kernel.links.filter((link) => !config.interfaces.some((one) => one.device === link.name)).map((link) => link.listenPort),
@@ -257,11 +275,14 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const comparison = await compare(config, undefined, false)
       const isOf = (change: Change, table: number): boolean =>
         change.kind === 'ip' && (change.line.includes(`table ${table} `) || change.line.includes(`lookup ${table} `))
+      const exits = [exitTable, ...config.uplinks.map(({ slot }) => pinnedTable(slot))]
       const moved = config.uplinks
         .map((uplink) => ({ uplink, changes: [...comparison.make, ...comparison.prune].filter((change) => isOf(change, uplinkTable(uplink.slot))) }))
         .filter(({ changes }) => changes.length > 0)
       const lost = comparison.make.filter((change) => change.kind === 'ip' && (change.object === 'addr' || change.object === 'route'))
-      const changes = new Set([...lost, ...moved.flatMap((one) => one.changes)])
+      // Leads nowhere any more: a router that went, with its link still up.
+      const closed = comparison.prune.filter((change) => exits.some((table) => isOf(change, table)))
+      const changes = new Set([...lost, ...closed, ...moved.flatMap((one) => one.changes)])
       await batch(
         runner,
         [...changes].filter((change) => change.kind === 'ip'),
@@ -321,6 +342,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
           esp: await espHere(),
           publicKeys: new Map(),
           choices: new Map(),
+          leaving,
           keptPorts: [],
         })
         const refused = await checkRuleset(runner, want.nft)
@@ -331,6 +353,10 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     },
     set: (config, how) => serially(() => set(config, how)),
     steer,
+    async leave(now) {
+      leaving = now
+      await refresh()
+    },
     refresh,
     async rehandshake(tunnel: TunnelId) {
       const ready = applied?.tunnels.filter((one) => one.id === tunnel) ?? []
@@ -347,7 +373,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         return
       }
       const { interfaces, defaults } = await readInterfaces(runner)
-      const want = desired(applied, { interfaces, defaults, esp: await espHere(), publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+      const want = desired(applied, { interfaces, defaults, esp: await espHere(), publicKeys: new Map(), choices: new Map(), leaving, keptPorts: [] })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
         const peer = want.links
@@ -388,7 +414,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         // What can't be made is said by `lacking`, and is no drift.
         const config = lacking.length > 0 && applied ? applied : whole
         const comparison = await compare(config, undefined, true)
-        return [...lacking, ...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices))]
+        return [...lacking, ...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices, exitDevices(comparison.want)))]
       }),
     wipe: () =>
       serially(async () => {
@@ -414,6 +440,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         }
         if (!runner.dryRun) await forget(stateDir)
         applied = undefined
+        leaving = null
         chosen.clear()
       }),
     async close() {

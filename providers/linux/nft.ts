@@ -7,7 +7,7 @@ import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
-import { type Esp, hex, ikePorts, nftTable, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
+import { type Esp, exitMark, exitMask, hex, ikePorts, nftTable, privateSpace, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
 
 const families = [4, 6] as const
@@ -85,6 +85,18 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     return [{ tunnel, device: own.device, ports: ikePorts(esp, own.port) }]
   })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
+  const leaving = config.lans.filter((lan) => lan.internet === 'local')
+  const exits = config.uplinks.filter((uplink) => config.exits?.includes(uplink.id)).sort((a, b) => a.slot - b.slot)
+  const exitNames = names(exits.map((uplink) => uplink.interface))
+  const leaves = leaving.length > 0 && exits.length > 0
+  /** Of hosts that may leave, to what is outside the network; each family on its own. */
+  const outwards = families.flatMap((family) => {
+    const from = ofFamily(
+      leaving.map((lan) => lan.prefix),
+      family,
+    )
+    return leaves && from.length > 0 ? [{ family, match: `${word(family)} saddr ${oneOf(from)}` }] : []
+  })
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
   const blocks: string[] = []
   const counted = `counter name ${transitCounter} accept` as const
@@ -94,6 +106,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     const type = `ipv${family}_addr`
     blocks.push(named(`own${family}`, type, ofFamily(own, family)))
     blocks.push(named(`others${family}`, type, ofFamily(others, family)))
+    if (leaves) blocks.push(named(`pool${family}`, type, ofFamily([...privateSpace, ...config.network.pool], family)))
     for (const { head, lines } of transits[family].blocks) blocks.push(block(head, lines))
   }
   blocks.push(block(`counter ${transitCounter}`, []))
@@ -184,6 +197,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   blocks.push(block('chain replies', classified('to')))
   blocks.push(
     block('chain classify_lan', [
+      // Left to the internet before: stays where it left, and is of no class.
+      ...outwards.map(({ family }) => `${word(family)} daddr != @pool${family} ct mark & ${hex(exitMask)} != 0x0 meta mark set ct mark accept`),
       ...icmpErrors.map((match) => match.replace(/accept$/, 'meta mark set ct mark accept')),
       'ct direction reply jump replies',
       'jump requests',
@@ -212,11 +227,28 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `${side} ${tunnels} meta nfproto ipv${family} tcp flags syn tcp option maxseg size set ${family === 4 ? config.network.mss.v4 : config.network.mss.v6}`,
         ),
       ),
+      ...(leaves ? [`oifname ${exitNames} tcp flags syn tcp option maxseg size set rt mtu`] : []),
     ]),
   )
+  // The first packet of a connection comes by here, and the mark keeps the others on its uplink.
+  if (leaves)
+    blocks.push(
+      block('chain exits', [
+        'type nat hook postrouting priority srcnat; policy accept;',
+        ...exits.flatMap(({ slot, interface: device }) =>
+          outwards.map(({ match }) => `oifname "${device}" ${match} ct mark set ${hex(exitMark(slot))} masquerade`),
+        ),
+      ]),
+    )
   blocks.push(
     block('chain forward', [
       'type filter hook forward priority filter; policy drop;',
+      ...outwards.map(
+        ({ family, match }) =>
+          `iifname ${names(leaving.map((lan) => lan.interface))} oifname ${exitNames} ${match} ${word(family)} daddr != @pool${family} ct state { new, established, related } accept`,
+      ),
+      // The mark is on what hosts here opened, and on errors about it.
+      ...(leaves ? [`iifname ${exitNames} ct mark & ${hex(exitMask)} != 0x0 ct state { established, related } accept`] : []),
       ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
       ...icmpErrors,
       ...families.flatMap((family) => transits[family].rules(counted, `iifname ${tunnels} oifname ${tunnels} `)),

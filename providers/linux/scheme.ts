@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Features } from '../device.ts'
 import type { ClassId, NodeId } from '#src/fabric/fabric.ts'
-import type { Family } from '#src/net/address.ts'
+import { type Family, type Prefix, prefix } from '#src/net/address.ts'
 
 /** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
 export const protocol = 67
@@ -17,8 +17,15 @@ export const cloudPrefix = 'cwi'
 export const isIpsecDevice = (device: string): boolean => isOurs(device) && device.startsWith(cloudPrefix)
 export const isOurs = (device: string): boolean => /^cw[hemi][0-9a-z]*p[01]$/.test(device) && device.length <= 15
 
+/** RFC 1918, RFC 4193: never routed but by the overlay. */
+export const privateSpace: readonly Prefix[] = [prefix('10.0.0.0/8'), prefix('172.16.0.0/12'), prefix('192.168.0.0/16'), prefix('fc00::/7')]
+
 export const uplinkTable = (slot: number): number => 7700 + slot
 export const guardTable = 7710
+/** Where LANs that may leave to the internet do. */
+export const exitTable = 7711
+/** The same for connections that left by the uplink of this slot, for as long as it leads out. */
+export const pinnedTable = (slot: number): number => 7720 + slot
 /** What a packet that arrived on a mesh interface may use: own LANs and direct tunnels. */
 export const meshTable = (classIndex: number): number => 7800 + classIndex
 export const classTable = (classIndex: number): number => 7900 + classIndex
@@ -27,6 +34,9 @@ export const highestClass = 99
 
 export const classMask = 0xff
 export const outerMask = 0xff0000
+/** Of connections that left to the internet: by which uplink. Class and outer marks have their own bits. */
+export const exitMask = 0xff00
+export const exitMark = (slot: number): number => (slot + 1) << 8
 /** fwmark of the encrypted packets of an uplink. 0 means "no uplink", so slots count from one here. */
 export const outerMark = (slot: number): number => (slot + 1) << 16
 
@@ -38,6 +48,7 @@ export const priority = {
   trafficClass: (index: number): number => 100 + index,
   defaultClass: 200,
   guard: 210,
+  pinned: (slot: number): number => 220 + slot,
   lan: (segmentIndex: number): number => 300 + segmentIndex,
 } as const
 

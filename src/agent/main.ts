@@ -163,6 +163,7 @@ async function guard(args: Arguments): Promise<number> {
     open: () => ({ send() {}, close() {} }),
     echo: () => ({ close() {}, retire() {} }),
     steer: async () => {},
+    leave: async () => {},
     rehandshake: async () => {},
     event() {},
     changed() {},

@@ -9,7 +9,7 @@ import { breaches, deadline, hearRemote, overall, probeAnswered, retime, silentF
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
 import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
-import type { Choice } from '#providers/device.ts'
+import type { Choice, Leaving } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
 import { type ByTunnel, createChooser } from './choices.ts'
@@ -17,6 +17,7 @@ import { drainEnd } from './drain.ts'
 import { type Burst, createBurst, echoBurst, type Measured, type Shots } from './burst.ts'
 import { createEchoes } from './echoes.ts'
 import type { OpenEcho } from './echo.ts'
+import { leavingNow, sameLeaving } from './exits.ts'
 import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
 import {
   countAnswered,
@@ -50,6 +51,7 @@ export interface ProberOptions {
   readonly open: OpenSocket
   readonly echo: OpenEcho
   readonly steer: (choices: readonly Choice[]) => Promise<void>
+  readonly leave: (now: Leaving) => Promise<void>
   readonly rehandshake: (tunnel: TunnelId) => Promise<void>
   readonly event: (event: string, text: string, data?: Readonly<Record<string, unknown>>) => void
   /** A state or a choice changed: worth a report at once. */
@@ -114,6 +116,7 @@ export function createProber(options: ProberOptions): Prober {
   let drainsUntil = Number.NEGATIVE_INFINITY
   let byTunnel: ByTunnel = new Map()
   const chooser = createChooser()
+  let leaving: Leaving | null = null
   let views = new Map<NodeId, number[]>()
   const bursts = new Map<ProbedPath, Burst>()
   let held = false
@@ -125,6 +128,7 @@ export function createProber(options: ProberOptions): Prober {
   function decide(now: number): void {
     dirty = false
     if (!config || held || isHeld(lag, now)) return
+    decideExits(config)
     const { moved, moves } = chooser.decide(config, byTunnel, now)
     if (moved.length === 0) return
     options.steer(moved).catch((error: unknown) => options.event('steer', `could not move traffic: ${why(error)}`))
@@ -132,6 +136,16 @@ export function createProber(options: ProberOptions): Prober {
     for (const { remote, classes, from, to, reason } of moves)
       options.event('steer', `${remote} ${classes.join(', ')}: ${from} → ${to} (${reason})`, { remote, classes, to, reason })
     options.changed()
+  }
+
+  function decideExits(of: SiteConfig): void {
+    const next = leavingNow(of, byTunnel, leaving)
+    if (sameLeaving(leaving, next)) return
+    const moved = leaving?.by !== next?.by
+    leaving = next
+    if (!next) return
+    options.leave(next).catch((error: unknown) => options.event('exit', `could not move what leaves to the internet: ${why(error)}`))
+    if (moved) options.event('exit', `hosts leave to the internet over ${next.by}`, { uplink: next.by })
   }
 
   /** New roles and views follow from the choices; who has to know is told at once. */
@@ -440,6 +454,8 @@ export function createProber(options: ProberOptions): Prober {
       const sameClasses = config !== null && canonicalJson(config.classes) === canonicalJson(next.classes)
       // Steering went on meanwhile where the groups are the same: then the choices that were given are old.
       if (!sameGroups(config, next)) chooser.load(choices)
+      // What was said to the kernel was about other uplinks, perhaps.
+      if (config?.exits?.join(' ') !== next.exits?.join(' ')) leaving = null
       config = next
       generation = number
       drainsUntil = drainEnd(next)

@@ -51,6 +51,7 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     open: of.open,
     echo: of.echo,
     steer: (choices) => driver.steer(choices),
+    leave: (now) => driver.leave(now),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
     event: log,
     changed: () => follower.wake(),

@@ -114,4 +114,12 @@ export const compileCodes: readonly CodePage[] = [
     wrong: 'classes:\n  bulk: { never: metered }   # and madrid has only lte',
     right: 'classes:\n  bulk: { avoid: metered }',
   },
+  {
+    code: 'I141',
+    title: 'nowhere to leave',
+    text: 'A segment with `internet: local` leaves over uplinks of the transport `internet` at its own site. A private transport that `reaches` the internet’s hubs leads to no other host there, and what class `default` never uses is not used for this either.',
+    wrong: '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  mpls: { interface: eth0, transport: mpls-a }',
+    right:
+      '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  mpls: { interface: eth0, transport: mpls-a }\n  lte: { interface: wwan0 }',
+  },
 ]

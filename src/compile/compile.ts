@@ -4,6 +4,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { allocate } from './allocate.ts'
 import { classes } from './classes.ts'
 import { denies } from './denies.ts'
+import { exits } from './exits.ts'
 import { expects } from './expects.ts'
 import { externalPaths } from './externals.ts'
 import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
@@ -46,12 +47,16 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const built = tunnels(intent, reach, joins, allocated.numbers, network, memo)
     if (wrong(built)) return stop(resolved, reach, allocated, built)
 
+    const leaving = exits(intent, built, memo)
+    if (wrong(leaving)) return stop(resolved, reach, allocated, built, leaving)
+
     const policies = rules(intent, resolved, memo)
     const routed = routes(intent, network, built, policies, memo)
     const parts = {
       intent,
       numbers: allocated.numbers,
       tunnels: built,
+      exits: leaving.sites,
       joins,
       sizes: mtu(intent),
       classes: classes(intent, allocated.numbers),

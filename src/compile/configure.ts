@@ -63,6 +63,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     hub: own.hub,
     loopback: own.loopback,
     uplinks: own.uplinks,
+    ...(own.exits ? { exits: own.exits } : {}),
     classes: classesAt(slice.classes, own),
     segments: slice.segments,
     lans: own.lans,

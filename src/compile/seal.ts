@@ -13,6 +13,7 @@ import type {
   Site,
   SiteId,
   TrafficClass,
+  UplinkId,
 } from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
@@ -29,6 +30,8 @@ export interface Parts {
   readonly intent: Intent
   readonly numbers: Numbers
   readonly tunnels: Tunnels
+  /** In the order of the intent's sites. */
+  readonly exits: readonly (readonly UplinkId[])[]
   readonly joins: readonly ExternalPath[]
   readonly sizes: Pick<Network, 'mtu' | 'mss'>
   readonly classes: readonly TrafficClass[]
@@ -43,15 +46,15 @@ export interface Parts {
 const privateSpace = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(prefix)
 
 export function seal(
-  { intent, numbers, tunnels, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
+  { intent, numbers, tunnels, exits, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
   memo: Memo = createMemo(),
 ): Fabric {
   const hubs = new Set<SiteId>(intent.hubs)
   const sites = memo.rows(
     'sealed sites',
     [numbers.ula, intent.hubs.join(' ')],
-    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, routed.sites, policies.sites],
-    (site, _numbers, uplinks, interfaces, reach, policy): Site => {
+    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, exits, routed.sites, policies.sites],
+    (site, _numbers, uplinks, interfaces, leaving, reach, policy): Site => {
       const index = numbers.node(site.id)
       const hub = hubs.has(site.id)
       return {
@@ -65,9 +68,16 @@ export function seal(
         uplinks,
         interfaces,
         lans: site.lans
-          .map(({ segment, interface: device, prefix: lan, address }) => ({ segment, interface: device, prefix: lan, address }))
+          .map(({ segment, interface: device, prefix: lan, address, internet }) => ({
+            segment,
+            interface: device,
+            prefix: lan,
+            address,
+            ...(internet === 'local' ? { internet } : {}),
+          }))
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),
+        ...(leaving.length > 0 ? { exits: leaving } : {}),
         ...reach,
         ...policy,
       }

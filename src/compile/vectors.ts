@@ -1,12 +1,12 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
 import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
-import { type Address, address, contains, familyOf, hostOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
+import { type Address, address, contains, familyOf, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
 
 /** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
 const exhaustive = 512
 
-export function routeVectors({ site, classes, peers }: SiteSlice): readonly RouteVector[] {
+export function routeVectors({ network: { pool }, site, classes, peers }: SiteSlice): readonly RouteVector[] {
   const leads = leadsAt(site)
   const remotes = firstRoutes(site.routes)
   const classIds = classes.map((one) => one.id)
@@ -28,7 +28,7 @@ export function routeVectors({ site, classes, peers }: SiteSlice): readonly Rout
         expect: leads(route, trafficClass, 'anywhere'),
       }))
   })
-  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds)]
+  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds), ...exitVectors(site, pool, classIds)]
 }
 
 type Leads = (route: Route, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
@@ -79,6 +79,30 @@ function guardVector(site: Site, classIds: readonly ClassId[]): RouteVector[] {
   return to === undefined || lan === undefined || source === undefined || trafficClass === undefined
     ? []
     : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
+}
+
+/** A LAN that may leave does so by an exit, and another doesn't. Where none may, the guard alone is asked. */
+function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly ClassId[]): RouteVector[] {
+  const trafficClass = classIds.find((id) => id === 'default')
+  if (!site.exits || trafficClass === undefined) return []
+  const links = site.uplinks.flatMap(({ endpoint }) => (endpoint.kind === 'fixed' ? [networkOf(endpoint.address)] : []))
+  return site.lans.flatMap((lan): RouteVector[] => {
+    const source = neighbour(lan)
+    // RFC 5737 and RFC 3849: addresses that nobody has; nothing is sent to them.
+    const documented = familyOf(lan.prefix) === 4 ? ['192.0.2.1', '198.51.100.1', '203.0.113.1'] : ['2001:db8::1']
+    const to = documented.map(address).find((one) => ![...pool, ...links].some((range) => contains(range, one)))
+    return source === undefined || to === undefined
+      ? []
+      : [
+          {
+            from: { kind: 'lan', segment: lan.segment },
+            source,
+            to,
+            trafficClass,
+            expect: { kind: lan.internet === 'local' ? 'exit' : 'unreachable' },
+          },
+        ]
+  })
 }
 
 const aHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)

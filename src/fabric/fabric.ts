@@ -100,6 +100,8 @@ export interface Site extends Forwarding {
   readonly interfaces: readonly Interface[]
   /** Classes that are other than the network's here. Absent: none. */
   readonly classes?: readonly SiteClass[]
+  /** Over which of its uplinks the LANs that may leave do so, in order of preference. Absent: no LAN may. */
+  readonly exits?: readonly UplinkId[]
 }
 /** What a site asks of its own paths, and guarantees on its own lines. */
 export type SiteClass = Pick<TrafficClass, 'id' | 'share' | 'sla'>
@@ -132,6 +134,11 @@ export interface Lan {
   readonly prefix: Prefix
   /** The gateway's own address on it. */
   readonly address: AddressWithLength
+  /**
+   * `local`: its hosts may open connections to whatever is outside the pool, over the exits of this site and behind their
+   * addresses (NAPT, RFC 3022). Nothing from there opens one to them. Absent: they may not.
+   */
+  readonly internet?: 'local'
 }
 
 export interface Route {
@@ -462,6 +469,8 @@ export interface SiteConfig extends Forwarding {
   readonly drainUntil?: string
   readonly loopback: Address
   readonly uplinks: readonly Uplink[]
+  /** As of the site. */
+  readonly exits?: readonly UplinkId[]
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   /** With all their link epochs; the agent makes the private keys of those it lacks. */
@@ -548,6 +557,8 @@ export interface RouteVector {
   readonly expect:
     | { readonly kind: 'remote'; readonly remote: NodeId }
     | { readonly kind: 'lan'; readonly segment: SegmentId }
+    /** One of the exits. */
+    | { readonly kind: 'exit' }
     | { readonly kind: 'unreachable' }
 }
 

@@ -93,6 +93,13 @@ export const networkCodes = [
       '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, shared_risk: duct-7 }\n  cable: { interface: eth1, shared_risk: duct-7 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.1.10.0/24 }',
   },
   {
+    code: 'I064',
+    title: 'Not a breakout',
+    text: 'Hosts of a segment stay inside the network (`none`, the default) or leave to the internet at their own site (`local`): over its uplinks of the transport `internet`, in the order that class `default` prefers them, behind the address of the uplink. What is inside the network, and every private address, never leaves that way. The network says it of a segment, a site of its own LAN.',
+    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\ninternet: { cameras: direct }',
+    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\ninternet: { cameras: local }',
+  },
+  {
     code: 'I060',
     title: 'Hub listed twice',
     text: 'The order of hubs is the order of preference; a hub stands in it once.',

@@ -106,6 +106,11 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
     for (const [n, own] of interfaces.entries()) {
       const path = ['segments', segment, ...(interfaces.length > 1 ? [String(n)] : [])]
       yield fact([...path, 'interface'], own[0]!.lan.interface, `${own[0]!.key}/interface`)
+      const said = intent.internet.some((one) => one.segment === segment)
+      yield {
+        ...fact([...path, 'internet'], own[0]!.lan.internet, `${own[0]!.key}/internet`, said ? 'internet of the network' : 'default'),
+        elsewhere: `internet/${segment}`,
+      }
       for (const [i, { lan, key }] of own.entries()) {
         yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
         yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
@@ -161,6 +166,7 @@ function* facts(intent: Intent): Generator<Fact> {
   yield plain(['mtu'], String(intent.mtu), 'network/mtu')
   yield plain(['hubs'], many(intent.hubs), 'hubs/0')
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
+  for (const { segment, breakout } of intent.internet) yield plain(['internet', segment], breakout, `internet/${segment}`)
   for (const { id, reaches } of intent.transports)
     yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
   for (const { id, hosts } of intent.groups)

@@ -3,10 +3,10 @@
  * into places. Arrays are sorted by id, so file order and folder layout never matter.
  *
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
- * `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
+ * `internet/<segment>`, `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
  * `allow/<n>[/from|/to|/log]`, `deny/<n>[/from|/to|/log]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
  * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/sla/<field>]`, `site/<id>/lan/<segment>`,
- * `site/<id>/lan/<segment>/<i>[/interface|/address]` (prefixes in order, of all LANs of the segment),
+ * `site/<id>/lan/<segment>/<i>[/interface|/address|/internet]` (prefixes in order, of all LANs of the segment),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
  * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
@@ -39,6 +39,8 @@ export interface Intent {
   readonly mtu: number
   readonly hubs: readonly SiteId[]
   readonly segments: readonly SegmentId[]
+  /** What the network says of segments, by name; unsaid: none. A LAN may say otherwise. */
+  readonly internet: readonly { readonly segment: SegmentId; readonly breakout: Breakout }[]
   /** Names; two uplinks form a path when their transports are the same or one `reaches` the other. */
   readonly transports: readonly { readonly id: string; readonly reaches: readonly string[] }[]
   readonly sites: readonly IntentSite[]
@@ -85,7 +87,11 @@ export interface IntentLan {
   readonly interface: string
   readonly prefix: Prefix
   readonly address: AddressWithLength
+  /** How its hosts leave to the internet. */
+  readonly internet: Breakout
 }
+/** `local`: at their own site, over its uplinks. */
+export type Breakout = 'none' | 'local'
 /** A cloud region that hubs join by IPsec. One segment; the rest is refused with "not yet". */
 export interface IntentRegion {
   readonly id: RegionId

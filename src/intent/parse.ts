@@ -8,6 +8,7 @@ import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, se
 import { type Raw, readFiles } from './raw.ts'
 import { readClasses, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
+import { readInternet } from './read-internet.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite } from './read-site.ts'
@@ -36,7 +37,11 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const transportIds = new Set(transports.map((each) => each.id))
   const classes = readClasses(raw, words, report)
   const siteClasses = readSiteClasses(raw, classes, report)
-  const sites = raw.sites.map((site) => ({ ...readSite(site, names, transportIds, hubs, report), classes: siteClasses.get(site.name.value) ?? [] }))
+  const internet = readInternet(raw, names, report)
+  const sites = raw.sites.map((site) => ({
+    ...readSite(site, names, transportIds, hubs, internet, report),
+    classes: siteClasses.get(site.name.value) ?? [],
+  }))
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
   const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
   const groups = readGroups(raw, report)
@@ -69,6 +74,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
           mtu: network.mtu?.value ?? defaultMtu,
           hubs,
           segments: segmentsOf(names),
+          internet,
           transports,
           sites,
           regions,

@@ -19,7 +19,7 @@ import {
 } from '#src/net/address.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
-import type { IntentLan, IntentSite, IntentUplink } from './intent.ts'
+import type { Breakout, Intent, IntentLan, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
 import type { NamedSite } from './raw.ts'
@@ -55,6 +55,7 @@ export function readSite(
   names: Names,
   transports: ReadonlySet<string>,
   networkHubs: readonly SiteId[],
+  internet: Intent['internet'],
   report: Report,
 ): IntentSite {
   const id = name.value as SiteId
@@ -64,7 +65,7 @@ export function readSite(
   const hub = networkHubs.includes(id)
   const claimed = new Map<string, Located<string>>()
   const uplinks = readUplinks(base, fields.uplinks, claimed, transports, name, report)
-  const lans = readLans(base, fields.segments, claimed, names, uplinks, report)
+  const lans = readLans(base, fields.segments, claimed, names, uplinks, internet, report)
   return {
     id,
     role: fields.role?.value ?? defaultRole,
@@ -206,6 +207,7 @@ function readLans(
   claimed: Map<string, Located<string>>,
   names: Names,
   uplinks: readonly IntentUplink[],
+  internet: Intent['internet'],
   report: Report,
 ): readonly IntentLan[] {
   const out: ReadLan[] = []
@@ -222,11 +224,12 @@ function readLans(
     }
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
-    const own = (value ?? []).flatMap((raw) => readLan(segment, raw, claimed, uplinks, report))
+    const breakout = internet.find((one) => one.segment === segment)?.breakout ?? 'none'
+    const own = (value ?? []).flatMap((raw) => readLan(segment, raw, claimed, uplinks, breakout, report))
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
-      for (const field of ['interface', 'address'] as const) if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
+      for (const field of ['interface', 'address', 'internet'] as const) if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
     }
     out.push(...own)
   }
@@ -240,13 +243,19 @@ function readLans(
 /** One prefix of a LAN, and where its parts were written. */
 interface ReadLan {
   readonly lan: IntentLan
-  readonly at: { readonly prefix: Origin; readonly interface: Origin | undefined; readonly address: Origin | undefined }
+  readonly at: {
+    readonly prefix: Origin
+    readonly interface: Origin | undefined
+    readonly address: Origin | undefined
+    readonly internet: Origin | undefined
+  }
 }
 function readLan(
   segment: SegmentId,
   { fields }: RawLan,
   claimed: Map<string, Located<string>>,
   uplinks: readonly IntentUplink[],
+  breakout: Breakout,
   report: Report,
 ): readonly ReadLan[] {
   if (fields.interface) claim(fields.interface, claimed, report)
@@ -256,8 +265,8 @@ function readLan(
     const written = addresses.get(network)
     const address = written?.value ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
     return {
-      lan: { segment, interface: fields.interface?.value ?? '', prefix: network, address },
-      at: { prefix: at, interface: fields.interface?.at, address: written?.at },
+      lan: { segment, interface: fields.interface?.value ?? '', prefix: network, address, internet: fields.internet?.value ?? breakout },
+      at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at },
     }
   })
 }

@@ -79,6 +79,8 @@ const uplink = object(
   },
 )
 
+/** Breakout (BCP 38 applies: only the LAN's own addresses leave, behind the uplink's). */
+const internet = (description: string) => word('I064', 'breakout', ['none', 'local'], description, ['hub'])
 const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
@@ -89,26 +91,11 @@ const lan = object(
         examples: ['10.1.10.1'],
       }),
     ),
+    internet: internet('How its hosts leave to the internet. Default: what the network says of the segment, else none.'),
   },
   {
     required: ['interface', 'prefixes'],
-    later: [
-      'cluster',
-      'routing',
-      'bgp',
-      'ospf',
-      'next_hop',
-      'vrrp',
-      'dhcp',
-      'ra',
-      'translate',
-      'trust',
-      'internet',
-      'shared_risk',
-      'vpcs',
-      'hosts',
-      'groups',
-    ],
+    later: ['cluster', 'routing', 'bgp', 'ospf', 'next_hop', 'vrrp', 'dhcp', 'ra', 'translate', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
     example: '{ interface: eth1, prefixes: 10.1.10.0/24 }',
   },
 )
@@ -259,6 +246,11 @@ export const networkFile = object(
     mtu: integer('I049', 1280, 8900, 'Bytes of an inner packet, one for the whole overlay. Default: 1360.'),
     hubs: list(text('Sites that end the tunnels of the others; the first is home.', 'frankfurt')),
     segments: list(name('A group of LANs, kept apart from the others.', 'inference')),
+    internet: map(
+      text('A segment of the network.', 'office'),
+      internet('How hosts of this segment leave to the internet: not at all, or at their own site over its uplinks. Default: none.'),
+      '{ office: local }',
+    ),
     transports: map(name('The name of a transport.', 'mpls-a'), transport, '{ mpls-a: {} }'),
     groups: map(name('The name of a group of hosts; it may stand wherever a segment may.', 'printers'), group, `{ printers: ${group.example} }`),
     services: map(name('The name of a service.', 'model-api'), service, '{ model-api: { at: core/inference, ports: tcp/8443 } }'),
@@ -283,7 +275,6 @@ export const networkFile = object(
       'drills',
       'headless',
       'probe_budget',
-      'internet',
       'cluster',
       'shared_risk',
       'dns',

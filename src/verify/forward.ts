@@ -3,10 +3,11 @@
  * proof follows whole sets through it, `walk` a single packet, so both can't disagree.
  *
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
- * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → owner:
+ * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what no
+ * route knows and is outside the pool leaves to the internet, where its LAN may → owner:
  * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
  */
-import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
@@ -45,6 +46,8 @@ export type Drop =
 export type Decision =
   | { readonly kind: 'deliver'; readonly lan: Lan; readonly rule: Rule | null }
   | { readonly kind: 'forward'; readonly group: Group }
+  /** Leaves to the internet, behind the address of one of these uplinks. */
+  | { readonly kind: 'exit'; readonly uplinks: readonly UplinkId[] }
   | Dropped
 export interface Dropped {
   readonly kind: 'drop'
@@ -76,6 +79,9 @@ export function decide(
   }
   const lan = lookup(node.lans, packets, 'destination')
   if (lan.kind === 'split') return lan
+  const exit = arrival.kind === 'lan' && lan.value === undefined ? leaves(node, packets) : one(false)
+  if (exit.kind === 'split') return exit
+  if (exit.value) return one({ kind: 'exit', uplinks: node.breakout!.uplinks })
   const ask = direction === 'request' && !admitted && (arrival.kind === 'lan' || lan.value !== undefined)
   let rule: Rule | null = null
   if (ask) {
@@ -100,6 +106,16 @@ export function decide(
   const group = node.group(route.value.remote, trafficClass, arrival.kind === 'tunnel' && arrival.tunnel.role === 'mesh' ? 'mesh' : 'anywhere')
   if (!group) return drop('no-group')
   return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
+}
+
+/** Whether packets from a LAN of `node` go to the internet: its LAN may leave, and they are for nobody in the network. */
+function leaves(node: Node, packets: Packets): Answer<boolean> {
+  if (!node.breakout) return one(false)
+  const source = lookup(node.lans, packets, 'source')
+  if (source.kind === 'split') return source
+  if (source.value?.internet !== 'local') return one(false)
+  const inside = lookup(node.breakout.pool, packets, 'destination')
+  return inside.kind === 'split' ? inside : one(inside.value === undefined)
 }
 
 /** A hub's peer for an edge accepts that edge's own LANs only, a tunnel of IPsec what is behind its far end; others accept all. */
@@ -236,6 +252,8 @@ export function firstStop(entry: Vertex, down: Down, patience: Patience): Stop |
     if (open.has(vertex)) return stop(vertex, 'loop')
     if (vertex.decision.kind === 'drop') return stop(vertex, vertex.decision.why)
     if (vertex.decision.kind === 'deliver') return null
+    // What was meant for a place in the network and left it is lost.
+    if (vertex.decision.kind === 'exit') return stop(vertex, 'no-route')
     const next = choices(vertex, down, patience)
     if (next.length === 0) return stop(vertex, 'all-down')
     open.add(vertex)
@@ -285,7 +303,7 @@ export function anyDelivery(models: readonly Model[], from: NodeId, packets: Pac
       const decision = decide(model, node, arrival, piece, trafficClass, 'request', arrival.kind === 'lan')
       if (decision.kind === 'split') return again(decision.pieces)
       if (decision.value.kind === 'deliver') return { packets: piece, path, at: id }
-      if (decision.value.kind === 'drop') continue
+      if (decision.value.kind !== 'forward') continue
       for (const hop of representatives(model, id, decision.value.group)) {
         const next = follow(model, node, hop, piece)
         if (next.kind === 'split') return again(next.pieces)
@@ -344,6 +362,8 @@ export interface Walk {
   readonly hops: readonly WalkHop[]
   readonly outcome:
     | { readonly kind: 'delivered'; readonly at: NodeId; readonly lan: Lan; readonly trafficClass: ClassId; readonly rules: readonly string[] }
+    /** Left to the internet over the first of these uplinks that leads out. */
+    | { readonly kind: 'left'; readonly at: NodeId; readonly lan: Lan; readonly uplinks: readonly UplinkId[]; readonly trafficClass: ClassId }
     /** `at` is null when the source belongs to no LAN. */
     | {
         readonly kind: 'dropped'
@@ -390,6 +410,10 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
   if (direction === 'request') {
     if (ask(lookup(node.lans, packets, 'source')) === undefined)
       return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
+    if (ask(lookup(node.lans, packets, 'destination')) === undefined && ask(leaves(node, packets))) {
+      const lan = ask(lookup(node.lans, packets, 'source'))!
+      return { hops, outcome: { kind: 'left', at: node.id, lan, uplinks: node.breakout!.uplinks, trafficClass: 'default' as ClassId } }
+    }
     const [denied] = ask(match(node.denies, packets))
     if (denied) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'denied', by: denied.id, trafficClass: null } }
     const admitted = ask(match(node.rules, packets))
@@ -411,6 +435,7 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
     if (visited.has(key)) return dropped('loop')
     visited.add(key)
     const decision: Decision = ask(decide(model, node, arrival, packets, used, direction, arrival.kind === 'lan' && direction === 'request'))
+    if (decision.kind === 'exit') return dropped('no-route')
     if (decision.kind === 'drop') return dropped(decision.why, decision.by)
     if (decision.kind === 'deliver') {
       if (decision.rule) rules.push(decision.rule.id)

@@ -15,6 +15,7 @@ import type {
   Transit,
   Tunnel,
   TunnelId,
+  UplinkId,
 } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
@@ -36,6 +37,8 @@ export interface Node {
   /** As it stands in the Fabric. */
   readonly of: Forwarding & { readonly kind: (Site | Region | Peer)['kind'] }
   readonly lans: ByFamily<readonly Entry<Lan>[]>
+  /** Over which uplinks LANs that may leave to the internet do so, and what never does. null: no LAN may. */
+  readonly breakout: { readonly uplinks: readonly UplinkId[]; readonly pool: ByFamily<readonly Entry<true>[]> } | null
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
   readonly denies: Table<Deny>
@@ -54,6 +57,8 @@ export function modelOf(fabric: Fabric): Model {
   const all = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nodes = new Map<NodeId, Node>()
+  let spans: ByFamily<readonly Entry<true>[]> | undefined
+  const pool = () => (spans ??= perFamily((family) => spansOf(fabric.network.pool, family)))
   return {
     fabric,
     tunnel: (id) => tunnels.get(id),
@@ -61,14 +66,14 @@ export function modelOf(fabric: Fabric): Model {
       const known = nodes.get(id)
       const of = all.get(id)
       if (known || !of) return known
-      const made = nodeOf(of)
+      const made = nodeOf(of, pool)
       nodes.set(id, made)
       return made
     },
   }
 }
 
-function nodeOf(of: Site | Region | Peer): Node {
+function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<true>[]>): Node {
   const groups = new Map(groupsOf(of).map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
   const [ruleEntries, denyEntries] = [of.rules.flatMap(clausesOf), (of.denies ?? []).flatMap(clausesOf)]
   const transitEntries = of.transits.flatMap((transit) => {
@@ -82,6 +87,7 @@ function nodeOf(of: Site | Region | Peer): Node {
     id: of.id,
     of,
     lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
+    breakout: of.kind === 'site' && of.exits ? { uplinks: of.exits, pool: pool() } : null,
     routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
     rules: perFamily((family) => tableOf(ruleEntries, family)),
     denies: perFamily((family) => tableOf(denyEntries, family)),

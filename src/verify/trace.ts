@@ -1,7 +1,7 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule, UplinkId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { type Address, contains, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
+import { type Address, address, contains, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { downWith, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
@@ -25,7 +25,7 @@ export interface TraceLine {
   readonly to: string
   readonly packet: Packet
   readonly outcome: 'passes' | 'blocked'
-  /** Where it is delivered, or where it stops. */
+  /** Where it is delivered or leaves the network, or where it stops. */
   readonly at: NodeId | null
   readonly why: Drop | null
   /** It stops on its way there, or the reply does. */
@@ -58,7 +58,9 @@ export function trace(fabric: Fabric, question: Question): Trace {
   if ('says' in from || 'says' in to) throw new TypeError('unreachable')
   const model = modelOf(fabric)
   const lines = from.places.flatMap((source) =>
-    to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
+    to.outside !== undefined
+      ? tracedOut(model, question, source, to.outside)
+      : to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
   )
   const passing = lines.filter((line) => line.outcome === 'passes').length
   return {
@@ -72,6 +74,8 @@ export function trace(fabric: Fabric, question: Question): Trace {
 
 interface End {
   readonly places: readonly Place[]
+  /** An address that nobody in the network has: there is no place then. */
+  readonly outside?: Address
   readonly ports: readonly PortRange[]
 }
 interface Unknown {
@@ -81,7 +85,8 @@ interface Unknown {
 /** `where/what`, `what`, a site, or an address; a service only where something can be served, a group of hosts anywhere. */
 export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
   const parsed = parseAddress(text)
-  if (parsed.ok) return addressEnd(fabric, parsed.value)
+  if (parsed.ok) return addressEnd(fabric, parsed.value, services)
+  if (services && text === 'internet') return { places: [], ports: [], outside: anybody(fabric) }
   const [first = '', second] = text.split('/')
   const where = second === undefined ? null : first
   const what = second ?? first
@@ -112,16 +117,17 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
 }
 const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind === 'site' ? node.role : node.kind)
 
-function addressEnd(fabric: Fabric, address: Address): End | Unknown {
+function addressEnd(fabric: Fabric, host: Address, isTarget: boolean): End | Unknown {
   for (const site of nodesOf(fabric)) {
     for (const lan of site.lans)
-      if (contains(lan.prefix, address)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(address)] }], ports: [] }
+      if (contains(lan.prefix, host)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(host)] }], ports: [] }
   }
+  if (isTarget && !fabric.network.pool.some((inside) => contains(inside, host))) return { places: [], ports: [], outside: host }
   return {
-    says: `${address} is in no LAN of this network`,
+    says: `${host} is in no LAN of this network`,
     instead: `write an address inside one of ${nodesOf(fabric)
       .flatMap((site) => site.lans.map((lan) => lan.prefix))
-      .filter((one) => familyOf(one) === familyOf(address))
+      .filter((one) => familyOf(one) === familyOf(host))
       .slice(0, 6)
       .join(', ')}`,
   }
@@ -173,6 +179,8 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
   })
   if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
   if (there.outcome.kind === 'dropped') return [stopped(there.outcome.at, there.outcome.why, 'there', null, there.outcome.by)]
+  // What is for a LAN of the network is in its pool.
+  if (there.outcome.kind === 'left') throw new TypeError('a packet for a LAN left to the internet')
   const answer: Packet = { ...packet, source: packet.destination, destination: packet.source }
   const back = walk(model, answer, down, { from: target.node, direction: 'reply', trafficClass: there.outcome.trafficClass })
   if (back.outcome.kind === 'dropped') return [stopped(back.outcome.at, back.outcome.why, 'back', back)]
@@ -201,6 +209,55 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
     },
   ]
 }
+
+/** RFC 5737: an address that nobody has stands for the internet. */
+const anybody = ({ network: { pool } }: Fabric): Address =>
+  ['198.51.100.1', '192.0.2.1', '203.0.113.1'].map(address).find((one) => !pool.some((inside) => contains(inside, one)))!
+
+/** Whether, and over which uplink, a LAN's hosts reach something outside the network. */
+function tracedOut(model: Model, question: Question, source: Place, to: Address): readonly TraceLine[] {
+  const packets = packetsBetween(source.prefixes, [hostPrefix(to)], [question.port ?? { protocol: 'any', from: 0, to: 65_535 }])[0]
+  if (!packets) return []
+  const packet = sample(packets)
+  const { down, dead } = downWith(model.fabric, question.without)
+  const there = walk(model, packet, down, { from: source.node })
+  const own = model.node(source.node)!.of.lans.filter(({ segment }) => segment === source.segment)
+  const lan = own.findIndex(({ prefix }) => contains(prefix, packet.source))
+  const uplinks = there.outcome.kind === 'left' ? there.outcome.uplinks : []
+  const through = uplinks.find((uplink) => !isBroken(model.fabric, question.without, source.node, uplink))
+  const passes = through !== undefined && !dead.has(source.node)
+  return [
+    {
+      from: placeName(source),
+      to: String(to),
+      packet,
+      outcome: passes ? 'passes' : 'blocked',
+      at: source.node,
+      why: passes ? null : dead.has(source.node) ? 'dead' : uplinks.length > 0 ? 'all-down' : 'no-route',
+      way: 'there',
+      trafficClass: null,
+      decidedBy: [`site/${source.node}/lan/${source.segment}/${lan}/internet`, `internet/${source.segment}`],
+      there,
+      back: null,
+      thereText: passes ? `${source.node} ─${through}→ internet` : '',
+      backText: '',
+      whyText: passes
+        ? ''
+        : dead.has(source.node)
+          ? `${source.node} has failed, and its LANs with it`
+          : uplinks.length > 0
+            ? `every uplink of ${source.node} that leads to the internet has failed`
+            : `hosts of ${source.segment} there may not leave to the internet (internet: none)`,
+    },
+  ]
+}
+const isBroken = ({ risks }: Fabric, without: readonly Failure[], site: NodeId, uplink: UplinkId): boolean =>
+  without.some(
+    (failure) =>
+      (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
+      (failure.kind === 'shared_risk' &&
+        risks.some(({ id, uplinks }) => id === failure.risk && uplinks.some((one) => one.site === site && one.uplink === uplink))),
+  )
 
 /** The port that some allow opens between the places, so that a question without one is about something real. */
 function openedPort(model: Model, source: Place, target: Place): PortRange {
@@ -245,6 +302,8 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
   })
   const title = several ? `${line.from} → ${line.to}: ` : ''
   const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
+  if (line.back === null && line.thereText !== '' && line.outcome === 'passes')
+    return `${title}PASSES${without}, ${formatPacket(line.packet)}\n  leaves by ${places[0] ?? line.decidedBy[0]}\n  out    ${line.thereText}\n`
   if (line.outcome === 'passes') {
     const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`]
     if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)

@@ -136,6 +136,7 @@ const edgeSite = ({ id, area, hubs: own, lans }: Edge): IntentSite => ({
         interface: lan.interface,
         prefix: prefix(lan.prefix),
         address: lan.address as AddressWithLength,
+        internet: 'none',
       }),
     )
     .sort((a, b) => compareText(a.segment, b.segment)),

@@ -241,6 +241,7 @@ async function serveHub(): Promise<void> {
     random: Math.random,
     open: () => ({ send() {}, close() {} }),
     echo: openPing,
+    leave: async () => {},
     steer: (choices) => driver.steer(choices),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
     event: (_event, text) => void events.push(text),

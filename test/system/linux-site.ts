@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import type { SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import type { Choice, KeyStore } from '#providers/device.ts'
+import type { Choice, KeyStore, Leaving } from '#providers/device.ts'
 import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
 import { describe } from '#providers/linux/kernel.ts'
 import { observe } from '#providers/linux/observe.ts'
@@ -27,6 +27,7 @@ const methods = {
     how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly privateKeys: Readonly<Record<string, string>> },
   ) => driver.set(config, { prune: how.prune, choices: how.choices, keys: keysOf(how.privateKeys) }),
   steer: (choices: readonly Choice[]) => driver.steer(choices),
+  leave: (now: Leaving) => driver.leave(now),
   rehandshake: (tunnel: TunnelId) => driver.rehandshake(tunnel),
   counters: () => driver.counters(),
   transit: () => driver.transit(),

@@ -31,7 +31,8 @@ export function expectation(network: Network, situation: Situation, probe: Probe
     return { request: [], reply: [], delivered: false, answered: false, says: [`${probe.source} is not of ${probe.box}: dropped as spoofed`] }
   const there = walk(model, probe, situation.down, { from: probe.site, choose })
   const request = sightings(network, there)
-  if (there.outcome.kind === 'dropped') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
+  // Nobody watches the internet: what left is not delivered in the network.
+  if (there.outcome.kind !== 'delivered') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
   const { at, lan, trafficClass } = there.outcome
   const arrived = `${boxOf(model.node(at)!.of as Site | Region, lan)} as dscp ${dscpOf.get(markedFrom(probe.site, trafficClass))}`
   const delivered = { request: [...request, arrived].sort(), delivered: true }
@@ -67,7 +68,9 @@ function words(what: string, { hops, outcome }: Walk): readonly string[] {
   const end =
     outcome.kind === 'delivered'
       ? `delivered at ${outcome.at} as ${outcome.trafficClass}${outcome.rules.length > 0 ? ` by ${outcome.rules.join(' and ')}` : ''}`
-      : `dropped at ${outcome.at ?? 'no site'}: ${outcome.why}`
+      : outcome.kind === 'left'
+        ? `left at ${outcome.at} over ${outcome.uplinks.join(' or ')}`
+        : `dropped at ${outcome.at ?? 'no site'}: ${outcome.why}`
   return [...way, `${what}: ${end}`]
 }
 

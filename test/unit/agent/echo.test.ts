@@ -120,6 +120,7 @@ describe('a hub and the two tunnels of a connection', () => {
         throw new Error('a cloud reflects no STAMP')
       },
       echo,
+      leave: async () => {},
       steer: async (choices) => void steered.push({ at: performance.now(), choices }),
       rehandshake: async (tunnel) => {
         if (refuse)

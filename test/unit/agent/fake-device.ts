@@ -41,6 +41,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     async steer(choices) {
       device.steered.push(...choices)
     },
+    leave: async ({ by }) => void device.calls.push(`leave ${by}`),
     rehandshake: async (tunnel) => void device.calls.push(`rehandshake ${tunnel}`),
     counters: async () => [],
     transit: async () => ({ packets: 0, bytes: 0 }),

@@ -1,8 +1,8 @@
 /** Two ends and a network made of timers: what the probers say to one another, and where they steer. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { configure } from '#src/compile/configure.ts'
-import type { Choice } from '#providers/device.ts'
-import type { Fact, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Choice, Leaving } from '#providers/device.ts'
+import type { Fact, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { createChooser } from '#src/agent/choices.ts'
 import { createProber, type Prober } from '#src/agent/probe.ts'
@@ -61,6 +61,8 @@ interface End {
   readonly config: SiteConfig
   readonly steered: { at: number; choices: readonly Choice[] }[]
   readonly rehandshakes: string[]
+  /** Where hosts were sent to the internet. */
+  readonly left: Leaving[]
   readonly reasons: string[]
   /** Remote and reason. */
   readonly moves: string[]
@@ -71,6 +73,7 @@ function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): 
     config,
     steered: [] as End['steered'],
     rehandshakes: [] as string[],
+    left: [] as Leaving[],
     reasons: [] as string[],
     moves: [] as string[],
     choices: new Map<string, Choice['hop']>(),
@@ -81,6 +84,7 @@ function end(site: Site, open: OpenSocket, config: SiteConfig = configs[site]): 
     random,
     open,
     echo: () => ({ close() {}, retire() {} }),
+    leave: async (now) => void self.left.push(now),
     steer: async (choices) => {
       self.steered.push({ at: performance.now(), choices })
       for (const choice of choices) self.choices.set(choice.trafficClass, choice.hop)
@@ -353,6 +357,20 @@ describe('two ends', () => {
     expect(berlin.prober.paths().map((path) => path.state)).toEqual(before.map((path) => path.state))
     await vi.advanceTimersByTimeAsync(1_000)
     expect(berlin.steered.filter(({ choices }) => choices.some((choice) => choice.hop === 'unreachable'))).toEqual([])
+  })
+
+  test('leave to the internet over the fiber, and over lte as soon as no hub answers behind the fiber', async () => {
+    const exits = ['fiber', 'lte'] as UplinkId[]
+    berlin.prober.load({ ...berlin.config, exits }, 2, berlin.prober.choicesFor(berlin.config))
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(berlin.left.at(-1)).toEqual({ by: 'fiber', open: exits })
+    for (const tunnel of berlin.config.tunnels) if (tunnel.uplink === 'fiber') net.cut.add(tunnel.id)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(berlin.left.at(-1)).toEqual({ by: 'lte', open: ['lte'] })
+    net.cut.clear()
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(berlin.left.at(-1)).toEqual({ by: 'fiber', open: exits })
+    expect(frankfurt.left).toEqual([])
   })
 })
 

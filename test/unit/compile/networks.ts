@@ -110,6 +110,7 @@ export function site(
         return {
           segment: segmentId(segment),
           interface: `lan-${segment}`,
+          internet: 'none' as const,
           prefix: lan,
           address: `${nth(lan, 1) ?? nth(lan, 0)}/${lengthOf(lan)}` as AddressWithLength,
         }
@@ -187,6 +188,7 @@ export function network(more: Partial<Intent> = {}): Intent {
     mtu: 1360,
     hubs: hubOrder.hubs,
     segments: ['cameras', 'inference', 'training'].map(segmentId),
+    internet: [],
     transports: [{ id: 'internet', reaches: [] }],
     sites: [berlin, dublin, frankfurt, madrid, oslo],
     regions: [],

@@ -42,9 +42,11 @@ describe('explain', () => {
   it('tells everything below a branch', () => {
     expect(ask('berlin.segments')).toEqual([
       'sites.berlin.segments.cameras.interface = eth2  berlin.yaml:8',
+      'sites.berlin.segments.cameras.internet = none  default',
       'sites.berlin.segments.cameras.prefixes.0 = 192.168.1.0/24  berlin.yaml:8',
       'sites.berlin.segments.cameras.address.0 = 192.168.1.1/24  default: the first host of the prefix',
       'sites.berlin.segments.inference.interface = eth1  berlin.yaml:7',
+      'sites.berlin.segments.inference.internet = none  default',
       'sites.berlin.segments.inference.prefixes.0 = 10.1.10.0/24  berlin.yaml:7',
       'sites.berlin.segments.inference.address.0 = 10.1.10.1/24  default: the first host of the prefix',
     ])

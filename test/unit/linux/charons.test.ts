@@ -49,7 +49,15 @@ test('with kernel ESP all share the well-known ports, and an interface id tells 
 })
 
 test('a box whose kernel has learned ESP ends the charon of each tunnel before it makes the interface of that name', () => {
-  const want = desired(hubConfig(), { interfaces: [], defaults: [], esp: 'kernel', publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const want = desired(hubConfig(), {
+    interfaces: [],
+    defaults: [],
+    esp: 'kernel',
+    publicKeys: new Map(),
+    choices: new Map(),
+    leaving: null,
+    keptPorts: [],
+  })
   const have = { ...want, charon: undefined, tunnels: [running(wanted[0]!)], xfrm: [], tuns: ['cwi0u0m0p0'], off: [], interfaces: [], defaults: [] }
   const changes = difference(want, have as unknown as Observed, {}, nothing).make.map((change) => `${change.kind} ${say(change)}`)
   expect(changes.filter((line) => /^(ipsec|create|charon)/.test(line))).toEqual([
@@ -69,6 +77,7 @@ test('only the tunnel that changed is touched, and one that is left over ends la
     esp: 'userspace',
     publicKeys: new Map(),
     choices: new Map(),
+    leaving: null,
     keptPorts: [],
   })
   const left = { ...running(wanted[0]!), device: 'cwi9u0m0p0' }
@@ -90,7 +99,15 @@ test('only the tunnel that changed is touched, and one that is left over ends la
 })
 
 test('a tunnel that is started brings its address along, an address that was lost is put back', () => {
-  const want = desired(hubConfig(), { interfaces: [], defaults: [], esp: 'userspace', publicKeys: new Map(), choices: new Map(), keptPorts: [] })
+  const want = desired(hubConfig(), {
+    interfaces: [],
+    defaults: [],
+    esp: 'userspace',
+    publicKeys: new Map(),
+    choices: new Map(),
+    leaving: null,
+    keptPorts: [],
+  })
   const have = {
     links: [],
     tunnels: [running(wanted[0]!)],

@@ -1,7 +1,7 @@
 /** Config in, readable kernel state out. `vitest -u` rewrites the goldens: read the difference. */
 import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
-import type { NodeId, SiteConfig } from '#src/fabric/fabric.ts'
+import type { NodeId, SiteConfig, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { choicesBy, chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
@@ -22,7 +22,7 @@ export const situations: Record<Name, Pick<Situation, 'interfaces' | 'defaults'>
 }
 function wanted(site: Name, config: SiteConfig = configOf(site), more: Partial<Situation> = {}): Desired {
   const publicKeys = new Map(config.interfaces.map((one) => [one.device, publicKeyFor(site, { interface: one.id, linkEpoch: one.linkEpoch })]))
-  return desired(config, { ...situations[site], publicKeys, esp: 'userspace', choices: new Map(), keptPorts: [], ...more })
+  return desired(config, { ...situations[site], publicKeys, esp: 'userspace', choices: new Map(), leaving: null, keptPorts: [], ...more })
 }
 /** Keys are random: named by who holds them. */
 function readable(site: Name, state: Desired): string {
@@ -51,6 +51,41 @@ describe('the wanted kernel', () => {
       .split('\n')
       .filter((line) => !line.startsWith('  peer'))
     expect(new Set(lines).size).toBe(lines.length)
+  })
+})
+
+describe('a LAN that may leave to the internet', () => {
+  const exits = ['fiber', 'lte'] as UplinkId[]
+  const leaving = {
+    ...configOf('berlin'),
+    exits,
+    lans: configOf('berlin').lans.map((lan) => ({ ...lan, ...(lan.segment === cameras ? { internet: 'local' as const } : {}) })),
+  }
+  const unreachable = (table: number) => `-4 route unreachable 0.0.0.0/0 metric 4096 table ${table} proto 67`
+  const lead = (table: number, device: string, router: string) => `-4 route 0.0.0.0/0 via ${router} dev ${device} onlink table ${table} proto 67`
+  const v4 = (state: Desired, table: number) => routesOf(state, table).filter((line) => line.startsWith('-4'))
+
+  it('is sent out by its own interface only, behind the guard', () => {
+    const rules = text({ ...wanted('berlin', leaving), links: [], xfrm: [], addresses: [], nexthops: [], routes: [] }).split('\n')
+    expect(rules).toContain('-4 rule priority 300 iif lan1 lookup 7711 protocol 67')
+    expect(rules).toContain('-4 rule priority 301 iif lan0 unreachable protocol 67')
+    expect(rules).toContain('-4 rule priority 220 fwmark 0x100/0xff00 lookup 7720 protocol 67')
+  })
+  it('leaves by the first exit that has a router as long as nobody says otherwise', () => {
+    expect(v4(wanted('berlin', leaving), 7711)).toEqual([lead(7711, 'wan0', '100.64.1.1'), unreachable(7711)])
+    const without = { ...situations.berlin, defaults: situations.berlin.defaults.filter(({ device }) => device !== 'wan0') }
+    expect(v4(wanted('berlin', leaving, without), 7711)).toEqual([lead(7711, 'wan1', '100.64.2.1'), unreachable(7711)])
+    expect(v4(wanted('berlin', leaving, { ...without, defaults: [] }), 7711)).toEqual([unreachable(7711)])
+  })
+  it('keeps what is open on an exit that leads out, and sends it with the others when it does not', () => {
+    const both = wanted('berlin', leaving, { leaving: { by: exits[1]!, open: exits } })
+    expect(v4(both, 7711)).toEqual([lead(7711, 'wan1', '100.64.2.1'), unreachable(7711)])
+    expect(v4(both, 7720)).toEqual([lead(7720, 'wan0', '100.64.1.1'), unreachable(7720)])
+    const one = wanted('berlin', leaving, { leaving: { by: exits[1]!, open: [exits[1]!] } })
+    expect(v4(one, 7720)).toEqual([lead(7720, 'wan1', '100.64.2.1'), unreachable(7720)])
+  })
+  it('has this ruleset, beside that of the others', async () => {
+    await expect(wanted('berlin', leaving).nft).toMatchFileSnapshot('expected/berlin-breakout.txt')
   })
 })
 

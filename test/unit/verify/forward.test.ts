@@ -35,6 +35,7 @@ const cut =
 const go = (of: Fabric, one: Packet, down: Down = nothingDown, options: WalkOptions = {}): string => {
   const { hops, outcome } = walk(modelOf(of), one, down, options)
   const path = hops.map((hop) => `${hop.hop.tunnel} `).join('')
+  if (outcome.kind === 'left') return `${path}left at ${outcome.at} over ${outcome.uplinks.join(' or ')}`
   return outcome.kind === 'delivered' ? `${path}delivered at ${outcome.at}` : `${path}dropped at ${outcome.at ?? 'nowhere'}: ${outcome.why}`
 }
 const everywhere = [{ id: 'everywhere', a: [prefix('10.0.0.0/8')], b: [prefix('10.0.0.0/8')] }]

@@ -33,7 +33,7 @@ function send(model: Model, packet: Packet, from: NodeId, trafficClass: ClassId,
   let arrival: Arrival = { kind: 'lan' }
   for (let hops = 0; hops < 8; hops++) {
     const decision: Decision = passes(decide(model, node, arrival, packets, given, state.has(node.id) ? 'reply' : 'request', false))
-    if (decision.kind === 'drop') return null
+    if (decision.kind === 'drop' || decision.kind === 'exit') return null
     if (arrival.kind === 'lan' || decision.kind === 'deliver') state.add(node.id)
     if (decision.kind === 'deliver') return node.id
     const index = choose(node.id, decision.group, down)

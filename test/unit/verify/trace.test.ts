@@ -27,6 +27,36 @@ describe('trace', () => {
     expect(told('berlin/kiosks')).toBe(`BLOCKED at berlin, before encryption, 10.1.10.201 → 10.10.0.10 tcp/8443\n  denied by network.yaml:${line}\n`)
     expect(told('10.1.10.7')).toContain('PASSES')
   })
+  describe('to the internet', () => {
+    const { fabric, origins } = demo(['services:', 'internet: { cameras: local }\nservices:'])
+    const line = origins.get('internet/cameras')!.line
+    const told = (from: string, to: string, ...without: readonly Failure[]) =>
+      renderTrace(trace(fabric, { from, to, port: ports('tcp/443'), trafficClass: null, without }), origins)
+    const lte: Failure = { kind: 'uplink', site: site('berlin'), uplink: fabric.sites[0]!.uplinks[1]!.id }
+    test('over the uplink that class default likes best, by the line that opens it', () => {
+      expect(told('berlin/cameras', '1.1.1.1')).toBe(
+        `PASSES, 192.168.1.10 → 1.1.1.1 tcp/443\n  leaves by network.yaml:${line}\n  out    berlin ─fiber→ internet\n`,
+      )
+    })
+    test('the word stands for an address that nobody has', () => {
+      expect(told('berlin/cameras', 'internet')).toContain('PASSES, 192.168.1.10 → 198.51.100.1 tcp/443')
+    })
+    test('over the other when that has failed, and not at all without either', () => {
+      expect(told('berlin/cameras', 'internet', fiber)).toContain('berlin ─lte→ internet')
+      expect(told('berlin/cameras', 'internet', fiber, lte)).toBe(
+        'BLOCKED at berlin without berlin.fiber, berlin.lte\n  every uplink of berlin that leads to the internet has failed\n  192.168.1.10 → 198.51.100.1 tcp/443\n',
+      )
+    })
+    test('not from a segment that may not leave', () => {
+      expect(told('berlin/inference', 'internet')).toContain(
+        'BLOCKED at berlin\n  hosts of inference there may not leave to the internet (internet: none)\n',
+      )
+    })
+    test('never what is inside the network', () => {
+      expect(told('berlin/cameras', '10.10.0.10')).toContain('no `allow` lets')
+      expect(told('berlin/cameras', '10.99.0.1')).toContain('10.99.0.1 is in no LAN of this network')
+    })
+  })
   test('a service with endpoints, each', () => {
     const { fabric, origins } = demo([
       'model-api: { at: core/inference,',

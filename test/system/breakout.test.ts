@@ -1,0 +1,138 @@
+/** Local breakout with a real kernel: hosts of one LAN leave to the internet behind the address of an uplink, others don't. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Finding, SiteConfig, UplinkId } from '#src/fabric/fabric.ts'
+import { address } from '#src/net/address.ts'
+import type { Leaving } from '#providers/device.ts'
+import { cameras, configOf, inference, keysOf, usual } from '#test/unit/linux/network.ts'
+import { startWorld, type World } from './linux-world.ts'
+
+/** Somebody on the internet, who tells each caller from where it seems to call. */
+const somebody = '203.0.113.80'
+const [fiber, lte] = ['fiber', 'lte'] as [UplinkId, UplinkId]
+const [fiberAddress, lteAddress] = ['100.64.1.2', '100.64.2.2']
+
+const base = configOf('berlin')
+const outside = address('203.0.113.1')
+/** b1, a camera, may leave; b0 may not. */
+const config: SiteConfig = {
+  ...base,
+  exits: [fiber, lte],
+  lans: base.lans.map((lan) => (lan.segment === cameras ? { ...lan, internet: 'local' } : lan)),
+  vectors: [
+    ...base.vectors,
+    { from: { kind: 'lan', segment: cameras }, source: address('10.1.20.2'), to: outside, trafficClass: usual, expect: { kind: 'exit' } },
+    { from: { kind: 'lan', segment: inference }, source: address('10.1.10.2'), to: outside, trafficClass: usual, expect: { kind: 'unreachable' } },
+  ],
+}
+
+let world: World
+async function set(of: SiteConfig): Promise<void> {
+  const keys = await Promise.all(
+    of.interfaces.map(
+      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf('berlin').privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
+    ),
+  )
+  await world.call('berlin', 'set', of, { prune: true, choices: [], privateKeys: Object.fromEntries(keys) })
+}
+/** The address that somebody sees, '' without an answer. */
+const seenFrom = async (host: string): Promise<string> =>
+  (await world.run(host, `timeout 3 socat -u TCP:${somebody}:80,connect-timeout=2 - 2>/dev/null`)).stdout.trim()
+const leave = (by: UplinkId, ...open: readonly UplinkId[]): Promise<void> => world.call('berlin', 'leave', { by, open } satisfies Leaving)
+async function eventually(question: () => Promise<boolean>): Promise<boolean> {
+  for (let tries = 0; tries < 50; tries++) {
+    if (await question()) return true
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return false
+}
+const drift = () => world.call<readonly Finding[]>('berlin', 'drift', config)
+
+beforeAll(async () => {
+  world = await startWorld()
+  await world.run('internet', `ip addr add ${somebody}/32 dev lo`)
+  await world.run(
+    'internet',
+    `(socat TCP-LISTEN:80,bind=${somebody},fork,reuseaddr SYSTEM:'echo $SOCAT_PEERADDR' & ` +
+      `socat UDP-LISTEN:7,bind=${somebody},fork SYSTEM:'while read line; do echo $line from $SOCAT_PEERADDR; done' &) >/dev/null 2>&1 </dev/null`,
+  )
+  await set(config)
+  expect(await eventually(async () => (await seenFrom('b1')) !== '')).toBe(true)
+})
+afterAll(() => world.stop())
+
+describe('a LAN that may leave', () => {
+  it('does, behind the address of the uplink that is liked best', async () => {
+    expect(await seenFrom('b1')).toBe(fiberAddress)
+  })
+  it('leaves alone: its neighbour at the same site is told that the internet is unreachable', async () => {
+    expect(await seenFrom('b0')).toBe('')
+    expect((await world.run('b0', `ping -c 1 -W 1 ${somebody}`)).stdout).toContain('From 10.1.10.1')
+  })
+  it('never takes a private address out: the owner says that it is unreachable', async () => {
+    expect((await world.run('b1', 'ping -c 1 -W 1 10.99.0.1')).stdout).toContain('From 10.1.20.1')
+  })
+  it('is not reached from there, by whoever guesses its addresses', async () => {
+    await world.run('internet', `ip route add 10.1.20.0/24 via ${fiberAddress}`)
+    expect((await world.run('internet', 'ping -c 2 -W 1 10.1.20.10')).stdout).toContain(' 0 received')
+    await world.run('internet', 'ip route del 10.1.20.0/24')
+  })
+  it('hears of a router on the way that can carry less, through the translation', async () => {
+    await world.run('internet', 'ip link add thin type dummy; ip link set thin mtu 1300 up; ip route add 203.0.113.81/32 dev thin')
+    const { stdout } = await world.run('b1', 'ping -c 1 -W 1 -s 1372 -M do 203.0.113.81')
+    expect(stdout).toMatch(/From 100\.64\.1\.1 .*Frag needed and DF set \(mtu = 1300\)/)
+    await world.run('internet', 'ip link del thin')
+  })
+  it('is what the kernel does by every vector, and what a second apply leaves as it is', async () => {
+    expect(await drift()).toEqual([])
+    world.echoes('berlin')
+    await set(config)
+    expect(world.echoes('berlin')).toEqual([])
+  })
+})
+
+describe('when the uplink is another', () => {
+  /** A conversation of datagrams from one port, which asks again every 200 ms. */
+  const talk = `(while sleep 0.2; do echo $((n=n+1)); done | socat -T30 - UDP:${somebody}:7,sourceport=5555 > /run/talk &) >/dev/null 2>&1 </dev/null`
+  const last = async (): Promise<string> => (await world.run('b1', 'tail -n 1 /run/talk')).stdout.trim().replace(/^\d+ /, '')
+
+  it('new connections move, and those that are open stay where they began as long as it leads out', async () => {
+    await world.run('b1', talk)
+    expect(await eventually(async () => (await last()) === `from ${fiberAddress}`)).toBe(true)
+    await leave(lte, fiber, lte)
+    expect(await seenFrom('b1')).toBe(lteAddress)
+    expect(await last()).toBe(`from ${fiberAddress}`)
+    expect(await drift()).toEqual([])
+  })
+  it('that no longer leads out, the open ones move as well', async () => {
+    await leave(lte, lte)
+    expect(await eventually(async () => (await last()) === `from ${lteAddress}`)).toBe(true)
+    expect(await seenFrom('b1')).toBe(lteAddress)
+  })
+  it('and back, as nothing had been', async () => {
+    await leave(fiber, fiber, lte)
+    expect(await seenFrom('b1')).toBe(fiberAddress)
+    expect(await last()).toBe(`from ${lteAddress}`)
+  })
+  it('an agent that starts again moves nothing', async () => {
+    await leave(lte, fiber, lte)
+    await world.restart('berlin')
+    world.echoes('berlin')
+    await set(config)
+    expect(world.echoes('berlin')).toEqual([])
+    expect(await seenFrom('b1')).toBe(lteAddress)
+    await leave(fiber, fiber, lte)
+  })
+  it('a router that went is left without a word from anybody', async () => {
+    await world.run('berlin', 'ip route del default dev wan0')
+    expect(await eventually(async () => (await seenFrom('b1')) === lteAddress)).toBe(true)
+    await world.run('berlin', 'ip route add default via 100.64.1.1 dev wan0 metric 100')
+    expect(await eventually(async () => (await seenFrom('b1')) === fiberAddress)).toBe(true)
+  })
+})
+
+it('taken back, ends at once what was open, and leaves nothing in the kernel', async () => {
+  await set(base)
+  expect(await seenFrom('b1')).toBe('')
+  const { stdout } = await world.run('berlin', 'ip rule; ip route show table all; nft list ruleset')
+  expect(stdout).not.toMatch(/\b77(11|2\d)\b|masquerade/)
+})

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest'
+import type { Fabric, Finding } from '#src/fabric/fabric.ts'
+import { compile, createCompiler } from '#src/compile/compile.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { demoFiles } from '#test/contract/demo.ts'
+
+/** The demo network with a breakout for cameras, and changes to its files. */
+type Edits = readonly (readonly [file: string, from: string, to: string])[]
+function intentOf(...edits: Edits) {
+  const files = demoFiles((path, text) =>
+    [['network.yaml', 'services:', 'internet: { cameras: local }\nservices:'] as const, ...edits]
+      .filter(([file]) => file === path)
+      .reduce((all, [, from, to]) => {
+        if (!all.includes(from)) throw new Error(`${path} has no "${from}"`)
+        return all.replace(from, to)
+      }, text),
+  )
+  const { intent, findings } = parseIntent(files)
+  if (!intent) throw new Error(findings.map((one) => one.says).join('\n'))
+  return intent
+}
+const compiled = (...edits: Edits): { readonly fabric: Fabric | null; readonly findings: readonly Finding[] } => compile(intentOf(...edits), [])
+const site = (fabric: Fabric | null, id: string) => fabric!.sites.find((one) => one.id === id)!
+
+describe('exits', () => {
+  test('are the uplinks on the internet, in the order that class default prefers; sites without such a LAN have none', () => {
+    const { fabric } = compiled()
+    expect(site(fabric, 'berlin').exits).toEqual(['fiber', 'lte'])
+    expect(site(fabric, 'madrid')).not.toHaveProperty('exits')
+    expect(site(fabric, 'berlin').lans.map(({ segment, internet }) => [segment, internet])).toEqual([
+      ['inference', undefined],
+      ['cameras', 'local'],
+    ])
+  })
+  test('are what `prefer` and `never` of class default make of them', () => {
+    const prefers = compiled(['network.yaml', 'classes:', 'classes:\n  default: { prefer: lte }'])
+    expect(site(prefers.fabric, 'berlin').exits).toEqual(['lte', 'fiber'])
+    const refuses = compiled(['network.yaml', 'classes:', 'classes:\n  default: { never: metered }'])
+    expect(site(refuses.fabric, 'berlin').exits).toEqual(['fiber'])
+  })
+  test('I141: none is left, or none is on the internet', () => {
+    const { fabric, findings } = compiled(['network.yaml', 'classes:', 'classes:\n  default: { never: [fiber, lte] }'])
+    expect(fabric).toBeNull()
+    expect(findings.filter((one) => one.code === 'I141')).toEqual([
+      {
+        code: 'I141',
+        severity: 'error',
+        at: ['site/berlin/lan/cameras/0/internet', 'internet/cameras'],
+        says: 'hosts of cameras at berlin are to leave to the internet, and class default never uses an uplink of berlin that is on it',
+        instead: 'use `avoid:` in class default, or write internet: none at the segment of berlin',
+        witness: [],
+      },
+    ])
+  })
+  test('come and go with a site, with the same bytes as if all were compiled anew', () => {
+    const remembering = createCompiler()
+    const closed = intentOf(['berlin.yaml', 'interface: eth2', 'internet: none, interface: eth2'])
+    for (const intent of [closed, intentOf(), closed]) expect(remembering(intent, []).fabric).toEqual(compile(intent, []).fabric)
+    expect(remembering(closed, []).fabric!.sites.some((one) => one.exits)).toBe(false)
+  })
+})
