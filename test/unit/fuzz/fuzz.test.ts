@@ -14,7 +14,7 @@ describe('networks that went wrong', () => {
   })
   test('come as far as a proof often enough to say something about it', () => {
     const stages = Array.from({ length: 100 }, (_, run) => judged(1, run).stage)
-    expect(stages.filter((stage) => stage === 'proven').length).toBeGreaterThan(10)
+    expect(stages.filter((stage) => stage === 'proven').length).toBeGreaterThan(5)
     expect(stages.filter((stage) => stage === 'refused').length).toBeGreaterThan(30)
   })
 })
