@@ -50,8 +50,8 @@ export function allocate(
   const owners = memo.rows('owners at sites', [], [intent.sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
   const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
-  for (const [n, values] of numbersHeld.entries())
-    if (!values) for (const kind of kinds) for (const owner of owners[n]![kind]) wanted[kind].push(owner)
+  for (let n = 0; n < numbersHeld.length; n++)
+    if (!numbersHeld[n]) for (const kind of kinds) for (const owner of owners[n]![kind]) wanted[kind].push(owner)
   for (const { id } of [...intent.regions, ...intent.peers]) wanted.node.push({ owner: id, scope: '' })
   const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner, scope: '' })))
 
@@ -130,8 +130,8 @@ export function allocate(
   const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
   const at = [...memo.rows('numbers of sites', [known], [intent.sites, numbersHeld], (site, values) => (values ? keep(site, values) : []))]
   if (findings.length === 0) {
-    for (const [n, values] of numbersHeld.entries()) {
-      if (!values)
+    for (let n = 0; n < numbersHeld.length; n++) {
+      if (!numbersHeld[n])
         at[n] = keep(
           intent.sites[n]!,
           kinds.flatMap((kind) => owners[n]![kind].map((one) => ledger.of(numberOf[kind], one.owner))),

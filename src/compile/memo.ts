@@ -10,6 +10,13 @@ export interface Memo {
    * is another; everywhere when one of `world` is.
    */
   rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): readonly T[]
+  /** Likewise, where a row of which only what stands beside its object is another is cheaper to patch than to make. */
+  patchedRows<R extends readonly unknown[], T>(
+    name: string,
+    world: readonly unknown[],
+    columns: Columns<R>,
+    make: (row: R, before?: MadeRow<R, T>) => T,
+  ): readonly T[]
   /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. */
   keep<T>(name: string, value: T): T
   /** Likewise for a long list: the same when its members are. */
@@ -18,6 +25,11 @@ export interface Memo {
   joined<T>(name: string, rows: readonly (readonly T[])[]): readonly T[]
 }
 type Columns<R extends readonly unknown[]> = readonly [...{ [N in keyof R]: readonly R[N][] }]
+export interface MadeRow<R, T> {
+  readonly row: R
+  readonly value: T
+}
+type MakeRow<T> = (row: readonly unknown[], before?: MadeRow<readonly unknown[], T>) => T
 export interface Made<T> {
   readonly inputs: readonly unknown[]
   readonly value: T
@@ -37,12 +49,16 @@ export function createMemo(): Memo {
       return value
     },
     rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): readonly T[] {
+      return this.patchedRows<R, T>(name, world, columns, (row) => make(...row))
+    },
+    patchedRows<R extends readonly unknown[], T>(
+      name: string,
+      world: readonly unknown[],
+      columns: Columns<R>,
+      make: (row: R, before?: MadeRow<R, T>) => T,
+    ): readonly T[] {
       const before = tables.get(name) as Table<T> | undefined
-      const made = fill(
-        before && sameMembers(before.world, world) ? before : undefined,
-        columns,
-        make as unknown as (...row: readonly unknown[]) => T,
-      )
+      const made = fill(before && sameMembers(before.world, world) ? before : undefined, columns, make as unknown as MakeRow<T>)
       tables.set(name, { world, columns, made })
       return made
     },
@@ -63,7 +79,7 @@ export function createMemo(): Memo {
         const old = before?.inputs[0] as readonly (readonly T[])[] | undefined
         const { gone, come } = difference(old ?? [], rows)
         if (before && [...gone, ...come].every((row) => row.length === 0)) return before.value
-        return rows.filter((row) => row.length > 0).flat()
+        return flatten(rows)
       })
     },
   }
@@ -81,32 +97,133 @@ interface Table<T> {
   readonly columns: readonly (readonly unknown[])[]
   readonly made: readonly T[]
 }
-/** Rows stay where they were but for a few: those before and after what moved are not even looked up. */
-function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unknown[])[], make: (...row: readonly unknown[]) => T): readonly T[] {
-  const [keys = []] = columns
+/** Rows stay beside their old neighbours but for a few: no other is looked at. */
+function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unknown[])[], make: MakeRow<T>): readonly T[] {
+  const [keys = [], ...others] = columns
   const row = (n: number) => columns.map((column) => column[n])
-  if (!before) return keys.map((_, n) => make(...row(n)))
-  const old = before.made.length
-  const isOld = (was: number, is: number): boolean => columns.every((column, c) => column[is] === before.columns[c]![was])
-  const most = Math.min(old, keys.length)
-  let [head, tail] = [most, most]
-  for (const [c, column] of columns.entries()) {
-    const common = commonEnds(before.columns[c]!, column)
-    head = Math.min(head, common.head)
-    tail = Math.min(tail, common.tail)
+  if (!before) return keys.map((_, n) => make(row(n)))
+  const [oldKeys = [], ...oldOthers] = before.columns
+  const old = before.made
+  const runs = commonRuns(oldKeys, keys)
+  const isOld = (was: number, is: number): boolean => others.every((column, c) => column[is] === oldOthers[c]![was])
+  const remade = (was: number, is: number): T => make(row(is), { row: before.columns.map((column) => column[was]), value: old[was]! })
+
+  const moved = movedKeys(oldKeys, runs)
+  const made = aligned(old, runs, keys.length, (n): T => {
+    const was = moved.get(keys[n])
+    return was === undefined ? make(row(n)) : isOld(was, n) ? old[was]! : remade(was, n)
+  })
+  const asked = new Map<number, number>()
+  for (const [c, column] of others.entries()) for (const [was, is] of unlike(runs, oldOthers[c]!, column)) asked.set(is, was)
+  const values = [...asked].map(([is, was]) => [is, remade(was, is)] as const)
+  // Whoever reads rows that came out as they were need not know that they were asked.
+  const changed = values.filter(([is, value]) => made[is] !== value)
+  if (made === old) return replaced(old, changed)
+  for (const [is, value] of changed) (made as T[])[is] = value
+  remember(
+    old,
+    made,
+    split(
+      runs,
+      changed.map(([is]) => is),
+    ),
+  )
+  return made
+}
+/** What was made of each key, along with the keys as they are now. */
+export const along = <K, T>(made: readonly T[], keysBefore: readonly K[], keys: readonly K[], make: (key: K) => T): readonly T[] =>
+  fill({ world: [], columns: [keysBefore], made }, [keys], ([key]) => make(key as K))
+/** A list with other values at some places; the list itself where that is none. */
+export function replaced<T>(list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[] {
+  if (values.length === 0) return list
+  const all = list.slice()
+  for (const [place, value] of values) all[place] = value
+  remember(
+    list,
+    all,
+    split(
+      wholly(list),
+      values.map(([place]) => place),
+    ),
+  )
+  return all
+}
+/** The old values where they are now, and what `make` gives between them; the old list itself where that is all the same. */
+function aligned<T>(old: readonly T[], runs: readonly Run[], length: number, make: (n: number) => T): readonly T[] {
+  const pieces: (readonly T[])[] = []
+  let at = 0
+  let same = old.length === length
+  for (const run of [...runs, { was: old.length, is: length, length: 0 }]) {
+    if (run.is > at) {
+      const piece = Array.from({ length: run.is - at }, (_, n) => make(at + n))
+      same &&= run.is === run.was && piece.every((one, n) => one === old[at + n])
+      pieces.push(piece)
+    }
+    if (run.length > 0) pieces.push(old.slice(run.was, run.was + run.length))
+    same &&= run.is === run.was
+    at = run.is + run.length
   }
-  if (head === old && head === keys.length) return before.made
-  tail = Math.min(tail, most - head)
+  return same ? old : ([] as T[]).concat(...pieces)
+}
+const wholly = (list: readonly unknown[]): readonly Run[] => (list.length === 0 ? [] : [{ was: 0, is: 0, length: list.length }])
+/** Runs without `places` of now. */
+function split(runs: readonly Run[], places: readonly number[]): readonly Run[] {
+  if (places.length === 0) return runs
+  const sorted = [...places].sort((a, b) => a - b)
+  const parts: Run[] = []
+  let k = 0
+  for (const { was, is, length } of runs) {
+    let from = is
+    const part = (to: number) => {
+      if (to > from) parts.push({ was: was + from - is, is: from, length: to - from })
+      from = to + 1
+    }
+    while (k < sorted.length && sorted[k]! < is) k++
+    for (; k < sorted.length && sorted[k]! < is + length; k++) part(sorted[k]!)
+    part(is + length)
+  }
+  return parts
+}
+/** Where in runs of the keys another column is another, before and now. */
+function unlike(runs: readonly Run[], before: readonly unknown[], now: readonly unknown[]): readonly (readonly [was: number, is: number])[] {
+  const found: [number, number][] = []
+  const own = commonRuns(before, now)
+  let k = 0
+  for (const { was, is, length } of runs) {
+    const [shift, end] = [was - is, is + length]
+    let at = is
+    const look = (to: number) => {
+      for (; at < to; at++) if (now[at] !== before[at + shift]) found.push([at + shift, at])
+    }
+    while (k < own.length && own[k]!.is + own[k]!.length <= is) k++
+    for (; k < own.length && own[k]!.is < end; k++) {
+      const other = own[k]!
+      if (other.was - other.is === shift) {
+        look(Math.min(other.is, end))
+        at = Math.max(at, Math.min(other.is + other.length, end))
+      }
+      if (other.is + other.length > end) break
+    }
+    look(end)
+  }
+  return found
+}
+/** Places of the old keys that are in no run. */
+function movedKeys(old: readonly unknown[], runs: readonly Run[]): ReadonlyMap<unknown, number> {
   const places = new Map<unknown, number>()
-  for (let n = head; n < old - tail; n++) places.set(before.columns[0]![n], n)
-  const made: T[] = []
-  for (let n = head; n < keys.length - tail; n++) {
-    const was = places.get(keys[n])
-    made.push(was !== undefined && isOld(was, n) ? before.made[was]! : make(...row(n)))
+  let at = 0
+  for (const { was, length } of [...runs, { was: old.length, length: 0 }]) {
+    for (; at < was; at++) places.set(old[at], at)
+    at = was + length
   }
-  // Rows that came out as they were: whoever reads them need not know that they were asked.
-  if (old === keys.length && made.every((one, n) => one === before.made[head + n])) return before.made
-  return before.made.slice(0, head).concat(made, before.made.slice(old - tail))
+  return places
+}
+
+/** As `flat` does, which takes ten times as long for thousands of short ones. */
+export function flatten<T>(rows: readonly (readonly T[])[]): T[] {
+  const all: T[] = []
+  for (const row of rows) for (const one of row) all.push(one)
+  return all
 }
 
 /** Of plain values, arrays and objects. */
@@ -125,54 +242,73 @@ export function isSame(a: unknown, b: unknown): boolean {
   return true
 }
 
-interface Ends {
-  readonly head: number
-  readonly tail: number
+/** Members that follow each other in both lists: `before[was + n] === now[is + n]`. */
+interface Run {
+  readonly was: number
+  readonly is: number
+  readonly length: number
 }
-// Many tables have the same column: its thousands of members are compared once.
-const ends = new WeakMap<readonly unknown[], Ends & { readonly before: readonly unknown[] }>()
-/** How many members two lists have in common at their head and at their tail; together no more than the shorter has. */
-function commonEnds(before: readonly unknown[], now: readonly unknown[]): Ends {
-  const most = Math.min(before.length, now.length)
-  if (before === now) return { head: most, tail: most }
-  const known = ends.get(now)
-  if (known?.before === before) return known
-  let head = 0
-  while (head < most && before[head] === now[head]) head++
-  let tail = 0
-  const [last, end] = [before.length - 1, now.length - 1]
-  while (tail < most - head && before[last - tail] === now[end - tail]) tail++
-  // From the head on what is left is the tail: a table whose other columns changed further up asks for more of it.
-  const found = { before, head, tail: head === most && before.length === now.length ? most : tail }
-  ends.set(now, found)
-  return found
+// How a list came from the one before: many tables have the same column, and each is made of others. The one before must
+// not live for it, which would keep the one before that.
+const cameFrom = new WeakMap<readonly unknown[], { readonly before: WeakRef<readonly unknown[]>; readonly runs: readonly Run[] }>()
+/** Shorter ones are compared again. */
+const long = 32
+function remember(before: readonly unknown[], now: readonly unknown[], runs: readonly Run[]): void {
+  if (now.length >= long) cameFrom.set(now, { before: new WeakRef(before), runs })
 }
-
-/** How far two lists must be read from here to meet again; to their ends where that is not near. */
-function nextCommon(a: readonly unknown[], from: number, end: number, b: readonly unknown[], start: number, stop: number): readonly [number, number] {
+/** In order; together all but what left, came or moved, as long as that is little or in its place. */
+function commonRuns(before: readonly unknown[], now: readonly unknown[]): readonly Run[] {
+  if (before === now) return wholly(now)
+  const known = now.length < long ? undefined : cameFrom.get(now)
+  if (known?.before.deref() === before) return known.runs
+  const runs = compareRuns(before, now)
+  remember(before, now, runs)
+  return runs
+}
+function compareRuns(before: readonly unknown[], now: readonly unknown[]): readonly Run[] {
+  const runs: Run[] = []
+  let [was, is] = [0, 0]
+  while (was < before.length && is < now.length) {
+    const start = is
+    while (was < before.length && is < now.length && before[was] === now[is]) {
+      was++
+      is++
+    }
+    if (is > start) runs.push({ was: was - (is - start), is: start, length: is - start })
+    const [left, joined] = nextCommon(before, was, now, is)
+    was += left
+    is += joined
+  }
+  return runs
+}
+/** How far two lists must be read from here to meet again: to the nearest, else to where both go on in step, else to their ends. */
+function nextCommon(a: readonly unknown[], from: number, b: readonly unknown[], start: number): readonly [number, number] {
   const near = 12
-  for (let sum = 0; sum < near; sum++) {
-    for (let left = Math.min(sum, end - from - 1); left >= 0; left--) {
+  const [end, stop] = [a.length - from, b.length - start]
+  for (let sum = 1; sum < near; sum++) {
+    for (let left = Math.min(sum, end - 1); left >= 0; left--) {
       const right = sum - left
-      if (start + right < stop && a[from + left] === b[start + right]) return [left, right]
+      if (right < stop && a[from + left] === b[start + right]) return [left, right]
     }
   }
-  return [end - from, stop - start]
+  // In step with their heads, or with their tails.
+  const [least, late] = [Math.min(end, stop), end - stop]
+  for (let n = 1; n < least; n++) if (a[from + n] === b[start + n]) return [n, n]
+  for (let n = late > 0 ? 0 : -late; n < stop; n++) if (a[from + n + late] === b[start + n]) return [n + late, n]
+  return [end, stop]
 }
 
 /** What left a list and what came, when most of it stayed. */
 export function difference<T>(before: readonly T[], after: readonly T[]): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
-  if (before === after) return { gone: new Set(), come: [] }
-  const { head, tail } = commonEnds(before, after)
   const gone = new Set<T>()
   const come: T[] = []
-  let [was, is] = [head, head]
-  const [wasEnd, isEnd] = [before.length - tail, after.length - tail]
-  while (was < wasEnd || is < isEnd) {
-    const [left, joined] = was < wasEnd && is < isEnd ? nextCommon(before, was, wasEnd, after, is, isEnd) : [wasEnd - was, isEnd - is]
-    for (const end = was + left; was < end; was++) gone.add(before[was]!)
-    for (const end = is + joined; is < end; is++) come.push(after[is]!)
-    for (; was < wasEnd && is < isEnd && before[was] === after[is]; was++) is++
+  if (before === after) return { gone, come }
+  let [was, is] = [0, 0]
+  for (const run of [...commonRuns(before, after), { was: before.length, is: after.length, length: 0 }]) {
+    for (; was < run.was; was++) gone.add(before[was]!)
+    for (; is < run.is; is++) come.push(after[is]!)
+    was += run.length
+    is += run.length
   }
   // What moved is in both.
   return gone.size === 0 ? { gone, come } : { gone, come: come.filter((one) => !gone.delete(one)) }
@@ -182,7 +318,7 @@ export function difference<T>(before: readonly T[], after: readonly T[]): { read
 export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
   if ((gone.size + come.length) * 16 > sorted.length) {
     const rest = gone.size === 0 ? sorted : sorted.filter((one) => !gone.has(one))
-    return come.length === 0 ? rest : [...rest, ...come].sort(compare)
+    return come.length === 0 ? rest : merged(rest, [...come].sort(compare), compare)
   }
   // A few in a long list: each is looked for, and what lies between them is copied as it is.
   const holes = [...gone].map((one) => placeOf(sorted, one, compare)).filter((at) => at >= 0)
@@ -190,14 +326,47 @@ export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: rea
   if (holes.length + inserts.length === 0) return sorted
   const cuts = [...holes.map((at) => ({ at, one: undefined })), ...inserts].sort((a, b) => a.at - b.at)
   const pieces: (readonly T[])[] = []
-  let from = 0
-  for (const { at, one } of cuts) {
-    if (at > from) pieces.push(sorted.slice(from, at))
-    from = Math.max(from, at)
-    if (one === undefined) from++
-    else pieces.push([one])
+  const runs: Run[] = []
+  let [from, length] = [0, 0]
+  const copy = (to: number) => {
+    if (to <= from) return
+    pieces.push(sorted.slice(from, to))
+    runs.push({ was: from, is: length, length: to - from })
+    length += to - from
+    from = to
   }
-  return ([] as T[]).concat(...pieces, sorted.slice(from))
+  for (const { at, one } of cuts) {
+    copy(at)
+    if (one === undefined) from++
+    else {
+      pieces.push([one])
+      length++
+    }
+  }
+  copy(sorted.length)
+  const all = ([] as T[]).concat(...pieces)
+  remember(sorted, all, runs)
+  return all
+}
+/** Of two sorted lists one; of equals those of the first come first. */
+function merged<T>(a: readonly T[], b: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
+  if (a.length === 0) return b
+  const all: T[] = []
+  let [left, right] = [0, 0]
+  while (left < a.length && right < b.length) all.push(compare(a[left]!, b[right]!) <= 0 ? a[left++]! : b[right++]!)
+  while (left < a.length) all.push(a[left++]!)
+  while (right < b.length) all.push(b[right++]!)
+  return all
+}
+/** The place of the first that is not before `one`. */
+export function firstFrom<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (compare(sorted[middle]!, one) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 /** Behind the last that is not greater. */
 function after<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {

@@ -27,11 +27,14 @@ export function networkRoutes(intent: Intent, memo: Memo = createMemo()): Networ
     const { gone, come } = difference((before?.inputs ?? []) as typeof parts, parts)
     const all = patched(before?.value.all ?? [], new Set([...gone].flat()), come.flat(), (a, b) => comparePrefixes(a.to, b.to))
     // Nested or equal prefixes are neighbours once sorted, so only newcomers can have brought an overlap.
-    const asked = before && !before.value.overlap ? new Set(come.flat()) : null
-    const overlap = all.some((route, n) => {
-      const next = all[n + 1]
-      return next !== undefined && (asked === null || asked.has(route) || asked.has(next)) && overlaps(route.to, next.to)
-    })
+    const fresh = come.flat()
+    if (before && !before.value.overlap && fresh.length === 0) return { all, overlap: false }
+    const asked = before && !before.value.overlap ? new Set(fresh) : null
+    let overlap = false
+    for (let n = 1; n < all.length && !overlap; n++) {
+      const [one, next] = [all[n - 1]!, all[n]!]
+      overlap = (asked === null || asked.has(one) || asked.has(next)) && overlaps(one.to, next.to)
+    }
     return { all, overlap }
   })
 }

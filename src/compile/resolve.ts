@@ -9,7 +9,7 @@ import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, Node
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 import { type External, externalsOf } from './externals.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import { along, createMemo, difference, firstFrom, flatten, type Made, type Memo, patched, replaced } from './memo.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
@@ -70,9 +70,9 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
       if (to.where.kind !== 'same')
         return { pairings: callers.places.length > 0 && targets.places.length > 0 ? [{ caller: null, from: callers, to: targets }] : [], without: [] }
       const [own, theirs] = [byNode(callers, memo), byNode(targets, memo)]
-      const there = beside(own, theirs)
+      const there = beside(`there of ${name}`, own, theirs, nodeOf, memo)
       const found = memo.rows(`pairs of ${name}`, [], [own, there], (from, to): Pairing[] => (to ? [{ caller: nodeOf(from), from, to }] : []))
-      return { pairings: found.flat(), without: own.filter((_, n) => !there[n]).map(nodeOf) }
+      return { pairings: flatten(found), without: own.filter((_, n) => !there[n]).map(nodeOf) }
     })
   }
 
@@ -112,17 +112,36 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
 /** What a selection finds at each node, by node; places follow each other so. */
 function byNode({ name, located }: Selection, memo: Memo): readonly Selection[] {
   const alone = memo.rows(`nodes of ${name}`, [], [located], (one): Selection => ({ name, located: [one], places: [one.place] }))
-  if (located.every(({ place }, n) => place.node !== located[n + 1]?.place.node)) return alone
+  if (memo.once(`${name} once a node`, [located], (before?: Made<boolean>) => isOnceANode(located, before))) return alone
   return [...Map.groupBy(located, ({ place }) => place.node).values()].map((own) => ({ name, located: own, places: own.map((one) => one.place) }))
 }
+function isOnceANode(located: readonly Located[], before?: Made<boolean>): boolean {
+  const follows = (n: number) => located[n]?.place.node === located[n - 1]?.place.node
+  if (!before?.value) return !located.some((_, n) => n > 0 && follows(n))
+  const places = difference(before.inputs[0] as typeof located, located).come.map((one) => firstFrom(located, one, risingPlaces))
+  return !places.some((n) => (n > 0 && follows(n)) || (n + 1 < located.length && follows(n + 1)))
+}
 const nodeOf = ({ places }: Selection): NodeId => places[0]!.node
-/** For each what is at the same node among the others. */
-function beside(own: readonly Selection[], others: readonly Selection[]): readonly (Selection | undefined)[] {
-  let at = 0
-  return own.map((one) => {
-    const node = nodeOf(one)
-    while (at < others.length && nodeOf(others[at]!) < node) at++
-    return at < others.length && nodeOf(others[at]!) === node ? others[at] : undefined
+/** For each what is at the same node among the others; both are by node, each node once. */
+export function beside<T>(name: string, own: readonly T[], others: readonly T[], nodeOf: (one: T) => NodeId, memo: Memo): readonly (T | undefined)[] {
+  const rising = (a: T, b: T) => compareText(nodeOf(a), nodeOf(b))
+  const at = (list: readonly T[], one: T): number | undefined => {
+    const n = firstFrom(list, one, rising)
+    return n < list.length && nodeOf(list[n]!) === nodeOf(one) ? n : undefined
+  }
+  const mate = (one: T): T | undefined => {
+    const n = at(others, one)
+    return n === undefined ? undefined : others[n]
+  }
+  return memo.once(name, [own, others], (before?: Made<readonly (T | undefined)[]>) => {
+    if (!before) return own.map(mate)
+    const [ownBefore, othersBefore] = before.inputs as readonly [readonly T[], readonly T[]]
+    const { gone, come } = difference(othersBefore, others)
+    const places = new Set([...gone, ...come].flatMap((one) => at(own, one) ?? []))
+    return replaced(
+      along(before.value, ownBefore, own, mate),
+      [...places].map((n) => [n, mate(own[n]!)] as const),
+    )
   })
 }
 
@@ -282,13 +301,11 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
       (): Selection => ({
         name,
         located,
-        places: memo.members(
-          `places ${name}`,
-          located.map((one) => one.place),
-        ),
+        places: memo.rows(`places ${name}`, [], [located], (one) => one.place),
       }),
     )
   }
 }
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
-const risingPlaces = (a: Located, b: Located): number => compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)
+export const risingPlaces = (a: Located, b: Located): number =>
+  compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)

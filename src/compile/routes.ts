@@ -17,13 +17,14 @@ import type {
   TunnelEnd,
   TunnelId,
   Uplink,
+  WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
-import { comparePrefixes, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import { createMemo, difference, firstFrom, type Made, type MadeRow, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import { hubsOf } from './paths.ts'
 import type { Policies, Policy } from './rules.ts'
@@ -48,9 +49,17 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const hubs = hubsOf(intent, memo)
   const hubById = new Map<NodeId, IntentSite>(hubs.map((hub) => [hub.id, hub]))
   const classesText = JSON.stringify(intent.classes)
-  const world = [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => tunnels.uplinks[intent.sites.indexOf(hub)])]
+  const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
+  const uplinksOf = (hub: SiteId) => tunnels.uplinks[hubPlaces.get(hub)!]!
+  // One object while all of it stays, for whoever remembers what was made in it.
+  const world = memo.members('world of routes', [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => uplinksOf(hub.id))])
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
-  const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => ownersOf(network.all, before))
+  let moved = unmoved<Route>()
+  const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => {
+    moved = difference((before?.inputs[0] ?? []) as readonly Route[], network.all)
+    return ownersOf(moved, before?.value)
+  })
+  const routing: Routing = { owner, moved, nested: network.overlap }
 
   // The LANs behind hosts that rules name: a rule may stay the same while its LAN becomes another.
   const named = [...intent.groups.flatMap((group) => group.hosts), ...intent.services.flatMap((service) => service.endpoints)]
@@ -60,8 +69,6 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   )
 
   const kinds = kindsOf(intent, tunnels, world, memo)
-  const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
-  const uplinksOf = (hub: SiteId) => tunnels.uplinks[hubPlaces.get(hub)!]!
   const classOf = new Map(intent.classes.map((one) => [one.id, one]))
   const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly uplinks: readonly Uplink[] }) =>
     ranked(classOf.get(of)!, between, (end) => (own?.id === end.site ? own.uplinks : uplinksOf(end.site)).find((one) => one.id === end.uplink)!)
@@ -76,68 +83,81 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         (a, b) => comparePrefixes(a.to, b.to),
       )
     })
-  const reachFrom = (hub: SiteId, known: readonly Kind[]): Reachability => {
-    const groups = known.flatMap((kind): Alike[] => {
-      const { sample } = kind
-      if (hubById.has(sample.id)) {
-        // A mesh tunnel starts with the lower name: to those below the remote's comes first, to those above the hub's.
-        return [kind.remotes.filter((remote) => remote < hub), kind.remotes.filter((remote) => remote > hub)].flatMap((remotes) => {
-          const [first] = remotes
-          const direct = (of: ClassId) => toHub(hub, first as SiteId, of).map((hop) => ofAnyRemote(hop, first!))
-          return first === undefined ? [] : [{ remotes, groups: groupsVia(classIds, [[anyRemote, 0, direct]]) }]
-        })
-      }
+  /** A mesh tunnel starts with the lower name: to those below the remote's comes first, to those above the hub's. */
+  const overMesh = (hub: SiteId, { name, remotes }: Kind): readonly Alike[] =>
+    [remotes.filter((remote) => remote < hub), remotes.filter((remote) => remote > hub)].flatMap((some, side) => {
+      const [first] = some
+      if (first === undefined) return []
+      const direct = (of: ClassId) => toHub(hub, first as SiteId, of).map((hop) => ofAnyRemote(hop, first))
+      const make = () => written(groupsVia(classIds, [[anyRemote, 0, direct]]))
+      return [{ remotes: some, ...memo.once(`groups of ${hub} to ${name} ${side}`, [world], make) }]
+    })
+  /** Of a kind, whoever its sample is. */
+  const groupsTo = (hub: SiteId, { name, sample, uplinks, own }: Kind): Groups =>
+    memo.once(`groups of ${hub} to ${name}`, [world], () => {
       const attached = sample.hubs.includes(hub)
-      const between = [...kind.own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
+      const between = [...own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
         const nodes = [nodeOf(near), nodeOf(far)]
         return nodes.includes(hub) && nodes.includes(sample.id)
       })
-      const direct: Stage = [
-        anyRemote,
-        0,
-        (of) => rank(of, between, { id: sample.id, uplinks: kind.uplinks }).map((hop) => ofAnyRemote(hop, sample.id)),
-      ]
+      const direct: Stage = [anyRemote, 0, (of) => rank(of, between, { id: sample.id, uplinks }).map((hop) => ofAnyRemote(hop, sample.id))]
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
-      return [{ remotes: kind.remotes, groups: attached ? groups.flatMap(withSplitHorizon) : groups }]
+      return written(attached ? groups.flatMap(withSplitHorizon) : groups)
     })
-    return { routes: routesAt(hub), groups: shared(groups) }
-  }
+  const reachFrom = (hub: SiteId): Reachability => ({
+    routes: routesAt(hub),
+    groups: memo.once(`groups of ${hub}`, [world, kinds], () =>
+      shared(kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, ...groupsTo(hub, kind) }]))),
+    ),
+  })
 
-  const ofSpokes = memo.rows(
+  const spokes = memo.patchedRows(
     'reachability of spokes',
-    [...world, holders],
+    [world, holders],
     [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
-    (site, policy, uplinks, ours): Reachability => {
-      if (hubById.has(site.id)) return nowhere
-      const known = namedBy(policy, site.id, owner)
+    ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
+      if (hubById.has(site.id)) return noSpoke
+      const named = namesOf(listsOf(policy), before?.value.named)
+      const known = routesTo(named, site.id, routing, before?.value.known)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
       const ends = { id: site.id, uplinks }
-      const via = (order: readonly IntentSite[], returnAfter: number) =>
-        groupsVia(
-          classIds,
-          order.map(
-            (hub, stage): Stage => [
-              hub.id,
-              stage === 0 ? 0 : returnAfter,
-              (of) =>
-                rank(
-                  of,
-                  ours.filter((tunnel) => tunnel.ends[1].site === hub.id),
-                  ends,
-                ),
-            ],
-          ),
-        )
-      const remotes = remotesOf(known)
+      const same = before?.row[2] === uplinks && before.row[3] === ours
+      const made = same ? before.value.made : new Map<string, Groups>()
+      const via = (name: string, order: readonly IntentSite[], returnAfter: number): Groups => {
+        const groups =
+          made.get(name) ??
+          written(
+            groupsVia(
+              classIds,
+              order.map(
+                (hub, stage): Stage => [
+                  hub.id,
+                  stage === 0 ? 0 : returnAfter,
+                  (of) =>
+                    rank(
+                      of,
+                      ours.filter((tunnel) => tunnel.ends[1].site === hub.id),
+                      ends,
+                    ),
+                ],
+              ),
+            ),
+          )
+        made.set(name, groups)
+        return groups
+      }
+      const { remotes } = known
       const alike = own
         .filter((hub) => remotes.includes(hub.id))
-        .map((hub): Alike => ({ remotes: [hub.id], groups: via([hub, ...own.filter((other) => other !== hub)], 0) }))
+        .map((hub): Alike => ({ remotes: [hub.id], ...via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
       const others = remotes.filter((remote) => !own.some((hub) => hub.id === remote))
-      return { routes: known, groups: shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via(own, homeReturn) }] : [])]) }
+      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, ...via('', own, homeReturn) }] : [])])
+      return { reach: { routes: known.routes, groups }, named, known, made }
     },
   )
-  const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [...world, network.all, kinds], () => reachFrom(hub.id, kinds)))
+  const ofSpokes = memo.rows('reachability of sites', [], [spokes], ({ reach }) => reach)
+  const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [world, network.all, kinds], () => reachFrom(hub.id)))
   const homesOf = memo.rows('homes of sites', [], [intent.sites], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
   const homes = memo.once('homes', [homesOf], (before?: Made<Homes>): Homes => {
     const { gone, come } = difference((before?.inputs[0] ?? []) as typeof homesOf, homesOf)
@@ -146,11 +166,9 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     for (const { id, hubs: own } of come) of.set(id, own)
     return { of }
   })
-  const ofExternal = (external: External): Reachability => {
-    const named = memo.once(`named by ${external.id}`, listsOf(policies.of(external.id)), (before?: Made<readonly Prefix[]>) =>
-      unionOf(listsOf(policies.of(external.id)), before),
-    )
-    const known = routesTo(named, external.id, owner)
+  const ofExternal = (external: External, before?: Spread): Spread => {
+    const named = namesOf(listsOf(policies.of(external.id)), before?.named)
+    const known = routesTo(named, external.id, routing, before?.known)
     const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.of.get(remote) ?? []))
     const orders = new Map<string, string>()
     const orderOf = (hubs: readonly SiteId[]): string => {
@@ -159,19 +177,48 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       orders.set(key, order)
       return order
     }
-    const byOrder = Map.groupBy(remotesOf(known), (remote) => orderOf(near(remote)))
+    // Most of thousands are where they were, behind the hubs where they were.
+    const orderAt = before?.orderAt ?? new Map<NodeId, string>()
+    const { gone, come } = difference(before?.known.remotes ?? [], known.remotes)
+    const asked = new Set([...gone, ...come])
+    if (before) for (const { id } of homesMoved(before.homesOf, homesOf)) if (orderAt.has(id)) asked.add(id)
+    const [leaving, joining] = [new Map<string, NodeId[]>(), new Map<string, NodeId[]>()]
+    const note = (to: Map<string, NodeId[]>, order: string | undefined, remote: NodeId) => {
+      if (order !== undefined) (to.get(order) ?? (to.set(order, []), to.get(order)!)).push(remote)
+    }
+    for (const remote of asked) {
+      const was = orderAt.get(remote)
+      const is = known.remotes[firstFrom(known.remotes, remote, compareText)] === remote ? orderOf(near(remote)) : undefined
+      if (was === is) continue
+      note(leaving, was, remote)
+      note(joining, is, remote)
+      if (is === undefined) orderAt.delete(remote)
+      else orderAt.set(remote, is)
+    }
+    const byOrder = new Map(before?.byOrder ?? [])
+    for (const order of new Set([...leaving.keys(), ...joining.keys()])) {
+      const remotes = patched(byOrder.get(order) ?? [], new Set(leaving.get(order) ?? []), joining.get(order) ?? [], compareText)
+      if (remotes.length > 0) byOrder.set(order, remotes)
+      else byOrder.delete(order)
+    }
     const alike = [...byOrder].map(([order, remotes]): Alike => {
-      const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
-      return { remotes, groups: classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via })) }
+      const groups = memo.once(`groups of ${external.id} by ${order}`, [world, external], () => {
+        const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
+        return written(classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via })))
+      })
+      return { remotes, ...groups }
     })
-    return { routes: known, groups: shared(alike) }
+    return { reach: { routes: known.routes, groups: shared(alike) }, named, known, homesOf, orderAt, byOrder }
   }
   const sites = [...ofSpokes]
   for (const [n, hub] of hubs.entries()) sites[hubPlaces.get(hub.id)!] = ofHubs[n]!
   const externals = new Map<NodeId, Reachability>(
     externalsOf(intent, memo).map((external) => [
       external.id,
-      memo.once(`reachability of ${external.id}`, [...world, external, policies.of(external.id), homes, holders], () => ofExternal(external)),
+      memo.once(`reachability of ${external.id}`, [world, external, holders, policies.of(external.id), homes], (before?: Made<Spread>) => {
+        const same = before && [world, external, holders].every((one, n) => one === before.inputs[n])
+        return ofExternal(external, same ? before.value : undefined)
+      }).reach,
     ]),
   )
   return { sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
@@ -180,14 +227,45 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
 interface Homes {
   readonly of: Map<NodeId, readonly SiteId[]>
 }
+type HomesOf = readonly { readonly id: NodeId; readonly hubs: readonly SiteId[] }[]
+function homesMoved(before: HomesOf, after: HomesOf): HomesOf {
+  const { gone, come } = difference(before, after)
+  return [...gone, ...come]
+}
+type SpokeRow = readonly [IntentSite, Policy, readonly Uplink[], readonly WireguardTunnel[]]
+/** What a spoke reaches, and what that was made of. */
+interface Spoke {
+  readonly reach: Reachability
+  readonly named: Named
+  readonly known: Known
+  /** Kept from one network to the next while the spoke's own lines are the same. */
+  readonly made: Map<string, Groups>
+}
+/** Likewise of a region or peer, whose remotes come back in the order of the connections that are near them. */
+interface Spread extends Omit<Spoke, 'made'> {
+  readonly homesOf: HomesOf
+  /** Kept from one network to the next. */
+  readonly orderAt: Map<NodeId, string>
+  readonly byOrder: ReadonlyMap<string, readonly NodeId[]>
+}
+interface Moved<T> {
+  readonly gone: ReadonlySet<T>
+  readonly come: readonly T[]
+}
+const unmoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
+/** Who owns what, and how that differs from the network before. */
+interface Routing {
+  readonly owner: ReadonlyMap<Prefix, Route>
+  readonly moved: Moved<Route>
+  /** Some prefix lies in another. */
+  readonly nested: boolean
+}
 const nowhere: Reachability = { routes: [], groups: [] }
-
-const remotesOf = (of: readonly Route[]): readonly NodeId[] => [...new Set(of.map((route) => route.remote))].sort(compareText)
+const noSpoke: Spoke = { reach: nowhere, named: { lists: [], prefixes: [] }, known: { prefixes: [], routes: [], remotes: [] }, made: new Map() }
 
 /** Kept from one network to the next: most of it stays. */
-function ownersOf(all: readonly Route[], before?: Made<Map<Prefix, Route>>): Map<Prefix, Route> {
-  const owner = before?.value ?? new Map<Prefix, Route>()
-  const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Route[], all)
+function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Map<Prefix, Route> {
+  const owner = before ?? new Map<Prefix, Route>()
   for (const { to } of gone) owner.delete(to)
   for (const route of come) owner.set(route.to, route)
   return owner
@@ -195,6 +273,7 @@ function ownersOf(all: readonly Route[], before?: Made<Map<Prefix, Route>>): Map
 
 /** Nodes with prefixes that hubs reach alike: their uplinks differ in nothing that counts, and they end at the same hubs. */
 interface Kind {
+  readonly name: string
   readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[] }
   readonly uplinks: readonly Uplink[]
   readonly own: readonly Tunnel[]
@@ -222,9 +301,9 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     return kinds
   })
   const ofSites = [...members].map(([name, remotes]) =>
-    memo.once(`kind ${name}`, [remotes, ...world], (): Kind => {
+    memo.once(`kind ${name}`, [remotes, world], (): Kind => {
       const n = intent.sites.findIndex((site) => site.id === remotes[0])
-      return { sample: intent.sites[n]!, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]!, remotes }
+      return { name, sample: intent.sites[n]!, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]!, remotes }
     }),
   )
   // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
@@ -233,8 +312,8 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
       ...Map.groupBy(
         externalsOf(intent, memo).filter((one) => one.lans.length > 0),
         ({ hubs, transport, members }) => JSON.stringify([hubs, transport, members]),
-      ).values(),
-    ].map((same): Kind => ({ sample: same[0]!, uplinks: [], own: [], remotes: same.map((one) => one.id).sort(compareText) })),
+      ),
+    ].map(([name, same]): Kind => ({ name, sample: same[0]!, uplinks: [], own: [], remotes: same.map((one) => one.id).sort(compareText) })),
   )
   return memo.members('kinds', [...ofSites, ...ofExternals])
 }
@@ -245,7 +324,7 @@ function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks
     limited.filter((one) => own.every((uplink) => costOf(uplink, one) === 'never')).map((one) => one.id),
   )
   const without = new Map<ClassId, SiteId[]>(limited.map((one) => [one.id, []]))
-  for (const [n, ids] of empty.entries()) for (const id of ids) without.get(id)!.push(sites[n]!.id)
+  for (let n = 0; n < empty.length; n++) for (const id of empty[n]!) without.get(id)!.push(sites[n]!.id)
   return limited.flatMap(({ id }): Finding[] => {
     const all = without.get(id)!.sort(compareText)
     if (all.length === 0) return []
@@ -263,19 +342,32 @@ function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks
   })
 }
 
-const namedBy = (policy: Policy, node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] => routesTo(unionOf(listsOf(policy)), node, owner)
-/** Each list of prefixes that rules name. Rules of one allow share theirs. */
+/** Each list of prefixes that rules name, in order. Rules of one allow share theirs. */
 const listsOf = ({ rules }: Policy): readonly (readonly Prefix[])[] => [...new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes]))]
-/** In order. After a small change of one of a few long lists that change alone is made. */
-function unionOf(lists: readonly (readonly Prefix[])[], before?: Made<readonly Prefix[]>): readonly Prefix[] {
-  const old = before?.inputs as typeof lists | undefined
-  const changed = old?.length === lists.length ? lists.flatMap((list, n) => (list === old[n] ? [] : [difference(old[n]!, list)])) : []
-  if (!before || changed.length !== 1) return sortPrefixes([...new Set(lists.flat())])
-  const [{ gone, come }] = changed as [(typeof changed)[0]]
-  const left = new Set([...gone].filter((prefix) => !lists.some((list) => list.includes(prefix))))
-  const joined = come.filter((prefix) => !old!.some((list) => list.includes(prefix)))
-  return patched(before.value, left, joined, comparePrefixes)
+interface Named {
+  readonly lists: readonly (readonly Prefix[])[]
+  /** What is in any of them, in order. */
+  readonly prefixes: readonly Prefix[]
 }
+/** After small changes of a few long lists those changes alone are made. */
+function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
+  if (before?.lists.length !== lists.length) return { lists, prefixes: sortPrefixes([...new Set(lists.flat())]) }
+  const gone = new Set<Prefix>()
+  const come = new Set<Prefix>()
+  for (const [n, list] of lists.entries()) {
+    if (list === before.lists[n]) continue
+    const moved = difference(before.lists[n]!, list)
+    for (const prefix of moved.gone) gone.add(prefix)
+    for (const prefix of moved.come) come.add(prefix)
+  }
+  const left = new Set([...gone].filter((prefix) => !lists.some((list) => holds(list, prefix))))
+  const joined = [...come].filter((prefix) => !before.lists.some((list) => holds(list, prefix)))
+  return { lists, prefixes: patched(before.prefixes, left, joined, comparePrefixes) }
+}
+const short = 16
+/** A list in order. */
+const holds = (list: readonly Prefix[], prefix: Prefix): boolean =>
+  list.length < short ? list.includes(prefix) : list[firstFrom(list, prefix, comparePrefixes)] === prefix
 /** To the LAN that holds some hosts. Routes are to whole LANs: the rules tell hosts apart. */
 function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Route[] {
   for (const prefix of enclosing(hosts)) {
@@ -284,9 +376,53 @@ function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Rout
   }
   return []
 }
-function routesTo(named: readonly Prefix[], node: NodeId, owner: ReadonlyMap<Prefix, Route>): Route[] {
-  const routes = new Set(named.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))
-  return [...routes].filter((route) => route.remote !== node)
+interface Known {
+  /** What was named. */
+  readonly prefixes: readonly Prefix[]
+  /** By prefix. */
+  readonly routes: readonly Route[]
+  /** Of them, by name. */
+  readonly remotes: readonly NodeId[]
+}
+/** More news than this are not looked up one by one. */
+const many = 64
+/** To what is named and not the node's own. `before`: what the same node knew in the network before. */
+function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: Known): Known {
+  const { owner, moved, nested } = routing
+  const news = before && difference(before.prefixes, prefixes)
+  if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
+    const routes = [...new Set(prefixes.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))].filter((route) => route.remote !== node)
+    return { prefixes, routes, remotes: [...new Set(routes.map((route) => route.remote))].sort(compareText) }
+  }
+  // Of disjoint LANs the one that holds a prefix is the last that doesn't start after it.
+  const had = (prefix: Prefix): Route | undefined => {
+    const at = upTo(before.routes, prefix)
+    return at && contains(at.to, prefix) ? at : undefined
+  }
+  const isNamed = ({ to }: Route): boolean => {
+    const first = prefixes[firstFrom(prefixes, to, comparePrefixes)]
+    return first !== undefined && contains(to, first)
+  }
+  const touched = new Set([...news.gone, ...[...moved.gone].map((route) => route.to)].flatMap((prefix) => had(prefix) ?? []))
+  const leaving = new Set([...touched].filter((route) => owner.get(route.to) !== route || !isNamed(route)))
+  const found = new Set([...news.come.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)), ...moved.come.filter(isNamed)])
+  const joining = [...found].filter((route) => route.remote !== node && had(route.to) !== route)
+  if (leaving.size + joining.length === 0) return { ...before, prefixes }
+  const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
+  const lost = new Set([...leaving].map((route) => route.remote).filter((remote) => !routes.some((route) => route.remote === remote)))
+  const won = new Set(joining.map((route) => route.remote))
+  for (const remote of won) if (before.remotes[firstFrom(before.remotes, remote, compareText)] === remote) won.delete(remote)
+  return { prefixes, routes, remotes: patched(before.remotes, lost, [...won], compareText) }
+}
+/** The last route that doesn't start after `prefix`. */
+function upTo(routes: readonly Route[], prefix: Prefix): Route | undefined {
+  let [low, high] = [0, routes.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (comparePrefixes(routes[middle]!.to, prefix) <= 0) low = middle + 1
+    else high = middle
+  }
+  return routes[low - 1]
 }
 
 /**
@@ -315,14 +451,19 @@ function returnHops(external: External, order: readonly SiteId[], tunnels: reado
 }
 
 type Unnamed = Omit<SharedGroup, 'remotes'>
-interface Alike {
-  readonly remotes: readonly NodeId[]
+interface Groups {
   readonly groups: readonly Unnamed[]
+  /** All that they say. */
+  readonly text: string
+}
+const written = (groups: readonly Unnamed[]): Groups => ({ groups, text: JSON.stringify(groups) })
+interface Alike extends Groups {
+  readonly remotes: readonly NodeId[]
 }
 /** Remotes whose groups come out the same share them; by the first of them. */
 function shared(all: readonly Alike[]): readonly SharedGroup[] {
   const filled = all.filter((one) => one.remotes.length > 0)
-  return [...Map.groupBy(filled, (one) => JSON.stringify(one.groups)).values()]
+  return [...Map.groupBy(filled, (one) => one.text).values()]
     .map((same) => ({
       remotes: same.length === 1 ? same[0]!.remotes : same.flatMap((one) => one.remotes).sort(compareText),
       groups: same[0]!.groups,

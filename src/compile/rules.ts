@@ -4,14 +4,14 @@
  * (rule 4). Ports and the direction of a connection are the owners' to tell: a hub leaves out what is denied whatever its
  * port, of each allow its own, so that the answers to another one pass.
  */
-import type { Deny, NodeId, Place, Rule, SegmentId, Transit } from '#src/fabric/fabric.ts'
+import type { Deny, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { commonPrefixes, subtractPrefixes } from '#src/net/sets.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { createMemo, difference, isSame, type Made, type Memo, patched } from './memo.ts'
-import type { Located, Pairing, Resolved, ResolvedAllow, ResolvedLine, Selection } from './resolve.ts'
+import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
 
 export interface Policy {
   readonly rules: readonly Rule[]
@@ -44,10 +44,14 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     ...denies.map((deny): Share => memo.once(`rules of ${deny.id}`, [deny.pairings, deny.log], () => denied(deny.id, deny, memo))),
   ]
   const policies = memo.once('policies', shares, (before?: Made<Shelf>): Shelf => {
-    const moved = affected((before?.inputs ?? []) as readonly Share[], shares)
+    const old = (before?.inputs ?? []) as readonly Share[]
+    const moved = movedAt(old, shares)
     const at = before?.value.at ?? createShelf()
-    for (const node of moved) at(node).policy = policyAt(node, shares)
-    return { at, moved }
+    // A line that is written twice gives the same rules twice, and must not lose them with one of the two.
+    const alone = (all: readonly Share[]) => new Set(all.map((share) => share.id)).size === all.length
+    const patch = alone(old) && alone(shares)
+    for (const [node, of] of moved) at(node).policy = patch ? patchedPolicy(node, at(node).policy, of, shares) : policyAt(node, shares)
+    return { at, moved: new Set(moved.keys()) }
   })
   const places = memo.rows('places of policies', [], [intent.sites], ({ id }) => policies.at(id))
   return {
@@ -87,37 +91,66 @@ interface Share {
   readonly denies: readonly (readonly Entry<Deny>[])[]
   readonly transits: readonly Entry<Transit>[]
 }
-function affected(before: readonly Share[], after: readonly Share[]): ReadonlySet<NodeId> {
+interface MovedAt {
+  readonly rules: Moved<Rule>
+  readonly denies: Moved<Deny>
+  transits: boolean
+}
+interface Moved<T> {
+  readonly gone: Set<T>
+  readonly come: T[]
+}
+const newMoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
+/** What came and left at each node. */
+function movedAt(before: readonly Share[], after: readonly Share[]): ReadonlyMap<NodeId, MovedAt> {
   const { gone, come } = difference(before, after)
   const old = new Map([...gone].map((share) => [share.id, share]))
   const fresh = new Map(come.map((share) => [share.id, share]))
-  const nodes = new Set<NodeId>()
-  const note = (was: readonly Entry<unknown>[], is: readonly Entry<unknown>[]) => {
+  const nodes = new Map<NodeId, MovedAt>()
+  const at = (node: NodeId): MovedAt => {
+    const known = nodes.get(node) ?? { rules: newMoved<Rule>(), denies: newMoved<Deny>(), transits: false }
+    nodes.set(node, known)
+    return known
+  }
+  const note = <T>(was: readonly Entry<T>[] = [], is: readonly Entry<T>[] = [], to: (at: MovedAt) => Moved<T>) => {
     const moved = difference(was, is)
-    for (const { node } of moved.gone) nodes.add(node)
-    for (const { node } of moved.come) nodes.add(node)
+    for (const { node, of } of moved.gone) to(at(node)).gone.add(of)
+    for (const { node, of } of moved.come) to(at(node)).come.push(of)
   }
   for (const id of new Set([...old.keys(), ...fresh.keys()])) {
     const [was, is] = [old.get(id), fresh.get(id)]
-    for (const kind of ['rules', 'denies'] as const) {
-      const [old, now] = [was?.[kind] ?? [], is?.[kind] ?? []]
-      for (let n = 0; n < Math.max(old.length, now.length); n++) note(old[n] ?? [], now[n] ?? [])
-    }
-    note(was?.transits ?? [], is?.transits ?? [])
+    const most = (kind: 'rules' | 'denies') => Math.max(was?.[kind].length ?? 0, is?.[kind].length ?? 0)
+    for (let n = 0; n < most('rules'); n++) note(was?.rules[n], is?.rules[n], (one) => one.rules)
+    for (let n = 0; n < most('denies'); n++) note(was?.denies[n], is?.denies[n], (one) => one.denies)
+    const transits = difference(was?.transits ?? [], is?.transits ?? [])
+    for (const { node } of [...transits.gone, ...transits.come]) at(node).transits = true
   }
   return nodes
 }
 /** Each id once, in order. */
 function policyAt(node: NodeId, shares: readonly Share[]): Policy {
-  const denies = byId(shares.flatMap((share) => share.denies.flatMap((list) => entryAt(list, node))))
-  return {
-    rules: byId(shares.flatMap((share) => share.rules.flatMap((list) => entryAt(list, node)))),
-    ...(denies.length > 0 ? { denies } : {}),
-    transits: byId(shares.flatMap((share) => share.transits.filter((one) => one.node === node).map((one) => one.of))),
-  }
+  return policyOf(
+    byId(shares.flatMap((share) => share.rules.flatMap((list) => entryAt(list, node)))),
+    byId(shares.flatMap((share) => share.denies.flatMap((list) => entryAt(list, node)))),
+    transitsAt(node, shares),
+  )
 }
+const transitsAt = (node: NodeId, shares: readonly Share[]) =>
+  byId(shares.flatMap((share) => share.transits.filter((one) => one.node === node).map((one) => one.of)))
+const patchedPolicy = (node: NodeId, before: Policy, { rules, denies, transits }: MovedAt, shares: readonly Share[]): Policy =>
+  policyOf(
+    patched(before.rules, rules.gone, rules.come, risingIds),
+    patched(before.denies ?? [], denies.gone, denies.come, risingIds),
+    transits ? transitsAt(node, shares) : before.transits,
+  )
+const policyOf = (rules: readonly Rule[], denies: readonly Deny[], transits: readonly Transit[]): Policy => ({
+  rules,
+  ...(denies.length > 0 ? { denies } : {}),
+  transits,
+})
+const risingIds = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 const byId = <T extends { readonly id: string }>(all: readonly T[]): readonly T[] =>
-  [...new Map(all.map((one) => [one.id, one])).values()].sort((a, b) => compareText(a.id, b.id))
+  [...new Map(all.map((one) => [one.id, one])).values()].sort(risingIds)
 function entryAt<T>(list: readonly Entry<T>[], node: NodeId): readonly T[] {
   let [low, high] = [0, list.length]
   while (low < high) {
@@ -154,6 +187,7 @@ function denied(id: string, { pairings, ports, log }: ResolvedLine, memo: Memo):
 }
 
 interface Side {
+  readonly name: string
   readonly segment: SegmentId
   readonly located: readonly Located[]
   readonly places: readonly Place[]
@@ -168,14 +202,15 @@ const segmentPairs = ({ from, to }: Pairing, memo: Memo): SegmentPair[] =>
 function sidesOf({ name, located, places }: Selection, memo: Memo): Side[] {
   const segment = places[0]?.segment
   if (segment === undefined) return []
-  if (places.every((place) => place.segment === segment)) return [{ segment, located, places }]
-  return [...Map.groupBy(located, (one) => one.place.segment)].map(([of, own]) => ({
+  const divided = memo.once(`segments of ${name}`, [located], () =>
+    places.every((place) => place.segment === segment) ? null : [...Map.groupBy(located, (one) => one.place.segment)],
+  )
+  if (divided === null) return [{ name, segment, located, places }]
+  return divided.map(([of, own]) => ({
+    name: `${name} in ${of}`,
     segment: of,
-    located: own,
-    places: memo.members(
-      `places ${name} in ${of}`,
-      own.map((one) => one.place),
-    ),
+    located: memo.members(`located ${name} in ${of}`, own),
+    places: memo.rows(`places ${name} in ${of}`, [], [own], (one) => one.place),
   }))
 }
 
@@ -203,9 +238,9 @@ const localRule = <S extends Said>(line: string, said: S, from: Place, to: Place
 function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): (readonly Entry<Ruled<S>>[])[] {
   const id = (way: 'out' | 'in' | 'local') => ruleId(line, way, from.segment, to.segment)
   const world = worldOf(said)
-  const callers = prefixesOf(`callers of ${id('in')}`, from.places, memo)
-  const targets = prefixesOf(`targets of ${id('out')}`, to.places, memo)
-  const [answering, calling] = [beside(from.places, to.places), beside(to.places, from.places)]
+  const [callers, targets] = [prefixesOf(from.name, from.located, memo), prefixesOf(to.name, to.located, memo)]
+  const at = (own: Side, others: Side) => beside(`${others.name} beside ${own.name}`, own.places, others.places, ({ node }) => node, memo)
+  const [answering, calling] = [at(from, to), at(to, from)]
   const out = memo.rows(id('out'), [targets, ...world], [from.places, answering], (caller, own) =>
     entries(caller.node, ruleOf(id('out'), flowOf(caller), { segment: to.segment, prefixes: without(targets, own) }, said)),
   )
@@ -215,29 +250,27 @@ function ownerRules<S extends Said>(line: string, said: S, { from, to }: Segment
   const into = memo.rows(id('in'), [callers, ...world], [to.places, calling], (target, own) =>
     entries(target.node, ruleOf(id('in'), { segment: from.segment, prefixes: without(callers, own) }, flowOf(target), said)),
   )
-  return [out, local, into].map((list) => list.flat())
+  return [joined(id('out'), out, memo), joined(id('local'), local, memo), joined(id('in'), into, memo)]
 }
 /** Ports are in the id. */
 const worldOf = (said: Said): readonly unknown[] => ['trafficClass' in said ? said.trafficClass : null, said.log]
 const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] =>
-  own ? all.filter((prefix) => !own.prefixes.includes(prefix)) : all
+  own ? patched(all, new Set(own.prefixes), [], comparePrefixes) : all
 const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
-/** For each place the one of the others that is at the same node. */
-function beside(places: readonly Place[], others: readonly Place[]): readonly (Place | undefined)[] {
-  const byNode = new Map(others.map((place) => [place.node, place]))
-  return places.map((place) => byNode.get(place.node))
-}
-
+/** By node. */
+const joined = <T>(name: string, rows: readonly (readonly Entry<T>[])[], memo: Memo): readonly Entry<T>[] =>
+  memo.once(`entries of ${name}`, [rows], (before?: Made<readonly Entry<T>[]>) => {
+    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof rows, rows)
+    return patched(before?.value ?? [], new Set([...gone].flat()), come.flat(), risingNodes)
+  })
+const risingNodes = (a: { readonly node: NodeId }, b: { readonly node: NodeId }): number => compareText(a.node, b.node)
 /** `same`: what a caller finds at its own site. A service may be there in several segments. */
 function localRules<S extends Said>(line: string, said: S, within: readonly Pairing[], memo: Memo): (readonly Entry<Ruled<S>>[])[] {
-  const pairs = within.flatMap(({ from, to }) => from.places.flatMap((caller) => to.places.map((target) => ({ caller, target }))))
-  return [...Map.groupBy(pairs, ({ caller, target }) => `${caller.segment}>${target.segment}`)].map(([segments, some]) =>
-    memo
-      .rows(`${line}#local ${segments}`, worldOf(said), [some.map((one) => one.caller), some.map((one) => one.target)], (caller, target) =>
-        entries(caller.node, localRule(line, said, caller, target)),
-      )
-      .flat(),
+  const rows = memo.rows(`${line}#local`, worldOf(said), [within], ({ from, to }) =>
+    from.places.flatMap((caller) => to.places.flatMap((target) => entries(caller.node, localRule(line, said, caller, target)))),
   )
+  const all = joined(`${line}#local`, rows, memo)
+  return rows.some((row) => row.length > 1) ? [...Map.groupBy(all, ({ of }) => of.id).values()] : [all]
 }
 
 /**
@@ -246,34 +279,54 @@ function localRules<S extends Said>(line: string, said: S, within: readonly Pair
  * of each other includes each with itself, which no gateway sends.
  */
 function transitsOf(text: string, { from, to }: SegmentPair, shut: readonly SegmentPair[], memo: Memo): readonly Entry<Transit>[] {
-  const hubs = [...new Set([...from.located, ...to.located].flatMap((one) => one.hubs))]
+  const hubs = new Set([...hubsBefore(from, memo), ...hubsBefore(to, memo)])
   const cuts = shut.filter((one) => one.from.segment === from.segment && one.to.segment === to.segment)
-  return hubs.flatMap((hub) => {
-    const behind = ({ hubs }: Located) => hubs.includes(hub)
-    const elsewhere = ({ place }: Located) => place.node !== hub
-    const [callers, targets] = [from.located.filter(elsewhere), to.located.filter(elsewhere)]
-    const carry = (way: 'out' | 'in', some: readonly Located[], others: readonly Located[]): readonly Entry<Transit>[] => {
-      const [a, b] = [meeting(some, others), meeting(others, some)]
+  return [...hubs].flatMap((hub) => {
+    const behind = (side: Side) => part(`behind ${hub}`, side, ({ hubs }) => hubs.includes(hub), memo)
+    const before = (side: Side) => part(`not behind ${hub}`, side, ({ place, hubs }) => place.node !== hub && !hubs.includes(hub), memo)
+    const elsewhere = (side: Side) => part(`not at ${hub}`, side, ({ place }) => place.node !== hub, memo)
+    const carry = (way: 'out' | 'in', some: Part, others: Part): readonly Entry<Transit>[] => {
+      const [a, b] = [meeting(some, others, memo), meeting(others, some, memo)]
       const id = `${text}#${way} ${from.segment}>${to.segment}`
-      const side = (name: 'a' | 'b', some: readonly Located[]) =>
-        prefixesOf(
-          `${name} of ${hub} ${id}`,
-          some.map((one) => one.place),
-          memo,
-        )
-      if (a.length === 0) return []
-      const whole = memo.keep(`transit ${hub} ${id}`, { node: hub, of: { id, a: side('a', a), b: side('b', b) } })
+      if (a.located.length === 0) return []
+      const whole = memo.keep(`transit ${hub} ${id}`, {
+        node: hub,
+        of: { id, a: prefixesOf(a.name, a.located, memo), b: prefixesOf(b.name, b.located, memo) },
+      })
       return cuts.length === 0 ? [whole] : memo.once(`transits ${hub} ${id}`, [whole, ...cuts], () => cut(whole, cuts))
     }
-    return [
-      ...carry('out', callers.filter(behind), targets),
-      ...carry(
-        'in',
-        callers.filter((caller) => !behind(caller)),
-        targets.filter(behind),
-      ),
-    ]
+    return [...carry('out', behind(from), elsewhere(to)), ...carry('in', before(from), behind(to))]
   })
+}
+/** Hubs that some of a side are behind. */
+const hubsBefore = ({ name, located }: Side, memo: Memo): Iterable<SiteId> =>
+  memo
+    .once(`hubs before ${name}`, [located], (before?: Made<ReadonlyMap<SiteId, number>>) => {
+      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof located, located)
+      const counts = new Map(before?.value ?? [])
+      const count = (some: Iterable<Located>, by: 1 | -1) => {
+        for (const { hubs } of some) for (const hub of hubs) counts.set(hub, (counts.get(hub) ?? 0) + by)
+      }
+      count(gone, -1)
+      count(come, 1)
+      for (const [hub, left] of counts) if (left === 0) counts.delete(hub)
+      return counts
+    })
+    .keys()
+/** Those of a side that something is true of: the same list while none of them moves. */
+interface Part {
+  readonly name: string
+  readonly located: readonly Located[]
+}
+const part = (which: string, { name: of, located }: Part, is: (one: Located) => boolean, memo: Memo): Part => {
+  const name = `${of}, ${which}`
+  return {
+    name,
+    located: memo.once(`part ${name}`, [located], (before?: Made<readonly Located[]>) => {
+      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof located, located)
+      return patched(before?.value ?? [], gone, come.filter(is), risingPlaces)
+    }),
+  }
 }
 /** The same without pairs that are denied, in as many as that takes. */
 function cut({ node, of }: Entry<Transit>, cuts: readonly SegmentPair[]): readonly Entry<Transit>[] {
@@ -292,16 +345,21 @@ function cut({ node, of }: Entry<Transit>, cuts: readonly SegmentPair[]): readon
   return pieces.map((piece, n) => ({ node, of: { id: n === 0 ? of.id : `${of.id}/${n + 1}`, ...piece } }))
 }
 /** Those for whom there is another node among `others`. */
-function meeting(some: readonly Located[], others: readonly Located[]): readonly Located[] {
-  const only = others[0]?.place.node
-  if (only === undefined) return []
-  return others.some((one) => one.place.node !== only) ? some : some.filter((one) => one.place.node !== only)
+function meeting(some: Part, others: Part, memo: Memo): Part {
+  const only = others.located[0]?.place.node
+  if (only === undefined) return { name: 'nobody', located: nobody }
+  return others.located.some((one) => one.place.node !== only) ? some : part(`not at ${only}`, some, ({ place }) => place.node !== only, memo)
 }
+const nobody: readonly Located[] = []
 /** In order; those of places that came or left are put in or taken out. */
-const prefixesOf = (name: string, places: readonly Place[], memo: Memo): readonly Prefix[] =>
-  memo.once(name, places, (before?: Made<readonly Prefix[]>) => {
-    const prefixes = (some: Iterable<Place>) => [...some].flatMap((place) => place.prefixes)
-    if (!before) return sortPrefixes(prefixes(places))
-    const { gone, come } = difference(before.inputs as readonly Place[], places)
+const prefixesOf = (name: string, located: readonly Located[], memo: Memo): readonly Prefix[] =>
+  memo.once(`prefixes of ${name}`, [located], (before?: Made<readonly Prefix[]>) => {
+    const places = (some: Iterable<Located>) => [...some].map(({ place }) => place)
+    const prefixes = (some: readonly Place[]) => some.flatMap((place) => place.prefixes)
+    if (!before) return sortPrefixes(prefixes(places(located)))
+    const moved = difference(before.inputs[0] as typeof located, located)
+    const [gone, come] = [places(moved.gone), places(moved.come)]
+    // What is asked of a node may be other while its place is not.
+    if (gone.length === come.length && gone.every((place, n) => place === come[n])) return before.value
     return patched(before.value, new Set(prefixes(gone)), prefixes(come), comparePrefixes)
   })

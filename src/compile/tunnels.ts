@@ -88,9 +88,12 @@ export function tunnels(
     const [gone, come] = [moved.flatMap((one) => [...one.gone].flat()), moved.flatMap((one) => one.come.flat())]
     return patched(before?.value ?? [], new Set(gone), come, byId)
   })
-  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () =>
-    routes.all.some(({ to }) => familyOf(to) === 6 && overlaps(to, numbers.ula)),
-  )
+  // IPv6 follows IPv4, and most networks have none.
+  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () => {
+    let n = routes.all.length
+    while (n > 0 && familyOf(routes.all[n - 1]!.to) === 6) if (overlaps(routes.all[--n]!.to, numbers.ula)) return true
+    return false
+  })
   const doubtful = numbers.contradict || routes.overlap || inUla
   return {
     tunnels: all,

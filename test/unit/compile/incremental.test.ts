@@ -140,14 +140,27 @@ const start = () =>
     allow: [...network().allow, allow('printers -> training'), allow('edge/inference -> printers')],
     deny: [allow('edge/inference -> dublin/inference')],
   })
+/** Enough of them that lists are patched and no longer made again. */
+const startLarge = (): Intent => ({
+  ...start(),
+  sites: [
+    ...Array.from({ length: 70 }, (_, n) =>
+      edge(`s${n}`, lans(n + 20), { labels: n % 3 === 0 ? ['north'] : [], ...(n % 5 === 0 ? { uplinks: [line(n)] } : {}) }),
+    ),
+    ...start().sites,
+  ],
+})
 const steps = fc.array(fc.tuple(fc.constantFrom(...Object.keys(edits)), roll, fc.boolean()), { minLength: 1, maxLength: 8 })
 
 describe('after any edits', () => {
-  test('the same Fabric, claims and findings as without memory', () =>
+  test.each([
+    ['of five sites', start, 120],
+    ['of seventy', startLarge, 12],
+  ])('%s: the same Fabric, claims and findings as without memory', (_, from, numRuns) =>
     fc.assert(
       fc.property(steps, (all) => {
         const remembering = createCompiler()
-        let intent = start()
+        let intent = from()
         let held: readonly Allocation[] = []
         remembering(intent, held)
         for (const [name, of, commit] of all) {
@@ -159,8 +172,9 @@ describe('after any edits', () => {
           intent = next
         }
       }),
-      { numRuns: 120 },
-    ))
+      { numRuns: Number(process.env['RUNS'] ?? numRuns) },
+    ),
+  )
   const idle = ['read it again', 'another order']
   test.each(Object.keys(edits).filter((name) => !idle.includes(name)))('%s: does something', (name) => {
     const bytes = (intent: Intent) => JSON.stringify(compile(intent, []).fabric)

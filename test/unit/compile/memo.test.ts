@@ -61,6 +61,44 @@ test('rows are made where their key or what stands beside it is new, and only th
     }),
   )
 })
+test('lists made of lists that are made of lists stay what they would be made anew', () => {
+  const step = fc.record({
+    gone: fc.array(fc.nat(99), { maxLength: 3 }),
+    come: fc.array(fc.tuple(fc.nat(99), fc.nat(9)), { maxLength: 3 }),
+    turn: fc.nat(9),
+  })
+  fc.assert(
+    fc.property(fc.integer({ min: 30, max: 90 }), fc.array(step, { minLength: 2, maxLength: 6 }), (size, steps) => {
+      const memo = createMemo()
+      interface One {
+        readonly n: number
+      }
+      let list: readonly One[] = Array.from({ length: size }, (_, n) => ({ n: n * 10 }))
+      const odd = new Map<One, One>()
+      let sorted: readonly One[] = []
+      let seen: readonly One[] = []
+      for (const { gone, come, turn } of [{ gone: [], come: [], turn: 0 }, ...steps]) {
+        list = list.filter((_, n) => !gone.includes(n))
+        for (const [at, n] of come) list = list.toSpliced(at % (list.length + 1), 0, { n: n + at * 10 + 1 })
+        // Beside some stands another than before.
+        const mates = list.map((one) => (one.n % 7 === turn % 7 ? { n: one.n } : (odd.get(one) ?? (odd.set(one, { n: one.n }), odd.get(one)!))))
+        const doubled = memo.rows('doubled', [], [list, mates], (one, mate) => ({ n: one.n + mate.n }))
+        const halved = memo.rows('halved', [], [doubled, list], (both, one) => ({ n: both.n - one.n }))
+        const both = memo.patchedRows('patched', [], [list, halved], ([one, half], before?: { readonly value: One }) => ({
+          n: before ? before.value.n : one.n + half.n,
+        }))
+        const moved = difference(seen, halved)
+        sorted = patched(sorted, moved.gone, moved.come, (a, b) => a.n - b.n)
+        seen = halved
+        const plain = list.map(({ n }) => n)
+        expect(doubled.map(({ n }) => n)).toEqual(plain.map((n) => 2 * n))
+        expect(halved.map(({ n }) => n)).toEqual(plain)
+        expect(both.map(({ n }) => n)).toEqual(plain.map((n) => 2 * n))
+        expect(sorted.map(({ n }) => n)).toEqual(plain.toSorted(up))
+      }
+    }),
+  )
+})
 test('joined rows are those that hold something, kept while none of them moves', () => {
   const memo = createMemo()
   const [a, b, empty] = [[1, 2], [3], [] as number[]]
