@@ -208,7 +208,7 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
     one.metered ? `${one.medium}, metered` : one.medium,
     one.endpoint.kind === 'fixed' ? one.endpoint.address : 'from the provider',
   ])
-  const lans = site.lans.map((lan) => [lan.segment, lan.interface, lan.prefix, lan.address])
+  const lans = site.lans.map((lan) => [lan.segment, lan.interface, lan.prefix, lan.via === undefined ? lan.address : `next hop ${lan.via}`])
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = groupsOf(site)
     .filter((group) => group.arrived === 'anywhere')

@@ -113,7 +113,7 @@ const behindNat = (uplink: Uplink): boolean => uplink.endpoint.kind === 'dynamic
 function addresses(config: SiteConfig): readonly DeviceAddress[] {
   return [
     { device: 'lo', address: `${config.loopback}/${familyOf(config.loopback) === 6 ? 128 : 32}` },
-    ...config.lans.map((lan) => ({ device: lan.interface, address: lan.address })),
+    ...config.lans.filter(({ via }) => via === undefined).map((lan) => ({ device: lan.interface, address: lan.address })),
     ...config.tunnels.flatMap((tunnel) => {
       const device = interfaceOf(config, tunnel)?.device
       return device === undefined ? [] : [{ device, address: isIpsec(tunnel) ? insideOf(tunnel) : `${tunnel.inside}/128` }]
@@ -282,7 +282,7 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
             table,
             to: lan.prefix,
             metric: 0,
-            target: { kind: 'device', device: lan.interface, router: '' },
+            target: { kind: 'device', device: lan.interface, router: lan.via ?? '' },
             source: '',
           })
         for (const family of families) routes.push(unreachable(family, any[family], table))
@@ -341,6 +341,14 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
   return { nexthops, routes, rules }
 }
 
+/** To what is behind routers on the LANs. The kernel takes them only while the link is up, and forgets them when it goes down. */
+const nextHops = (config: SiteConfig, { interfaces }: Situation): readonly Route[] =>
+  config.lans.flatMap((lan): readonly Route[] => {
+    if (lan.via === undefined || interfaces.find((one) => one.name === lan.interface)?.up !== true) return []
+    const target = { kind: 'device', device: lan.interface, router: lan.via } as const
+    return [{ family: familyOf(lan.prefix), table: 'main', to: lan.prefix, metric: 0, target, source: '' }]
+  })
+
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
   const all: readonly (readonly [string, number])[] = [
@@ -385,7 +393,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     tunnels,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
-    routes: unique([...outer.routes, ...inner.routes, ...leaving.routes]),
+    routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),
     rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
     nft: ruleset(
       whole,

@@ -3,6 +3,7 @@
  * no moment with half a policy. See README.md for the chains.
  */
 import type { Deny, SiteConfig } from '#src/fabric/fabric.ts'
+import { linkOf } from '#src/fabric/lans.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
@@ -68,6 +69,18 @@ const logging = (id: string, verdict: 'accept' | 'counter drop'): string => {
   const line = id.replace(/#.*$/, '')
   const prefix = `causeway ${verdict === 'accept' ? `allow ${line}` : line}`.slice(0, 124)
   return `ct state new limit rate 10/second burst 20 packets log prefix "${prefix}: " level info`
+}
+
+/** To or from what is behind a router on the LAN. The other direction goes past us: no state, and nothing to keep apart. */
+function behindRouters(lans: SiteConfig['lans']): readonly string[] {
+  const links = Map.groupBy(lans, (lan) => `${lan.interface} ${linkOf(lan)}`).values()
+  return [...links].flatMap((own) => {
+    const routed = own.some(({ via }) => via !== undefined)
+    const members = oneOf(own.map(({ prefix }) => prefix))
+    const [{ interface: device, prefix: any } = lans[0]!] = own
+    const ip = word(familyOf(any))
+    return routed ? [`iifname "${device}" oifname "${device}" ${ip} saddr ${members} ${ip} daddr ${members} accept`] : []
+  })
 }
 
 const block = (head: string, lines: readonly string[]): string => `\t${head} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`
@@ -251,6 +264,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(leaves ? [`iifname ${exitNames} ct mark & ${hex(exitMask)} != 0x0 ct state { established, related } accept`] : []),
       ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
       ...icmpErrors,
+      ...behindRouters(config.lans),
       ...families.flatMap((family) => transits[family].rules(counted, `iifname ${tunnels} oifname ${tunnels} `)),
       'ct state { new, established, related } jump owner',
       'counter',

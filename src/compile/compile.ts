@@ -3,7 +3,7 @@ import type { Allocation, Fabric, Finding } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { allocate } from './allocate.ts'
 import { classes } from './classes.ts'
-import { denies } from './denies.ts'
+import { behindRouters, denies } from './denies.ts'
 import { exits } from './exits.ts'
 import { expects } from './expects.ts'
 import { externalPaths } from './externals.ts'
@@ -66,7 +66,9 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       hostGroups: resolved.hostGroups,
       expects: expects(resolved),
     }
-    const findings = [resolved, { findings: denies(resolved, network) }, reach, allocated, built, routed].flatMap((pass) => pass.findings)
+    const findings = [resolved, { findings: denies(resolved, network, behindRouters(intent, memo)) }, reach, allocated, built, routed].flatMap(
+      (pass) => pass.findings,
+    )
     return { fabric: seal(parts, memo), claims: allocated.claims, findings }
   }
 }

@@ -1,13 +1,15 @@
 /** Denies that do nothing, what no gateway can keep apart and what none can log: said, so that nobody counts on it. */
 import type { Finding, Place } from '#src/fabric/fabric.ts'
+import { linkOf } from '#src/fabric/lans.ts'
 import { comparePrefixes, contains, overlaps, type Prefix } from '#src/net/address.ts'
 import { anyPort, portsOverlap } from '#src/net/ports.ts'
-import { isSame } from './memo.ts'
+import type { Intent } from '#src/intent/intent.ts'
+import { isSame, type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
 
-export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes): readonly Finding[] {
-  return [...lines.flatMap((deny, n) => keptBy(deny, n, allows, network)), ...unlogged('allow', allows), ...unlogged('deny', lines)]
+export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind): readonly Finding[] {
+  return [...lines.flatMap((deny, n) => keptBy(deny, n, allows, network, behind)), ...unlogged('allow', allows), ...unlogged('deny', lines)]
 }
 
 /** Only gateways of ours write a log. */
@@ -27,10 +29,10 @@ const unlogged = (kind: 'allow' | 'deny', lines: readonly ResolvedLine[]): reado
   })
 
 const textOf = ({ text }: ResolvedLine): string => text.replace(/^deny /, '')
-function keptBy(deny: ResolvedLine, n: number, allows: readonly ResolvedLine[], network: NetworkRoutes): readonly Finding[] {
+function keptBy(deny: ResolvedLine, n: number, allows: readonly ResolvedLine[], network: NetworkRoutes, behind: Behind): readonly Finding[] {
   const at = [`deny/${n}`]
   const text = textOf(deny)
-  const lan = withinOneLan(deny, network)
+  const lan = withinOneLan(deny, network, behind)
   const apart = unkept(deny, allows)
   return [
     ...(allows.some((allow) => deny.ports.some((a) => allow.ports.some((b) => portsOverlap(a, b))) && meet(deny, allow))
@@ -51,15 +53,28 @@ const warning = (code: string, at: readonly string[], says: string, instead: str
   witness: [],
 })
 
+/** By prefix behind a router on a LAN, the link to it. */
+export type Behind = ReadonlyMap<Prefix, Prefix>
+export function behindRouters({ sites }: Intent, memo: Memo): Behind {
+  const routed = memo.rows('prefixes behind routers', [], [sites], ({ lans }) =>
+    lans.filter(({ via }) => via !== undefined).map((lan) => ({ prefix: lan.prefix, link: linkOf(lan) })),
+  )
+  return new Map(memo.joined('prefixes behind routers', routed).map(({ prefix, link }) => [prefix, link]))
+}
+
 /** Hosts of one LAN talk without their gateway. A whole segment is not kept apart from itself. */
-function withinOneLan({ pairings }: ResolvedLine, { all }: NetworkRoutes): string | undefined {
+function withinOneLan({ pairings }: ResolvedLine, { all }: NetworkRoutes, behind: Behind): string | undefined {
+  const linkAt = (hosts: Prefix): Prefix | undefined => {
+    const lan = lanOf(hosts, all)
+    return lan === undefined ? undefined : (behind.get(lan) ?? lan)
+  }
   for (const { from, to } of pairings) {
     for (const caller of from.places) {
       const target = placesOf(to).get(keyOf(caller))
       if (!target || target.prefixes.join() === caller.prefixes.join()) continue
       for (const one of caller.prefixes) {
-        const lan = lanOf(one, all)
-        if (lan !== undefined && target.prefixes.some((other) => contains(lan, other))) return `${lan} of ${caller.node}`
+        const lan = linkAt(one)
+        if (lan !== undefined && target.prefixes.some((other) => linkAt(other) === lan)) return `${lan} of ${caller.node}`
       }
     }
   }

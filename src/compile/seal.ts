@@ -68,12 +68,13 @@ export function seal(
         uplinks,
         interfaces,
         lans: site.lans
-          .map(({ segment, interface: device, prefix: lan, address, internet }) => ({
+          .map(({ segment, interface: device, prefix: lan, address, internet, via }) => ({
             segment,
             interface: device,
             prefix: lan,
             address,
             ...(internet === 'local' ? { internet } : {}),
+            ...(via === undefined ? {} : { via }),
           }))
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),

@@ -132,13 +132,15 @@ export interface Lan {
   /** The OS's interface name. */
   readonly interface: string
   readonly prefix: Prefix
-  /** The gateway's own address on it. */
+  /** The gateway's own address on it, or on the link to its next hop. */
   readonly address: AddressWithLength
   /**
    * `local`: its hosts may open connections to whatever is outside the pool, over the exits of this site and behind their
    * addresses (NAPT, RFC 3022). Nothing from there opens one to them. Absent: they may not.
    */
   readonly internet?: 'local'
+  /** The next hop, a router on a connected prefix of the same interface. Absent: the prefix is connected itself. */
+  readonly via?: Address
 }
 
 export interface Route {

@@ -57,7 +57,7 @@ export const siteCodes = [
   {
     code: 'I036',
     title: 'Router not on the link',
-    text: "The provider's router must be a neighbour: a host in the network of the uplink's own address, and not that address itself. If both are right, the length is wrong.",
+    text: "The provider's router must be a neighbour: a host in the network of the uplink's own address, and not that address itself. If both are right, the length is wrong. The same holds of a `next_hop` on a LAN: it is a host in one of the LAN's prefixes, and not the gateway.",
     wrong:
       '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.17 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
     right:
@@ -124,6 +124,15 @@ export const siteCodes = [
     text: 'The medium is what the last mile is made of: ethernet, fiber, cable, dsl, radio, lte, 5g or sat. An uplink whose name begins with one needs no `medium:`. lte, 5g and sat count as metered unless you say otherwise.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, medium: fibre-optic }',
     right: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, medium: fiber }',
+  },
+  {
+    code: 'I065',
+    title: 'No routing protocol at a LAN yet',
+    text: 'A gateway does not speak BGP or OSPF to the routers of its LANs yet. State what is behind each router: the prefixes belong to the segment, this site is their owner, and they are routed, guarded and proven like the LAN itself.',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, bgp: { asn: 65010, neighbor: 10.1.10.254 } }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, next_hop: { 10.1.10.254: 10.5.0.0/16 } }',
   },
   {
     code: 'I053',

@@ -111,10 +111,12 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
         ...fact([...path, 'internet'], own[0]!.lan.internet, `${own[0]!.key}/internet`, said ? 'internet of the network' : 'default'),
         elsewhere: `internet/${segment}`,
       }
-      for (const [i, { lan, key }] of own.entries()) {
+      for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via === undefined).entries()) {
         yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
         yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
       }
+      for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via !== undefined).entries())
+        yield fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key)
     }
   }
 }

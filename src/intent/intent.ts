@@ -86,9 +86,12 @@ export interface IntentLan {
   readonly segment: SegmentId
   readonly interface: string
   readonly prefix: Prefix
+  /** The gateway's own, on the link. */
   readonly address: AddressWithLength
   /** How its hosts leave to the internet. */
   readonly internet: Breakout
+  /** `next_hop`: the router on the link, behind which the prefix is. Absent: connected. */
+  readonly via?: Address
 }
 /** `local`: at their own site, over its uplinks. */
 export type Breakout = 'none' | 'local'

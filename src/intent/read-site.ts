@@ -261,13 +261,52 @@ function readLan(
   if (fields.interface) claim(fields.interface, claimed, report)
   const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report))
   const addresses = readLanAddresses(own, fields.address ?? [], report)
-  return own.map(({ value: network, at }) => {
+  const links = own.map(({ value: network, at }): ReadLan => {
     const written = addresses.get(network)
     const address = written?.value ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
     return {
       lan: { segment, interface: fields.interface?.value ?? '', prefix: network, address, internet: fields.internet?.value ?? breakout },
       at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at },
     }
+  })
+  const dynamic = fields.bgp ?? fields.ospf
+  if (dynamic) {
+    const [word, router] = fields.bgp ? ['bgp', fields.bgp.fields.neighbor?.value] : ['ospf', undefined]
+    report.error(
+      'I065',
+      dynamic.at,
+      `gateways don't speak ${word.toUpperCase()} to the routers of a LAN yet`,
+      `write what is behind the router instead: next_hop: { ${router ?? '10.1.10.254'}: 10.5.0.0/16 }`,
+    )
+  }
+  return [...links, ...readNextHops(fields.next_hop ?? [], links, uplinks, report)]
+}
+
+function readNextHops(
+  entries: readonly Entry<readonly Located<Prefix>[]>[],
+  links: readonly ReadLan[],
+  uplinks: readonly IntentUplink[],
+  report: Report,
+): readonly ReadLan[] {
+  return entries.flatMap(({ key, value }): readonly ReadLan[] => {
+    const via = key.value as Address
+    const link = links.find(({ lan }) => isHostOf(lan.prefix, via))
+    const behind = (value ?? []).filter((each) => usable(each, uplinks, report))
+    // With no readable prefix there is nothing to compare with, and that was said already.
+    if (links.length === 0) return []
+    if (!link) {
+      const prefixes = links.map(({ lan }) => lan.prefix)
+      report.error('I036', key.at, `next hop ${via} is not a host of this LAN`, `write the router's address in ${oneOf(prefixes)}`)
+      return []
+    }
+    if (hostOf(link.lan.address) === via) {
+      report.error('I036', key.at, `${via} is the gateway's own address, not that of a router`, 'write the address of the router')
+      return []
+    }
+    return behind.map(({ value: network, at }) => ({
+      lan: { ...link.lan, prefix: network, via },
+      at: { ...link.at, prefix: at },
+    }))
   })
 }
 

@@ -20,10 +20,8 @@ const text = (description: string, example: string) =>
   parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 
 /** Host bits are a mistake of their own: the address of a host was written where its network is meant. */
-const prefixText = parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, {
-  description: 'Networks of this LAN, as network/length.',
-  examples: ['10.1.10.0/24'],
-})
+const prefixText = (description: string, example: string) =>
+  parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, { description, examples: [example] })
 
 export type LanAddress = { readonly kind: 'plain'; readonly address: Address } | { readonly kind: 'with-length'; readonly address: AddressWithLength }
 function parseLanAddress(written: string): Parsed<LanAddress> {
@@ -81,10 +79,27 @@ const uplink = object(
 
 /** Breakout (BCP 38 applies: only the LAN's own addresses leave, behind the uplink's). */
 const internet = (description: string) => word('I064', 'breakout', ['none', 'local'], description, ['hub'])
+/** Read so that mistakes are told now; the data plane speaks neither yet, see read-site.ts. */
+const bgp = object(
+  {
+    asn: integer('I083', 1, 4_294_967_295, 'The AS number of the router.'),
+    neighbor: parsedText('I030', parseAddress, { description: "The router's address on this LAN.", examples: ['10.1.10.254'] }),
+  },
+  { required: ['asn', 'neighbor'], example: '{ asn: 65010, neighbor: 10.1.10.254 }' },
+)
+const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { required: ['area'], example: '{ area: 0.0.0.0 }' })
+
 const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
-    prefixes: list(prefixText),
+    prefixes: list(prefixText('Networks of this LAN, as network/length.', '10.1.10.0/24')),
+    next_hop: map(
+      parsedText('I030', parseAddress, { description: 'A router on this LAN.', examples: ['10.1.10.254'] }),
+      list(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16')),
+      '{ 10.1.10.254: 10.5.0.0/16 }',
+    ),
+    bgp,
+    ospf,
     address: list(
       parsedText('I030', parseLanAddress, {
         description: "The gateway's own address on the LAN. Default: the first host of each prefix.",
@@ -95,7 +110,7 @@ const lan = object(
   },
   {
     required: ['interface', 'prefixes'],
-    later: ['cluster', 'routing', 'bgp', 'ospf', 'next_hop', 'vrrp', 'dhcp', 'ra', 'translate', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
+    later: ['cluster', 'routing', 'vrrp', 'dhcp', 'ra', 'translate', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
     example: '{ interface: eth1, prefixes: 10.1.10.0/24 }',
   },
 )

@@ -10,6 +10,7 @@ import { type Address, type AddressWithLength, address, addressWithLength, hostO
 export interface Underlay {
   readonly links: readonly Link[]
   readonly lans: readonly LanHost[]
+  readonly routers: readonly LanRouter[]
 }
 /** One uplink of one site, and the quality of its line in each direction. */
 export interface Link {
@@ -47,14 +48,24 @@ export interface LanHost {
   readonly hosts: readonly AddressWithLength[]
 }
 
-/** `<site>-<segment>`; on the second LAN of a segment `<site>-<segment>.2`. */
-export function lanHostName(
-  { id, lans }: { readonly id: string; readonly lans: readonly Pick<IntentLan, 'segment' | 'interface'>[] },
-  { segment, interface: device }: Pick<IntentLan, 'segment' | 'interface'>,
-): string {
-  const interfaces = [...new Set(lans.filter((one) => one.segment === segment).map((one) => one.interface))]
-  const n = interfaces.indexOf(device)
-  return `${id}-${segment}${n > 0 ? `.${n + 1}` : ''}`
+/** A router on the link of a LAN host. What is behind it answers at itself: `.10` of each prefix. */
+export interface LanRouter {
+  readonly namespace: string
+  readonly site: SiteId
+  /** The LAN host's. */
+  readonly beside: string
+  readonly address: AddressWithLength
+  readonly gateway: Address
+  readonly hosts: readonly AddressWithLength[]
+}
+
+type LanWords = Pick<IntentLan, 'segment' | 'interface' | 'via'>
+/** `<site>-<segment>`, on the second LAN of a segment `<site>-<segment>.2`; what is behind its routers `….r1`, `….r2`. */
+export function lanHostName({ id, lans }: { readonly id: string; readonly lans: readonly LanWords[] }, lan: LanWords): string {
+  const own = lans.filter(({ segment }) => segment === lan.segment)
+  const n = [...new Set(own.map((one) => one.interface))].indexOf(lan.interface)
+  const routers = [...new Set(own.flatMap((one) => (one.interface === lan.interface && one.via !== undefined ? [one.via] : [])))]
+  return `${id}-${lan.segment}${n > 0 ? `.${n + 1}` : ''}${lan.via === undefined ? '' : `.r${routers.indexOf(lan.via) + 1}`}`
 }
 
 /** Where the agents find the controller: a documentation address (RFC 5737) inside the lab. */
@@ -82,7 +93,8 @@ export function underlay(intent: Intent): Underlay {
     }),
   )
   const lans = intent.sites.flatMap((site) => {
-    const byInterface = Map.groupBy(site.lans, (lan) => lan.interface)
+    const connected = site.lans.filter(({ via }) => via === undefined)
+    const byInterface = Map.groupBy(connected, (lan) => lan.interface)
     return [...byInterface.values()].flatMap((all): LanHost[] => {
       const hosts = all.flatMap((lan) => {
         const host = nth(lan.prefix, 10)
@@ -101,7 +113,18 @@ export function underlay(intent: Intent): Underlay {
       ]
     })
   })
-  return { links, lans }
+  const routers = intent.sites.flatMap((site) =>
+    [...Map.groupBy(site.lans, (lan) => (lan.via === undefined ? '' : lanHostName(site, lan)))].flatMap(
+      ([namespace, [first, ...others]]): LanRouter[] => {
+        const { via, ...link } = first!
+        if (via === undefined) return []
+        const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(`${nth(prefix, 10) ?? nth(prefix, 0)!}/32`))
+        const address = addressWithLength(`${via}/${lengthOf(link.address)}`)
+        return [{ namespace, site: site.id, beside: lanHostName(site, link), address, gateway: hostOf(link.address), hosts }]
+      },
+    ),
+  )
+  return { links, lans, routers }
 }
 
 function dynamicAddress(uplink: IntentUplink, n: number) {

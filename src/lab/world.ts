@@ -8,7 +8,7 @@ import type { Intent, IntentService } from '#src/intent/intent.ts'
 import { hostOf, lengthOf, networkOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
-import { controllerAddress, controllerPort, type Line, type Link, lanHostName, underlay } from './underlay.ts'
+import { controllerAddress, controllerPort, type Line, type LanHost, type Link, lanHostName, underlay } from './underlay.ts'
 
 export interface World {
   readonly boxes: ReadonlyMap<string, Box>
@@ -52,11 +52,13 @@ function netemArgs(line: Line, rate: number): string {
 
 export async function buildWorld(intent: Intent, options: WorldOptions): Promise<World> {
   const plan = underlay(intent)
-  const names = ['internet', ...intent.sites.map((site) => site.id), ...plan.lans.map((lan) => lan.namespace)]
+  const names = ['internet', ...intent.sites.map((site) => site.id), ...[...plan.lans, ...plan.routers].map((one) => one.namespace)]
   const opened = await Promise.all(names.map((name) => openBox(name)))
   const boxes = new Map(opened.map((box) => [box.name, box]))
   const internet = boxes.get('internet')!
   const children: ChildProcess[] = []
+  /** A LAN with routers on it is a bridge at its host. */
+  const isShared = (lan: LanHost): boolean => plan.routers.some(({ beside }) => beside === lan.namespace)
   const impairment = (await hasNetem()) ? 'netem' : 'relay'
   const lines = new Map(plan.links.map((link) => [link.id, link.line]))
   const links = new Map(plan.links.map((link) => [link.id, link]))
@@ -114,7 +116,13 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       plan.lans
         .map(
           (lan, index) =>
-            `link add l${index} type veth peer name h${index}\nlink set l${index} netns ${boxes.get(lan.site)!.pid} name ${lan.interface}\nlink set h${index} netns ${boxes.get(lan.namespace)!.pid} name eth0\n`,
+            `link add l${index} type veth peer name h${index}\nlink set l${index} netns ${boxes.get(lan.site)!.pid} name ${lan.interface}\nlink set h${index} netns ${boxes.get(lan.namespace)!.pid} name ${isShared(lan) ? 'port' : 'eth0'}\n`,
+        )
+        .join('') +
+      plan.routers
+        .map(
+          (router, index) =>
+            `link add r${index} type veth peer name p${index}\nlink set r${index} netns ${boxes.get(router.namespace)!.pid} name eth0\nlink set p${index} netns ${boxes.get(router.beside)!.pid} name port${index}\n`,
         )
         .join(''),
   )
@@ -130,10 +138,24 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     ])
   }
   for (const lan of plan.lans) {
-    await ipBatch(boxes.get(lan.namespace)!, [
+    const ports = plan.routers.flatMap((router, index) => (router.beside === lan.namespace ? [`port${index}`] : []))
+    const box = boxes.get(lan.namespace)!
+    // What the host hears as a bridge is not its own: where br_netfilter is loaded, nft would meet it all the same.
+    if (ports.length > 0)
+      await must(enter(box, ['sh', '-c', 'for call in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -w "$call" ] || echo 0 > "$call"; done']))
+    await ipBatch(box, [
+      ...(ports.length > 0 ? ['link add eth0 type bridge', ...['port', ...ports].map((port) => `link set ${port} master eth0 up`)] : []),
       ...lan.hosts.map((host) => `addr add ${host} dev eth0`),
       'link set eth0 up',
       `route add default via ${lan.gateway}`,
+    ])
+  }
+  for (const router of plan.routers) {
+    await ipBatch(boxes.get(router.namespace)!, [
+      `addr add ${router.address} dev eth0`,
+      ...router.hosts.map((host) => `addr add ${host} dev lo`),
+      'link set eth0 up',
+      `route add default via ${router.gateway}`,
     ])
   }
   await ipBatch(internet, [

@@ -109,6 +109,11 @@ export const verifyCodes: readonly CodePage[] = [
     'Two tunnel interfaces of a site have the same kernel name or port. The compiler did something wrong: report it.',
   ),
   page(
+    'V029',
+    'a next hop that is no neighbour',
+    'A prefix is behind a router that is on no connected prefix of the same interface, or that is the gateway itself. The compiler did something wrong: report it.',
+  ),
+  page(
     'V030',
     'goes another way',
     'An expectation says what traffic passes, `via`: with everything up, and after each failure of its `survives`, the first choice of every gateway, there and back, passes one of the things listed. It speaks of lines that keep their SLA: a class that allows several uplinks may leave a bad one for a while. `not` speaks of every way that could ever be chosen.',

@@ -7,6 +7,7 @@
  * microsecond each, and never sites² × failures. `any` follows a second place only for failures that the first does not
  * survive. Isolation looks only at rules that touch both sides and needs no failures at all: they only take hops away.
  */
+import { isSameLan } from '#src/fabric/lans.ts'
 import type { ClassId, Deny, Expect, Finding, NodeId, Place, Rule, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
@@ -226,7 +227,7 @@ function admit(
       todo.push(...(source.kind === 'split' ? source.pieces : destination.kind === 'split' ? destination.pieces : []))
       continue
     }
-    if (source.value !== undefined && source.value === destination.value) continue
+    if (source.value !== undefined && destination.value !== undefined && isSameLan(source.value, destination.value)) continue
     const denies = match(node.denies, packets)
     const rules = denies.kind === 'split' ? denies : match(node.rules, packets)
     if (denies.kind === 'split' || rules.kind === 'split') {
@@ -484,8 +485,8 @@ function* trafficBetween(node: Node, place: Place, targets: Targets): Generator<
   const mine = (prefixes: readonly Prefix[]): readonly Prefix[] =>
     prefixes.flatMap((prefix) => place.prefixes.flatMap((own) => (contains(prefix, own) ? [own] : contains(own, prefix) ? [prefix] : [])))
   for (const lan of node.of.lans) {
-    for (const inside of packetsBetween(mine([lan.prefix]), [lan.prefix], [anyPort]))
-      for (const traffic of wanted(inside)) yield { ...traffic, rule: null }
+    const beside = node.of.lans.filter((other) => isSameLan(lan, other)).map((other) => other.prefix)
+    for (const inside of packetsBetween(mine([lan.prefix]), beside, [anyPort])) for (const traffic of wanted(inside)) yield { ...traffic, rule: null }
   }
   for (const rule of node.of.rules) {
     const sources = mine(rule.from.prefixes)

@@ -9,6 +9,7 @@
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
 import { type Packet, type Packets, packetsOfOne } from './packets.ts'
@@ -407,12 +408,16 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
 
   const rules: string[] = []
   let trafficClass = options.trafficClass
+  const [near, far] = [ask(lookup(node.lans, packets, 'source')), ask(lookup(node.lans, packets, 'destination'))]
+  // What comes to the gateway all the same, as to the router to which it is a next hop, it hands on and asks nobody.
+  if (near && far && near !== far && isSameLan(near, far)) {
+    trafficClass ??= ask(match(node.rules, packets))[0]?.trafficClass ?? ('default' as ClassId)
+    return { hops, outcome: { kind: 'delivered', at: node.id, lan: far, trafficClass, rules } }
+  }
   if (direction === 'request') {
-    if (ask(lookup(node.lans, packets, 'source')) === undefined)
-      return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
-    if (ask(lookup(node.lans, packets, 'destination')) === undefined && ask(leaves(node, packets))) {
-      const lan = ask(lookup(node.lans, packets, 'source'))!
-      return { hops, outcome: { kind: 'left', at: node.id, lan, uplinks: node.breakout!.uplinks, trafficClass: 'default' as ClassId } }
+    if (near === undefined) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
+    if (far === undefined && ask(leaves(node, packets))) {
+      return { hops, outcome: { kind: 'left', at: node.id, lan: near, uplinks: node.breakout!.uplinks, trafficClass: 'default' as ClassId } }
     }
     const [denied] = ask(match(node.denies, packets))
     if (denied) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'denied', by: denied.id, trafficClass: null } }

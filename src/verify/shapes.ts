@@ -21,6 +21,7 @@
 import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, ipsecTunnelId, nodeOf, tunnelId } from '#src/fabric/ids.ts'
+import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
@@ -491,7 +492,13 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
     site.role,
     site.hubs,
     site.uplinks.map(({ id, medium, transport, tags, metered, up, down }) => (ways ? [id, medium, transport, tags, metered, up, down] : id)),
-    site.lans.map((lan) => [lan.segment, part(lan.prefix), rangeOf(lan.prefix).family]),
+    site.lans.map((lan) => [
+      lan.segment,
+      part(lan.prefix),
+      rangeOf(lan.prefix).family,
+      // With which others it is one LAN.
+      ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
+    ]),
   ])
 
 /** The Fabric without some sites and every fact that names one. `ownerOf` knows who has a prefix that is no whole LAN. */

@@ -5,8 +5,9 @@
 import type { Fabric, Finding, Group, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { comparePrefixes, contains, familyOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, familyOf, hostOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -19,6 +20,7 @@ export const tables = (distinct: Fabric, shapes: Shapes): readonly Finding[] => 
 /** What they don't tell of. */
 export const wiring = (fabric: Fabric): readonly Finding[] => [
   ...owners(fabric),
+  ...nextHops(fabric),
   ...interfaces(fabric),
   ...peers(fabric),
   ...devices(fabric),
@@ -73,6 +75,21 @@ function owners(fabric: Fabric): readonly Finding[] {
     } else outer = one
   }
   return findings
+}
+
+/** A router on a LAN is a neighbour: on a connected prefix of its interface, and not the gateway itself. */
+function nextHops(fabric: Fabric): readonly Finding[] {
+  return fabric.sites.flatMap(({ id, lans }) =>
+    lans.flatMap((lan): readonly Finding[] => {
+      const { via } = lan
+      if (via === undefined) return []
+      const link = lans.find((other) => other.via === undefined && other.interface === lan.interface && isSameLan(lan, other))
+      if (link && contains(link.prefix, via) && hostOf(link.address) !== via) return []
+      return [
+        error('V029', [`site/${id}/lan/${lan.segment}`], `${lan.prefix} of ${id} is behind ${via}, which is no router on that LAN`, compilerFault),
+      ]
+    }),
+  )
 }
 
 /** Both ends of every tunnel have an interface for it. */

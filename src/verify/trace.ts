@@ -305,7 +305,9 @@ function renderLine(of: Trace, line: TraceLine, origins: Origins, without: strin
   if (line.back === null && line.thereText !== '' && line.outcome === 'passes')
     return `${title}PASSES${without}, ${formatPacket(line.packet)}\n  leaves by ${places[0] ?? line.decidedBy[0]}\n  out    ${line.thereText}\n`
   if (line.outcome === 'passes') {
-    const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`]
+    const rows = [`${title}PASSES${without}, ${packet}`]
+    if (line.decidedBy.length === 0) rows.push('  nobody is asked: the two are one LAN, by its next hop')
+    else rows.push(`  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`)
     if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
     else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
     return `${rows.join('\n')}\n`

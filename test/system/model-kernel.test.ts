@@ -150,6 +150,22 @@ describe('a network of oddities', () => {
     expect(report(await world().compare(normal, asked))).toBe('')
   })
 
+  it('routes what is behind a router on a LAN, and asks nobody between its neighbours', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'east-lab.r1', '10.51.3.5', '10.50.2.148', 'udp', 9),
+      probe(world(), 'west-lab', '10.50.2.149', '10.51.3.8', 'udp', 9),
+      probe(world(), 'north-office', '10.20.3.5', '10.51.7.8', 'tcp', 2222),
+      probe(world(), 'north-office', '10.20.3.5', '10.51.7.8', 'tcp', 2223),
+      probe(world(), 'east-office', '10.50.1.21', '10.51.7.8', 'tcp', 9100),
+      probe(world(), 'east-lab', '10.50.2.21', '10.51.7.8', 'tcp', 7),
+      probe(world(), 'east-lab', '10.50.2.21', '10.51.7.8', 'icmp', 0),
+    ]
+    await world().become(normal)
+    expect(asked.map((one) => expectation(network, normal, one).delivered)).toEqual([true, false, true, false, false, true, true])
+    expect(report(await world().compare(normal, asked))).toBe('')
+  })
+
   describe('an open connection', () => {
     /** East and west have different homes, so there and back never were the same way. */
     it('survives each steer of either direction, and a failure', async () => {

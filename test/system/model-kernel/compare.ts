@@ -1,5 +1,6 @@
 /** What the model says of a probe, what the kernels did with it, and the difference in words. */
 import type { ClassId, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import { linkOf } from '#src/fabric/lans.ts'
 import { contains } from '#src/net/address.ts'
 import { formatPacket } from '#src/verify/packets.ts'
 import { walk, type Walk } from '#src/verify/forward.ts'
@@ -45,7 +46,9 @@ export function expectation(network: Network, situation: Situation, probe: Probe
     trafficClass,
   })
   const answered = back.outcome.kind === 'delivered'
-  const home = answered ? [`${probe.box} as dscp ${dscpOf.get(markedFrom(at, trafficClass))}`] : []
+  // A router answers its neighbours past the gateway, and they hear what its host claims (witness.ts).
+  const claimed = lan.via !== undefined && linkOf(lan) === probe.lan
+  const home = answered ? [`${probe.box} as dscp ${claimed ? 46 : dscpOf.get(markedFrom(at, trafficClass))}`] : []
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }
 

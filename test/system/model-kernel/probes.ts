@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
+import { isSameLan } from '#src/fabric/lans.ts'
 import { lanHostName } from '#src/lab/underlay.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
@@ -53,6 +54,8 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
   const rules = nodes.flatMap((node) => node.rules)
   // What is denied is as near to the edge as what is allowed.
   const lines: readonly Deny[] = [...rules, ...nodes.flatMap((node) => node.denies ?? [])]
+  const beside = ({ site, lan }: Host): readonly Prefix[] =>
+    hosts.filter((other) => other.site === site && isSameLan(other.lan, lan)).map((other) => other.lan.prefix)
   const hostAt = (some: Prefix): Host | undefined => hosts.find((host) => contains(host.lan.prefix, some))
 
   const edges = [...new Set(lines.flatMap((rule) => rule.ports.flatMap(({ from, to }) => [from - 1, from, (from + to) >> 1, to, to + 1])))].filter(
@@ -96,15 +99,18 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .chain(([host, rule]) =>
       fc
         .tuple(
-          fc.constantFrom(...rule.from.prefixes.filter((from) => !contains(host.lan.prefix, from)), ...undeclared.slice(0, 1)),
+          fc.constantFrom(...rule.from.prefixes.filter((from) => !beside(host).some((lan) => contains(lan, from))), ...undeclared.slice(0, 1)),
           fc.constantFrom(...rule.to.prefixes),
         )
         .chain(([from, to]) => between(host, from, to, allowedBy(rule.ports), 'spoofed')),
     )
   const one = fc
     .oneof({ weight: 6, arbitrary: byRule }, { weight: 4, arbitrary: anywhere }, { weight: 1, arbitrary: spoofed })
-    // Hosts of one LAN speak without their gateway.
-    .filter(({ lan, destination }) => !contains(lan, destination))
+    // Hosts of one LAN speak without their gateway; its neighbours ask it where a router on their LAN is.
+    .filter(({ site, lan, destination }) => {
+      const own = hosts.find((host) => host.site === site && host.lan.prefix === lan)!
+      return !(own.lan.via === undefined ? [lan] : beside(own)).some((one) => contains(one, destination))
+    })
 
   const different = new Map(
     fc

@@ -85,11 +85,15 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const gatewayAddress = hostOf(lan.address)
       // Every address of the prefix is this host's, but for the gateway's; in a VPC a host has one, and it is there.
       const inCloud = fabric.regions.some(({ id }) => id === site)
-      if (!inCloud)
+      const routers = fabric.sites
+        .find(({ id }) => id === site)
+        ?.lans.flatMap(({ interface: device, via }) => (device === lan.interface && via ? [via] : []))
+      if (!inCloud && lan.via !== undefined) await exec(box, ['ip', 'route', 'add', 'local', lan.prefix, 'dev', 'lo', 'table', 'main'])
+      else if (!inCloud)
         await exec(
           box,
           ['ip', '-batch', '-'],
-          `route del ${lan.prefix} dev eth0\nroute add ${gatewayAddress}/32 dev eth0\nroute add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
+          `route del ${lan.prefix} dev eth0\n${[gatewayAddress, ...new Set(routers)].map((one) => `route add ${one}/32 dev eth0\n`).join('')}route add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
         )
       await exec(
         box,

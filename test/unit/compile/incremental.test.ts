@@ -5,7 +5,7 @@ import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { comparePrefixes, prefix } from '#src/net/address.ts'
+import { comparePrefixes, nth, prefix } from '#src/net/address.ts'
 import { allow, cloud, partner, dublin, edge, fixed, frankfurt, group, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
 
 /** Numbers for one edit, drawn from anywhere. */
@@ -76,6 +76,13 @@ const edits: Readonly<Record<string, Edit>> = {
         prefix: prefix(lan.prefix.replace(/\/\d+$/, '/23').replace(/\d+\.0\/23$/, (end) => `${Number.parseInt(end, 10) & 254}.0/23`)),
       })),
     })),
+  'put a prefix behind a router on a LAN, or another': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, (one) => {
+      const [lan] = one.lans
+      const via = nth(lan!.prefix, 253 + (m % 2))
+      const behind = { ...lan!, prefix: prefix(`10.${100 + (m % 16)}.${16 + (n % 16)}.0/28`), ...(via ? { via } : {}) }
+      return { ...one, lans: [...one.lans.filter((each) => each.via === undefined), ...(m % 3 ? [behind] : [])] }
+    }),
   'add an allow': (intent, [n = 0, m = 0]) => ({ ...intent, allow: [...intent.allow, allow(at(texts, n), at(['tcp/443', 'udp/53', 'icmp'], m))] }),
   'add a deny': (intent, [n = 0, m = 0]) => ({
     ...intent,

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseIntent } from '#src/intent/parse.ts'
 import { underlay } from '#src/lab/underlay.ts'
-import { addressWithLength, prefix } from '#src/net/address.ts'
+import { addressWithLength, nth, prefix } from '#src/net/address.ts'
 
 const files = readdirSync('test/networks/branches')
   .filter((name) => name.endsWith('.yaml'))
@@ -50,6 +50,23 @@ describe('the underlay of an intent', () => {
     expect(lans.map((lan) => `${lan.namespace} ${lan.interface} ${lan.hosts.join()}`)).toEqual([
       `oslo-inference ${site.lans[0]!.interface} ${site.lans[0]!.prefix.replace('.0/', '.10/')}`,
       'oslo-inference.2 eth9 10.9.0.10/24',
+    ])
+  })
+  it('puts a router on a LAN that has a next hop, and what is behind it', () => {
+    const site = intent!.sites.find((one) => one.id === 'oslo')!
+    const [lan] = site.lans
+    const behind = ['10.9.0.0/24', '10.8.0.0/24'].map((text) => ({ ...lan!, prefix: prefix(text), via: nth(lan!.prefix, 254)! }))
+    const { lans, routers } = underlay({ ...intent!, sites: [{ ...site, lans: [...site.lans, ...behind] }] })
+    expect(lans.map(({ namespace, hosts }) => `${namespace} ${hosts.join()}`)).toEqual([`oslo-inference ${lan!.prefix.replace('.0/', '.10/')}`])
+    expect(routers).toEqual([
+      {
+        namespace: 'oslo-inference.r1',
+        site: 'oslo',
+        beside: 'oslo-inference',
+        address: lan!.prefix.replace('.0/', '.254/'),
+        gateway: nth(lan!.prefix, 1),
+        hosts: ['10.9.0.10/32', '10.8.0.10/32'],
+      },
     ])
   })
   it('says when it runs out of addresses', () => {

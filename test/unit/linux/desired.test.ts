@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { NodeId, SiteConfig, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { nth, prefix } from '#src/net/address.ts'
 import { choicesBy, chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
 import { nexthopIds } from '#providers/linux/scheme.ts'
@@ -154,6 +155,34 @@ describe('a LAN', () => {
     expect(state.addresses.some((one) => one.device === 'lan1')).toBe(false)
     expect(state.nexthops).toEqual(wanted('berlin').nexthops)
     expect(state.nft).toBe(wanted('berlin').nft)
+  })
+  describe('with a router on it', () => {
+    const routed = (site: Name): SiteConfig => {
+      const config = configOf(site)
+      const [lan, ...others] = config.lans
+      const behind = { ...lan!, prefix: prefix('10.5.0.0/16'), via: nth(lan!.prefix, 254)! }
+      return { ...config, lans: [lan!, behind, ...others] }
+    }
+    it('has a route to what is behind it, and one address', () => {
+      const state = wanted('berlin', routed('berlin'))
+      expect(routesOf(state, 'main')).toContain('-4 route 10.5.0.0/16 via 10.1.10.254 dev lan0 onlink table main proto 67')
+      expect(state.addresses).toEqual(wanted('berlin').addresses)
+    })
+    it('is asked for a way out of the mesh as well', () => {
+      expect(routesOf(wanted('frankfurt', routed('frankfurt')), 7800)).toContain(
+        '-4 route 10.5.0.0/16 via 10.3.10.254 dev lan0 onlink table 7800 proto 67',
+      )
+    })
+    it('waits for its link', () => {
+      const interfaces = situations.berlin.interfaces.map((one) => (one.name === 'lan0' ? { ...one, up: false } : one))
+      expect(routesOf(wanted('berlin', routed('berlin'), { interfaces }), 'main').filter((line) => line.includes('10.5.0.0'))).toEqual([])
+    })
+    it('lets both be sources there, and hands on between the two', () => {
+      const { nft } = wanted('berlin', routed('berlin'))
+      expect(nft).toContain('ip saddr { 10.1.10.0/24, 10.5.0.0/16 } accept')
+      expect(nft).toContain('iifname "lan0" oifname "lan0" ip saddr { 10.1.10.0/24, 10.5.0.0/16 } ip daddr { 10.1.10.0/24, 10.5.0.0/16 } accept')
+      expect(wanted('berlin').nft).not.toContain('iifname "lan0" oifname "lan0"')
+    })
   })
   it("of another segment is not the source of a segment's own packets", () => {
     const state = wanted('berlin')

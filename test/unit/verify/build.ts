@@ -40,7 +40,7 @@ export interface SiteSketch {
   readonly id: string
   readonly hub?: boolean
   readonly uplinks: readonly string[]
-  /** By segment; several of one by spaces. */
+  /** By segment; several of one by spaces. One that ends in `>` is behind a router on the first of them. */
   readonly lans: Readonly<Record<string, string>>
   /** bit/s, up and down, of each uplink that has one. */
   readonly rates?: Readonly<Record<string, readonly [number, number]>>
@@ -68,7 +68,12 @@ export interface Sketch {
   readonly classes?: readonly string[]
 }
 
-const lansOf = ({ lans }: SiteSketch) => Object.entries(lans).flatMap(([id, all]) => all.split(' ').map((text) => ({ id, text })))
+const lansOf = ({ lans }: SiteSketch) =>
+  Object.entries(lans).flatMap(([id, all]) => {
+    const [first = '', ...others] = all.split(' ')
+    const more = others.map((text) => ({ id, text: text.replace('>', ''), link: text.endsWith('>') ? first : text, behind: text.endsWith('>') }))
+    return [{ id, text: first, link: first, behind: false }, ...more]
+  })
 
 export function build(sketch: Sketch): Fabric {
   const classes = sketch.classes ?? ['default']
@@ -106,7 +111,10 @@ export function build(sketch: Sketch): Fabric {
   const place = (text: string): Place => {
     const [lan = '', hosts] = text.trim().split('@')
     const [where = '', what = ''] = lan.split('/')
-    const all = sketch.sites.find((one) => one.id === where)!.lans[what]!.split(' ')
+    const all = sketch.sites
+      .find((one) => one.id === where)!
+      .lans[what]!.replaceAll('>', '')
+      .split(' ')
     return { node: site(where), segment: segment(what), prefixes: (hosts === undefined ? all : [hosts]).map(prefix) }
   }
   const places = (text: string): readonly Place[] => text.split(',').map(place)
@@ -148,11 +156,13 @@ export function build(sketch: Sketch): Fabric {
   const owns = (one: SiteSketch, prefixes: readonly Prefix[]): boolean =>
     prefixes.some((each) => lansOf(one).some(({ text }) => contains(prefix(text), each)))
   const made = sketch.sites.map((one, index): Site => {
-    const lans = lansOf(one).map(({ id, text }, i) => ({
+    const here = lansOf(one)
+    const lans = here.map(({ id, text, link, behind }) => ({
       segment: segment(id),
-      interface: `lan${i}`,
+      interface: `lan${here.findIndex((other) => other.text === link)}`,
       prefix: prefix(text),
-      address: addressWithLength(`${nth(prefix(text), 1)}/${text.split('/')[1]}`),
+      address: addressWithLength(`${nth(prefix(link), 1)}/${link.split('/')[1]}`),
+      ...(behind ? { via: nth(prefix(link), 2)! } : {}),
     }))
     const routes: readonly Route[] = sketch.sites
       .filter((other) => other.id !== one.id)

@@ -23,9 +23,11 @@ function edited(of: Reader, sketch: Sketch): Sketch {
     () => at(lan('10.9.0.0/30')),
     () => at(lan('10.9.0.0/29')),
     () => at((one) => lan(`${one.lans['red']} 10.9.0.0/30`)(one)),
-    () => at((one) => lan(one.lans['red']!.split(' ').at(-1)!)(one)),
+    () => at((one) => lan(`${one.lans['red']} 10.9.0.8/30>`)(one)),
+    () => at((one) => lan(one.lans['red']!.replace('>', ''))(one)),
+    () => at((one) => lan(one.lans['red']!.split(' ').at(-1)!.replace('>', ''))(one)),
     // Somebody else's.
-    () => at(lan(of.pick(sketch.sites).lans['red']!)),
+    () => at(lan(of.pick(sketch.sites).lans['red']!.split(' ')[0]!)),
     () => ({ ...sketch, never: { bulk: ['a'] } }),
   ])()
 }

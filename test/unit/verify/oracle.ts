@@ -55,6 +55,13 @@ export function oracle(fabric: Fabric) {
   const endsOf = (tunnel: string): Ends | undefined => endsById.get(tunnel)
   const roleOf = (tunnel: string) => fabric.tunnels.find((one) => one.id === tunnel)!.role
   const lanAt = (id: string, address: number) => siteOf(id).lans.find((lan) => holds(lan.prefix, address))
+  /** One prefix, or two of which one is behind a router in the other, or both behind routers in a third. */
+  const isOneLan = (id: string, a: number, b: number): boolean => {
+    const [near, far] = [lanAt(id, a), lanAt(id, b)]
+    if (!near || !far) return false
+    const link = ({ low, size } = read(near.address)): number => low - (low % size)
+    return near === far || ((near.via ?? far.via) !== undefined && link() === link(read(far.address)))
+  }
   const covers = (rule: Deny, packet: Packet): boolean =>
     rule.from.prefixes.some((one) => holds(one, packet.source)) &&
     rule.to.prefixes.some((one) => holds(one, packet.destination)) &&
@@ -182,8 +189,7 @@ export function oracle(fabric: Fabric) {
     const any = expect.ports.some((port) => port.protocol === 'any')
     for (const source of addressesOf(from.prefixes)) {
       for (const destination of addressesOf(to.prefixes)) {
-        const lan = lanAt(from.node, source)
-        if (lan !== undefined && lan === lanAt(from.node, destination)) continue
+        if (isOneLan(from.node, source, destination)) continue
         let opened = false
         for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
           const packet = { source, destination, application }
@@ -221,8 +227,7 @@ export function oracle(fabric: Fabric) {
             addressesOf(to.prefixes).every((destination) =>
               applications.every((application) => {
                 // Within one LAN nobody is in between.
-                const lan = lanAt(from.node, source)
-                if (lan !== undefined && lan === lanAt(from.node, destination)) return source === destination
+                if (isOneLan(from.node, source, destination)) return source === destination
                 const packet = { source, destination, application }
                 return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
                   (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),

@@ -40,17 +40,24 @@ export function sound(of: Reader): Sketch {
     id: `s${i}`,
     hub: i < hubs,
     uplinks: of.chance(50) ? ['a'] : ['a', 'b'],
-    lans: { red: `10.0.${i}.0/30${of.chance(15) ? ` 10.0.${i}.8/30` : ''}`, ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}) } as Record<
-      string,
-      string
-    >,
+    lans: {
+      red: `10.0.${i}.0/30${of.pick(['', '', '', '', '', ` 10.0.${i}.8/30`, ` 10.0.${i}.8/30>`])}`,
+      ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}),
+    } as Record<string, string>,
   }))
   const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
   /** A whole LAN, or a group of its hosts. */
   const place = (): string => {
     const name = of.pick(all)
     const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(of.pick(sites.find((one) => one.id === id)!.lans[lan]!.split(' ')))!
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(
+      of.pick(
+        sites
+          .find((one) => one.id === id)!
+          .lans[lan]!.replaceAll('>', '')
+          .split(' '),
+      ),
+    )!
     const hosts = of.pick(['', '', '', `${last}/31`, `${Number(last) + 2}/31`, `${Number(last) + of.below(4)}/32`])
     return hosts === '' ? name : `${name}@${net}${hosts}`
   }
@@ -60,7 +67,14 @@ export function sound(of: Reader): Sketch {
   const endpoints = (): string => {
     const name = of.pick(all)
     const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(of.pick(sites.find((one) => one.id === id)!.lans[lan]!.split(' ')))!
+    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(
+      of.pick(
+        sites
+          .find((one) => one.id === id)!
+          .lans[lan]!.replaceAll('>', '')
+          .split(' '),
+      ),
+    )!
     const first = of.below(4)
     return [first, (first + 1 + of.below(3)) % 4].map((n) => `${name}@${net}${Number(last) + n}/32`).join()
   }
@@ -256,11 +270,11 @@ export function crowds(of: Reader): Sketch {
   const crowd = (name: string, net: number) => {
     const uplinks = of.chance(50) ? ['a'] : ['a', 'b']
     const blue = of.chance(40)
-    const several = of.chance(25)
+    const second = of.pick(['', '', '', '/30', '/30>'])
     return Array.from({ length: 5 + of.below(3) }, (_, i) => ({
       id: `${name}${i}`,
       uplinks,
-      lans: { red: `10.${net}.${i}.0/30${several ? ` 10.${net}.${i}.8/30` : ''}`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<
+      lans: { red: `10.${net}.${i}.0/30${second && ` 10.${net}.${i}.8${second}`}`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<
         string,
         string
       >,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Failure, RiskId } from '#src/fabric/fabric.ts'
+import { address, prefix } from '#src/net/address.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
 import { ports, site } from './build.ts'
 import { readQuestion } from '#src/verify/question.ts'
@@ -56,6 +57,18 @@ describe('trace', () => {
       expect(told('berlin/cameras', '10.10.0.10')).toContain('no `allow` lets')
       expect(told('berlin/cameras', '10.99.0.1')).toContain('10.99.0.1 is in no LAN of this network')
     })
+  })
+  test('to what is behind a router on the LAN: no line decides', () => {
+    const { fabric, origins } = demo()
+    const [berlin, ...others] = fabric.sites
+    const lan = berlin!.lans.find((one) => one.segment === 'inference')!
+    const behind = { ...lan, prefix: prefix('10.5.0.0/16'), via: address('10.1.10.254') }
+    const routed = { ...fabric, sites: [{ ...berlin!, lans: [...berlin!.lans, behind] }, ...others] }
+    const told = (from: string, to: string) => renderTrace(trace(routed, { from, to, port: null, trafficClass: null, without: [] }), origins)
+    expect(told('10.1.10.7', '10.5.3.4')).toBe(
+      'PASSES, 10.1.10.7 → 10.5.3.4 tcp/1, class default\n  nobody is asked: the two are one LAN, by its next hop\n  within berlin: no tunnel needed\n',
+    )
+    expect(told('berlin/cameras', '10.5.3.4')).toContain('BLOCKED at berlin')
   })
   test('a service with endpoints, each', () => {
     const { fabric, origins } = demo([

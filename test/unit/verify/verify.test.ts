@@ -463,6 +463,19 @@ describe('structure', () => {
     const twice = change(sound, 'next', (of) => ({ lans: of.lans.map((lan) => ({ ...lan, prefix: prefix('10.10.0.128/25') })) }))
     expect(first(twice)).toMatchObject({ code: 'V024', says: '10.10.0.128/25 of next/red overlaps 10.10.0.0/24 of hub/red' })
   })
+  test('a next hop that is no neighbour', () => {
+    const behind = (via: string, device = 'lan0') =>
+      first(
+        change(sound, 'hub', ({ lans: [lan] }) => ({
+          lans: [lan!, { ...lan!, interface: device, prefix: prefix('10.77.0.0/24'), via: address(via) }],
+        })),
+      )
+    const says = (via: string) => ({ code: 'V029', says: `10.77.0.0/24 of hub is behind ${via}, which is no router on that LAN` })
+    expect(behind('10.10.0.254')).not.toMatchObject({ code: 'V029' })
+    expect(behind('10.11.0.254')).toMatchObject(says('10.11.0.254'))
+    expect(behind('10.10.0.1')).toMatchObject(says('10.10.0.1'))
+    expect(behind('10.10.0.254', 'lan1')).toMatchObject(says('10.10.0.254'))
+  })
   test('a prefix behind two peers of one interface', () => {
     const merged = change(sound, 'hub', (of) => ({
       interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }],
