@@ -90,6 +90,13 @@ export function proveReach(
   return { expect, asked, findings, checks: asked.reduce((sum, { from, checks }) => sum + checks * shapes.alike(from.node).length, 0) }
 }
 
+/**
+ * What is at the caller's own site first: sites of one shape then ask as many questions each, where by name one of them
+ * would find itself and the others would find it.
+ */
+const nearest = (places: readonly Place[], { node }: Place): readonly Place[] =>
+  places.some((to) => to.node === node) ? [...places.filter((to) => to.node === node), ...places.filter((to) => to.node !== node)] : places
+
 function ask(model: Model, breaks: Breaks, expect: Reach, { weight }: Shapes, from: Place): Asked {
   const errors: Case[] = []
   const waiting: Case[] = []
@@ -103,7 +110,7 @@ function ask(model: Model, breaks: Breaks, expect: Reach, { weight }: Shapes, fr
     pairs.set(to, made)
     return made
   }
-  for (const targets of expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])) {
+  for (const targets of expect.mode === 'any' ? [nearest(expect.to, from)] : expect.to.map((to) => [to])) {
     const same = expect.mode === 'any' ? 1 : weight(targets[0]!.node)
     const probe = (broken: Break | null, patience: Patience): { readonly answers: Place | null; readonly losses: Case['losses'] } => {
       const losses: { to: Place; loss: Loss }[] = []

@@ -94,3 +94,17 @@ test('nothing else is asked again: what changed nowhere is neither proven nor lo
   expect(check(one).findings.map(({ says }) => says)).toEqual(["e3 can't reach hub/red: no `allow` covers it"])
   expect(check(fabric).findings).toEqual([])
 })
+
+test('callers that may answer themselves ask as many questions, told apart or not', () => {
+  const edges = Array.from({ length: 8 }, (_, i) => ({ id: `e${i}`, uplinks: ['a', 'b'], lans: { red: `10.1.${i}.0/30 10.2.${i}.0/30` } }))
+  const names = edges.map((one) => `${one.id}/red`).join()
+  const fabric = build({
+    sites: [...edges, { id: 'hub', hub: true, uplinks: ['a', 'b'], lans: { red: '10.0.0.0/24' } }],
+    allow: [{ from: names, to: names, ports: 'tcp/1', class: 'default' }],
+    expect: [{ reach: names, to: names, ports: 'tcp/1', survives: ['uplink'] }],
+  })
+  const shapes = shapesOf([fabric], 0)
+  expect(shapes).not.toBe(eachItself)
+  expect(verify(fabric, shapes)).toEqual(verify(fabric, eachItself))
+  expect(verify(fabric, shapes).findings).toEqual([])
+})
