@@ -19,7 +19,7 @@ export interface Numbers {
   readonly tunnel: (tunnel: TunnelId) => number
   /** Of IPsec tunnels. */
   readonly inside: (tunnel: TunnelId) => Prefix
-  /** Of edge, mesh and IPsec interfaces, by `site/interface`. */
+  /** Of IPsec interfaces, by `site/interface`. */
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
@@ -27,6 +27,22 @@ export interface Numbers {
   readonly at: readonly (readonly number[])[]
   /** What is held gives one number to two owners. */
   readonly contradict: boolean
+}
+
+/** What of `Numbers.at` a site's n-th path has: its tunnel's, and the ports of its ends. A hub's port towards spokes is computed. */
+export function pathNumbers(
+  values: readonly number[],
+  site: IntentSite,
+  paths: readonly Path[],
+  n: number,
+): { readonly tunnel: number; readonly ports: readonly [number, number | null] } {
+  const first = 1 + site.uplinks.length
+  const ports = first + paths.length
+  return {
+    tunnel: values[first + n]!,
+    // A site's paths are all of one role.
+    ports: paths[n]!.role === 'mesh' ? [values[ports + 2 * n]!, values[ports + 2 * n + 1]!] : [values[ports + n]!, null],
+  }
 }
 
 /** RFC 4193 section 3.2.2 in spirit: 40 bits of a hash, here of the network's name, so that it is the same before anything is stored. */
@@ -67,7 +83,7 @@ export function allocate(
   const edge = ledger.number('port', wanted.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   const defaultClass = 'default' as ClassId
-  if (!known.of.class.has(defaultClass)) ledger.claim('class', defaultClass, 0)
+  if (!known.of.class.has(defaultClass)) ledger.claim('class', { owner: defaultClass, scope: '' }, 0)
   const trafficClass = ledger.number(
     'class',
     intent.classes.map((one) => ({ owner: one.id, scope: '' })),
@@ -138,10 +154,18 @@ export function allocate(
         )
     }
   }
+  // Asked for with each tunnel, and the names would have to be put together each time.
+  const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
   const numbers: Numbers = {
     ula,
     node: (id) => ledger.of('node', id),
-    slot: (site, uplink) => ledger.of('slot', `${site}/${uplink}`),
+    slot: (site, uplink) => {
+      let own = slotsAt.get(site)
+      if (!own) slotsAt.set(site, (own = new Map()))
+      let value = own.get(uplink)
+      if (value === undefined) own.set(uplink, (value = ledger.of('slot', `${site}/${uplink}`)))
+      return value
+    },
     tunnel: (id) => ledger.of('tunnel', id),
     inside: (id) => insideAt(ledger.of('inside', inside.ownerOf(id))),
     port: (owner) => ledger.of('port', owner),
@@ -269,13 +293,14 @@ function openLedger(held: Held) {
   const claims: Allocation[] = []
   const claimed = byKind(() => new Map<string, number>())
   const takenToo = byKind(() => new Map<string, Set<number>>())
-  const claim = (kind: NumberKind, owner: string, value: number) => {
+  const claim = (kind: NumberKind, { owner, scope }: Owner, value: number) => {
     claimed[kind].set(owner, value)
-    const scope = scopeOf(kind, owner)
-    takenToo[kind].set(scope, (takenToo[kind].get(scope) ?? new Set<number>()).add(value))
+    const values = takenToo[kind].get(scope)
+    if (values) values.add(value)
+    else takenToo[kind].set(scope, new Set([value]))
     claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
   }
-  const known = (kind: NumberKind, owner: string): number | undefined => held.of[kind].get(owner) ?? claimed[kind].get(owner)
+  const known = (kind: NumberKind, owner: string): number | undefined => claimed[kind].get(owner) ?? held.of[kind].get(owner)
   /** In the order of owners' names, so that the order of the input means nothing. Returns those for whom none is left. */
   const number = (
     kind: NumberKind,
@@ -285,7 +310,8 @@ function openLedger(held: Held) {
     const refused: string[] = []
     // Where the search for a free value goes on: values below are taken, and none is given back.
     const next = new Map<string, number>()
-    for (const { owner, scope } of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
+    for (const one of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
+      const { owner, scope } = one
       if (known(kind, owner) !== undefined) continue
       const values = held.taken[kind].get(scope)
       const start = `${scope} ${range.first}`
@@ -299,7 +325,7 @@ function openLedger(held: Held) {
       while (values?.has(value) || more?.has(value)) value += range.step
       next.set(scope, value)
       if (value >= range.end) refused.push(owner)
-      else claim(kind, owner, value)
+      else claim(kind, one, value)
     }
     return refused
   }

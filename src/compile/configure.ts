@@ -17,7 +17,7 @@ import type {
 import { classesAt } from '#src/fabric/classes.ts'
 import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
 import { isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
-import { cloudEndpoints, commonEpoch, keyring, peerOf } from '#src/fabric/peers.ts'
+import { cloudEndpoints, commonEpoch, keyOf, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
 import { nth } from '#src/net/address.ts'
 import { routeVectors } from './vectors.ts'
@@ -27,21 +27,24 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
   const slice = siteSlice(fabric, site)
   const own = slice.site
   const keys = keyring(facts)
-  const newest = new Map(own.interfaces.map((one) => [one.id, keys.epochs(site, one.id).at(-1) ?? 0]))
-  const interfaces = new Map(own.interfaces.map((one) => [one.id, one]))
+  const interfaces = new Map<InterfaceId, Near>()
+  for (const one of own.interfaces) {
+    const known = keys.at(site, one.id)
+    interfaces.set(one.id, { one, epochs: known.epochs, newest: known.epochs.at(-1) ?? 0, inUse: [] })
+  }
 
   const ready: ReadyTunnel[] = []
   const waiting: TunnelId[] = []
-  const inUse = new Map<InterfaceId, Set<number>>()
   for (const peer of slice.peers) {
-    const near = peer.tunnel.ends[peer.end]
+    const near = interfaces.get(peer.tunnel.ends[peer.end].interface)!
     const far = farEnd(peer)
-    const linkEpoch = commonEpoch(keys.epochs(near.site, near.interface), keys.epochs(far.site, far.interface))
-    const publicKey = linkEpoch === undefined ? undefined : keys.publicKey(far.site, far.interface, linkEpoch)
-    if (linkEpoch === undefined || publicKey === undefined || displaced(linkEpoch, newest.get(near.interface)!)) waiting.push(peer.tunnel.id)
+    const theirs = keys.at(far.site, far.interface)
+    const linkEpoch = commonEpoch(near.epochs, theirs.epochs)
+    const publicKey = linkEpoch === undefined ? undefined : keyOf(theirs, linkEpoch)
+    if (linkEpoch === undefined || publicKey === undefined || displaced(linkEpoch, near.newest)) waiting.push(peer.tunnel.id)
     else {
-      inUse.set(near.interface, (inUse.get(near.interface) ?? new Set<number>()).add(linkEpoch))
-      ready.push(readyTunnel(slice, interfaces.get(near.interface)!, peer, linkEpoch, publicKey))
+      if (!near.inUse.includes(linkEpoch)) near.inUse.push(linkEpoch)
+      ready.push(readyTunnel(slice, near.one, peer, linkEpoch, publicKey))
     }
   }
   const endpoints = cloudEndpoints(facts)
@@ -50,8 +53,9 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     const secret = endpoints.secret(id)
     const cloud = endpoints.address(id)
     const far = external.far ?? (cloud === undefined ? undefined : { address: cloud, id: cloud })
-    if (secret) newest.set(ends[0].interface, secret.linkEpoch)
-    if (secret && far) ready.push(readyIpsec(slice, interfaces.get(ends[0].interface)!, external, secret, far))
+    const near = interfaces.get(ends[0].interface)!
+    if (secret) near.newest = secret.linkEpoch
+    if (secret && far) ready.push(readyIpsec(slice, near.one, external, secret, far))
     else waiting.push(id)
   }
   return {
@@ -72,13 +76,20 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     rules: own.rules,
     ...(own.denies ? { denies: own.denies } : {}),
     transits: own.transits,
-    interfaces: own.interfaces.flatMap((one) => withEpochs(one, newest.get(one.id)!, inUse.get(one.id) ?? new Set())),
+    interfaces: own.interfaces.flatMap((one) => withEpochs(interfaces.get(one.id)!)),
     tunnels: ready,
     waiting,
     vectors: routeVectors(slice),
   }
 }
 
+/** An interface of the site while its tunnels are joined. */
+interface Near {
+  readonly one: Interface
+  readonly epochs: readonly number[]
+  newest: number
+  readonly inUse: number[]
+}
 const farEnd = ({ tunnel, end }: SlicePeer) => tunnel.ends[end === 0 ? 1 : 0]
 
 /** Two epochs of one parity would share a device, port and addresses: the newer has taken them. */
@@ -88,8 +99,8 @@ const displaced = (linkEpoch: number, newest: number): boolean => linkEpoch !== 
  * The newest link epoch, for peers to come, and the one before it while tunnels still use it. Epoch 0 is what an
  * interface starts with: the agent makes its key when it sees it here.
  */
-const withEpochs = (one: Interface, newest: number, used: ReadonlySet<number>): ReadyInterface[] =>
-  [...new Set([...used, newest])]
+const withEpochs = ({ one, newest, inUse }: Near): ReadyInterface[] =>
+  (inUse.includes(newest) ? inUse : [...inUse, newest])
     .sort((a, b) => a - b)
     // IKE makes new keys by itself, and a new secret keeps the device.
     .map((linkEpoch) => ({ ...one, linkEpoch, ...placeOf(one, isIpsecInterface(one) ? 0 : linkEpoch) }))

@@ -15,7 +15,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { compareText, connectionId, externalOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, comparePrefixes, hostOf, lengthOf, nth, type Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, comparePrefixes, firstHost, hostOf, lengthOf, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
 import { createMemo, type Memo } from './memo.ts'
 import { hubsOf, transportsMeet } from './paths.ts'
@@ -146,7 +146,7 @@ const lanOf = (segment: SegmentId, name: string, prefix: Prefix): Lan => ({
   segment,
   interface: name,
   prefix,
-  address: `${nth(prefix, 1) ?? hostOf(prefix)}/${lengthOf(prefix)}` as AddressWithLength,
+  address: `${firstHost(prefix)}/${lengthOf(prefix)}` as AddressWithLength,
 })
 
 const connectionsOf = (of: ExternalId, paths: readonly ExternalPath[], numbers: Numbers): readonly Connection[] =>

@@ -14,7 +14,7 @@ import {
 } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, familyOf, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
-import type { Numbers } from './allocate.ts'
+import { type Numbers, pathNumbers } from './allocate.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
@@ -60,13 +60,10 @@ export function tunnels(
   const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at[places.get(hub)!])]
 
   const mesh = memo.once('the mesh', world, () =>
-    buildMesh(
-      hubs.flatMap((hub) => paths.of[places.get(hub)!]!),
-      numbers,
-    ),
+    buildMesh(hubs.flatMap((hub) => madeAt(hub, paths.of[places.get(hub)!]!, numbers.at[places.get(hub)!]!, numbers))),
   )
-  const built = memo.rows('spokes', world, [intent.sites, paths.of, numbers.at], (site, own, _numbers) =>
-    places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, numbers) } : spoke(site, own, numbers, memo),
+  const built = memo.rows('spokes', world, [intent.sites, paths.of, numbers.at], (site, own, values) =>
+    places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, numbers) } : spoke(site, madeAt(site, own, values, numbers), numbers, memo),
   )
   const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
   const outward = memo.keep(
@@ -128,20 +125,19 @@ function withHubs<T>(all: T[], hubs: readonly (readonly [place: number, of: T])[
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 
 const endOf = ({ site, uplink }: PathEnd, planned: Planned): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: planned.id })
-function tunnelOf({ id, role, ends: [a, b] }: Path, numbers: Numbers) {
-  const planned = [interfaceOf(a, b, role, 0, numbers), interfaceOf(b, a, role, 1, numbers)] as const
-  const tunnel: WireguardTunnel = {
-    id,
-    kind: 'wireguard',
-    index: numbers.tunnel(id),
-    role,
-    ends: [endOf(a, planned[0]), endOf(b, planned[1])],
-  }
-  return { tunnel, planned }
+interface Built {
+  readonly tunnel: WireguardTunnel
+  readonly planned: readonly [Planned, Planned]
 }
+/** Of the paths that begin at a site. */
+const madeAt = (site: IntentSite, paths: readonly Path[], values: readonly number[], numbers: Numbers): readonly Built[] =>
+  paths.map(({ id, role, ends: [a, b] }, n) => {
+    const { tunnel, ports } = pathNumbers(values, site, paths, n)
+    const planned = [interfaceOf(a, b, role, ports[0], numbers), interfaceOf(b, a, role, ports[1], numbers)] as const
+    return { tunnel: { id, kind: 'wireguard', index: tunnel, role, ends: [endOf(a, planned[0]), endOf(b, planned[1])] }, planned }
+  })
 
-function spoke(site: IntentSite, paths: readonly Path[], numbers: Numbers, memo: Memo): Spoke {
-  const made = paths.map((path) => tunnelOf(path, numbers))
+function spoke(site: IntentSite, made: readonly Built[], numbers: Numbers, memo: Memo): Spoke {
   return {
     uplinks: uplinksOf(site, numbers),
     tunnels: memo.keep(
@@ -156,15 +152,25 @@ function spoke(site: IntentSite, paths: readonly Path[], numbers: Numbers, memo:
   }
 }
 
-function buildMesh(paths: readonly Path[], numbers: Numbers) {
-  const made = paths.map((path) => tunnelOf(path, numbers))
-  const ends = made.flatMap(({ tunnel, planned }) =>
-    tunnel.ends.map((end, n) => ({ site: end.site, made: { ...planned[n]!, tunnels: [tunnel.id] } satisfies Interface })),
-  )
-  const interfaces = new Map([...Map.groupBy(ends, (one) => one.site)].map(([site, own]) => [site, own.map((one) => one.made)]))
-  const tunnels = made.map((one) => one.tunnel)
-  const pairs = Map.groupBy(tunnels, ({ ends: [low, high] }) => `${low.site} ${high.site}`)
-  return { tunnels, interfaces, between: (a: SiteId, b: SiteId) => pairs.get(a < b ? `${a} ${b}` : `${b} ${a}`) ?? [] }
+function buildMesh(made: readonly Built[]) {
+  const interfaces = new Map<SiteId, Interface[]>()
+  const ofLower = new Map<SiteId, WireguardTunnel[]>()
+  const at = <T>(lists: Map<SiteId, T[]>, site: SiteId): T[] => {
+    const known = lists.get(site) ?? []
+    if (known.length === 0) lists.set(site, known)
+    return known
+  }
+  for (const { tunnel, planned } of made) {
+    const [low, high] = tunnel.ends
+    at(interfaces, low.site).push({ ...planned[0], tunnels: [tunnel.id] })
+    at(interfaces, high.site).push({ ...planned[1], tunnels: [tunnel.id] })
+    at(ofLower, low.site).push(tunnel)
+  }
+  const between = (a: SiteId, b: SiteId): readonly WireguardTunnel[] => {
+    const [low, high] = a < b ? [a, b] : [b, a]
+    return ofLower.get(low)?.filter((tunnel) => tunnel.ends[1].site === high) ?? []
+  }
+  return { tunnels: made.map((one) => one.tunnel), interfaces, between }
 }
 
 type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
@@ -195,15 +201,15 @@ function towardsSpokes(shares: readonly Share[], before?: Made<HubInterfaces>): 
   return hubs
 }
 
-function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], index: 0 | 1, numbers: Numbers): Planned {
+/** `port`: null at a hub's end towards a spoke. */
+function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], port: number | null, numbers: Numbers): Planned {
   const own = numbers.slot(end.site.id, end.uplink.id)
   const theirs = numbers.slot(far.site.id, far.uplink.id)
   const uplink = end.uplink.id
-  if (role === 'spoke' && index === 1)
-    return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
+  if (port === null) return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
   const id = role === 'spoke' ? edgeInterfaceId(uplink, far.site.id, far.uplink.id) : meshInterfaceId(uplink, far.site.id, far.uplink.id)
   const stem = (role === 'spoke' ? edgeStem : meshStem)(numbers.node(far.site.id), own, theirs)
-  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem, port: numbers.port(`${end.site.id}/${id}`) }
+  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem, port }
 }
 
 const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>

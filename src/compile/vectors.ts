@@ -1,7 +1,7 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
 import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
-import { type Address, address, contains, familyOf, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
+import { type Address, address, contains, familyOf, firstHost, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
 
 /** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
 const exhaustive = 512
@@ -16,7 +16,7 @@ export function routeVectors({ network: { pool }, site, classes, peers }: SiteSl
     return source === undefined ? [] : classIds.map((trafficClass) => ({ lan, source, family: familyOf(source), trafficClass }))
   })
   const fromLan = remotes.flatMap((route, index): RouteVector[] => {
-    const to = aHost(route.to)
+    const to = firstHost(route.to)
     const some = combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]
     return some
       .filter((way) => way.family === familyOf(to))
@@ -55,7 +55,7 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   const other = peer.tunnel.ends[peer.end === 0 ? 1 : 0].site
   const behind = site.routes.find((route) => route.remote === other)
   if (!behind) return []
-  const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: aHost(behind.to), trafficClass } as const
+  const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: firstHost(behind.to), trafficClass } as const
   const attached = new Set(site.groups.filter((group) => group.arrived === 'mesh').flatMap((group) => group.remotes))
   const spoke = site.routes.find((route) => attached.has(route.remote))
   const own = site.lans.flatMap((lan) => {
@@ -64,8 +64,8 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   })
   return [
     ...own,
-    ...(spoke ? [{ ...ask, to: aHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []),
-    { ...ask, to: aHost(behind.to), expect: { kind: 'unreachable' } },
+    ...(spoke ? [{ ...ask, to: firstHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []),
+    { ...ask, to: firstHost(behind.to), expect: { kind: 'unreachable' } },
   ]
 }
 
@@ -104,8 +104,6 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
         ]
   })
 }
-
-const aHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)
 
 /** A host on the LAN that isn't the gateway: the kernel refuses its own address as the source of a forwarded packet. */
 function neighbour(lan: Lan): Address | undefined {

@@ -2,7 +2,7 @@
  * Names, ports and addresses that follow from indices alone. Everybody who has to agree on one of them (compiler,
  * driver, lab, exports) computes it here.
  */
-import { type Address, addressFromBits, type Prefix, prefixBits } from '#src/net/address.ts'
+import { type Address, nth, type Prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import type { ConnectionId, Endpoint, ExternalId, InterfaceId, IpsecTunnel, NodeId, SiteId, Tunnel, TunnelEnd, TunnelId, UplinkId } from './fabric.ts'
 
 /** By code unit: the same order on every machine, whatever its locale. */
@@ -63,9 +63,14 @@ export const listenPort = (port: number, linkEpoch: number): number => port + pa
 /** Where a listening port is dialled from outside; a port-forwarded uplink maps base + (port − 51820). */
 export const publicPort = (endpoint: Endpoint & { readonly kind: 'fixed' }, port: number): number => endpoint.base + (port - firstHubPort)
 
+const subnets = new Map<Prefix, readonly Prefix[]>()
 /** The /64s of the network's ULA /48: 0 holds loopbacks, 1 tunnel insides. */
-const subnet = (ula: Prefix, number: bigint): bigint => prefixBits(ula).value | (number << 64n)
-export const loopbackOf = (ula: Prefix, nodeIndex: number): Address => addressFromBits(6, subnet(ula, 0n) | BigInt(nodeIndex + 1))
+function subnet(ula: Prefix, number: 0 | 1): Prefix {
+  const known = subnets.get(ula) ?? [0n, 1n].map((each) => prefixFromBits(6, prefixBits(ula).value | (each << 64n), 64))
+  subnets.set(ula, known)
+  return known[number]!
+}
+export const loopbackOf = (ula: Prefix, nodeIndex: number): Address => nth(subnet(ula, 0), nodeIndex + 1)!
 /** The /128 of one end (0 or 1) of a tunnel, for a link epoch: e and e + 1 differ, so both can be probed side by side. */
 export const insideOf = (ula: Prefix, tunnelIndex: number, end: 0 | 1, linkEpoch: number): Address =>
-  addressFromBits(6, subnet(ula, 1n) | BigInt(tunnelIndex * 4 + end * 2 + parityOf(linkEpoch)))
+  nth(subnet(ula, 1), tunnelIndex * 4 + end * 2 + parityOf(linkEpoch))!

@@ -23,37 +23,51 @@ export function peerOf(
 }
 
 export interface Keyring {
+  /** Of an interface, by name. */
+  at(site: SiteId, of: InterfaceId): Keys
   /** Link epochs whose public key is known, rising. */
   epochs(site: SiteId, of: InterfaceId): readonly number[]
   publicKey(site: SiteId, of: InterfaceId, linkEpoch: number): string | undefined
 }
+/** The public keys of an interface: link epochs, rising, and the key of each. */
+export interface Keys {
+  readonly epochs: readonly number[]
+  readonly publicKeys: readonly string[]
+}
+const noKeys: Keys = { epochs: [], publicKeys: [] }
 const keyrings = new WeakMap<readonly Fact[], Keyring>()
 /** The public keys among facts, read once for all sites. */
 export function keyring(facts: readonly Fact[]): Keyring {
   const known = keyrings.get(facts)
   if (known) return known
-  const keys = new Map<SiteId, Map<InterfaceId, Map<number, string>>>()
-  const rising = new Map<ReadonlyMap<number, string>, readonly number[]>()
+  const keys = new Map<SiteId, Map<InterfaceId, { epochs: number[]; publicKeys: string[] }>>()
   for (const fact of facts) {
     if (fact.kind !== 'key') continue
-    const site = keys.get(fact.site) ?? new Map<InterfaceId, Map<number, string>>()
-    const epochs = site.get(fact.interface) ?? new Map<number, string>()
-    keys.set(fact.site, site.set(fact.interface, epochs.set(fact.linkEpoch, fact.publicKey)))
+    let site = keys.get(fact.site)
+    if (!site) keys.set(fact.site, (site = new Map()))
+    const known = site.get(fact.interface)
+    if (!known) {
+      site.set(fact.interface, { epochs: [fact.linkEpoch], publicKeys: [fact.publicKey] })
+      continue
+    }
+    const { epochs, publicKeys } = known
+    const before = epochs.findIndex((linkEpoch) => linkEpoch >= fact.linkEpoch)
+    const place = before < 0 ? epochs.length : before
+    const again = epochs[place] === fact.linkEpoch ? 1 : 0
+    epochs.splice(place, again, fact.linkEpoch)
+    publicKeys.splice(place, again, fact.publicKey)
   }
+  const at = (site: SiteId, of: InterfaceId): Keys => keys.get(site)?.get(of) ?? noKeys
   const made: Keyring = {
-    epochs(site, of) {
-      const epochs = keys.get(site)?.get(of)
-      if (!epochs) return []
-      const sorted = rising.get(epochs) ?? [...epochs.keys()].sort((a, b) => a - b)
-      rising.set(epochs, sorted)
-      return sorted
-    },
-    publicKey: (site, of, linkEpoch) => keys.get(site)?.get(of)?.get(linkEpoch),
+    at,
+    epochs: (site, of) => at(site, of).epochs,
+    publicKey: (site, of, linkEpoch) => keyOf(at(site, of), linkEpoch),
   }
   keyrings.set(facts, made)
   return made
 }
 
+export const keyOf = ({ epochs, publicKeys }: Keys, linkEpoch: number): string | undefined => publicKeys[epochs.indexOf(linkEpoch)]
 /** The newest link epoch that both ends have a key for. */
 export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined =>
   near.findLast((linkEpoch) => far.includes(linkEpoch))

@@ -132,11 +132,12 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
       farPort: interfaceAt(farSite, far.interface).port,
       farEndpoint: farUplink.endpoint,
       farMetered: farUplink.metered,
-      farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : [],
+      farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : none,
     })
   }
   return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers, externals }
 }
+const none: readonly Prefix[] = []
 function sliceExternal(fabric: Fabric, tunnel: IpsecTunnel): SliceExternal {
   const { connection: name, member } = tunnel.ends[1]
   const id = externalOf(tunnel)

@@ -7,6 +7,7 @@ import {
   comparePrefixes,
   contains,
   familyOf,
+  firstHost,
   hostOf,
   lengthOf,
   networkOf,
@@ -334,9 +335,6 @@ function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[]
     )
   return true
 }
-
-/** A single address has no second. */
-const firstHost = (of: Prefix): Address => nth(of, 1) ?? hostOf(of)
 
 function readLanAddresses(
   prefixes: readonly Located<Prefix>[],

@@ -27,6 +27,10 @@ interface PrefixBits extends Bits {
   readonly length: number
   /** Of IPv4: sorts by address, then the shorter first, without the cost of big numbers. */
   readonly order: number
+  /** Of IPv6, 16 bits each. */
+  readonly groups: readonly number[]
+  /** Its first host, once somebody has asked for it. */
+  host?: Address
 }
 
 export const width = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
@@ -79,18 +83,25 @@ function format(family: Family, value: bigint): string {
     const number = Number(value)
     return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`
   }
-  const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn))
+  return formatGroups(Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn)))
+}
+function formatGroups(groups: readonly number[]): string {
   // RFC 5952: the longest run of two or more zero groups, the first of equals, becomes `::`.
-  let best = { at: -1, length: 1 }
+  let [start, longest] = [-1, 1]
   for (let at = 0; at < 8; at++) {
     let length = 0
     while (at + length < 8 && groups[at + length] === 0) length++
-    if (length > best.length) best = { at, length }
+    if (length > longest) [start, longest] = [at, length]
     at += length
   }
-  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(':')
-  if (best.at < 0) return hex(groups)
-  return `${hex(groups.slice(0, best.at))}::${hex(groups.slice(best.at + best.length))}`
+  let text = ''
+  for (let at = 0; at < 8; at++) {
+    if (at === start) {
+      text += '::'
+      at += longest - 1
+    } else text += at === 0 || at === start + longest ? groups[at]!.toString(16) : `:${groups[at]!.toString(16)}`
+  }
+  return text
 }
 
 function readAddress(text: string): Bits | undefined {
@@ -170,7 +181,9 @@ export function prefixBits(of: Prefix): PrefixBits {
     const at = of.indexOf('/')
     const host = readAddress(of.slice(0, at))!
     const length = Number(of.slice(at + 1))
-    bits = { family: host.family, value: host.value, length, order: host.family === 4 ? Number(host.value) * 64 + length : 0 }
+    const { family, value } = host
+    const groups = family === 4 ? [] : Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn))
+    bits = { family, value, length, order: family === 4 ? Number(value) * 64 + length : 0, groups }
     if (cache.size >= cacheLimit) cache.clear()
     cache.set(of, bits)
   }
@@ -208,9 +221,26 @@ export const contains = (outer: Prefix, inner: Prefix | Address): boolean => {
 export const overlaps = (a: Prefix, b: Prefix): boolean => contains(a, b) || contains(b, a)
 /** The n-th address of a prefix, 0 being the network itself; undefined past its end. */
 export function nth(of: Prefix, n: number): Address | undefined {
-  const { family, low, high } = rangeOf(of)
+  const { family, value: low, length, order, groups } = prefixBits(of)
+  // Of an IPv4 prefix or one with room for any number, without the cost of big ones.
+  if (family === 4) {
+    if (n >= 2 ** (32 - length)) return undefined
+    const value = Math.floor(order / 64) + n
+    return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}` as Address
+  }
+  if (length <= 64) {
+    const [upper, lower] = [Math.floor(n / 2 ** 32), n >>> 0]
+    return formatGroups([...groups.slice(0, 4), upper >>> 16, upper & 0xffff, lower >>> 16, lower & 0xffff]) as Address
+  }
+  const { high } = rangeOf(of)
   const value = low + BigInt(n)
   return value > high ? undefined : addressFromBits(family, value)
+}
+/** The address after the network's own; a single address has no second. */
+export function firstHost(of: Prefix): Address {
+  const bits = prefixBits(of)
+  bits.host ??= nth(of, 1) ?? hostOf(of)
+  return bits.host
 }
 /** IPv4 before IPv6, then by number, then the shorter length first. */
 export const comparePrefixes = (a: Prefix, b: Prefix): number => compareBits(prefixBits(a), prefixBits(b))

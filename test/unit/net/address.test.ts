@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type Address,
   address,
+  addressFromBits,
   addressWithLength,
   comparePrefixes,
   contains,
@@ -202,6 +203,14 @@ describe('counting and order', () => {
     expect(nth(prefix('10.1.10.0/24'), 255)).toBe('10.1.10.255')
     expect(nth(prefix('10.1.10.0/24'), 256)).toBeUndefined()
     expect(nth(prefix('10.1.10.7/32'), 1)).toBeUndefined()
+  })
+  it('counts as big numbers do', () => {
+    fc.assert(
+      fc.property(anyPrefix, fc.oneof(fc.nat(300), fc.nat(), fc.maxSafeNat()), (of, n) => {
+        const { family, low, high } = rangeOf(of)
+        expect(nth(of, n)).toBe(low + BigInt(n) > high ? undefined : addressFromBits(family, low + BigInt(n)))
+      }),
+    )
   })
   it('sorts by family, number, then the shorter first, and totally', () => {
     expect(['fd00::/8', '10.0.0.0/16', '10.0.0.0/8', '9.0.0.0/8'].map(prefix).sort(comparePrefixes)).toEqual([
