@@ -16,6 +16,8 @@ import {
   exitMark,
   exitMask,
   exitTable,
+  guestMark,
+  hubExitTable,
   guardTable,
   lastResortMetric,
   meshTable,
@@ -201,6 +203,16 @@ function exits(config: SiteConfig, leaving: Leaving | null, outer: readonly Rout
       routes.push({ family, table, to: any[family], metric: lastResortMetric, target: { kind: 'unreachable' }, source: '' })
     }
     if (own.length > 0) lead(exitTable, by)
+    if (config.exitsFor)
+      rules.push({
+        family,
+        priority: priority.guests,
+        fwmark: guestMark,
+        mask: exitMask,
+        from: '',
+        iif: '',
+        action: { kind: 'lookup', table: exitTable, withoutDefault: false },
+      })
     for (const { id, slot } of config.uplinks.filter((uplink) => own.includes(uplink.id))) {
       lead(pinnedTable(slot), open.includes(id) ? id : by)
       rules.push({
@@ -314,9 +326,20 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
         mask: 0,
         from: '',
         iif: lan.interface,
-        action: lan.internet === 'local' ? { kind: 'lookup', table: exitTable, withoutDefault: false } : { kind: 'unreachable' },
+        action:
+          lan.internet === undefined
+            ? { kind: 'unreachable' }
+            : { kind: 'lookup', table: lan.internet === 'hub' ? hubExitTable : exitTable, withoutDefault: false },
       })
     }
+  }
+  // What leaves is of the default class.
+  const exitGroup =
+    config.exitHub && groupOf(config, { remote: config.exitHub, trafficClass: 'default' as Group['trafficClass'], arrived: 'anywhere' })
+  for (const family of config.exitHub ? families : []) {
+    if (exitGroup && familiesOf(config, exitGroup.remote).includes(family))
+      routes.push({ family, table: hubExitTable, to: any[family], metric: 0, target: { kind: 'nexthop', id: idOf(exitGroup, family) }, source: '' })
+    routes.push(unreachable(family, any[family], hubExitTable))
   }
   const guarded = outermost([
     ...privateSpace,

@@ -1,5 +1,5 @@
 /** A config's parts by name, read once: a hub has thousands of tunnels and groups, and each looks for the other. */
-import type { Group, ReadyInterface, ReadyTunnel, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Group, ReadyInterface, ReadyTunnel, Route, SiteConfig } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { type Family, familyOf } from '#src/net/address.ts'
 
@@ -24,6 +24,10 @@ function grouped<T>(all: readonly T[], keyOf: (one: T) => string): ReadonlyMap<s
   return groups
 }
 
+/** What leaves at the hub goes where its prefixes do, in the families of the LANs that leave there. */
+const exitRoutes = ({ exitHub, lans }: SiteConfig): readonly Pick<Route, 'to' | 'remote'>[] =>
+  exitHub === undefined ? [] : lans.filter((lan) => lan.internet === 'hub').map((lan) => ({ to: lan.prefix, remote: exitHub }))
+
 function lookup(config: SiteConfig): Lookup {
   const found = known.get(config)
   if (found) return found
@@ -39,7 +43,7 @@ function lookup(config: SiteConfig): Lookup {
     peers: grouped(config.tunnels, (tunnel) => interfaceKey(tunnel.interface, tunnel.linkEpoch)),
     groups: new Map(groupsOf(config).map((group) => [groupKey(group), group])),
     families: new Map(
-      [...grouped(config.routes, (route) => route.remote)].map(([remote, routes]) => [
+      [...grouped([...config.routes, ...exitRoutes(config)], (route) => route.remote)].map(([remote, routes]) => [
         remote,
         ([4, 6] as const).filter((family) => routes.some((route) => familyOf(route.to) === family)),
       ]),

@@ -2,13 +2,13 @@
  * The one nft table, as text: classification, policy, anti-spoofing, MSS. Replaced whole in one transaction, so there is
  * no moment with half a policy. See README.md for the chains.
  */
-import type { Deny, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Deny, Lan, SiteConfig } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
-import { type Esp, exitMark, exitMask, hex, ikePorts, nftTable, privateSpace, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
+import { type Esp, exitMark, exitMask, guestMark, hex, ikePorts, nftTable, privateSpace, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
 
 const families = [4, 6] as const
@@ -98,18 +98,17 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     return [{ tunnel, device: own.device, ports: ikePorts(esp, own.port) }]
   })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
-  const leaving = config.lans.filter((lan) => lan.internet === 'local')
   const exits = config.uplinks.filter((uplink) => config.exits?.includes(uplink.id)).sort((a, b) => a.slot - b.slot)
   const exitNames = names(exits.map((uplink) => uplink.interface))
-  const leaves = leaving.length > 0 && exits.length > 0
-  /** Of hosts that may leave, to what is outside the network; each family on its own. */
-  const outwards = families.flatMap((family) => {
-    const from = ofFamily(
-      leaving.map((lan) => lan.prefix),
-      family,
-    )
-    return leaves && from.length > 0 ? [{ family, match: `${word(family)} saddr ${oneOf(from)}` }] : []
-  })
+  const [leavingHere, leavingAtHub] = (['local', 'hub'] as const).map((way) => config.lans.filter((lan) => lan.internet === way)) as [Lan[], Lan[]]
+  const guests = config.exitsFor ?? []
+  /** Where they may come from: what leaves here, and what is sent to the hub. */
+  const here =
+    exits.length === 0
+      ? []
+      : [...(leavingHere.length > 0 ? [names(leavingHere.map((lan) => lan.interface))] : []), ...(guests.length > 0 ? [tunnels] : [])]
+  const outwards = (sources: string) =>
+    families.map((family) => ({ family, match: `${word(family)} saddr @${sources}${family} ${word(family)} daddr != @pool${family}` }))
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
   const blocks: string[] = []
   const counted = `counter name ${transitCounter} accept` as const
@@ -119,7 +118,10 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     const type = `ipv${family}_addr`
     blocks.push(named(`own${family}`, type, ofFamily(own, family)))
     blocks.push(named(`others${family}`, type, ofFamily(others, family)))
-    if (leaves) blocks.push(named(`pool${family}`, type, ofFamily([...privateSpace, ...config.network.pool], family)))
+    const prefixes = (lans: readonly Lan[]) => lans.map((lan) => lan.prefix)
+    if (here.length > 0) blocks.push(named(`leaving${family}`, type, ofFamily([...prefixes(leavingHere), ...guests], family)))
+    if (leavingAtHub.length > 0) blocks.push(named(`athub${family}`, type, ofFamily(prefixes(leavingAtHub), family)))
+    if (here.length + leavingAtHub.length > 0) blocks.push(named(`pool${family}`, type, ofFamily([...privateSpace, ...config.network.pool], family)))
     for (const { head, lines } of transits[family].blocks) blocks.push(block(head, lines))
   }
   blocks.push(block(`counter ${transitCounter}`, []))
@@ -167,6 +169,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...families.map((family) => `${word(family)} saddr @own${family} counter drop`),
       ...families.flatMap((family) => transits[family].rules(untracking)),
       ...families.map((family) => `${word(family)} saddr @others${family} accept`),
+      // Answers from the internet, by way of the hub; `forward` lets in what was asked for.
+      ...(leavingAtHub.length > 0 ? families.map((family) => `${word(family)} saddr != @pool${family} accept`) : []),
       `ip6 saddr ${config.network.ula} accept`,
       'counter drop',
     ]),
@@ -183,6 +187,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ip dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0} accept`,
           ]
         : []),
+      ...(guests.length > 0 ? outwards('leaving').map(({ match }) => `iifname ${tunnels} ${match} goto leaving`) : []),
       ...families.map(
         (family) =>
           `iifname ${tunnels} meta mark set ${word(family)} dscp map { ${dscps.map((one) => `${one.dscp} : ${hex(one.index)}`).join(', ')} }`,
@@ -208,10 +213,14 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     })
   blocks.push(block('chain requests', classified('from')))
   blocks.push(block('chain replies', classified('to')))
+  if (guests.length > 0)
+    blocks.push(block('chain leaving', [`ct mark & ${hex(exitMask)} != 0x0 meta mark set ct mark accept`, `meta mark set ${hex(guestMark)} accept`]))
   blocks.push(
     block('chain classify_lan', [
       // Left to the internet before: stays where it left, and is of no class.
-      ...outwards.map(({ family }) => `${word(family)} daddr != @pool${family} ct mark & ${hex(exitMask)} != 0x0 meta mark set ct mark accept`),
+      ...(leavingHere.length > 0
+        ? outwards('leaving').map(({ match }) => `${match} ct mark & ${hex(exitMask)} != 0x0 meta mark set ct mark accept`)
+        : []),
       ...icmpErrors.map((match) => match.replace(/accept$/, 'meta mark set ct mark accept')),
       'ct direction reply jump replies',
       'jump requests',
@@ -240,28 +249,40 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `${side} ${tunnels} meta nfproto ipv${family} tcp flags syn tcp option maxseg size set ${family === 4 ? config.network.mss.v4 : config.network.mss.v6}`,
         ),
       ),
-      ...(leaves ? [`oifname ${exitNames} tcp flags syn tcp option maxseg size set rt mtu`] : []),
+      ...(here.length > 0 ? [`oifname ${exitNames} tcp flags syn tcp option maxseg size set rt mtu`] : []),
     ]),
   )
   // The first packet of a connection comes by here, and the mark keeps the others on its uplink.
-  if (leaves)
+  if (here.length > 0)
     blocks.push(
       block('chain exits', [
         'type nat hook postrouting priority srcnat; policy accept;',
         ...exits.flatMap(({ slot, interface: device }) =>
-          outwards.map(({ match }) => `oifname "${device}" ${match} ct mark set ${hex(exitMark(slot))} masquerade`),
+          outwards('leaving').map(({ match }) => `oifname "${device}" ${match} ct mark set ${hex(exitMark(slot))} masquerade`),
         ),
       ]),
     )
   blocks.push(
     block('chain forward', [
       'type filter hook forward priority filter; policy drop;',
-      ...outwards.map(
-        ({ family, match }) =>
-          `iifname ${names(leaving.map((lan) => lan.interface))} oifname ${exitNames} ${match} ${word(family)} daddr != @pool${family} ct state { new, established, related } accept`,
-      ),
-      // The mark is on what hosts here opened, and on errors about it.
-      ...(leaves ? [`iifname ${exitNames} ct mark & ${hex(exitMask)} != 0x0 ct state { established, related } accept`] : []),
+      ...(here.length > 0
+        ? [
+            ...here.flatMap((from) =>
+              outwards('leaving').map(({ match }) => `iifname ${from} oifname ${exitNames} ${match} ct state { new, established, related } accept`),
+            ),
+            // The mark is on what hosts opened, and on errors about it.
+            `iifname ${exitNames} ct mark & ${hex(exitMask)} != 0x0 ct state { established, related } accept`,
+          ]
+        : []),
+      ...(leavingAtHub.length > 0
+        ? outwards('athub').flatMap(({ family, match }) => {
+            const lans = names(leavingAtHub.map((lan) => lan.interface))
+            return [
+              `iifname ${lans} oifname ${tunnels} ${match} ct state { new, established, related } accept`,
+              `iifname ${tunnels} oifname ${lans} ${word(family)} saddr != @pool${family} ct state { established, related } accept`,
+            ]
+          })
+        : []),
       ...(uplinks === undefined ? [] : [`iifname ${uplinks} counter drop`, `oifname ${uplinks} counter drop`]),
       ...icmpErrors,
       ...behindRouters(config.lans),

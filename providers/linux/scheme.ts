@@ -26,6 +26,8 @@ export const guardTable = 7710
 export const exitTable = 7711
 /** The same for connections that left by the uplink of this slot, for as long as it leads out. */
 export const pinnedTable = (slot: number): number => 7720 + slot
+/** Where LANs that leave at the hub go. */
+export const hubExitTable = 7712
 /** What a packet that arrived on a mesh interface may use: own LANs and direct tunnels. */
 export const meshTable = (classIndex: number): number => 7800 + classIndex
 export const classTable = (classIndex: number): number => 7900 + classIndex
@@ -37,6 +39,8 @@ export const outerMask = 0xff0000
 /** Of connections that left to the internet: by which uplink. Class and outer marks have their own bits. */
 export const exitMask = 0xff00
 export const exitMark = (slot: number): number => (slot + 1) << 8
+/** What came out of a spoke's tunnel to leave here, before it has an uplink. */
+export const guestMark = 0xfe00
 /** fwmark of the encrypted packets of an uplink. 0 means "no uplink", so slots count from one here. */
 export const outerMark = (slot: number): number => (slot + 1) << 16
 
@@ -49,6 +53,8 @@ export const priority = {
   defaultClass: 200,
   guard: 210,
   pinned: (slot: number): number => 220 + slot,
+  /** What spokes send to leave here. */
+  guests: 229,
   lan: (segmentIndex: number): number => 300 + segmentIndex,
 } as const
 

@@ -68,6 +68,8 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     loopback: own.loopback,
     uplinks: own.uplinks,
     ...(own.exits ? { exits: own.exits } : {}),
+    ...(own.exitsFor ? { exitsFor: own.exitsFor } : {}),
+    ...(own.exitHub ? { exitHub: own.exitHub } : {}),
     classes: classesAt(slice.classes, own),
     segments: slice.segments,
     lans: own.lans,

@@ -1,54 +1,82 @@
-/** Over which uplinks hosts leave to the internet, where their LAN may: local breakout. */
-import type { Finding, UplinkId } from '#src/fabric/fabric.ts'
+/** Where hosts leave to the internet, if their LAN may: over uplinks of their own site, or of its hubs. */
+import type { Finding, Site, UplinkId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import { defaultTransport } from '#src/intent/defaults.ts'
-import type { Intent, IntentSite } from '#src/intent/intent.ts'
+import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
+import { type Prefix, sortPrefixes } from '#src/net/address.ts'
 import type { Memo } from './memo.ts'
 import { costOf } from './routes.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Exits {
-  /** In the order of the intent's; [] where no LAN may leave. */
-  readonly sites: readonly (readonly UplinkId[])[]
+  /** In the order of the intent's. */
+  readonly sites: readonly Pick<Site, 'exits' | 'exitsFor' | 'exitHub'>[]
   readonly findings: readonly Finding[]
 }
-const none: readonly UplinkId[] = []
+const nowhere: Exits['sites'][number] = {}
+const nobody: readonly Prefix[] = []
+
+/** How hosts of a LAN leave: who has no hub, as hubs have none, is its own. */
+export const breakoutOf = ({ internet }: IntentLan, { hubs }: IntentSite): 'local' | 'hub' | undefined =>
+  internet === 'none' ? undefined : hubs.length === 0 ? 'local' : internet
 
 /**
  * Uplinks of the transport `internet`, as the class `default` prefers them: another transport may reach the hubs, and
  * then it leads to no other host of the internet.
  */
-export function exits({ sites, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
+export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
   const trafficClass = classes.find((one) => one.id === 'default')!
-  const all = memo.rows('exits', [JSON.stringify(trafficClass)], [sites, uplinks], (site, own) => {
-    if (!mayLeave(site)) return { site, exits: none }
+  const atHubs = memo.joined(
+    'LANs that leave at hubs',
+    memo.rows('LANs of a site that leave at its hubs', [], [sites], (site) => {
+      const prefixes = site.lans.filter((lan) => breakoutOf(lan, site) === 'hub').map((lan) => lan.prefix)
+      return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
+    }),
+  )
+  const leavingAt = new Map(
+    hubs.map((hub) => [hub, sortPrefixes(atHubs.filter((one) => one.hubs.includes(hub)).flatMap(({ prefixes }) => prefixes))] as const),
+  )
+  const carried = sites.map(({ id }) => leavingAt.get(id) ?? nobody)
+  const world = [JSON.stringify(trafficClass), hubs.join(' ')]
+  const all = memo.rows('exits', world, [sites, uplinks, carried.map((prefixes) => prefixes.join(' '))], (site, own, text) => {
+    const ways = new Set(site.lans.map((lan) => breakoutOf(lan, site)))
     const found = own
       .filter((uplink) => uplink.transport === defaultTransport)
-      .flatMap(({ id, slot, ...uplink }) => {
-        const cost = costOf({ id, slot, ...uplink }, trafficClass)
-        return cost === 'never' ? [] : [{ id, slot, cost }]
+      .flatMap((uplink) => {
+        const cost = costOf(uplink, trafficClass)
+        return cost === 'never' ? [] : [{ id: uplink.id, slot: uplink.slot, cost }]
       })
-    return { site, exits: found.sort((a, b) => a.cost - b.cost || a.slot - b.slot).map(({ id }) => id) }
+    const ids: readonly UplinkId[] = found.sort((a, b) => a.cost - b.cost || a.slot - b.slot).map(({ id }) => id)
+    const exitsFor = text === '' ? nobody : leavingAt.get(site.id)!
+    const [home] = site.hubs
+    const here = ways.has('local') || exitsFor.length > 0
+    const at: Exits['sites'][number] = {
+      ...(here && ids.length > 0 ? { exits: ids } : {}),
+      ...(exitsFor.length > 0 ? { exitsFor } : {}),
+      ...(ways.has('hub') && home !== undefined ? { exitHub: home } : {}),
+    }
+    return { site, at: Object.keys(at).length > 0 ? at : nowhere, stuck: here && ids.length === 0 }
   })
-  const stuck = all.filter((one) => one.exits.length === 0 && mayLeave(one.site)).map(({ site }) => site)
-  return { sites: all.map((one) => one.exits), findings: stuck.sort((a, b) => compareText(a.id, b.id)).map(noExit) }
+  const stuck = all.filter((one) => one.stuck).map(({ site }) => site)
+  return { sites: all.map((one) => one.at), findings: stuck.sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)) }
 }
-const mayLeave = ({ lans }: IntentSite): boolean => lans.some((lan) => lan.internet === 'local')
 
-function noExit({ id, uplinks, lans }: IntentSite): Finding {
-  const { segment } = lans.find((lan) => lan.internet === 'local')!
-  const n = lans.filter((lan) => lan.segment === segment).findIndex((lan) => lan.internet === 'local')
+function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Finding {
+  const all = sites
+    .filter((site) => site.id === id || site.hubs.includes(id))
+    .flatMap((site) => site.lans.map((lan) => ({ site, lan, way: breakoutOf(lan, site) })))
+  const { site, lan } = all.find((one) => one.way === (one.site.id === id ? 'local' : 'hub'))!
+  const n = site.lans.filter((one) => one.segment === lan.segment).indexOf(lan)
   const there = uplinks.some((uplink) => uplink.transport === defaultTransport)
+  const instead = `write internet: none at the segment of ${site.id}`
   return {
     code: 'I141',
     severity: 'error',
-    at: [`site/${id}/lan/${segment}/${n}/internet`, `internet/${segment}`],
-    says: there
-      ? `hosts of ${segment} at ${id} are to leave to the internet, and class default never uses an uplink of ${id} that is on it`
-      : `hosts of ${segment} at ${id} are to leave to the internet, and no uplink of ${id} is on it`,
-    instead: there
-      ? `use \`avoid:\` in class default, or write internet: none at the segment of ${id}`
-      : `add an uplink of transport ${defaultTransport}, or write internet: none at the segment of ${id}`,
+    at: [`site/${site.id}/lan/${lan.segment}/${n}/internet`, `internet/${lan.segment}`],
+    says: `hosts of ${lan.segment} at ${site.id} are to leave to the internet${site.id === id ? '' : ` at hub ${id}`}, and ${
+      there ? `class default never uses an uplink of ${id} that is on it` : `no uplink of ${id} is on it`
+    }`,
+    instead: `${there ? 'use `avoid:` in class default' : `add an uplink of transport ${defaultTransport}`}, or ${instead}`,
     witness: [],
   }
 }

@@ -148,8 +148,9 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         return groups
       }
       const { remotes } = known
+      const leavesAtHub = site.lans.some((lan) => lan.internet === 'hub')
       const alike = own
-        .filter((hub) => remotes.includes(hub.id))
+        .filter((hub) => remotes.includes(hub.id) || (hub === own[0] && leavesAtHub))
         .map((hub): Alike => ({ remotes: [hub.id], ...via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
       const others = remotes.filter((remote) => !own.some((hub) => hub.id === remote))
       const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, ...via('', own, homeReturn) }] : [])])

@@ -13,13 +13,13 @@ import type {
   Site,
   SiteId,
   TrafficClass,
-  UplinkId,
 } from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
+import { breakoutOf, type Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { Routed } from './routes.ts'
@@ -31,7 +31,7 @@ export interface Parts {
   readonly numbers: Numbers
   readonly tunnels: Tunnels
   /** In the order of the intent's sites. */
-  readonly exits: readonly (readonly UplinkId[])[]
+  readonly exits: Exits['sites']
   readonly joins: readonly ExternalPath[]
   readonly sizes: Pick<Network, 'mtu' | 'mss'>
   readonly classes: readonly TrafficClass[]
@@ -68,17 +68,21 @@ export function seal(
         uplinks,
         interfaces,
         lans: site.lans
-          .map(({ segment, interface: device, prefix: lan, address, internet, via }) => ({
-            segment,
-            interface: device,
-            prefix: lan,
-            address,
-            ...(internet === 'local' ? { internet } : {}),
-            ...(via === undefined ? {} : { via }),
-          }))
+          .map((lan) => {
+            const internet = breakoutOf(lan, site)
+            const { segment, interface: device, address, via } = lan
+            return {
+              segment,
+              interface: device,
+              prefix: lan.prefix,
+              address,
+              ...(internet ? { internet } : {}),
+              ...(via === undefined ? {} : { via }),
+            }
+          })
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),
-        ...(leaving.length > 0 ? { exits: leaving } : {}),
+        ...leaving,
         ...reach,
         ...policy,
       }

@@ -28,10 +28,10 @@ export function routeVectors({ network: { pool }, site, classes, peers }: SiteSl
         expect: leads(route, trafficClass, 'anywhere'),
       }))
   })
-  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds), ...exitVectors(site, pool, classIds)]
+  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds), ...exitVectors(site, pool, classIds, leads)]
 }
 
-type Leads = (route: Route, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
+type Leads = (route: Pick<Route, 'remote'>, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
 function leadsAt(site: Site): Leads {
   const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: new Set(remotes) }))
@@ -81,10 +81,10 @@ function guardVector(site: Site, classIds: readonly ClassId[]): RouteVector[] {
     : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
 }
 
-/** A LAN that may leave does so by an exit, and another doesn't. Where none may, the guard alone is asked. */
-function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly ClassId[]): RouteVector[] {
+/** A LAN that may leave does so by an exit or by way of its hub, and another doesn't. Where none may, the guard alone is asked. */
+function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly ClassId[], leads: Leads): RouteVector[] {
   const trafficClass = classIds.find((id) => id === 'default')
-  if (!site.exits || trafficClass === undefined) return []
+  if (!site.lans.some((lan) => lan.internet) || trafficClass === undefined) return []
   const links = site.uplinks.flatMap(({ endpoint }) => (endpoint.kind === 'fixed' ? [networkOf(endpoint.address)] : []))
   return site.lans.flatMap((lan): RouteVector[] => {
     const source = neighbour(lan)
@@ -99,7 +99,12 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
             source,
             to,
             trafficClass,
-            expect: { kind: lan.internet === 'local' ? 'exit' : 'unreachable' },
+            expect:
+              lan.internet === 'local'
+                ? { kind: 'exit' }
+                : lan.internet === 'hub' && site.exitHub
+                  ? leads({ remote: site.exitHub }, trafficClass, 'anywhere')
+                  : { kind: 'unreachable' },
           },
         ]
   })

@@ -100,8 +100,12 @@ export interface Site extends Forwarding {
   readonly interfaces: readonly Interface[]
   /** Classes that are other than the network's here. Absent: none. */
   readonly classes?: readonly SiteClass[]
-  /** Over which of its uplinks the LANs that may leave do so, in order of preference. Absent: no LAN may. */
+  /** Over which of its uplinks hosts leave to the internet here, in order of preference. Absent: none does. */
   readonly exits?: readonly UplinkId[]
+  /** The LANs of spokes that do so, sorted; their own are told by the LAN itself. Absent: none. */
+  readonly exitsFor?: readonly Prefix[]
+  /** The home hub, to which its LANs send what leaves there; the next one in the way is an exit as well. Absent: none does. */
+  readonly exitHub?: SiteId
 }
 /** What a site asks of its own paths, and guarantees on its own lines. */
 export type SiteClass = Pick<TrafficClass, 'id' | 'share' | 'sla'>
@@ -135,10 +139,10 @@ export interface Lan {
   /** The gateway's own address on it, or on the link to its next hop. */
   readonly address: AddressWithLength
   /**
-   * `local`: its hosts may open connections to whatever is outside the pool, over the exits of this site and behind their
-   * addresses (NAPT, RFC 3022). Nothing from there opens one to them. Absent: they may not.
+   * Its hosts may open connections to whatever is outside the pool, over the exits of this site or of its hub, and behind
+   * their addresses (NAPT, RFC 3022). Nothing from there opens one to them. Absent: they may not.
    */
-  readonly internet?: 'local'
+  readonly internet?: 'local' | 'hub'
   /** The next hop, a router on a connected prefix of the same interface. Absent: the prefix is connected itself. */
   readonly via?: Address
 }
@@ -473,6 +477,8 @@ export interface SiteConfig extends Forwarding {
   readonly uplinks: readonly Uplink[]
   /** As of the site. */
   readonly exits?: readonly UplinkId[]
+  readonly exitsFor?: readonly Prefix[]
+  readonly exitHub?: SiteId
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   /** With all their link epochs; the agent makes the private keys of those it lacks. */

@@ -95,7 +95,7 @@ export const networkCodes = [
   {
     code: 'I064',
     title: 'Not a breakout',
-    text: 'Hosts of a segment stay inside the network (`none`, the default) or leave to the internet at their own site (`local`): over its uplinks of the transport `internet`, in the order that class `default` prefers them, behind the address of the uplink. What is inside the network, and every private address, never leaves that way. The network says it of a segment, a site of its own LAN.',
+    text: 'Hosts of a segment stay inside the network (`none`, the default) or leave to the internet, at their own site (`local`) or at its hub (`hub`): over uplinks of the transport `internet` there, in the order that class `default` prefers them, behind the address of the uplink. What is inside the network, and every private address, never leaves that way. The network says it of a segment, a site of its own LAN.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\ninternet: { cameras: direct }',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\ninternet: { cameras: local }',
   },

@@ -93,8 +93,8 @@ export interface IntentLan {
   /** `next_hop`: the router on the link, behind which the prefix is. Absent: connected. */
   readonly via?: Address
 }
-/** `local`: at their own site, over its uplinks. */
-export type Breakout = 'none' | 'local'
+/** `local`: at their own site, over its uplinks. `hub`: over those of its hub, so at a hub the same. */
+export type Breakout = 'none' | 'local' | 'hub'
 /** A cloud region that hubs join by IPsec. One segment; the rest is refused with "not yet". */
 export interface IntentRegion {
   readonly id: RegionId

@@ -78,7 +78,7 @@ const uplink = object(
 )
 
 /** Breakout (BCP 38 applies: only the LAN's own addresses leave, behind the uplink's). */
-const internet = (description: string) => word('I064', 'breakout', ['none', 'local'], description, ['hub'])
+const internet = (description: string) => word('I064', 'breakout', ['none', 'local', 'hub'], description)
 /** Read so that mistakes are told now; the data plane speaks neither yet, see read-site.ts. */
 const bgp = object(
   {
@@ -263,7 +263,7 @@ export const networkFile = object(
     segments: list(name('A group of LANs, kept apart from the others.', 'inference')),
     internet: map(
       text('A segment of the network.', 'office'),
-      internet('How hosts of this segment leave to the internet: not at all, or at their own site over its uplinks. Default: none.'),
+      internet('How hosts of this segment leave to the internet: not at all, at their own site over its uplinks, or at the hub. Default: none.'),
       '{ office: local }',
     ),
     transports: map(name('The name of a transport.', 'mpls-a'), transport, '{ mpls-a: {} }'),

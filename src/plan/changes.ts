@@ -81,7 +81,16 @@ function changeOf(
     delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),
     delta('uplink', was.uplinks.map(wire), site.uplinks.map(wire), byId, always),
     delta('uplink property', inBoth(was.uplinks, site.uplinks), inBoth(site.uplinks, was.uplinks), byId, never),
-    delta('LAN', was.lans, site.lans, (lan) => lan.prefix, always),
+    delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.prefix, always),
+    delta('internet breakout', breakouts(was), breakouts(site), ({ prefix }) => prefix, always),
+    delta(
+      'LAN let out',
+      (was.exitsFor ?? []).map((prefix) => ({ prefix })),
+      (site.exitsFor ?? []).map((prefix) => ({ prefix })),
+      ({ prefix }) => prefix,
+      ({ prefix }) => !gone.prefixes.has(prefix),
+    ),
+    delta('exit', exitsOf(was), exitsOf(site), ({ id }) => id, never),
     delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
     rulesDelta(was.rules, site.rules, gone, arrived),
     deniesDelta(was.denies ?? [], site.denies ?? [], gone, arrived),
@@ -106,7 +115,7 @@ function changeOf(
 }
 
 /** They follow from tunnels, sites and rules, and speak only when nothing else does. */
-const quiet: ReadonlySet<string> = new Set(['interface', 'path order', 'route', 'transit'])
+const quiet: ReadonlySet<string> = new Set(['exit', 'LAN let out', 'interface', 'path order', 'route', 'transit'])
 const always = () => true
 const never = () => false
 const byId = ({ id }: { readonly id: string }) => id
@@ -114,6 +123,11 @@ const byId = ({ id }: { readonly id: string }) => id
 const wire = ({ id, slot, interface: name, endpoint }: Site['uplinks'][number]) => ({ id, slot, interface: name, endpoint })
 const quality = ({ id, transport, medium, metered, tags, up, down }: Site['uplinks'][number]) => ({ id, transport, medium, metered, tags, up, down })
 const inBoth = (these: readonly Uplink[], those: readonly Uplink[]) => these.filter((one) => those.some((other) => other.id === one.id)).map(quality)
+/** Whether it may leave to the internet is told apart: that it may is felt by nobody, that it may no more ends connections. */
+const attached = (lan: Site['lans'][number]) => ({ ...lan, internet: null })
+const breakouts = ({ lans, exitHub }: Site) =>
+  lans.flatMap(({ prefix, internet }) => (internet ? [{ prefix, at: internet === 'hub' ? exitHub : 'here' }] : []))
+const exitsOf = ({ exits = [] }: Site) => exits.map((id, order) => ({ id, order }))
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })
 /** What the whole box has once; a change restarts its overlay. */
@@ -207,7 +221,12 @@ function without<R extends Deny>(rules: readonly R[], { prefixes }: Moved): R[] 
     .filter((rule) => rule.from.prefixes.length > 0 && rule.to.prefixes.length > 0)
 }
 
-const plurals: Readonly<Record<string, string>> = { class: 'classes', deny: 'denies', 'uplink property': 'uplink properties' }
+const plurals: Readonly<Record<string, string>> = {
+  class: 'classes',
+  deny: 'denies',
+  'LAN let out': 'LANs let out',
+  'uplink property': 'uplink properties',
+}
 function say({ noun, text, added, removed, changed }: Delta): string {
   if (text !== undefined) return text
   const plural = (n: number) => (n === 1 ? noun : (plurals[noun] ?? `${noun}s`))

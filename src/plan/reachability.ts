@@ -23,6 +23,8 @@ export interface Allowed {
 export interface ReachabilityDifference {
   readonly opened: readonly Allowed[]
   readonly closed: readonly Allowed[]
+  /** Whose hosts may leave to the internet in one of the two only. */
+  readonly internet: { readonly opened: readonly AllowedEnd[]; readonly closed: readonly AllowedEnd[] }
 }
 
 /** Exact: what some rule permits and no deny forbids in one of the two, and not in the other. */
@@ -35,8 +37,20 @@ export function diffReachability(before: Fabric | null, after: Fabric): Reachabi
       .map((allowed) => ({ allowed, key: `${allowed.from.prefix} ${allowed.to.prefix} ${formatPortRange(allowed.ports)}` }))
       .sort((a, b) => compareText(a.key, b.key))
       .map(({ allowed }) => allowed)
-  return { opened: only(is, was), closed: only(was, is) }
+  const [leftBefore, leaveNow] = [leaving(before), leaving(after)]
+  const lacking = (these: typeof leaveNow, those: typeof leaveNow) => [...these].filter(([key]) => !those.has(key)).map(([, end]) => end)
+  return {
+    opened: only(is, was),
+    closed: only(was, is),
+    internet: { opened: lacking(leaveNow, leftBefore), closed: lacking(leftBefore, leaveNow) },
+  }
 }
+const leaving = (fabric: Fabric | null): ReadonlyMap<string, AllowedEnd> =>
+  new Map(
+    (fabric?.sites ?? []).flatMap(({ id, lans }) =>
+      lans.flatMap(({ segment, prefix, internet }) => (internet ? [[`${id} ${prefix}`, { node: id, segment, prefix }] as const] : [])),
+    ),
+  )
 
 /** Between two LANs. */
 interface Lines {

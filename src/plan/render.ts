@@ -29,7 +29,18 @@ export function renderPlan(plan: Plan, proof: Proof): string {
     ...plan.regions.filter((change) => change.kind !== 'change').map((change) => change.region),
   ])
   const policy = (all: readonly Allowed[]) => all.filter(({ from, to }) => !moved.has(from.node) && !moved.has(to.node))
-  const differences = [...lines('opens ', policy(plan.reachability.opened)), ...lines('closes', policy(plan.reachability.closed))]
+  const { opened, closed, internet } = plan.reachability
+  const out = (word: string, all: readonly AllowedEnd[]) =>
+    few(
+      word,
+      all.filter(({ node }) => !moved.has(node)).map((end) => `${place(end)} -> internet`),
+    )
+  const differences = [
+    ...lines('opens ', policy(opened)),
+    ...out('opens ', internet.opened),
+    ...lines('closes', policy(closed)),
+    ...out('closes', internet.closed),
+  ]
   const { sites, of } = plan.blastRadius
   return `${[...rows, ...plan.regions.map(regionRow), ...plan.peers.map(peerRow), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
@@ -43,11 +54,16 @@ const peerRow = ({ kind, peer, text }: PeerChange): string =>
 const provedLine = ({ expects, held, failures }: Proof): string =>
   `${held === expects ? 'proved' : 'refused'}: ${held} of ${expects} ${expects === 1 ? 'expectation' : 'expectations'} under ${failures} single failures`
 
-function lines(word: string, all: readonly Allowed[]): string[] {
-  const told = all.slice(0, shown).map(({ from, to, ports, except }) => {
-    const but = except ? ` but ${except.map(formatPortRange).join(', ')}` : ''
-    return `  ${word} ${place(from)} -> ${place(to)} ${formatPortRange(ports)}${but}`
-  })
+const lines = (word: string, all: readonly Allowed[]): string[] =>
+  few(
+    word,
+    all.map(({ from, to, ports, except }) => {
+      const but = except ? ` but ${except.map(formatPortRange).join(', ')}` : ''
+      return `${place(from)} -> ${place(to)} ${formatPortRange(ports)}${but}`
+    }),
+  )
+function few(word: string, all: readonly string[]): string[] {
+  const told = all.slice(0, shown).map((text) => `  ${word} ${text}`)
   return all.length > shown ? [...told, `  ${word} ${all.length - shown} more`] : told
 }
 const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${formatHosts(prefix)})`

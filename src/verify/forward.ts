@@ -3,8 +3,8 @@
  * proof follows whole sets through it, `walk` a single packet, so both can't disagree.
  *
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
- * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what no
- * route knows and is outside the pool leaves to the internet, where its LAN may → owner:
+ * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what is
+ * outside the pool leaves to the internet, where its LAN may → owner:
  * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
@@ -80,9 +80,15 @@ export function decide(
   }
   const lan = lookup(node.lans, packets, 'destination')
   if (lan.kind === 'split') return lan
-  const exit = arrival.kind === 'lan' && lan.value === undefined ? leaves(node, packets) : one(false)
+  const exit = lan.value === undefined ? leaves(node, arrival, packets) : one(null)
   if (exit.kind === 'split') return exit
-  if (exit.value) return one({ kind: 'exit', uplinks: node.breakout!.uplinks })
+  if (exit.value === 'here') return one({ kind: 'exit', uplinks: node.breakout!.uplinks })
+  if (exit.value === 'hub') {
+    // What leaves is of the default class, and the next hub on the way is as good an exit as the home hub.
+    const group = node.group(node.breakout!.hub!, 'default' as ClassId, 'anywhere')
+    if (!group) return drop('no-group')
+    return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
+  }
   const ask = direction === 'request' && !admitted && (arrival.kind === 'lan' || lan.value !== undefined)
   let rule: Rule | null = null
   if (ask) {
@@ -109,14 +115,18 @@ export function decide(
   return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
 }
 
-/** Whether packets from a LAN of `node` go to the internet: its LAN may leave, and they are for nobody in the network. */
-function leaves(node: Node, packets: Packets): Answer<boolean> {
-  if (!node.breakout) return one(false)
-  const source = lookup(node.lans, packets, 'source')
+/**
+ * Whether packets go to the internet: they are for nobody in the network, and come from a LAN that may leave, or from that
+ * of a spoke, over a tunnel of its own and not over the mesh.
+ */
+function leaves(node: Node, arrival: Arrival, packets: Packets): Answer<'here' | 'hub' | null> {
+  if (!node.breakout || (arrival.kind === 'tunnel' && arrival.tunnel.role !== 'spoke')) return one(null)
+  const source = arrival.kind === 'lan' ? lookup(node.lans, packets, 'source') : lookup(node.breakout.guests, packets, 'source')
   if (source.kind === 'split') return source
-  if (source.value?.internet !== 'local') return one(false)
+  const way = typeof source.value === 'object' ? source.value.internet : source.value && 'local'
+  if (way === undefined) return one(null)
   const inside = lookup(node.breakout.pool, packets, 'destination')
-  return inside.kind === 'split' ? inside : one(inside.value === undefined)
+  return inside.kind === 'split' ? inside : one(inside.value === undefined ? (way === 'local' ? 'here' : 'hub') : null)
 }
 
 /** A hub's peer for an edge accepts that edge's own LANs only, a tunnel of IPsec what is behind its far end; others accept all. */
@@ -364,7 +374,7 @@ export interface Walk {
   readonly outcome:
     | { readonly kind: 'delivered'; readonly at: NodeId; readonly lan: Lan; readonly trafficClass: ClassId; readonly rules: readonly string[] }
     /** Left to the internet over the first of these uplinks that leads out. */
-    | { readonly kind: 'left'; readonly at: NodeId; readonly lan: Lan; readonly uplinks: readonly UplinkId[]; readonly trafficClass: ClassId }
+    | { readonly kind: 'left'; readonly at: NodeId; readonly uplinks: readonly UplinkId[]; readonly trafficClass: ClassId }
     /** `at` is null when the source belongs to no LAN. */
     | {
         readonly kind: 'dropped'
@@ -416,16 +426,17 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
   }
   if (direction === 'request') {
     if (near === undefined) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'spoofed', trafficClass: null } }
-    if (far === undefined && ask(leaves(node, packets))) {
-      return { hops, outcome: { kind: 'left', at: node.id, lan: near, uplinks: node.breakout!.uplinks, trafficClass: 'default' as ClassId } }
+    const leaving = far === undefined && ask(leaves(node, { kind: 'lan' }, packets)) !== null
+    if (leaving) trafficClass = 'default' as ClassId
+    else {
+      const [denied] = ask(match(node.denies, packets))
+      if (denied) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'denied', by: denied.id, trafficClass: null } }
+      const admitted = ask(match(node.rules, packets))
+      const first = admitted[0]
+      if (!first) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'policy', trafficClass: null } }
+      rules.push(first.id)
+      trafficClass ??= first.trafficClass
     }
-    const [denied] = ask(match(node.denies, packets))
-    if (denied) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'denied', by: denied.id, trafficClass: null } }
-    const admitted = ask(match(node.rules, packets))
-    const first = admitted[0]
-    if (!first) return { hops, outcome: { kind: 'dropped', at: node.id, why: 'policy', trafficClass: null } }
-    rules.push(first.id)
-    trafficClass ??= first.trafficClass
   }
   const given = trafficClass ?? ('default' as ClassId)
   const used = classFrom(node, given)
@@ -440,7 +451,7 @@ export function walk(model: Model, packet: Packet, down: Down, options: WalkOpti
     if (visited.has(key)) return dropped('loop')
     visited.add(key)
     const decision: Decision = ask(decide(model, node, arrival, packets, used, direction, arrival.kind === 'lan' && direction === 'request'))
-    if (decision.kind === 'exit') return dropped('no-route')
+    if (decision.kind === 'exit') return { hops, outcome: { kind: 'left', at: node.id, uplinks: decision.uplinks, trafficClass: given } }
     if (decision.kind === 'drop') return dropped(decision.why, decision.by)
     if (decision.kind === 'deliver') {
       if (decision.rule) rules.push(decision.rule.id)

@@ -12,6 +12,7 @@ import type {
   Route,
   Rule,
   Site,
+  SiteId,
   Transit,
   Tunnel,
   TunnelId,
@@ -37,14 +38,22 @@ export interface Node {
   /** As it stands in the Fabric. */
   readonly of: Forwarding & { readonly kind: (Site | Region | Peer)['kind'] }
   readonly lans: ByFamily<readonly Entry<Lan>[]>
-  /** Over which uplinks LANs that may leave to the internet do so, and what never does. null: no LAN may. */
-  readonly breakout: { readonly uplinks: readonly UplinkId[]; readonly pool: ByFamily<readonly Entry<true>[]> } | null
+  /** Where hosts leave to the internet, and what never does. null: nobody does here. */
+  readonly breakout: Breakout | null
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
   readonly denies: Table<Deny>
   /** Pairs in both directions. */
   readonly transits: Table<Transit>
   readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
+}
+export interface Breakout {
+  readonly uplinks: readonly UplinkId[]
+  /** LANs of spokes that leave here. */
+  readonly guests: ByFamily<readonly Entry<true>[]>
+  /** Where own LANs leave that don't do so here. */
+  readonly hub: SiteId | undefined
+  readonly pool: ByFamily<readonly Entry<true>[]>
 }
 export interface Model {
   readonly fabric: Fabric
@@ -87,7 +96,7 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     id: of.id,
     of,
     lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
-    breakout: of.kind === 'site' && of.exits ? { uplinks: of.exits, pool: pool() } : null,
+    breakout: of.kind === 'site' ? breakoutOf(of, pool) : null,
     routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
     rules: perFamily((family) => tableOf(ruleEntries, family)),
     denies: perFamily((family) => tableOf(denyEntries, family)),
@@ -95,6 +104,9 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),
   }
 }
+
+const breakoutOf = ({ exits, exitsFor, exitHub }: Site, pool: () => ByFamily<readonly Entry<true>[]>): Breakout | null =>
+  exits || exitHub ? { uplinks: exits ?? [], guests: perFamily((family) => spansOf(exitsFor ?? [], family)), hub: exitHub, pool: pool() } : null
 
 /** By source. */
 function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix; readonly value: Clause<T> }[] {

@@ -301,6 +301,7 @@ class Facts {
         const text = `deny ${id} ${from.segment} ${to.segment} ${ports.map(formatPortRange).join()}`
         product(`${text} ${twin(`deny ${id}`)}`, from.prefixes, to.prefixes)
       }
+      if (node.kind === 'site' && node.exitsFor) product('guests', node.exitsFor)
       for (const { id, a, b } of node.transits) product(`transit ${id} ${twin(`transit ${id}`)}`, a, b)
     }
     for (const { id, uplinks } of fabric.risks)
@@ -496,9 +497,12 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
       lan.segment,
       part(lan.prefix),
       rangeOf(lan.prefix).family,
+      lan.internet,
       // With which others it is one LAN.
       ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
     ]),
+    site.exits,
+    site.exitHub,
   ])
 
 /** The Fabric without some sites and every fact that names one. `ownerOf` knows who has a prefix that is no whole LAN. */
@@ -526,6 +530,7 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
     }),
     rules: part(node.rules),
     ...(node.denies ? { denies: part(node.denies) } : {}),
+    ...(node.kind === 'site' && node.exitsFor ? { exitsFor: node.exitsFor.filter(inKept) } : {}),
   })
   const tunnels = fabric.tunnels.filter((tunnel) => tunnel.ends.every((end) => kept(nodeOf(end))))
   return {

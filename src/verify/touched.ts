@@ -76,7 +76,7 @@ type Note = (...ids: readonly (NodeId | null | undefined)[]) => void
 /** All of a node but its tables and the tunnels of its interfaces. */
 function ownPart(node: Site | Region | Peer): unknown {
   const rest = { ...node, routes: [], groups: [], rules: [], denies: [], transits: [] }
-  return 'interfaces' in rest ? { ...rest, interfaces: rest.interfaces.map((one) => ({ ...one, tunnels: [] })) } : rest
+  return 'interfaces' in rest ? { ...rest, exitsFor: [], interfaces: rest.interfaces.map((one) => ({ ...one, tunnels: [] })) } : rest
 }
 
 /** `leads`: to whom a route or a group does, or did. */
@@ -119,6 +119,7 @@ function tablesDiffer(
     }
   }
   if (old.kind === 'site' && node.kind === 'site') {
+    lists(old.exitsFor ?? [], node.exitsFor ?? [])
     for (const [i, one] of old.interfaces.entries()) {
       // A tunnel's name begins with its first end, the edge of a spoke.
       for (const tunnel of differing(one.tunnels, node.interfaces[i]!.tunnels)) note(node.id, tunnel.slice(0, tunnel.indexOf('.')) as NodeId)

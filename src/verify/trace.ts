@@ -219,37 +219,42 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   const packets = packetsBetween(source.prefixes, [hostPrefix(to)], [question.port ?? { protocol: 'any', from: 0, to: 65_535 }])[0]
   if (!packets) return []
   const packet = sample(packets)
-  const { down, dead } = downWith(model.fabric, question.without)
+  const { fabric } = model
+  const { down, dead } = downWith(fabric, question.without)
   const there = walk(model, packet, down, { from: source.node })
+  const { outcome } = there
   const own = model.node(source.node)!.of.lans.filter(({ segment }) => segment === source.segment)
   const lan = own.findIndex(({ prefix }) => contains(prefix, packet.source))
-  const uplinks = there.outcome.kind === 'left' ? there.outcome.uplinks : []
-  const through = uplinks.find((uplink) => !isBroken(model.fabric, question.without, source.node, uplink))
-  const passes = through !== undefined && !dead.has(source.node)
-  return [
-    {
-      from: placeName(source),
-      to: String(to),
-      packet,
-      outcome: passes ? 'passes' : 'blocked',
-      at: source.node,
-      why: passes ? null : dead.has(source.node) ? 'dead' : uplinks.length > 0 ? 'all-down' : 'no-route',
-      way: 'there',
-      trafficClass: null,
-      decidedBy: [`site/${source.node}/lan/${source.segment}/${lan}/internet`, `internet/${source.segment}`],
-      there,
-      back: null,
-      thereText: passes ? `${source.node} ─${through}→ internet` : '',
-      backText: '',
-      whyText: passes
-        ? ''
-        : dead.has(source.node)
-          ? `${source.node} has failed, and its LANs with it`
-          : uplinks.length > 0
-            ? `every uplink of ${source.node} that leads to the internet has failed`
-            : `hosts of ${source.segment} there may not leave to the internet (internet: none)`,
-    },
+  const way = pathText(
+    model,
+    source.node,
+    there.hops.map(({ hop }) => hop),
+  )
+  const line = {
+    from: placeName(source),
+    to: String(to),
+    packet,
+    way: 'there',
+    trafficClass: null,
+    decidedBy: [`site/${source.node}/lan/${source.segment}/${lan}/internet`, `internet/${source.segment}`],
+    there,
+    back: null,
+    backText: '',
+  } as const
+  const blocked = (at: NodeId | null, why: Drop, whyText: string): readonly TraceLine[] => [
+    { ...line, outcome: 'blocked', at, why, thereText: way, whyText },
   ]
+  if (dead.has(source.node)) return blocked(source.node, 'dead', `${source.node} has failed, and its LANs with it`)
+  if (outcome.kind === 'left') {
+    const through = outcome.uplinks.find((uplink) => !isBroken(fabric, question.without, outcome.at, uplink))
+    if (through === undefined) return blocked(outcome.at, 'all-down', `every uplink of ${outcome.at} that leads to the internet has failed`)
+    const last = `${outcome.at} ─${through}→ internet`
+    const thereText = there.hops.length === 0 ? last : `${way.slice(0, way.length - outcome.at.length)}${last}`
+    return [{ ...line, outcome: 'passes', at: outcome.at, why: null, thereText, whyText: '' }]
+  }
+  if (outcome.kind === 'dropped' && outcome.why !== 'policy' && outcome.why !== 'denied')
+    return blocked(outcome.at, outcome.why, reason(model, outcome.at, outcome.why, outcome.trafficClass, outcome.at ?? source.node, down))
+  return blocked(source.node, 'no-route', `hosts of ${source.segment} there may not leave to the internet (internet: none)`)
 }
 const isBroken = ({ risks }: Fabric, without: readonly Failure[], site: NodeId, uplink: UplinkId): boolean =>
   without.some(

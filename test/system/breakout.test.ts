@@ -1,9 +1,9 @@
 /** Local breakout with a real kernel: hosts of one LAN leave to the internet behind the address of an uplink, others don't. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Finding, SiteConfig, UplinkId } from '#src/fabric/fabric.ts'
-import { address } from '#src/net/address.ts'
-import type { Leaving } from '#providers/device.ts'
-import { cameras, configOf, inference, keysOf, usual } from '#test/unit/linux/network.ts'
+import type { Finding, SiteConfig, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import { address, prefix } from '#src/net/address.ts'
+import type { Choice, Leaving } from '#providers/device.ts'
+import { cameras, configOf, inference, keysOf, type Name, usual } from '#test/unit/linux/network.ts'
 import { startWorld, type World } from './linux-world.ts'
 
 /** Somebody on the internet, who tells each caller from where it seems to call. */
@@ -26,13 +26,13 @@ const config: SiteConfig = {
 }
 
 let world: World
-async function set(of: SiteConfig): Promise<void> {
+async function set(of: SiteConfig, at: Name = 'berlin'): Promise<void> {
   const keys = await Promise.all(
     of.interfaces.map(
-      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf('berlin').privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
+      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(at).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
     ),
   )
-  await world.call('berlin', 'set', of, { prune: true, choices: [], privateKeys: Object.fromEntries(keys) })
+  await world.call(at, 'set', of, { prune: true, choices: [], privateKeys: Object.fromEntries(keys) })
 }
 /** The address that somebody sees, '' without an answer. */
 const seenFrom = async (host: string): Promise<string> =>
@@ -77,7 +77,10 @@ describe('a LAN that may leave', () => {
     await world.run('internet', 'ip route del 10.1.20.0/24')
   })
   it('hears of a router on the way that can carry less, through the translation', async () => {
-    await world.run('internet', 'ip link add thin type dummy; ip link set thin mtu 1300 up; ip route add 203.0.113.81/32 dev thin')
+    await world.run(
+      'internet',
+      'ip link add thin type veth peer name thick; ip link set thin mtu 1300 up; ip link set thick up; ip route add 203.0.113.81/32 dev thin',
+    )
     const { stdout } = await world.run('b1', 'ping -c 1 -W 1 -s 1372 -M do 203.0.113.81')
     expect(stdout).toMatch(/From 100\.64\.1\.1 .*Frag needed and DF set \(mtu = 1300\)/)
     await world.run('internet', 'ip link del thin')
@@ -130,9 +133,69 @@ describe('when the uplink is another', () => {
   })
 })
 
+describe('a LAN that leaves at the hub', () => {
+  const [dublinAddress, frankfurtAddress] = ['198.51.100.10', '192.0.2.10']
+  const exits = ['isp-a'] as UplinkId[]
+  const frankfurt = 'frankfurt' as SiteId
+  const atHub: SiteConfig = {
+    ...base,
+    exitHub: frankfurt,
+    lans: base.lans.map((lan) => (lan.segment === cameras ? { ...lan, internet: 'hub' } : lan)),
+    vectors: [
+      ...base.vectors,
+      {
+        from: { kind: 'lan', segment: cameras },
+        source: address('10.1.20.2'),
+        to: outside,
+        trafficClass: usual,
+        expect: { kind: 'remote', remote: frankfurt },
+      },
+    ],
+  }
+  const way = (hop: Choice['hop']): Choice => ({ remote: frankfurt, trafficClass: usual, arrived: 'anywhere', hop })
+  const steer = (hop: Choice['hop']): Promise<void> => world.call('berlin', 'steer', [way(hop)])
+
+  beforeAll(async () => {
+    for (const hub of ['dublin', 'frankfurt'] as const) await set({ ...configOf(hub), exits, exitsFor: [prefix('10.1.20.0/24')] }, hub)
+    await set(atHub)
+    expect(await eventually(async () => (await seenFrom('b1')) !== '')).toBe(true)
+  })
+  it('does, behind the address of the hub, and its neighbour does not', async () => {
+    expect(await seenFrom('b1')).toBe(frankfurtAddress)
+    expect(await seenFrom('b0')).toBe('')
+  })
+  it('over whichever uplink of its own the way to the hub takes', async () => {
+    await steer(1)
+    expect(await seenFrom('b1')).toBe(frankfurtAddress)
+  })
+  it('by the next hub when the home hub is gone', async () => {
+    await steer(2)
+    expect(await seenFrom('b1')).toBe(dublinAddress)
+    await steer(0)
+    expect(await seenFrom('b1')).toBe(frankfurtAddress)
+  })
+  it('is not reached from there, and takes no private address out', async () => {
+    await world.run('internet', `ip route add 10.1.20.0/24 via ${frankfurtAddress}`)
+    expect((await world.run('internet', 'ping -c 2 -W 1 10.1.20.10')).stdout).toContain(' 0 received')
+    await world.run('internet', 'ip route del 10.1.20.0/24')
+    expect((await world.run('b1', 'ping -c 1 -W 1 10.99.0.1')).stdout).toContain('From 10.1.20.1')
+  })
+  it('has the overlay as it was: what an allow opens passes, and nothing else', async () => {
+    expect((await world.run('b0', 'ping -c 3 -i 0.2 -W 1 10.3.10.10')).stdout).toContain(' 3 received')
+    expect((await world.run('b1', 'ping -c 2 -W 1 10.3.10.10')).stdout).toContain(' 0 received')
+  })
+  it('is what the kernel does by every vector', async () => {
+    expect(await world.call('berlin', 'drift', atHub)).toEqual([])
+  })
+  it('goes nowhere without a hub that takes it', async () => {
+    await set(configOf('frankfurt'), 'frankfurt')
+    expect(await seenFrom('b1')).toBe('')
+  })
+})
+
 it('taken back, ends at once what was open, and leaves nothing in the kernel', async () => {
   await set(base)
   expect(await seenFrom('b1')).toBe('')
   const { stdout } = await world.run('berlin', 'ip rule; ip route show table all; nft list ruleset')
-  expect(stdout).not.toMatch(/\b77(11|2\d)\b|masquerade/)
+  expect(stdout).not.toMatch(/\b77(11|12|2\d)\b|masquerade/)
 })

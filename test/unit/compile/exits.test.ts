@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Fabric, Finding } from '#src/fabric/fabric.ts'
 import { compile, createCompiler } from '#src/compile/compile.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { demoFiles } from '#test/contract/demo.ts'
 
@@ -52,10 +53,38 @@ describe('exits', () => {
       },
     ])
   })
+  test('of those who leave at the hub are the hubs’, home first, and the hubs are told whom they let out', () => {
+    const { fabric } = compiled(['network.yaml', 'cameras: local', 'cameras: hub'])
+    expect(site(fabric, 'berlin')).toMatchObject({ exitHub: 'frankfurt' })
+    expect(site(fabric, 'berlin')).not.toHaveProperty('exits')
+    for (const hub of ['frankfurt', 'dublin']) expect(site(fabric, hub)).toMatchObject({ exits: ['isp-a', 'isp-b'], exitsFor: ['192.168.1.0/24'] })
+    // It has nobody to talk to there, and the way to the home hub all the same.
+    expect(groupsOf(site(fabric, 'berlin')).some(({ remote, trafficClass }) => remote === 'frankfurt' && trafficClass === 'default')).toBe(true)
+  })
+  test('of a LAN of the hub itself are its own', () => {
+    const { fabric } = compiled(['network.yaml', 'cameras: local', 'inference: hub'])
+    const frankfurt = site(fabric, 'frankfurt')
+    expect(frankfurt.lans.find(({ segment }) => segment === 'inference')).toMatchObject({ internet: 'local' })
+    expect(frankfurt).toMatchObject({ exits: ['isp-a', 'isp-b'] })
+    expect(frankfurt).not.toHaveProperty('exitHub')
+  })
+  test('I141: a hub that is to let out others has none', () => {
+    const { findings } = compiled(
+      ['network.yaml', 'cameras: local', 'cameras: hub'],
+      ['network.yaml', 'classes:', 'classes:\n  default: { never: ethernet }'],
+    )
+    expect(findings.filter((one) => one.code === 'I141').map(({ at, says }) => ({ at, says }))).toEqual(
+      ['dublin', 'frankfurt'].map((hub) => ({
+        at: ['site/berlin/lan/cameras/0/internet', 'internet/cameras'],
+        says: `hosts of cameras at berlin are to leave to the internet at hub ${hub}, and class default never uses an uplink of ${hub} that is on it`,
+      })),
+    )
+  })
   test('come and go with a site, with the same bytes as if all were compiled anew', () => {
     const remembering = createCompiler()
     const closed = intentOf(['berlin.yaml', 'interface: eth2', 'internet: none, interface: eth2'])
-    for (const intent of [closed, intentOf(), closed]) expect(remembering(intent, []).fabric).toEqual(compile(intent, []).fabric)
+    const atHub = intentOf(['network.yaml', 'cameras: local', 'cameras: hub'])
+    for (const intent of [closed, intentOf(), closed, atHub, closed]) expect(remembering(intent, []).fabric).toEqual(compile(intent, []).fabric)
     expect(remembering(closed, []).fabric!.sites.some((one) => one.exits)).toBe(false)
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
-import type { Intent } from '#src/intent/intent.ts'
+import type { Breakout, Intent } from '#src/intent/intent.ts'
 import { plan } from '#src/plan/plan.ts'
 import { resourcesOf } from '#src/plan/regions.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
@@ -38,7 +38,34 @@ const text = (before: Fabric | null, after: Fabric) => renderPlan(plan(before, a
 const others = [dublin, frankfurt, madrid, oslo]
 const withoutBerlin = fabricOf({ sites: others })
 
+/** berlin's cameras leave to the internet so. */
+const leaving = (internet: Breakout): Fabric =>
+  fabricOf({
+    sites: [{ ...berlin, lans: berlin.lans.map((lan) => (lan.segment === 'cameras' ? { ...lan, internet } : lan)) }, ...others],
+  })
+
 describe('a plan, as people read it', () => {
+  test('a LAN may leave to the internet: nobody feels it; taken back, what was open there ends', () => {
+    expect(text(base, leaving('local'))).toEqual([
+      '~ site  berlin  +1 internet breakout, no interruption  low',
+      '  opens  berlin/cameras (192.168.1.0/24) -> internet',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 1 of 5 sites · about 6 s',
+    ])
+    expect(text(leaving('local'), base)).toEqual([
+      '~ site  berlin  −1 internet breakout, interrupts traffic  medium',
+      '  closes berlin/cameras (192.168.1.0/24) -> internet',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 1 of 5 sites · about 6 s',
+    ])
+    expect(plan(base, leaving('local')).class).toBe('additive')
+  })
+  test('elsewhere than before: the hubs let out one LAN more, and its connections begin anew', () => {
+    expect(text(leaving('local'), leaving('hub'))).toEqual([
+      '~ site  berlin     1 internet breakout changed, interrupts traffic  medium',
+      '~ site  dublin     +1 LAN let out, +2 exits, no interruption        low',
+      '~ site  frankfurt  +1 LAN let out, +2 exits, no interruption        low',
+      'proved: 3 of 3 expectations under 40 single failures · blast radius 3 of 5 sites · about 18 s',
+    ])
+  })
   test('a new network', () =>
     expect(text(null, base)).toEqual([
       '+ site  berlin     8 tunnels, 2 segments   new',
@@ -200,19 +227,20 @@ describe('order, radius, risk', () => {
 })
 
 describe('diffReachability', () => {
+  const nothing = { opened: [], closed: [], internet: { opened: [], closed: [] } }
   const lines = (all: ReturnType<typeof diffReachability>['opened']) =>
     all.map(
       ({ from, to, ports }) => `${from.node}/${from.segment} ${from.prefix} > ${to.node}/${to.segment} ${to.prefix} ${ports.protocol}/${ports.from}`,
     )
   test('of equal fabrics is empty, of the first is everything', () => {
-    expect(diffReachability(base, fabricOf())).toEqual({ opened: [], closed: [] })
+    expect(diffReachability(base, fabricOf())).toEqual(nothing)
     // Four inference LANs to two data centres less each to itself, one port each; three edges on two more services.
     expect(diffReachability(null, fabricOf({ allow: [allow('inference -> registry')] })).opened).toHaveLength(8)
   })
   test('a rule that is only written differently opens nothing', () => {
     const same = fabricOf({ allow: [allow('edge/inference -> core/inference', 'tcp/8443')] })
     const named = fabricOf({ allow: [allow('edge/inference -> model-api')] })
-    expect(diffReachability(named, same)).toEqual({ opened: [], closed: [] })
+    expect(diffReachability(named, same)).toEqual(nothing)
   })
   test('what is allowed already opens nothing, whoever else says it', () => {
     const groups = [group('printers', '10.11.0.9/32')]

@@ -48,6 +48,18 @@ describe('trace', () => {
         'BLOCKED at berlin without berlin.fiber, berlin.lte\n  every uplink of berlin that leads to the internet has failed\n  192.168.1.10 → 198.51.100.1 tcp/443\n',
       )
     })
+    test('at the hub, and at the next one when that has failed', () => {
+      const { fabric, origins } = demo(['services:', 'internet: { cameras: hub }\nservices:'])
+      const told = (...without: readonly Failure[]) =>
+        renderTrace(trace(fabric, { from: 'berlin/cameras', to: 'internet', port: null, trafficClass: null, without }), origins)
+      expect(told()).toContain('  out    berlin ─fiber/isp-a→ frankfurt ─isp-a→ internet\n')
+      expect(told(fiber)).toContain('  out    berlin ─lte/isp-a→ frankfurt ─isp-a→ internet\n')
+      expect(told({ kind: 'hub', site: site('frankfurt') })).toContain('  out    berlin ─fiber/isp-a→ dublin ─isp-a→ internet\n')
+      expect(told({ kind: 'uplink', site: site('frankfurt'), uplink: 'isp-a' as never })).toContain(
+        '  out    berlin ─fiber/isp-b→ frankfurt ─isp-b→ internet\n',
+      )
+      expect(told({ kind: 'hub', site: site('frankfurt') }, { kind: 'hub', site: site('dublin') })).toContain('BLOCKED at berlin')
+    })
     test('not from a segment that may not leave', () => {
       expect(told('berlin/inference', 'internet')).toContain(
         'BLOCKED at berlin\n  hosts of inference there may not leave to the internet (internet: none)\n',
