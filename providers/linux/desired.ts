@@ -1,6 +1,6 @@
 /** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
 import type { Choice, Leaving } from '../device.ts'
-import type { Group, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
+import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
@@ -46,6 +46,7 @@ export const choicesBy = (choices: readonly Choice[]): Choices => new Map(choice
 export interface Situation {
   readonly interfaces: Observed['interfaces']
   readonly defaults: Observed['defaults']
+  readonly tentative: Observed['tentative']
   /** Device name → public key of the private key that the box holds for it. */
   readonly publicKeys: ReadonlyMap<string, string>
   /** Who encrypts IPsec tunnels here. */
@@ -229,14 +230,18 @@ function exits(config: SiteConfig, leaving: Leaving | null, outer: readonly Rout
   return { routes, rules }
 }
 
-/** Where packets of the gateway itself (an ICMP error above all) come from, so that the other end's policy knows them. */
-function sourceFor(config: SiteConfig, segment: string, family: Family): string {
-  const lans = config.lans.filter((lan) => familyOf(lan.prefix) === family)
+/**
+ * Where packets of the gateway itself (an ICMP error above all) come from, so that the other end's policy knows them. The
+ * kernel takes no route whose source is tentative, as it is for as long as the operating system's LAN has no carrier.
+ */
+function sourceFor(config: SiteConfig, segment: string, family: Family, tentative: Observed['tentative']): string {
+  const ready = ({ interface: device, address }: Lan): boolean => !tentative.some((at) => at.device === device && at.address === address)
+  const lans = config.lans.filter((lan) => familyOf(lan.prefix) === family && ready(lan))
   const lan = lans.find((one) => one.segment === segment) ?? lans[0]
   return lan ? hostOf(lan.address) : family === familyOf(config.loopback) ? config.loopback : ''
 }
 
-function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
+function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
   const { idOf } = nexthopPlan(config)
   const meshDevices = config.interfaces.filter((one) => one.kind === 'mesh').map((one) => one.device)
   const nexthops: Nexthop[] = []
@@ -283,7 +288,7 @@ function overlay(config: SiteConfig, choices: Choices): Pick<Kernel, 'nexthops' 
             to: route.to,
             metric: 0,
             target: { kind: 'nexthop', id: idOf(group, family) },
-            source: sourceFor(config, route.segment, family),
+            source: sourceFor(config, route.segment, family, tentative),
           })
         if (arrived === 'anywhere') routes.push(unreachable(family, route.to, table))
       }
@@ -386,6 +391,10 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
       // 2: keep listening to router advertisements although we forward.
       [`net/ipv6/conf/${uplink.interface}/accept_ra`, 2] as const,
     ]),
+    // Where the operating system has switched it off, and the LAN has such prefixes.
+    ...[...new Set(config.lans.filter((lan) => familyOf(lan.prefix) === 6).map((lan) => lan.interface))].map(
+      (device) => [`net/ipv6/conf/${device}/disable_ipv6`, 0] as const,
+    ),
     ...config.interfaces.flatMap((one) => [
       [`net/ipv4/conf/${one.device}/rp_filter`, 0] as const,
       [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const,
@@ -405,7 +414,7 @@ function withoutMissing(config: SiteConfig, { interfaces }: Situation): SiteConf
 export function desired(whole: SiteConfig, situation: Situation): Desired {
   const config = withoutMissing(whole, situation)
   const outer = uplinkRoutes(config, situation)
-  const inner = overlay(config, situation.choices)
+  const inner = overlay(config, situation)
   const leaving = exits(config, situation.leaving, outer.routes)
   const unique = <T>(all: readonly T[]): readonly T[] => [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
   const tunnels = wantedTunnels(config, situation.esp)

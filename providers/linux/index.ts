@@ -135,6 +135,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const want = desired(config, {
       interfaces: kernel.interfaces,
       defaults: kernel.defaults,
+      tentative: kernel.tentative,
       esp: await espHere(),
       // Who has no keys at hand (drift, refresh) compares peers, and takes each device's own key for granted.
       publicKeys: publicKeys ?? new Map(kernel.links.map((link) => [link.name, link.publicKey])),
@@ -339,6 +340,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         const want = desired(config, {
           interfaces: kernel.interfaces,
           defaults: kernel.defaults,
+          tentative: kernel.tentative,
           esp: await espHere(),
           publicKeys: new Map(),
           choices: new Map(),
@@ -372,8 +374,17 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         if (device !== undefined) await reinitiate(stateDir, { tunnel, device, esp: await espHere(), to: cloud.peer.address })
         return
       }
-      const { interfaces, defaults } = await readInterfaces(runner)
-      const want = desired(applied, { interfaces, defaults, esp: await espHere(), publicKeys: new Map(), choices: new Map(), leaving, keptPorts: [] })
+      const { interfaces, defaults, tentative } = await readInterfaces(runner)
+      const want = desired(applied, {
+        interfaces,
+        defaults,
+        tentative,
+        esp: await espHere(),
+        publicKeys: new Map(),
+        choices: new Map(),
+        leaving,
+        keptPorts: [],
+      })
       for (const one of ready) {
         const device = interfaceOf(applied, one)?.device
         const peer = want.links

@@ -90,6 +90,7 @@ const named = (name: string, type: string, elements: readonly string[]): string 
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
 export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
+  const lanDevices6 = config.lans.filter((lan) => familyOf(lan.prefix) === 6).map((lan) => lan.interface)
   const own = outermost(config.lans.map((lan) => lan.prefix))
   const others = outermost(config.routes.map((route) => route.to))
   const clouds = config.tunnels.flatMap((tunnel) => {
@@ -329,6 +330,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
           ]),
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`, `iifname ${names(lanDevices)} udp dport 67 accept`] : []),
+      // A DHCPv6 server of the box's own, as the line above is for IPv4.
+      ...(lanDevices6.length > 0 ? [`iifname ${names(lanDevices6)} ip6 saddr fe80::/10 udp dport 547 accept`] : []),
       'counter',
     ]),
   )

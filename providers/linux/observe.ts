@@ -34,6 +34,8 @@ export interface Observed extends Kernel {
   /** Every interface that isn't ours. */
   readonly interfaces: readonly OsInterface[]
   readonly defaults: readonly DefaultRoute[]
+  /** IPv6 addresses that nothing can be sent from yet: whether they are duplicates is not known (RFC 4862 section 5.4). */
+  readonly tentative: readonly DeviceAddress[]
   /** Interfaces of the OS that are switched off (not: without carrier). */
   readonly off: readonly string[]
   /** The nft table as listed, without handles and counters; '' if there is none. */
@@ -45,7 +47,13 @@ interface IpLink {
   readonly flags: readonly string[]
   readonly mtu: number
   readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly if_id?: string } }
-  readonly addr_info?: readonly { readonly family: string; readonly local: string; readonly prefixlen: number; readonly scope: string }[]
+  readonly addr_info?: readonly {
+    readonly family: string
+    readonly local: string
+    readonly prefixlen: number
+    readonly scope: string
+    readonly tentative?: boolean
+  }[]
 }
 interface IpRoute {
   readonly dst: string
@@ -174,7 +182,7 @@ const bothFamilies = async <T>(read: (family: Family) => Promise<readonly T[]>):
 
 export async function readInterfaces(
   runner: Runner,
-): Promise<{ readonly links: readonly IpLink[]; readonly defaults: readonly DefaultRoute[]; readonly interfaces: readonly OsInterface[] }> {
+): Promise<Pick<Observed, 'defaults' | 'interfaces' | 'tentative'> & { readonly links: readonly IpLink[] }> {
   const [links, defaults] = await Promise.all([
     json<IpLink>(runner, ['ip', '-j', '-d', 'addr', 'show']),
     bothFamilies(async (family) => {
@@ -196,12 +204,18 @@ export async function readInterfaces(
         mtu: link.mtu,
       }),
     )
-  return { links, defaults, interfaces }
+  return { links, defaults, interfaces, tentative: addressesOf(links, (at) => at.tentative === true) }
 }
+const addressesOf = (links: readonly IpLink[], which: (at: NonNullable<IpLink['addr_info']>[number]) => boolean): readonly DeviceAddress[] =>
+  links.flatMap((link) =>
+    (link.addr_info ?? [])
+      .filter((at) => at.scope === 'global' && which(at))
+      .map((at): DeviceAddress => ({ device: link.ifname, address: `${at.local}/${at.prefixlen}` })),
+  )
 
 export async function observe(runner: Runner, stateDir = ''): Promise<Observed> {
   const ours = <T extends { readonly protocol?: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.protocol === String(protocol))
-  const [{ links, defaults, interfaces }, ipsec, wireguard, nexthops, routes, rules, nft] = await Promise.all([
+  const [{ links, defaults, interfaces, tentative }, ipsec, wireguard, nexthops, routes, rules, nft] = await Promise.all([
     readInterfaces(runner),
     observeTunnels(runner, stateDir),
     readWireguard(runner),
@@ -220,11 +234,6 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
     ),
     readNft(runner),
   ])
-  const addresses = links.flatMap((link) =>
-    (link.addr_info ?? [])
-      .filter((at) => at.scope === 'global')
-      .map((at): DeviceAddress => ({ device: link.ifname, address: `${at.local}/${at.prefixlen}` })),
-  )
   const cloud = links.filter((link) => isIpsecDevice(link.ifname))
   return {
     links: links
@@ -249,13 +258,14 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
         }),
       ),
     tuns: cloud.filter((link) => link.linkinfo?.info_kind !== 'xfrm').map((link) => link.ifname),
-    addresses,
+    addresses: addressesOf(links, () => true),
     nexthops,
     routes,
     rules,
     nft,
     interfaces,
     defaults,
+    tentative,
     off: links.filter((link) => !link.flags.includes('UP')).map((link) => link.ifname),
   }
 }

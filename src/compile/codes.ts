@@ -31,6 +31,14 @@ export const compileCodes: readonly CodePage[] = [
     right: 'allow:\n  - region/inference -> partner/inference\n  - { rule: edge/inference -> partner/inference, log: true }',
   },
   {
+    code: 'I105',
+    title: 'a line between IPv4 and IPv6',
+    text: 'All callers of the line have addresses of one family only, and all that they would call has addresses of the other. Gateways route both and translate neither into the other, so the line lets nothing pass, and denies nothing.',
+    wrong:
+      '# berlin\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }\n# frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: "2001:db8:10::/64" }\n# network\nallow:\n  - edge/inference -> core/inference',
+    right: '# frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: [10.10.0.0/16, "2001:db8:10::/64"] }',
+  },
+  {
     code: 'I110',
     title: 'no transport in common',
     text: 'A tunnel runs between two uplinks that can reach each other: on the same transport, or on two of which one `reaches` the other. Each spoke needs one such pair with each of its hubs, and hubs are meshed, so each pair of hubs needs one too.',
@@ -106,6 +114,13 @@ export const compileCodes: readonly CodePage[] = [
     text: 'WireGuard sends a prefix to the peer that was configured last and takes it silently from the other, so the compiler proves for every hub interface that no two peers have an address in common. The numbers that keep them apart are allocations; when the proof fails, those in the store contradict each other.',
     wrong: 'two uplinks of one site stored with the same slot',
     right: 'restore the `allocations` table from a backup',
+  },
+  {
+    code: 'I131',
+    title: 'LAN in the addresses of the tunnels',
+    text: 'Each network has an IPv6 /48 of its own (RFC 4193), made from its name and shown by `causeway explain`, for the insides of tunnels and the loopbacks of gateways. A host in there could answer for a gateway, so no LAN may have a part of it.',
+    wrong: '# berlin\nsegments:\n  inference: { interface: eth1, prefixes: "fd64:9ab1:4c2f:1::/64" }   # the network has fd64:9ab1:4c2f::/48',
+    right: '# berlin\nsegments:\n  inference: { interface: eth1, prefixes: "2001:db8:1:10::/64" }',
   },
   {
     code: 'I140',

@@ -1,16 +1,42 @@
-/** Denies that do nothing, what no gateway can keep apart and what none can log: said, so that nobody counts on it. */
+/** Lines that do nothing, what no gateway can keep apart and what none can log: said, so that nobody counts on it. */
 import type { Finding, Place } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
-import { comparePrefixes, contains, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Family, overlaps, type Prefix } from '#src/net/address.ts'
 import { anyPort, portsOverlap } from '#src/net/ports.ts'
+import { familiesIn } from '#src/net/sets.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { isSame, type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
 
 export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind): readonly Finding[] {
-  return [...lines.flatMap((deny, n) => keptBy(deny, n, allows, network, behind)), ...unlogged('allow', allows), ...unlogged('deny', lines)]
+  return [
+    ...unlike('allow', allows),
+    ...unlike('deny', lines),
+    ...lines.flatMap((deny, n) => (isUnlike(deny) ? [] : keptBy(deny, n, allows, network, behind))),
+    ...unlogged('allow', allows),
+    ...unlogged('deny', lines),
+  ]
 }
+
+/** Whom it names and what they would call have no address family in common anywhere. */
+const isUnlike = ({ pairings }: ResolvedLine): boolean =>
+  pairings.length > 0 && pairings.every(({ from, to }) => ([4, 6] as const).every((family) => !has(from, family) || !has(to, family)))
+const has = ({ places }: Selection, family: Family): boolean => places.some(({ prefixes }) => familiesIn(prefixes).includes(family))
+const unlike = (kind: 'allow' | 'deny', lines: readonly ResolvedLine[]): readonly Finding[] =>
+  lines.flatMap((line, n): readonly Finding[] => {
+    const [pairing] = isUnlike(line) ? line.pairings : []
+    if (!pairing) return []
+    const [mine, theirs] = [pairing.from, pairing.to].map((of) => (has(of, 4) ? 'IPv4' : 'IPv6'))
+    return [
+      warning(
+        'I105',
+        [`${kind}/${n}`],
+        `"${textOf(line)}" meets nothing: ${mine} only on one side, ${theirs} on the other`,
+        'give one side prefixes of the other family too; nothing translates between the two',
+      ),
+    ]
+  })
 
 /** Only gateways of ours write a log. */
 const unlogged = (kind: 'allow' | 'deny', lines: readonly ResolvedLine[]): readonly Finding[] =>

@@ -8,7 +8,7 @@ import type { Deny, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src
 import { compareText } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
-import { commonPrefixes, subtractPrefixes } from '#src/net/sets.ts'
+import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefixes } from '#src/net/sets.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { createMemo, difference, isSame, type Made, type Memo, patched } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
@@ -226,14 +226,18 @@ const ruleId = (line: string, way: 'out' | 'in' | 'local', from: SegmentId, to: 
 /** What a line says beside its two ends: an allow has a class, a deny has none. */
 type Said = Omit<Rule, 'id' | 'from' | 'to'> | Omit<Deny, 'id' | 'from' | 'to'>
 type Ruled<S extends Said> = S & Pick<Rule, 'id' | 'from' | 'to'>
-const ruleOf = <S extends Said>(id: string, from: Rule['from'], to: Rule['to'], said: S): readonly Ruled<S>[] =>
-  from.prefixes.length === 0 || to.prefixes.length === 0 ? [] : [{ id, from, to, ...said }]
+/** Addresses of a family that the other end has none of meet nobody there. */
+function ruleOf<S extends Said>(id: string, from: Rule['from'], to: Rule['to'], said: S): readonly Ruled<S>[] {
+  const [callers, targets] = ofCommonFamilies(from.prefixes, to.prefixes)
+  return callers.length === 0 ? [] : [{ id, from: { ...from, prefixes: callers }, to: { ...to, prefixes: targets }, ...said }]
+}
 const flowOf = ({ segment, prefixes }: Place) => ({ segment, prefixes })
 /** Hosts of one LAN talk without the gateway; several LANs of a segment do not. */
-const localRule = <S extends Said>(line: string, said: S, from: Place, to: Place): readonly Ruled<S>[] =>
-  to.prefixes.length > 1 || from.prefixes.length > 1 || to.prefixes[0] !== from.prefixes[0]
-    ? ruleOf(ruleId(line, 'local', from.segment, to.segment), flowOf(from), flowOf(to), said)
-    : []
+function localRule<S extends Said>(line: string, said: S, from: Place, to: Place): readonly Ruled<S>[] {
+  const [callers, targets] = ofCommonFamilies(from.prefixes, to.prefixes)
+  const oneLan = callers.length === targets.length && callers.length === familiesIn(callers).length && callers.every((one, n) => one === targets[n])
+  return oneLan ? [] : ruleOf(ruleId(line, 'local', from.segment, to.segment), flowOf(from), flowOf(to), said)
+}
 
 function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): (readonly Entry<Ruled<S>>[])[] {
   const id = (way: 'out' | 'in' | 'local') => ruleId(line, way, from.segment, to.segment)

@@ -1,5 +1,17 @@
 /** Paths and numbers → tunnels, interfaces and uplinks (routing rules 6 and 7), and the proof that no two peers overlap. */
-import type { Endpoint, Finding, Interface, IpsecTunnel, SiteId, Tunnel, TunnelEnd, TunnelId, Uplink, WireguardTunnel } from '#src/fabric/fabric.ts'
+import type {
+  Endpoint,
+  Finding,
+  Interface,
+  IpsecTunnel,
+  Route,
+  SiteId,
+  Tunnel,
+  TunnelEnd,
+  TunnelId,
+  Uplink,
+  WireguardTunnel,
+} from '#src/fabric/fabric.ts'
 import {
   compareText,
   edgeInterfaceId,
@@ -13,7 +25,7 @@ import {
   meshStem,
 } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { comparePrefixes, familyOf, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { type Numbers, pathNumbers } from './allocate.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
@@ -85,13 +97,8 @@ export function tunnels(
     const [gone, come] = [moved.flatMap((one) => [...one.gone].flat()), moved.flatMap((one) => one.come.flat())]
     return patched(before?.value ?? [], new Set(gone), come, byId)
   })
-  // IPv6 follows IPv4, and most networks have none.
-  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () => {
-    let n = routes.all.length
-    while (n > 0 && familyOf(routes.all[n - 1]!.to) === 6) if (overlaps(routes.all[--n]!.to, numbers.ula)) return true
-    return false
-  })
-  const doubtful = numbers.contradict || routes.overlap || inUla
+  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () => ownedTwice(routes.all, numbers.ula))
+  const doubtful = numbers.contradict || routes.overlap
   return {
     tunnels: all,
     mesh,
@@ -106,17 +113,32 @@ export function tunnels(
       ),
     ),
     // Where all prefixes and numbers are told apart, those of the peers of one interface are.
-    findings: doubtful
-      ? overlappingPeers(
-          hubPeers(
-            intent,
-            built.flatMap((one) => one.tunnels),
-            numbers.ula,
-          ),
-        )
-      : [],
+    findings: [
+      ...inUla,
+      ...(doubtful
+        ? overlappingPeers(
+            hubPeers(
+              intent,
+              built.flatMap((one) => one.tunnels),
+              numbers.ula,
+            ),
+          )
+        : []),
+    ],
   }
 }
+/** Whoever is in there could answer for the inside of a tunnel. */
+const ownedTwice = (all: readonly Route[], ula: Prefix): readonly Finding[] =>
+  all
+    .filter(({ to }) => overlaps(to, ula))
+    .map(({ to, segment, remote }) => ({
+      code: 'I131',
+      severity: 'error',
+      at: [`site/${remote}/lan/${segment}`, `site/${remote}`],
+      says: `${to} at ${remote} has addresses of ${ula}, which this network uses inside its tunnels`,
+      instead: 'give the LAN a prefix of your own: from your provider, or another of fd00::/8',
+      witness: [],
+    }))
 const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }
 function withHubs<T>(all: T[], hubs: readonly (readonly [place: number, of: T])[]): readonly T[] {
   for (const [place, of] of hubs) all[place] = of

@@ -1,34 +1,41 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
 import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
-import { type Address, address, contains, familyOf, firstHost, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
+import { type Address, address, contains, type Family, familyOf, firstHost, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
 
 /** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
 const exhaustive = 512
+const families: readonly Family[] = [4, 6]
 
 export function routeVectors({ network: { pool }, site, classes, peers }: SiteSlice): readonly RouteVector[] {
   const leads = leadsAt(site)
   const remotes = firstRoutes(site.routes)
   const classIds = classes.map((one) => one.id)
   const combinations = site.lans.length * remotes.length * classIds.length
-  const ways = site.lans.flatMap((lan) => {
-    const source = neighbour(lan)
-    return source === undefined ? [] : classIds.map((trafficClass) => ({ lan, source, family: familyOf(source), trafficClass }))
-  })
+  const waysOf = (family: Family) =>
+    site.lans.flatMap((lan) => {
+      const source = familyOf(lan.prefix) === family ? neighbour(lan) : undefined
+      return source === undefined ? [] : classIds.map((trafficClass) => ({ lan, source, trafficClass }))
+    })
+  const ways = { 4: waysOf(4), 6: waysOf(6) }
   const fromLan = remotes.flatMap((route, index): RouteVector[] => {
     const to = firstHost(route.to)
-    const some = combinations <= exhaustive ? ways : ways.length === 0 ? [] : [ways[index % ways.length]!]
-    return some
-      .filter((way) => way.family === familyOf(to))
-      .map(({ lan, source, trafficClass }) => ({
-        from: { kind: 'lan', segment: lan.segment },
-        source,
-        to,
-        trafficClass,
-        expect: leads(route, trafficClass, 'anywhere'),
-      }))
+    const all = ways[familyOf(to)]
+    const some = combinations <= exhaustive ? all : all.length === 0 ? [] : [all[index % all.length]!]
+    return some.map(({ lan, source, trafficClass }) => ({
+      from: { kind: 'lan', segment: lan.segment },
+      source,
+      to,
+      trafficClass,
+      expect: leads(route, trafficClass, 'anywhere'),
+    }))
   })
-  return [...fromLan, ...meshVectors(site, peers, classIds, leads), ...guardVector(site, classIds), ...exitVectors(site, pool, classIds, leads)]
+  return [
+    ...fromLan,
+    ...families.flatMap((family) => meshVectors(site, peers, classIds, leads, family)),
+    ...families.flatMap((family) => guardVector(site, classIds, family)),
+    ...exitVectors(site, pool, classIds, leads),
+  ]
 }
 
 type Leads = (route: Pick<Route, 'remote'>, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
@@ -41,25 +48,26 @@ function leadsAt(site: Site): Leads {
       : { kind: 'unreachable' }
 }
 
-/** The first prefix of every remote. */
+/** The first prefix of every remote, in each family that it has. */
 function firstRoutes(routes: readonly Route[]): readonly Route[] {
-  const seen = new Set<NodeId>()
-  return routes.filter((route) => !seen.has(route.remote) && seen.add(route.remote))
+  const seen = { 4: new Set<NodeId>(), 6: new Set<NodeId>() }
+  return routes.filter(({ to, remote }) => !seen[familyOf(to)].has(remote) && seen[familyOf(to)].add(remote))
 }
 
 /** What comes in from the mesh may go to a LAN or to a spoke directly, never back into the mesh (rule 10). */
-function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[], leads: Leads): RouteVector[] {
+function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[], leads: Leads, family: Family): RouteVector[] {
   const peer = peers.find((one) => one.tunnel.role === 'mesh')
   const trafficClass = classIds[0]
   if (!peer || trafficClass === undefined) return []
   const other = peer.tunnel.ends[peer.end === 0 ? 1 : 0].site
-  const behind = site.routes.find((route) => route.remote === other)
+  const routes = site.routes.filter((route) => familyOf(route.to) === family)
+  const behind = routes.find((route) => route.remote === other)
   if (!behind) return []
   const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: firstHost(behind.to), trafficClass } as const
   const attached = new Set(site.groups.filter((group) => group.arrived === 'mesh').flatMap((group) => group.remotes))
-  const spoke = site.routes.find((route) => attached.has(route.remote))
+  const spoke = routes.find((route) => attached.has(route.remote))
   const own = site.lans.flatMap((lan) => {
-    const to = neighbour(lan)
+    const to = familyOf(lan.prefix) === family ? neighbour(lan) : undefined
     return to === undefined ? [] : [{ ...ask, to, expect: { kind: 'lan', segment: lan.segment } } as const]
   })
   return [
@@ -69,11 +77,16 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   ]
 }
 
+/** Nobody's, most likely: the last of each private range (RFC 1918, RFC 4193). */
+const undeclared: Readonly<Record<Family, readonly Address[]>> = {
+  4: ['10.255.255.254', '172.31.255.254', '192.168.255.254'].map(address),
+  6: ['fdff:ffff:ffff:ffff::1', 'fcff:ffff:ffff:ffff::1'].map(address),
+}
 /** An undeclared private address must not leak to local breakout (rule 16). */
-function guardVector(site: Site, classIds: readonly ClassId[]): RouteVector[] {
+function guardVector(site: Site, classIds: readonly ClassId[], family: Family): RouteVector[] {
   const known = [...site.lans.map((lan) => lan.prefix), ...site.routes.map((route) => route.to)]
-  const to = ['10.255.255.254', '172.31.255.254', '192.168.255.254'].map(address).find((one) => !known.some((range) => contains(range, one)))
-  const lan = site.lans.find((one) => familyOf(one.prefix) === 4)
+  const to = undeclared[family].find((one) => !known.some((range) => contains(range, one)))
+  const lan = site.lans.find((one) => familyOf(one.prefix) === family)
   const source = lan && neighbour(lan)
   const trafficClass = classIds[0]
   return to === undefined || lan === undefined || source === undefined || trafficClass === undefined
@@ -113,9 +126,11 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
 /** A host on the LAN that isn't the gateway: the kernel refuses its own address as the source of a forwarded packet. */
 function neighbour(lan: Lan): Address | undefined {
   const { family, low, high } = rangeOf(lan.prefix)
-  // The first and last address of an IPv4 link are no hosts, except on /31 (RFC 3021).
-  const last = family === 4 && high - low > 1n ? high - 1n : high
-  const first = family === 4 && high - low > 1n ? 1 : 0
+  // The first address of a link is no host, nor is the last of IPv4 (RFC 4291 section 2.6.1), but where there are but two
+  // (RFC 3021, RFC 6164).
+  const two = high - low <= 1n
+  const last = family === 4 && !two ? high - 1n : high
+  const first = two ? 0 : 1
   return [first, first + 1]
     .filter((n) => low + BigInt(n) <= last)
     .map((n) => nth(lan.prefix, n)!)

@@ -22,7 +22,7 @@ export const siteCodes = [
   {
     code: 'I032',
     title: 'Not a network for hosts',
-    text: 'The prefix is reserved (this network, loopback, link-local, multicast; RFC 6890) or larger than /8. A LAN that large would take in the addresses of everybody else.',
+    text: 'The prefix is reserved (this network, loopback, link-local, multicast; RFC 6890), or larger than /8 of IPv4 or /16 of IPv6. A LAN that large would take in the addresses of everybody else.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 0.0.0.0/0 }',
     right:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
@@ -48,7 +48,7 @@ export const siteCodes = [
   {
     code: 'I035',
     title: 'Not the address of a host there',
-    text: 'The address is outside its network, has another length, or is the first or last of it (network and broadcast). A gateway needs no address written on a LAN: it takes the first host.',
+    text: 'The address is outside its network, has another length, or is the first or last of it (network and broadcast; of IPv6 the first only, the address of all routers). A gateway needs no address written on a LAN: it takes the first host.',
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, address: 10.1.11.1 }',
     right:

@@ -6,6 +6,7 @@ import {
   addressBits,
   comparePrefixes,
   contains,
+  type Family,
   familyOf,
   firstHost,
   hostOf,
@@ -32,14 +33,17 @@ import { oneOf } from './suggest.ts'
 import { mediumOfName, meteredByDefault } from './values.ts'
 
 const maxUplinks = 8
-/** Not for hosts: this network, loopback, link-local, multicast and reserved (RFC 6890). */
-export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map(prefix)
+/** Not for hosts: this network, loopback, IPv4 in IPv6, link-local, the site-local of old, multicast and reserved (RFC 6890, RFC 4291). */
+export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
+/** The largest LAN: of IPv6, what a registry hands to the largest of providers. */
+const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
 
 const isHostOf = (link: Prefix, host: Address): boolean => {
   const { family, low, high } = rangeOf(link)
   const bits = addressBits(host)
-  // RFC 3021: both addresses of a /31 are hosts.
-  return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && bits !== high))
+  // Both addresses of a point-to-point link are hosts (RFC 3021, RFC 6164). IPv6 has no broadcast, and its first address is
+  // that of all routers there (RFC 4291 section 2.6.1).
+  return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && (family === 6 || bits !== high)))
 }
 
 /** Origins of every key that was written: `base/key`. */
@@ -312,16 +316,15 @@ function readNextHops(
 }
 
 function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[], report: Report): boolean {
-  if (familyOf(value) === 6) {
-    report.error('I008', at, 'IPv6 LANs are not supported yet', 'write IPv4 prefixes')
-    return false
-  }
-  if (lengthOf(value) < 8 || special.some((range) => overlaps(range, value))) {
+  const family = familyOf(value)
+  if (lengthOf(value) < largest[family] || special.some((range) => overlaps(range, value))) {
     report.error(
       'I032',
       at,
       `${value} can't be a LAN`,
-      lengthOf(value) < 8 ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 10.0.0.0/8',
+      lengthOf(value) < largest[family]
+        ? `write networks of /${largest[family]} or smaller`
+        : `write a network for hosts, like one of ${family === 4 ? '10.0.0.0/8' : 'fd00::/8'}`,
     )
     return false
   }

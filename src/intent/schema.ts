@@ -20,8 +20,8 @@ const text = (description: string, example: string) =>
   parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 
 /** Host bits are a mistake of their own: the address of a host was written where its network is meant. */
-const prefixText = (description: string, example: string) =>
-  parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, { description, examples: [example] })
+const prefixText = (description: string, ...examples: readonly string[]) =>
+  parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, { description, examples })
 
 export type LanAddress = { readonly kind: 'plain'; readonly address: Address } | { readonly kind: 'with-length'; readonly address: AddressWithLength }
 function parseLanAddress(written: string): Parsed<LanAddress> {
@@ -92,10 +92,10 @@ const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { requir
 const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
-    prefixes: list(prefixText('Networks of this LAN, as network/length.', '10.1.10.0/24')),
+    prefixes: list(prefixText('Networks of this LAN, as network/length, of IPv4, IPv6 or both.', '10.1.10.0/24', '2001:db8:1:10::/64')),
     next_hop: map(
       parsedText('I030', parseAddress, { description: 'A router on this LAN.', examples: ['10.1.10.254'] }),
-      list(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16')),
+      list(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16', '2001:db8:5::/48')),
       '{ 10.1.10.254: 10.5.0.0/16 }',
     ),
     bgp,

@@ -5,7 +5,7 @@
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type { Intent, IntentLan, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, address, addressWithLength, hostOf, lengthOf, nth } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, lengthOf, nth } from '#src/net/address.ts'
 
 export interface Underlay {
   readonly links: readonly Link[]
@@ -43,8 +43,8 @@ export interface LanHost {
   readonly namespace: string
   readonly site: SiteId
   readonly interface: string
-  /** Of the first prefix: the host's default router. */
-  readonly gateway: Address
+  /** The host's default routers: the gateway's address on the first prefix of each family. */
+  readonly gateways: readonly Address[]
   readonly hosts: readonly AddressWithLength[]
 }
 
@@ -107,7 +107,7 @@ export function underlay(intent: Intent): Underlay {
           namespace: lanHostName(site, first.lan),
           site: site.id,
           interface: first.lan.interface,
-          gateway: hostOf(first.lan.address),
+          gateways: [...Map.groupBy(hosts, ({ host }) => familyOf(host)).values()].map(([{ lan } = first]) => hostOf(lan.address)),
           hosts: hosts.map(({ host }) => host),
         },
       ]

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Intent, IntentService } from '#src/intent/intent.ts'
-import { hostOf, lengthOf, networkOf } from '#src/net/address.ts'
+import { familyOf, hostOf, lengthOf, networkOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
 import { controllerAddress, controllerPort, type Line, type LanHost, type Link, lanHostName, underlay } from './underlay.ts'
@@ -145,9 +145,10 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       await must(enter(box, ['sh', '-c', 'for call in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -w "$call" ] || echo 0 > "$call"; done']))
     await ipBatch(box, [
       ...(ports.length > 0 ? ['link add eth0 type bridge', ...['port', ...ports].map((port) => `link set ${port} master eth0 up`)] : []),
-      ...lan.hosts.map((host) => `addr add ${host} dev eth0`),
+      ...lan.hosts.map((host) => `addr add ${host} dev eth0${familyOf(host) === 6 ? ' nodad' : ''}`),
       'link set eth0 up',
-      `route add default via ${lan.gateway}`,
+      // Over eth0 in so many words: the gateway may not have its address yet, and IPv6 asks for one on the link.
+      ...lan.gateways.map((gateway) => `route add default via ${gateway} dev eth0`),
     ])
   }
   for (const router of plan.routers) {

@@ -1,4 +1,4 @@
-import { comparePrefixes, contains, type Prefix, prefixBits, prefixFromBits, width } from './address.ts'
+import { comparePrefixes, contains, type Family, familyOf, type Prefix, prefixBits, prefixFromBits, width } from './address.ts'
 
 /** The two halves of a prefix, one bit longer. Not for single addresses. */
 function halves(of: Prefix): readonly [Prefix, Prefix] {
@@ -68,4 +68,35 @@ export function subtractPrefixes(these: readonly Prefix[], those: readonly Prefi
       rest = rest.flatMap((piece) => subtractPrefix(piece, those[at]!))
     return rest
   })
+}
+
+/** The families of a sorted list: IPv4 comes before IPv6. */
+export function familiesIn(prefixes: readonly Prefix[]): readonly Family[] {
+  const [first, last] = [prefixes[0], prefixes.at(-1)]
+  if (first === undefined || last === undefined) return []
+  const [low, high] = [familyOf(first), familyOf(last)]
+  return low === high ? [low] : [low, high]
+}
+
+// Thousands of rules share a few long lists.
+const known = new WeakMap<readonly Prefix[], Readonly<Record<Family, readonly Prefix[]>>>()
+/** Those of one family among a sorted list: the list itself where there are no others, and always the same object. */
+export function ofFamily(prefixes: readonly Prefix[], family: Family): readonly Prefix[] {
+  const families = familiesIn(prefixes)
+  if (families.length < 2) return families[0] === family ? prefixes : []
+  let made = known.get(prefixes)
+  if (!made) {
+    const first = prefixes.findIndex((one) => familyOf(one) === 6)
+    made = { 4: prefixes.slice(0, first), 6: prefixes.slice(first) }
+    known.set(prefixes, made)
+  }
+  return made[family]
+}
+/** Of two sorted lists what can meet: the families that both have. Each is itself where all of it can. */
+export function meeting(a: readonly Prefix[], b: readonly Prefix[]): readonly [readonly Prefix[], readonly Prefix[]] {
+  const [mine, theirs] = [familiesIn(a), familiesIn(b)]
+  const common = mine.filter((family) => theirs.includes(family))
+  const part = (of: readonly Prefix[], all: readonly Family[]): readonly Prefix[] =>
+    common.length === all.length ? of : common[0] === undefined ? [] : ofFamily(of, common[0])
+  return [part(a, mine), part(b, theirs)]
 }

@@ -45,6 +45,13 @@ export const verifyCodes: readonly CodePage[] = [
     'groups:\n  kiosks: { hosts: 10.1.10.200/29 }\nallow:\n  - edge/inference -> model-api\ndeny:\n  - kiosks -> core/inference\nexpect:\n  - reach: madrid/inference -> model-api',
   ),
   page(
+    'V007',
+    'expected to reach, but over which protocol',
+    'One end has IPv4 addresses only and the other IPv6 addresses only. Gateways route both, and translate neither into the other, so nothing can be sent between the two, whatever is allowed. Where both ends have a family in common, that one is proven; where they have two, each of them is.',
+    'site: berlin\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }\n---\nsite: frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: "2001:db8:10::/64" }',
+    'site: frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: [10.10.0.0/16, "2001:db8:10::/64"] }',
+  ),
+  page(
     'V011',
     'can reach what it must not',
     'An `isolate` expectation says that no connection may be opened, and an `allow` opens one. Every packet was considered, over every path that could be chosen after any failure. One of the two lines is wrong: take one back.',

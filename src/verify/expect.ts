@@ -11,6 +11,7 @@ import { isSameLan } from '#src/fabric/lans.ts'
 import type { ClassId, Deny, Expect, Finding, NodeId, Place, Rule, Survives, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
+import { familiesIn } from '#src/net/sets.ts'
 import { type Break, type Breaks, nameOf, together } from './failures.ts'
 import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
 import { lookup, match, type Model, type Node } from './model.ts'
@@ -48,9 +49,13 @@ export interface Pair {
   readonly flows: readonly Flow[]
   /** Traffic that no rule at the source's owner admits, or a deny there forbids. */
   readonly refused: Refused | null
+  /** One has IPv4 addresses only, the other IPv6: nothing can be sent. */
+  readonly unlike: boolean
   readonly tunnels: ReadonlySet<TunnelId>
 }
 export type Loss =
+  /** One has IPv4 addresses only, the other IPv6. */
+  | { readonly kind: 'family' }
   | ({ readonly kind: 'refused' } & Refused)
   | { readonly kind: 'dead' }
   | { readonly kind: 'stopped'; readonly flow: Flow; readonly stop: Stop; readonly way: 'there' | 'back' }
@@ -187,7 +192,8 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
   let refused: Refused | null = null
   const near = model.node(from.node)
   const far = model.node(to.node)
-  for (const wanted of packetsBetween(from.prefixes, to.prefixes, expect.ports.length > 0 ? expect.ports : [anyPort])) {
+  const all = packetsBetween(from.prefixes, to.prefixes, expect.ports.length > 0 ? expect.ports : [anyPort])
+  for (const wanted of all) {
     if (!near || !far) {
       refused ??= { packets: wanted, by: null }
       continue
@@ -208,13 +214,13 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
       }
     }
   }
-  return { from, to, flows, refused, tunnels }
+  return { from, to, flows, refused, unlike: all.length === 0, tunnels }
 }
 
 /** The id of the deny that did it. */
 function deniedBy(loss: Loss): string | undefined {
   if (loss.kind === 'refused') return loss.by?.id
-  if (loss.kind === 'dead') return undefined
+  if (loss.kind !== 'stopped') return undefined
   const { decision } = loss.stop.vertex
   return decision.kind === 'drop' ? decision.by : undefined
 }
@@ -251,6 +257,7 @@ function admit(
 
 export function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
   if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
+  if (pair.unlike) return { kind: 'family' }
   if (pair.refused) return { kind: 'refused', ...pair.refused }
   const down = broken?.down ?? nothing
   for (const flow of pair.flows) {
@@ -329,6 +336,15 @@ function reachFindings(
           instead: 'narrow the deny, which wins over every allow, or take back the expectation',
         },
       ]
+    if (worst.broken === null && worst.losses.every(({ loss }) => loss.kind === 'family'))
+      return [
+        {
+          ...finding,
+          code: 'V007',
+          says: `${worst.from.node} can't reach ${target}: they have no address family in common`,
+          instead: `give one of them ${familiesIn(worst.from.prefixes)[0] === 4 ? 'IPv6' : 'IPv4'} prefixes too: nothing translates between the two`,
+        },
+      ]
     if (refused.length > 0)
       return [
         {
@@ -366,6 +382,8 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
   switch (loss.kind) {
     case 'dead':
       return [`${start} is gone with ${to.node}`]
+    case 'family':
+      return [`${start}: ${familyText(of.from)} there, ${familyText(to)} here`]
     case 'refused':
       return [
         `${start}, for example ${formatPacket(sample(loss.packets))}, stops at ${of.from.node}: ${loss.by ? `"${lineOf(loss.by.id)}" forbids it` : 'no `allow` there covers it'}`,
@@ -384,6 +402,10 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
       throw new TypeError(`no such loss: ${loss satisfies never}`)
   }
 }
+const familyText = ({ prefixes }: Place): string =>
+  familiesIn(prefixes)
+    .map((family) => `IPv${family}`)
+    .join(' and ')
 function reply(packets: Packets) {
   const packet = sample(packets)
   return { ...packet, source: packet.destination, destination: packet.source }

@@ -1,7 +1,7 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule, UplinkId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { type Address, address, contains, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
+import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { downWith, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
@@ -19,7 +19,7 @@ export interface Question {
   readonly trafficClass: ClassId | null
   readonly without: readonly Failure[]
 }
-/** One pair of places. */
+/** One pair of places, and of the families that both have. */
 export interface TraceLine {
   readonly from: string
   readonly to: string
@@ -62,6 +62,10 @@ export function trace(fabric: Fabric, question: Question): Trace {
       ? tracedOut(model, question, source, to.outside)
       : to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
   )
+  const [stranger] = from.places.flatMap((source) =>
+    to.places.filter((target) => commonFamilies(source, target).length === 0).map((target) => ({ source, target })),
+  )
+  if (lines.length === 0 && stranger) return { question, outcome: 'unknown', lines, ...unlike(stranger.source, stranger.target) }
   const passing = lines.filter((line) => line.outcome === 'passes').length
   return {
     question,
@@ -69,6 +73,16 @@ export function trace(fabric: Fabric, question: Question): Trace {
     lines,
     says: '',
     instead: '',
+  }
+}
+
+const familiesOf = ({ prefixes }: Place): readonly Family[] => ([4, 6] as const).filter((family) => prefixes.some((one) => familyOf(one) === family))
+const commonFamilies = (a: Place, b: Place): readonly Family[] => familiesOf(a).filter((family) => familiesOf(b).includes(family))
+const unlike = (source: Place, target: Place): Unknown => {
+  const [mine, theirs] = [source, target].map((place) => `IPv${familiesOf(place)[0]}`)
+  return {
+    says: `${placeName(source)} has ${mine} only and ${placeName(target)} ${theirs}: nothing can be sent`,
+    instead: 'give one of them prefixes of the other family too; nothing translates between the two',
   }
 }
 
@@ -142,9 +156,14 @@ function placesOf(fabric: Fabric): readonly Place[] {
 
 function traced(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
   const wanted = question.port ?? servicePorts[0] ?? openedPort(model, source, target)
-  const packets = packetsBetween(source.prefixes.slice(0, 1), target.prefixes, [wanted])[0]
-  if (!packets) return []
-  const packet = sample(packets)
+  return commonFamilies(source, target).flatMap((family) => {
+    const [from, to] = [source, target].map(({ prefixes }) => prefixes.filter((one) => familyOf(one) === family))
+    return packetsBetween(from!.slice(0, 1), to!, [wanted])
+      .slice(0, 1)
+      .flatMap((packets) => followed(model, question, source, target, sample(packets)))
+  })
+}
+function followed(model: Model, question: Question, source: Place, target: Place, packet: Packet): readonly TraceLine[] {
   const { down, dead } = downWith(model.fabric, question.without)
   const names = { from: placeName(source), to: placeName(target), packet }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
@@ -297,15 +316,17 @@ export function renderTrace(of: Trace, origins: Origins): string {
   if (of.outcome === 'unknown') return `${of.says}\n  ${of.instead}\n`
   if (of.lines.length === 0) return `${of.question.from} and ${of.question.to} are the same LAN: no gateway is between them\n`
   const without = of.question.without.length > 0 ? ` without ${of.question.without.map(nameOf).join(', ')}` : ''
-  return of.lines.map((line) => renderLine(of, line, origins, without, of.lines.length > 1)).join('')
+  const dual = new Set(of.lines.map(({ packet }) => familyOf(packet.source))).size > 1
+  const titleOf = (line: TraceLine): string => `${line.from} → ${line.to}${dual ? ` over IPv${familyOf(line.packet.source)}` : ''}: `
+  return of.lines.map((line) => renderLine(of, line, origins, without, of.lines.length > 1 ? titleOf(line) : '')).join('')
 }
 
-function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, several: boolean): string {
+function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
+  const several = title !== ''
   const places = line.decidedBy.flatMap((key) => {
     const origin = origins.get(key)
     return origin ? [`${origin.file}:${origin.line}`] : []
   })
-  const title = several ? `${line.from} → ${line.to}: ` : ''
   const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
   if (line.back === null && line.thereText !== '' && line.outcome === 'passes')
     return `${title}PASSES${without}, ${formatPacket(line.packet)}\n  leaves by ${places[0] ?? line.decidedBy[0]}\n  out    ${line.thereText}\n`

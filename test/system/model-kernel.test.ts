@@ -25,7 +25,7 @@ function probes(world: World, count: number): readonly Probe[] {
   return made
 }
 function probe(world: World, box: string, source: string, destination: string, protocol: Probe['protocol'], port: number): Probe {
-  const host = hostsOf(world.network.fabric).find((one) => one.box === box)!
+  const host = hostsOf(world.network.fabric).find((one) => one.box === box && contains(one.lan.prefix, source as Address))!
   nextPort += 1
   return {
     box,
@@ -131,9 +131,16 @@ describe('a network of oddities', () => {
       // The endpoint is in the vault.
       probe(world(), 'far-office', '10.60.0.9', '10.20.8.20', 'tcp', 631),
       probe(world(), 'far-office', '10.60.0.9', '10.20.13.4', 'tcp', 631),
+      probe(world(), 'east-lab', 'fd50:2:0:1:8000::1', '2001:db8:21:4::8', 'tcp', 22),
+      probe(world(), 'east-lab', 'fd50:2:0:1:3000::1', '2001:db8:21:4::8', 'tcp', 22),
+      probe(world(), 'east-lab', 'fd50:2:0:1:3000::1', '2001:db8:30:1::8', 'udp', 5006),
+      probe(world(), 'east-office', '2001:db8:50:1::9', '2001:db8:20:8001::4', 'tcp', 8000),
+      probe(world(), 'east-office', '2001:db8:50:1::9', '2001:db8:20::4', 'icmp', 0),
     ]
     await world().become(normal)
-    expect(asked.map((one) => expectation(network, normal, one).delivered)).toEqual([true, false, true, true, false, false])
+    const v4 = [true, false, true, true, false, false]
+    const v6 = [true, false, true, false, true]
+    expect(asked.map((one) => expectation(network, normal, one).delivered)).toEqual([...v4, ...v6])
     expect(report(await world().compare(normal, asked))).toBe('')
   })
 
@@ -168,9 +175,12 @@ describe('a network of oddities', () => {
 
   describe('an open connection', () => {
     /** East and west have different homes, so there and back never were the same way. */
-    it('survives each steer of either direction, and a failure', async () => {
+    it.each([
+      ['IPv4', '10.50.2.13', '10.50.2.140'],
+      ['IPv6', 'fd50:2:0:1::d', 'fd50:2:0:2::a'],
+    ])('of %s survives each steer of either direction, and a failure', async (_, from, to) => {
       const { network, normal } = world()
-      const flow = probe(world(), 'east-lab', '10.50.2.13', '10.50.2.140', 'tcp', 4242)
+      const flow = probe(world(), 'east-lab', from, to, 'tcp', 4242)
       const direct = via(normal, network.fabric, 'east', 'west', 'east.lte--north.isp-b')
       const situations: readonly Situation[] = [
         normal,
@@ -233,6 +243,21 @@ describe('a network of oddities', () => {
     it('is refused by its gateway, with the MTU of the overlay', async () => {
       expect(await ping('east-office', '10.20.0.20', 1380)).toContain('1360 bytes from')
       expect(await ping('east-office', '10.20.4.20', 1381)).toMatch(/From 10\.50\.1\.1 icmp_seq=1 Frag needed and DF set \(mtu = 1380\)/)
+    })
+    it('of IPv6 is refused likewise, by its gateway and by a hub that has no such LAN', async () => {
+      const ping6 = async (size: number): Promise<string> => {
+        const { stdout, stderr } = await world().shell('east-lab', `ping -n -c 2 -i 0.2 -W 1 -M do -s ${size - 48} fd50:2:0:2::a`)
+        return `${stdout}${stderr}`
+      }
+      expect(await ping6(1380)).toContain('1340 bytes from')
+      expect(await ping6(1381)).toMatch(/From fd50:2:0:1::1 icmp_seq=1 Packet too big: mtu=1380/)
+      const south = [...world().network.configs.values()].find((one) => one.site === 'south')!
+      const mesh = south.interfaces.filter((one) => one.kind === 'mesh').map((one) => one.device)
+      const mtu = (size: number) => world().shell('south', mesh.map((device) => `ip link set ${device} mtu ${size}`).join('; '))
+      await mtu(1300)
+      const said = await ping6(1380)
+      await mtu(1380)
+      expect(said).toMatch(/From 2001:db8:30:(30|1)::1 icmp_seq=1 Packet too big: mtu=1300/)
     })
     it('is refused by a hub in between from an address of the overlay', async () => {
       const south = [...world().network.configs.values()].find((one) => one.site === 'south')!

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createSocket } from 'node:dgram'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, isIPv6, type Socket } from 'node:net'
 import type { Probe } from './probes.ts'
 import { otherProtocol } from './witness.ts'
 import { serve } from './line.ts'
@@ -13,10 +13,13 @@ const [path = ''] = process.argv.slice(2)
 /** How long an answer may take before the probe counts as silent in this attempt, ms. */
 const patience = 700
 
-const udp = createSocket('udp4')
-udp.on('message', (text, from) => udp.send(text, from.port, from.address))
-udp.on('error', () => {})
-udp.bind(9)
+const socketFor = (address: string) => (isIPv6(address) ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4'))
+for (const any of ['0.0.0.0', '::']) {
+  const udp = socketFor(any)
+  udp.on('message', (text, from) => udp.send(text, from.port, from.address))
+  udp.on('error', () => {})
+  udp.bind(9, any)
+}
 createServer((socket) => {
   socket.on('error', () => {})
   socket.pipe(socket)
@@ -30,16 +33,18 @@ const run = (file: string, args: readonly string[], input = ''): Promise<void> =
   })
 
 const own = new Set<string>()
-async function adopt(sources: readonly string[]): Promise<void> {
-  const missing = [...new Set(sources)].filter((source) => !own.has(source))
-  for (const source of missing) own.add(source)
-  await run('ip', ['-force', '-batch', '-'], missing.map((source) => `addr add ${source}/32 dev lo\n`).join(''))
+/** Of IPv6 also what it answers as: a neighbour is asked for each address, and a local route is no answer. */
+async function adopt(addresses: readonly string[]): Promise<void> {
+  const missing = [...new Set(addresses)].filter((address) => !own.has(address))
+  for (const address of missing) own.add(address)
+  const line = (address: string): string => (isIPv6(address) ? `addr add ${address}/128 dev eth0 nodad\n` : `addr add ${address}/32 dev lo\n`)
+  await run('ip', ['-force', '-batch', '-'], missing.map(line).join(''))
 }
 
 const send: Readonly<Record<Probe['protocol'], (probe: Probe) => Promise<void>>> = {
   udp: (probe) =>
     new Promise((resolve) => {
-      const socket = createSocket('udp4')
+      const socket = socketFor(probe.source)
       const end = (): void => {
         clearTimeout(timer)
         socket.close(() => resolve())
@@ -61,11 +66,15 @@ const send: Readonly<Record<Probe['protocol'], (probe: Probe) => Promise<void>>>
       })
     }),
   icmp: (probe) => run('ping', ['-n', '-c', '1', '-W', '0.7', '-I', probe.source, probe.destination]),
-  other: (probe) => run('socat', ['-u', '-', `IP-SENDTO:${probe.destination}:${otherProtocol},bind=${probe.source}`], 'probe'),
+  other: ({ source, destination }) => {
+    const [word, from, to] = isIPv6(source) ? ['IP6', `[${source}]`, `[${destination}]`] : ['IP4', source, destination]
+    return run('socat', ['-u', '-', `${word}-SENDTO:${to}:${otherProtocol},bind=${from}`], 'probe')
+  },
 }
 
 let flow: Socket | undefined
 serve(path, {
+  adopt,
   send: async (probes: readonly Probe[]) => {
     await adopt(probes.map((probe) => probe.source))
     await Promise.all(

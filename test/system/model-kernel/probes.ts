@@ -1,8 +1,8 @@
 /** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
 import fc from 'fast-check'
 import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
-import { type Address, addressBits, addressFromBits, contains, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
+import { type Address, addressBits, addressFromBits, contains, familyOf, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import { lanHostName } from '#src/lab/underlay.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Packet } from '#src/verify/packets.ts'
@@ -25,7 +25,17 @@ export const hostsOf = (fabric: Fabric): readonly Host[] =>
   [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
 export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : lanHostName(node, lan))
 
-const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100.0.0/16', '8.8.8.0/24', '192.0.2.0/24', '100.64.0.0/16'].map(prefix)
+const undeclared = [
+  '10.99.0.0/16',
+  '172.19.0.0/16',
+  '192.168.77.0/24',
+  '100.100.0.0/16',
+  '8.8.8.0/24',
+  '192.0.2.0/24',
+  '100.64.0.0/16',
+  'fd99:1::/64',
+  '2001:db8:ffff::/64',
+].map(prefix)
 
 /**
  * A host holds all its sources itself, spoofed ones too, so it must not find any of them where it sends or answers:
@@ -36,12 +46,12 @@ const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', '100.100
 const places = 12n
 const ends = { destination: 0n, source: 1n, spoofed: 3n } as const
 const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
-  const { low, high } = rangeOf(of)
+  const { family, low, high } = rangeOf(of)
   // A VPC gives an instance its own address and no other.
   if (end !== 'spoofed' && contains(of, vpcHost.address)) return fc.constant(vpcHost.address)
   return fc
     .bigInt({ min: 0n, max: places })
-    .map((place) => addressFromBits(4, ((low + ((high - low) * place) / places) & ~3n) | ends[end]))
+    .map((place) => addressFromBits(family, ((low + ((high - low) * place) / places) & ~3n) | ends[end]))
     .filter((address) => !gateways.has(address) && addressBits(address) > low && addressBits(address) < high)
 }
 
@@ -84,26 +94,27 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
       .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), what)
       .map(([from, to, of]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...of }))
 
+  /** Nobody can send from one family to the other. */
+  const alike = (from: readonly Prefix[], to: readonly Prefix[]) =>
+    fc.constantFrom(...from.flatMap((a) => to.filter((b) => familyOf(a) === familyOf(b)).map((b) => [a, b] as const)))
   const byRule = fc.constantFrom(...lines).chain((rule) =>
-    fc.tuple(fc.constantFrom(...rule.from.prefixes), fc.constantFrom(...rule.to.prefixes)).chain(([from, to]) => {
+    alike(rule.from.prefixes, rule.to.prefixes).chain(([from, to]) => {
       const near = rule.ports.flatMap(({ from: low, to: high }) => [low - 1, low, high, high + 1]).filter((port) => port >= 1 && port <= 65_535)
       return between(hostAt(from)!, from, to, fc.oneof({ weight: 2, arbitrary: allowedBy(rule.ports) }, { weight: 1, arbitrary: application(near) }))
     }),
   )
   const anywhere = fc
-    .tuple(fc.constantFrom(...hosts), fc.constantFrom(...prefixes, ...undeclared))
-    .chain(([host, to]) => between(host, host.lan.prefix, to, application(edges)))
+    .constantFrom(...hosts)
+    .chain((host) => alike([host.lan.prefix], [...prefixes, ...undeclared]).map(([, to]) => ({ host, to })))
+    .chain(({ host, to }) => between(host, host.lan.prefix, to, application(edges)))
+  const isForeign = ({ box }: Host, from: Prefix): boolean => !hosts.some((one) => one.box === box && contains(one.lan.prefix, from))
   /** From the wrong LAN, with a source that would be let through from the right one. */
-  const spoofed = fc
-    .tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules))
-    .chain(([host, rule]) =>
-      fc
-        .tuple(
-          fc.constantFrom(...rule.from.prefixes.filter((from) => !beside(host).some((lan) => contains(lan, from))), ...undeclared.slice(0, 1)),
-          fc.constantFrom(...rule.to.prefixes),
-        )
-        .chain(([from, to]) => between(host, from, to, allowedBy(rule.ports), 'spoofed')),
-    )
+  const spoofed = fc.tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules)).chain(([host, rule]) =>
+    alike(
+      [...rule.from.prefixes, ...undeclared.slice(0, 1), ...undeclared.slice(-1)].filter((from) => isForeign(host, from)),
+      rule.to.prefixes,
+    ).chain(([from, to]) => between(host, from, to, allowedBy(rule.ports), 'spoofed')),
+  )
   const one = fc
     .oneof({ weight: 6, arbitrary: byRule }, { weight: 4, arbitrary: anywhere }, { weight: 1, arbitrary: spoofed })
     // Hosts of one LAN speak without their gateway; its neighbours ask it where a router on their LAN is.

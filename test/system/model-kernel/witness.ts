@@ -2,6 +2,8 @@
  * Who saw which packet: an nft table in each box, apart from ours and before it, that writes every arriving packet into
  * a set. At a gateway with the tunnel device it came from, at a host with its DSCP.
  */
+import type { Network } from '#src/fabric/fabric.ts'
+import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
 import type { Packet } from '#src/verify/packets.ts'
 
 /** For experiments, RFC 3692. */
@@ -14,17 +16,24 @@ delete table inet witness
 table inet witness {
   counter clamped {}
   counter unclamped {}
-  set seen-tcp { type ipv4_addr . ipv4_addr . inet_service . inet_service . mark; flags dynamic; size 65535; }
-  set seen-udp { type ipv4_addr . ipv4_addr . inet_service . inet_service . mark; flags dynamic; size 65535; }
-  set seen-icmp { type ipv4_addr . ipv4_addr . mark; flags dynamic; size 65535; }
-  set seen-other { type ipv4_addr . ipv4_addr . mark; flags dynamic; size 65535; }
+${[4, 6]
+  .flatMap((family) => {
+    const pair = `ipv${family}_addr . ipv${family}_addr`
+    const kinds = { tcp: `${pair} . inet_service . inet_service`, udp: `${pair} . inet_service . inet_service`, icmp: pair, other: pair }
+    return Object.entries(kinds).map(([name, type]) => `  set seen${family}-${name} { type ${type} . mark; flags dynamic; size 65535; }`)
+  })
+  .join('\n')}
   chain arrivals {
     type filter hook prerouting priority -320; policy accept;
     ${noted}
-    add @seen-tcp { ip saddr . ip daddr . tcp sport . tcp dport . meta mark }
-    add @seen-udp { ip saddr . ip daddr . udp sport . udp dport . meta mark }
-    icmp type { echo-request, echo-reply } add @seen-icmp { ip saddr . ip daddr . meta mark }
-    ip protocol ${otherProtocol} add @seen-other { ip saddr . ip daddr . meta mark }
+    add @seen4-tcp { ip saddr . ip daddr . tcp sport . tcp dport . meta mark }
+    add @seen4-udp { ip saddr . ip daddr . udp sport . udp dport . meta mark }
+    icmp type { echo-request, echo-reply } add @seen4-icmp { ip saddr . ip daddr . meta mark }
+    ip protocol ${otherProtocol} add @seen4-other { ip saddr . ip daddr . meta mark }
+    add @seen6-tcp { ip6 saddr . ip6 daddr . tcp sport . tcp dport . meta mark }
+    add @seen6-udp { ip6 saddr . ip6 daddr . udp sport . udp dport . meta mark }
+    icmpv6 type { echo-request, echo-reply } add @seen6-icmp { ip6 saddr . ip6 daddr . meta mark }
+    ip6 nexthdr ${otherProtocol} add @seen6-other { ip6 saddr . ip6 daddr . meta mark }
     meta mark set 0
   }
 ${more}}
@@ -34,23 +43,31 @@ ${more}}
 export const gatewayWitness = (devices: readonly string[]): string =>
   table(`iifname != "cw*" accept\n    meta mark set iifname map { ${devices.map((device, index) => `"${device}" : ${index + 1}`).join(', ')} }`, '')
 
-/** Also claims to be voice in everything that it sends: LANs are not trusted to mark. */
-export const hostWitness = (own: readonly string[], mss: number): string =>
+const every = Array.from({ length: 64 }, (_, dscp) => `${dscp} : ${dscp}`).join(', ')
+/**
+ * Also claims to be voice in everything that it sends: LANs are not trusted to mark. `six`: the one of its IPv6 addresses
+ * that it answers from.
+ */
+export const hostWitness = (own: readonly Prefix[], six: Address | undefined, { v4, v6 }: Network['mss']): string =>
   table(
-    `iifname "lo" accept\n    meta mark set ip dscp map { ${Array.from({ length: 64 }, (_, dscp) => `${dscp} : ${dscp}`).join(', ')} }`,
+    `iifname "lo" accept\n    ${['ip', 'ip6'].map((word) => `meta mark set ${word} dscp map { ${every} }`).join('\n    ')}`,
     `  chain segments {
     type filter hook prerouting priority -310; policy accept;
-    ip saddr { ${own.join(', ')} } accept
+    ${own.map((prefix) => `${familyOf(prefix) === 4 ? 'ip' : 'ip6'} saddr ${prefix} accept`).join('\n    ')}
     iifname "lo" accept
-    tcp flags & syn == syn tcp option maxseg size <= ${mss} counter name clamped
-    tcp flags & syn == syn tcp option maxseg size > ${mss} counter name unclamped
+    meta nfproto ipv4 tcp flags & syn == syn tcp option maxseg size <= ${v4} counter name clamped
+    meta nfproto ipv4 tcp flags & syn == syn tcp option maxseg size > ${v4} counter name unclamped
+    meta nfproto ipv6 tcp flags & syn == syn tcp option maxseg size <= ${v6} counter name clamped
+    meta nfproto ipv6 tcp flags & syn == syn tcp option maxseg size > ${v6} counter name unclamped
   }
-  chain claims { type filter hook output priority mangle; policy accept; oifname "eth0" ip dscp set ef; }
-  chain sink { type nat hook prerouting priority dstnat; policy accept; iifname "eth0" meta l4proto { tcp, udp } redirect to :9; }
+  chain claims { type filter hook output priority mangle; policy accept; oifname "eth0" ip dscp set ef; oifname "eth0" ip6 dscp set ef; }
+  chain sink { type nat hook prerouting priority dstnat; policy accept; iifname "eth0" meta nfproto ipv4 meta l4proto { tcp, udp } redirect to :9; ${six === undefined ? '' : `iifname "eth0" meta nfproto ipv6 meta l4proto { tcp, udp } dnat ip6 to [${six}]:9; `}}
 `,
   )
 
-export const forgetting = ['tcp', 'udp', 'icmp', 'other'].map((name) => `flush set inet witness seen-${name}\n`).join('')
+export const forgetting = [4, 6]
+  .flatMap((family) => ['tcp', 'udp', 'icmp', 'other'].map((name) => `flush set inet witness seen${family}-${name}\n`))
+  .join('')
 
 export interface Seen {
   /** keyOf the packet → numbers noted with it. */
@@ -74,7 +91,7 @@ export function readWitness(json: string): Seen {
   const packets = new Map<string, number[]>()
   for (const { set } of listing) {
     for (const { concat } of set?.elem ?? []) {
-      const key = `${set!.name.replace('seen-', '')} ${concat.slice(0, -1).join(' ')}`
+      const key = `${set!.name.replace(/^seen\d-/, '')} ${concat.slice(0, -1).join(' ')}`
       packets.set(key, [...(packets.get(key) ?? []), Number(concat.at(-1))])
     }
   }

@@ -8,7 +8,7 @@ import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 import type { Finding, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { publicPort } from '#src/fabric/ids.ts'
-import { hostOf } from '#src/net/address.ts'
+import { contains, familyOf, hostOf, hostPrefix, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
@@ -72,7 +72,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     return ran.stdout
   }
   const gateway = <T>(site: string, method: string, ...args: readonly unknown[]): Promise<T> => call(socketOf(site), method, ...args)
-  const boxes = [...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)]
+  const boxes = [...new Set([...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)])]
   let now = settled(fabric, 'nothing broken', [])
   const normal = now
 
@@ -81,26 +81,36 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     ...fabric.sites.map((site) =>
       lab.start(site.id, `gateway-${site.id}`, [process.execPath, script('gateway.ts'), socketOf(site.id), join(state, `${site.id}.d`)]),
     ),
-    ...hosts.map(async ({ box, lan, site }) => {
-      const gatewayAddress = hostOf(lan.address)
+    ...[...Map.groupBy(hosts, ({ box }) => box)].map(async ([box, lans]) => {
+      const { site } = lans[0]!
       // Every address of the prefix is this host's, but for the gateway's; in a VPC a host has one, and it is there.
       const inCloud = fabric.regions.some(({ id }) => id === site)
-      const routers = fabric.sites
-        .find(({ id }) => id === site)
-        ?.lans.flatMap(({ interface: device, via }) => (device === lan.interface && via ? [via] : []))
-      if (!inCloud && lan.via !== undefined) await exec(box, ['ip', 'route', 'add', 'local', lan.prefix, 'dev', 'lo', 'table', 'main'])
-      else if (!inCloud)
-        await exec(
-          box,
-          ['ip', '-batch', '-'],
-          `route del ${lan.prefix} dev eth0\n${[gatewayAddress, ...new Set(routers)].map((one) => `route add ${one}/32 dev eth0\n`).join('')}route add local ${lan.prefix} dev lo table main\nroute replace default via ${gatewayAddress}\n`,
-        )
+      const behind = lans.some(({ lan }) => lan.via !== undefined)
+      // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them.
+      const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.prefix, 10)! : []))[0]
+      const routes = lans.flatMap(({ lan }) => {
+        const own = `route add local ${lan.prefix} dev lo table main`
+        if (lan.via !== undefined) return [own]
+        const router = hostOf(lan.address)
+        const routers = fabric.sites
+          .find(({ id }) => id === site)!
+          .lans.flatMap(({ interface: device, via }) => (device === lan.interface && via && familyOf(via) === familyOf(router) ? [via] : []))
+        const source = familyOf(router) === 6 ? ` src ${six}` : ''
+        return [
+          `route del ${lan.prefix} dev eth0`,
+          ...[router, ...new Set(routers)].map((one) => `route add ${hostPrefix(one)} dev eth0`),
+          own,
+          `route replace default via ${router} dev eth0${source}`,
+        ]
+      })
+      if (!inCloud) await exec(box, ['ip', '-batch', '-'], `${routes.join('\n')}\n`)
       await exec(
         box,
         ['nft', '-f', '-'],
         hostWitness(
           [...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.prefix),
-          fabric.network.mss.v4,
+          six,
+          fabric.network.mss,
         ),
       )
       await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box)])
@@ -142,6 +152,23 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       // A ping has no port to name it: an earlier one between the same two must not speak for it.
       await world.forget()
       const expected = new Map(probes.map((probe) => [probe, expectation(network, situation, probe)]))
+      const answering = Map.groupBy(
+        probes.filter(({ destination }) => familyOf(destination) === 6),
+        ({ destination }) => hosts.find(({ lan }) => contains(lan.prefix, destination))?.box,
+      )
+      await Promise.all(
+        [...answering].flatMap(([box, own]) =>
+          box === undefined
+            ? []
+            : [
+                call(
+                  socketOf(box),
+                  'adopt',
+                  own.map(({ destination }) => destination),
+                ),
+              ],
+        ),
+      )
       let todo = probes
       let seen: Witnesses = new Map()
       for (let attempt = 0; attempt < attempts && todo.length > 0; attempt++) {
@@ -184,6 +211,7 @@ table inet clear {
     iifname "u*" ip daddr { ${own.join(', ')} } accept
     iifname "u*" ip saddr ${privately} counter name leaked
     iifname "u*" ip daddr ${privately} counter name leaked
+    iifname "u*" ip6 daddr { 2001:db8::/32, fc00::/7 } counter name leaked
   }
 }
 table ip provider {

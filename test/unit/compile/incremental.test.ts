@@ -16,7 +16,11 @@ type Edit = (intent: Intent, of: Roll) => Intent
 const at = <T>(of: readonly T[], n: number): T => of[n % of.length]!
 const isEdge = (one: IntentSite) => !hubOrder.hubs.includes(one.id)
 const lans = (n: number) => ({
-  inference: [`10.${100 + (n % 100)}.${n % 250}.0/24`],
+  // Of IPv4, of both families, or of IPv6.
+  inference: [
+    ...(n % 5 === 4 ? [] : [`10.${100 + (n % 100)}.${n % 250}.0/24`]),
+    ...(n % 5 > 2 ? [`2001:db8:${((n % 100) + 100).toString(16)}:${(n % 250).toString(16)}::/64`] : []),
+  ],
   ...(n % 3 === 0 ? { cameras: [`172.30.${n % 250}.0/25`] } : {}),
 })
 const line = (n: number) =>
@@ -38,7 +42,11 @@ const texts = [
   'cameras -> same/printers',
 ]
 /** Hosts of LANs that come and go; half of them are nobody's at times. */
-const hosts = (n: number) => Array.from({ length: 1 + (n % 4) }, (_, i) => `10.${100 + ((n * 7 + i) % 16)}.${(n * 7 + i) % 16}.${16 * (n % 3)}/28`)
+const hosts = (n: number) =>
+  Array.from({ length: 1 + (n % 4) }, (_, i) => {
+    const site = (n * 7 + i) % 16
+    return n % 3 === 2 ? `2001:db8:${(100 + site).toString(16)}:${site.toString(16)}::${n % 9}/128` : `10.${100 + site}.${site}.${16 * (n % 3)}/28`
+  })
 
 const edits: Readonly<Record<string, Edit>> = {
   'add a site': (intent, [n = 0, m = 0]) => {
@@ -73,7 +81,13 @@ const edits: Readonly<Record<string, Edit>> = {
       ...one,
       lans: one.lans.map((lan) => ({
         ...lan,
-        prefix: prefix(lan.prefix.replace(/\/\d+$/, '/23').replace(/\d+\.0\/23$/, (end) => `${Number.parseInt(end, 10) & 254}.0/23`)),
+        prefix: prefix(
+          lan.prefix
+            .replace(/::\/\d+$/, '::/63')
+            .replace(/[0-9a-f]+::\/63$/, (end) => `${(Number.parseInt(end, 16) & ~1).toString(16)}::/63`)
+            .replace(/\.0\/\d+$/, '.0/23')
+            .replace(/\d+\.0\/23$/, (end) => `${Number.parseInt(end, 10) & 254}.0/23`),
+        ),
       })),
     })),
   'put a prefix behind a router on a LAN, or another': (intent, [n = 0, m = 0]) =>

@@ -27,7 +27,7 @@ const hubSite = (n: number): fc.Arbitrary<IntentSite> =>
       'core',
       // Every hub is on the internet, so that it meets everyone.
       ['internet', ...on].map((name, i) => fixed(`isp-${i}`, `192.0.${n}.${i * 16 + 2}/28`, `192.0.${n}.${i * 16 + 1}`, { transport: name })),
-      { inference: [`10.${n}.0.0/16`], training: [`10.${100 + n}.0.0/16`] },
+      { inference: [`10.${n}.0.0/16`, `2001:db8:${n}::/48`], training: [`10.${100 + n}.0.0/16`] },
     ),
   )
 const edgeUplinks: fc.Arbitrary<IntentUplink[]> = fc
@@ -39,6 +39,7 @@ const spoke = (n: number, hubs: readonly SiteId[]): fc.Arbitrary<IntentSite> =>
       uplinks: edgeUplinks,
       hubs: fc.shuffledSubarray([...hubs], { minLength: 1 }),
       cameras: fc.boolean(),
+      families: fc.constantFrom([4], [4, 6], [6]),
       core: fc.boolean(),
       labels: fc.subarray(['north', 'south']),
     })
@@ -47,7 +48,10 @@ const spoke = (n: number, hubs: readonly SiteId[]): fc.Arbitrary<IntentSite> =>
         `site${n}`,
         of.core ? 'core' : 'edge',
         of.uplinks,
-        { inference: [`172.16.${n}.0/24`], ...(of.cameras ? { cameras: [`192.168.${n}.0/25`, `192.168.${n}.128/25`] } : {}) },
+        {
+          inference: of.families.map((family) => (family === 4 ? `172.16.${n}.0/24` : `fd16:${n}::/64`)),
+          ...(of.cameras ? { cameras: [`192.168.${n}.0/25`, `192.168.${n}.128/25`] } : {}),
+        },
         { hubs: of.hubs, labels: of.labels },
       ),
     )
@@ -255,7 +259,7 @@ describe('hashes', () => {
       fc.property(anIntent, (intent) => {
         const served = { ...intent, allow: [allow('edge/inference -> model-api')] }
         const before = compile(served, [])
-        const comer = edge('comer', { inference: ['172.20.0.0/24'] }, { hubs: intent.hubs })
+        const comer = edge('comer', { inference: ['172.20.0.0/24', 'fd20::/64'] }, { hubs: intent.hubs })
         const after = fabricOf({ ...served, sites: [...served.sites, comer] }, before.claims)
         const moved = before.fabric!.sites.filter((one) => siteHash(after, one.id) !== siteHash(before.fabric!, one.id))
         expect(moved.map((one) => one.id)).toEqual(before.fabric!.sites.filter((one) => one.role === 'core').map((one) => one.id))

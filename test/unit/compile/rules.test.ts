@@ -10,6 +10,10 @@ const fabricOf = (more: Parameters<typeof network>[0]): Fabric => {
   expect(findings).toEqual([])
   return fabric!
 }
+const findings = (more: Parameters<typeof network>[0]) =>
+  compile(network({ expect: [], sites: [berlin, dublin, frankfurt, madrid], ...more }), []).findings.map(
+    ({ code, severity, says }) => `${severity} ${code} ${says}`,
+  )
 const at = (fabric: Fabric, id: string) => fabric.sites.find((one) => one.id === id)!
 /** `from -> to ports class`, one line a rule. */
 const rules = (fabric: Fabric, id: string) =>
@@ -108,10 +112,6 @@ describe('a service with endpoints', () => {
 })
 
 describe('a deny', () => {
-  const findings = (more: Parameters<typeof network>[0]) =>
-    compile(network({ expect: [], sites: [berlin, dublin, frankfurt, madrid], ...more }), []).findings.map(
-      ({ code, severity, says }) => `${severity} ${code} ${says}`,
-    )
   /** `from -> to ports`, one line a deny. */
   const denies = (fabric: Fabric, id: string) =>
     at(fabric, id).denies?.map(
@@ -275,5 +275,53 @@ describe('expectations', () => {
         instead: 'add it there, or name the callers more closely than "cameras"',
       },
     ])
+  })
+})
+
+describe('two families', () => {
+  const dual = edge('dual', { inference: ['10.1.20.0/24', '2001:db8:20::/64'] })
+  const six = edge('six', { inference: ['2001:db8:21::/64'] })
+  const core = site('north', 'core', [fixed('isp-a', '198.51.100.2/28', '198.51.100.1')], { inference: ['10.40.0.0/16', '2001:db8:40::/48'] })
+  const sites = [dual, six, berlin, core]
+  const of = (...lines: Parameters<typeof allow>[0][]) =>
+    fabricOf({ hubs: [siteId('north')], sites: sites.map(atNorth), allow: lines.map((line) => allow(line)) })
+  const atNorth = (one: typeof berlin) => (one === core ? one : { ...one, hubs: [siteId('north')] })
+
+  test('an owner lets out what the other end can answer', () => {
+    const fabric = of('edge/inference -> north/inference')
+    const target = '10.40.0.0/16 2001:db8:40::/48'
+    expect(rules(fabric, 'dual')).toEqual([`10.1.20.0/24 2001:db8:20::/64 -> ${target} any default`])
+    expect(rules(fabric, 'six')).toEqual(['2001:db8:21::/64 -> 2001:db8:40::/48 any default'])
+    expect(rules(fabric, 'berlin')).toEqual(['10.1.10.0/24 -> 10.40.0.0/16 any default'])
+    expect(rules(fabric, 'north')).toEqual([`10.1.10.0/24 10.1.20.0/24 2001:db8:20::/64 2001:db8:21::/64 -> ${target} any default`])
+    // A site that speaks one of them needs no way to the other.
+    expect(at(fabric, 'berlin').routes.map(({ to }) => to)).toEqual(['10.40.0.0/16'])
+    expect(at(fabric, 'six').routes.map(({ to }) => to)).toEqual(['2001:db8:40::/48'])
+  })
+  test('one LAN of both is one LAN: its hosts need no rule to meet', () => {
+    expect(rules(of('dual/inference -> inference'), 'dual')).toHaveLength(1)
+    const two = { ...dual, lans: edge('x', { inference: ['10.1.20.0/24', '2001:db8:20::/64', '2001:db8:22::/64'] }).lans }
+    const fabric = fabricOf({ hubs: [siteId('north')], sites: [atNorth(two), core], allow: [allow('dual/inference -> dual/inference')] })
+    expect(rules(fabric, 'dual')).toHaveLength(1)
+  })
+  test('a line whose two ends have none in common is warned about: I105', () => {
+    const said = (line: string, more: Parameters<typeof network>[0] = {}) =>
+      findings({ hubs: [siteId('north')], sites: sites.map(atNorth), allow: [allow(line)], expect: [], ...more })
+    expect(said('berlin/inference -> six/inference')).toEqual([
+      'warning I105 "berlin/inference -> six/inference" meets nothing: IPv4 only on one side, IPv6 on the other',
+    ])
+    expect(said('edge/inference -> six/inference')).toEqual([])
+    expect(said('edge/inference -> north/inference', { deny: [allow('six/inference -> berlin/inference')] })).toEqual([
+      'warning I105 "six/inference -> berlin/inference" meets nothing: IPv6 only on one side, IPv4 on the other',
+    ])
+  })
+  test('what calls a cloud that has IPv4 only calls it so', () => {
+    const fabric = fabricOf({
+      regions: [cloud],
+      sites: [dublin, frankfurt, { ...dual, hubs: berlin.hubs }],
+      allow: [allow('edge/inference -> region/inference')],
+    })
+    expect(fabric.regions[0]!.rules.map(({ from }) => from.prefixes)).toEqual([['10.1.20.0/24']])
+    expect(fabric.regions[0]!.routes.map(({ to }) => to)).toEqual(['10.1.20.0/24'])
   })
 })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
+import { ulaOf } from '#src/compile/allocate.ts'
 import { overlappingPeers, type Peer } from '#src/compile/tunnels.ts'
 import type { Allocation, Fabric, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { prefix } from '#src/net/address.ts'
+import { nth, prefix } from '#src/net/address.ts'
 import { berlin, dublin, edge, fixed, frankfurt, madrid, network, site, siteId } from './networks.ts'
 
 const fabricOf = (intent = network(), held: readonly Allocation[] = []): Fabric => {
@@ -97,6 +98,20 @@ describe('no two peers of an interface overlap', () => {
     expect(compile(network({ sites: [berlin, dublin, frankfurt, madrid, twin] }), []).findings[0]).toMatchObject({
       code: 'I130',
       at: ['site/twin', 'site/berlin'],
+    })
+  })
+  test('I131: no LAN has addresses of the insides of tunnels', () => {
+    const ula = ulaOf(network().network)
+    const inside = edge('madrid', { inference: ['10.1.11.0/24', `${nth(ula, 0)}/64`] })
+    expect(compile(network({ sites: [berlin, dublin, frankfurt, inside] }), [])).toMatchObject({
+      fabric: null,
+      findings: [
+        {
+          code: 'I131',
+          at: ['site/madrid/lan/inference', 'site/madrid'],
+          says: `${nth(ula, 0)}/64 at madrid has addresses of ${ula}, which this network uses inside its tunnels`,
+        },
+      ],
     })
   })
 })

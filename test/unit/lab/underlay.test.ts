@@ -30,7 +30,7 @@ describe('the underlay of an intent', () => {
     expect(links.filter((link) => link.nat !== null).map((link) => link.id)).toEqual(['berlin.lte', 'madrid.lte', 'oslo.lte'])
   })
   it('has a host .10 on every LAN', () => {
-    expect(lans.map(({ namespace, hosts, gateway }) => `${namespace} ${hosts.join(' ')} via ${gateway}`)).toContain(
+    expect(lans.map(({ namespace, hosts, gateways }) => `${namespace} ${hosts.join(' ')} via ${gateways.join(' ')}`)).toContain(
       'berlin-cameras 192.168.1.10/24 via 192.168.1.1',
     )
     expect(new Set(lans.map((lan) => lan.namespace)).size).toBe(lans.length)
@@ -68,6 +68,13 @@ describe('the underlay of an intent', () => {
         hosts: ['10.9.0.10/32', '10.8.0.10/32'],
       },
     ])
+  })
+  it('gives it a router of each family', () => {
+    const site = intent!.sites.find((one) => one.id === 'oslo')!
+    const six = { ...site.lans[0]!, prefix: prefix('2001:db8:9::/64'), address: addressWithLength('2001:db8:9::1/64') }
+    const { lans: both } = underlay({ ...intent!, sites: [{ ...site, lans: [...site.lans, six] }] })
+    expect(both.map(({ hosts, gateways }) => `${hosts.at(-1)} via ${gateways.at(-1)}`)).toEqual(['2001:db8:9::a/64 via 2001:db8:9::1'])
+    expect(both[0]!.gateways).toHaveLength(2)
   })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!

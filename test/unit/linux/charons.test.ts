@@ -52,6 +52,7 @@ test('a box whose kernel has learned ESP ends the charon of each tunnel before i
   const want = desired(hubConfig(), {
     interfaces: [],
     defaults: [],
+    tentative: [],
     esp: 'kernel',
     publicKeys: new Map(),
     choices: new Map(),
@@ -74,6 +75,7 @@ test('only the tunnel that changed is touched, and one that is left over ends la
   const want = desired(hubConfig({ a: 2, b: 1 }), {
     interfaces: [],
     defaults: [],
+    tentative: [],
     esp: 'userspace',
     publicKeys: new Map(),
     choices: new Map(),
@@ -90,6 +92,7 @@ test('only the tunnel that changed is touched, and one that is left over ends la
     off: [],
     interfaces: [],
     defaults: [],
+    tentative: [],
   } as unknown as Observed
   const { make, prune } = difference(want, have, {}, nothing)
   expect(make.filter((change) => change.kind === 'ipsec').map((change) => [change.want.tunnel.device, change.work])).toEqual([
@@ -102,6 +105,7 @@ test('a tunnel that is started brings its address along, an address that was los
   const want = desired(hubConfig(), {
     interfaces: [],
     defaults: [],
+    tentative: [],
     esp: 'userspace',
     publicKeys: new Map(),
     choices: new Map(),
@@ -122,6 +126,7 @@ test('a tunnel that is started brings its address along, an address that was los
     off: [],
     interfaces: [],
     defaults: [],
+    tentative: [],
   }
   const lines = difference(want, have as Observed, {}, nothing).make.flatMap((change) =>
     change.kind === 'ip' && change.object === 'addr' ? [change.line] : [],

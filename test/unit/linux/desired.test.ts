@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { NodeId, SiteConfig, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { nth, prefix } from '#src/net/address.ts'
+import { addressWithLength, nth, prefix } from '#src/net/address.ts'
 import { choicesBy, chosenDevice, type Desired, desired, type Situation } from '#providers/linux/desired.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
 import { nexthopIds } from '#providers/linux/scheme.ts'
@@ -23,7 +23,16 @@ export const situations: Record<Name, Pick<Situation, 'interfaces' | 'defaults'>
 }
 function wanted(site: Name, config: SiteConfig = configOf(site), more: Partial<Situation> = {}): Desired {
   const publicKeys = new Map(config.interfaces.map((one) => [one.device, publicKeyFor(site, { interface: one.id, linkEpoch: one.linkEpoch })]))
-  return desired(config, { ...situations[site], publicKeys, esp: 'userspace', choices: new Map(), leaving: null, keptPorts: [], ...more })
+  return desired(config, {
+    ...situations[site],
+    tentative: [],
+    publicKeys,
+    esp: 'userspace',
+    choices: new Map(),
+    leaving: null,
+    keptPorts: [],
+    ...more,
+  })
 }
 /** Keys are random: named by who holds them. */
 function readable(site: Name, state: Desired): string {
@@ -149,6 +158,33 @@ describe('a group', () => {
 })
 
 describe('a LAN', () => {
+  const six = prefix('2001:db8:10::/64')
+  const config = configOf('berlin')
+  const dual = {
+    ...config,
+    lans: [...config.lans, { ...config.lans[0]!, prefix: six, address: addressWithLength('2001:db8:10::1/64') }],
+    routes: [...config.routes, { ...config.routes[0]!, to: prefix('2001:db8:20::/64') }],
+  }
+  it('of IPv6 has rules, routes and sets of its own, and a DHCPv6 server there is heard', () => {
+    const state = wanted('berlin', dual)
+    const lines = text(state)
+    expect(lines).toMatch(/-6 route 2001:db8:20::\/64 nhid \d+ src 2001:db8:10::1 table 7900 proto 67/)
+    expect(lines).toContain('-6 route unreachable 2001:db8:20::/64 metric 4096 table 7900 proto 67')
+    expect(lines).toMatch(/-6 rule priority 30\d iif lan0 unreachable protocol 67/)
+    expect(lines).toContain('-6 route unreachable 2001:db8:10::/64 metric 4096 table 7710 proto 67')
+    expect(state.sysctls).toContainEqual({ key: 'net/ipv6/conf/lan0/disable_ipv6', value: '0' })
+    expect(state.nft).toContain('ip6 saddr 2001:db8:10::/64 accept')
+    expect(state.nft).toContain('iifname "lan0" ip6 saddr fe80::/10 udp dport 547 accept')
+    expect(wanted('berlin').nft).not.toContain('dport 547')
+  })
+  it('whose IPv6 address is tentative is nobody’s source yet', () => {
+    const state = wanted('berlin', dual, { tentative: [{ device: 'lan0', address: '2001:db8:10::1/64' }] })
+    const sources = state.routes.filter(({ to, table }) => to === '2001:db8:20::/64' && table === 7900).map(({ source }) => source)
+    expect(sources).toEqual([config.loopback, ''])
+    expect(wanted('berlin', dual, { tentative: [{ device: 'lan1', address: '2001:db8:10::1/64' }] }).routes).toContainEqual(
+      expect.objectContaining({ to: '2001:db8:20::/64', source: '2001:db8:10::1' }),
+    )
+  })
   it('whose interface is gone takes nothing else with it', () => {
     const { interfaces } = situations.berlin
     const state = wanted('berlin', undefined, { interfaces: interfaces.filter((one) => one.name !== 'lan1') })

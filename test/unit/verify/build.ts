@@ -40,14 +40,17 @@ export interface SiteSketch {
   readonly id: string
   readonly hub?: boolean
   readonly uplinks: readonly string[]
-  /** By segment; several of one by spaces. One that ends in `>` is behind a router on the first of them. */
+  /**
+   * By segment; several of one by spaces: `10.0.1.0/30`, of both families `10.0.1.0/30 fd01::1:0/126`. One that ends in `>`
+   * is behind a router on the first of its family.
+   */
   readonly lans: Readonly<Record<string, string>>
   /** bit/s, up and down, of each uplink that has one. */
   readonly rates?: Readonly<Record<string, readonly [number, number]>>
 }
 type AskedOfWays = 'via' | 'not' | 'symmetric' | 'bandwidth' | 'withinMs'
 export interface AllowSketch {
-  /** `site/segment`, several by commas; hosts of it as `site/segment@10.0.1.2/32`. */
+  /** `site/segment`, several by commas; hosts of it as `site/segment@10.0.1.2/32`, several of one place with `+`. */
   readonly from: string
   readonly to: string
   readonly ports: string
@@ -68,11 +71,16 @@ export interface Sketch {
   readonly classes?: readonly string[]
 }
 
+/** Of a segment, or hosts: several by spaces or `+`. */
+export const prefixesOf = (text: string): readonly Prefix[] => text.replaceAll('>', '').split(/[ +]/).map(prefix)
 const lansOf = ({ lans }: SiteSketch) =>
   Object.entries(lans).flatMap(([id, all]) => {
-    const [first = '', ...others] = all.split(' ')
-    const more = others.map((text) => ({ id, text: text.replace('>', ''), link: text.endsWith('>') ? first : text, behind: text.endsWith('>') }))
-    return [{ id, text: first, link: first, behind: false }, ...more]
+    const texts = all.split(' ')
+    return texts.map((text) => {
+      const own = text.replace('>', '')
+      const link = texts.find((other) => text !== own && !other.endsWith('>') && other.includes(':') === own.includes(':'))
+      return { id, text: own, link: link ?? own, behind: link !== undefined }
+    })
   })
 
 export function build(sketch: Sketch): Fabric {
@@ -111,11 +119,7 @@ export function build(sketch: Sketch): Fabric {
   const place = (text: string): Place => {
     const [lan = '', hosts] = text.trim().split('@')
     const [where = '', what = ''] = lan.split('/')
-    const all = sketch.sites
-      .find((one) => one.id === where)!
-      .lans[what]!.replaceAll('>', '')
-      .split(' ')
-    return { node: site(where), segment: segment(what), prefixes: (hosts === undefined ? all : [hosts]).map(prefix) }
+    return { node: site(where), segment: segment(what), prefixes: prefixesOf(hosts ?? sketch.sites.find((one) => one.id === where)!.lans[what]!) }
   }
   const places = (text: string): readonly Place[] => text.split(',').map(place)
   const via = (from: string, next: string, stage: number, of: string, returnAfter = 0): readonly Hop[] =>

@@ -26,6 +26,8 @@ function edited(of: Reader, sketch: Sketch): Sketch {
     () => at((one) => lan(`${one.lans['red']} 10.9.0.8/30>`)(one)),
     () => at((one) => lan(one.lans['red']!.replace('>', ''))(one)),
     () => at((one) => lan(one.lans['red']!.split(' ').at(-1)!.replace('>', ''))(one)),
+    () => at(lan('10.9.0.0/30 fd01::9:0:0/126')),
+    () => at(lan('fd01::9:0:0/126')),
     // Somebody else's.
     () => at(lan(of.pick(sketch.sites).lans['red']!.split(' ')[0]!)),
     () => ({ ...sketch, never: { bulk: ['a'] } }),

@@ -1,6 +1,7 @@
 /**
  * The same questions answered by brute force: every address, every application, every choice of hop, one packet after the
- * other. It shares no code with src/verify and reads addresses by its own arithmetic. IPv4 only, as the random networks.
+ * other. It shares no code with src/verify and reads addresses by its own arithmetic: those of IPv6 are all of fd01::/80, as
+ * in the random networks, and numbers beyond all of IPv4.
  */
 import type { Deny, Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
@@ -21,10 +22,20 @@ const known = new Map<string, { low: number; size: number }>()
 const read = (text: string): { low: number; size: number } => {
   const before = known.get(text)
   if (before) return before
-  const [host = '', length = '32'] = text.split('/')
-  const made = { low: host.split('.').reduce((sum, part) => sum * 256 + Number(part), 0), size: 2 ** (32 - Number(length)) }
+  const [host = '', length = ''] = text.split('/')
+  const made = host.includes(':')
+    ? { low: sixStart + readSix(host), size: 2 ** (128 - Number(length)) }
+    : { low: host.split('.').reduce((sum, part) => sum * 256 + Number(part), 0), size: 2 ** (32 - Number(length)) }
   known.set(text, made)
   return made
+}
+const sixStart = 2 ** 50
+/** The last 48 bits of an address of fd01::/80. */
+function readSix(text: string): number {
+  const [head = '', tail = ''] = text.split('::')
+  if (head !== 'fd01') throw new TypeError(`${text} is not of fd01::/80`)
+  const groups = tail === '' ? [] : tail.split(':').map((group) => Number.parseInt(group, 16))
+  return groups.reduce((sum, group) => sum * 65_536 + group, 0)
 }
 const holds = (prefix: string, address: number): boolean => {
   const { low, size } = read(prefix)
@@ -34,6 +45,13 @@ const length = (prefix: string): number => Number(prefix.split('/')[1])
 const addressesOf = (prefixes: readonly string[]): readonly number[] => [
   ...new Set(prefixes.flatMap((prefix) => Array.from({ length: read(prefix).size }, (_, i) => read(prefix).low + i))),
 ]
+/** Who is to meet whom: nobody sends from one family to the other. */
+const pairsOf = (from: Place, to: Place): readonly { source: number; destination: number }[] =>
+  addressesOf(from.prefixes).flatMap((source) =>
+    addressesOf(to.prefixes)
+      .filter((destination) => source < sixStart === destination < sixStart)
+      .map((destination) => ({ source, destination })),
+  )
 const speaks = (port: { protocol: string; from: number; to: number }, application: string): boolean => {
   if (port.protocol === 'any') return true
   const [protocol, number] = application.split('/')
@@ -187,25 +205,24 @@ export function oracle(fabric: Fabric) {
   ): boolean => {
     if (broken.dead === to.node) return false
     const any = expect.ports.some((port) => port.protocol === 'any')
-    for (const source of addressesOf(from.prefixes)) {
-      for (const destination of addressesOf(to.prefixes)) {
-        if (isOneLan(from.node, source, destination)) continue
-        let opened = false
-        for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
-          const packet = { source, destination, application }
-          const rules = allowed(from.node, packet)
-          if (rules.length === 0 && !any) return false
-          opened ||= rules.length > 0
-          for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
-            if (!always(from.node, null, '', packet, classFrom(from.node, trafficClass), false, broken.down, patience, [])) return false
-            const reply = { ...packet, source: destination, destination: source }
-            if (!always(to.node, null, '', reply, classFrom(to.node, trafficClass), true, broken.down, patience, [])) return false
-          }
+    const pairs = pairsOf(from, to)
+    for (const { source, destination } of pairs) {
+      if (isOneLan(from.node, source, destination)) continue
+      let opened = false
+      for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
+        const packet = { source, destination, application }
+        const rules = allowed(from.node, packet)
+        if (rules.length === 0 && !any) return false
+        opened ||= rules.length > 0
+        for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
+          if (!always(from.node, null, '', packet, classFrom(from.node, trafficClass), false, broken.down, patience, [])) return false
+          const reply = { ...packet, source: destination, destination: source }
+          if (!always(to.node, null, '', reply, classFrom(to.node, trafficClass), true, broken.down, patience, [])) return false
         }
-        if (!opened) return false
       }
+      if (!opened) return false
     }
-    return true
+    return pairs.length > 0
   }
   const reaches = (expect: Extract<Expect, { kind: 'reach' }>, patience: Patience): boolean =>
     expect.from.every((from) =>
@@ -223,17 +240,15 @@ export function oracle(fabric: Fabric) {
       expect.to.every(
         (to) =>
           (from.node === to.node && from.segment === to.segment && from.prefixes.join() === to.prefixes.join()) ||
-          addressesOf(from.prefixes).every((source) =>
-            addressesOf(to.prefixes).every((destination) =>
-              applications.every((application) => {
-                // Within one LAN nobody is in between.
-                if (isOneLan(from.node, source, destination)) return source === destination
-                const packet = { source, destination, application }
-                return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
-                  (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),
-                )
-              }),
-            ),
+          pairsOf(from, to).every(({ source, destination }) =>
+            applications.every((application) => {
+              // Within one LAN nobody is in between.
+              if (isOneLan(from.node, source, destination)) return source === destination
+              const packet = { source, destination, application }
+              return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
+                (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),
+              )
+            }),
           ),
       ),
     )
@@ -306,15 +321,13 @@ export function oracle(fabric: Fabric) {
   /** Of the packets between two places that have the same ways whatever is down, one each, by class. */
   const kindsOf = (expect: PathExpect, from: Place, to: Place) => {
     const kinds = new Map<string, { packet: Packet; trafficClass: string; ever: ReturnType<typeof bothOf> }>()
-    for (const source of addressesOf(from.prefixes)) {
-      for (const destination of addressesOf(to.prefixes)) {
-        for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
-          const packet = { source, destination, application }
-          for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
-            const ever = bothOf(from.node, to.node, packet, trafficClass, (_, hops) => hops)
-            const key = `${trafficClass} ${JSON.stringify(ever)}`
-            if (!kinds.has(key)) kinds.set(key, { packet, trafficClass, ever })
-          }
+    for (const { source, destination } of pairsOf(from, to)) {
+      for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
+        const packet = { source, destination, application }
+        for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
+          const ever = bothOf(from.node, to.node, packet, trafficClass, (_, hops) => hops)
+          const key = `${trafficClass} ${JSON.stringify(ever)}`
+          if (!kinds.has(key)) kinds.set(key, { packet, trafficClass, ever })
         }
       }
     }

@@ -17,9 +17,9 @@ import type {
 import { anyRemote } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { prefix } from '#src/net/address.ts'
+import { type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
-import { build, ports, type Sketch, trafficClass } from './build.ts'
+import { build, ports, prefixesOf, type Sketch, trafficClass } from './build.ts'
 import { cloudify } from './cloudify.ts'
 
 /** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
@@ -32,51 +32,62 @@ export type Reader = ReturnType<typeof reader>
 
 export const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks']
 
+/** LANs of four addresses: all of IPv4, all of IPv6, or some of each and of both. */
+function numbering(of: Reader) {
+  const choices = of.pick([['v4'], ['v4'], ['v6'], ['both', 'both', 'both', 'v4', 'v6']] as const)
+  return () => of.pick<'v4' | 'v6' | 'both'>(choices)
+}
+const lan = (families: 'v4' | 'v6' | 'both', net: number, site: number, last: number): string => {
+  const [v4, v6] = [`10.${net}.${site}.${last}/30`, `fd01::${net}:${site}:${last}/126`]
+  return { v4, v6, both: `${v4} ${v6}` }[families]
+}
+/** A segment with one LAN, or with a second one, which may be behind a router on the first. */
+function several(second: '' | ' ' | '>', net: number, site: number, families: () => 'v4' | 'v6' | 'both'): string {
+  const first = lan(families(), net, site, 0)
+  if (second === '') return first
+  const more = lan(families(), net, site, 8)
+  return `${first} ${second === '>' ? more.replaceAll(/(?= |$)/g, '>') : more}`
+}
+/** One address, or two that are a prefix. */
+const part = (whole: Prefix, offset: number, size: 1 | 2 = 1): Prefix => {
+  const { family, low } = rangeOf(whole)
+  return prefixFromBits(family, low + BigInt(offset), width(family) - size + 1)
+}
+const isWhole = (text: string): boolean => /\/(30|126)$/.test(text)
+
 /** A network that could be compiled, its first sites hubs, with LANs of four addresses. */
 export function sound(of: Reader): Sketch {
   const hubs = 1 + of.below(2)
   const count = hubs + 1 + of.below(2)
+  const families = numbering(of)
   const sites = Array.from({ length: count }, (_, i) => ({
     id: `s${i}`,
     hub: i < hubs,
     uplinks: of.chance(50) ? ['a'] : ['a', 'b'],
     lans: {
-      red: `10.0.${i}.0/30${of.pick(['', '', '', '', '', ` 10.0.${i}.8/30`, ` 10.0.${i}.8/30>`])}`,
-      ...(of.chance(40) ? { blue: `10.0.${i}.4/30` } : {}),
+      red: several(of.pick(['', '', '', '', '', ' ', '>'] as const), 0, i, families),
+      ...(of.chance(40) ? { blue: lan(families(), 0, i, 4) } : {}),
     } as Record<string, string>,
   }))
   const all = sites.flatMap((one) => Object.keys(one.lans).map((id) => `${one.id}/${id}`))
+  const lansOf = (name: string): readonly Prefix[] => {
+    const [id = '', segment = ''] = name.split('/')
+    return prefixesOf(sites.find((one) => one.id === id)!.lans[segment]!)
+  }
   /** A whole LAN, or a group of its hosts. */
   const place = (): string => {
     const name = of.pick(all)
-    const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(
-      of.pick(
-        sites
-          .find((one) => one.id === id)!
-          .lans[lan]!.replaceAll('>', '')
-          .split(' '),
-      ),
-    )!
-    const hosts = of.pick(['', '', '', `${last}/31`, `${Number(last) + 2}/31`, `${Number(last) + of.below(4)}/32`])
-    return hosts === '' ? name : `${name}@${net}${hosts}`
+    const own = of.pick(lansOf(name))
+    const hosts = of.pick(['', '', '', part(own, 0, 2), part(own, 2, 2), part(own, of.below(4))])
+    return hosts === '' ? name : `${name}@${hosts}`
   }
   /** As compiled: one place of a segment at a node. */
   const some = () => [...new Map([place(), ...(of.chance(40) ? [place()] : [])].map((text) => [text.split('@')[0]!, text])).values()].join(',')
   /** A service with endpoints: each host is a place of its own. */
   const endpoints = (): string => {
     const name = of.pick(all)
-    const [id = '', lan = ''] = name.split('/')
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(
-      of.pick(
-        sites
-          .find((one) => one.id === id)!
-          .lans[lan]!.replaceAll('>', '')
-          .split(' '),
-      ),
-    )!
     const first = of.below(4)
-    return [first, (first + 1 + of.below(3)) % 4].map((n) => `${name}@${net}${Number(last) + n}/32`).join()
+    return [first, (first + 1 + of.below(3)) % 4].map((n) => `${name}@${part(of.pick(lansOf(name)), n)}`).join()
   }
   const classes = ['default', 'bulk']
   const allow = Array.from({ length: 1 + of.below(3) }, () => ({
@@ -176,7 +187,8 @@ export function lined(of: Reader, fabric: Fabric, kindOf: (site: string) => stri
 
 /** Everybody would carry everything, and hubs send to edges what isn't theirs: only the peers' AllowedIPs stand against it. */
 export function careless(of: Reader, fabric: Fabric): Fabric {
-  const everything = [{ id: 'everything', a: [prefix('10.0.0.0/16')], b: [prefix('10.0.0.0/16')] }]
+  const all = [prefix('10.0.0.0/16'), prefix('fd01::/64')]
+  const everything = [{ id: 'everything', a: all, b: all }]
   const astray = (site: Site | Region, group: SharedGroup): SharedGroup => {
     const tunnel = of.pick(fabric.tunnels.filter((one) => one.ends.some((end) => nodeOf(end) === site.id)))
     return {
@@ -214,31 +226,28 @@ export function damage(of: Reader, fabric: Fabric): Fabric {
     return list.map((one, at) => (at === i ? edit(one) : one))
   }
   /** Half of it, or one address. */
-  const narrow = (text: string): string => {
-    const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(text) ?? []
-    return net === '' ? text : of.pick([`${net}${last}/31`, `${net}${Number(last) + 2}/31`, `${net}${Number(last) + of.below(4)}/32`])
-  }
+  const narrow = (whole: Prefix): Prefix => (isWhole(whole) ? of.pick([part(whole, 0, 2), part(whole, 2, 2), part(whole, of.below(4))]) : whole)
   const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
     groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: oneOf(group.via, edit) })),
   })
   const edits: readonly ((site: (typeof nodes)[number]) => Partial<Forwarding>)[] = [
     (site) => ({ routes: without(site.routes) }),
-    (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: prefix(narrow(route.to)) })) }),
+    (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: narrow(route.to) })) }),
     (site) => ({
       routes: [
         ...site.routes,
         {
           segment: site.lans[0]!.segment,
-          to: prefix(narrow(of.pick(nodes).lans[0]!.prefix)),
+          to: narrow(of.pick(nodes).lans[0]!.prefix),
           remote: of.pick(nodes.filter((one) => one.id !== site.id)).id,
         },
       ],
     }),
     (site) => ({ transits: without(site.transits) }),
-    (site) => ({ transits: oneOf(site.transits, (one) => ({ ...one, a: oneOf(one.a, (each) => prefix(narrow(each))) })) }),
+    (site) => ({ transits: oneOf(site.transits, (one) => ({ ...one, a: oneOf(one.a, (each) => narrow(each)) })) }),
     (site) => ({ rules: without(site.rules) }),
     (site) => ({
-      rules: oneOf(site.rules, (rule): Rule => ({ ...rule, to: { ...rule.to, prefixes: rule.to.prefixes.map((one) => prefix(narrow(one))) } })),
+      rules: oneOf(site.rules, (rule): Rule => ({ ...rule, to: { ...rule.to, prefixes: rule.to.prefixes.map((one) => narrow(one)) } })),
     }),
     (site) => ({
       rules: oneOf(
@@ -248,10 +257,7 @@ export function damage(of: Reader, fabric: Fabric): Fabric {
     }),
     (site) => ({ denies: without(site.denies ?? []) }),
     (site) => ({
-      denies: oneOf(
-        site.denies ?? [],
-        (deny): Deny => ({ ...deny, from: { ...deny.from, prefixes: deny.from.prefixes.map((one) => prefix(narrow(one))) } }),
-      ),
+      denies: oneOf(site.denies ?? [], (deny): Deny => ({ ...deny, from: { ...deny.from, prefixes: deny.from.prefixes.map((one) => narrow(one)) } })),
     }),
     (site) => ({ groups: without(site.groups) }),
     (site) => ({ groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: without(group.via) })) }),
@@ -266,39 +272,43 @@ export function damage(of: Reader, fabric: Fabric): Fabric {
 /** Two hubs and two crowds of edges, each crowd of one kind; lines speak of whole crowds, of some and of single sites. */
 export function crowds(of: Reader): Sketch {
   const hubs = 1 + of.below(2)
-  const sites = Array.from({ length: hubs }, (_, i) => ({ id: `h${i}`, hub: true, uplinks: ['a', 'b'], lans: { red: `10.0.${i}.0/30` } }) as const)
+  const families = numbering(of)
+  const sites = Array.from(
+    { length: hubs },
+    (_, i) => ({ id: `h${i}`, hub: true, uplinks: ['a', 'b'], lans: { red: lan(families(), 0, i, 0) } }) as const,
+  )
   const crowd = (name: string, net: number) => {
     const uplinks = of.chance(50) ? ['a'] : ['a', 'b']
     const blue = of.chance(40)
-    const second = of.pick(['', '', '', '/30', '/30>'])
+    const second = of.pick(['', '', '', ' ', '>'] as const)
+    // The same in all, or they would be no crowd.
+    const [red, other] = [families(), families()]
     return Array.from({ length: 5 + of.below(3) }, (_, i) => ({
       id: `${name}${i}`,
       uplinks,
-      lans: { red: `10.${net}.${i}.0/30${second && ` 10.${net}.${i}.8${second}`}`, ...(blue ? { blue: `10.${net}.${i}.4/30` } : {}) } as Record<
-        string,
-        string
-      >,
+      lans: { red: several(second, net, i, () => red), ...(blue ? { blue: lan(other, net, i, 4) } : {}) } as Record<string, string>,
     }))
   }
   const groups = [crowd('d', 1), ...(of.chance(60) ? [crowd('e', 2)] : [])]
   const edges = groups.flat()
   type Crowd = readonly { readonly id: string; readonly lans: Record<string, string> }[]
   /** Whole LANs, or of each the same host or a pair of them. */
-  const places = (some: Crowd, lan: string, hosts = ''): string =>
+  const places = (some: Crowd, name: string, hosts?: readonly [offset: number, size: 1 | 2]): string =>
     some
       .flatMap(({ id, lans }) => {
-        const [, net = '', last = ''] = /^(.*\.)(\d+)\/30$/.exec(lans[lan]?.split(' ')[0] ?? '') ?? []
-        const [offset = '', length = ''] = hosts.split('/')
-        return net === '' ? [] : [hosts === '' ? `${id}/${lan}` : `${id}/${lan}@${net}${Number(last) + Number(offset)}/${length}`]
+        const text = lans[name]
+        if (text === undefined) return []
+        const own = prefixesOf(text)
+        return [hosts === undefined ? `${id}/${name}` : `${id}/${name}@${own.map((one) => part(one, ...hosts)).join('+')}`]
       })
       .join()
   const some = (): string => {
-    const hosts = of.pick(['', '', '', '1/32', '2/31'])
-    const lan = of.chance(30) ? 'blue' : 'red'
+    const hosts = of.pick([undefined, undefined, undefined, [1, 1], [2, 2]] as const)
+    const name = of.chance(30) ? 'blue' : 'red'
     const chosen = of.pick([
-      places(of.pick(groups), lan, hosts),
-      places(edges, lan, hosts),
-      places(of.pick(groups).slice(0, 1 + of.below(3)), lan, hosts),
+      places(of.pick(groups), name, hosts),
+      places(edges, name, hosts),
+      places(of.pick(groups).slice(0, 1 + of.below(3)), name, hosts),
       places(sites, 'red'),
     ])
     return chosen === '' ? places(sites, 'red') : chosen
@@ -352,7 +362,7 @@ export function shared(fabric: Fabric): Fabric {
 export function anyFabric(of: Reader, damages: number): Fabric {
   let fabric = build(sound(of))
   if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
-  if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (of.chance(40)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(damages); n > 0; n--) fabric = damage(of, fabric)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Failure, RiskId } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
-import { ports, site } from './build.ts'
+import { build, ports, site } from './build.ts'
 import { readQuestion } from '#src/verify/question.ts'
 import { cloudDemo, demo } from './demo.ts'
 
@@ -191,6 +191,38 @@ describe('trace to a cloud', () => {
   test('names a connection when one is misspelt', () => {
     expect(answer('berlin/inference', 'aws-eu-west-1', 'frankfurt.isp-a--aws')).toBe(
       '"frankfurt.isp-a--aws" is not a hub, an uplink, a connection or a tunnel of this network; write a hub (dublin, frankfurt), an uplink like berlin.fiber, a connection like frankfurt.isp-a--aws-eu-west-1, or a tunnel like berlin.fiber--dublin.isp-a',
+    )
+  })
+})
+
+describe('two families', () => {
+  const dual = build({
+    sites: [
+      { id: 'edge', uplinks: ['a'], lans: { red: '10.1.0.0/30 fd01::1:0/126', blue: 'fd01::2:0/126' } },
+      { id: 'hub', hub: true, uplinks: ['a'], lans: { red: '10.0.0.0/30 fd01::/126', blue: '10.2.0.0/30' } },
+    ],
+    allow: [{ from: 'edge/red@10.1.0.0/30', to: 'hub/red', ports: 'tcp/22', class: 'default' }],
+    expect: [],
+  })
+  const asked = (from: string, to: string) => trace(dual, { from, to, port: ports('tcp/22'), trafficClass: null, without: [] })
+  test('one packet of each that both ends have', () => {
+    expect(renderTrace(asked('edge/red', 'hub/red'), new Map())).toBe(
+      [
+        'edge/red → hub/red over IPv4: PASSES, 10.1.0.1 → 10.0.0.1 tcp/22, class default',
+        '  allowed by edge/red@10.1.0.0/30 -> hub/red tcp/22',
+        '  there  edge ─a/a→ hub',
+        '  back   hub ─a/a→ edge',
+        'edge/red → hub/red over IPv6: BLOCKED at edge, before encryption',
+        '  no `allow` lets red reach red on tcp/22',
+        '',
+      ].join('\n'),
+    )
+    expect(asked('edge/red', 'hub/red').outcome).toBe('partly')
+    expect(asked('fd01::1:2', 'hub/red').lines.map(({ packet }) => packet.destination)).toEqual(['fd01::1'])
+  })
+  test('none in common is said', () => {
+    expect(renderTrace(asked('edge/blue', 'hub/blue'), new Map())).toBe(
+      'edge/blue has IPv6 only and hub/blue IPv4: nothing can be sent\n  give one of them prefixes of the other family too; nothing translates between the two\n',
     )
   })
 })

@@ -626,6 +626,34 @@ describe('a cloud region', () => {
   })
 })
 
+describe('two families', () => {
+  const network = (caller: string, target: string, more: Partial<Sketch> = {}) =>
+    build({
+      sites: [
+        { id: 'edge', uplinks: ['a'], lans: { red: caller } },
+        { id: 'hub', hub: true, uplinks: ['a'], lans: { red: target } },
+      ],
+      allow: [{ from: 'edge/red', to: 'hub/red', ports: 'any', class: 'default' }],
+      expect: [{ reach: 'edge/red', to: 'hub/red', ports: 'icmp' }],
+      ...more,
+    })
+  const both = '10.0.0.0/30 fd01::/126'
+  test('reach over each that both ends have', () => {
+    expect(check(network('10.1.0.0/30', both))).toEqual([])
+    expect(check(network('10.1.0.0/30 fd01::1:0/126', both))).toEqual([])
+    const half = [{ from: 'edge/red@10.1.0.0/30', to: 'hub/red', ports: 'any', class: 'default' }]
+    const [finding] = check(network('10.1.0.0/30 fd01::1:0/126', both, { allow: half }))
+    expect(finding).toMatchObject({ code: 'V001' })
+    expect(finding!.witness[0]).toContain('for example fd01::1:1 → fd01::1 icmp')
+  })
+  test('reach nobody over none, and the expectation is not held to be empty', () => {
+    const [finding] = check(network('10.1.0.0/30', 'fd01::/126'))
+    expect(said([finding!])).toEqual(["error V007 edge can't reach hub/red: they have no address family in common"])
+    expect(finding!.witness).toEqual(['with everything up: edge/red → hub/red: IPv4 there, IPv6 here'])
+    expect(finding!.instead).toBe('give one of them IPv6 prefixes too: nothing translates between the two')
+  })
+})
+
 test('every code was caused above, and has its page', () => {
   expect([...seenCodes].sort()).toEqual(verifyCodes.map((page) => page.code))
 })
