@@ -5,12 +5,14 @@
  */
 import type { Deny, Fabric, Fact, Interface, Region, Site, Transit } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { atHome } from '#src/fabric/home.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
 import { type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import { nftRewrite } from '#src/net/translate.ts'
 import { peerConfig } from './peer.ts'
 
 export interface ExportedFile {
@@ -28,7 +30,7 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
     const folder = `sites/${site.id}`
     return [
       { path: `${folder}/README.md`, text: siteReadme(slice, keys) },
-      { path: `${folder}/policy.nft`, text: policy(site) },
+      { path: `${folder}/policy.nft`, text: policy(atHome(slice)) },
       ...site.interfaces.flatMap((own) =>
         devicesOf(slice, own, keys).map((device) => ({ path: `${folder}/wireguard/${device.name}.conf`, text: wireguard(slice, own, device, keys) })),
       ),
@@ -117,7 +119,7 @@ function ipsec(folder: string, site: Site, { tunnel, address, far: stated, profi
 }
 
 /** Owners are stateful, transit is stateless: routing rules 3 and 22. */
-function policy(site: Site): string {
+function policy({ site, translations }: ReturnType<typeof atHome>): string {
   const lines = (rules: readonly Deny[], verdict: 'accept' | 'drop') =>
     rules.flatMap((rule) => [`    # ${rule.id}`, ...ruleLines(rule, verdict).map((line) => `    ${line}`)])
   const carried = (verdict: string) =>
@@ -126,9 +128,25 @@ function policy(site: Site): string {
     site.transits.length === 0
       ? []
       : ['  chain transit {', '    type filter hook prerouting priority raw; policy accept;', ...carried('notrack'), '  }']
+  const translating =
+    translations.length === 0
+      ? []
+      : [
+          '  # what the overlay calls something else',
+          '  chain translate_in {',
+          '    type filter hook prerouting priority -350; policy accept;',
+          ...translations.map(({ local }) => `    iifname "cw*" ${word(familyOf(local))} daddr ${local} drop`),
+          ...translations.map(({ local, overlay }) => `    iifname "cw*" ${nftRewrite('daddr', overlay, local)}`),
+          '  }',
+          '  chain translate_out {',
+          '    type filter hook postrouting priority 350; policy accept;',
+          ...translations.map(({ local, overlay }) => `    oifname "cw*" ${nftRewrite('saddr', local, overlay)}`),
+          '  }',
+        ]
   return `${[
     `# ${site.id}: what is not allowed here is dropped`,
     'table inet causeway {',
+    ...translating,
     ...transit,
     '  chain forward {',
     '    type filter hook forward priority filter; policy drop;',
@@ -208,7 +226,12 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
     one.metered ? `${one.medium}, metered` : one.medium,
     one.endpoint.kind === 'fixed' ? one.endpoint.address : 'from the provider',
   ])
-  const lans = site.lans.map((lan) => [lan.segment, lan.interface, lan.prefix, lan.via === undefined ? lan.address : `next hop ${lan.via}`])
+  const lans = site.lans.map((lan) => [
+    lan.segment,
+    lan.interface,
+    lan.local === undefined ? lan.prefix : `${lan.local}, ${lan.prefix} in the overlay`,
+    lan.via === undefined ? lan.address : `next hop ${lan.via}`,
+  ])
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = groupsOf(site)
     .filter((group) => group.arrived === 'anywhere')

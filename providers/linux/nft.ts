@@ -2,12 +2,13 @@
  * The one nft table, as text: classification, policy, anti-spoofing, MSS. Replaced whole in one transaction, so there is
  * no moment with half a policy. See README.md for the chains.
  */
-import type { Deny, Lan, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Deny, Lan, SiteConfig, Translation } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import { nftRewrite } from '#src/net/translate.ts'
 import { type Esp, exitMark, exitMask, guestMark, hex, ikePorts, nftTable, privateSpace, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
 
@@ -87,6 +88,25 @@ const block = (head: string, lines: readonly string[]): string => `\t${head} {\n
 const named = (name: string, type: string, elements: readonly string[]): string =>
   block(`set ${name}`, [`type ${type}`, 'flags interval', ...(elements.length > 0 ? [`elements = { ${elements.join(', ')} }`] : [])])
 
+/**
+ * Host for host, and for each packet by itself: before `raw` on the way in and after everything on the way out, so that
+ * policy, marks and connection tracking know the site's hosts as they call themselves. Nobody reaches them through a tunnel
+ * by those names, which are somebody else's there. What an ICMP error quotes stays as it was: see README.md.
+ */
+function translating(translations: readonly Translation[]): readonly string[] {
+  if (translations.length === 0) return []
+  return [
+    block('chain translate_in', [
+      'type filter hook prerouting priority -350; policy accept;',
+      ...translations.map(({ local }) => `iifname ${tunnels} ${word(familyOf(local))} daddr ${local} counter drop`),
+      ...translations.map(({ local, overlay }) => `iifname ${tunnels} ${nftRewrite('daddr', overlay, local)}`),
+    ]),
+    block('chain translate_out', [
+      'type filter hook postrouting priority 350; policy accept;',
+      ...translations.map(({ local, overlay }) => `oifname ${tunnels} ${nftRewrite('saddr', local, overlay)}`),
+    ]),
+  ]
+}
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
 export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
@@ -126,6 +146,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     for (const { head, lines } of transits[family].blocks) blocks.push(block(head, lines))
   }
   blocks.push(block(`counter ${transitCounter}`, []))
+  blocks.push(...translating(config.translations ?? []))
   blocks.push(
     block('chain ingress', [
       'type filter hook prerouting priority raw; policy accept;',

@@ -231,7 +231,7 @@ function insides(ledger: ReturnType<typeof openLedger>, joins: readonly External
   return { refused, ownerOf: (tunnel: TunnelId) => owners.get(tunnel)! }
 }
 
-type NumberKind = Exclude<Allocation['kind'], 'ula'>
+type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
 const scopeOf = (kind: NumberKind, owner: string): string => (kind === 'slot' || kind === 'port' ? owner.slice(0, owner.indexOf('/')) : '')
 type ByKind<T> = Readonly<Record<NumberKind, T>>
 const byKind = <T>(make: () => T): ByKind<T> => ({
@@ -278,6 +278,7 @@ function readHeld(held: readonly Allocation[]): Held {
       ula.set(one.owner, one.value)
       continue
     }
+    if (one.kind === 'overlay' || one.kind === 'first') continue
     const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
     const scope = scopeOf(one.kind, one.owner)
     const values = taken[one.kind].get(scope) ?? new Set<number>()

@@ -109,6 +109,27 @@ export const compileCodes: readonly CodePage[] = [
     right: 'fewer hubs in the `hubs:` of regions',
   },
   {
+    code: 'I125',
+    title: 'no prefix left to translate to',
+    text: 'A LAN that is translated has a prefix of its own size in the overlay, from the pool that the network states in `translate:` (198.18.0.0/15 unless written). It keeps it, and that of a LAN that was removed counts until released. Another pool gives all of them other prefixes, and the old ones again when it is taken back.',
+    wrong: 'translate: { mode: always, pool: 10.192.0.0/24 }   # and two LANs of /24',
+    right: 'translate: { mode: always, pool: 10.192.0.0/16 }',
+  },
+  {
+    code: 'I126',
+    title: 'a hub with the addresses of another',
+    text: 'A hub carries what is for others, so what is behind it can not have addresses that are somebody else’s in the overlay: the hub could not tell them apart. Its own LAN may be translated when nobody else is called so.',
+    wrong: '# berlin, 192.168.1.0/24, was first; frankfurt is a hub\nsegments:\n  cameras: { interface: eth1, prefixes: 192.168.1.0/24 }',
+    right: '# berlin.yaml\nsegments:\n  cameras: { interface: eth1, prefixes: 192.168.1.0/24, translate: always }',
+  },
+  {
+    code: 'I127',
+    title: 'two LANs that can not reach each other',
+    text: 'Under `translate: auto` the first LAN of several with the same addresses keeps its prefix in the overlay. To the hosts of the others that prefix is their own LAN, so they can not call it, and could not answer it: they reach everybody else. An allow would let them meet. When both are translated they can.',
+    wrong: 'translate: auto\nallow:\n  - cameras -> cameras   # berlin and madrid have 192.168.1.0/24',
+    right: '# berlin.yaml\nsegments:\n  cameras: { interface: eth1, prefixes: 192.168.1.0/24, translate: always }',
+  },
+  {
     code: 'I130',
     title: 'two peers of one interface overlap',
     text: 'WireGuard sends a prefix to the peer that was configured last and takes it silently from the other, so the compiler proves for every hub interface that no two peers have an address in common. The numbers that keep them apart are allocations; when the proof fails, those in the store contradict each other.',

@@ -15,6 +15,7 @@ import { resolve } from './resolve.ts'
 import { routes } from './routes.ts'
 import { rules } from './rules.ts'
 import { seal } from './seal.ts'
+import { strangers, translate } from './translate.ts'
 import { tunnels } from './tunnels.ts'
 
 export interface Compiled {
@@ -34,21 +35,24 @@ export const compile = (intent: Intent, held: readonly Allocation[]): Compiled =
 export function createCompiler(): (intent: Intent, held: readonly Allocation[]) => Compiled {
   const memo = createMemo()
   return (given, held) => {
-    const intent = recognised(given, memo)
+    const overlay = translate(recognised(given, memo), held, memo)
+    if (wrong(overlay)) return stop(overlay)
+
+    const { intent } = overlay
     const resolved = resolve(intent, memo)
     const reach = paths(intent, memo)
-    if (wrong(resolved, reach)) return stop(resolved, reach)
+    if (wrong(resolved, reach)) return stop(overlay, resolved, reach)
 
     const joins = externalPaths(intent, memo)
     const allocated = allocate(intent, reach, joins, held, memo)
-    if (wrong(allocated)) return stop(resolved, reach, allocated)
+    if (wrong(allocated)) return stop(overlay, resolved, reach, allocated)
 
     const network = networkRoutes(intent, memo)
     const built = tunnels(intent, reach, joins, allocated.numbers, network, memo)
-    if (wrong(built)) return stop(resolved, reach, allocated, built)
+    if (wrong(built)) return stop(overlay, resolved, reach, allocated, built)
 
     const leaving = exits(intent, built, memo)
-    if (wrong(leaving)) return stop(resolved, reach, allocated, built, leaving)
+    if (wrong(leaving)) return stop(overlay, resolved, reach, allocated, built, leaving)
 
     const policies = rules(intent, resolved, memo)
     const routed = routes(intent, network, built, policies, memo)
@@ -66,10 +70,17 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       hostGroups: resolved.hostGroups,
       expects: expects(resolved),
     }
-    const findings = [resolved, { findings: denies(resolved, network, behindRouters(intent, memo)) }, reach, allocated, built, routed].flatMap(
-      (pass) => pass.findings,
-    )
-    return { fabric: seal(parts, memo), claims: allocated.claims, findings }
+    const findings = [
+      overlay,
+      { findings: strangers(intent, policies, memo) },
+      resolved,
+      { findings: denies(resolved, network, behindRouters(intent, memo)) },
+      reach,
+      allocated,
+      built,
+      routed,
+    ].flatMap((pass) => pass.findings)
+    return { fabric: seal(parts, memo), claims: [...overlay.claims, ...allocated.claims], findings }
   }
 }
 

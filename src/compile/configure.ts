@@ -17,6 +17,7 @@ import type {
 import { classesAt } from '#src/fabric/classes.ts'
 import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
 import { isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
+import { atHome } from '#src/fabric/home.ts'
 import { cloudEndpoints, commonEpoch, keyOf, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
 import { nth } from '#src/net/address.ts'
@@ -24,7 +25,7 @@ import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig {
-  const slice = siteSlice(fabric, site)
+  const slice = atHome(siteSlice(fabric, site))
   const own = slice.site
   const keys = keyring(facts)
   const interfaces = new Map<InterfaceId, Near>()
@@ -72,6 +73,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     ...(own.exitHub ? { exitHub: own.exitHub } : {}),
     classes: classesAt(slice.classes, own),
     segments: slice.segments,
+    ...(slice.translations.length > 0 ? { translations: slice.translations } : {}),
     lans: own.lans,
     routes: own.routes,
     groups: own.groups,

@@ -70,7 +70,7 @@ export function seal(
         lans: site.lans
           .map((lan) => {
             const internet = breakoutOf(lan, site)
-            const { segment, interface: device, address, via } = lan
+            const { segment, interface: device, address, via, local } = lan
             return {
               segment,
               interface: device,
@@ -78,6 +78,7 @@ export function seal(
               address,
               ...(internet ? { internet } : {}),
               ...(via === undefined ? {} : { via }),
+              ...(local === undefined ? {} : { local }),
             }
           })
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
@@ -115,9 +116,13 @@ export function seal(
 /** What must not leak: private space, and the declared prefixes outside of it. */
 function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
-  const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) => outside(lans.map((lan) => lan.prefix)))
+  const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) =>
+    outside(lans.flatMap(({ prefix: overlay, local }) => (local === undefined ? [overlay] : [overlay, local]))),
+  )
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
-  return mergePrefixes([...privateSpace, ...memo.joined('public prefixes', ofSites), ...ofExternals])
+  // All of it at once, or each LAN that is translated would change everybody's guard.
+  const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside([intent.translate!.pool])
+  return mergePrefixes([...privateSpace, ...memo.joined('public prefixes', ofSites), ...ofExternals, ...translation])
 }
 
 /** Uplinks by what they fail with. */

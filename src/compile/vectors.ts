@@ -1,13 +1,30 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
 import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
+import type { SiteHome } from '#src/fabric/home.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
-import { type Address, address, contains, type Family, familyOf, firstHost, hostOf, networkOf, nth, type Prefix, rangeOf } from '#src/net/address.ts'
+import {
+  type Address,
+  address,
+  contains,
+  type Family,
+  familyOf,
+  firstHost,
+  hostOf,
+  networkOf,
+  nth,
+  type Prefix,
+  rangeOf,
+  sortPrefixes,
+} from '#src/net/address.ts'
+import { subtractPrefixes } from '#src/net/sets.ts'
 
 /** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
 const exhaustive = 512
 const families: readonly Family[] = [4, 6]
 
-export function routeVectors({ network: { pool }, site, classes, peers }: SiteSlice): readonly RouteVector[] {
+/** Of a slice in the words of its own hosts, see home.ts. */
+export function routeVectors({ network: { pool }, site, classes, peers, translations }: SiteHome): readonly RouteVector[] {
+  const locals = sortPrefixes(translations.map(({ local }) => local))
   const leads = leadsAt(site)
   const remotes = firstRoutes(site.routes)
   const classIds = classes.map((one) => one.id)
@@ -19,7 +36,8 @@ export function routeVectors({ network: { pool }, site, classes, peers }: SiteSl
     })
   const ways = { 4: waysOf(4), 6: waysOf(6) }
   const fromLan = remotes.flatMap((route, index): RouteVector[] => {
-    const to = firstHost(route.to)
+    const to = firstBeyond(route.to, locals)
+    if (to === undefined) return []
     const all = ways[familyOf(to)]
     const some = combinations <= exhaustive ? all : all.length === 0 ? [] : [all[index % all.length]!]
     return some.map(({ lan, source, trafficClass }) => ({
@@ -121,6 +139,13 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
           },
         ]
   })
+}
+
+/** Addresses of a translated LAN may lie within a wider network elsewhere, and lead to the LAN. */
+function firstBeyond(of: Prefix, locals: readonly Prefix[]): Address | undefined {
+  if (locals.length === 0) return firstHost(of)
+  const [rest] = subtractPrefixes([of], locals)
+  return rest === undefined ? undefined : firstHost(rest)
 }
 
 /** A host on the LAN that isn't the gateway: the kernel refuses its own address as the source of a forwarded packet. */

@@ -135,8 +135,9 @@ export interface Lan {
   readonly segment: SegmentId
   /** The OS's interface name. */
   readonly interface: string
+  /** In the overlay, where nobody else has it. */
   readonly prefix: Prefix
-  /** The gateway's own address on it, or on the link to its next hop. */
+  /** The gateway's own address on it, or on the link to its next hop, as its hosts know it. */
   readonly address: AddressWithLength
   /**
    * Its hosts may open connections to whatever is outside the pool, over the exits of this site or of its hub, and behind
@@ -145,6 +146,11 @@ export interface Lan {
   readonly internet?: 'local' | 'hub'
   /** The next hop, a router on a connected prefix of the same interface. Absent: the prefix is connected itself. */
   readonly via?: Address
+  /**
+   * What its own hosts call it, of the same length: the owner translates host for host. A Fabric speaks of the overlay and
+   * nothing else does, so rules and places say `prefix`. Absent: the same.
+   */
+  readonly local?: Prefix
 }
 
 export interface Route {
@@ -449,6 +455,10 @@ export type Allocation =
   | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
   /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves, or of the pool that a peer states: owner `tunnel@pool` then. */
   | { readonly kind: 'inside'; readonly owner: string; readonly value: Prefix }
+  /** What a LAN is called in the overlay: owner `site/prefix@pool`. */
+  | { readonly kind: 'overlay'; readonly owner: string; readonly value: Prefix }
+  /** A LAN that is itself in the overlay and stays so when others come: owner `site/prefix@value`, the last of several counts. */
+  | { readonly kind: 'first'; readonly owner: string; readonly value: number }
   /** owner `site/interface`, value an even port, unique within the site. Hub interfaces have computed ports and need none. */
   | { readonly kind: 'port'; readonly owner: string; readonly value: number }
   | { readonly kind: 'class'; readonly owner: ClassId; readonly value: number }
@@ -481,6 +491,11 @@ export interface SiteConfig extends Forwarding {
   readonly exitHub?: SiteId
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
+  /**
+   * LANs that the overlay calls something else. All else here speaks of the site's own addresses as its hosts do, and of
+   * those of others as the overlay does; the first are translated on their way through a tunnel. Absent: none.
+   */
+  readonly translations?: readonly Translation[]
   /** With all their link epochs; the agent makes the private keys of those it lacks. */
   readonly interfaces: readonly ReadyInterface[]
   /** Tunnels whose both keys are known; of IPsec, those whose secret and far address are. */
@@ -489,6 +504,11 @@ export interface SiteConfig extends Forwarding {
   readonly waiting: readonly TunnelId[]
   /** What `ip route get` must answer after every apply. */
   readonly vectors: readonly RouteVector[]
+}
+/** Of one size: host for host. */
+export interface Translation {
+  readonly local: Prefix
+  readonly overlay: Prefix
 }
 export interface ReadyInterface extends Interface {
   readonly linkEpoch: number

@@ -1,8 +1,8 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
-import { type Address, comparePrefixes, contains, familyOf, hostOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
-import { defaultTransport } from './defaults.ts'
-import type { Intent, IntentPeer, IntentRegion, IntentSite } from './intent.ts'
+import { type Address, comparePrefixes, contains, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
+import { defaultTransport, translationPool } from './defaults.ts'
+import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, modeOf } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
@@ -221,14 +221,21 @@ export function checkExternals(
   }
 }
 
-/** One address space: a prefix has one owner, and nobody's are inside tunnels. */
-export function checkOverlaps(sites: readonly IntentSite[], regions: readonly IntentRegion[], peers: readonly IntentPeer[], report: Report): void {
-  const numbered = (base: string, lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]) => {
+/** One address space: a prefix has one owner, unless it may be another one in the overlay, and nobody's are inside tunnels. */
+export function checkOverlaps(
+  sites: readonly IntentSite[],
+  regions: readonly IntentRegion[],
+  peers: readonly IntentPeer[],
+  translate: Intent['translate'],
+  report: Report,
+): void {
+  const numbered = (base: string, lans: readonly (Pick<IntentLan, 'translate'> & { readonly segment: SegmentId; readonly prefix: Prefix })[]) => {
     const counts = new Map<SegmentId, number>()
-    return lans.map(({ segment, prefix: own }) => {
+    return lans.map(({ segment, prefix: own, ...lan }) => {
       const i = counts.get(segment) ?? 0
       counts.set(segment, i + 1)
-      return { site: base.slice(base.indexOf('/') + 1), prefix: own, key: `${base}/lan/${segment}/${i}` }
+      const stays = !base.startsWith('site/') || modeOf(translate, { ...lan, prefix: own }) === 'never'
+      return { site: base.slice(base.indexOf('/') + 1), prefix: own, stays, key: `${base}/lan/${segment}/${i}` }
     })
   }
   const all = [
@@ -242,14 +249,15 @@ export function checkOverlaps(sites: readonly IntentSite[], regions: readonly In
     }),
     ...peers.flatMap(({ id, lans }) => numbered(`peer/${id}`, lans)),
   ]
-  for (const [each, over] of overlapping(all)) {
+  for (const [each, over] of overlapping(all.filter((one) => one.stays))) {
     if (over.site === each.site) continue
     const says =
       over.prefix === each.prefix
         ? `${each.prefix} is at ${over.site} and at ${each.site}`
         : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
-    report.error('I034', [each.key, over.key], says, 'give one of them another network; translating overlaps is not supported yet')
+    report.error('I034', [each.key, over.key], says, instead([each, over]))
   }
+  if (all.some((one) => !one.stays)) checkPool(translate?.pool ?? translationPool, all, sites, peers, report)
   for (const { id, pool } of peers) {
     const over = pool === null ? undefined : all.find((one) => overlaps(one.prefix, pool))
     if (over)
@@ -260,4 +268,37 @@ export function checkOverlaps(sites: readonly IntentSite[], regions: readonly In
         'write a network that nobody has, like 169.254.100.0/24',
       )
   }
+}
+/** Clouds and third parties keep their addresses whatever we do. */
+const instead = (both: readonly { readonly key: string }[]): string =>
+  both.some(({ key }) => key.startsWith('site/'))
+    ? 'give one of them another network, or write translate: auto in network.yaml'
+    : 'give one of them another network; what is not at a site can not be translated'
+
+/** What LANs are called in the overlay is nobody's address already. */
+function checkPool(
+  pool: Prefix,
+  lans: readonly { readonly site: string; readonly prefix: Prefix; readonly key: string }[],
+  sites: readonly IntentSite[],
+  peers: readonly IntentPeer[],
+  report: Report,
+): void {
+  const uplinks = sites.flatMap(({ id, uplinks: own }) =>
+    own.flatMap(({ id: uplink, address }) =>
+      address === null
+        ? []
+        : [{ of: `the network of uplink ${id}.${uplink}`, prefix: networkOf(address), key: `site/${id}/uplink/${uplink}/address` }],
+    ),
+  )
+  const insides = peers.flatMap(({ id, pool: own }) =>
+    own === null ? [] : [{ of: `inside the tunnels of peer ${id}`, prefix: own, key: `peer/${id}/inside` }],
+  )
+  const taken = [...lans.map(({ site, ...one }) => ({ ...one, of: `at ${site}` })), ...uplinks, ...insides].find((one) => overlaps(one.prefix, pool))
+  if (taken)
+    report.error(
+      'I098',
+      ['network/translate/pool', taken.key],
+      `${pool} can't hold what LANs are called in the overlay: ${taken.prefix} is ${taken.of}`,
+      'write a pool: that nobody has, as in translate: { mode: auto, pool: 10.192.0.0/10 }',
+    )
 }

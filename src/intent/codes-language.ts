@@ -54,8 +54,8 @@ export const languageCodes = [
   {
     code: 'I008',
     title: 'Not yet',
-    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, translation of overlapping networks, IPv6 uplinks, IPv6 to clouds and peers, pairs of gateways and more. It is refused, because reading over it would promise what nobody keeps.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto',
+    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, IPv6 uplinks, IPv6 to clouds and peers, pairs of gateways and more. It is refused, because reading over it would promise what nobody keeps.',
+    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ncluster: auto',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference',
   },
   {
@@ -156,5 +156,14 @@ export const languageCodes = [
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: [10.10.0.10, 10.1.10.10], ports: tcp/8443 }',
     right:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: [10.10.0.10, 10.10.0.11], ports: tcp/8443 }',
+  },
+  {
+    code: 'I022',
+    title: 'Hosts at two sites',
+    text: 'A group of hosts names addresses as their own LAN knows them. Where a LAN is translated, two sites can have the same, and the line would say more than its author meant. The endpoints of a service may: its `at` says at which sites.',
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto\ngroups:\n  printers: { hosts: 10.10.7.20 }\nallow: inference -> printers tcp/631\n# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto\nservices:\n  printing: { at: berlin/inference, endpoints: 10.10.7.20, ports: tcp/631 }\nallow: inference -> printing\n# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
   },
 ] as const satisfies readonly CodePage[]

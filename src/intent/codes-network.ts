@@ -163,4 +163,18 @@ export const networkCodes = [
     right:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nallow: edge/inference -> core/inference\nexpect:\n  - path: edge/inference -> core/inference\n    via: fiber',
   },
+  {
+    code: 'I097',
+    title: 'Not a way to translate',
+    text: '`translate` is `auto` (where LANs overlap, those that came later have another prefix in the overlay), `always` (every LAN has) or `never` (an overlap is an error). It stands in network.yaml, and at a LAN of a site where that is to be otherwise.',
+    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: on',
+    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto',
+  },
+  {
+    code: 'I098',
+    title: 'Not a pool to translate to',
+    text: 'What LANs are called in the overlay comes from a pool, an IPv4 network of /8 to /24 that nobody has: no LAN, cloud or third party, no uplink, no inside of a tunnel. It is 198.18.0.0/15 unless written. An address of the pool is given once and stays, so choose one that is large enough for all LANs to come.',
+    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: { mode: auto, pool: 10.0.0.0/8 }',
+    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: { mode: auto, pool: 172.16.0.0/12 }',
+  },
 ] as const satisfies readonly CodePage[]

@@ -39,7 +39,7 @@ export const siteCodes = [
   {
     code: 'I034',
     title: 'Overlap between sites',
-    text: 'Two sites have the same addresses. The overlay is one address space in which a prefix has one owner. Translating the newcomer is planned, and not supported yet.',
+    text: 'Two sites have the same addresses, or a site and a cloud or third party do. The overlay is one address space in which a prefix has one owner. With `translate: auto` in network.yaml the first keeps its prefix, and a site that comes later has another one in the overlay; that is never done unasked, for a slip of the pen would go unnoticed. Addresses of clouds and third parties can not be translated, nor of a LAN that says `translate: never`.',
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
     right:

@@ -1,7 +1,10 @@
 /** What holds where the files say nothing. */
 import type { Sla } from '#src/fabric/fabric.ts'
+import { prefix } from '#src/net/address.ts'
 
 export const defaultMtu = 1360
+/** RFC 2544 keeps it for measurements between networks: nobody has hosts in it, and no provider routes it. */
+export const translationPool = prefix('198.18.0.0/15')
 export const defaultTransport = 'internet'
 export const defaultRole = 'edge'
 /** RFC 6996: AS numbers of 16 bits that nobody owns. */

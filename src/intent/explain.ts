@@ -4,7 +4,16 @@ import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { expectText } from './canonical.ts'
 import { classDefaults } from './defaults.ts'
-import type { Intent, IntentClass, IntentPeer, IntentRegion, IntentSite, IntentUplink, Selector } from './intent.ts'
+import {
+  type Intent,
+  type IntentClass,
+  type IntentPeer,
+  type IntentRegion,
+  type IntentSite,
+  type IntentUplink,
+  modeOf,
+  type Selector,
+} from './intent.ts'
 import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
 import { formatDuration, formatLifetime, formatPercent, formatRate } from './values.ts'
@@ -111,6 +120,11 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
         ...fact([...path, 'internet'], own[0]!.lan.internet, `${own[0]!.key}/internet`, said ? 'internet of the network' : 'default'),
         elsewhere: `internet/${segment}`,
       }
+      if (intent.translate || own[0]!.lan.translate)
+        yield {
+          ...fact([...path, 'translate'], modeOf(intent.translate, own[0]!.lan), `${own[0]!.key}/translate`, 'translate of the network'),
+          elsewhere: 'network/translate',
+        }
       for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via === undefined).entries()) {
         yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
         yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
@@ -166,6 +180,10 @@ function* facts(intent: Intent): Generator<Fact> {
   const plain = (path: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path, value, key, otherwise })
   yield plain(['network'], intent.network, 'network')
   yield plain(['mtu'], String(intent.mtu), 'network/mtu')
+  if (intent.translate) {
+    yield plain(['translate', 'mode'], intent.translate.mode, 'network/translate')
+    yield plain(['translate', 'pool'], intent.translate.pool, 'network/translate/pool')
+  }
   yield plain(['hubs'], many(intent.hubs), 'hubs/0')
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
   for (const { segment, breakout } of intent.internet) yield plain(['internet', segment], breakout, `internet/${segment}`)

@@ -1,8 +1,9 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
+import { familyOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
 import { placeTexts } from './canonical.ts'
-import { defaultMtu } from './defaults.ts'
+import { defaultMtu, translationPool } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
@@ -11,10 +12,10 @@ import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readInternet } from './read-internet.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
-import { noteFields, readSite } from './read-site.ts'
+import { noteFields, readSite, special } from './read-site.ts'
 import { readExpects } from './read-expect.ts'
 import { checkPlaces, readLines, readServices } from './read-traffic.ts'
-import { createReport } from './report.ts'
+import { createReport, type Report } from './report.ts'
 import { sortFindings } from './render.ts'
 import type { SourceFile } from './yaml.ts'
 
@@ -50,12 +51,13 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const deny = readLines('deny', raw, names, report)
   const expect = readExpects(raw, names, readWaypoints(raw, words, hubs), report)
   const network = raw.network?.fields
+  const translate = readTranslate(network?.translate, report)
   if (network?.network) report.origins.set('network', network.network.at)
   if (network) noteFields('network', { mtu: network.mtu }, report.origins)
 
   checkRisks(sites, report)
   checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
-  checkOverlaps(sites, regions, peers, report)
+  checkOverlaps(sites, regions, peers, translate, report)
   // Paths and places are judged only when all that they are made of could be read: else they would say what others said.
   const sound = (): boolean => !report.findings.some((finding) => finding.severity === 'error')
   if (sound()) {
@@ -72,6 +74,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
       ? {
           network: network.network.value as NetworkId,
           mtu: network.mtu?.value ?? defaultMtu,
+          ...(translate ? { translate } : {}),
           hubs,
           segments: segmentsOf(names),
           internet,
@@ -102,3 +105,16 @@ function unreadUplinks(raw: Raw): ReadonlySet<string> {
   }
   return out
 }
+
+function readTranslate(raw: NonNullable<Raw['network']>['fields']['translate'], report: Report): Intent['translate'] {
+  const fields = raw?.fields
+  if (!fields?.mode) return undefined
+  noteFields('network', { translate: fields.mode }, report.origins)
+  noteFields('network/translate', { pool: fields.pool }, report.origins)
+  const pool = fields.pool
+  if (!pool || usablePool(pool.value)) return { mode: fields.mode.value, pool: pool?.value ?? translationPool }
+  report.error('I098', pool.at, `${pool.value} can't hold what LANs are called in the overlay`, 'write an IPv4 network for hosts, of /8 to /24')
+  return { mode: fields.mode.value, pool: translationPool }
+}
+const usablePool = (pool: Prefix): boolean =>
+  familyOf(pool) === 4 && lengthOf(pool) >= 8 && lengthOf(pool) <= 24 && !special.some((range) => overlaps(range, pool))

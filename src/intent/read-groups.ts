@@ -1,7 +1,6 @@
 /** Groups of hosts: read in order, and each host behind a LAN that is declared. */
 import type { NodeId, SegmentId } from '#src/fabric/fabric.ts'
-import { comparePrefixes, contains, formatHosts, hostOf, type Prefix } from '#src/net/address.ts'
-import { PrefixTable } from '#src/net/lpm.ts'
+import { comparePrefixes, contains, enclosing, formatHosts, type Prefix } from '#src/net/address.ts'
 import type { Intent, IntentGroup } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Raw } from './raw.ts'
@@ -44,28 +43,31 @@ export interface Land {
 /** All LANs of the network, and whose holds an address. */
 export interface Lands {
   readonly all: readonly Land[]
-  /** The LAN that holds all of `hosts`. */
-  readonly around: (hosts: Prefix) => Land | undefined
+  /** The LANs that hold all of `hosts`: more than one only where some are translated. */
+  readonly around: (hosts: Prefix) => readonly Land[]
 }
 export function landsOf({ sites, regions, peers }: Pick<Intent, 'sites' | 'regions' | 'peers'>): Lands {
   const all: readonly Land[] = [
     ...[...sites, ...peers].flatMap(({ id, lans }) => lans.map(({ segment, prefix }) => ({ node: id, segment, prefix }))),
     ...regions.flatMap(({ id, segment, networks }) => networks.flatMap(({ prefixes }) => prefixes.map((prefix) => ({ node: id, segment, prefix })))),
   ]
-  const table = new PrefixTable<Land>()
-  for (const land of all) table.set(land.prefix, land)
-  return {
-    all,
-    around: (hosts) => {
-      const land = table.lookup(hostOf(hosts))
-      return land && contains(land.prefix, hosts) ? land : undefined
-    },
-  }
+  const byPrefix = Map.groupBy(all, (land) => land.prefix)
+  return { all, around: (hosts) => [...enclosing(hosts)].flatMap((prefix) => byPrefix.get(prefix) ?? []) }
 }
 
 export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report: Report): void {
   for (const { id, hosts } of groups)
-    for (const [i, each] of hosts.entries()) if (!lands.around(each)) reportNowhere(`group/${id}/hosts/${i}`, each, `group "${id}"`, lands, report)
+    for (const [i, each] of hosts.entries()) {
+      const [land, other] = lands.around(each)
+      if (!land) reportNowhere(`group/${id}/hosts/${i}`, each, `group "${id}"`, lands, report)
+      else if (other)
+        report.error(
+          'I022',
+          `group/${id}/hosts/${i}`,
+          `${formatHosts(each)} of group "${id}" is at ${land.node}/${land.segment} and at ${other.node}/${other.segment}`,
+          `make it an endpoint of a service, whose \`at: ${land.node}/${land.segment}\` says which is meant, or renumber one of the LANs`,
+        )
+    }
 }
 
 /** An address that is nobody's can be neither allowed nor denied: it would be a line about nothing. */

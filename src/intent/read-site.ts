@@ -234,7 +234,8 @@ function readLans(
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
-      for (const field of ['interface', 'address', 'internet'] as const) if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
+      for (const field of ['interface', 'address', 'internet', 'translate'] as const)
+        if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
     }
     out.push(...own)
   }
@@ -253,6 +254,7 @@ interface ReadLan {
     readonly interface: Origin | undefined
     readonly address: Origin | undefined
     readonly internet: Origin | undefined
+    readonly translate: Origin | undefined
   }
 }
 function readLan(
@@ -270,8 +272,15 @@ function readLan(
     const written = addresses.get(network)
     const address = written?.value ?? (`${nth(network, 1) ?? nth(network, 0)!}/${lengthOf(network)}` as AddressWithLength)
     return {
-      lan: { segment, interface: fields.interface?.value ?? '', prefix: network, address, internet: fields.internet?.value ?? breakout },
-      at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at },
+      lan: {
+        segment,
+        interface: fields.interface?.value ?? '',
+        prefix: network,
+        address,
+        internet: fields.internet?.value ?? breakout,
+        ...(fields.translate ? { translate: fields.translate.value } : {}),
+      },
+      at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at, translate: fields.translate?.at },
     }
   })
   const dynamic = fields.bgp ?? fields.ospf

@@ -117,6 +117,7 @@ interface World {
   readonly lands: Lands
   readonly nodes: ReadonlyMap<NodeId, Selectable>
   readonly services: ReadonlyMap<string, IntentService>
+  readonly groups: ReadonlyMap<string, readonly Prefix[]>
   /** Nodes that have hosts of each group. */
   readonly hosts: ReadonlyMap<string, ReadonlySet<NodeId>>
   /** By canonical text: the same selector stands in many lines. */
@@ -146,7 +147,7 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   const service = what.kind === 'service' ? world.services.get(what.service) : undefined
   const places =
     service && service.endpoints.length > 0
-      ? [new Set(service.endpoints.flatMap((each) => world.lands.around(each)?.node ?? []))]
+      ? [new Set(service.endpoints.flatMap((each) => answeringAt(service, each, world).map((land) => land.node)))]
       : (service?.at ?? []).map((at) => nodesOf(at, world))
   const fits = (node: Selectable): boolean =>
     what.kind === 'segment'
@@ -159,11 +160,16 @@ function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
   return out
 }
 
+/** Where an endpoint is. Of LANs with the same addresses, those where the service is said to be. */
+function answeringAt({ at }: IntentService, endpoint: Prefix, world: World): readonly Land[] {
+  const lands = world.lands.around(endpoint)
+  return lands.length < 2 ? lands : lands.filter((land) => at.some((one) => isThere(one, land, endpoint, world)))
+}
 /** The LAN is one that `at` selects; of a group, the host is in it. */
-function isThere({ where, what, text }: Selector, land: Land, host: Prefix, world: World, hosts: ReadonlyMap<string, readonly Prefix[]>): boolean {
+function isThere({ where, what, text }: Selector, land: Land, host: Prefix, world: World): boolean {
   if (!nodesOf({ where, what, text }, world).has(land.node)) return false
   if (what.kind === 'segment') return what.segment === land.segment
-  return what.kind === 'group' && (hosts.get(what.group)?.some((each) => contains(each, host)) ?? false)
+  return what.kind === 'group' && (world.groups.get(what.group)?.some((each) => contains(each, host)) ?? false)
 }
 /** Each answers where the service is said to be, and wherever it is said to be one answers. */
 function checkEndpoints(
@@ -174,11 +180,12 @@ function checkEndpoints(
   report: Report,
 ): void {
   if (endpoints.length === 0) return
-  const found = endpoints.map((host) => ({ host, land: lands.around(host) }))
-  for (const [i, { host, land }] of found.entries()) {
+  const found = endpoints.map((host) => ({ host, holders: lands.around(host) }))
+  for (const [i, { host, holders }] of found.entries()) {
     const key = `service/${id}/endpoints/${i}`
+    const [land] = holders
     if (!land) reportNowhere(key, host, `service "${id}"`, lands, report)
-    else if (!at.some((one) => isAt(one, land, host)))
+    else if (!at.some((one) => holders.some((holder) => isAt(one, holder, host))))
       report.error(
         'I021',
         [key, `service/${id}/at/0`],
@@ -187,9 +194,9 @@ function checkEndpoints(
       )
   }
   // Who is nowhere may have been meant for there.
-  if (found.some(({ land }) => !land)) return
+  if (found.some(({ holders }) => holders.length === 0)) return
   for (const [i, one] of at.entries())
-    if (!nowhere[i] && !found.some(({ host, land }) => land && isAt(one, land, host)))
+    if (!nowhere[i] && !found.some(({ host, holders }) => holders.some((land) => isAt(one, land, host))))
       report.warning('I019', `service/${id}/at/${i}`, `no endpoint of service "${id}" is at "${one.text}"`, 'add one, or take it out of `at`')
 }
 
@@ -211,7 +218,8 @@ export function checkPlaces(
       ...peers.map(({ id, lans }) => [id, { id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) }] as const),
     ]),
     services: new Map(services.map((service) => [service.id, service])),
-    hosts: new Map(groups.map(({ id, hosts }) => [id, new Set(hosts.flatMap((each) => lands.around(each)?.node ?? []))])),
+    groups: new Map(groups.map(({ id, hosts }) => [id, hosts])),
+    hosts: new Map(groups.map(({ id, hosts }) => [id, new Set(hosts.flatMap((each) => lands.around(each).map((land) => land.node)))])),
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
@@ -234,10 +242,9 @@ export function checkPlaces(
     { kind: 'deny', lines: deny },
     { kind: 'expect', lines: expect },
   ] as const
-  const hosts = new Map(groups.map((group) => [group.id, group.hosts]))
   for (const service of services) {
     const nowhere = service.at.map((at, i) => empty(`service/${service.id}/at/${i}`, at, false))
-    checkEndpoints(service, nowhere, (at, land, each) => isThere(at, land, each, world, hosts), lands, report)
+    checkEndpoints(service, nowhere, (at, land, each) => isThere(at, land, each, world), lands, report)
   }
   for (const { kind, lines } of lists) {
     for (const [n, { from, to }] of lines.entries()) {

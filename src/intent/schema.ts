@@ -88,6 +88,8 @@ const bgp = object(
   { required: ['asn', 'neighbor'], example: '{ asn: 65010, neighbor: 10.1.10.254 }' },
 )
 const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { required: ['area'], example: '{ area: 0.0.0.0 }' })
+/** RFC 2663 calls it basic NAT: address for address, the host part stays. */
+const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
 
 const lan = object(
   {
@@ -100,6 +102,7 @@ const lan = object(
     ),
     bgp,
     ospf,
+    translate: translation("Whether it has other addresses in the overlay than on the LAN. Default: the network's."),
     address: list(
       parsedText('I030', parseLanAddress, {
         description: "The gateway's own address on the LAN. Default: the first host of each prefix.",
@@ -110,7 +113,7 @@ const lan = object(
   },
   {
     required: ['interface', 'prefixes'],
-    later: ['cluster', 'routing', 'vrrp', 'dhcp', 'ra', 'translate', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
+    later: ['cluster', 'routing', 'vrrp', 'dhcp', 'ra', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
     example: '{ interface: eth1, prefixes: 10.1.10.0/24 }',
   },
 )
@@ -258,6 +261,20 @@ const transport = object(
 export const networkFile = object(
   {
     network: name('The name of the network.', 'acme'),
+    translate: briefly(
+      translation('LANs that overlap: newcomers get other addresses in the overlay, all do, or it is an error. Default: never.'),
+      object(
+        {
+          mode: translation('Newcomers get other addresses in the overlay (auto), all LANs do (always), or an overlap is an error (never).'),
+          pool: parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, {
+            description: 'Where the addresses in the overlay come from. Default: 198.18.0.0/15.',
+            examples: ['198.18.0.0/15'],
+          }),
+        },
+        { required: ['mode'], later: ['pools'], example: '{ mode: auto, pool: 198.18.0.0/15 }' },
+      ),
+      (mode) => ({ at: mode.at, wrote: new Set(['mode']), fields: { mode } }),
+    ),
     mtu: integer('I049', 1280, 8900, 'Bytes of an inner packet, one for the whole overlay. Default: 1360.'),
     hubs: list(text('Sites that end the tunnels of the others; the first is home.', 'frankfurt')),
     segments: list(name('A group of LANs, kept apart from the others.', 'inference')),
@@ -280,7 +297,6 @@ export const networkFile = object(
   {
     required: ['network', 'segments'],
     later: [
-      'translate',
       'routing',
       'asn',
       'bgp',

@@ -81,7 +81,7 @@ function changeOf(
     delta(site.hub ? 'peer' : 'tunnel', far(was.id, before), far(site.id, after), ({ tunnel }) => tunnel.id, stays),
     delta('uplink', was.uplinks.map(wire), site.uplinks.map(wire), byId, always),
     delta('uplink property', inBoth(was.uplinks, site.uplinks), inBoth(site.uplinks, was.uplinks), byId, never),
-    delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.prefix, always),
+    delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.local ?? lan.prefix, always),
     delta('internet breakout', breakouts(was), breakouts(site), ({ prefix }) => prefix, always),
     delta(
       'LAN let out',

@@ -71,6 +71,11 @@ export const verifyCodes: readonly CodePage[] = [
     'expect:\n  - isolate: cameras -> training\n  - isolate: training -> cameras',
   ),
   page(
+    'V019',
+    'a translation that is not one to one',
+    'A LAN has another prefix in the overlay than on the site, and the two are not of one size, or the gateway could not tell the LAN from another of its site. The compiler did something wrong: report it.',
+  ),
+  page(
     'V020',
     'packets can go round',
     'Some choice of hops sends packets back to a node where they were. Split horizon between hubs makes that impossible, so the compiler did something wrong: report it.',

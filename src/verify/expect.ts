@@ -360,7 +360,9 @@ function reachFindings(
           ...finding,
           code: 'V002',
           says: `${worst.from.node} can't reach ${target}`,
-          instead: 'give it a path that its class may use, or change the expectation',
+          instead: worst.losses.some(({ loss }) => loss.kind === 'stopped' && loss.stop.why === 'shadowed')
+            ? 'write translate: always at both LANs, or change the expectation'
+            : 'give it a path that its class may use, or change the expectation',
         },
       ]
     return [

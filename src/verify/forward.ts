@@ -2,6 +2,10 @@
  * What happens to packets at each node, hop by hop: the one place where the meaning of a Fabric is written down. The
  * proof follows whole sets through it, `walk` a single packet, so both can't disagree.
  *
+ * Packets have their addresses in the overlay, also where hosts of a translated LAN call themselves something else: the
+ * owner translates host for host, so a name here is one host there and back. What it can't tell apart is `shadow`: to its
+ * hosts an address of their own LAN is a neighbour, and nobody may come through a tunnel with one.
+ *
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
  * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what is
  * outside the pool leaves to the internet, where its LAN may → owner:
@@ -28,6 +32,8 @@ export type Drop =
   | 'denied'
   /** The source isn't behind the LAN or peer that it came from. */
   | 'spoofed'
+  /** A translated LAN of this node has hosts with that very address, or with the sender's. */
+  | 'shadowed'
   | 'no-route'
   /** No prefix pair at a node that only carries. */
   | 'transit'
@@ -77,6 +83,12 @@ export function decide(
     const source = lookup(claimed.lans, packets, 'source')
     if (source.kind === 'split') return source
     if (source.value === undefined) return drop('spoofed')
+  }
+  for (const axis of arrival.kind === 'lan' ? (['destination'] as const) : (['source', 'destination'] as const)) {
+    if (node.shadow[packets.family].length === 0) break
+    const shadow = lookup(node.shadow, packets, axis)
+    if (shadow.kind === 'split') return shadow
+    if (shadow.value) return drop('shadowed')
   }
   const lan = lookup(node.lans, packets, 'destination')
   if (lan.kind === 'split') return lan

@@ -40,6 +40,8 @@ export interface Node {
   readonly lans: ByFamily<readonly Entry<Lan>[]>
   /** Where hosts leave to the internet, and what never does. null: nobody does here. */
   readonly breakout: Breakout | null
+  /** What its own hosts are called on translated LANs, and others may be in the overlay. */
+  readonly shadow: ByFamily<readonly Entry<true>[]>
   readonly routes: ByFamily<readonly Entry<Route>[]>
   readonly rules: Table<Rule>
   readonly denies: Table<Deny>
@@ -97,6 +99,12 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     of,
     lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
     breakout: of.kind === 'site' ? breakoutOf(of, pool) : null,
+    shadow: perFamily((family) =>
+      spansOf(
+        of.lans.flatMap(({ local }) => local ?? []),
+        family,
+      ),
+    ),
     routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
     rules: perFamily((family) => tableOf(ruleEntries, family)),
     denies: perFamily((family) => tableOf(denyEntries, family)),

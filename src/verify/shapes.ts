@@ -23,8 +23,9 @@ import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, ipsecTunnelId, nodeOf, tunnelId } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { type Prefix, rangeOf } from '#src/net/address.ts'
+import { type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
+import { cut, type Entry, longest } from './packets.ts'
 import { callerOf } from './words.ts'
 
 export interface Shapes {
@@ -160,6 +161,16 @@ class Lands {
       else if (outer.site !== range.site) {
         for (const site of [outer.site, range.site]) if (site >= 0) this.mixed.add(site)
       }
+    }
+    // Whom hosts of a translated LAN can't tell from a neighbour is not like others.
+    const locals = fabrics.flatMap((fabric) =>
+      nodesOf(fabric).flatMap(({ lans }) => lans.flatMap(({ local }) => (local === undefined ? [] : [rangeOf(local)]))),
+    )
+    if (locals.length > 0) {
+      const shadows: Record<Family, readonly Entry<true>[]> = { 4: [], 6: [] }
+      for (const family of [4, 6] as const)
+        shadows[family] = longest(locals.filter((one) => one.family === family).map(({ low, high }) => ({ low, high, value: true as const })))
+      for (const { site, family, ...span } of all) if (site >= 0 && cut(shadows[family], span).some((piece) => piece.value)) this.mixed.add(site)
     }
     // LANs of two sites correspond by segment.
     for (const own of Map.groupBy(outermost, (range) => range.site).values()) {
@@ -498,6 +509,7 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
       part(lan.prefix),
       rangeOf(lan.prefix).family,
       lan.internet,
+      lan.local,
       // With which others it is one LAN.
       ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
     ]),

@@ -2,12 +2,12 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { Fabric, Finding, Group, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { comparePrefixes, contains, familyOf, hostOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -74,7 +74,24 @@ function owners(fabric: Fabric): readonly Finding[] {
       )
     } else outer = one
   }
+  for (const { node, kind, lan } of lans) if (lan.local !== undefined) findings.push(...untranslatable(fabric, node, kind, lan, lan.local))
   return findings
+}
+/** Translated is host for host, and the gateway tells its LANs apart. */
+function untranslatable(fabric: Fabric, node: NodeId, kind: string, lan: Lan, local: Prefix): readonly Finding[] {
+  const others = nodesOf(fabric)
+    .find((one) => one.id === node)!
+    .lans.filter((one) => one !== lan)
+  const faults = [
+    ...(familyOf(local) === familyOf(lan.prefix) && lengthOf(local) === lengthOf(lan.prefix) ? [] : ['which is not of its size']),
+    ...(kind === 'site' ? [] : ['where no gateway of ours is']),
+    ...others.flatMap((one) =>
+      [one.prefix, one.local].flatMap((other) => (other !== undefined && overlaps(other, local) ? [`which its LAN ${other} overlaps`] : [])),
+    ),
+  ]
+  return faults.map((fault) =>
+    error('V019', [`${kind}/${node}`], `${lan.prefix} of ${node}/${lan.segment} would be ${local} there, ${fault}`, compilerFault),
+  )
 }
 
 /** A router on a LAN is a neighbour: on a connected prefix of its interface, and not the gateway itself. */
@@ -84,7 +101,7 @@ function nextHops(fabric: Fabric): readonly Finding[] {
       const { via } = lan
       if (via === undefined) return []
       const link = lans.find((other) => other.via === undefined && other.interface === lan.interface && isSameLan(lan, other))
-      if (link && contains(link.prefix, via) && hostOf(link.address) !== via) return []
+      if (link && contains(link.local ?? link.prefix, via) && hostOf(link.address) !== via) return []
       return [
         error('V029', [`site/${id}/lan/${lan.segment}`], `${lan.prefix} of ${id} is behind ${via}, which is no router on that LAN`, compilerFault),
       ]

@@ -3,6 +3,7 @@ import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule, UplinkId }
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
+import { translated } from '#src/net/translate.ts'
 import { downWith, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
@@ -24,6 +25,8 @@ export interface TraceLine {
   readonly from: string
   readonly to: string
   readonly packet: Packet
+  /** Hosts of the packet that call themselves something else than it does. Absent: none. */
+  readonly translated?: readonly { readonly node: NodeId; readonly local: Address; readonly overlay: Address }[]
   readonly outcome: 'passes' | 'blocked'
   /** Where it is delivered or leaves the network, or where it stops. */
   readonly at: NodeId | null
@@ -99,9 +102,11 @@ interface Unknown {
 /** `where/what`, `what`, a site, or an address; a service only where something can be served, a group of hosts anywhere. */
 export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
   const parsed = parseAddress(text)
-  if (parsed.ok) return addressEnd(fabric, parsed.value, services)
+  if (parsed.ok) return addressEnd(fabric, parsed.value, null, services)
   if (services && text === 'internet') return { places: [], ports: [], outside: anybody(fabric) }
   const [first = '', second] = text.split('/')
+  const host = second === undefined ? undefined : parseAddress(second)
+  if (host?.ok) return addressEnd(fabric, host.value, first, services)
   const where = second === undefined ? null : first
   const what = second ?? first
   const places = placesOf(fabric)
@@ -131,14 +136,26 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
 }
 const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind === 'site' ? node.role : node.kind)
 
-function addressEnd(fabric: Fabric, host: Address, isTarget: boolean): End | Unknown {
-  for (const site of nodesOf(fabric)) {
-    for (const lan of site.lans)
-      if (contains(lan.prefix, host)) return { places: [{ node: site.id, segment: lan.segment, prefixes: [hostPrefix(host)] }], ports: [] }
-  }
-  if (isTarget && !fabric.network.pool.some((inside) => contains(inside, host))) return { places: [], ports: [], outside: host }
+/** As the overlay calls it; where nobody is called so, or the site is named too, also as its own hosts do. */
+function addressEnd(fabric: Fabric, host: Address, at: string | null, isTarget: boolean): End | Unknown {
+  const held = nodesOf(fabric).flatMap((node) => (at === null || node.id === at ? node.lans.map((lan) => ({ node: node.id, lan })) : []))
+  const end = ({ node, lan }: (typeof held)[number], one: Address): End => ({
+    places: [{ node, segment: lan.segment, prefixes: [hostPrefix(one)] }],
+    ports: [],
+  })
+  const own = held.filter(({ lan }) => lan.local !== undefined && contains(lan.local, host))
+  const overlay = held.find(({ lan }) => contains(lan.prefix, host))
+  if (overlay) return end(overlay, host)
+  const [only, other] = own
+  if (only && !other) return end(only, translated(host, only.lan.local!, only.lan.prefix))
+  if (only && other)
+    return {
+      says: `${host} is a host of ${only.node}, and of ${other.node}`,
+      instead: `say which: ${only.node}/${host}, or as the overlay calls it`,
+    }
+  if (at === null && isTarget && !fabric.network.pool.some((inside) => contains(inside, host))) return { places: [], ports: [], outside: host }
   return {
-    says: `${host} is in no LAN of this network`,
+    says: at === null ? `${host} is in no LAN of this network` : `${host} is in no LAN of "${at}"`,
     instead: `write an address inside one of ${nodesOf(fabric)
       .flatMap((site) => site.lans.map((lan) => lan.prefix))
       .filter((one) => familyOf(one) === familyOf(host))
@@ -165,7 +182,11 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
 }
 function followed(model: Model, question: Question, source: Place, target: Place, packet: Packet): readonly TraceLine[] {
   const { down, dead } = downWith(model.fabric, question.without)
-  const names = { from: placeName(source), to: placeName(target), packet }
+  const others = [
+    ...namesOf(model, source.node, packet.source),
+    ...(target.node === source.node ? [] : namesOf(model, target.node, packet.destination)),
+  ]
+  const names = { from: placeName(source), to: placeName(target), packet, ...(others.length > 0 ? { translated: others } : {}) }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
   const there = walk(model, packet, down, { from: source.node, ...forced })
@@ -282,6 +303,10 @@ const isBroken = ({ risks }: Fabric, without: readonly Failure[], site: NodeId, 
       (failure.kind === 'shared_risk' &&
         risks.some(({ id, uplinks }) => id === failure.risk && uplinks.some((one) => one.site === site && one.uplink === uplink))),
   )
+function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['translated']> {
+  const lan = model.node(id)?.of.lans.find((one) => contains(one.prefix, overlay))
+  return lan?.local === undefined ? [] : [{ node: id, local: translated(overlay, lan.prefix, lan.local), overlay }]
+}
 
 /** The port that some allow opens between the places, so that a question without one is about something real. */
 function openedPort(model: Model, source: Place, target: Place): PortRange {
@@ -322,6 +347,10 @@ export function renderTrace(of: Trace, origins: Origins): string {
 }
 
 function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
+  const names = (line.translated ?? []).map(({ node, local, overlay }) => `  ${local} of ${node} is ${overlay} in the overlay\n`).join('')
+  return `${renderVerdict(of, line, origins, without, title)}${names}`
+}
+function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
   const several = title !== ''
   const places = line.decidedBy.flatMap((key) => {
     const origin = origins.get(key)

@@ -65,6 +65,8 @@ export function whyText(why: Drop, at: NodeId, trafficClass: ClassId): string {
       return `a \`deny\` at ${at} covers it`
     case 'spoofed':
       return `${at} does not accept that source from where it came`
+    case 'shadowed':
+      return `a LAN of ${at} has hosts with the same address, which is not translated at the other end`
     case 'no-route':
       return `${at} has no route to it`
     case 'transit':

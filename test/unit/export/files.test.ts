@@ -28,6 +28,16 @@ describe('export files', () => {
       .join('\n')
     await expect(text).toMatchFileSnapshot('small-network.txt')
   })
+  test('a translated LAN, as its hosts call it and with what does the translating', () => {
+    const lans = madrid.lans.map((lan) => ({ ...lan, translate: 'always' as const }))
+    const intent = network({ ...hubs, sites: [{ ...madrid, ...hubs, lans }, hub, other], allow: allows.slice(0, 1), expect: [] })
+    const files = new Map(exportFiles(compile(intent, []).fabric!).map((one) => [one.path, one.text]))
+    expect(files.get('sites/madrid/README.md')).toContain('10.1.11.0/24, 198.18.0.0/24 in the overlay')
+    const policy = files.get('sites/madrid/policy.nft')!
+    expect(policy).toContain('iifname "cw*" ip daddr 198.18.0.0/24 ip daddr set ip daddr & 0.0.0.255 | 10.1.11.0')
+    expect(policy).toContain('ip saddr { 10.1.11.0/24 } ip daddr { 10.10.0.0/16, 10.11.0.0/16 } tcp dport 8443 accept')
+    expect(files.get('sites/hub/policy.nft')).toContain('ip saddr { 198.18.0.0/24 } ip daddr { 10.10.0.0/16 }')
+  })
   test('paths are unique, sorted, and stay in their folder', () => {
     const paths = exportFiles(fabric).map((one) => one.path)
     expect(paths).toEqual([...new Set(paths)].toSorted())

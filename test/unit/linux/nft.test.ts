@@ -17,6 +17,30 @@ const chain = (text: string, name: string): readonly string[] => {
 }
 const withRule = (change: Partial<Rule>): string => ruleset({ ...base, denies: [], rules: [{ ...rules[0]!, ...change }] }, [], 'userspace')
 
+describe('translations', () => {
+  const translations = [
+    { local: prefix('192.168.1.0/24'), overlay: prefix('198.18.0.0/24') },
+    { local: prefix('192.168.2.0/23'), overlay: prefix('198.18.2.0/23') },
+    { local: prefix('192.168.9.9/32'), overlay: prefix('198.18.1.9/32') },
+  ]
+  it('rewrite the network and keep the host, through tunnels only, before anything else looks and after everything has', () => {
+    const text = ruleset({ ...base, translations }, [], 'userspace')
+    expect(chain(text, 'translate_in')).toEqual([
+      'type filter hook prerouting priority -350; policy accept;',
+      'iifname "cw*" ip daddr 192.168.1.0/24 counter drop',
+      'iifname "cw*" ip daddr 192.168.2.0/23 counter drop',
+      'iifname "cw*" ip daddr 192.168.9.9/32 counter drop',
+      'iifname "cw*" ip daddr 198.18.0.0/24 ip daddr set ip daddr & 0.0.0.255 | 192.168.1.0',
+      'iifname "cw*" ip daddr 198.18.2.0/23 ip daddr set ip daddr & 0.0.1.255 | 192.168.2.0',
+      'iifname "cw*" ip daddr 198.18.1.9/32 ip daddr set 192.168.9.9',
+    ])
+    expect(chain(text, 'translate_out')).toContain('oifname "cw*" ip saddr 192.168.2.0/23 ip saddr set ip saddr & 0.0.1.255 | 198.18.2.0')
+  })
+  it('leave no trace where there are none', () => {
+    expect(ruleset(base, [], 'userspace')).not.toContain('translate')
+  })
+})
+
 describe('allows', () => {
   it('are narrowed to the pairs of which this site owns an end', () => {
     expect(chain(ruleset(base, [], 'userspace'), 'owner').find((line) => line.endsWith('accept'))).toBe(

@@ -45,6 +45,8 @@ export interface SiteSketch {
    * is behind a router on the first of its family.
    */
   readonly lans: Readonly<Record<string, string>>
+  /** What hosts of a LAN call it, where that is not as in the overlay. */
+  readonly local?: Readonly<Record<string, string>>
   /** bit/s, up and down, of each uplink that has one. */
   readonly rates?: Readonly<Record<string, readonly [number, number]>>
 }
@@ -167,6 +169,7 @@ export function build(sketch: Sketch): Fabric {
       prefix: prefix(text),
       address: addressWithLength(`${nth(prefix(link), 1)}/${link.split('/')[1]}`),
       ...(behind ? { via: nth(prefix(link), 2)! } : {}),
+      ...(one.local?.[id] === undefined || one.local[id] === text ? {} : { local: prefix(one.local[id]) }),
     }))
     const routes: readonly Route[] = sketch.sites
       .filter((other) => other.id !== one.id)

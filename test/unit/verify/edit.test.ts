@@ -31,6 +31,12 @@ function edited(of: Reader, sketch: Sketch): Sketch {
     // Somebody else's.
     () => at(lan(of.pick(sketch.sites).lans['red']!.split(' ')[0]!)),
     () => ({ ...sketch, never: { bulk: ['a'] } }),
+    // Its hosts have others' addresses, and it is something else in the overlay.
+    () =>
+      at((one) => ({
+        ...one,
+        local: { ...one.local, red: of.pick([...sketch.sites.map((other) => other.lans['red']!.split(' ')[0]!), '10.8.0.0/30']) },
+      })),
   ])()
 }
 

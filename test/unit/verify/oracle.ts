@@ -80,6 +80,23 @@ export function oracle(fabric: Fabric) {
     const link = ({ low, size } = read(near.address)): number => low - (low % size)
     return near === far || ((near.via ?? far.via) !== undefined && link() === link(read(far.address)))
   }
+  /**
+   * The kernel knows only what hosts call themselves. Of what comes through a tunnel it translates the destination, and
+   * drops who claims to be on a translated LAN or asks for it by a name that is none. A host on a LAN that asks for somebody
+   * else's address, which is one of its own neighbours', gets the neighbour.
+   */
+  const misled = (id: string, over: Hop | null, packet: Packet): boolean => {
+    const local = (lan: Fabric['sites'][number]['lans'][number]): string => lan.local ?? lan.prefix
+    const { lans } = siteOf(id)
+    const meant = lanAt(id, packet.destination)
+    const asked = meant ? packet.destination - read(meant.prefix).low + read(local(meant)).low : packet.destination
+    if (over !== null) {
+      const claimed = lans.some((lan) => lan.local !== undefined && holds(lan.local, packet.source))
+      return claimed || (!meant && lans.some((lan) => lan.local !== undefined && holds(lan.local, asked)))
+    }
+    const got = lans.find((lan) => holds(local(lan), asked))
+    return got !== undefined && asked - read(local(got)).low + read(got.prefix).low !== packet.destination
+  }
   const covers = (rule: Deny, packet: Packet): boolean =>
     rule.from.prefixes.some((one) => holds(one, packet.source)) &&
     rule.to.prefixes.some((one) => holds(one, packet.destination)) &&
@@ -116,6 +133,7 @@ export function oracle(fabric: Fabric) {
     reply: boolean,
   ): 'here' | 'lost' | readonly { hop: Hop; lost: boolean }[] => {
     if (over === null ? !lanAt(id, packet.source) : (isHubEnd(id, over) || isCloud(from)) && !lanAt(from, packet.source)) return 'lost'
+    if (misled(id, over, packet)) return 'lost'
     if (lanAt(id, packet.destination)) return over !== null && !reply && allowed(id, packet).length === 0 ? 'lost' : 'here'
     const group = groupAt(id, packet, trafficClass, over !== null && roleOf(over.tunnel) === 'mesh')
     if (!group || (over !== null && !carries(id, packet))) return 'lost'

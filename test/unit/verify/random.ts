@@ -17,7 +17,7 @@ import type {
 import { anyRemote } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
+import { lengthOf, overlaps, type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
 import { build, ports, prefixesOf, type Sketch, trafficClass } from './build.ts'
 import { cloudify } from './cloudify.ts'
@@ -339,6 +339,25 @@ export function crowds(of: Reader): Sketch {
   }
 }
 
+/** Some LANs are called something else by their own hosts: what another LAN is called, or what nobody is. */
+export function translated(of: Reader, fabric: Fabric): Fabric {
+  const names = [...fabric.sites.flatMap(({ lans }) => lans.map((lan) => lan.prefix)), prefix('10.8.0.0/30'), prefix('10.8.0.4/30')]
+  return {
+    ...fabric,
+    sites: fabric.sites.map((site) => {
+      let lans = site.lans
+      for (const lan of site.lans) {
+        const free = names.filter(
+          (name) => lengthOf(name) === lengthOf(lan.prefix) && !lans.some((one) => [one.prefix, one.local].some((own) => own && overlaps(own, name))),
+        )
+        const local = free.length === 0 ? lan.prefix : of.pick(free)
+        if (of.chance(40) && local !== lan.prefix) lans = lans.map((one) => (one === lan ? { ...one, local } : one))
+      }
+      return lans === site.lans ? site : { ...site, lans }
+    }),
+  }
+}
+
 /** As the compiler does: hops to a spoke name it `*`, and remotes with the same groups share them. */
 export function shared(fabric: Fabric): Fabric {
   const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
@@ -366,5 +385,6 @@ export function anyFabric(of: Reader, damages: number): Fabric {
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(damages); n > 0; n--) fabric = damage(of, fabric)
+  if (of.chance(30)) fabric = translated(of, fabric)
   return fabric
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { Expect, Fabric, Finding } from '#src/fabric/fabric.ts'
 import { eachItself, shapesOf } from '#src/verify/shapes.ts'
 import { verify, verifyTransition, type Verification } from '#src/verify/verify.ts'
+import { prefix } from '#src/net/address.ts'
 import { build } from './build.ts'
 import { cloudify } from './cloudify.ts'
 import { careless, crowds, damage, kinds, lined, patient, reader, type Reader, risky, shared } from './random.ts'
@@ -62,6 +63,20 @@ function damageAlike(of: Reader, fabric: Fabric): Fabric {
   }
 }
 
+/** Hosts of a whole crowd have the same addresses, those of one site of it are its own, or they are another's. */
+function translatedAlike(of: Reader, fabric: Fabric): Fabric {
+  const crowd = of.pick(['d', 'e'])
+  const local = of.pick([prefix('10.8.0.0/30'), of.pick(fabric.sites).lans[0]!.prefix])
+  return {
+    ...fabric,
+    sites: fabric.sites.map((site) => {
+      const [lan, ...others] = site.lans
+      const is = site.id.startsWith(crowd) && lan?.prefix !== local && !others.some((one) => one.prefix === local) && !of.chance(10)
+      return is ? { ...site, lans: [{ ...lan!, local }, ...others] } : site
+    }),
+  }
+}
+
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
   let fabric = of.chance(10) ? paired(of) : build(crowds(of))
@@ -69,6 +84,7 @@ const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((t
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(15)) fabric = careless(of, fabric)
   if (of.chance(20)) fabric = risky(of, fabric)
+  if (of.chance(30)) fabric = translatedAlike(of, fabric)
   const each = of.chance(20)
   if (each) fabric = byCaller(fabric)
   if (of.chance(60)) fabric = shared(fabric)

@@ -226,3 +226,59 @@ describe('two families', () => {
     )
   })
 })
+
+describe('trace through translation', () => {
+  const sketch = build({
+    sites: [
+      { id: 'berlin', uplinks: ['fiber'], lans: { cameras: '192.168.1.0/24' } },
+      { id: 'madrid', uplinks: ['fiber'], lans: { cameras: '198.18.0.0/24' }, local: { cameras: '192.168.1.0/24' } },
+      {
+        id: 'oslo',
+        uplinks: ['fiber'],
+        lans: { cameras: '198.18.1.0/24', office: '198.18.2.0/24' },
+        local: { cameras: '192.168.2.0/24', office: '192.168.9.0/24' },
+      },
+      { id: 'porto', uplinks: ['fiber'], lans: { office: '198.18.3.0/24' }, local: { office: '192.168.9.0/24' } },
+      { id: 'hub', hub: true, uplinks: ['isp'], lans: { office: '10.0.0.0/24' } },
+    ],
+    allow: [
+      { from: 'berlin/cameras,madrid/cameras,oslo/cameras', to: 'hub/office', ports: 'tcp/554', class: 'default' },
+      { from: 'madrid/cameras', to: 'berlin/cameras', ports: 'tcp/554', class: 'default' },
+    ],
+    expect: [],
+  })
+  const told = (from: string, to: string): string =>
+    renderTrace(trace(sketch, { from, to, port: ports('tcp/554'), trafficClass: null, without: [] }), new Map())
+  test('says what a host is called at home and in the overlay', () => {
+    expect(told('madrid/192.168.1.10', '10.0.0.7')).toBe(
+      [
+        'PASSES, 198.18.0.10 → 10.0.0.7 tcp/554, class default',
+        '  allowed by berlin/cameras,madrid/cameras,oslo/cameras -> hub/office tcp/554',
+        '  there  madrid ─fiber/isp→ hub',
+        '  back   hub ─isp/fiber→ madrid',
+        '  192.168.1.10 of madrid is 198.18.0.10 in the overlay',
+        '',
+      ].join('\n'),
+    )
+    expect(told('198.18.0.10', '10.0.0.7')).toBe(told('madrid/192.168.1.10', '10.0.0.7'))
+  })
+  test('takes an address as the overlay calls it; else as the one LAN does that has it, and asks where two do', () => {
+    expect(told('192.168.1.10', '10.0.0.7')).toContain('there  berlin ─fiber/isp→ hub')
+    expect(told('192.168.2.10', '10.0.0.7')).toContain('192.168.2.10 of oslo is 198.18.1.10 in the overlay')
+    expect(told('192.168.9.9', '10.0.0.7')).toBe(
+      '192.168.9.9 is a host of oslo, and of porto\n  say which: oslo/192.168.9.9, or as the overlay calls it\n',
+    )
+    expect(told('madrid/10.0.0.7', '10.0.0.7')).toContain('10.0.0.7 is in no LAN of "madrid"')
+  })
+  test('a neighbour where somebody else was meant', () => {
+    expect(told('madrid/192.168.1.10', 'berlin/192.168.1.20')).toBe(
+      [
+        'BLOCKED at madrid',
+        '  a LAN of madrid has hosts with the same address, which is not translated at the other end',
+        '  198.18.0.10 → 192.168.1.20 tcp/554, class default',
+        '  192.168.1.10 of madrid is 198.18.0.10 in the overlay',
+        '',
+      ].join('\n'),
+    )
+  })
+})

@@ -476,6 +476,15 @@ describe('structure', () => {
     expect(behind('10.10.0.1')).toMatchObject(says('10.10.0.1'))
     expect(behind('10.10.0.254', 'lan1')).toMatchObject(says('10.10.0.254'))
   })
+  test.each([
+    ['of another size', { local: '192.168.1.0/25' }, 'which is not of its size'],
+    ['of another LAN of the site', { local: '10.1.0.0/24' }, 'which its LAN 10.1.0.0/24 overlaps'],
+  ])('a LAN that would be called by a prefix %s', (_, { local }, says) => {
+    const named = change(sound, 'edge', (of) => ({
+      lans: [...of.lans, { ...of.lans[0]!, interface: 'lan9', prefix: prefix('198.18.0.0/24'), local: prefix(local) }],
+    }))
+    expect(first(named)).toMatchObject({ code: 'V019', says: expect.stringContaining(says) })
+  })
   test('a prefix behind two peers of one interface', () => {
     const merged = change(sound, 'hub', (of) => ({
       interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }],
