@@ -17,6 +17,8 @@ export interface RolloutInput {
 export interface Wave {
   readonly kind: 'hub' | 'canary' | 'edges'
   readonly sites: readonly string[]
+  /** Of them those that are moved in a maintenance window, all in the same. Absent: none. */
+  readonly held?: readonly string[]
 }
 export interface RolloutResult {
   readonly outcome: 'done' | 'halted'
@@ -32,13 +34,15 @@ export async function rollout({ operationId, generation, waves, timing, gated = 
   setHandler(lookSignal, () => {
     look = true
   })
-  /** Waits before the wave for as long as it is paused; why it must not move, or null. */
+  /** Waits before the wave for as long as it is paused or its window is closed; why it must not move, or null. */
   const gate = async (number: number, wave: Wave): Promise<string | null> => {
     for (;;) {
       look = false
       const gate = await rows.gateWave({ operationId, generation, number, wave })
-      if (gate.kind !== 'paused') return gate.kind === 'aborted' ? gate.why : null
-      await condition(() => look)
+      if (gate.kind === 'paused') await condition(() => look)
+      // The activity has the clock; then it is asked again.
+      else if (gate.kind === 'waiting') await condition(() => look, gate.forMs)
+      else return gate.kind === 'aborted' ? gate.why : null
     }
   }
   for (const [number, wave] of waves.entries()) {

@@ -4,8 +4,11 @@ import { exit, type ExitCode, type Output } from './output.ts'
 import type { EventView, OperationView, PhaseView } from './shapes.ts'
 import { ago, clock } from './table.ts'
 
-/** `paused by ada for 4 min`. */
-export const phaseText = ({ is, by, since }: PhaseView): string => `${is.replace('-', ' ')}${by === null ? '' : ` by ${by}`} for ${ago(since)}`
+/** `paused by ada for 4 min`, `waiting for a maintenance window until 2026-11-29 01:00 UTC`. */
+export const phaseText = ({ is, by, since, until }: PhaseView): string =>
+  is === 'waiting' && until !== null
+    ? `waiting for a maintenance window until ${until.slice(0, 16).replace('T', ' ')} UTC`
+    : `${is === 'released' ? 'let go on outside of windows' : is.replace('-', ' ')}${by === null ? '' : ` by ${by}`} for ${ago(since)}`
 
 /** The operation's own events are the only ones about an operation here. */
 const subjectText = (subject: string): string => (subject.startsWith('operation/') ? 'rollout' : subject.replace(/^(site|network)\//, ''))

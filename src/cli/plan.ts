@@ -51,7 +51,7 @@ export async function makePlan(given: string | undefined, offline: boolean, outp
   // The controller's answer lists the changes; what opens and closes is computed here from the same two fabrics.
   const after = compile(intent, head?.allocations ?? []).fabric
   const full = after ? plan(head?.fabric ?? null, after) : proposed.plan
-  return { id: proposed.id, base: proposed.base, plan: full, text: renderPlan(full, proposed.proof) }
+  return { id: proposed.id, base: proposed.base, plan: full, text: renderPlan(full, proposed.proof, Date.now()) }
 }
 
 /** Remembered for the next offline run. */
@@ -74,5 +74,5 @@ function planOffline(given: string | undefined, output: Output): Planned {
   refuseOnErrors(loaded, findings, output, 'Plan')
   const made = plan(loaded.head?.fabric ?? null, loaded.fabric)
   const note = `no controller asked: ${loaded.head ? 'compared with' : 'compared with an empty network,'} ${numberedBy(loaded.head)}. Such a plan has no id and can't be applied`
-  return { id: null, base: loaded.head?.generation ?? 0, plan: made, text: `${renderPlan(made, proof)}${note}\n` }
+  return { id: null, base: loaded.head?.generation ?? 0, plan: made, text: `${renderPlan(made, proof, Date.now())}${note}\n` }
 }

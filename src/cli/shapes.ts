@@ -119,9 +119,11 @@ export interface ProposedView {
 }
 /** Of a rollout that does not simply go forward. */
 export interface PhaseView {
-  readonly is: 'paused' | 'aborting' | 'rolling-back'
+  readonly is: 'paused' | 'waiting' | 'released' | 'aborting' | 'rolling-back'
   readonly by: string | null
   readonly since: string
+  /** When the maintenance window opens for which it waits. */
+  readonly until: string | null
 }
 export interface OperationView {
   readonly id: string

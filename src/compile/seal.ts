@@ -110,7 +110,14 @@ export function seal(
     ...(hostGroups.length > 0 ? { hostGroups } : {}),
     risks: memo.keep('risks', risksOf(intent, memo)),
     expects,
+    ...maintenanceOf(intent, memo),
   }
+}
+
+function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> {
+  const bySite = memo.rows('maintenance of sites', [], [intent.sites], ({ id, maintenance }) => (maintenance ? [{ site: id, ...maintenance }] : []))
+  const all = [...memo.joined('maintenance', bySite)].sort((a, b) => compareText(a.site, b.site))
+  return all.length > 0 ? { maintenance: memo.keep('maintenance of all', all) } : {}
 }
 
 /** What must not leak: private space, and the declared prefixes outside of it. */

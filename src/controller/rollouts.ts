@@ -22,7 +22,8 @@ export function refusalOf(verb: RolloutVerb, row: OperationRow): Refusal | null 
     }
   if (verb === 'pause' && phase === 'paused')
     return { code: 'C123', says: `rollout ${id} is paused already${spoken(row)}`, instead: `causeway rollout resume ${id}` }
-  if (verb === 'resume' && phase === null) return { code: 'C124', says: `rollout ${id} is not paused`, instead: `causeway rollout watch ${id}` }
+  if (verb === 'resume' && (phase === null || phase === 'released'))
+    return { code: 'C124', says: `rollout ${id} is not paused`, instead: `causeway rollout watch ${id}` }
   return null
 }
 

@@ -47,6 +47,26 @@ export interface Fabric {
   /** What fails together; forwarding never reads them. */
   readonly risks: readonly SharedRisk[]
   readonly expects: readonly Expect[]
+  /** Sites at which traffic is interrupted at certain hours only; forwarding never reads it. Absent: none. */
+  readonly maintenance?: readonly SiteMaintenance[]
+}
+
+/** When what interrupts traffic may be done; any of the windows. */
+export interface Maintenance {
+  /** IANA, `Europe/Berlin`. */
+  readonly timezone: string
+  readonly windows: readonly WeekWindow[]
+}
+/** Wall times of a week. */
+export interface WeekWindow {
+  /** On which it begins; 0 is Sunday; in order. */
+  readonly days: readonly number[]
+  /** Minutes after the midnight before; `to` is later, and more than 1440 on the next day. */
+  readonly from: number
+  readonly to: number
+}
+export interface SiteMaintenance extends Maintenance {
+  readonly site: SiteId
 }
 
 export interface Network {

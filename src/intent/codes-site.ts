@@ -135,6 +135,14 @@ export const siteCodes = [
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, next_hop: { 10.1.10.254: 10.5.0.0/16 } }',
   },
   {
+    code: 'I066',
+    title: 'Not a maintenance window',
+    text: 'A window is days and hours in local time: `sun 02:00-04:00`, `mon-fri 22:00-06:00` (into the next morning), `daily 01:00-03:00`; in YAML in quotes inside braces. The timezone is a name of the IANA database, so that it knows when clocks change.',
+    wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nmaintenance: { window: "sunday 2-4", timezone: Europe/Berlin }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nmaintenance: { window: "sun 02:00-04:00", timezone: Europe/Berlin }',
+  },
+  {
     code: 'I053',
     title: 'Unknown transport',
     text: 'Uplinks reach one another when they are of the same transport. `internet` always exists; others (an MPLS network, a dark fiber) are declared under `transports:` of the network.',

@@ -1,5 +1,6 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import { formatWindow } from '#src/fabric/windows.ts'
 import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { expectText } from './canonical.ts'
@@ -98,6 +99,21 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
   if (intent.hubs.includes(site.id))
     yield { ...fact(['hubs'], 'none', 'hubs', 'it is a hub of the network'), elsewhere: `hubs/${intent.hubs.indexOf(site.id)}` }
   else yield { ...fact(['hubs'], many(site.hubs), 'hubs', 'hubs of the network'), elsewhere: 'hubs/0' }
+  if (site.maintenance) {
+    yield {
+      ...fact(['maintenance', 'window'], many(site.maintenance.windows.map(formatWindow)), 'maintenance', 'maintenance of the network'),
+      elsewhere: 'maintenance',
+    }
+    yield {
+      ...fact(
+        ['maintenance', 'timezone'],
+        site.maintenance.timezone,
+        'maintenance/timezone',
+        intent.maintenance ? 'maintenance of the network' : 'default',
+      ),
+      elsewhere: 'maintenance/timezone',
+    }
+  }
   for (const uplink of site.uplinks) yield* uplinkFacts(site.id, uplink)
   for (const { id, share, sla } of site.classes) {
     const own = (keys: readonly string[], value: string, otherwise = 'classes of the network'): Fact => ({
@@ -211,6 +227,10 @@ function* facts(intent: Intent): Generator<Fact> {
     const survives = expect.kind !== 'isolate' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
     const ways = expect.kind === 'isolate' || !expect.ways ? '' : waysText(expect.ways)
     yield plain(['expect', String(n)], `${expectText(expect)}${survives}${ways}`, `expect/${n}`)
+  }
+  if (intent.maintenance) {
+    yield plain(['maintenance', 'window'], many(intent.maintenance.windows.map(formatWindow)), 'maintenance')
+    yield plain(['maintenance', 'timezone'], intent.maintenance.timezone, 'maintenance/timezone')
   }
   for (const site of intent.sites) yield* siteFacts(site, intent)
   for (const region of intent.regions) yield* regionFacts(region)

@@ -10,12 +10,13 @@
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
  * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
- * `transport/<id>`, `network/mtu`, `network/translate[/pool]`, `site/<id>/lan/<segment>/<i>/translate`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
+ * `transport/<id>`, `network/mtu`, `maintenance[/timezone]`, `site/<id>/maintenance[/timezone]`, `network/translate[/pool]`, `site/<id>/lan/<segment>/<i>/translate`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
  * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
 import type {
   ClassId,
   IpsecProfile,
+  Maintenance,
   NetworkId,
   NodeId,
   PeerGateway,
@@ -55,6 +56,8 @@ export interface Intent {
   /** Wins over every allow. */
   readonly deny: readonly IntentLine[]
   readonly expect: readonly IntentExpect[]
+  /** Of sites that say nothing themselves. Absent: at any time. */
+  readonly maintenance?: Maintenance
 }
 export interface IntentSite {
   readonly id: SiteId
@@ -67,6 +70,8 @@ export interface IntentSite {
   readonly lans: readonly IntentLan[]
   /** What differs from the network's classes here, by name, complete. */
   readonly classes: readonly SiteClass[]
+  /** Its own or the network's. Absent: at any time. */
+  readonly maintenance?: Maintenance
 }
 export interface IntentUplink {
   readonly id: UplinkId

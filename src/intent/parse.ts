@@ -10,6 +10,7 @@ import { type Raw, readFiles } from './raw.ts'
 import { readClasses, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readInternet } from './read-internet.ts'
+import { readMaintenance, readSiteMaintenance } from './read-maintenance.ts'
 import { readPeer } from './read-peer.ts'
 import { readRegion } from './read-region.ts'
 import { noteFields, readSite, special } from './read-site.ts'
@@ -39,10 +40,16 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const classes = readClasses(raw, words, report)
   const siteClasses = readSiteClasses(raw, classes, report)
   const internet = readInternet(raw, names, report)
-  const sites = raw.sites.map((site) => ({
-    ...readSite(site, names, transportIds, hubs, internet, report),
-    classes: siteClasses.get(site.name.value) ?? [],
-  }))
+  const maintenance = readMaintenance(raw, report)
+  const siteMaintenance = readSiteMaintenance(raw, maintenance, report)
+  const sites = raw.sites.map((site) => {
+    const windows = siteMaintenance.get(site.name.value) ?? maintenance
+    return {
+      ...readSite(site, names, transportIds, hubs, internet, report),
+      classes: siteClasses.get(site.name.value) ?? [],
+      ...(windows ? { maintenance: windows } : {}),
+    }
+  })
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
   const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
   const groups = readGroups(raw, report)
@@ -88,6 +95,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
           allow,
           deny,
           expect,
+          ...(maintenance ? { maintenance } : {}),
         }
       : null
   if (intent) placeTexts(intent, report.origins)

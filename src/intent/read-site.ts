@@ -317,6 +317,11 @@ function readNextHops(
       report.error('I036', key.at, `${via} is the gateway's own address, not that of a router`, 'write the address of the router')
       return []
     }
+    const strange = behind.find(({ value: network }) => familyOf(network) !== familyOf(via))
+    if (strange) {
+      report.error('I036', strange.at, `${strange.value} can't be behind ${via}, which is IPv${familyOf(via)}`, 'write a next hop of the same family')
+      return []
+    }
     return behind.map(({ value: network, at }) => ({
       lan: { ...link.lan, prefix: network, via },
       at: { ...link.at, prefix: at },

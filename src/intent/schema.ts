@@ -13,7 +13,19 @@ import { parsePortRange } from '#src/net/ports.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
 import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
-import { media, parseDscp, parseDuration, parseInterface, parseName, parsePercent, parsePublic, parseRate, parseShare } from './values.ts'
+import {
+  media,
+  parseDscp,
+  parseDuration,
+  parseInterface,
+  parseName,
+  parsePercent,
+  parsePublic,
+  parseRate,
+  parseShare,
+  parseTimezone,
+  parseWindow,
+} from './values.ts'
 
 const name = (description: string, ...examples: readonly string[]) => parsedText('I010', parseName, { description, examples })
 const text = (description: string, example: string) =>
@@ -133,6 +145,19 @@ const siteClass = object(
   { later: ['prefer', 'avoid', 'never', 'trust', 'priority', 'ceil', 'duplicate', 'fec'], example: '{ share: 5% }' },
 )
 
+const maintenance = object(
+  {
+    window: list(
+      parsedText('I066', parseWindow, {
+        description: 'Days and hours, local time.',
+        examples: ['sun 02:00-04:00', 'mon-fri 22:00-06:00', 'daily 01:00-03:00'],
+      }),
+    ),
+    timezone: parsedText('I066', parseTimezone, { description: "Its IANA name. Default: the network's, else UTC.", examples: ['Europe/Berlin'] }),
+  },
+  { required: ['window'], example: '{ window: "sun 02:00-04:00", timezone: Europe/Berlin }' },
+)
+
 const siteFields = {
   role: word('I016', 'role', ['edge', 'core'], 'A branch, or a data centre with public addresses. Default: edge.'),
   place: text('Where it is, for people.', 'Berlin, DE'),
@@ -140,6 +165,7 @@ const siteFields = {
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
   uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
   classes: map(text('A class of the network.', 'bulk'), siteClass, '{ bulk: { share: 5% } }'),
+  maintenance,
   segments: map(
     text('A segment of the network, and its LAN here, or a list of them.', 'inference'),
     list(lan),
@@ -154,7 +180,6 @@ const siteLater = [
   'bgp',
   'ospf',
   'shared_risk',
-  'maintenance',
   'internet',
   'cluster',
   'at',
@@ -290,27 +315,14 @@ export const networkFile = object(
     deny: list(rule('What nobody opens, whichever `allow` there is')),
     classes: map(name('realtime, business, bulk, default, or a name of your own.', 'business'), trafficClass, '{ business: { avoid: lte } }'),
     expect: list(expectation),
+    maintenance,
     sites: map(name('The name of a site.', 'berlin'), siteBody, '{ berlin: { uplinks: { fiber: { interface: eth0 } } } }'),
     regions: map(name('The name of a cloud region.', 'aws-eu-west-1'), regionBody, `{ aws-eu-west-1: ${regionBody.example} }`),
     peers: map(name("The name of a third party's IPsec gateway.", 'partner'), peerBody, `{ partner: ${peerBody.example} }`),
   },
   {
     required: ['network', 'segments'],
-    later: [
-      'routing',
-      'asn',
-      'bgp',
-      'maintenance',
-      'log',
-      'telemetry',
-      'drills',
-      'headless',
-      'probe_budget',
-      'cluster',
-      'shared_risk',
-      'dns',
-      'gateways',
-    ],
+    later: ['routing', 'asn', 'bgp', 'log', 'telemetry', 'drills', 'headless', 'probe_budget', 'cluster', 'shared_risk', 'dns', 'gateways'],
     example: '{ network: acme }',
   },
 )
@@ -319,6 +331,7 @@ export type RawSite = ReadOf<typeof siteBody>
 export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
 export type RawLan = ReadOf<typeof lan>
+export type RawMaintenance = ReadOf<typeof maintenance>
 export type RawGroup = ReadOf<typeof group>
 export type RawSiteClass = ReadOf<typeof siteClass>
 export type RawService = ReadOf<typeof service>

@@ -1,4 +1,6 @@
 /** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
+import type { WeekWindow } from '#src/fabric/fabric.ts'
+import { isTimezone, readWindow } from '#src/fabric/windows.ts'
 import { type Address, type Parsed, parseAddress } from '#src/net/address.ts'
 
 const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
@@ -160,3 +162,15 @@ export const formatRate = ({ down, up }: Rate): string => (down === up ? formatB
 export const formatDuration = (ms: number): string => (ms === 0 ? 'none' : `${trimmed(ms)}ms`)
 /** The inverse of `parsePercent`. */
 export const formatPercent = (fraction: number): string => (fraction === 0 ? 'none' : `${trimmed(fraction * 100)}%`)
+
+/** `sun 02:00-04:00`, `mon-fri 22:00-06:00`, `daily 01:00-03:00`. */
+export function parseWindow(text: string): Parsed<WeekWindow> {
+  const read = readWindow(text)
+  return read.ok
+    ? read
+    : refuse(`"${text}" is not a maintenance window`, 'write days and hours like "sun 02:00-04:00", "mon-fri 22:00-06:00" or "daily 01:00-03:00"')
+}
+export const parseTimezone = (text: string): Parsed<string> =>
+  isTimezone(text)
+    ? { ok: true, value: text }
+    : refuse(`"${text}" is not a timezone`, 'write its name in the IANA database, like Europe/Berlin, or UTC')

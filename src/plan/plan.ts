@@ -1,7 +1,8 @@
 /** Before and after → what changes, in which order, how risky and how long. A plan's id and base are the controller's. */
-import type { Fabric, SiteId } from '#src/fabric/fabric.ts'
+import type { Fabric, SiteId, SiteMaintenance } from '#src/fabric/fabric.ts'
 import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
 import { costOf, type RegionChange, regionChanges, roundCents } from './regions.ts'
+import { heldOf } from './held.ts'
 import { type PeerChange, peerChanges } from './peers.ts'
 import { diffReachability, type ReachabilityDifference } from './reachability.ts'
 
@@ -25,6 +26,8 @@ export interface Plan {
   readonly class: ChangeClass
   readonly steps: readonly PlanStep[]
   /** Sites whose configuration moves, of all that exist before or after. */
+  /** Sites that are moved in their maintenance windows. Absent: none. */
+  readonly held?: readonly SiteMaintenance[]
   readonly blastRadius: { readonly sites: readonly SiteId[]; readonly of: number }
   readonly reachability: ReachabilityDifference
   /** US dollars an hour of the whole network after the change. Own gateways cost nothing, clouds do (`prices.ts`). */
@@ -41,6 +44,7 @@ export function plan(before: Fabric | null, after: Fabric): Plan {
   const regions = regionChanges(before, after)
   const peers = peerChanges(before, after)
   const steps = stepsOf(changes)
+  const held = before ? heldOf(changes, after) : []
   const all = new Set([...(before?.sites ?? []), ...after.sites].map((site) => site.id))
   return {
     changes,
@@ -48,6 +52,7 @@ export function plan(before: Fabric | null, after: Fabric): Plan {
     peers,
     class: worst([...changes, ...regions, ...peers]),
     steps,
+    ...(held.length > 0 ? { held } : {}),
     blastRadius: { sites: changes.map((change) => change.site), of: all.size },
     reachability: diffReachability(before, after),
     costPerHour: roundCents(after.regions.reduce((sum, region) => sum + costOf(region), 0)),

@@ -1,4 +1,6 @@
 /** A plan as people read it. Its id and how to run it are added by who knows them. */
+import type { SiteMaintenance } from '#src/fabric/fabric.ts'
+import { formatMaintenance, isOpen, nextOpening } from '#src/fabric/windows.ts'
 import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { countChanges, type PeerChange, type Plan, type RegionChange, type SiteChange } from './plan.ts'
@@ -18,7 +20,8 @@ const rating = ({ kind, hub, ...change }: SiteChange): string =>
 /** More differences than fit a screen are counted. */
 const shown = 8
 
-export function renderPlan(plan: Plan, proof: Proof): string {
+/** `now`: ms since 1970. */
+export function renderPlan(plan: Plan, proof: Proof, now: number): string {
   if (countChanges(plan) === 0) return `nothing to change: the network is as it is written\n${provedLine(proof)}\n`
   const name = Math.max(0, ...plan.changes.map((change) => change.site.length))
   const text = Math.max(0, ...plan.changes.map((change) => change.text.length))
@@ -42,8 +45,19 @@ export function renderPlan(plan: Plan, proof: Proof): string {
     ...out('closes', internet.closed),
   ]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map(regionRow), ...plan.peers.map(peerRow), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...plan.regions.map(regionRow), ...plan.peers.map(peerRow), ...waiting(plan.held ?? [], now), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
+
+function waiting(held: readonly SiteMaintenance[], now: number): string[] {
+  return [...Map.groupBy(held, formatMaintenance)].map(([text, sites]) => {
+    const opening = nextOpening(sites[0]!, now)
+    const some = sites.slice(0, shown).map(({ site }) => site)
+    const names = [...some, ...(sites.length > shown ? [`${sites.length - shown} more`] : [])].join(', ')
+    const when = opening === undefined ? 'never opens' : isOpen(opening, now) ? `open until ${utc(opening.closes)}` : `opens ${utc(opening.opens)}`
+    return `  waits  ${names} for the window ${text}, ${when}`
+  })
+}
+const utc = (instant: number): string => `${new Date(instant).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
 function regionRow({ kind, region, resources, costPerHour, text }: RegionChange): string {
   const cost = kind === 'remove' ? `saves $${costPerHour.toFixed(2)}/h` : `$${costPerHour.toFixed(2)}/h`

@@ -65,7 +65,7 @@ export function judge(files: Network, from: Network): Judgement {
   if (proof.held > proof.expects || (proof.held < proof.expects && !hasErrors(verdicts)))
     problems.push(`verify: ${proof.held} of ${proof.expects} hold`)
   for (const base of before?.fabric ? [null, before.fabric] : [null]) {
-    problems.push(...astray('plan', renderPlan(plan(base, fabric), proof), files))
+    problems.push(...astray('plan', renderPlan(plan(base, fabric), proof, 0), files))
     if (base) for (const { says } of verifyTransition(base, fabric).findings) problems.push(...astray('transition', says, files))
   }
   for (const site of fabric.sites) canonicalJson(configure(fabric, [], site.id))

@@ -17,8 +17,11 @@ import {
 } from '#src/controller/store/index.ts'
 import type { OperationState, Tx } from '#src/controller/store/index.ts'
 import type { GenerationRow } from '#src/controller/store/generations.ts'
+import type { OperationRow } from '#src/controller/store/operations.ts'
 import type { PlanRow } from '#src/controller/store/plans.ts'
-import type { Fabric, Finding } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, SiteMaintenance } from '#src/fabric/fabric.ts'
+import { formatMaintenance, isOpen, nextOpening } from '#src/fabric/windows.ts'
+import { heldSites } from '#src/plan/held.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { ApplyCommand, RolloutCommand, SiteDone } from '../contract.ts'
@@ -38,7 +41,12 @@ export interface Made {
   readonly regions?: readonly string[]
 }
 
-export type Gate = { readonly kind: 'open' } | { readonly kind: 'paused' } | { readonly kind: 'aborted'; readonly why: string }
+export type Gate =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'paused' }
+  /** For a maintenance window. */
+  | { readonly kind: 'waiting'; readonly forMs: number }
+  | { readonly kind: 'aborted'; readonly why: string }
 
 export function generationActivities(deps: Deps) {
   const { store, model } = deps
@@ -49,7 +57,7 @@ export function generationActivities(deps: Deps) {
       const commanded = { command, kind: 'apply', subject: `network/${id}` } as const
       try {
         return await carryOut(deps, commanded, async (tx, row) => {
-          const planId = (row.args as { readonly planId?: string }).planId
+          const { planId, now = false } = row.args as { readonly planId?: string; readonly now?: boolean }
           if (planId !== command.planId)
             throw ApplicationFailure.nonRetryable(`command ${command.commandId} is for plan ${planId}, not ${command.planId}`, 'C082')
           const plan = await plans.get(tx, command.planId)
@@ -71,7 +79,8 @@ export function generationActivities(deps: Deps) {
             if (union.findings.some(isError)) throw new Refused(...union.findings.filter(isError))
             heartbeat()
           }
-          return await make(tx, { ...plan, fabric }, command.operationId, command.operationId)
+          if (now) await operations.enter(tx, command.operationId, 'released', await access.nameOf(tx, row.actor))
+          return await make(tx, { ...plan, fabric }, command.operationId, command.operationId, heldSites(before?.fabric ?? null, fabric))
         })
       } catch (error) {
         // The operation has ended with its findings; the queue goes on.
@@ -135,7 +144,7 @@ export function generationActivities(deps: Deps) {
         const refusal = refusalOf(verb, row)
         if (refusal !== null) throw new Refused(finding(refusal.code, 'error', refusal.says, refusal.instead))
         const by = await access.nameOf(tx, actor)
-        const { phase, text } = said[verb]
+        const { phase, text } = verb === 'resume' && row.phase === 'waiting' ? released : said[verb]
         await operations.enter(tx, rollout, phase, phase === null ? null : by)
         await events.emit(tx, {
           operationId: rollout,
@@ -167,7 +176,7 @@ export function generationActivities(deps: Deps) {
     async gateWave({ operationId, generation, number, wave }: Omit<WaveRecord, 'answers'>): Promise<Gate> {
       const row = await operations.get(store.db, operationId)
       if (row?.phase === 'aborting') return { kind: 'aborted', why: `aborted by ${row.phase_by}` }
-      if (row?.phase !== 'paused') return { kind: 'open' }
+      if (row?.phase !== 'paused') return await windowBefore({ operationId, generation, number, wave }, row)
       await once(store, operationId, `held ${generation}/${number} ${row.phase_since?.toISOString()}`, async (tx) => {
         await events.emit(tx, {
           operationId,
@@ -196,7 +205,7 @@ export function generationActivities(deps: Deps) {
         const operation = await operations.lock(tx, command.operationId)
         // The first generation moves no site, and has nothing before it to go back to.
         if (state === 'succeeded' && operation?.phase === 'aborting' && generation > 1) return false
-        const by = operation?.phase_by ?? null
+        const by = abortedBy(operation)
         const reason = why || `aborted by ${by}`
         const findings: readonly Finding[] =
           state === 'succeeded'
@@ -219,9 +228,39 @@ export function generationActivities(deps: Deps) {
     },
   }
 
+  /** What is begun in a window goes to its end; nobody is held whom somebody let go on. */
+  async function windowBefore({ operationId, generation, number, wave }: Omit<WaveRecord, 'answers'>, row: OperationRow | undefined): Promise<Gate> {
+    if (wave.held === undefined || row === undefined || row.phase === 'released') return { kind: 'open' }
+    const windows = (await generations.get(store.db, generation))?.fabric.maintenance ?? []
+    const now = Date.now()
+    const opens = wave.held.flatMap((site) => {
+      const own = windows.find((one) => one.site === site)
+      const opening = own && nextOpening(own, now)
+      return opening && !isOpen(opening, now) ? [opening.opens] : []
+    })
+    const until = opens.length === 0 ? null : new Date(Math.max(...opens))
+    await store.transaction(async (tx) => {
+      // Unless somebody has said something meanwhile.
+      const { phase } = (await operations.lock(tx, operationId))!
+      if (phase === 'waiting' || (phase === null && until !== null)) await operations.enter(tx, operationId, until && 'waiting', null, until)
+    })
+    if (until === null) return { kind: 'open' }
+    await once(store, operationId, `waits ${generation}/${number} ${until.toISOString()}`, async (tx) => {
+      await events.emit(tx, {
+        operationId,
+        subject: `operation/${operationId}`,
+        kind: 'rollout.waits',
+        text: `waits before ${nameOf(wave, number)} (${wave.sites.join(', ')}) for the maintenance window at ${until.toISOString().slice(0, 16)}Z; at once: causeway rollout resume ${operationId}`,
+        data: { generation, until: until.toISOString() },
+      })
+      return null
+    })
+    return { kind: 'waiting', forMs: until.getTime() - now }
+  }
+
   /** A failed change that can't be undone: whoever confirmed it keeps it, the others run what they ran. */
   async function stay(tx: Tx, { command, generation, why = '', lagging = [] }: Rollback, refusal: Refused): Promise<null> {
-    const by = (await operations.lock(tx, command.operationId))?.phase_by ?? null
+    const by = abortedBy(await operations.lock(tx, command.operationId))
     const text = `the network stays at generation ${generation}: ${refusal.message}`
     await operations.end(tx, command.operationId, 'failed', {
       result: { generation, lagging },
@@ -256,7 +295,13 @@ export function generationActivities(deps: Deps) {
     return { fabric }
   }
 
-  async function make(tx: Tx, plan: PlanRow & { readonly fabric: Fabric }, operationId: string, key: string): Promise<Made> {
+  async function make(
+    tx: Tx,
+    plan: PlanRow & { readonly fabric: Fabric },
+    operationId: string,
+    key: string,
+    windows: readonly SiteMaintenance[] = [],
+  ): Promise<Made> {
     const hashes: Readonly<Record<string, string>> = Object.fromEntries(plan.fabric.sites.map(({ id }) => [id, siteHash(plan.fabric, id)]))
     const rows = await sites.list(tx)
     const gone = rows.filter((row) => row.state !== 'RETIRED' && row.state !== 'DECOMMISSIONING' && hashes[row.id] === undefined)
@@ -326,6 +371,7 @@ export function generationActivities(deps: Deps) {
       waves: wavesOf(
         touched.filter((site) => site.hub).map((site) => site.id),
         touched.filter((site) => !site.hub).map((site) => site.id),
+        new Map(windows.map((one) => [one.site, formatMaintenance(one)])),
       ),
       regions: clouds.map(({ id }) => id),
     }
@@ -338,6 +384,10 @@ const said = {
   resume: { phase: null, text: 'let go on' },
   abort: { phase: 'aborting', text: 'aborted' },
 } as const
+
+/** Of one that waits for a window. */
+const released = { phase: 'released', text: 'let go on outside of maintenance windows' } as const
+const abortedBy = (row: OperationRow | undefined): string | null => (row?.phase === 'aborting' || row?.phase === 'rolling-back' ? row.phase_by : null)
 
 const nameOf = (wave: Wave, number: number): string => (wave.kind === 'edges' ? `wave ${number + 1}` : wave.kind)
 

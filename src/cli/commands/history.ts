@@ -70,7 +70,9 @@ export function history(program: Command): void {
       const changes = plan(before.fabric, after.fabric)
       if (output.json) return output.document('Diff', { from: before.number, to: after.number, plan: changes })
       output.line(
-        countChanges(changes) === 0 ? `generations ${before.number} and ${after.number} are the same` : renderPlan(changes, after.proof).trimEnd(),
+        countChanges(changes) === 0
+          ? `generations ${before.number} and ${after.number} are the same`
+          : renderPlan(changes, after.proof, Date.now()).trimEnd(),
       )
     },
   )
@@ -86,7 +88,7 @@ export function history(program: Command): void {
           findings: proposed.findings,
         })
       if (output.json) output.event({ type: 'plan', id: proposed.id, base: proposed.base, plan: proposed.plan })
-      else output.line(renderPlan(proposed.plan, proposed.proof).trimEnd())
+      else output.line(renderPlan(proposed.plan, proposed.proof, Date.now()).trimEnd())
       if (!options['yes']) {
         const { confirm } = await import('@clack/prompts')
         if ((await confirm({ message: `Go back to the intent of generation ${number}?` })) !== true)

@@ -23,11 +23,12 @@ export function planCommands(program: Command): void {
 
   command(program, 'apply [plan-or-folder]', 'run a plan by its id, or plan a folder, ask, and run it')
     .option('--yes', 'do not ask')
+    .option('--now', 'wait for no maintenance window')
     .option('--detach', 'do not follow the operation')
     .action(async ({ output, args: [given], options }): Promise<ExitCode> => {
       const id = given !== undefined && /^p-[0-9a-z]+$/.test(given) ? given : await agree(given, options['yes'] === true, output)
       if (id === null) return exit.done
-      const accepted = await request<{ operation: string }>(`/v1/plans/${id}/apply`, {
+      const accepted = await request<{ operation: string }>(`/v1/plans/${id}/apply${options['now'] === true ? '?now=true' : ''}`, {
         method: 'POST',
         headers: { 'idempotency-key': `apply-${id}` },
       })

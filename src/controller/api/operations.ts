@@ -33,13 +33,16 @@ export const accepted = (description: string) => ({
 
 export const PhaseShape = z
   .object({
-    is: z.enum(['paused', 'aborting', 'rolling-back']),
+    is: z.enum(['paused', 'waiting', 'released', 'aborting', 'rolling-back']).openapi({
+      description: 'waiting: for a maintenance window. released: it goes on outside of windows, for somebody said so.',
+    }),
     by: z.string().nullable().openapi({ description: 'Who asked for it, by name; null of a way back after a failed wave.' }),
     since: Time,
+    until: Time.nullable().openapi({ description: 'When the window opens for which it waits.' }),
   })
   .openapi('OperationPhase')
-export const phaseOf = ({ phase, phase_by, phase_since }: OperationRow) =>
-  phase && phase_since && { is: phase, by: phase_by, since: time(phase_since) }
+export const phaseOf = ({ phase, phase_by, phase_since, phase_until }: OperationRow) =>
+  phase && phase_since && { is: phase, by: phase_by, since: time(phase_since), until: timeOrNull(phase_until) }
 const Operation = z
   .object({
     id: z.string(),

@@ -127,7 +127,16 @@ const applyPlan = createRoute({
   summary: 'Run exactly this plan',
   security,
   middleware: [need('operate')] as const,
-  request: { params: PlanParams, headers: IdempotencyHeader },
+  request: {
+    params: PlanParams,
+    headers: IdempotencyHeader,
+    query: z.object({
+      now: z
+        .enum(['true', 'false'])
+        .optional()
+        .openapi({ param: { name: 'now', in: 'query' }, description: 'true: waits for no maintenance window.' }),
+    }),
+  },
   responses: { 202: accepted('It goes on as an operation'), ...problems, ...conflicts },
 })
 
@@ -182,7 +191,7 @@ export const plansApi = (deps: ApiDeps) => {
       const done = await mutate(c, deps, {
         kind: 'apply',
         subject: `network/${intent.network}`,
-        args: { planId: plan.id },
+        args: { planId: plan.id, ...(c.req.valid('query').now === 'true' ? { now: true } : {}) },
         within: async (tx, { operationId }) => {
           const named = await network.name(tx, intent.network)
           if (named !== intent.network)

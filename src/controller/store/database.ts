@@ -35,7 +35,7 @@ export type PathUses = NonNullable<PathReport['uses']>
 export type DrillState = 'GATED' | 'REFUSED' | 'ORDERED' | 'BROKEN' | 'HEALED' | 'FAILED'
 export type OperationState = 'running' | 'succeeded' | 'failed' | 'rolled-back' | 'cancelled'
 /** Of a rollout that does not simply go forward. */
-export type OperationPhase = 'paused' | 'aborting' | 'rolling-back'
+export type OperationPhase = 'paused' | 'waiting' | 'released' | 'aborting' | 'rolling-back'
 /** `replaced`: its box has given its place to another and is to wipe itself when it comes back. */
 export type ClaimState = 'claimed' | 'enrolled' | 'quarantined' | 'superseded' | 'replaced'
 export type Purpose = 'enrol' | 'replace'
@@ -118,6 +118,7 @@ export interface Database {
     phase: Nullable<OperationPhase>
     phase_by: Nullable<string>
     phase_since: Nullable<Date>
+    phase_until: Nullable<Date>
   }
   operation_steps: { operation_id: string; step: string; result: Json<unknown>; at: Stamp }
   events: {

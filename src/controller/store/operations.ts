@@ -17,6 +17,8 @@ export interface OperationRow {
   /** By name; null of a way back that nobody asked for. */
   readonly phase_by: string | null
   readonly phase_since: Date | null
+  /** Of one that waits: when the maintenance window opens. */
+  readonly phase_until: Date | null
 }
 
 export const get = (db: Db, id: string): Promise<OperationRow | undefined> =>
@@ -37,10 +39,10 @@ export const open = (db: Db): Promise<readonly OperationRow[]> =>
   db.selectFrom('operations').selectAll().where('state', '=', 'running').orderBy('started_at').execute()
 
 /** Null: it goes forward again. */
-export async function enter(tx: Db, id: string, phase: OperationPhase | null, by: string | null): Promise<void> {
+export async function enter(tx: Db, id: string, phase: OperationPhase | null, by: string | null, until: Date | null = null): Promise<void> {
   await tx
     .updateTable('operations')
-    .set({ phase, phase_by: by, phase_since: phase === null ? null : sql<Date>`now()` })
+    .set({ phase, phase_by: by, phase_since: phase === null ? null : sql<Date>`now()`, phase_until: until })
     .where('id', '=', id)
     .execute()
   await sql`select pg_notify('operations', ${id})`.execute(tx)
@@ -62,6 +64,7 @@ export async function end(
       phase: null,
       phase_by: null,
       phase_since: null,
+      phase_until: null,
       ended_at: sql<Date>`now()`,
       result: how.result === undefined ? null : json(how.result),
       ...(how.findings ? { findings: json(how.findings) } : {}),

@@ -51,8 +51,8 @@ export interface World {
   readonly temporal: TestTemporal
   readonly fleet: Fleet
   commands(): Commands
-  /** Plans and applies; answers the operation's id. */
-  apply(intent: Intent): Promise<string>
+  /** Plans and applies; answers the operation's id. `now`: waits for no maintenance window. */
+  apply(intent: Intent, how?: { readonly now: boolean }): Promise<string>
   /** A command's row, as the API writes it. */
   record(kind: CommandKind, subject: string, args: unknown): Promise<{ readonly commandId: string; readonly operationId: string }>
   /** Says it to the rollout of this operation; answers once its row says so. */
@@ -114,7 +114,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
     fleet,
     secrets,
     commands: () => commands,
-    apply: async (intent) => {
+    apply: async (intent, how = { now: false }) => {
       const compiled = compile(intent, await allocations.held(store.db))
       if (compiled.fabric === null) throw new Error(compiled.findings.map(({ says }) => says).join('; '))
       const planId = `p-${randomUUID()}`
@@ -133,7 +133,7 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
         compiler: compilerVersion,
         createdBy: 'test',
       })
-      const command = await record('apply', `network/${intent.network}`, { planId })
+      const command = await record('apply', `network/${intent.network}`, { planId, ...how })
       await commands.apply(intent.network, { ...command, planId })
       return command.operationId
     },

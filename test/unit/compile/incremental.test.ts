@@ -160,6 +160,12 @@ const edits: Readonly<Record<string, Edit>> = {
     oneEdge(intent, n, (one) => ({ ...one, lans: one.lans.map((lan) => ({ ...lan, translate: at(['always', 'auto', 'never'], m) })) })),
   'take addresses that another has': (intent, [n = 0, m = 0]) =>
     oneEdge(intent, n, (one) => ({ ...one, lans: edge('x', { inference: [at(at(intent.sites, m).lans, m)?.prefix ?? '10.96.7.0/24'] }).lans })),
+  'change its maintenance windows': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, ({ maintenance: before, ...one }) =>
+      m % 3 === 0 && before
+        ? one
+        : { ...one, maintenance: { timezone: at(['UTC', 'Europe/Berlin'], m), windows: [{ days: [m % 7], from: 120, to: 240 }] } },
+    ),
   'add a segment': (intent, [n = 0]) => ({ ...intent, segments: [...new Set([...intent.segments, `segment-${n % 3}` as SegmentId])] }),
 }
 

@@ -14,10 +14,14 @@ const running: OperationRow = {
   phase: null,
   phase_by: null,
   phase_since: null,
+  phase_until: null,
 }
 const paused = { ...running, phase: 'paused', phase_by: 'ada', phase_since: new Date('2026-11-26T10:41:02.123Z') } as const
 const aborting = { ...paused, phase: 'aborting' } as const
 const back = { ...running, phase: 'rolling-back', phase_since: new Date('2026-11-26T10:41:02.123Z') } as const
+
+const waiting = { ...running, phase: 'waiting', phase_since: new Date(0), phase_until: new Date(1) } as const
+const released = { ...paused, phase: 'released' } as const
 
 const verbs = ['pause', 'resume', 'abort'] as const
 const said = (row: OperationRow) => verbs.map((verb) => refusalOf(verb, row)?.code ?? 'yes')
@@ -25,6 +29,9 @@ const said = (row: OperationRow) => verbs.map((verb) => refusalOf(verb, row)?.co
 test('what may be said to a rollout, by what it does', () => {
   expect(said(running)).toEqual(['yes', 'C124', 'yes'])
   expect(said(paused)).toEqual(['C123', 'yes', 'yes'])
+  // To go on outside of its window.
+  expect(said(waiting)).toEqual(['yes', 'yes', 'yes'])
+  expect(said(released)).toEqual(['yes', 'C124', 'yes'])
   expect(said(aborting)).toEqual(['C122', 'C122', 'C122'])
   expect(said(back)).toEqual(['C122', 'C122', 'C122'])
   expect(said({ ...running, state: 'succeeded' })).toEqual(['C121', 'C121', 'C121'])

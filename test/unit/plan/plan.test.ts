@@ -34,7 +34,9 @@ const held = compile(network(), []).claims
 const fabricOf = (more: Partial<Intent> = {}): Fabric => compile(network({ expect: [], ...more }), held).fabric!
 const base = fabricOf()
 const proof = { expects: 3, held: 3, failures: 40 }
-const text = (before: Fabric | null, after: Fabric) => renderPlan(plan(before, after), proof).split('\n').slice(0, -1)
+/** A Thursday. */
+const now = Date.parse('2026-11-26T21:00:00Z')
+const text = (before: Fabric | null, after: Fabric) => renderPlan(plan(before, after), proof, now).split('\n').slice(0, -1)
 const others = [dublin, frankfurt, madrid, oslo]
 const withoutBerlin = fabricOf({ sites: others })
 
@@ -117,8 +119,29 @@ describe('a plan, as people read it', () => {
         .at(-1),
     ).toBe('  opens  12 more')
   })
+  test('who waits for a maintenance window, and when it opens', () => {
+    const sunday = { timezone: 'Europe/Berlin', windows: [{ days: [0], from: 120, to: 240 }] }
+    const windows = (more: Partial<Intent> = {}) =>
+      fabricOf({
+        ...more,
+        sites: network().sites.map((one) =>
+          one.id === 'dublin'
+            ? { ...one, maintenance: { timezone: 'UTC', windows: [{ days: [4], from: 1200, to: 1320 }] } }
+            : { ...one, maintenance: sunday },
+        ),
+      })
+    const open = windows({ allow: [...network().allow, allow('cameras -> training', 'udp/5004')] })
+    // What is added interrupts nobody.
+    expect(text(windows(), open).filter((line) => line.startsWith('  waits'))).toEqual([])
+    expect(text(open, windows()).filter((line) => line.startsWith('  waits'))).toEqual([
+      '  waits  berlin, frankfurt for the window sun 02:00-04:00 Europe/Berlin, opens 2026-11-29 01:00 UTC',
+      '  waits  dublin for the window thu 20:00-22:00 UTC, open until 2026-11-26 22:00 UTC',
+    ])
+    // Windows alone change no site.
+    expect(plan(base, windows()).changes).toEqual([])
+  })
   test('a refused one says how many expectations hold', () =>
-    expect(renderPlan(plan(base, base), { ...proof, held: 2 })).toContain('refused: 2 of 3 expectations'))
+    expect(renderPlan(plan(base, base), { ...proof, held: 2 }, now)).toContain('refused: 2 of 3 expectations'))
 })
 
 describe('a line says what moves at a site, and whether traffic feels it', () => {

@@ -12,6 +12,28 @@ test('hubs alone, then a canary, then the rest', () => {
   ])
 })
 
+test('edges that wait for a window come last, by window, and a hub keeps its place', () => {
+  const windowOf = new Map([
+    ['berlin', 'sun'],
+    ['oslo', 'sun'],
+    ['madrid', 'sat'],
+    ['dublin', 'sun'],
+  ])
+  const told = (hubs: readonly string[], edges: readonly string[]) =>
+    wavesOf(hubs, edges, windowOf).map(
+      ({ kind, sites, held = [] }) => `${kind}: ${sites.join(' ')}${held.length > 0 ? `, held ${held.join(' ')}` : ''}`,
+    )
+  expect(told(['dublin', 'frankfurt'], ['berlin', 'madrid', 'oslo', 'rome'])).toEqual([
+    'hub: dublin, held dublin',
+    'hub: frankfurt',
+    'canary: rome',
+    'edges: berlin, held berlin',
+    'edges: oslo, held oslo',
+    'edges: madrid, held madrid',
+  ])
+  expect(told([], ['berlin', 'madrid', 'oslo'])).toEqual(['canary: berlin, held berlin', 'edges: oslo, held oslo', 'edges: madrid, held madrid'])
+})
+
 test('nobody moves when nothing moved', () => {
   expect(wavesOf([], [])).toEqual([])
 })
