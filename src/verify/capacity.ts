@@ -18,6 +18,7 @@ export interface Capacity {
   readonly findings: readonly Finding[]
   /** Ids of the expectations that together ask too much. */
   readonly faulty: ReadonlySet<string>
+  /** Questions answered: one (caller, expectation, failure) each. */
   readonly checks: number
 }
 /** bit/s by `berlin.fiber up realtime`. */
@@ -115,7 +116,8 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
     readonly by: readonly Asked[]
   }
   const worst = new Map<string, Excess>()
-  let checks = 0
+  // What a caller asks with everything up and after each failure that it feels; as often as there are such callers.
+  const checks = askers.reduce((sum, { sites, broken }) => sum + sites.length * (1 + broken.size), 0)
   for (const [key, broken] of [['', null] as const, ...[...all].sort(([a], [b]) => (a < b ? -1 : 1))]) {
     const needs = new Map<string, Asked[]>()
     for (const asker of askers) {
@@ -139,7 +141,6 @@ function judge(model: Model, askers: readonly Asker[], rates: ReadonlyMap<string
       if (!isFeltByAll) note(loadOf(asker, keyOf({ failures: rest })), [], asker.others)
     }
     for (const [line, by] of needs) {
-      checks++
       const [, , trafficClass = ''] = line.split(' ')
       const kept = (rates.get(line)! * (shares.get(trafficClass as ClassId) ?? 0)) / 100
       const sum = by.reduce((total, one) => total + one.count * one.each, 0)
