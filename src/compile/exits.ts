@@ -15,6 +15,7 @@ export interface Exits {
 }
 const nowhere: Exits['sites'][number] = {}
 const nobody: readonly Prefix[] = []
+const noSite: readonly IntentSite[] = []
 
 /** How hosts of a LAN leave: who has no hub, as hubs have none, is its own. */
 export const breakoutOf = ({ internet }: IntentLan, { hubs }: IntentSite): 'local' | 'hub' | undefined =>
@@ -33,12 +34,15 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
       return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
     }),
   )
-  const leavingAt = new Map(
-    hubs.map((hub) => [hub, sortPrefixes(atHubs.filter((one) => one.hubs.includes(hub)).flatMap(({ prefixes }) => prefixes))] as const),
+  const leavingAt = memo.once(
+    'LANs that leave at each hub',
+    [atHubs, hubs.join(' ')],
+    () =>
+      new Map(hubs.map((hub) => [hub, sortPrefixes(atHubs.filter((one) => one.hubs.includes(hub)).flatMap(({ prefixes }) => prefixes))] as const)),
   )
-  const carried = sites.map(({ id }) => leavingAt.get(id) ?? nobody)
+  const carried = memo.rows('LANs that leave at a site', [leavingAt], [sites], ({ id }) => (leavingAt.get(id) ?? nobody).join(' '))
   const world = [JSON.stringify(trafficClass), hubs.join(' ')]
-  const all = memo.rows('exits', world, [sites, uplinks, carried.map((prefixes) => prefixes.join(' '))], (site, own, text) => {
+  const all = memo.rows('exits', world, [sites, uplinks, carried], (site, own, text) => {
     const ways = new Set(site.lans.map((lan) => breakoutOf(lan, site)))
     const found = own
       .filter((uplink) => uplink.transport === defaultTransport)
@@ -57,8 +61,14 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
     }
     return { site, at: Object.keys(at).length > 0 ? at : nowhere, stuck: here && ids.length === 0 }
   })
-  const stuck = all.filter((one) => one.stuck).map(({ site }) => site)
-  return { sites: all.map((one) => one.at), findings: stuck.sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)) }
+  const stuck = memo.joined(
+    'sites without an exit',
+    memo.rows('sites without an exit', [], [all], (one) => (one.stuck ? [one.site] : noSite)),
+  )
+  return {
+    sites: memo.rows('exits of sites', [], [all], (one) => one.at),
+    findings: [...stuck].sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)),
+  }
 }
 
 function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Finding {

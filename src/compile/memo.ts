@@ -150,20 +150,44 @@ export function replaced<T>(list: readonly T[], values: readonly (readonly [plac
 }
 /** The old values where they are now, and what `make` gives between them; the old list itself where that is all the same. */
 function aligned<T>(old: readonly T[], runs: readonly Run[], length: number, make: (n: number) => T): readonly T[] {
-  const pieces: (readonly T[])[] = []
-  let at = 0
+  const gaps: Gap<T>[] = []
+  let [was, is] = [0, 0]
   let same = old.length === length
   for (const run of [...runs, { was: old.length, is: length, length: 0 }]) {
-    if (run.is > at) {
-      const piece = Array.from({ length: run.is - at }, (_, n) => make(at + n))
-      same &&= run.is === run.was && piece.every((one, n) => one === old[at + n])
-      pieces.push(piece)
+    if (run.was > was || run.is > is) {
+      const come = Array.from({ length: run.is - is }, (_, n) => make(is + n))
+      same &&= run.is === run.was && come.every((one, n) => one === old[was + n])
+      gaps.push({ at: was, gone: run.was - was, come })
     }
-    if (run.length > 0) pieces.push(old.slice(run.was, run.was + run.length))
-    same &&= run.is === run.was
-    at = run.is + run.length
+    was = run.was + run.length
+    is = run.is + run.length
   }
-  return same ? old : ([] as T[]).concat(...pieces)
+  return same ? old : spliced(old, gaps)
+}
+/** What leaves a list at a place of it, and what comes instead. */
+interface Gap<T> {
+  readonly at: number
+  readonly gone: number
+  readonly come: readonly T[]
+}
+const few = 8
+/** `gaps` in order. */
+function spliced<T>(list: readonly T[], gaps: readonly Gap<T>[]): T[] {
+  if (gaps.length <= few) {
+    // A few of many thousands: the list is copied once.
+    const all = list.slice()
+    for (const { at, gone, come } of gaps.toReversed()) all.splice(at, gone, ...come)
+    return all
+  }
+  const all: T[] = []
+  let from = 0
+  for (const { at, gone, come } of gaps) {
+    while (from < at) all.push(list[from++]!)
+    for (const one of come) all.push(one)
+    from += gone
+  }
+  while (from < list.length) all.push(list[from++]!)
+  return all
 }
 const wholly = (list: readonly unknown[]): readonly Run[] => (list.length === 0 ? [] : [{ was: 0, is: 0, length: list.length }])
 /** Runs without `places` of now. */
@@ -248,19 +272,32 @@ interface Run {
   readonly is: number
   readonly length: number
 }
-// How a list came from the one before: many tables have the same column, and each is made of others. The one before must
-// not live for it, which would keep the one before that.
-const cameFrom = new WeakMap<readonly unknown[], { readonly before: WeakRef<readonly unknown[]>; readonly runs: readonly Run[] }>()
+/** How a list came from another: many tables have the same column, and each is made of others. */
+interface Origin {
+  readonly id: number
+  /** The other's id; 0: not known. The list itself would live as long as this one, and the one before it as well. */
+  readonly from: number
+  readonly runs: readonly Run[]
+}
+const origins = new WeakMap<readonly unknown[], Origin>()
+let lists = 0
+function originOf(list: readonly unknown[]): Origin {
+  let known = origins.get(list)
+  if (!known) origins.set(list, (known = { id: ++lists, from: 0, runs: [] }))
+  return known
+}
 /** Shorter ones are compared again. */
-const long = 32
+const long = 64
 function remember(before: readonly unknown[], now: readonly unknown[], runs: readonly Run[]): void {
-  if (now.length >= long) cameFrom.set(now, { before: new WeakRef(before), runs })
+  if (now.length < long) return
+  const from = originOf(before).id
+  origins.set(now, { id: origins.get(now)?.id ?? ++lists, from, runs })
 }
 /** In order; together all but what left, came or moved, as long as that is little or in its place. */
 function commonRuns(before: readonly unknown[], now: readonly unknown[]): readonly Run[] {
   if (before === now) return wholly(now)
-  const known = now.length < long ? undefined : cameFrom.get(now)
-  if (known?.before.deref() === before) return known.runs
+  const known = now.length < long ? undefined : origins.get(now)
+  if (known && known.from > 0 && known.from === origins.get(before)?.id) return known.runs
   const runs = compareRuns(before, now)
   remember(before, now, runs)
   return runs
@@ -324,27 +361,23 @@ export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: rea
   const holes = [...gone].map((one) => placeOf(sorted, one, compare)).filter((at) => at >= 0)
   const inserts = [...come].sort(compare).map((one) => ({ at: after(sorted, one, compare), one }))
   if (holes.length + inserts.length === 0) return sorted
-  const cuts = [...holes.map((at) => ({ at, one: undefined })), ...inserts].sort((a, b) => a.at - b.at)
-  const pieces: (readonly T[])[] = []
+  const cuts = new Map<number, { readonly at: number; gone: number; readonly come: T[] }>()
+  const cutAt = (at: number) => {
+    const known = cuts.get(at) ?? { at, gone: 0, come: [] }
+    cuts.set(at, known)
+    return known
+  }
+  for (const at of holes) cutAt(at).gone++
+  for (const { at, one } of inserts) cutAt(at).come.push(one)
+  const gaps = [...cuts.values()].sort((a, b) => a.at - b.at)
+  const all = spliced(sorted, gaps)
   const runs: Run[] = []
-  let [from, length] = [0, 0]
-  const copy = (to: number) => {
-    if (to <= from) return
-    pieces.push(sorted.slice(from, to))
-    runs.push({ was: from, is: length, length: to - from })
-    length += to - from
-    from = to
+  let [was, is] = [0, 0]
+  for (const { at, gone, come } of [...gaps, { at: sorted.length, gone: 0, come: [] }]) {
+    if (at > was) runs.push({ was, is, length: at - was })
+    is += at - was + come.length
+    was = at + gone
   }
-  for (const { at, one } of cuts) {
-    copy(at)
-    if (one === undefined) from++
-    else {
-      pieces.push([one])
-      length++
-    }
-  }
-  copy(sorted.length)
-  const all = ([] as T[]).concat(...pieces)
   remember(sorted, all, runs)
   return all
 }

@@ -24,7 +24,7 @@ import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
-import { createMemo, difference, firstFrom, type Made, type MadeRow, type Memo, patched } from './memo.ts'
+import { createMemo, difference, firstFrom, isSame, type Made, type MadeRow, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import { hubsOf } from './paths.ts'
 import type { Policies, Policy } from './rules.ts'
@@ -89,8 +89,8 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const [first] = some
       if (first === undefined) return []
       const direct = (of: ClassId) => toHub(hub, first as SiteId, of).map((hop) => ofAnyRemote(hop, first))
-      const make = () => written(groupsVia(classIds, [[anyRemote, 0, direct]]))
-      return [{ remotes: some, ...memo.once(`groups of ${hub} to ${name} ${side}`, [world], make) }]
+      const make = () => groupsVia(classIds, [[anyRemote, 0, direct]])
+      return [{ remotes: some, groups: memo.once(`groups of ${hub} to ${name} ${side}`, [world], make) }]
     })
   /** Of a kind, whoever its sample is. */
   const groupsTo = (hub: SiteId, { name, sample, uplinks, own }: Kind): Groups =>
@@ -103,12 +103,12 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const direct: Stage = [anyRemote, 0, (of) => rank(of, between, { id: sample.id, uplinks }).map((hop) => ofAnyRemote(hop, sample.id))]
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
-      return written(attached ? groups.flatMap(withSplitHorizon) : groups)
+      return attached ? groups.flatMap(withSplitHorizon) : groups
     })
   const reachFrom = (hub: SiteId): Reachability => ({
     routes: routesAt(hub),
     groups: memo.once(`groups of ${hub}`, [world, kinds], () =>
-      shared(kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, ...groupsTo(hub, kind) }]))),
+      shared(kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, groups: groupsTo(hub, kind) }]))),
     ),
   })
 
@@ -124,25 +124,25 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const ends = { id: site.id, uplinks }
       const same = before?.row[2] === uplinks && before.row[3] === ours
       const made = same ? before.value.made : new Map<string, Groups>()
+      const hops = new Map<string, readonly RankedHop[]>()
+      const hopsTo = (hub: SiteId, of: ClassId): readonly RankedHop[] => {
+        const name = `${hub} ${of}`
+        const known =
+          hops.get(name) ??
+          rank(
+            of,
+            ours.filter((tunnel) => tunnel.ends[1].site === hub),
+            ends,
+          )
+        hops.set(name, known)
+        return known
+      }
       const via = (name: string, order: readonly IntentSite[], returnAfter: number): Groups => {
         const groups =
           made.get(name) ??
-          written(
-            groupsVia(
-              classIds,
-              order.map(
-                (hub, stage): Stage => [
-                  hub.id,
-                  stage === 0 ? 0 : returnAfter,
-                  (of) =>
-                    rank(
-                      of,
-                      ours.filter((tunnel) => tunnel.ends[1].site === hub.id),
-                      ends,
-                    ),
-                ],
-              ),
-            ),
+          groupsVia(
+            classIds,
+            order.map((hub, stage): Stage => [hub.id, stage === 0 ? 0 : returnAfter, (of) => hopsTo(hub.id, of)]),
           )
         made.set(name, groups)
         return groups
@@ -151,9 +151,9 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const leavesAtHub = site.lans.some((lan) => lan.internet === 'hub')
       const alike = own
         .filter((hub) => remotes.includes(hub.id) || (hub === own[0] && leavesAtHub))
-        .map((hub): Alike => ({ remotes: [hub.id], ...via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
+        .map((hub): Alike => ({ remotes: [hub.id], groups: via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
       const others = remotes.filter((remote) => !own.some((hub) => hub.id === remote))
-      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, ...via('', own, homeReturn) }] : [])])
+      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via('', own, homeReturn) }] : [])])
       return { reach: { routes: known.routes, groups }, named, known, made }
     },
   )
@@ -205,9 +205,9 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     const alike = [...byOrder].map(([order, remotes]): Alike => {
       const groups = memo.once(`groups of ${external.id} by ${order}`, [world, external], () => {
         const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
-        return written(classIds.map((trafficClass) => ({ trafficClass, arrived: 'anywhere', via })))
+        return classIds.map((trafficClass): Unnamed => ({ trafficClass, arrived: 'anywhere', via }))
       })
-      return { remotes, ...groups }
+      return { remotes, groups }
     })
     return { reach: { routes: known.routes, groups: shared(alike) }, named, known, homesOf, orderAt, byOrder }
   }
@@ -452,23 +452,22 @@ function returnHops(external: External, order: readonly SiteId[], tunnels: reado
 }
 
 type Unnamed = Omit<SharedGroup, 'remotes'>
-interface Groups {
-  readonly groups: readonly Unnamed[]
-  /** All that they say. */
-  readonly text: string
-}
-const written = (groups: readonly Unnamed[]): Groups => ({ groups, text: JSON.stringify(groups) })
-interface Alike extends Groups {
+type Groups = readonly Unnamed[]
+interface Alike {
   readonly remotes: readonly NodeId[]
+  readonly groups: Groups
 }
 /** Remotes whose groups come out the same share them; by the first of them. */
 function shared(all: readonly Alike[]): readonly SharedGroup[] {
-  const filled = all.filter((one) => one.remotes.length > 0)
-  return [...Map.groupBy(filled, (one) => one.text).values()]
-    .map((same) => ({
-      remotes: same.length === 1 ? same[0]!.remotes : same.flatMap((one) => one.remotes).sort(compareText),
-      groups: same[0]!.groups,
-    }))
+  const merged: { readonly groups: Groups; readonly lists: (readonly NodeId[])[] }[] = []
+  for (const { remotes, groups } of all) {
+    if (remotes.length === 0) continue
+    const same = merged.find((one) => isSame(one.groups, groups))
+    if (same) same.lists.push(remotes)
+    else merged.push({ groups, lists: [remotes] })
+  }
+  return merged
+    .map(({ groups, lists }) => ({ groups, remotes: lists.length === 1 ? lists[0]! : lists.flat().sort(compareText) }))
     .sort((a, b) => compareText(a.remotes[0]!, b.remotes[0]!))
     .flatMap(({ remotes, groups }) => groups.map((group) => ({ remotes, ...group })))
 }

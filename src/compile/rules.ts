@@ -10,7 +10,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefixes } from '#src/net/sets.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import { createMemo, difference, isSame, type Made, type Memo, patched } from './memo.ts'
+import { createMemo, difference, isSame, type Made, type Memo, patched, replaced } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
 
 export interface Policy {
@@ -57,9 +57,14 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
   return {
     sites: memo.once('policies of sites', [policies, places], (before?: Made<readonly Policy[]>) => {
       if (!before || before.inputs[1] !== places || policies.moved.size * 16 > places.length) return places.map((one) => one.policy)
-      const [all, moved] = [[...before.value], new Set([...policies.moved].map(policies.at))]
-      for (let n = 0; n < all.length; n++) if (moved.has(places[n]!)) all[n] = places[n]!.policy
-      return all
+      const at = memo.once('places in the list', [places], () => new Map(places.map((one, n) => [one, n])))
+      return replaced(
+        before.value,
+        [...policies.moved].flatMap((node) => {
+          const n = at.get(policies.at(node))
+          return n === undefined ? [] : [[n, policies.at(node).policy] as const]
+        }),
+      )
     }),
     of: (node) => policies.at(node).policy,
   }

@@ -12,6 +12,7 @@ import {
   hostOf,
   networkOf,
   nth,
+  prefix,
   type Prefix,
   rangeOf,
   sortPrefixes,
@@ -96,20 +97,21 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
 }
 
 /** Nobody's, most likely: the last of each private range (RFC 1918, RFC 4193). */
-const undeclared: Readonly<Record<Family, readonly Address[]>> = {
-  4: ['10.255.255.254', '172.31.255.254', '192.168.255.254'].map(address),
-  6: ['fdff:ffff:ffff:ffff::1', 'fcff:ffff:ffff:ffff::1'].map(address),
+const undeclared: Readonly<Record<Family, readonly Prefix[]>> = {
+  4: ['10.255.255.254/32', '172.31.255.254/32', '192.168.255.254/32'].map(prefix),
+  6: ['fdff:ffff:ffff:ffff::1/128', 'fcff:ffff:ffff:ffff::1/128'].map(prefix),
 }
 /** An undeclared private address must not leak to local breakout (rule 16). */
 function guardVector(site: Site, classIds: readonly ClassId[], family: Family): RouteVector[] {
-  const known = [...site.lans.map((lan) => lan.prefix), ...site.routes.map((route) => route.to)]
-  const to = undeclared[family].find((one) => !known.some((range) => contains(range, one)))
   const lan = site.lans.find((one) => familyOf(one.prefix) === family)
   const source = lan && neighbour(lan)
+  if (lan === undefined || source === undefined) return []
+  const known = [...site.lans.map((one) => one.prefix), ...site.routes.map((route) => route.to)]
+  const free = undeclared[family].find((one) => !known.some((range) => contains(range, one)))
   const trafficClass = classIds[0]
-  return to === undefined || lan === undefined || source === undefined || trafficClass === undefined
+  return free === undefined || trafficClass === undefined
     ? []
-    : [{ from: { kind: 'lan', segment: lan.segment }, source, to, trafficClass, expect: { kind: 'unreachable' } }]
+    : [{ from: { kind: 'lan', segment: lan.segment }, source, to: hostOf(free), trafficClass, expect: { kind: 'unreachable' } }]
 }
 
 /** A LAN that may leave does so by an exit or by way of its hub, and another doesn't. Where none may, the guard alone is asked. */

@@ -37,6 +37,18 @@ test('a patched list is the sorted whole, and itself when nothing moves', () => 
     }),
   )
   const long = Array.from({ length: 100 }, (_, n) => n)
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat(99), { maxLength: 3 }), fc.uniqueArray(fc.nat(99), { maxLength: 3 }), (gone, places) => {
+      // In the place of one that leaves, too.
+      const come = places.map((n) => n - 0.5)
+      const after = [...long.filter((n) => !gone.includes(n)), ...come].sort(up)
+      const all = patched(long, new Set(gone), come, up)
+      expect(all).toEqual(after)
+      const moved = difference(long, all)
+      expect([...moved.gone].sort(up)).toEqual(gone.toSorted(up))
+      expect(moved.come).toEqual(come.toSorted(up))
+    }),
+  )
   expect(patched(long, new Set([500]), [], up)).toBe(long)
 })
 test('rows are made where their key or what stands beside it is new, and only there', () => {
