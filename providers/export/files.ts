@@ -10,7 +10,7 @@ import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
-import { type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
+import { endpointText, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { nftRewrite } from '#src/net/translate.ts'
 import { peerConfig } from './peer.ts'
@@ -79,7 +79,7 @@ function wireguard({ site, network }: SiteSlice, own: Interface, device: Device,
     '[Peer]',
     `PublicKey = ${keys.publicKey(far.site, far.interface, linkEpoch) ?? `<public key of ${far.site} ${far.interface}>`}`,
     `AllowedIPs = ${allowedIps.join(', ')}`,
-    ...(endpoint === 'roams' ? [] : [`Endpoint = ${familyOf(endpoint.address) === 6 ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`]),
+    ...(endpoint === 'roams' ? [] : [`Endpoint = ${endpointText(endpoint.address, endpoint.port)}`]),
     ...(peer.end === 0 ? ['PersistentKeepalive = 25'] : []),
   ])
   return `${[...interfaceLines, ...peerLines].join('\n')}\n`

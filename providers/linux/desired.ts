@@ -3,7 +3,7 @@ import type { Choice, Leaving } from '../device.ts'
 import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
-import { addressWithLength, type Address, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
+import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
@@ -62,9 +62,6 @@ export interface Situation {
 const families: readonly Family[] = [4, 6]
 const any: Record<Family, Prefix> = { 4: prefix('0.0.0.0/0'), 6: prefix('::/0') }
 
-export const endpointText = (of: { readonly address: Address; readonly port: number }): string =>
-  familyOf(of.address) === 6 ? `[${of.address}]:${of.port}` : `${of.address}:${of.port}`
-
 /** What a group's nexthop points to: a device, or '' when unreachable. */
 export function chosenDevice(config: SiteConfig, group: Group, choices: Choices): string {
   const choice = choices.get(groupKey(group))
@@ -94,7 +91,7 @@ function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): rea
         .filter((tunnel) => !isIpsec(tunnel))
         .map((tunnel) => ({
           publicKey: tunnel.peer.publicKey,
-          endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint),
+          endpoint: tunnel.peer.endpoint === 'roams' ? '' : endpointText(tunnel.peer.endpoint.address, tunnel.peer.endpoint.port),
           allowedIps: [...tunnel.peer.allowedIps].sort(),
           keepalive: tunnel.initiates && uplink !== undefined && behindNat(uplink) ? 15 : 0,
         }))

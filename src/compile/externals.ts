@@ -63,13 +63,16 @@ export function externalPaths(intent: Intent, memo: Memo = createMemo()): readon
     external.hubs.flatMap((hub) => {
       const site = hubs.find((one) => one.id === hub)
       if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is none`)
-      return site.uplinks
-        .filter((uplink) => meets(uplink.transport, external.transport))
-        .flatMap((uplink): ExternalPath[] => {
-          const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
-          const tunnels = external.members.map((member) => ipsecTunnelId(site.id, uplink.id, external.id, member))
-          return address === undefined ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, tunnels }]
-        })
+      return (
+        site.uplinks
+          // AWS ends its tunnels at IPv4 addresses, and so do peers.
+          .filter((uplink) => meets(uplink.transport, external.transport) && uplink.families.includes(4))
+          .flatMap((uplink): ExternalPath[] => {
+            const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
+            const tunnels = external.members.map((member) => ipsecTunnelId(site.id, uplink.id, external.id, member))
+            return address === undefined ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, tunnels }]
+          })
+      )
     }),
   )
 }

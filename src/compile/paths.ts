@@ -35,7 +35,7 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
   const between = (role: Path['role'], a: IntentSite, b: IntentSite): Path[] =>
     a.uplinks.flatMap((own) =>
       b.uplinks
-        .filter((far) => meets(own.transport, far.transport))
+        .filter((far) => meets(own.transport, far.transport) && own.families.some((family) => far.families.includes(family)))
         .map((far): Path => {
           const id = tunnelId({ site: a.id, uplink: own.id }, { site: b.id, uplink: far.id })
           return {
@@ -133,11 +133,17 @@ const noPath = (a: IntentSite, b: IntentSite, key: string): Finding => ({
   code: 'I110',
   severity: 'error',
   at: [key],
-  says: `no uplink of ${a.id} can reach one of ${b.id}: their transports have nothing in common`,
+  says: `no uplink of ${a.id} can reach one of ${b.id}: they have no transport in common, or on it no address family`,
   instead: 'give both an uplink on the same transport, or join two by `reaches:`',
   witness: [`${a.id}: ${transportsOf(a)}`, `${b.id}: ${transportsOf(b)}`],
 })
-const transportsOf = (site: IntentSite): string => site.uplinks.map((uplink) => `${uplink.id} on ${uplink.transport}`).join(', ') || 'no uplink'
+const transportsOf = (site: IntentSite): string =>
+  site.uplinks
+    .map(
+      (uplink) =>
+        `${uplink.id} on ${uplink.transport}${uplink.families.includes(6) ? ` over ${uplink.families.map((family) => `IPv${family}`).join(' and ')}` : ''}`,
+    )
+    .join(', ') || 'no uplink'
 
 const dialled = (uplink: IntentUplink): { readonly address: Address; readonly base: number } =>
   uplink.public ?? { address: hostOf(uplink.address!), base: firstHubPort }
@@ -195,7 +201,7 @@ function idleUplinks(site: IntentSite, used: ReadonlySet<IntentUplink>): Finding
           code: 'I114',
           severity: 'warning',
           at: [`site/${site.id}/uplink/${uplink.id}/transport`, `site/${site.id}/uplink/${uplink.id}`],
-          says: `uplink ${site.id}.${uplink.id} carries no tunnel: nothing it could reach is on transport "${uplink.transport}"`,
+          says: `uplink ${site.id}.${uplink.id} carries no tunnel: nothing it could reach is on transport "${uplink.transport}"${uplink.families.includes(4) ? '' : ' over IPv6'}`,
           instead: 'name a transport that the hubs are on, or join the two by `reaches:`',
           witness: [],
         }),

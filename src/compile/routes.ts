@@ -20,6 +20,7 @@ import type {
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
+import { familiesOf } from '#src/fabric/uplinks.ts'
 import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
@@ -285,7 +286,15 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
   const hubIds = new Set<NodeId>(intent.hubs)
   const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks], (site, uplinks) => {
     if (site.lans.length === 0) return { node: site.id, kind: null }
-    const shape = uplinks.map(({ id, slot, transport, medium, metered, tags }) => [id, slot, transport, medium, metered, tags])
+    const shape = uplinks.map(({ id, slot, transport, medium, metered, tags, endpoint }) => [
+      id,
+      slot,
+      transport,
+      medium,
+      metered,
+      tags,
+      familiesOf(endpoint),
+    ])
     return memo.keep(`kind of ${site.id}`, { node: site.id, kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape]) })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {

@@ -252,8 +252,8 @@ const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>
     )
     .sort((a, b) => compareText(a.id, b.id))
 
-function endpointOf({ address, router, public: dialled }: Pick<IntentUplink, 'address' | 'router' | 'public'>): Endpoint {
-  if (address === null || router === null) return { kind: 'dynamic' }
+function endpointOf({ address, router, public: dialled, families }: Pick<IntentUplink, 'address' | 'router' | 'public' | 'families'>): Endpoint {
+  if (address === null || router === null) return families.includes(6) ? { kind: 'dynamic', families } : { kind: 'dynamic' }
   return { kind: 'fixed', address, router, public: dialled?.address ?? hostOf(address), base: dialled?.base ?? firstHubPort }
 }
 

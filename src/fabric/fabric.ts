@@ -5,7 +5,7 @@
  * A Fabric holds no key, cloud id, observed endpoint or file position, so it can be verified before anything has
  * enrolled and hashed without moving for a comment. Arrays are sorted by id, nothing is optional.
  */
-import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
+import type { Address, AddressWithLength, Family, Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
 type Id<Kind extends string> = string & { readonly id: Kind }
@@ -149,7 +149,8 @@ export interface Uplink {
 export type Endpoint =
   /** `public` = what others dial (own address, or forwarded); ports map base + (port − 51820) when `base` is not 51820. */
   | { readonly kind: 'fixed'; readonly address: AddressWithLength; readonly router: Address; readonly public: Address; readonly base: number }
-  | { readonly kind: 'dynamic' }
+  /** `families`: what the provider gives. Absent: IPv4. */
+  | { readonly kind: 'dynamic'; readonly families?: readonly Family[] }
 
 export interface Lan {
   readonly segment: SegmentId

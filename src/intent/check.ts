@@ -1,8 +1,8 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
-import { type Address, comparePrefixes, contains, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
+import { type Address, comparePrefixes, contains, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport, translationPool } from './defaults.ts'
-import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, modeOf } from './intent.ts'
+import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
@@ -12,6 +12,8 @@ const unreachable: readonly { readonly range: Prefix; readonly name: string }[] 
   { range: prefix('10.0.0.0/8'), name: 'private' },
   { range: prefix('172.16.0.0/12'), name: 'private' },
   { range: prefix('192.168.0.0/16'), name: 'private' },
+  // RFC 4193.
+  { range: prefix('fc00::/7'), name: 'private' },
 ]
 const nameOf = (address: Address): string | undefined => unreachable.find(({ range }) => contains(range, address))?.name
 
@@ -102,7 +104,20 @@ export function checkPaths(sites: readonly IntentSite[], transports: Intent['tra
     for (const id of site.hubs) {
       const hub = byId.get(id)
       if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
-      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => joined(mine.transport, theirs.transport)))) continue
+      const meets = (mine: IntentUplink, theirs: IntentUplink) => joined(mine.transport, theirs.transport)
+      const alike = (mine: IntentUplink, theirs: IntentUplink) => mine.families.some((family) => theirs.families.includes(family))
+      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => meets(mine, theirs) && alike(mine, theirs)))) continue
+      if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => meets(mine, theirs)))) {
+        const families = (of: IntentSite) =>
+          [...new Set(of.uplinks.flatMap((uplink) => uplink.families))].map((family) => `IPv${family}`).join(' and ')
+        report.error(
+          'I063',
+          `site/${site.id}`,
+          `site "${site.id}" has no path to hub "${id}": where their transports meet, its lines have ${families(site)} and the hub's ${families(hub)}`,
+          'give the hub an uplink of that family too, or say what the provider of the site gives: family: both',
+        )
+        continue
+      }
       const list = (of: IntentSite) => [...new Set(of.uplinks.map((uplink) => uplink.transport))].join(', ')
       report.error(
         'I063',
@@ -187,12 +202,12 @@ export function checkExternals(
   for (const { id, hubs, kind, transport } of externals) {
     const known = new Map<Address, string>()
     for (const hub of hubs) {
-      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport)) ?? []
+      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport) && uplink.families.includes(4)) ?? []
       if (uplinks.length === 0)
         report.error(
           'I084',
           [`${kind}/${id}`, `site/${hub}`],
-          `no uplink of hub ${hub} reaches ${transport === defaultTransport ? 'the internet' : transport}, where ${id} is`,
+          `no uplink of hub ${hub} reaches ${transport === defaultTransport ? 'the internet' : transport} over IPv4, where ${id} is`,
           `give it one, or leave the hub out: hubs: in the file of the ${kind}`,
         )
       for (const uplink of uplinks) {
@@ -201,14 +216,7 @@ export function checkExternals(
         if (address === undefined) continue
         const at = [uplink.public ? `${key}/public` : `${key}/address`, key]
         const other = known.get(address)
-        if (familyOf(address) === 6)
-          report.error(
-            'I008',
-            at,
-            `a ${kind === 'peer' ? 'peer' : 'cloud'} that is joined over IPv6 is not supported yet, and ${id} would be`,
-            'give the uplink an IPv4 address',
-          )
-        else if (other !== undefined)
+        if (other !== undefined)
           report.error(
             'I084',
             at,

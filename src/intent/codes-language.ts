@@ -54,7 +54,7 @@ export const languageCodes = [
   {
     code: 'I008',
     title: 'Not yet',
-    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, IPv6 uplinks, IPv6 to clouds and peers, pairs of gateways and more. It is refused, because reading over it would promise what nobody keeps.',
+    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, IPv6 to clouds and peers, pairs of gateways and more. It is refused, because reading over it would promise what nobody keeps.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ncluster: auto',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference',
   },

@@ -100,6 +100,13 @@ export const networkCodes = [
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: [inference, cameras]\ninternet: { cameras: local }',
   },
   {
+    code: 'I058',
+    title: 'Address family',
+    text: 'A path runs between two lines of one family, and an uplink with an address has that one: its router and its public endpoint are of it too. Where the provider gives the address, `family` says of which: ipv4 (the default), ipv6 or both.',
+    wrong: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, family: v6 }',
+    right: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, family: both }',
+  },
+  {
     code: 'I060',
     title: 'Hub listed twice',
     text: 'The order of hubs is the order of preference; a hub stands in it once.',
@@ -123,7 +130,7 @@ export const networkCodes = [
   {
     code: 'I063',
     title: 'No path to a hub',
-    text: 'Two uplinks form a path when their transports are the same or one reaches the other. The site has no such pair with one of its hubs.',
+    text: 'Two uplinks form a path when their transports are the same or one reaches the other, and they have an address family in common. The site has no such pair with one of its hubs.',
     wrong:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntransports: { mpls-a: {} }\n# berlin.yaml\nsite: berlin\nuplinks: { mpls: { interface: eth0, transport: mpls-a } }',
     right:

@@ -1,7 +1,7 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
-import { formatHosts } from '#src/net/address.ts'
+import { endpointText, formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { expectText } from './canonical.ts'
 import { classDefaults } from './defaults.ts'
@@ -78,7 +78,9 @@ function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
   yield fact('rate', uplink.down === 0 ? 'not stated' : formatRate(uplink), 'default: not shaped')
   yield fact('address', uplink.address ?? 'what the provider gives')
   yield fact('router', uplink.router ?? 'what the provider gives')
-  yield fact('public', uplink.public ? `${uplink.public.address}:${uplink.public.base}` : uplink.address ? 'its own address' : 'none')
+  yield fact('public', uplink.public ? endpointText(uplink.public.address, uplink.public.base) : uplink.address ? 'its own address' : 'none')
+  // Only where it is news: an address says its own.
+  if (uplink.address === null && uplink.families.join() !== '4') yield fact('family', uplink.families.length > 1 ? 'both' : 'ipv6')
   yield fact('transport', uplink.transport)
   yield fact('medium', uplink.medium, uplink.medium === 'ethernet' && !uplink.id.startsWith('ethernet') ? 'default' : 'from the name of the uplink')
   yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)

@@ -32,7 +32,7 @@ import type {
   UplinkId,
   Waypoint,
 } from '#src/fabric/fabric.ts'
-import { type Address, type AddressWithLength, familyOf, type Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
 export interface Intent {
@@ -84,6 +84,8 @@ export interface IntentUplink {
   readonly risks: readonly RiskId[]
   readonly up: number
   readonly down: number
+  /** That of its address; without one what the provider gives, in order. */
+  readonly families: readonly Family[]
   readonly address: AddressWithLength | null
   readonly router: Address | null
   readonly public: { readonly address: Address; readonly base: number } | null

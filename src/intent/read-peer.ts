@@ -86,7 +86,13 @@ function readGateways(base: string, written: readonly Located<Address>[], id: Lo
     report.origins.set(`${base}/address/${i}`, at)
     const other = seen.get(value)
     if (other) report.error('I090', [at, other.at], `${value} stands twice`, 'write two addresses of the peer, or one')
-    else if (familyOf(value) === 6) report.error('I008', at, 'a peer that is joined over IPv6 is not supported yet', 'write its IPv4 address')
+    else if (familyOf(value) === 6)
+      report.error(
+        'I008',
+        at,
+        'a peer that is joined over IPv6 is not supported yet: hubs prove themselves to it by the IPv4 address of their uplink',
+        'write its IPv4 address',
+      )
     else if (special.some((range) => contains(range, value)))
       report.error('I091', at, `${value} can't be the address of a host`, "write the peer's own address")
     else if (seen.size === 2) report.error('I090', at, 'a peer has one or two addresses', 'leave the others out, or declare another peer')
@@ -123,7 +129,12 @@ function readPrefixes(
 
 function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
   if (familyOf(value) === 6) {
-    report.error('I008', at, 'IPv6 at a peer is not supported yet', 'write IPv4 prefixes')
+    report.error(
+      'I008',
+      at,
+      'IPv6 at a peer is not supported yet: the gateway lets IPv4 alone out of an IPsec tunnel',
+      'write the IPv4 prefixes; IPv6 at the other sites is no obstacle',
+    )
     return false
   }
   const large = lengthOf(value) < 8

@@ -121,7 +121,12 @@ function statedPrefixes(
 /** A VPC has IPv4 networks of /16 to /28. */
 function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
   if (familyOf(value) === 6) {
-    report.error('I008', at, 'IPv6 in a region is not supported yet', 'write IPv4 prefixes')
+    report.error(
+      'I008',
+      at,
+      'IPv6 in a region is not supported yet: a VPN connection of AWS carries IPv4 or IPv6, and those that are made carry IPv4',
+      'write the IPv4 prefixes; hosts in the VPC are reached by those',
+    )
     return false
   }
   const inSpecial = special.some((range) => contains(range, value) || contains(value, range))

@@ -30,11 +30,13 @@ import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
 import type { Entry, Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
-import { mediumOfName, meteredByDefault } from './values.ts'
+import { familiesNamed, mediumOfName, meteredByDefault } from './values.ts'
 
 const maxUplinks = 8
 /** Not for hosts: this network, loopback, IPv4 in IPv6, link-local, the site-local of old, multicast and reserved (RFC 6890, RFC 4291). */
 export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
+/** IPv6 routers are known by such (RFC 4861 section 4.2). */
+const linkLocal = prefix('fe80::/10')
 /** The largest LAN: of IPv6, what a registry hands to the largest of providers. */
 const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
 
@@ -144,6 +146,7 @@ function readUplinks(
       risks: [...new Set((fields.shared_risk ?? []).map((risk) => risk.value as RiskId))].sort(),
       up: fields.rate?.value.up ?? 0,
       down: fields.rate?.value.down ?? 0,
+      families: fields.address ? [familyOf(fields.address.value)] : familiesNamed[fields.family?.value ?? 'ipv4'],
       address: fields.address?.value ?? null,
       router: fields.router?.value ?? null,
       public: fields.public?.value ?? null,
@@ -154,12 +157,6 @@ function readUplinks(
 
 function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report): void {
   const { address, router } = fields
-  for (const field of [address, router]) {
-    if (field && familyOf(field.value) === 6) {
-      report.error('I008', field.at, 'IPv6 uplinks are not supported yet', 'write the IPv4 address')
-      return
-    }
-  }
   if (address && !wrote.has('router'))
     report.error(
       'I006',
@@ -182,6 +179,24 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
       'add address: and router: of the link behind the router that forwards',
     )
   if (!address) return
+  const family = familyOf(address.value)
+  const wrong = [
+    ...(router && familyOf(router.value) !== family ? [{ what: `router ${router.value}`, at: router.at }] : []),
+    ...(fields.public && familyOf(fields.public.value.address) !== family
+      ? [{ what: `the public endpoint ${fields.public.value.address}`, at: fields.public.at }]
+      : []),
+    ...(fields.family && familiesNamed[fields.family.value].join() !== String(family)
+      ? [{ what: `family: ${fields.family.value}`, at: fields.family.at }]
+      : []),
+  ]
+  for (const { what, at } of wrong)
+    report.error(
+      'I058',
+      at,
+      `${what} is not of IPv${family}, as the address of uplink "${id}" is`,
+      `an uplink with an address has that family alone: write IPv${family} here, or declare another uplink`,
+    )
+  if (router && familyOf(router.value) !== family) return
   const link = networkOf(address.value)
   const host = hostOf(address.value)
   if (!isHostOf(link, host) || special.some((range) => contains(range, host))) {
@@ -197,7 +212,7 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
   if (router.value === host)
     report.error('I036', router.at, `the router has the address of the uplink itself, ${host}`, "write the provider's end of the link")
   // Clouds hand out /32s whose router is off-link.
-  else if (lengthOf(address.value) < width(4) && !isHostOf(link, router.value))
+  else if (lengthOf(address.value) < width(family) && !isHostOf(link, router.value) && !contains(linkLocal, router.value))
     report.error(
       'I036',
       router.at,

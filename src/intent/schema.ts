@@ -15,6 +15,7 @@ import { regionBody } from './schema-region.ts'
 import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
 import {
   media,
+  uplinkFamilies,
   parseDscp,
   parseDuration,
   parseInterface,
@@ -61,9 +62,9 @@ const hosts = (description: string) =>
 
 const address = parsedText('I030', parseAddressWithLength, {
   description: "The uplink's own address with the length of the provider's link.",
-  examples: ['192.0.2.10/28'],
+  examples: ['192.0.2.10/28', '2001:db8:7::10/64'],
 })
-const router = parsedText('I030', parseAddress, { description: "The provider's router on this uplink.", examples: ['192.0.2.1'] })
+const router = parsedText('I030', parseAddress, { description: "The provider's router on this uplink.", examples: ['192.0.2.1', 'fe80::1'] })
 const interfaceName = (description: string, example: string) => parsedText('I040', parseInterface, { description, examples: [example] })
 
 const uplink = object(
@@ -74,8 +75,9 @@ const uplink = object(
     router,
     public: parsedText('I030', parsePublic, {
       description: 'What others dial when a router in front forwards to this uplink: address, or address:port for 51820.',
-      examples: ['203.0.113.7', '203.0.113.7:40000'],
+      examples: ['203.0.113.7', '203.0.113.7:40000', '[2001:db8::7]:40000'],
     }),
+    family: word('I058', 'address family', uplinkFamilies, 'What the provider gives where no address is stated. Default: ipv4.'),
     transport: text('Who can be reached: uplinks of the same transport form paths. Default: internet.', 'internet'),
     medium: word('I047', 'medium', media, 'The last mile. Default: what the name of the uplink begins with, else ethernet.'),
     metered: flag('Paid by volume. Default: true for lte, 5g and sat.'),

@@ -1,7 +1,7 @@
 /** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
 import type { WeekWindow } from '#src/fabric/fabric.ts'
 import { isTimezone, readWindow } from '#src/fabric/windows.ts'
-import { type Address, type Parsed, parseAddress } from '#src/net/address.ts'
+import { type Address, type Family, type Parsed, parseAddress } from '#src/net/address.ts'
 
 const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
 const scale: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
@@ -110,6 +110,10 @@ export function parsePublic(text: string): Parsed<PublicEndpoint> {
   if (base < 1024 || base > 65535) return refuse(`port ${base} of "${text}" is out of range`, 'write a port from 1024 to 65535')
   return { ok: true, value: { address: address.value, base } }
 }
+
+/** What an uplink without an address of its own may have. */
+export const uplinkFamilies = ['ipv4', 'ipv6', 'both'] as const
+export const familiesNamed: Readonly<Record<(typeof uplinkFamilies)[number], readonly Family[]>> = { ipv4: [4], ipv6: [6], both: [4, 6] }
 
 /** Kinds of last mile that an uplink can be. Its name says it when it begins with one: `lte`, `fiber-2`. */
 export const media = ['ethernet', 'fiber', 'cable', 'dsl', 'radio', 'lte', '5g', 'sat'] as const

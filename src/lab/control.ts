@@ -26,6 +26,8 @@ export interface Status {
     readonly id: string
     readonly interface: string
     readonly address: string
+    /** The other family's of a line that has both. */
+    readonly six: string | null
     readonly nat: string | null
     readonly line: Line
     readonly healthy: boolean

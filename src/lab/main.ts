@@ -73,6 +73,7 @@ async function handle(
             id: link.id,
             interface: link.interface,
             address: link.address,
+            six: link.six?.address ?? null,
             nat: link.nat,
             line: world.line(link.id),
             healthy: world.line(link.id) === original.get(link.id),

@@ -1,6 +1,6 @@
 /**
  * The underlay that the lab builds for an intent: a star around one namespace `internet`, each uplink one link to it.
- * Pure: intent in, description out. Hubs keep the addresses of their YAML; edges get 100.64.N.0/24 (RFC 6598), and LTE
+ * Pure: intent in, description out. Hubs keep the addresses of their YAML; edges get 100.64.N.0/24 (RFC 6598), of IPv6 2001:db8:6400:N::/64, and LTE
  * links sit behind a NAT, as a carrier's do.
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
@@ -21,6 +21,8 @@ export interface Link {
   readonly interface: string
   readonly address: AddressWithLength
   readonly router: Address
+  /** The other family's of a line that has both. */
+  readonly six: { readonly address: AddressWithLength; readonly router: Address } | null
   /** Address that the internet sees instead, or null without NAT. */
   readonly nat: Address | null
   readonly metric: number
@@ -87,7 +89,7 @@ export function underlay(intent: Intent): Underlay {
       const shape = lines[uplink.medium] ?? (uplink.address ? hubLine : edgeLine)
       const line: Line = { ...shape, loss: 0, up: uplink.up, down: uplink.down, cut: 'no' }
       const base = { id: `${site.id}.${uplink.id}`, site: site.id, uplink: uplink.id, interface: uplink.interface, metric: 100 + index, line }
-      if (uplink.address && uplink.router) return { ...base, address: uplink.address, router: uplink.router, nat: null }
+      if (uplink.address && uplink.router) return { ...base, address: uplink.address, router: uplink.router, six: null, nat: null }
       const n = ++edgeLinks
       return { ...base, ...dynamicAddress(uplink, n) }
     }),
@@ -129,9 +131,12 @@ export function underlay(intent: Intent): Underlay {
 
 function dynamicAddress(uplink: IntentUplink, n: number) {
   if (n > 120) throw new RangeError('the lab has addresses for 120 dynamic uplinks')
+  const v6 = { address: addressWithLength(`2001:db8:6400:${n}::2/64`), router: address('fe80::1') }
+  if (!uplink.families.includes(4)) return { ...v6, six: null, nat: null }
   return {
     address: addressWithLength(`100.64.${n}.2/24`),
     router: address(`100.64.${n}.1`),
+    six: uplink.families.includes(6) ? v6 : null,
     nat: uplink.medium === 'lte' ? address(`203.0.113.${128 + n}`) : null,
   }
 }

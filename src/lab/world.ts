@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Intent, IntentService } from '#src/intent/intent.ts'
-import { familyOf, hostOf, lengthOf, networkOf } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, contains, familyOf, hostOf, lengthOf, networkOf, prefix } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
 import { controllerAddress, controllerPort, type Line, type LanHost, type Link, lanHostName, underlay } from './underlay.ts'
@@ -27,6 +27,14 @@ export interface WorldOptions {
   readonly controllerSocket: string
   readonly logs: string
 }
+
+const linkLocal = prefix('fe80::/10')
+const endsOf = ({ address, router, six }: Link): readonly { readonly address: AddressWithLength; readonly router: Address }[] => [
+  { address, router },
+  ...(six ? [six] : []),
+]
+/** Without duplicate address detection an address works at once. */
+const unchecked = (address: Address | AddressWithLength): string => (familyOf(address) === 6 ? ' nodad' : '')
 
 const firstPort = 20_000
 
@@ -130,9 +138,11 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
     const own = plan.links.filter((link) => link.site === site.id)
     await ipBatch(boxes.get(site.id)!, [
       ...own.flatMap((link) => [
-        `addr add ${link.address} dev ${link.interface}`,
         `link set ${link.interface} up`,
-        `route add default via ${link.router} dev ${link.interface} metric ${link.metric}`,
+        ...endsOf(link).flatMap(({ address, router }) => [
+          `addr add ${address} dev ${link.interface}${unchecked(address)}`,
+          `route add default via ${router} dev ${link.interface} metric ${link.metric}`,
+        ]),
       ]),
       ...plan.lans.filter((lan) => lan.site === site.id).map((lan) => `link set ${lan.interface} up`),
     ])
@@ -145,7 +155,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       await must(enter(box, ['sh', '-c', 'for call in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -w "$call" ] || echo 0 > "$call"; done']))
     await ipBatch(box, [
       ...(ports.length > 0 ? ['link add eth0 type bridge', ...['port', ...ports].map((port) => `link set ${port} master eth0 up`)] : []),
-      ...lan.hosts.map((host) => `addr add ${host} dev eth0${familyOf(host) === 6 ? ' nodad' : ''}`),
+      ...lan.hosts.map((host) => `addr add ${host} dev eth0${unchecked(host)}`),
       'link set eth0 up',
       // Over eth0 in so many words: the gateway may not have its address yet, and IPv6 asks for one on the link.
       ...lan.gateways.map((gateway) => `route add default via ${gateway} dev eth0`),
@@ -162,10 +172,16 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   await ipBatch(internet, [
     `addr add ${controllerAddress}/32 dev lo`,
     ...plan.links.flatMap((link, index) => [
-      `addr add ${link.router}/${lengthOf(link.address)} dev ${internetEnd(index)}`,
+      ...endsOf(link).map(({ address, router }) => `addr add ${router}/${lengthOf(address)} dev ${internetEnd(index)}${unchecked(router)}`),
       `link set ${internetEnd(index)} up`,
+      // A router that is known by its link-local address has no other there.
+      ...endsOf(link).flatMap(({ address, router }) =>
+        contains(linkLocal, router) ? [`route add ${networkOf(address)} dev ${internetEnd(index)}`] : [],
+      ),
     ]),
   ])
+  if (plan.links.some((link) => endsOf(link).some(({ address }) => familyOf(address) === 6)))
+    await must(enter(internet, ['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']))
   const nats = plan.links.filter((link) => link.nat !== null)
   await must(
     enter(internet, ['nft', '-f', '-']),

@@ -206,6 +206,8 @@ export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bi
   return { family, low: value, high: value | ((1n << BigInt(width(family) - length)) - 1n) }
 }
 
+/** RFC 5952 section 6: `192.0.2.1:51820`, `[2001:db8::1]:51820`. */
+export const endpointText = (of: Address, port: number): string => (familyOf(of) === 6 ? `[${of}]:${port}` : `${of}:${port}`)
 export const hostPrefix = (of: Address): Prefix => `${of}/${width(familyOf(of))}` as Prefix
 /** An address where the prefix holds only one, as people write hosts. */
 export const formatHosts = (of: Prefix): string => (lengthOf(of) === width(familyOf(of)) ? hostOf(of) : of)

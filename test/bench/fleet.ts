@@ -115,6 +115,7 @@ const uplink = (id: string, device: string, medium: string, down: number, up: nu
   metered: medium === 'lte',
   risks: [],
   tags: [],
+  families: [4],
   up,
   down,
   address: null,

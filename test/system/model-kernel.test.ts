@@ -118,6 +118,7 @@ describe('a network of oddities', () => {
     { name: 'hub south', failure: hub('south') },
     { name: 'uplink east.fiber', failure: uplink('east', 'fiber') },
     { name: 'uplink north.isp-a', failure: uplink('north', 'isp-a') },
+    { name: 'uplink north.isp-v6', failure: uplink('north', 'isp-v6') },
     { name: 'tunnel north.isp-b--south.isp', failure: tunnel('north.isp-b--south.isp') },
   ])
 
@@ -272,6 +273,27 @@ describe('a network of oddities', () => {
         said,
       ).toBe(true)
     })
+  })
+
+  it('runs tunnels over IPv6 between lines that have it, and puts nothing else on them', async () => {
+    const of = (site: string) => [...world().network.configs.values()].find((one) => one.site === site)!
+    const over6 = (site: string) =>
+      of(site).tunnels.filter(({ uplink: own, remoteUplink: far }: { uplink: string; remoteUplink?: string }) => [own, far].includes('isp-v6'))
+    expect(
+      of('east')
+        .tunnels.map(({ id }) => id)
+        .filter((id) => id.includes('v6')),
+    ).toEqual(['east.lte--north.isp-v6', 'east.lte--south.isp-v6'])
+    expect(of('far').tunnels.map(({ id }) => id)).toEqual(['far.cable--south.isp-v6', 'far.fiber--south.isp'])
+    expect(of('north').tunnels.map(({ id }) => id)).toContain('north.isp-v6--south.isp-v6')
+    for (const site of ['east', 'far', 'north', 'south']) {
+      const { stdout } = await world().shell(site, 'wg show all endpoints')
+      const dialled = over6(site).flatMap(({ peer }) =>
+        peer.kind === 'wireguard' && peer.endpoint !== 'roams' ? [`[${peer.endpoint.address}]:${peer.endpoint.port}`] : [],
+      )
+      for (const endpoint of dialled) expect(stdout).toContain(endpoint)
+      expect(stdout).toMatch(/\[2001:db8:/)
+    }
   })
 
   it('carries a datagram in fragments through two hubs, there and back', async () => {

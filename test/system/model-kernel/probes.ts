@@ -107,7 +107,8 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .constantFrom(...hosts)
     .chain((host) => alike([host.lan.prefix], [...prefixes, ...undeclared]).map(([, to]) => ({ host, to })))
     .chain(({ host, to }) => between(host, host.lan.prefix, to, application(edges)))
-  const isForeign = ({ box }: Host, from: Prefix): boolean => !hosts.some((one) => one.box === box && contains(one.lan.prefix, from))
+  const isForeign = (host: Host, from: Prefix): boolean =>
+    ![...beside(host), ...hosts.filter(({ box }) => box === host.box).map(({ lan }) => lan.prefix)].some((own) => contains(own, from))
   /** From the wrong LAN, with a source that would be let through from the right one. */
   const spoofed = fc.tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules)).chain(([host, rule]) =>
     alike(

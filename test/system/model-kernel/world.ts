@@ -1,5 +1,6 @@
 /** A lab whose gateways run the real driver, without agents or controller, and whose hosts send what a test asks for. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -185,9 +186,9 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
   return world
 }
 
-/** `site.uplink` → the address on its line. */
-async function addressesOf(lab: Lab): Promise<ReadonlyMap<string, string>> {
-  return new Map((await lab.status()).links.map((link) => [link.id, link.address.split('/')[0]!]))
+/** `site.uplink` → the addresses on its line. */
+async function addressesOf(lab: Lab): Promise<ReadonlyMap<string, readonly string[]>> {
+  return new Map((await lab.status()).links.map(({ id, address, six }) => [id, [address, six ?? ''].map((own) => own.split('/')[0]!)]))
 }
 
 /** Counts what must never be seen there, and forwards ports to hubs whose provider does. */
@@ -200,6 +201,9 @@ async function openInternet({ fabric }: Network, lab: Lab): Promise<void> {
     const ports = site.interfaces.filter((one) => one.uplink === uplink.id).map((one) => one.port)
     return ports.map((port) => ({ outside: endpoint.public, outsidePort: publicPort(endpoint, port), inside: hostOf(endpoint.address), port }))
   })
+  const lans6 = fabric.sites.flatMap((site) =>
+    site.lans.flatMap(({ prefix }) => (familyOf(prefix) === 6 && !prefix.startsWith('fd') ? [prefix] : [])),
+  )
   const privately = '{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 }'
   const ran = await lab.exec('internet', ['nft', '-f', '-'], {
     stdin: `
@@ -207,11 +211,10 @@ table inet clear {
   counter leaked {}
   chain arrivals {
     type filter hook prerouting priority raw; policy accept;
-    iifname "u*" ip saddr { ${own.join(', ')} } accept
-    iifname "u*" ip daddr { ${own.join(', ')} } accept
+    ${own.flatMap((one) => ['saddr', 'daddr'].map((way) => `iifname "u*" ${isIPv6(one) ? 'ip6' : 'ip'} ${way} ${one} accept`)).join('\n    ')}
     iifname "u*" ip saddr ${privately} counter name leaked
     iifname "u*" ip daddr ${privately} counter name leaked
-    iifname "u*" ip6 daddr { 2001:db8::/32, fc00::/7 } counter name leaked
+    iifname "u*" ip6 daddr { ${[...lans6, 'fc00::/7'].join(', ')} } counter name leaked
   }
 }
 table ip provider {
@@ -227,7 +230,7 @@ table ip provider {
 }
 
 /** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
-function broken({ fabric, configs }: Network, { down }: Situation, addresses: ReadonlyMap<string, string>): string {
+function broken({ fabric, configs }: Network, { down }: Situation, addresses: ReadonlyMap<string, readonly string[]>): string {
   const cloudEnds = new Map(
     [...configs.values()].flatMap(({ tunnels }) => tunnels.flatMap((one) => (one.role === 'cloud' ? [[one.id, one.peer.address]] : []))),
   )
@@ -235,9 +238,15 @@ function broken({ fabric, configs }: Network, { down }: Situation, addresses: Re
     .filter((tunnel) => down(tunnel.id))
     .map((tunnel) => {
       const [a, b] = tunnel.ends
-      return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : cloudEnds.get(tunnel.id)!] as const
+      return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : [cloudEnds.get(tunnel.id)!]] as const
     })
-  const rules = pairs.flatMap(([a, b]) => [`ip saddr ${a} ip daddr ${b} drop`, `ip saddr ${b} ip daddr ${a} drop`])
+  const ends = pairs.flatMap(([near, far]) =>
+    near.flatMap((a) => far.map((b) => [a, b] as const)).filter(([a, b]) => a !== '' && b !== '' && isIPv6(a) === isIPv6(b)),
+  )
+  const rules = ends.flatMap(([a, b]) => {
+    const word = isIPv6(a) ? 'ip6' : 'ip'
+    return [`${word} saddr ${a} ${word} daddr ${b} drop`, `${word} saddr ${b} ${word} daddr ${a} drop`]
+  })
   return `add table inet broken\ndelete table inet broken\ntable inet broken { chain cut { type filter hook forward priority 0; policy accept;\n${rules.join('\n')}\n}\n}\n`
 }
 

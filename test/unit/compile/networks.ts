@@ -14,7 +14,7 @@ import type {
   UplinkSelector,
 } from '#src/intent/intent.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
-import { addressWithLength, type AddressWithLength, comparePrefixes, lengthOf, nth, prefix, address } from '#src/net/address.ts'
+import { addressWithLength, type AddressWithLength, comparePrefixes, familyOf, lengthOf, nth, prefix, address } from '#src/net/address.ts'
 import { parsePortRange, type PortRange } from '#src/net/ports.ts'
 
 export const siteId = (text: string) => text as SiteId
@@ -76,6 +76,7 @@ export const uplink = (id: string, more: Partial<IntentUplink> = {}): IntentUpli
   risks: [],
   up: 0,
   down: 0,
+  families: [4],
   address: null,
   router: null,
   public: null,
@@ -83,6 +84,7 @@ export const uplink = (id: string, more: Partial<IntentUplink> = {}): IntentUpli
 })
 export const fixed = (id: string, own: string, router: string, more: Partial<IntentUplink> = {}): IntentUplink =>
   uplink(id, {
+    families: [familyOf(addressWithLength(own))],
     address: addressWithLength(own),
     router: address(router),
     public: { address: own.slice(0, own.indexOf('/')) as never, base: 51820 },

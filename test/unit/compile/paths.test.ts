@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { paths } from '#src/compile/paths.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { berlin, dublin, edge, fixed, frankfurt, network, site, siteId, uplink } from './networks.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
+import type { Family } from '#src/net/address.ts'
+import { allow, berlin, cloud, dublin, edge, fixed, frankfurt, network, site, siteId, uplink } from './networks.ts'
 
 const ids = (intent: Intent) =>
   paths(intent)
@@ -76,8 +78,13 @@ describe('refused', () => {
   const onMpls = site('dublin', 'core', [fixed('mpls', '172.31.0.2/24', '172.31.0.1', { transport: 'mpls-a' })], { inference: ['10.11.0.0/16'] })
   test('I110: hubs, or an edge and its hub, without a transport in common', () => {
     expect(findings(network({ sites: [berlin, frankfurt, onMpls] }))).toEqual([
-      ['I110', 'error', 'site/frankfurt', 'no uplink of dublin can reach one of frankfurt: their transports have nothing in common'],
-      ['I110', 'error', 'site/berlin', 'no uplink of berlin can reach one of dublin: their transports have nothing in common'],
+      [
+        'I110',
+        'error',
+        'site/frankfurt',
+        'no uplink of dublin can reach one of frankfurt: they have no transport in common, or on it no address family',
+      ],
+      ['I110', 'error', 'site/berlin', 'no uplink of berlin can reach one of dublin: they have no transport in common, or on it no address family'],
     ])
   })
   test('I111: a spoke without hubs', () => {
@@ -104,5 +111,65 @@ describe('refused', () => {
     expect(findings(base(hub(40000, 64357)))).toEqual([
       ['I113', 'error', 'site/dublin/uplink/isp-b/public', 'hub uplink dublin.isp-b forwards from port 64357, which leaves too few ports above it'],
     ])
+  })
+})
+
+describe('the family of a line', () => {
+  const lans = (n: number) => ({ inference: [`10.${n}.0.0/16`] })
+  const hub = site('hub', 'core', [fixed('isp-4', '192.0.2.2/28', '192.0.2.1'), fixed('isp-6', '2001:db8:7::2/64', 'fe80::1')], lans(40))
+  const at = (id: string, ...uplinks: readonly (readonly Family[])[]) =>
+    edge(
+      id,
+      { inference: [`10.1.${id.length}.0/24`] },
+      { hubs: [siteId('hub')], uplinks: uplinks.map((families, n) => uplink(`up-${n}`, { families })) },
+    )
+  test('is that of both ends of a path', () => {
+    const sites = [hub, at('a', [4], [6]), at('bb', [4, 6])]
+    expect(ids(network({ hubs: [siteId('hub')], sites }))).toEqual([
+      'a.up-0--hub.isp-4',
+      'a.up-1--hub.isp-6',
+      'bb.up-0--hub.isp-4',
+      'bb.up-0--hub.isp-6',
+    ])
+  })
+  test('tells sites apart whose lines are alike otherwise', () => {
+    const { fabric } = compile(
+      network({ hubs: [siteId('hub')], sites: [hub, at('a', [4]), at('bb', [6])], allow: [allow('edge/inference -> inference')] }),
+      [],
+    )
+    const groups = groupsOf(fabric!.sites.find(({ id }) => id === 'hub')!).filter(
+      ({ trafficClass, arrived }) => trafficClass === 'default' && arrived === 'anywhere',
+    )
+    expect(groups.map(({ remote, via }) => `${remote} ${via.map(({ tunnel }) => tunnel).join()}`)).toEqual([
+      'a a.up-0--hub.isp-4',
+      'bb bb.up-0--hub.isp-6',
+    ])
+    expect(fabric!.sites.map(({ uplinks }) => uplinks.map(({ endpoint }) => ('families' in endpoint ? endpoint.families : endpoint.kind)))).toEqual([
+      ['dynamic'],
+      [[6]],
+      ['fixed', 'fixed'],
+    ])
+  })
+  test('without one in common there is no path: I110', () => {
+    const only = site('hub', 'core', [fixed('isp-6', '2001:db8:7::2/64', 'fe80::1')], lans(40))
+    expect(findings(network({ hubs: [siteId('hub')], sites: [only, at('a', [4])] }))[0]).toEqual([
+      'I110',
+      'error',
+      'site/a',
+      'no uplink of a can reach one of hub: they have no transport in common, or on it no address family',
+    ])
+  })
+  test('carries no tunnel where nothing else has it: I114', () => {
+    const old = site('hub', 'core', [fixed('isp-4', '192.0.2.2/28', '192.0.2.1')], lans(40))
+    expect(findings(network({ hubs: [siteId('hub')], sites: [old, at('a', [4], [6])] }))[0]).toEqual([
+      'I114',
+      'warning',
+      'site/a/uplink/up-1/transport',
+      'uplink a.up-1 carries no tunnel: nothing it could reach is on transport "internet" over IPv6',
+    ])
+  })
+  test('of clouds is IPv4: hubs join them from such a line', () => {
+    const { fabric } = compile(network({ hubs: [siteId('hub')], sites: [hub, at('a', [4])], regions: [{ ...cloud, hubs: [siteId('hub')] }] }), [])
+    expect(fabric!.regions[0]!.connections.map(({ id }) => id)).toEqual(['hub.isp-4'])
   })
 })
