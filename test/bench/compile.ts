@@ -3,11 +3,13 @@
  * network, every site's config with every key known, and edits of one site. And 300 hubs in full mesh beside wg-meshconf.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createCompiler } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Fabric, Fact } from '#src/fabric/fabric.ts'
+import { settings } from '#providers/linux/wireguard.ts'
+import type { Fabric, Fact, SiteConfig } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { addressWithLength, prefix } from '#src/net/address.ts'
@@ -25,18 +27,29 @@ export function run(): Figures {
     const name = edges === 10_000 ? '10k' : edges === 1_000 ? '1k' : '100'
     for (const [key, value] of Object.entries(measured)) figures[key.replace('SIZE', name)] = value
   }
-  const growth = (key: string) => figures[`${key}_10k_s`]! / figures[`${key}_1k_s`]!
+  const growth = (key: string) => ({
+    [`${key}_growth_x10_to_1k`]: figures[`${key}_1k_s`]! / figures[`${key}_100_s`]!,
+    [`${key}_growth_x10_to_10k`]: figures[`${key}_10k_s`]! / figures[`${key}_1k_s`]!,
+  })
   const mesh = inProcess('mesh', meshed)
   const theirs = runWgMeshconf(meshed)
   return {
     ...figures,
-    growth_x10: growth('compile'),
-    configs_growth_x10: growth('configs'),
+    growth_x10: figures['compile_10k_s']! / figures['compile_1k_s']!,
+    configs_growth_x10: figures['configs_10k_s']! / figures['configs_1k_s']!,
+    ...growth('compile'),
+    ...growth('configs'),
     rss_mb: figures['rss_10k_mb']!,
-    mesh300_s: mesh['mesh_s']!,
+    mesh300_compile_s: mesh['compile_s']!,
+    mesh300_configs_s: mesh['configs_s']!,
+    mesh300_files_s: mesh['files_s']!,
+    mesh300_s: mesh['compile_s']! + mesh['configs_s']! + mesh['files_s']!,
     wg_meshconf_s: theirs.added + theirs.generated,
     wg_meshconf_genconfig_s: theirs.generated,
-    mesh300_ratio: (theirs.added + theirs.generated) / mesh['mesh_s']!,
+    // From the nodes to a file of each.
+    mesh300_ratio: (theirs.added + theirs.generated) / (mesh['compile_s']! + mesh['configs_s']! + mesh['files_s']!),
+    // From what is stored to a file of each: its database of nodes, our compiled network.
+    mesh300_stored_ratio: theirs.generated / (mesh['configs_s']! + mesh['files_s']!),
   }
 }
 
@@ -132,22 +145,65 @@ function median(intent: Intent, edit: (intent: Intent, n: number) => Intent, com
   return { cpuMs: middle('cpuMs'), ms: middle('ms') }
 }
 
-/** From what the hubs are to what each box is told, keys excluded. */
+/** From what the hubs are to what each box is told, and that to a file of what `wg` reads, as wg-meshconf writes one. Keys excluded. */
 function measureMesh(hubs: number): Figures {
-  const intent = fullMesh(hubs)
-  const warm = fullMesh(20)
-  const whole = (of: Intent): number => {
-    let tunnels = 0
-    const { fabric } = createCompiler()(of, [])
-    const facts = everyKey(fabric!)
-    for (const site of fabric!.sites) tunnels += configure(fabric!, facts, site.id).tunnels.length
-    return tunnels
+  const whole = (of: Intent, folder: string) => {
+    let result: ReturnType<typeof compile> | undefined
+    const compile = createCompiler()
+    const compiled = seconds(() => (result = compile(of, [])))
+    const fabric = result!.fabric!
+    const { sites } = fabric
+    const facts = everyKey(fabric)
+    let [tunnels, configured, written] = [0, 0, 0]
+    for (const { id } of sites) {
+      let config: SiteConfig | undefined
+      configured += seconds(() => (config = configure(fabric, facts, id)))
+      written += seconds(() => writeFileSync(join(folder, `${id}.conf`), wireguardText(config!)))
+      tunnels += config!.tunnels.length
+    }
+    return { tunnels, compile_s: compiled, configs_s: configured, files_s: written }
   }
-  for (let n = 0; n < 5; n++) whole(warm)
-  let tunnels = 0
-  const took = seconds(() => (tunnels = whole(intent)))
-  if (tunnels !== hubs * (hubs - 1)) throw new Error(`${tunnels} ends of tunnels, not ${hubs * (hubs - 1)}`)
-  return { mesh_s: took }
+  const folder = mkdtempSync(join(tmpdir(), 'causeway-mesh-'))
+  try {
+    const warm = fullMesh(20)
+    for (let n = 0; n < 5; n++) whole(warm, folder)
+    const { tunnels, ...took } = whole(fullMesh(hubs), folder)
+    if (tunnels !== hubs * (hubs - 1)) throw new Error(`${tunnels} ends of tunnels, not ${hubs * (hubs - 1)}`)
+    return took
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+/** Of each interface what the driver feeds to `wg syncconf`. */
+function wireguardText(config: SiteConfig): string {
+  const peers = Map.groupBy(config.tunnels, (tunnel) => tunnel.interface)
+  return config.interfaces
+    .map((one) =>
+      settings(
+        {
+          name: one.device,
+          up: true,
+          mtu: config.network.mtu,
+          publicKey: '',
+          listenPort: one.listenPort,
+          fwmark: 0,
+          peers: (peers.get(one.id) ?? []).flatMap(({ peer, initiates }) =>
+            peer.kind === 'wireguard'
+              ? [
+                  {
+                    publicKey: peer.publicKey,
+                    allowedIps: peer.allowedIps,
+                    endpoint: peer.endpoint === 'roams' ? '' : `${peer.endpoint.address}:${peer.endpoint.port}`,
+                    keepalive: initiates ? 25 : 0,
+                  },
+                ]
+              : [],
+          ),
+        },
+        ''.padEnd(44, '='),
+      ),
+    )
+    .join('')
 }
 
 /** PyPI's wg-meshconf, its own classes in one process, without key generation and derivation. */
