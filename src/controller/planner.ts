@@ -1,5 +1,5 @@
 /** The libraries as the API and the worker use them. */
-import { compile } from '#src/compile/compile.ts'
+import { createCompiler } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import { compilerVersion } from '#src/compile/version.ts'
 import { parseIntent } from '#src/intent/parse.ts'
@@ -9,9 +9,40 @@ import { drainLosses } from '#src/verify/drain.ts'
 import { promisedWithin } from '#src/verify/promises.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
 
+/** What a compiler remembers of a network of thousands is hundreds of megabytes; nobody has planned for this long. */
+const forgetAfterMs = 10 * 60_000
+/** And of lines and sites that are gone it remembers the names. */
+const forgetAfter = 64
+/**
+ * Plans of one network follow each other, each mostly the one before: what an edit does not concern is not compiled
+ * again. The proof is made from the start all the same, for it stands between a mistake, here too, and the boxes.
+ */
+export function rememberingCompiler(): ReturnType<typeof createCompiler> {
+  let compile: ReturnType<typeof createCompiler> | undefined
+  let compiled = 0
+  let idle: NodeJS.Timeout | undefined
+  const forget = () => {
+    compile = undefined
+    compiled = 0
+  }
+  return (intent, held) => {
+    clearTimeout(idle)
+    idle = setTimeout(forget, forgetAfterMs).unref()
+    if (++compiled > forgetAfter) forget()
+    compile ??= createCompiler()
+    try {
+      return compile(intent, held)
+    } catch (error) {
+      // Half of what it remembers may be of this network, half of the one before.
+      forget()
+      throw error
+    }
+  }
+}
+
 export const planner = {
   parseIntent,
-  compile,
+  compile: rememberingCompiler(),
   configure,
   verify,
   verifyTransition,
