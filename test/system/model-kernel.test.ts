@@ -6,7 +6,7 @@
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failure, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { type Address, contains, type Prefix } from '#src/net/address.ts'
+import { type Address, addressBits, contains, nth, type Prefix } from '#src/net/address.ts'
 import { expectation, observation } from './model-kernel/compare.ts'
 import { settled, shuffled, type Situation, via } from './model-kernel/network.ts'
 import { hostsOf, type Probe, probesFor } from './model-kernel/probes.ts'
@@ -109,6 +109,78 @@ describe('a network with a cloud region', () => {
     expect(allowed.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true])
     expect(refused.map((one) => expectation(network, normal, one).delivered)).toEqual([false, false, false])
     expect(report(await world().compare(normal, [...allowed, ...refused]))).toBe('')
+  })
+})
+
+describe('networks that overlap', () => {
+  const world = agreeing('test/system/model-kernel/overlap', [
+    { name: 'hub north', failure: hub('north') },
+    { name: 'uplink madrid.fiber', failure: uplink('madrid', 'fiber') },
+  ])
+  const lan = (site: string, segment: string) =>
+    world()
+      .network.fabric.sites.find((one) => one.id === site)!
+      .lans.find((one) => one.segment === segment)!
+  it('lets hosts with one address call the same host, and each is answered', async () => {
+    const { network, normal } = world()
+    expect([lan('berlin', 'cameras').local, lan('madrid', 'cameras').local]).toEqual([undefined, '192.168.1.0/24'])
+    const host = (site: string, last: number) => nth(lan(site, 'cameras').prefix, last)!
+    const asked = [
+      probe(world(), 'berlin-cameras', host('berlin', 13), '10.20.0.20', 'tcp', 554),
+      probe(world(), 'madrid-cameras', host('madrid', 13), '10.20.0.20', 'tcp', 554),
+      probe(world(), 'north-office', '10.20.0.13', host('madrid', 40), 'icmp', 0),
+      probe(world(), 'madrid-cameras', host('madrid', 13), host('oslo', 40), 'udp', 5000),
+      // Neighbours to each other.
+      probe(world(), 'madrid-cameras', host('madrid', 13), host('berlin', 40), 'udp', 5000),
+      probe(world(), 'berlin-cameras', host('berlin', 13), host('madrid', 40), 'udp', 5000),
+    ]
+    await world().become(normal)
+    expect(asked.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true, false, false])
+    expect(report(await world().compare(normal, asked))).toBe('')
+  })
+  it('tells a host that its packet is too big, in the words of that host', async () => {
+    const said = await world().shell('madrid-cameras', 'ping -n -c 2 -i 0.2 -W 1 -M do -I 192.168.1.13 -s 1400 10.20.0.20')
+    expect(`${said.stdout}${said.stderr}`).toMatch(/From 192\.168\.1\.254 icmp_seq=1 Frag needed and DF set \(mtu = 1380\)/)
+    const after = await world().shell('madrid-cameras', 'ping -n -c 1 -W 1 -M do -I 192.168.1.13 -s 1352 10.20.0.20')
+    expect(after.stdout).toContain('1360 bytes from 10.20.0.20')
+  })
+  it('carries a datagram in fragments, there and back', async () => {
+    const target = nth(lan('oslo', 'cameras').prefix, 40)!
+    const { stdout } = await world().shell(
+      'madrid-cameras',
+      `head -c 5000 /dev/zero | socat -t 3 -b 6000 - UDP:${target}:5000,bind=192.168.1.13 | wc -c`,
+    )
+    expect(stdout.trim()).toBe('5000')
+  })
+  it('delivers an error from beyond, whose quote has the names of the overlay: who asked knows nothing of such a packet', async () => {
+    const shell = async (command: string): Promise<string> => (await world().shell('madrid-cameras', command)).stdout
+    const overlay = addressBits(nth(lan('madrid', 'cameras').prefix, 13)!).toString(16)
+    // The source of the quoted packet: 12 bytes into the IPv4 header behind the 8 of ICMP.
+    const counting = `add table ip quote; add chain ip quote in { type filter hook input priority 0; }; add rule ip quote in ip daddr 192.168.1.13 icmp type time-exceeded @th,160,32 0x${overlay} counter`
+    await shell(`nft '${counting}'`)
+    const ping = 'ping -n -c 1 -W 1 -t 2 -I 192.168.1.13 10.20.0.20'
+    expect((await world().shell('berlin-cameras', ping)).stdout).toContain('From 10.20.0.1 icmp_seq=1 Time to live exceeded')
+    expect(await shell(ping)).not.toContain('Time to live exceeded')
+    expect(await shell('nft list table ip quote; nft delete table ip quote')).toContain('counter packets 1 ')
+  })
+  it('lets nobody in by a local name, as its own or as that of whom it calls', async () => {
+    const { network, normal } = world()
+    await world().become(normal)
+    const config = [...network.configs.values()].find((one) => one.site === 'north')!
+    const mesh = config.interfaces.find((one) => one.kind === 'mesh')!.device
+    /** Pings out of a hub's mesh tunnel, past its own checks; whether the host in the south heard it. */
+    const heard = async (source: string, destination: string): Promise<boolean> => {
+      await world().forget()
+      await world().shell(
+        'north',
+        `ip addr add ${source}/32 dev lo; ip route add ${destination}/32 dev ${mesh}; ping -n -c 1 -W 1 -I ${source} ${destination}; ip route del ${destination}/32 dev ${mesh}; ip addr del ${source}/32 dev lo`,
+      )
+      return (await world().witnesses()).get('south-office')!.packets.has(`icmp ${source} 10.30.0.20`)
+    }
+    const overlay = nth(lan('south', 'office').prefix, 20)!
+    expect(await heard('192.168.1.13', overlay)).toBe(true)
+    expect(await heard('192.168.1.13', '10.30.0.20')).toBe(false)
+    expect(await heard('10.30.0.9', overlay)).toBe(false)
   })
 })
 

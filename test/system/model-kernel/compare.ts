@@ -1,11 +1,11 @@
 /** What the model says of a probe, what the kernels did with it, and the difference in words. */
 import type { ClassId, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
-import { contains } from '#src/net/address.ts'
+import { type Address, contains } from '#src/net/address.ts'
 import { formatPacket } from '#src/verify/packets.ts'
 import { walk, type Walk } from '#src/verify/forward.ts'
 import { chooser, type Network, type Situation } from './network.ts'
-import { boxOf, type Probe } from './probes.ts'
+import { boxOf, calledAt, type Probe } from './probes.ts'
 import { keyOf, type Seen } from './witness.ts'
 
 /** By box. */
@@ -91,10 +91,20 @@ export interface Observation {
   readonly reply: Sightings
 }
 export function observation(network: Network, witnesses: Witnesses, probe: Probe): Observation {
-  const find = (key: string): Sightings =>
+  const { fabric } = network
+  const homes = new Map<string, Site | Region>(
+    [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => [boxOf(node, lan), node])),
+  )
+  /** A tunnel has the overlay's names, a host hears of itself by its own. */
+  const find = (of: (named: (overlay: Address) => Address) => string): Sightings =>
     [...witnesses]
       .flatMap(([box, { packets }]) => {
-        const devices = network.fabric.sites.some((site) => site.id === box) ? devicesOf(network, box) : undefined
+        const devices = fabric.sites.some((site) => site.id === box) ? devicesOf(network, box) : undefined
+        const home = devices ? undefined : homes.get(box)
+        // Its own hosts may be called so, and without ports nothing tells whose packet it is.
+        const twin = home?.lans.some(({ local }) => local !== undefined && [probe.source, probe.destination].some((one) => contains(local, one)))
+        if (twin && probe.protocol !== 'tcp' && probe.protocol !== 'udp') return []
+        const key = of((overlay) => (home ? calledAt(home, overlay) : overlay))
         return (packets.get(key) ?? []).map((noted) =>
           devices ? `${box} by ${wayOf(network, box, devices[noted - 1]!)}` : `${box} as dscp ${noted}`,
         )
@@ -102,8 +112,8 @@ export function observation(network: Network, witnesses: Witnesses, probe: Probe
       .sort()
   const { protocol, source, destination, sourcePort, port } = probe
   return {
-    request: find(keyOf(protocol, source, sourcePort, destination, port)),
-    reply: find(keyOf(protocol, destination, port, source, sourcePort)),
+    request: find((named) => keyOf(protocol, named(source), sourcePort, named(destination), port)),
+    reply: find((named) => keyOf(protocol, named(destination), port, named(source), sourcePort)),
   }
 }
 

@@ -2,9 +2,10 @@
 import fc from 'fast-check'
 import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
-import { type Address, addressBits, addressFromBits, contains, familyOf, hostOf, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
+import { type Address, addressBits, addressFromBits, contains, familyOf, hostOf, overlaps, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import { lanHostName } from '#src/lab/underlay.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import { translated } from '#src/net/translate.ts'
 import type { Packet } from '#src/verify/packets.ts'
 import { vpcHost } from './cloud.ts'
 
@@ -24,6 +25,17 @@ export interface Host {
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
   [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
 export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : lanHostName(node, lan))
+
+/** A host of the overlay as hosts of a site call it: their own by their own names. */
+export function calledAt(node: Site | Region, overlay: Address): Address {
+  const lan = node.lans.find(({ prefix: own }) => contains(own, overlay))
+  return lan?.local === undefined ? overlay : translated(overlay, lan.prefix, lan.local)
+}
+/** And the other way round: whom they mean. */
+function meantAt(node: Site | Region, called: Address): Address {
+  const lan = node.lans.find(({ local }) => local !== undefined && contains(local, called))
+  return lan?.local === undefined ? called : translated(called, lan.local, lan.prefix)
+}
 
 const undeclared = [
   '10.99.0.0/16',
@@ -58,9 +70,10 @@ const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Add
 /** `count` different probes; the same seed gives the same. `firstPort`: source ports count from there. */
 export function probesFor(fabric: Fabric, seed: number, count: number, firstPort: number): readonly Probe[] {
   const hosts = hostsOf(fabric)
-  const gateways = new Set(hosts.map(({ lan }) => hostOf(lan.address)))
-  const prefixes = hosts.map(({ lan }) => lan.prefix)
   const nodes = [...fabric.sites, ...fabric.regions]
+  const nodeOf = new Map<NodeId, Site | Region>(nodes.map((node) => [node.id, node]))
+  const gateways = new Set(hosts.map(({ site, lan }) => meantAt(nodeOf.get(site)!, hostOf(lan.address))))
+  const prefixes = hosts.flatMap(({ lan }) => [lan.prefix, ...(lan.local === undefined ? [] : [lan.local])])
   const rules = nodes.flatMap((node) => node.rules)
   // What is denied is as near to the edge as what is allowed.
   const lines: readonly Deny[] = [...rules, ...nodes.flatMap((node) => node.denies ?? [])]
@@ -90,9 +103,10 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     what: fc.Arbitrary<Pick<Packet, 'protocol' | 'port'>>,
     end: 'source' | 'spoofed' = 'source',
   ): fc.Arbitrary<Omit<Probe, 'sourcePort'>> =>
-    fc
-      .tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), what)
-      .map(([from, to, of]) => ({ box: host.box, site: host.site, lan: host.lan.prefix, source: from, destination: to, ...of }))
+    fc.tuple(addressIn(source, end, gateways), addressIn(destination, 'destination', gateways), what).map(([from, to, of]) => {
+      const [source, destination] = [from, to].map((one) => meantAt(nodeOf.get(host.site)!, one)) as [Address, Address]
+      return { box: host.box, site: host.site, lan: host.lan.prefix, source, destination, ...of }
+    })
 
   /** Nobody can send from one family to the other. */
   const alike = (from: readonly Prefix[], to: readonly Prefix[]) =>
@@ -108,7 +122,9 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .chain((host) => alike([host.lan.prefix], [...prefixes, ...undeclared]).map(([, to]) => ({ host, to })))
     .chain(({ host, to }) => between(host, host.lan.prefix, to, application(edges)))
   const isForeign = (host: Host, from: Prefix): boolean =>
-    ![...beside(host), ...hosts.filter(({ box }) => box === host.box).map(({ lan }) => lan.prefix)].some((own) => contains(own, from))
+    ![...beside(host), ...hosts.filter(({ box }) => box === host.box).map(({ lan }) => lan.prefix)].some((own) => contains(own, from)) &&
+    // What its own site calls so is its own.
+    !hosts.some(({ site, lan: { local } }) => site === host.site && local !== undefined && overlaps(local, from))
   /** From the wrong LAN, with a source that would be let through from the right one. */
   const spoofed = fc.tuple(fc.constantFrom(...hosts), fc.constantFrom(...rules)).chain(([host, rule]) =>
     alike(

@@ -1,6 +1,6 @@
 /**
- * Who saw which packet: an nft table in each box, apart from ours and before it, that writes every arriving packet into
- * a set. At a gateway with the tunnel device it came from, at a host with its DSCP.
+ * Who saw which packet: an nft table in each box, apart from ours and before it (translation included), that writes every
+ * arriving packet into a set. At a gateway with the tunnel device it came from, at a host with its DSCP.
  */
 import type { Network } from '#src/fabric/fabric.ts'
 import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
@@ -24,7 +24,7 @@ ${[4, 6]
   })
   .join('\n')}
   chain arrivals {
-    type filter hook prerouting priority -320; policy accept;
+    type filter hook prerouting priority -360; policy accept;
     ${noted}
     add @seen4-tcp { ip saddr . ip daddr . tcp sport . tcp dport . meta mark }
     add @seen4-udp { ip saddr . ip daddr . udp sport . udp dport . meta mark }

@@ -7,14 +7,14 @@ import { fileURLToPath } from 'node:url'
 import type { Ran } from '#src/lab/box.ts'
 import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
-import type { Finding, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, Region, Site, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { publicPort } from '#src/fabric/ids.ts'
 import { contains, familyOf, hostOf, hostPrefix, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
 import { changes, compileFolder, type Network, networkOf, settled, type Situation } from './network.ts'
-import { hostsOf, type Probe } from './probes.ts'
+import { calledAt, hostsOf, type Probe } from './probes.ts'
 import { forgetting, gatewayWitness, hostWitness, readWitness } from './witness.ts'
 
 export interface World {
@@ -72,6 +72,12 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     if (ran.code !== 0) throw new Error(`${box}: ${argv.join(' ')}: ${ran.stderr.trim()}`)
     return ran.stdout
   }
+  const nodes = new Map<string, Site | Region>([...fabric.sites, ...fabric.regions].map((node) => [node.id, node]))
+  /** As its host says it. */
+  const spoken = (probe: Probe): Probe => {
+    const node = nodes.get(probe.site)!
+    return { ...probe, source: calledAt(node, probe.source), destination: calledAt(node, probe.destination) }
+  }
   const gateway = <T>(site: string, method: string, ...args: readonly unknown[]): Promise<T> => call(socketOf(site), method, ...args)
   const boxes = [...new Set([...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)])]
   let now = settled(fabric, 'nothing broken', [])
@@ -90,7 +96,8 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them.
       const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.prefix, 10)! : []))[0]
       const routes = lans.flatMap(({ lan }) => {
-        const own = `route add local ${lan.prefix} dev lo table main`
+        const prefix = lan.local ?? lan.prefix
+        const own = `route add local ${prefix} dev lo table main`
         if (lan.via !== undefined) return [own]
         const router = hostOf(lan.address)
         const routers = fabric.sites
@@ -98,7 +105,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
           .lans.flatMap(({ interface: device, via }) => (device === lan.interface && via && familyOf(via) === familyOf(router) ? [via] : []))
         const source = familyOf(router) === 6 ? ` src ${six}` : ''
         return [
-          `route del ${lan.prefix} dev eth0`,
+          `route del ${prefix} dev eth0`,
           ...[router, ...new Set(routers)].map((one) => `route add ${hostPrefix(one)} dev eth0`),
           own,
           `route replace default via ${router} dev eth0${source}`,
@@ -109,7 +116,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
         box,
         ['nft', '-f', '-'],
         hostWitness(
-          [...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.prefix),
+          [...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.local ?? one.prefix),
           six,
           fabric.network.mss,
         ),
@@ -173,7 +180,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       let todo = probes
       let seen: Witnesses = new Map()
       for (let attempt = 0; attempt < attempts && todo.length > 0; attempt++) {
-        await Promise.all([...Map.groupBy(todo, (probe) => probe.box)].map(([box, own]) => call(socketOf(box), 'send', own)))
+        await Promise.all([...Map.groupBy(todo, (probe) => probe.box)].map(([box, own]) => call(socketOf(box), 'send', own.map(spoken))))
         seen = await witnesses()
         todo = todo.filter((probe) => isMissing(expected.get(probe)!, observation(network, seen, probe)))
       }
