@@ -1,13 +1,14 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
-import { endpointText, formatHosts } from '#src/net/address.ts'
+import { endpointText, formatHosts, type Prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { expectText } from './canonical.ts'
 import { classDefaults } from './defaults.ts'
 import {
   type Intent,
   type IntentClass,
+  type IntentLan,
   type IntentPeer,
   type IntentRegion,
   type IntentSite,
@@ -88,7 +89,7 @@ function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
   yield fact('shared_risk', many(uplink.risks))
 }
 
-function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
+function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Generator<Fact> {
   const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
     path: ['sites', site.id, ...keys],
     value,
@@ -127,6 +128,11 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
     yield own(['sla', 'loss'], formatPercent(sla.loss))
     yield own(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : undefined)
   }
+  const overlay = (path: readonly string[], lan: IntentLan): readonly Fact[] => {
+    const called = overlays.get(`${site.id}/${lan.prefix}`)
+    if (called === undefined) return []
+    return [{ ...fact(path, `${called} for ${lan.prefix}`, '', 'allocated from the pool'), elsewhere: 'network/translate' }]
+  }
   for (const [segment, lans] of Map.groupBy(site.lans, (lan) => lan.segment)) {
     const numbered = lans.map((lan, n) => ({ lan, key: `lan/${segment}/${n}` }))
     const interfaces = [...Map.groupBy(numbered, ({ lan }) => lan.interface).values()]
@@ -145,10 +151,14 @@ function* siteFacts(site: IntentSite, intent: Intent): Generator<Fact> {
         }
       for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via === undefined).entries()) {
         yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
+        yield* overlay([...path, 'overlay', String(i)], lan)
         yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
       }
       for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via !== undefined).entries())
-        yield fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key)
+        yield* [
+          fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),
+          ...overlay([...path, 'overlay', 'next_hop', String(i)], lan),
+        ]
     }
   }
 }
@@ -193,8 +203,12 @@ function* peerFacts({ id, gateways, transport, hubs, lans, probe, pool, profile 
 
 const texts = (selectors: readonly Selector[]): string => many(selectors.map((selector) => selector.text))
 
+/** What translated LANs are called in the overlay, by `site/prefix`: allocated, so the files can't say it. */
+export type Overlays = ReadonlyMap<string, Prefix>
+const unknown: Overlays = new Map()
+
 /** Everything that the intent says, in the order of the files' keys. */
-function* facts(intent: Intent): Generator<Fact> {
+function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   const plain = (path: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path, value, key, otherwise })
   yield plain(['network'], intent.network, 'network')
   yield plain(['mtu'], String(intent.mtu), 'network/mtu')
@@ -234,7 +248,7 @@ function* facts(intent: Intent): Generator<Fact> {
     yield plain(['maintenance', 'window'], many(intent.maintenance.windows.map(formatWindow)), 'maintenance')
     yield plain(['maintenance', 'timezone'], intent.maintenance.timezone, 'maintenance/timezone')
   }
-  for (const site of intent.sites) yield* siteFacts(site, intent)
+  for (const site of intent.sites) yield* siteFacts(site, intent, overlays)
   for (const region of intent.regions) yield* regionFacts(region)
   for (const peer of intent.peers) yield* peerFacts(peer)
 }
@@ -258,15 +272,16 @@ function placed({ path, value, key, otherwise, elsewhere }: Fact, origins: Origi
 }
 
 /** The whole intent, defaults included. */
-export const explainAll = (intent: Intent, origins: Origins): readonly Explained[] => [...facts(intent)].map((fact) => placed(fact, origins))
+export const explainAll = (intent: Intent, origins: Origins, overlays = unknown): readonly Explained[] =>
+  [...facts(intent, overlays)].map((fact) => placed(fact, origins))
 
 /** Everything at or below `path`: `berlin.uplinks.lte`, `classes.business.sla.latency`, `hubs`; dots or slashes. */
-export function explain(intent: Intent, origins: Origins, path: string): Explanation {
+export function explain(intent: Intent, origins: Origins, path: string, overlays = unknown): Explanation {
   const wanted = full(
     path.split(/[./]/).filter((part) => part !== ''),
     intent,
   )
-  const all = [...facts(intent)]
+  const all = [...facts(intent, overlays)]
   const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
   if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { explain as explainPath } from '#src/intent/explain.ts'
+import type { Fabric } from '#src/fabric/fabric.ts'
+import { explain as explainPath, type Overlays } from '#src/intent/explain.ts'
 import { codePages } from '../codes.ts'
 import { load } from '../load.ts'
 import { exit, type Output, Stop } from '../output.ts'
@@ -25,9 +26,9 @@ export function explain(program: Command): void {
     .option('--folder <dir>', 'the network; default: the one here')
     .action(({ output, args: [what = ''], options }) => {
       if (/^[A-Z]\d{3}$/.test(what)) return explainCode(what, output)
-      const { intent, origins } = load(options['folder'] as string | undefined)
+      const { intent, origins, fabric } = load(options['folder'] as string | undefined)
       if (!intent) throw new Stop(exit.refused, 'the network has errors, so nothing is effective yet', 'see them: causeway check')
-      const explained = explainPath(intent, origins, what)
+      const explained = explainPath(intent, origins, what, overlaysOf(fabric))
       if (!explained.ok) throw new Stop(exit.usage, explained.says)
       if (output.json) return output.document('Explain', explained.entries)
       const width = Math.max(...explained.entries.map((entry) => entry.path.length + entry.value.length))
@@ -35,3 +36,9 @@ export function explain(program: Command): void {
         output.line(`${`${path}: ${value}`.padEnd(width + 2)}  ${output.style('dim', at ? `${at.file}:${at.line}${why ? ` (${why})` : ''}` : why)}`)
     })
 }
+
+/** As allocated by the controller that was seen last; else as they would be. */
+const overlaysOf = (fabric: Fabric | null): Overlays =>
+  new Map(
+    (fabric?.sites ?? []).flatMap(({ id, lans }) => lans.flatMap(({ prefix, local }) => (local === undefined ? [] : [[`${id}/${local}`, prefix]]))),
+  )

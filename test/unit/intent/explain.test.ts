@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { explain, explainAll } from '#src/intent/explain.ts'
 import { parseIntent } from '#src/intent/parse.ts'
+import { prefix } from '#src/net/address.ts'
 import { demo, small } from './files.ts'
 
 const { intent, origins } = parseIntent(demo)
@@ -91,4 +92,16 @@ describe('explain a cloud region', () => {
     )
     expect(other!.regions).toMatchObject([{ id: 'west', location: 'eu-west-1', hubs: ['frankfurt'] }])
   })
+})
+
+it('says what a translated LAN is called in the overlay, which is allocated', () => {
+  const files = small({ path: 'network.yaml', text: 'network: acme\nhubs: frankfurt\nsegments: inference\ntranslate: always\n' })
+  const parsed = parseIntent(files)
+  const overlays = new Map([['berlin/10.1.10.0/24', prefix('198.18.0.0/24')]])
+  const answer = explain(parsed.intent!, parsed.origins, 'berlin.segments.inference.overlay', overlays)
+  expect(answer).toMatchObject({
+    ok: true,
+    entries: [{ value: '198.18.0.0/24 for 10.1.10.0/24', at: { file: 'network.yaml', line: 4 }, why: 'allocated from the pool' }],
+  })
+  expect(explain(parsed.intent!, parsed.origins, 'berlin.segments.inference.overlay').ok).toBe(false)
 })
