@@ -140,3 +140,22 @@ test('a mistake at every site of a shape is told at the first, with the others n
   })
   expect(findings.filter((one) => one.at[0] !== 'site/e0')).toEqual([])
 })
+
+test('whoever has in the overlay what hosts of a translated LAN are called keeps a shape of its own', () => {
+  const crowd = (name: string, net: number) =>
+    Array.from({ length: 8 }, (_, i) => ({ id: `${name}${i}`, uplinks: ['a'], lans: { red: `10.${net}.${i}.0/30` } }))
+  const [callers, answerers] = [crowd('d', 1), crowd('e', 2)]
+  const [from, to] = [callers, answerers].map((some) => some.map((one) => `${one.id}/red`).join()) as [string, string]
+  const fabric = build({
+    sites: [
+      { id: 'h0', hub: true, uplinks: ['a'], lans: { red: '10.0.0.0/30' } },
+      ...callers.map((one) => ({ ...one, local: { red: '10.2.7.0/30' } })),
+      ...answerers,
+    ],
+    allow: [{ from, to, ports: 'tcp/1', class: 'default' }],
+    expect: [{ reach: from, to, ports: 'tcp/1', mode: 'all' }],
+  })
+  const shapes = shapesOf([fabric], 0)
+  expect(shapes.within(fabric).sites.length).toBeLessThan(fabric.sites.length)
+  expect(verify(fabric, shapes).findings.map(({ code }) => code)).toEqual(['V002'])
+})
