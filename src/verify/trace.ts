@@ -1,6 +1,7 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule, UplinkId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
+import { familiesOf as familiesOfLine } from '#src/fabric/uplinks.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
@@ -62,7 +63,7 @@ export function trace(fabric: Fabric, question: Question): Trace {
   const model = modelOf(fabric)
   const lines = from.places.flatMap((source) =>
     to.outside !== undefined
-      ? tracedOut(model, question, source, to.outside)
+      ? tracedOut(model, question, source, to.outside ?? anybody(fabric, familiesOf(source)[0]!))
       : to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
   )
   const [stranger] = from.places.flatMap((source) =>
@@ -91,8 +92,8 @@ const unlike = (source: Place, target: Place): Unknown => {
 
 interface End {
   readonly places: readonly Place[]
-  /** An address that nobody in the network has: there is no place then. */
-  readonly outside?: Address
+  /** An address that nobody in the network has, null: any. There is no place then. */
+  readonly outside?: Address | null
   readonly ports: readonly PortRange[]
 }
 interface Unknown {
@@ -103,7 +104,7 @@ interface Unknown {
 export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
   const parsed = parseAddress(text)
   if (parsed.ok) return addressEnd(fabric, parsed.value, null, services)
-  if (services && text === 'internet') return { places: [], ports: [], outside: anybody(fabric) }
+  if (services && text === 'internet') return { places: [], ports: [], outside: null }
   const [first = '', second] = text.split('/')
   const host = second === undefined ? undefined : parseAddress(second)
   if (host?.ok) return addressEnd(fabric, host.value, first, services)
@@ -250,9 +251,13 @@ function followed(model: Model, question: Question, source: Place, target: Place
   ]
 }
 
-/** RFC 5737: an address that nobody has stands for the internet. */
-const anybody = ({ network: { pool } }: Fabric): Address =>
-  ['198.51.100.1', '192.0.2.1', '203.0.113.1'].map(address).find((one) => !pool.some((inside) => contains(inside, one)))!
+/** RFC 5737 and RFC 3849: an address that nobody has stands for the internet. */
+const documented: Readonly<Record<Family, readonly Address[]>> = {
+  4: ['198.51.100.1', '192.0.2.1', '203.0.113.1'].map(address),
+  6: ['2001:db8::1', '3fff::1'].map(address),
+}
+const anybody = ({ network: { pool } }: Fabric, family: Family): Address =>
+  documented[family].find((one) => !pool.some((inside) => contains(inside, one)))!
 
 /** Whether, and over which uplink, a LAN's hosts reach something outside the network. */
 function tracedOut(model: Model, question: Question, source: Place, to: Address): readonly TraceLine[] {
@@ -286,7 +291,11 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   ]
   if (dead.has(source.node)) return blocked(source.node, 'dead', `${source.node} has failed, and its LANs with it`)
   if (outcome.kind === 'left') {
-    const through = outcome.uplinks.find((uplink) => !isBroken(fabric, question.without, outcome.at, uplink))
+    const family = familyOf(packet.source)
+    const lines = fabric.sites.find(({ id }) => id === outcome.at)!.uplinks
+    const able = outcome.uplinks.filter((uplink) => familiesOfLine(lines.find(({ id }) => id === uplink)!.endpoint).includes(family))
+    if (able.length === 0) return blocked(outcome.at, 'no-route', `no uplink of ${outcome.at} that leads to the internet has IPv${family}`)
+    const through = able.find((uplink) => !isBroken(fabric, question.without, outcome.at, uplink))
     if (through === undefined) return blocked(outcome.at, 'all-down', `every uplink of ${outcome.at} that leads to the internet has failed`)
     const last = `${outcome.at} ─${through}→ internet`
     const thereText = there.hops.length === 0 ? last : `${way.slice(0, way.length - outcome.at.length)}${last}`

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Failure, RiskId } from '#src/fabric/fabric.ts'
-import { address, prefix } from '#src/net/address.ts'
+import type { Endpoint, Failure, RiskId, SegmentId } from '#src/fabric/fabric.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
-import { build, ports, site } from './build.ts'
+import { build, change, ports, site } from './build.ts'
 import { readQuestion } from '#src/verify/question.ts'
 import { cloudDemo, demo } from './demo.ts'
 
@@ -59,6 +59,19 @@ describe('trace', () => {
         '  out    berlin ─fiber/isp-b→ frankfurt ─isp-b→ internet\n',
       )
       expect(told({ kind: 'hub', site: site('frankfurt') }, { kind: 'hub', site: site('dublin') })).toContain('BLOCKED at berlin')
+    })
+    test('of IPv6 over a line that has it', () => {
+      const six = { segment: 'cameras' as SegmentId, interface: 'eth9', prefix: prefix('fd12::/64'), address: addressWithLength('fd12::1/64') }
+      const of = (endpoint: Endpoint) =>
+        change(fabric, 'berlin', ({ lans, uplinks }) => ({
+          lans: lans.map((lan) => (lan.segment === 'cameras' ? { ...lan, ...six } : lan)),
+          uplinks: uplinks.map((uplink) => (uplink.id === 'lte' ? { ...uplink, endpoint } : uplink)),
+        }))
+      const told = (endpoint: Endpoint) =>
+        renderTrace(trace(of(endpoint), { from: 'berlin/cameras', to: 'internet', port: ports('tcp/443'), trafficClass: null, without: [] }), origins)
+      expect(told({ kind: 'dynamic', families: [4, 6] })).toContain('PASSES, fd12::a → 2001:db8::1 tcp/443')
+      expect(told({ kind: 'dynamic', families: [4, 6] })).toContain('  out    berlin ─lte→ internet\n')
+      expect(told({ kind: 'dynamic' })).toContain('no uplink of berlin that leads to the internet has IPv6')
     })
     test('not from a segment that may not leave', () => {
       expect(told('berlin/inference', 'internet')).toContain(
