@@ -321,6 +321,9 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
     rules.push(lookup(family, priority.guard, guardTable))
     for (const lan of new Map(config.lans.map((each) => [`${each.interface} ${each.segment}`, each])).values()) {
       const segment = config.segments.find((each) => each.id === lan.segment)
+      const internet = config.lans.find(
+        (each) => each.interface === lan.interface && each.segment === lan.segment && familyOf(each.prefix) === family && each.internet,
+      )?.internet
       rules.push({
         family,
         priority: priority.lan(segment?.index ?? 0),
@@ -329,9 +332,9 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
         from: '',
         iif: lan.interface,
         action:
-          lan.internet === undefined
+          internet === undefined
             ? { kind: 'unreachable' }
-            : { kind: 'lookup', table: lan.internet === 'hub' ? hubExitTable : exitTable, withoutDefault: false },
+            : { kind: 'lookup', table: internet === 'hub' ? hubExitTable : exitTable, withoutDefault: false },
       })
     }
   }

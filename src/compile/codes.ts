@@ -158,4 +158,12 @@ export const compileCodes: readonly CodePage[] = [
     right:
       '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  mpls: { interface: eth0, transport: mpls-a }\n  lte: { interface: wwan0 }',
   },
+  {
+    code: 'I142',
+    title: 'IPv6 that stays inside',
+    text: 'A LAN with `internet:` leaves over IPv4, behind the address of an uplink. IPv6 has no use for that (RFC 4864), and prefixes that a provider delegates are not handed on to LANs yet, so what its hosts send over IPv6 reaches the network and nobody else. Programs fall back to IPv4.',
+    wrong: '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nsegments:\n  office: { interface: eth1, prefixes: "2001:db8:10::/64" }',
+    right:
+      '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nsegments:\n  office: { interface: eth1, prefixes: [10.1.10.0/24, "2001:db8:10::/64"] }',
+  },
 ]

@@ -78,6 +78,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       reach,
       allocated,
       built,
+      leaving,
       routed,
     ].flatMap((pass) => pass.findings)
     return { fabric: seal(parts, memo), claims: [...overlay.claims, ...allocated.claims], findings }

@@ -1,9 +1,10 @@
 /** Where hosts leave to the internet, if their LAN may: over uplinks of their own site, or of its hubs. */
-import type { Finding, Site, UplinkId } from '#src/fabric/fabric.ts'
+import type { Finding, Site, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
+import { familiesOf } from '#src/fabric/uplinks.ts'
 import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
-import { type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import type { Memo } from './memo.ts'
 import { costOf } from './routes.ts'
 import type { Tunnels } from './tunnels.ts'
@@ -17,9 +18,12 @@ const nowhere: Exits['sites'][number] = {}
 const nobody: readonly Prefix[] = []
 const noSite: readonly IntentSite[] = []
 
-/** How hosts of a LAN leave: who has no hub, as hubs have none, is its own. */
-export const breakoutOf = ({ internet }: IntentLan, { hubs }: IntentSite): 'local' | 'hub' | undefined =>
-  internet === 'none' ? undefined : hubs.length === 0 ? 'local' : internet
+/**
+ * How hosts of a LAN leave: who has no hub, as hubs have none, is its own. Over IPv6 they don't: hosts are not hidden behind
+ * one address there (RFC 4864), and prefixes of providers are not handed on yet.
+ */
+export const breakoutOf = ({ internet, prefix }: IntentLan, { hubs }: IntentSite): 'local' | 'hub' | undefined =>
+  internet === 'none' || familyOf(prefix) === 6 ? undefined : hubs.length === 0 ? 'local' : internet
 
 /**
  * Uplinks of the transport `internet`, as the class `default` prefers them: another transport may reach the hubs, and
@@ -44,12 +48,10 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
   const world = [JSON.stringify(trafficClass), hubs.join(' ')]
   const all = memo.rows('exits', world, [sites, uplinks, carried], (site, own, text) => {
     const ways = new Set(site.lans.map((lan) => breakoutOf(lan, site)))
-    const found = own
-      .filter((uplink) => uplink.transport === defaultTransport)
-      .flatMap((uplink) => {
-        const cost = costOf(uplink, trafficClass)
-        return cost === 'never' ? [] : [{ id: uplink.id, slot: uplink.slot, cost }]
-      })
+    const found = own.filter(isOnInternet).flatMap((uplink) => {
+      const cost = costOf(uplink, trafficClass)
+      return cost === 'never' ? [] : [{ id: uplink.id, slot: uplink.slot, cost }]
+    })
     const ids: readonly UplinkId[] = found.sort((a, b) => a.cost - b.cost || a.slot - b.slot).map(({ id }) => id)
     const exitsFor = text === '' ? nobody : leavingAt.get(site.id)!
     const [home] = site.hubs
@@ -65,10 +67,34 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
     'sites without an exit',
     memo.rows('sites without an exit', [], [all], (one) => (one.stuck ? [one.site] : noSite)),
   )
+  const kept = memo.joined('IPv6 that stays inside', memo.rows('IPv6 that stays inside', [], [sites], staysInside))
   return {
     sites: memo.rows('exits of sites', [], [all], (one) => one.at),
-    findings: [...stuck].sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)),
+    findings: [
+      ...[...stuck].sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)),
+      ...[...kept].sort((a, b) => compareText(a.at[0]!, b.at[0]!)),
+    ],
   }
+}
+
+/** Over IPv4, as all that leaves does. */
+const isOnInternet = ({ transport, endpoint }: Uplink): boolean => transport === defaultTransport && familiesOf(endpoint).includes(4)
+
+const noFinding: readonly Finding[] = []
+function staysInside({ id, lans }: IntentSite): readonly Finding[] {
+  const inside = lans.filter(({ internet, prefix }) => internet !== 'none' && familyOf(prefix) === 6)
+  if (inside.length === 0) return noFinding
+  return inside.map(({ segment, prefix }): Finding => {
+    const n = lans.filter((lan) => lan.segment === segment).findIndex((lan) => lan.prefix === prefix)
+    return {
+      code: 'I142',
+      severity: 'note',
+      at: [`site/${id}/lan/${segment}/${n}`],
+      says: `hosts of ${segment} at ${id} leave to the internet over IPv4 only: ${prefix} stays inside`,
+      instead: '',
+      witness: [],
+    }
+  })
 }
 
 function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Finding {
@@ -77,7 +103,7 @@ function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Find
     .flatMap((site) => site.lans.map((lan) => ({ site, lan, way: breakoutOf(lan, site) })))
   const { site, lan } = all.find((one) => one.way === (one.site.id === id ? 'local' : 'hub'))!
   const n = site.lans.filter((one) => one.segment === lan.segment).indexOf(lan)
-  const there = uplinks.some((uplink) => uplink.transport === defaultTransport)
+  const there = uplinks.some((uplink) => uplink.transport === defaultTransport && uplink.families.includes(4))
   const instead = `write internet: none at the segment of ${site.id}`
   return {
     code: 'I141',

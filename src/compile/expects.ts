@@ -13,6 +13,8 @@ export function expects(resolved: Resolved): readonly Expect[] {
     pairings.flatMap(({ caller, from: { places: from }, to: { places: targets } }): Expect[] => {
       const text = `${expect.from.text} -> ${expect.to.text}`
       const id = `${expectText(expect)}${caller === null ? '' : ` @${caller}`}`
+      if (expect.kind === 'internet')
+        return [{ kind: 'internet', id, text, from, to: [], reachable: expect.reachable, survives: [...new Set(expect.survives)].sort(compareText) }]
       if (expect.kind === 'isolate') return [{ kind: 'isolate', id, text, from, to: targets }]
       const to = byHost ? targets.flatMap((place) => place.prefixes.map((host) => ({ ...place, prefixes: [host] }))) : targets
       const ends = { id, text, from, to }
@@ -44,6 +46,8 @@ function asked(expect: Expect): unknown {
       return expect.survives
     case 'path':
       return { ...expect, id: '', text: '', from: [], to: [] }
+    case 'internet':
+      return expect.survives
     case 'isolate':
       return null
     default:

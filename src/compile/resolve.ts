@@ -95,6 +95,10 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
   })
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
     const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
+    if (expect.kind === 'internet') {
+      const callers = find(expect.from)
+      return { expect, pairings: [{ caller: null, from: callers, to: nobody }], ports: [], byHost: false }
+    }
     const { pairings, without } = pair(`${expect.from.text} -> ${expect.to.text}`, expect.from, expect.to)
     if (without.length > 0 && expect.kind !== 'isolate') findings.push(unmetPromise(index, expect, without))
     return { expect, pairings, ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0 }
@@ -144,6 +148,8 @@ export function beside<T>(name: string, own: readonly T[], others: readonly T[],
     )
   })
 }
+
+const nobody: Selection = { name: 'internet', located: [], places: [] }
 
 interface Paired {
   readonly pairings: readonly Pairing[]
@@ -264,6 +270,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
       const group = groups.get(what.group)
       return group ? remember(`group ${group.id}`, () => hostsOf(group)) : []
     }
+    if (what.kind === 'internet') return []
     const service = services.get(what.service)
     return service ? remember(`service ${service.id}`, () => servicePlaces(service)) : []
   }

@@ -432,6 +432,16 @@ export type Expect =
       readonly survives: readonly Survives[]
     }
   | { readonly kind: 'isolate'; readonly id: string; readonly text: string; readonly from: readonly Place[]; readonly to: readonly Place[] }
+  /** Hosts of every place of `from` may leave to the internet, or may not. There is no place `to`. */
+  | {
+      readonly kind: 'internet'
+      readonly id: string
+      readonly text: string
+      readonly from: readonly Place[]
+      readonly to: readonly []
+      readonly reachable: boolean
+      readonly survives: readonly Survives[]
+    }
   /** The ways between every place of `from` and every one of `to`, there and back, as far as they reach each other. */
   | {
       readonly kind: 'path'

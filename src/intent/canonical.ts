@@ -19,8 +19,11 @@ export function allowText(intent: Pick<Intent, 'services'>, line: IntentLine): s
 /** `deny cameras -> training`. */
 export const denyText = (intent: Pick<Intent, 'services'>, line: IntentLine): string => `deny ${allowText(intent, line)}`
 /** `reach-all edge/inference -> model-api`: how the ids of its expectations start, before the ` @`. */
-export const expectText = (expect: IntentExpect): string =>
-  `${expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind} ${expect.from.text} -> ${expect.to.text}`
+export const expectText = (expect: IntentExpect): string => `${verbOf(expect)} ${expect.from.text} -> ${expect.to.text}`
+const verbOf = (expect: IntentExpect): string => {
+  if (expect.kind === 'internet') return expect.reachable ? 'reach' : 'isolate'
+  return expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
+}
 
 /** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>`, `deny/<n>` or `expect/<n>`. */
 export function placeTexts(intent: Intent, origins: Map<string, Origin>): void {

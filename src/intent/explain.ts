@@ -241,7 +241,7 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
   for (const [n, expect] of intent.expect.entries()) {
     const survives = expect.kind !== 'isolate' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
-    const ways = expect.kind === 'isolate' || !expect.ways ? '' : waysText(expect.ways)
+    const ways = expect.kind === 'isolate' || expect.kind === 'internet' || !expect.ways ? '' : waysText(expect.ways)
     yield plain(['expect', String(n)], `${expectText(expect)}${survives}${ways}`, `expect/${n}`)
   }
   if (intent.maintenance) {

@@ -158,6 +158,8 @@ export interface Selector {
     | { readonly kind: 'segment'; readonly segment: SegmentId }
     | { readonly kind: 'group'; readonly group: string }
     | { readonly kind: 'service'; readonly service: string }
+    /** Behind the arrow of an expectation. */
+    | { readonly kind: 'internet' }
   /** As written, canonical. */
   readonly text: string
 }
@@ -211,6 +213,7 @@ export type IntentExpect =
       readonly ways?: IntentWays
     }
   | { readonly kind: 'isolate'; readonly from: Selector; readonly to: Selector }
+  | { readonly kind: 'internet'; readonly from: Selector; readonly to: Selector; readonly reachable: boolean; readonly survives: readonly Survives[] }
   | { readonly kind: 'path'; readonly from: Selector; readonly to: Selector; readonly survives: readonly Survives[]; readonly ways: IntentWays }
 /** What is asked of the ways themselves; as in the Fabric. */
 export interface IntentWays {

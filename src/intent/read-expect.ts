@@ -45,7 +45,8 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: W
     return undefined
   }
   const line = fields[kind]
-  const arrow = line && readArrow(line, names, false, report)
+  const arrow = line && readArrow(line, names, 'expectation', report)
+  const isInternet = arrow?.to.selector.what.kind === 'internet'
   const placeOf = (key: (typeof ofWays)[number] | 'survives') => [fields[key] ?? []].flat()[0]?.at ?? at
   if (kind === 'isolate') {
     const [extra] = (['survives', ...ofWays] as const).filter((key) => wrote.has(key))
@@ -53,7 +54,10 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: W
       report.error('I070', placeOf(extra), 'isolate holds under every failure and on every way anyway', `remove ${extra}`)
       return undefined
     }
-    return arrow && line && { value: { kind, from: arrow.from.selector, to: arrow.to.selector }, arrow, text: `isolate ${arrow.text}`, at: line.at }
+    if (!arrow || !line) return undefined
+    const ends = { from: arrow.from.selector, to: arrow.to.selector }
+    const value: IntentExpect = isInternet ? { kind: 'internet', ...ends, reachable: false, survives: [] } : { kind, ...ends }
+    return { value, arrow, text: `isolate ${arrow.text}`, at: line.at }
   }
   const ways: IntentWays = {
     via: readWords(fields.via, waypoints, report),
@@ -81,10 +85,17 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: W
     return undefined
   }
   if (!arrow || !line) return undefined
+  const [ofWay] = isInternet ? ofWays.filter((key) => wrote.has(key)) : []
+  if (isInternet && (kind !== 'reach' || ofWay !== undefined)) {
+    const says = ofWay === undefined ? `${kind} has no meaning for the internet` : `${ofWay} is not known of ways to the internet`
+    report.error('I070', ofWay === undefined ? line.at : placeOf(ofWay), says, ofWay === undefined ? 'write reach or isolate' : `remove ${ofWay}`)
+    return undefined
+  }
   const written = new Set(fields.survives?.map((each) => each.value))
   const survives = order.filter((each) => written.has(each))
   const text = `${kind} ${arrow.text}${survives.length > 0 ? ` survives ${survives.join(', ')}` : ''}${waysText(ways)}`
   const ends = { from: arrow.from.selector, to: arrow.to.selector, survives }
+  if (isInternet) return { value: { kind: 'internet', ...ends, reachable: true }, arrow, text, at: line.at }
   const asked = ofWays.some((key) => wrote.has(key)) ? { ways } : {}
   const value: IntentExpect = kind === 'path' ? { kind, ...ends, ways } : { kind: 'reach', mode: kind === 'reach' ? 'any' : 'all', ...ends, ...asked }
   return { value, arrow, text, at: line.at }

@@ -90,7 +90,7 @@ export function readLines(kind: 'allow' | 'deny', raw: Raw, names: Names, report
   // Of the same line twice the one that asks for more is kept, wherever it stands.
   for (const { fields } of [...written].sort((a, b) => Number(b.fields.log?.value ?? false) - Number(a.fields.log?.value ?? false))) {
     const line = fields.rule
-    const arrow = line && readArrow(line, names, true, report)
+    const arrow = line && readArrow(line, names, 'rule', report)
     if (!arrow) continue
     const log = fields.log?.value ?? false
     const ports = arrow.to.selector.what.kind === 'service' ? [] : arrow.ports.length > 0 ? uniquePorts(arrow.ports) : [anyPort]
@@ -249,7 +249,9 @@ export function checkPlaces(
   for (const { kind, lines } of lists) {
     for (const [n, { from, to }] of lines.entries()) {
       const mistake = kind === 'expect'
-      const nowhere = empty(`${kind}/${n}/from`, from, mistake) || (to.what.kind !== 'service' && empty(`${kind}/${n}/to`, to, mistake))
+      const nowhere =
+        empty(`${kind}/${n}/from`, from, mistake) ||
+        (to.what.kind !== 'service' && to.what.kind !== 'internet' && empty(`${kind}/${n}/to`, to, mistake))
       if (nowhere) continue
       // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
       if (to.what.kind === 'service' && nodesOf(to, world).size === 0) {

@@ -20,7 +20,7 @@ export interface Names {
 }
 const isNode = (text: string, { sites, regions, peers }: Names): boolean => sites.has(text) || regions.has(text) || peers.has(text)
 export const roles: readonly Role[] = ['edge', 'core']
-export const reservedWords = ['edge', 'core', 'region', 'peer', 'same', 'any'] as const
+export const reservedWords = ['edge', 'core', 'region', 'peer', 'same', 'any', 'internet'] as const
 
 /** A piece of a located text. */
 interface Piece {
@@ -36,6 +36,8 @@ export interface PlacedSelector {
 export interface SelectorRules {
   readonly same: boolean
   readonly services: boolean
+  /** What is outside of the network. Absent: it may not. */
+  readonly internet?: boolean
 }
 
 /** undefined: reported already. */
@@ -102,6 +104,16 @@ function readWhat(
 ): Selector['what'] | undefined {
   if (names.segments.has(text)) return { kind: 'segment', segment: text as SegmentId }
   if (names.groups.has(text)) return { kind: 'group', group: text }
+  if (text === 'internet') {
+    if (rules.internet && where === undefined) return { kind: 'internet' }
+    report.error(
+      'I018',
+      at,
+      where === undefined ? '"internet" has no meaning here' : '"internet" is at no site',
+      where === undefined ? 'say under `internet:` who leaves and where; an expectation may have it behind the arrow' : 'write internet alone',
+    )
+    return undefined
+  }
   if (names.services.has(text)) {
     if (rules.services) return { kind: 'service', service: text }
     report.error(
@@ -139,7 +151,8 @@ export interface Arrow {
 }
 
 /** `from -> to`, or `from -> to tcp/22 udp/53` where ports may follow a segment. undefined: reported already. */
-export function readArrow(line: Located<string>, names: Names, withPorts: boolean, report: Report): Arrow | undefined {
+export function readArrow(line: Located<string>, names: Names, kind: 'rule' | 'expectation', report: Report): Arrow | undefined {
+  const withPorts = kind === 'rule'
   const pieces = [...line.value.matchAll(/\S+/g)].map((match): Piece => ({ text: match[0], offset: match.index }))
   const arrow = pieces.findIndex((piece) => piece.text === '->')
   const [from, to] = [pieces[0], pieces[2]]
@@ -162,7 +175,7 @@ export function readArrow(line: Located<string>, names: Names, withPorts: boolea
     return undefined
   }
   const a = readSelector(line, from, names, { same: false, services: false }, report)
-  const b = readSelector(line, to, names, { same: true, services: true }, report)
+  const b = readSelector(line, to, names, { same: true, services: true, internet: kind === 'expectation' }, report)
   const ports = pieces.slice(3).map((piece) => {
     const parsed = parsePortRange(piece.text)
     const at = line.within(piece.offset, piece.text.length)

@@ -52,6 +52,20 @@ export const verifyCodes: readonly CodePage[] = [
     'site: frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: [10.10.0.0/16, "2001:db8:10::/64"] }',
   ),
   page(
+    'V008',
+    'expected to leave to the internet, and can not',
+    'An expectation has `-> internet` behind it, and the segment does not leave: nothing says so under `internet:`, or its site says none. Say it, or take back the expectation.',
+    'expect:\n  - reach: office -> internet',
+    'internet: { office: local }\nexpect:\n  - reach: office -> internet',
+  ),
+  page(
+    'V009',
+    'loses the internet when one thing fails',
+    'Hosts leave over an uplink of their own site, or of a hub, and after a failure that `survives` lists none is left on which they could. A second uplink on the internet helps, or a second hub for those who leave there.',
+    '# berlin has fiber alone\ninternet: { office: local }\nexpect:\n  - { reach: office -> internet, survives: uplink }',
+    '# berlin has fiber and lte\ninternet: { office: local }\nexpect:\n  - { reach: office -> internet, survives: uplink }',
+  ),
+  page(
     'V011',
     'can reach what it must not',
     'An `isolate` expectation says that no connection may be opened, and an `allow` opens one. Every packet was considered, over every path that could be chosen after any failure. One of the two lines is wrong: take one back.',
@@ -69,6 +83,13 @@ export const verifyCodes: readonly CodePage[] = [
     'An arrow is the direction in which connections are opened. This side can open none, but the other can, and is answered. When no packet at all may pass, expect isolation in both directions.',
     'allow:\n  - training -> cameras\nexpect:\n  - isolate: cameras -> training',
     'expect:\n  - isolate: cameras -> training\n  - isolate: training -> cameras',
+  ),
+  page(
+    'V014',
+    'can leave to the internet, and must not',
+    'An `isolate` expectation says that hosts of a segment never leave to the internet, and `internet:`, of the network or of a site, lets them. One of the two is wrong: take it back.',
+    'internet: { cameras: local }\nexpect:\n  - isolate: cameras -> internet',
+    'expect:\n  - isolate: cameras -> internet',
   ),
   page(
     'V019',

@@ -264,8 +264,11 @@ export interface Stop {
   readonly path: readonly Hop[]
   readonly vertex: Vertex
 }
-/** Delivered whatever run time chooses? null, or the first choice that loses them. */
-export function firstStop(entry: Vertex, down: Down, patience: Patience): Stop | null {
+/**
+ * Delivered whatever run time chooses? null, or the first choice that loses them. `leads`: of what leaves to the internet,
+ * whether it may and by which of these exits; by default what left is lost.
+ */
+export function firstStop(entry: Vertex, down: Down, patience: Patience, leads: (vertex: Vertex) => boolean = () => false): Stop | null {
   const path: Hop[] = []
   const open = new Set<Vertex>()
   const good = new Set<Vertex>()
@@ -275,8 +278,7 @@ export function firstStop(entry: Vertex, down: Down, patience: Patience): Stop |
     if (open.has(vertex)) return stop(vertex, 'loop')
     if (vertex.decision.kind === 'drop') return stop(vertex, vertex.decision.why)
     if (vertex.decision.kind === 'deliver') return null
-    // What was meant for a place in the network and left it is lost.
-    if (vertex.decision.kind === 'exit') return stop(vertex, 'no-route')
+    if (vertex.decision.kind === 'exit') return leads(vertex) ? null : stop(vertex, 'no-route')
     const next = choices(vertex, down, patience)
     if (next.length === 0) return stop(vertex, 'all-down')
     open.add(vertex)

@@ -495,6 +495,7 @@ function lineOf({ kind, role, ends: [near, far] }: Tunnel): string {
 /** What an expectation asks, without its places. */
 function askedText(expect: Expect): string {
   if (expect.kind === 'isolate') return ''
+  if (expect.kind === 'internet') return `internet ${expect.reachable} ${expect.survives.join()}`
   const asked = `${expect.ports.map(formatPortRange).join()} ${expect.mode} ${expect.survives.join()}`
   return expect.kind === 'reach' ? asked : `path ${asked} ${JSON.stringify({ ...expect, id: '', text: '', from: [], to: [], ports: [] })}`
 }
@@ -552,8 +553,9 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
     peers: fabric.peers.map(table),
     tunnels,
     risks: fabric.risks.map((risk) => ({ ...risk, uplinks: risk.uplinks.filter(({ site }) => kept(site)) })),
-    expects: fabric.expects.flatMap((expect) => {
+    expects: fabric.expects.flatMap((expect): Expect[] => {
       const from = expect.from.filter((place) => kept(place.node))
+      if (expect.kind === 'internet') return from.length === 0 ? [] : [{ ...expect, from }]
       const to = expect.to.filter((place) => kept(place.node))
       return from.length === 0 || to.length === 0 ? [] : [{ ...expect, from, to }]
     }),

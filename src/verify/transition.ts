@@ -1,10 +1,11 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
-import type { Fabric, Finding, NodeId, Place, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { Expect, Fabric, Finding, NodeId, Place, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate, proveReach, type Reach, type Verdict } from './expect.ts'
 import type { Breaks } from './failures.ts'
+import { proveInternet } from './internet.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Shapes } from './shapes.ts'
 
@@ -16,16 +17,21 @@ export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): rea
     // What the old generation doesn't isolate yet can't be lost on the way: only the end, `verify(after)`, has to hold it.
     if (expect.kind === 'isolate') return leaks(old, expect, shapes) ? [] : [proveIsolate(rollout.models, expect, shapes)]
     const previous = known.get(expect.id)
+    if (expect.kind === 'internet') {
+      if (previous?.kind !== 'internet' || !expect.reachable || !previous.reachable) return []
+      const both = { ...expect, survives: [] }
+      return [proveWaves(rollout, both, (model) => proveInternet(model, noBreaks, both, shapes))]
+    }
     const both = previous?.kind === 'reach' && expect.kind === 'reach' ? inBoth(previous, expect) : undefined
-    return both ? [proveWaves(rollout, both, shapes)] : []
+    return both ? [proveWaves(rollout, both, (model) => proveReach(model, noBreaks, both, shapes))] : []
   })
 }
 
 /** The first mix in which it does not hold is told, and in how many more. */
-function proveWaves({ mixes }: Rollout, expect: Reach, shapes: Shapes): Verdict {
+function proveWaves({ mixes }: Rollout, expect: Expect, prove: (model: Model) => Verdict): Verdict {
   let checks = 0
   const lost = mixes.flatMap(({ model, text }) => {
-    const verdict = proveReach(model, noBreaks, expect, shapes)
+    const verdict = prove(model)
     checks += verdict.checks
     const found = verdict.findings.find((finding) => finding.severity === 'error')
     return found ? [{ found, text }] : []

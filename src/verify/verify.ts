@@ -4,6 +4,7 @@ import { nodesOf } from '#src/fabric/slice.ts'
 import { overlaps } from '#src/net/address.ts'
 import { type Capacity, proveCapacity } from './capacity.ts'
 import { type Asked, proveIsolate, proveReach, type Verdict } from './expect.ts'
+import { proveInternet } from './internet.ts'
 import { provePath } from './ways.ts'
 import { type Breaks, breaksOf, countFailures } from './failures.ts'
 import { type Model, modelOf } from './model.ts'
@@ -65,6 +66,8 @@ function proveOne(model: Model, breaks: Breaks, expect: Expect, shapes: Shapes):
       return proveReach(model, breaks, expect, shapes)
     case 'path':
       return provePath(model, breaks, expect, shapes)
+    case 'internet':
+      return proveInternet(model, breaks, expect, shapes)
     case 'isolate':
       return proveIsolate([model], expect, shapes)
     default:
@@ -114,7 +117,8 @@ function proveEdit(last: Proven, fabric: Fabric): Proven | undefined {
   const breaks = breaksOf(distinct)
   const verdicts = distinct.expects.map((expect): Verdict => {
     const before = last.verdicts.get(expect.id)
-    if (before && !concerns(expect, touched)) return { ...before, expect }
+    // That one also depends on hubs, and costs little.
+    if (before && expect.kind !== 'internet' && !concerns(expect, touched)) return { ...before, expect }
     if (expect.kind !== 'reach') return proveOne(model, breaks, expect, shapes)
     // Who has to be told apart now may have been one of many targets: then the answers spoke for others than they would now.
     const same = expect.to.every(({ node }) => shapes.weight(node) === last.shapes.weight(node))

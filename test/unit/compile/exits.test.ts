@@ -39,6 +39,10 @@ describe('exits', () => {
     const refuses = compiled(['network.yaml', 'classes:', 'classes:\n  default: { never: metered }'])
     expect(site(refuses.fabric, 'berlin').exits).toEqual(['fiber'])
   })
+  test('are not the uplinks that have IPv6 alone', () => {
+    const { fabric } = compiled(['berlin.yaml', 'fiber: { ', 'fiber: { family: ipv6, '], ['berlin.yaml', 'lte: { ', 'lte: { family: both, '])
+    expect(fabric === null ? null : site(fabric, 'berlin').exits).toEqual(['lte'])
+  })
   test('I141: none is left, or none is on the internet', () => {
     const { fabric, findings } = compiled(['network.yaml', 'classes:', 'classes:\n  default: { never: [fiber, lte] }'])
     expect(fabric).toBeNull()
@@ -79,6 +83,20 @@ describe('exits', () => {
         says: `hosts of cameras at berlin are to leave to the internet at hub ${hub}, and class default never uses an uplink of ${hub} that is on it`,
       })),
     )
+  })
+  test('I142: are for IPv4; a prefix of IPv6 beside it stays inside, and says so', () => {
+    const { fabric, findings } = compiled(['berlin.yaml', 'prefixes: 192.168.1.0/24', 'prefixes: [192.168.1.0/24, "2001:db8:7::/64"]'])
+    expect(site(fabric, 'berlin').lans.flatMap(({ prefix, internet }) => (internet ? [prefix] : []))).toEqual(['192.168.1.0/24'])
+    expect(findings.filter((one) => one.code === 'I142')).toEqual([
+      {
+        code: 'I142',
+        severity: 'note',
+        at: ['site/berlin/lan/cameras/1'],
+        says: 'hosts of cameras at berlin leave to the internet over IPv4 only: 2001:db8:7::/64 stays inside',
+        instead: '',
+        witness: [],
+      },
+    ])
   })
   test('come and go with a site, with the same bytes as if all were compiled anew', () => {
     const remembering = createCompiler()

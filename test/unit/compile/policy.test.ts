@@ -68,6 +68,7 @@ function selects(intent: Intent, { where, what }: Selector, host: Host, caller: 
   if (what.kind === 'group') return intent.groups.some((one) => one.id === what.group && one.hosts.some((each) => contains(each, host.address)))
   return intent.services.some(
     ({ id, at, endpoints }) =>
+      what.kind === 'service' &&
       id === what.service &&
       at.some((place) => selects(intent, place, host, caller)) &&
       (endpoints.length === 0 || endpoints.some((each) => contains(each, host.address))),

@@ -71,6 +71,7 @@ describe('a LAN that may leave to the internet', () => {
     exits,
     lans: configOf('berlin').lans.map((lan) => ({ ...lan, ...(lan.segment === cameras ? { internet: 'local' as const } : {}) })),
   }
+  const cameraLan = configOf('berlin').lans.find((lan) => lan.segment === cameras)!
   const unreachable = (table: number) => `-4 route unreachable 0.0.0.0/0 metric 4096 table ${table} proto 67`
   const lead = (table: number, device: string, router: string) => `-4 route 0.0.0.0/0 via ${router} dev ${device} onlink table ${table} proto 67`
   const v4 = (state: Desired, table: number) => routesOf(state, table).filter((line) => line.startsWith('-4'))
@@ -80,6 +81,15 @@ describe('a LAN that may leave to the internet', () => {
     expect(rules).toContain('-4 rule priority 300 iif lan1 lookup 7711 protocol 67')
     expect(rules).toContain('-4 rule priority 301 iif lan0 unreachable protocol 67')
     expect(rules).toContain('-4 rule priority 220 fwmark 0x100/0xff00 lookup 7720 protocol 67')
+  })
+  it('does so over IPv4 only, with a prefix of IPv6 on the same interface', () => {
+    const both = {
+      ...leaving,
+      lans: [...leaving.lans, { ...cameraLan, prefix: prefix('2001:db8:7::/64'), address: addressWithLength('2001:db8:7::1/64') }],
+    }
+    const rules = text({ ...wanted('berlin', both), links: [], xfrm: [], addresses: [], nexthops: [], routes: [] }).split('\n')
+    expect(rules).toContain('-4 rule priority 300 iif lan1 lookup 7711 protocol 67')
+    expect(rules).toContain('-6 rule priority 300 iif lan1 unreachable protocol 67')
   })
   it('leaves by the first exit that has a router as long as nobody says otherwise', () => {
     expect(v4(wanted('berlin', leaving), 7711)).toEqual([lead(7711, 'wan0', '100.64.1.1'), unreachable(7711)])

@@ -663,6 +663,16 @@ describe('two families', () => {
   })
 })
 
+test('the internet, more of which is in internet.test.ts', () => {
+  const of = (internet: string, line: string) => said(check(demo(['services:', `${internet}services:`], ['expect:', `expect:\n  - ${line}`]).fabric))
+  const local = 'internet: { cameras: local }\n'
+  expect(of('', 'reach: cameras -> internet')).toEqual(["error V008 berlin/cameras can't leave to the internet"])
+  expect(of(local, '{ reach: cameras -> internet, survives: any two uplinks }')).toEqual([
+    'error V009 berlin/cameras loses the internet if berlin.fiber and berlin.lte fail',
+  ])
+  expect(of(local, 'isolate: cameras -> internet')).toEqual(["error V014 cameras can leave to the internet, and this line expects that it can't"])
+})
+
 test('every code was caused above, and has its page', () => {
   expect([...seenCodes].sort()).toEqual(verifyCodes.map((page) => page.code))
 })

@@ -1,0 +1,187 @@
+/**
+ * What is expected of the internet: that hosts of a place may leave, also after failures, or that they may not. Everything
+ * outside the pool is followed as one set: who leaves at its own site depends on that site alone, who leaves at the hub on
+ * the way there, so each place has a handful of failures to ask about.
+ */
+import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import { contains, familyOf, rangeOf, width } from '#src/net/address.ts'
+import type { Verdict } from './expect.ts'
+import { type Break, type Breaks, nameOf, nothingDown, together } from './failures.ts'
+import { type Course, courses, firstStop, type Vertex } from './forward.ts'
+import type { Model, Node } from './model.ts'
+import { cut, everything } from './packets.ts'
+import type { Shapes } from './shapes.ts'
+import { halves, lineOf, placeName, stopText } from './words.ts'
+
+export type InternetExpect = Extract<Expect, { kind: 'internet' }>
+
+export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpect, shapes: Shapes): Verdict {
+  const asked = expect.from.filter(({ node }) => shapes.alike(node).length > 0)
+  const bySite = breaksBySite(breaks, model)
+  let checks = 0
+  const cases = asked.flatMap((from): Case[] => {
+    const count = shapes.alike(from.node).length
+    const node = model.node(from.node)
+    const lans = node?.of.lans.filter((lan) => from.prefixes.some((prefix) => contains(lan.prefix, prefix))) ?? []
+    checks += count
+    if (!expect.reachable) {
+      const open = lans.find((lan) => lan.internet)
+      return open ? [{ from, lan: open, broken: null, why: '' }] : []
+    }
+    // IPv6 stays inside: who has both families is promised the one that leaves.
+    const judged = lans.some(({ prefix }) => familyOf(prefix) === 4) ? lans.filter(({ prefix }) => familyOf(prefix) === 4) : lans
+    const leaving = judged.map((lan) => ({ lan, ways: outwards(model, node!, lan) }))
+    const lost = (broken: Break | null): Case[] => {
+      const [first] = leaving.flatMap(({ lan, ways }) => {
+        const why = whyStuck(model, lan, from.node, ways, broken)
+        return why === null ? [] : [{ from, lan, broken, why }]
+      })
+      return first ? [first] : []
+    }
+    const now = lost(null)
+    if (now.length > 0) return now
+    const relevant = [
+      ...relevantTo(
+        breaks,
+        bySite,
+        from.node,
+        leaving.flatMap(({ ways }) => ways),
+      ),
+    ]
+    const anyTwo = expect.survives.includes('any two uplinks')
+    // Of two that fail the other may be one that changes nothing.
+    const asksFor = (kind: Break['kind']): boolean => expect.survives.includes(kind) || (anyTwo && kind === 'uplink')
+    const single = relevant.filter(({ kind, dead }) => asksFor(kind) && dead !== from.node)
+    const uplinks = anyTwo ? relevant.filter(({ kind }) => kind === 'uplink') : []
+    const pairs = uplinks.flatMap((one, n) => uplinks.slice(n + 1).map((other) => together(one, other)))
+    checks += (single.length + pairs.length) * count
+    const lostBySingle = single.flatMap(lost)
+    return lostBySingle.length > 0 ? lostBySingle : pairs.flatMap(lost)
+  })
+  return { expect, asked: [], findings: findingsOf(expect, cases, shapes), checks }
+}
+
+interface Case {
+  readonly from: Place
+  readonly lan: Lan
+  readonly broken: Break | null
+  readonly why: string
+}
+
+/** All that hosts of a LAN may send to whatever is outside the network, by how it is treated. */
+function outwards(model: Model, node: Node, lan: Lan): readonly Course[] {
+  if (!node.breakout) return []
+  const { family, low, high } = rangeOf(lan.prefix)
+  const last = (1n << BigInt(width(family))) - 1n
+  return cut(node.breakout.pool[family], { low: 0n, high: last })
+    .filter((piece) => piece.value === undefined)
+    .flatMap(({ low: from, high: to }) =>
+      courses(
+        model,
+        node,
+        { family, source: { low, high }, destination: { low: from, high: to }, application: everything },
+        'default' as ClassId,
+        'request',
+      ),
+    )
+}
+/** Why some of it does not leave; null: all does, whatever run time chooses. */
+function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[], broken: Break | null): string | null {
+  if (lan.internet === undefined) return `hosts of ${lan.segment} at ${site} may not leave to the internet`
+  const [stop] = ways.flatMap(
+    ({ entry }) =>
+      firstStop(
+        entry,
+        broken?.down ?? nothingDown,
+        'settled',
+        ({ node, decision }) => decision.kind === 'exit' && decision.uplinks.some((uplink) => !isBroken(model, broken, node, uplink)),
+      ) ?? [],
+  )
+  if (ways.length > 0 && !stop) return null
+  const at = stop?.node ?? site
+  return stop === undefined || stop.vertex.decision.kind === 'exit'
+    ? `no uplink of ${at} leads to the internet${broken ? ' then' : ''}`
+    : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
+}
+const isBroken = ({ fabric: { risks } }: Model, broken: Break | null, site: NodeId, uplink: UplinkId): boolean =>
+  broken?.failures.some(
+    (failure) =>
+      (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
+      (failure.kind === 'shared_risk' &&
+        risks.some((risk) => risk.id === failure.risk && risk.uplinks.some((one) => one.site === site && one.uplink === uplink))),
+  ) ?? false
+
+/** Failures of lines and hubs on the ways; an uplink without a tunnel may be an exit all the same. */
+function relevantTo(breaks: Breaks, bySite: ReadonlyMap<NodeId, readonly Break[]>, from: NodeId, ways: readonly Course[]): ReadonlySet<Break> {
+  const tunnels = new Set<TunnelId>()
+  const sites = new Set<NodeId>([from])
+  const visit = ({ node, edges }: Vertex): void => {
+    sites.add(node)
+    for (const { hop, to } of edges) {
+      tunnels.add(hop.tunnel)
+      if (!('why' in to) && !sites.has(to.node)) visit(to)
+    }
+  }
+  for (const { entry } of ways) visit(entry)
+  return new Set([...[...sites].flatMap((site) => bySite.get(site) ?? []), ...[...tunnels].flatMap((tunnel) => breaks.of(tunnel))])
+}
+/** Of uplinks and hubs by their site, of shared risks by each of theirs. */
+function breaksBySite({ all }: Breaks, { fabric: { risks } }: Model): ReadonlyMap<NodeId, readonly Break[]> {
+  const found = new Map<NodeId, Break[]>()
+  for (const one of all) {
+    for (const failure of one.failures) {
+      const sites =
+        failure.kind === 'uplink' || failure.kind === 'hub'
+          ? [failure.site]
+          : failure.kind === 'shared_risk'
+            ? new Set(risks.find(({ id }) => id === failure.risk)?.uplinks.map(({ site }) => site))
+            : []
+      for (const site of sites) {
+        const known = found.get(site)
+        if (known) known.push(one)
+        else found.set(site, [one])
+      }
+    }
+  }
+  return found
+}
+
+function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: Shapes): readonly Finding[] {
+  return [cases.filter((one) => one.broken === null), cases.filter((one) => one.broken !== null)].flatMap((group): Finding[] => {
+    const [worst] = group
+    if (!worst) return []
+    const { from, lan, broken, why } = worst
+    const { from: fromText } = halves(expect.text)
+    const sites = [...new Set(group.flatMap((one) => alike(one.from.node)))].filter((site) => site !== from.node).sort()
+    const more = sites.length > 0 ? [`the same from ${sites.slice(0, 5).join(', ')}${sites.length > 5 ? ` and ${sites.length - 5} more` : ''}`] : []
+    const key = [`internet/${lan.segment}`]
+    if (!expect.reachable)
+      return [
+        {
+          code: 'V014',
+          severity: 'error',
+          at: [lineOf(expect.id), ...key],
+          says: `${fromText} can leave to the internet, and this line expects that it can't`,
+          instead: 'write internet: none for it, or take back the expectation',
+          witness: [`hosts of ${placeName(from)} leave ${lan.internet === 'hub' ? 'at the hub' : `at ${from.node}`}`, ...more],
+        },
+      ]
+    const when = broken === null ? '' : broken.failures.map(nameOf).join(' and ')
+    return [
+      {
+        code: broken === null ? 'V008' : 'V009',
+        severity: 'error',
+        at: [lineOf(expect.id), ...key],
+        says:
+          broken === null
+            ? `${placeName(from)} can't leave to the internet`
+            : `${placeName(from)} loses the internet if ${when} ${broken.failures.length > 1 ? 'fail' : 'fails'}`,
+        instead:
+          lan.internet === undefined
+            ? `write internet: { ${lan.segment}: local }, or take back the expectation`
+            : 'give it a second uplink on the internet that fails apart, or take that kind out of `survives`',
+        witness: [why, ...more],
+      },
+    ]
+  })
+}

@@ -1,0 +1,176 @@
+/** What is expected of the internet: examples of the language, and a comparison with packets sent one by one. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Fabric, Failure, NodeId, Site, Survives } from '#src/fabric/fabric.ts'
+import { address, familyOf, nth } from '#src/net/address.ts'
+import { downWith } from '#src/verify/failures.ts'
+import { walk } from '#src/verify/forward.ts'
+import { modelOf } from '#src/verify/model.ts'
+import type { InternetExpect } from '#src/verify/internet.ts'
+import { createVerifier, verify, verifyTransition } from '#src/verify/verify.ts'
+import { demo } from './demo.ts'
+import { anyFabric, kinds, type Reader, reader, risky } from './random.ts'
+
+const said = (fabric: Fabric) =>
+  verify(fabric).findings.flatMap(({ code, says, witness }) => (/^V0(08|09|14)$/.test(code) ? [`${code} ${says}: ${witness.join('; ')}`] : []))
+const expecting = (internet: string, ...lines: readonly string[]): Fabric =>
+  demo(['services:', `${internet}services:`], ['expect:', `expect:\n${lines.map((line) => `  - ${line}\n`).join('')}`]).fabric
+const local = 'internet: { cameras: local }\n'
+const hub = 'internet: { cameras: hub }\n'
+
+describe('an expectation of the internet', () => {
+  test('holds where the segment leaves, at its site or at the hub, and survives what leaves it a way', () => {
+    for (const internet of [local, hub])
+      expect(said(expecting(internet, '{ reach: cameras -> internet, survives: [uplink, tunnel, hub] }'))).toEqual([])
+  })
+  test('V008: the segment stays inside', () => {
+    expect(said(expecting('', 'reach: cameras -> internet'))).toEqual([
+      "V008 berlin/cameras can't leave to the internet: hosts of cameras at berlin may not leave to the internet",
+    ])
+  })
+  test('V009: a failure takes the only exit', () => {
+    const never = demo(
+      ['services:', `${local}services:`],
+      ['classes:', 'classes:\n  default: { never: lte }'],
+      ['expect:', 'expect:\n  - { reach: cameras -> internet, survives: uplink }'],
+    ).fabric
+    expect(said(never)).toEqual(['V009 berlin/cameras loses the internet if berlin.fiber fails: no uplink of berlin leads to the internet then'])
+    expect(said(expecting(local, '{ reach: cameras -> internet, survives: any two uplinks }'))).toEqual([
+      'V009 berlin/cameras loses the internet if berlin.fiber and berlin.lte fail: no uplink of berlin leads to the internet then',
+    ])
+  })
+  test('V014: who is to stay inside leaves', () => {
+    expect(said(expecting('', 'isolate: cameras -> internet'))).toEqual([])
+    expect(said(expecting(local, 'isolate: cameras -> internet'))).toEqual([
+      "V014 cameras can leave to the internet, and this line expects that it can't: hosts of berlin/cameras leave at berlin",
+    ])
+    expect(said(expecting(hub, 'isolate: cameras -> internet'))[0]).toContain('leave at the hub')
+  })
+  test('is lost between the waves when the hubs stop letting out before the edge has another way', () => {
+    const [before, after] = [expecting(hub, 'reach: cameras -> internet'), expecting(local, 'reach: cameras -> internet')]
+    expect(verifyTransition(after, before).findings).toEqual([])
+    const [finding] = verifyTransition(before, after).findings
+    expect(finding).toMatchObject({ code: 'V042' })
+    expect(finding!.says).toContain("berlin/cameras can't leave to the internet between the waves")
+  })
+})
+
+/** The same with LANs that leave, sound or not: hubs may forget guests, sites may have no exit. */
+function breakouts(of: Reader, fabric: Fabric): Fabric {
+  const hubs = fabric.sites.filter((site) => site.hub).map((site) => site.id)
+  const sites = fabric.sites.map((site): Site => {
+    const lans = site.lans.map((lan) => ({
+      ...lan,
+      ...(familyOf(lan.prefix) === 4 && of.chance(60) ? { internet: of.chance(50) || site.hub ? ('local' as const) : ('hub' as const) } : {}),
+    }))
+    const exits = site.uplinks.filter(() => of.chance(80)).map(({ id }) => id)
+    const [home] = site.hubs
+    return { ...site, lans, ...(exits.length > 0 ? { exits } : {}), ...(home !== undefined && of.chance(90) ? { exitHub: home } : {}) }
+  })
+  const guests = sites.flatMap((site) => site.lans.filter((lan) => lan.internet === 'hub').map((lan) => ({ lan: lan.prefix, hubs: site.hubs })))
+  const from = sites.flatMap((site) =>
+    site.lans
+      .filter(({ prefix }) => familyOf(prefix) === 4)
+      .map((lan) => ({ node: site.id as NodeId, segment: lan.segment, prefixes: [lan.prefix] })),
+  )
+  const expects = from.map(
+    (place, n): InternetExpect => ({
+      kind: 'internet',
+      id: `expect ${n}`,
+      text: `${place.segment} -> internet`,
+      from: [place],
+      to: [],
+      reachable: of.chance(80),
+      survives: kinds.filter(() => of.chance(50)),
+    }),
+  )
+  return {
+    ...fabric,
+    sites: sites.map((site) => {
+      const exitsFor = hubs.includes(site.id) ? guests.filter(() => of.chance(90)).map(({ lan }) => lan) : []
+      return exitsFor.length > 0 ? { ...site, exitsFor } : site
+    }),
+    expects,
+  }
+}
+
+/** Every failure, and every two uplinks, that `survives` names. */
+function failuresOf({ sites, tunnels, risks }: Fabric, survives: readonly Survives[]): readonly (readonly Failure[])[] {
+  const uplinks = sites.flatMap((site) => site.uplinks.map(({ id }): Failure => ({ kind: 'uplink', site: site.id, uplink: id })))
+  const of: Partial<Record<Survives, readonly (readonly Failure[])[]>> = {
+    uplink: uplinks.map((one) => [one]),
+    tunnel: tunnels.map(({ id }) => [{ kind: 'tunnel', tunnel: id }]),
+    hub: sites.filter((site) => site.hub).map((site) => [{ kind: 'hub', site: site.id }]),
+    shared_risk: risks.map(({ id }) => [{ kind: 'shared_risk', risk: id }]),
+    // The other may be one that changes nothing, or there is none.
+    'any two uplinks': uplinks.flatMap((one, n) => [[one], ...uplinks.slice(n + 1).map((other) => [one, other])]),
+  }
+  return [[], ...survives.flatMap((kind) => of[kind] ?? [])]
+}
+
+/** A packet from the LAN to somebody outside leaves over a line that works, whichever of the first tunnels that are up it takes. */
+function leaves(fabric: Fabric, expect: InternetExpect, failures: readonly Failure[]): boolean {
+  const model = modelOf(fabric)
+  const { down, dead } = downWith(fabric, failures)
+  const [place] = expect.from
+  if (dead.has(place!.node)) return true
+  const isBroken = (site: NodeId, uplink: string): boolean =>
+    failures.some(
+      (failure) =>
+        (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
+        (failure.kind === 'shared_risk' &&
+          fabric.risks.find(({ id }) => id === failure.risk)!.uplinks.some((one) => one.site === site && one.uplink === uplink)),
+    )
+  const packet = { family: 4, source: nth(place!.prefixes[0]!, 1)!, destination: address('198.51.100.1'), protocol: 'tcp', port: 443 } as const
+  const home = fabric.sites.find(({ id }) => id === place!.node)!
+  const first = Math.max(1, ...home.groups.map((group) => group.via.length))
+  return Array.from({ length: first }, (_, n) => n).every((n) => {
+    const { outcome } = walk(model, packet, down, {
+      from: place!.node,
+      choose: (_node, group, isDown) => {
+        const alive = group.via.flatMap((hop, i) => (isDown(hop.tunnel) || !fabric.tunnels.some(({ id }) => id === hop.tunnel) ? [] : [{ hop, i }]))
+        const stage = Math.min(...alive.map(({ hop }) => hop.stage))
+        const same = alive.filter(({ hop }) => hop.stage === stage)
+        return same.length === 0 ? 'unreachable' : same[n % same.length]!.i
+      },
+    })
+    return outcome.kind === 'left' && outcome.uplinks.some((uplink) => !isBroken(outcome.at, uplink))
+  })
+}
+
+test('the proof and packets sent one by one agree about a thousand small networks', () => {
+  const seen = new Map<string, number>()
+  const network = fc.array(fc.nat(9_999), { minLength: 80, maxLength: 80 }).map((tape) => {
+    const of = reader(tape)
+    return breakouts(of, risky(of, anyFabric(of, 4)))
+  })
+  fc.assert(
+    fc.property(network, (fabric) => {
+      for (const one of fabric.expects as readonly InternetExpect[]) {
+        const { findings } = verify({ ...fabric, expects: [one] })
+        const verdict = findings.some(({ code, at }) => at.includes(one.id) && /^V0(08|09|14)$/.test(code)) ? 'no' : 'yes'
+        const lan = fabric.sites.flatMap((site) => site.lans).find(({ prefix }) => prefix === one.from[0]!.prefixes[0])!
+        const fact = one.reachable ? failuresOf(fabric, one.survives).every((failures) => leaves(fabric, one, failures)) : lan.internet === undefined
+        const key = `${one.reachable ? (lan.internet ?? 'none') : 'isolate'} ${fact ? 'yes' : 'no'}`
+        seen.set(key, (seen.get(key) ?? 0) + 1)
+        expect({ [one.id]: verdict }).toEqual({ [one.id]: fact ? 'yes' : 'no' })
+      }
+    }),
+    { numRuns: 1_000, seed: 5 },
+  )
+  expect(
+    [...seen]
+      .filter(([, count]) => count > 20)
+      .map(([key]) => key)
+      .sort(),
+  ).toEqual(['hub no', 'hub yes', 'isolate no', 'isolate yes', 'local no', 'local yes', 'none no'])
+})
+
+test('after an edit what is said is what a proof from the start says', () => {
+  const lines = ['{ reach: cameras -> internet, survives: [uplink, hub] }', 'isolate: inference -> internet']
+  const remembering = createVerifier(2)
+  for (const internet of [local, '', hub, 'internet: { cameras: hub, inference: local }\n', local]) {
+    const fabric = expecting(internet, ...lines)
+    expect(remembering(fabric).findings).toEqual(verify(fabric).findings)
+  }
+})
