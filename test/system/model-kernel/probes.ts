@@ -122,7 +122,8 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
     .chain((host) => alike([host.lan.prefix], [...prefixes, ...undeclared]).map(([, to]) => ({ host, to })))
     .chain(({ host, to }) => between(host, host.lan.prefix, to, application(edges)))
   const isForeign = (host: Host, from: Prefix): boolean =>
-    ![...beside(host), ...hosts.filter(({ box }) => box === host.box).map(({ lan }) => lan.prefix)].some((own) => contains(own, from)) &&
+    // A gateway takes what is behind a router on a LAN, of either family, from the same interface.
+    !hosts.some(({ site, lan }) => site === host.site && lan.interface === host.lan.interface && contains(lan.prefix, from)) &&
     // What its own site calls so is its own.
     !hosts.some(({ site, lan: { local } }) => site === host.site && local !== undefined && overlaps(local, from))
   /** From the wrong LAN, with a source that would be let through from the right one. */

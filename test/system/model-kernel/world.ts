@@ -101,8 +101,8 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
         if (lan.via !== undefined) return [own]
         const router = hostOf(lan.address)
         const routers = fabric.sites
-          .find(({ id }) => id === site)!
-          .lans.flatMap(({ interface: device, via }) => (device === lan.interface && via && familyOf(via) === familyOf(router) ? [via] : []))
+          .find(({ id }) => id === site)
+          ?.lans.flatMap(({ interface: device, via }) => (device === lan.interface && via && familyOf(via) === familyOf(router) ? [via] : []))
         const source = familyOf(router) === 6 ? ` src ${six}` : ''
         return [
           `route del ${prefix} dev eth0`,
