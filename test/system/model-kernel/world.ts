@@ -95,7 +95,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const behind = lans.some(({ lan }) => lan.via !== undefined)
       // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them.
       const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.prefix, 10)! : []))[0]
-      const routes = lans.flatMap(({ lan }) => {
+      const routes = (inCloud ? [] : lans).flatMap(({ lan }) => {
         const prefix = lan.local ?? lan.prefix
         const own = `route add local ${prefix} dev lo table main`
         if (lan.via !== undefined) return [own]
@@ -111,7 +111,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
           `route replace default via ${router} dev eth0${source}`,
         ]
       })
-      if (!inCloud) await exec(box, ['ip', '-batch', '-'], `${routes.join('\n')}\n`)
+      if (routes.length > 0) await exec(box, ['ip', '-batch', '-'], `${routes.join('\n')}\n`)
       await exec(
         box,
         ['nft', '-f', '-'],
