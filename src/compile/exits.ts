@@ -6,7 +6,7 @@ import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
 import { familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import type { Memo } from './memo.ts'
-import { costOf } from './routes.ts'
+import { costOf, wordsAt } from './routes.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Exits {
@@ -49,7 +49,7 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
   const all = memo.rows('exits', world, [sites, uplinks, carried], (site, own, text) => {
     const ways = new Set(site.lans.map((lan) => breakoutOf(lan, site)))
     const found = own.filter(isOnInternet).flatMap((uplink) => {
-      const cost = costOf(uplink, trafficClass)
+      const cost = costOf(uplink, wordsAt(site, trafficClass))
       return cost === 'never' ? [] : [{ id: uplink.id, slot: uplink.slot, cost }]
     })
     const ids: readonly UplinkId[] = found.sort((a, b) => a.cost - b.cost || a.slot - b.slot).map(({ id }) => id)

@@ -71,8 +71,12 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
 
   const kinds = kindsOf(intent, tunnels, world, memo)
   const classOf = new Map(intent.classes.map((one) => [one.id, one]))
-  const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly uplinks: readonly Uplink[] }) =>
-    ranked(classOf.get(of)!, between, (end) => (own?.id === end.site ? own.uplinks : uplinksOf(end.site)).find((one) => one.id === end.uplink)!)
+  /** Each site judges its own lines, so both ends of a tunnel see the same. */
+  const rank = (of: ClassId, between: readonly Tunnel[], own?: Lines) =>
+    ranked(between, ({ site, uplink }) => {
+      const { uplinks, preferences } = own?.id === site ? own : { uplinks: uplinksOf(site), preferences: hubById.get(site)?.preferences }
+      return { uplink: uplinks.find((one) => one.id === uplink)!, words: wordsAt({ preferences }, classOf.get(of)!) }
+    })
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
   const routesAt = (hub: SiteId): readonly Route[] =>
     memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
@@ -101,7 +105,11 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         const nodes = [nodeOf(near), nodeOf(far)]
         return nodes.includes(hub) && nodes.includes(sample.id)
       })
-      const direct: Stage = [anyRemote, 0, (of) => rank(of, between, { id: sample.id, uplinks }).map((hop) => ofAnyRemote(hop, sample.id))]
+      const direct: Stage = [
+        anyRemote,
+        0,
+        (of) => rank(of, between, { id: sample.id, uplinks, preferences: sample.preferences }).map((hop) => ofAnyRemote(hop, sample.id)),
+      ]
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
       return attached ? groups.flatMap(withSplitHorizon) : groups
@@ -122,8 +130,8 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const named = namesOf(listsOf(policy), before?.value.named)
       const known = routesTo(named, site.id, routing, before?.value.known)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
-      const ends = { id: site.id, uplinks }
-      const same = before?.row[2] === uplinks && before.row[3] === ours
+      const ends = { id: site.id, uplinks, preferences: site.preferences }
+      const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
       const made = same ? before.value.made : new Map<string, Groups>()
       const hops = new Map<string, readonly RankedHop[]>()
       const hopsTo = (hub: SiteId, of: ClassId): readonly RankedHop[] => {
@@ -276,7 +284,7 @@ function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Ma
 /** Nodes with prefixes that hubs reach alike: their uplinks differ in nothing that counts, and they end at the same hubs. */
 interface Kind {
   readonly name: string
-  readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[] }
+  readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[]; readonly preferences?: IntentSite['preferences'] }
   readonly uplinks: readonly Uplink[]
   readonly own: readonly Tunnel[]
   /** By name. */
@@ -295,7 +303,10 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
       tags,
       familiesOf(endpoint),
     ])
-    return memo.keep(`kind of ${site.id}`, { node: site.id, kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape]) })
+    return memo.keep(`kind of ${site.id}`, {
+      node: site.id,
+      kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape, ...(site.preferences ?? [])]),
+    })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
     const { gone, come } = difference((before?.inputs[0] ?? []) as typeof names, names)
@@ -329,21 +340,27 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
 }
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
-  const limited = classes.filter((one) => one.never.length > 0)
-  const empty = memo.rows('classes without an uplink', [classesText], [uplinks], (own) =>
-    limited.filter((one) => own.every((uplink) => costOf(uplink, one) === 'never')).map((one) => one.id),
+  const empty = memo.rows('classes without an uplink', [classesText], [sites, uplinks], (site, own) =>
+    classes
+      .filter((one) => {
+        const words = wordsAt(site, one)
+        return words.never.length > 0 && own.every((uplink) => costOf(uplink, words) === 'never')
+      })
+      .map((one) => one.id),
   )
-  const without = new Map<ClassId, SiteId[]>(limited.map((one) => [one.id, []]))
+  const without = new Map<ClassId, SiteId[]>(classes.map((one) => [one.id, []]))
   for (let n = 0; n < empty.length; n++) for (const id of empty[n]!) without.get(id)!.push(sites[n]!.id)
-  return limited.flatMap(({ id }): Finding[] => {
+  return classes.flatMap(({ id }): Finding[] => {
     const all = without.get(id)!.sort(compareText)
     if (all.length === 0) return []
+    // Its own word, where it has one.
+    const own = sites.find((site) => site.id === all[0] && site.preferences?.some((one) => one.id === id))?.id
     const more = all.length > 3 ? ` and ${all.length - 3} more` : ''
     return [
       {
         code: 'I140',
         severity: 'warning',
-        at: [`class/${id}/never`, `class/${id}`],
+        at: [...(own ? [`site/${own}/class/${id}/never`] : []), `class/${id}/never`, `class/${id}`],
         says: `class "${id}" may use no uplink of ${all.slice(0, 3).join(', ')}${more}: its traffic is unreachable there`,
         instead: 'use `avoid:`, which takes such an uplink when nothing else is left',
         witness: [],
@@ -498,13 +515,20 @@ const ofAnyRemote = ({ tunnel, cost }: RankedHop, remote: NodeId): RankedHop => 
   cost,
 })
 
+/** One end, and what it says of its lines. */
+interface Lines {
+  readonly id: NodeId
+  readonly uplinks: readonly Uplink[]
+  readonly preferences: IntentSite['preferences'] | undefined
+}
 type RankedHop = Pick<Hop, 'tunnel' | 'cost'>
 /** The tunnels between two nodes for a class, best first. */
-function ranked(trafficClass: IntentClass, between: readonly Tunnel[], uplinkAt: (end: TunnelEnd) => Uplink): readonly RankedHop[] {
+function ranked(between: readonly Tunnel[], at: (end: TunnelEnd) => { readonly uplink: Uplink; readonly words: Words }): readonly RankedHop[] {
   return between
     .flatMap((tunnel) => {
-      const ends = siteEnds(tunnel).map(uplinkAt)
-      const costs = ends.map((uplink) => costOf(uplink, trafficClass))
+      const both = siteEnds(tunnel).map(at)
+      const ends = both.map(({ uplink }) => uplink)
+      const costs = both.map(({ uplink, words }) => costOf(uplink, words))
       // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
       return costs.includes('never')
         ? []
@@ -528,8 +552,13 @@ const preferStep = 200
 /** More than any preference: avoided is used when nothing else is left. */
 const avoidTier = 100_000
 
+type Words = Pick<IntentClass, 'prefer' | 'avoid' | 'never'>
+/** What a site says of its own lines, else the network. */
+export const wordsAt = ({ preferences }: { readonly preferences?: IntentSite['preferences'] | undefined }, trafficClass: IntentClass): Words =>
+  preferences?.find(({ id }) => id === trafficClass.id) ?? trafficClass
+
 /** Lower is better; `never` is hard (rule 12). */
-export function costOf(uplink: Uplink, trafficClass: Pick<IntentClass, 'prefer' | 'avoid' | 'never'>): number | 'never' {
+export function costOf(uplink: Uplink, trafficClass: Words): number | 'never' {
   const selected = (selector: UplinkSelector) => selects(selector, uplink)
   if (trafficClass.never.some(selected)) return 'never'
   const preferred = trafficClass.prefer.findIndex(selected)

@@ -128,6 +128,15 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
     yield own(['sla', 'loss'], formatPercent(sla.loss))
     yield own(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : undefined)
   }
+  for (const { id, ...words } of site.preferences ?? []) {
+    const network = intent.classes.find((one) => one.id === id)
+    for (const verb of ['prefer', 'avoid', 'never'] as const) {
+      const whole = words[verb].length === network?.[verb].length
+      const otherwise = `classes of the network${whole ? '' : ', but for what the site names itself'}`
+      const value = many(words[verb].map((word) => word.value))
+      yield { ...fact(['classes', id, verb], value, `class/${id}/${verb}`, otherwise), elsewhere: `class/${id}/${verb}` }
+    }
+  }
   const overlay = (path: readonly string[], lan: IntentLan): readonly Fact[] => {
     const called = overlays.get(`${site.id}/${lan.prefix}`)
     if (called === undefined) return []

@@ -5,7 +5,7 @@
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
  * `internet/<segment>`, `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
  * `allow/<n>[/from|/to|/log]`, `deny/<n>[/from|/to|/log]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
- * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/sla/<field>]`, `site/<id>/lan/<segment>`,
+ * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/prefer|/avoid|/never|/sla/<field>]`, `site/<id>/lan/<segment>`,
  * `site/<id>/lan/<segment>/<i>[/interface|/address|/internet]` (prefixes in order, of all LANs of the segment),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
@@ -70,6 +70,8 @@ export interface IntentSite {
   readonly lans: readonly IntentLan[]
   /** What differs from the network's classes here, by name, complete. */
   readonly classes: readonly SiteClass[]
+  /** Where its own lines are wanted otherwise than the network says, by class, complete. Absent: nowhere. */
+  readonly preferences?: readonly Preference[]
   /** Its own or the network's. Absent: at any time. */
   readonly maintenance?: Maintenance
 }
@@ -193,6 +195,8 @@ export interface IntentClass {
   readonly avoid: readonly UplinkSelector[]
   readonly never: readonly UplinkSelector[]
 }
+/** Which uplinks a class takes. */
+export type Preference = Pick<IntentClass, 'id' | 'prefer' | 'avoid' | 'never'>
 /** A line of `allow` or `deny`. */
 export interface IntentLine {
   readonly from: Selector

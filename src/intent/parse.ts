@@ -7,7 +7,7 @@ import { defaultMtu, translationPool } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
-import { readClasses, readSiteClasses } from './read-classes.ts'
+import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readInternet } from './read-internet.ts'
 import { readMaintenance, readSiteMaintenance } from './read-maintenance.ts'
@@ -39,14 +39,17 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const transportIds = new Set(transports.map((each) => each.id))
   const classes = readClasses(raw, words, report)
   const siteClasses = readSiteClasses(raw, classes, report)
+  const preferences = readPreferences(raw, classes, words, report)
   const internet = readInternet(raw, names, report)
   const maintenance = readMaintenance(raw, report)
   const siteMaintenance = readSiteMaintenance(raw, maintenance, report)
   const sites = raw.sites.map((site) => {
+    const preferred = preferences.get(site.name.value) ?? []
     const windows = siteMaintenance.get(site.name.value) ?? maintenance
     return {
       ...readSite(site, names, transportIds, hubs, internet, report),
       classes: siteClasses.get(site.name.value) ?? [],
+      ...(preferred.length > 0 ? { preferences: preferred } : {}),
       ...(windows ? { maintenance: windows } : {}),
     }
   })

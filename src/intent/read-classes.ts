@@ -1,7 +1,7 @@
 /** Classes: what is written over what exists by default. */
 import type { ClassId, SiteClass } from '#src/fabric/fabric.ts'
 import { type ClassDefaults, classDefaults, defaultClass } from './defaults.ts'
-import type { IntentClass, UplinkSelector } from './intent.ts'
+import type { IntentClass, Preference, UplinkSelector } from './intent.ts'
 import type { UplinkWords } from './names.ts'
 import type { Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
@@ -125,7 +125,7 @@ function ofSite(base: string, entries: readonly Entry<RawSiteClass>[], network: 
   for (const { key, value } of entries) {
     const own = `${base}/class/${key.value}`
     report.origins.set(own, key.at)
-    if (value) noteFields(own, { share: value.fields.share }, report.origins)
+    if (value) noteFields(own, { ...value.fields, sla: undefined }, report.origins)
     if (value?.fields.sla) noteFields(`${own}/sla`, value.fields.sla.fields, report.origins)
     if (ids.some((id) => id === key.value)) continue
     const meant = report.meant(key.value, ids)
@@ -154,6 +154,34 @@ function ofSite(base: string, entries: readonly Entry<RawSiteClass>[], network: 
   return shared
     .filter((one, i) => one.share !== network[i]!.share || JSON.stringify(one.sla) !== JSON.stringify(network[i]!.sla))
     .map(({ id, share, sla }) => ({ id, share, sla }))
+}
+
+const verbs = ['prefer', 'avoid', 'never'] as const
+/** Which uplinks the classes of a site take, where it says so itself; what it says of a word counts, whatever the network says of it. */
+export function readPreferences(
+  raw: Raw,
+  network: readonly IntentClass[],
+  words: UplinkWords,
+  report: Report,
+): ReadonlyMap<string, readonly Preference[]> {
+  return new Map(
+    raw.sites.map(({ name, fields }) => {
+      const own = network.flatMap((one): readonly Preference[] => {
+        const said = fields.classes?.find(({ key }) => key.value === one.id)?.value?.fields
+        if (!said || verbs.every((verb) => said[verb] === undefined)) return []
+        checkOpposites(one.id, { prefer: said.prefer, avoid: said.avoid, never: said.never }, report)
+        const read = {
+          prefer: readWords(said.prefer, words, report),
+          avoid: readWords(said.avoid, words, report),
+          never: readWords(said.never, words, report),
+        }
+        const named = new Set(verbs.flatMap((verb) => read[verb].map(({ value }) => value)))
+        const here = (verb: (typeof verbs)[number]) => (said[verb] ? read[verb] : one[verb].filter(({ value }) => !named.has(value)))
+        return [{ id: one.id, prefer: here('prefer'), avoid: [...here('avoid')].sort(byValue), never: [...here('never')].sort(byValue) }]
+      })
+      return [name.value, own] as const
+    }),
+  )
 }
 
 /** `default` absorbs what the others leave, unless its own share is written. */

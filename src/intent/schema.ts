@@ -142,9 +142,16 @@ const sla = object(
   { later: ['bandwidth', 'mos'], example: '{ latency: 120ms, loss: 1% }' },
 )
 const share = (description: string) => parsedText('I045', parseShare, { description, examples: ['30%', 30] })
+const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
 const siteClass = object(
-  { sla, share: share('Per cent of a line of this site under load. All classes make 100; `default` takes what the others leave.') },
-  { later: ['prefer', 'avoid', 'never', 'trust', 'priority', 'ceil', 'duplicate', 'fec'], example: '{ share: 5% }' },
+  {
+    sla,
+    share: share('Per cent of a line of this site under load. All classes make 100; `default` takes what the others leave.'),
+    prefer: uplinkWords,
+    avoid: uplinkWords,
+    never: uplinkWords,
+  },
+  { later: ['trust', 'priority', 'ceil', 'duplicate', 'fec'], example: '{ share: 5% }' },
 )
 
 const maintenance = object(
@@ -216,7 +223,6 @@ const rule = (what: string) =>
     ),
     (line) => ({ at: line.at, wrote: new Set(['rule']), fields: { rule: line } }),
   )
-const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
 
 const group = object(
   { hosts: hosts('Addresses or prefixes inside LANs of the network, of any sites.') },

@@ -160,6 +160,13 @@ const edits: Readonly<Record<string, Edit>> = {
     oneEdge(intent, n, (one) => ({ ...one, lans: one.lans.map((lan) => ({ ...lan, translate: at(['always', 'auto', 'never'], m) })) })),
   'take addresses that another has': (intent, [n = 0, m = 0]) =>
     oneEdge(intent, n, (one) => ({ ...one, lans: edge('x', { inference: [at(at(intent.sites, m).lans, m)?.prefix ?? '10.96.7.0/24'] }).lans })),
+  'change what it prefers': (intent, [n = 0, m = 0]) =>
+    oneEdge(intent, n, ({ preferences: before, ...one }) => {
+      const words = [{ kind: 'medium', value: at(['lte', 'fiber', 'sat'], m) }] as const
+      const verb = at(['prefer', 'avoid', 'never'] as const, m >> 1)
+      const said = { id: at(intent.classes, m).id, prefer: [], avoid: [], never: [], [verb]: words }
+      return m % 4 === 0 && before ? one : { ...one, preferences: [said] }
+    }),
   'change its maintenance windows': (intent, [n = 0, m = 0]) =>
     oneEdge(intent, n, ({ maintenance: before, ...one }) =>
       m % 3 === 0 && before

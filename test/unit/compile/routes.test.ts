@@ -3,7 +3,8 @@ import { compile } from '#src/compile/compile.ts'
 import { costOf } from '#src/compile/routes.ts'
 import type { Fabric, Uplink } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { allow, berlin, dublin, edge, frankfurt, madrid, network, site, siteId, fixed, trafficClass, uplink } from './networks.ts'
+import { verify } from '#src/verify/verify.ts'
+import { allow, berlin, classId, dublin, edge, frankfurt, madrid, network, reach, site, siteId, fixed, trafficClass, uplink } from './networks.ts'
 
 const compiled = (more: Parameters<typeof network>[0] = {}) => compile(network({ expect: [], ...more }), [])
 const fabricOf = (more: Parameters<typeof network>[0] = {}): Fabric => compiled(more).fabric!
@@ -158,4 +159,30 @@ test('I140: a class that may use no uplink of a site is a warning, and its group
     },
   ])
   expect(via(fabric!, 'rural', 'frankfurt', 'bulk')).toEqual([])
+})
+
+test('a site that prefers another line of its own is reached by it, and nobody else is moved', () => {
+  const lte = [{ kind: 'medium', value: 'lte' }] as const
+  const business = { id: classId('business'), prefer: lte, avoid: [], never: [] }
+  const fabric = compile(network({ sites: [{ ...berlin, preferences: [business] }, dublin, frankfurt, madrid] }), []).fabric!
+  /** The line of the edge, first choice first. */
+  const order = (from: string, to: string, edge: string, of = 'business') => {
+    const groups = groupsOf(fabric.sites.find((one) => one.id === from)!)
+    const group = groups.find((one) => one.remote === to && one.trafficClass === of && one.arrived === 'anywhere')!
+    return [...new Set(group.via.filter(({ stage }) => stage === 0).map(({ tunnel }) => tunnel.slice(edge.length + 1, tunnel.indexOf('--'))))]
+  }
+  expect(order('berlin', 'frankfurt', 'berlin')).toEqual(['lte', 'fiber'])
+  expect(order('frankfurt', 'berlin', 'berlin')).toEqual(['lte', 'fiber'])
+  expect(order('berlin', 'frankfurt', 'berlin', 'realtime')).toEqual(['fiber', 'lte'])
+  expect(order('madrid', 'frankfurt', 'madrid')).toEqual(['fiber', 'lte'])
+  expect(order('frankfurt', 'madrid', 'madrid')).toEqual(['fiber', 'lte'])
+})
+
+test('what one of many alike never uses is proven of that one', () => {
+  const never = [{ kind: 'medium', value: 'fiber' } as const, { kind: 'medium', value: 'lte' } as const]
+  const edges = Array.from({ length: 12 }, (_, n) => edge(`e${n}`, { inference: [`10.1.${n}.0/24`] }))
+  const strict = { id: classId('business'), prefer: [], avoid: [], never }
+  const sites = [dublin, frankfurt, ...edges.map((one, n) => (n === 7 ? { ...one, preferences: [strict] } : one))]
+  const { findings } = verify(fabricOf({ sites, expect: [reach('edge/inference -> model-api')] }))
+  expect(findings.filter(({ code }) => code === 'V002').map(({ says }) => says)).toEqual([expect.stringMatching(/^e7 can't reach /)])
 })
