@@ -50,7 +50,11 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
           ? {
               ...site,
               interfaces: [
-                ...site.interfaces.filter((one) => !one.tunnels.some((tunnel) => tunnel.startsWith(`${id}.`))),
+                // A hub's interface has peers of several sites.
+                ...site.interfaces.flatMap((one) => {
+                  const tunnels = one.tunnels.filter((tunnel) => !tunnel.startsWith(`${id}.`))
+                  return tunnels.length > 0 ? [{ ...one, tunnels }] : []
+                }),
                 ...at(site.id).map((tunnel, n) => ({
                   id: tunnel.ends[0].interface,
                   kind: role,
