@@ -147,6 +147,33 @@ describe('traffic', () => {
     await world.controller.start()
     await until('berlin is back', 60, async () => world.status('berlin').headlessSince === null && (await site('berlin')).state === 'ACTIVE')
   })
+  it('leaves to the internet when that is written, and over the other line when the first is cut', async () => {
+    const berlin = join(world.sites, 'berlin.yaml')
+    const written = readFileSync(berlin, 'utf8')
+    // Somebody on the internet, who tells each caller from where it seems to call.
+    const somebody = ['socat', 'TCP-LISTEN:8080,bind=203.0.113.250,fork,reuseaddr', 'SYSTEM:echo $SOCAT_PEERADDR']
+    const listening = world.lab.exec('internet', ['timeout', '120', ...somebody], { timeoutMs: 125_000 }).catch(() => undefined)
+    const seenAs = async () =>
+      (
+        await world.lab.exec('berlin-inference', ['sh', '-c', 'timeout 3 socat -u TCP:203.0.113.250:8080,connect-timeout=2 - 2>/dev/null || true'])
+      ).stdout.trim()
+    expect(await seenAs()).toBe('')
+    writeFileSync(berlin, written.replace('interface: eth1,', 'interface: eth1, internet: local,'))
+    const applied = await world.cli('apply', '--yes')
+    expect(applied.code, applied.stdout + applied.stderr).toBe(0)
+    expect(applied.stdout + applied.stderr).toContain('opens  berlin/inference (10.1.10.0/24) -> internet')
+    const fiber = await seenAs()
+    expect(fiber).toMatch(/^100\.64\./)
+    await world.lab.line('berlin.fiber', { cut: 'all' })
+    await until('hosts leave over the other line', 20, async () => !['', fiber].includes(await seenAs()))
+    await world.lab.heal('all')
+    await until('and over the first again', 30, async () => (await seenAs()) === fiber)
+    writeFileSync(berlin, written)
+    expect((await world.cli('apply', '--yes')).code).toBe(0)
+    expect(await seenAs()).toBe('')
+    await world.lab.exec('internet', ['pkill', '-f', 'TCP-LISTEN:8080'])
+    await listening
+  })
 })
 
 describe('the secrets of all this', () => {
