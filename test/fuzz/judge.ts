@@ -24,8 +24,8 @@ export interface Judgement {
 
 /** There is no place to point to where the file itself is missing. */
 const placeless = new Set(['I003'])
-/** What a program says when it has lost its thread. */
-const lost = /undefined|\[object|NaN|\bat .*:\d+:\d+/
+/** What a program says when it has lost its thread; a frame of a stack begins a line, and an IPv6 address looks like its end. */
+const lost = /undefined|\[object|NaN|^\s+at .*:\d+:\d+/m
 
 export function judge(files: Network, from: Network): Judgement {
   const problems: string[] = []
