@@ -1,5 +1,5 @@
 /** Every single thing that can break, and what goes down with it. */
-import type { Fabric, Failure, NodeId, SharedRisk, Survives, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Failure, NodeId, SharedRisk, Survives, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { connectionName, siteEnds } from '#src/fabric/ids.ts'
 import { externalsOf } from '#src/fabric/slice.ts'
 import type { Down } from './forward.ts'
@@ -75,6 +75,15 @@ const tunnelsOfRisk = (byEnd: ReadonlyMap<string, ReadonlySet<TunnelId>>, { upli
 export const countFailures = (fabric: Fabric): number =>
   fabric.sites.reduce((sum, site) => sum + site.uplinks.length + (site.hub ? 1 : 0), fabric.tunnels.length + fabric.risks.length) +
   externalsOf(fabric).reduce((sum, external) => sum + external.connections.length, 0)
+
+/** Whether one of `failures` takes the uplink down, by itself or with what it shares a risk with. */
+export const isBroken = ({ risks }: Fabric, failures: readonly Failure[], site: NodeId, uplink: UplinkId): boolean =>
+  failures.some(
+    (failure) =>
+      (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
+      (failure.kind === 'shared_risk' &&
+        risks.some(({ id, uplinks }) => id === failure.risk && uplinks.some((one) => one.site === site && one.uplink === uplink))),
+  )
 
 export const nothingDown: Down = () => false
 /** What is down when all of `failures` happen at once. */

@@ -3,10 +3,10 @@
  * outside the pool is followed as one set: who leaves at its own site depends on that site alone, who leaves at the hub on
  * the way there, so each place has a handful of failures to ask about.
  */
-import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, familyOf, rangeOf, width } from '#src/net/address.ts'
 import type { Verdict } from './expect.ts'
-import { type Break, type Breaks, nameOf, nothingDown, together } from './failures.ts'
+import { type Break, type Breaks, isBroken, nameOf, nothingDown, together } from './failures.ts'
 import { type Course, courses, firstStop, type Vertex } from './forward.ts'
 import type { Model, Node } from './model.ts'
 import { cut, everything } from './packets.ts'
@@ -94,7 +94,8 @@ function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[],
         entry,
         broken?.down ?? nothingDown,
         'settled',
-        ({ node, decision }) => decision.kind === 'exit' && decision.uplinks.some((uplink) => !isBroken(model, broken, node, uplink)),
+        ({ node, decision }) =>
+          decision.kind === 'exit' && decision.uplinks.some((uplink) => !isBroken(model.fabric, broken?.failures ?? [], node, uplink)),
       ) ?? [],
   )
   if (ways.length > 0 && !stop) return null
@@ -103,14 +104,6 @@ function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[],
     ? `no uplink of ${at} leads to the internet${broken ? ' then' : ''}`
     : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
 }
-const isBroken = ({ fabric: { risks } }: Model, broken: Break | null, site: NodeId, uplink: UplinkId): boolean =>
-  broken?.failures.some(
-    (failure) =>
-      (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
-      (failure.kind === 'shared_risk' &&
-        risks.some((risk) => risk.id === failure.risk && risk.uplinks.some((one) => one.site === site && one.uplink === uplink))),
-  ) ?? false
-
 /** Failures of lines and hubs on the ways; an uplink without a tunnel may be an exit all the same. */
 function relevantTo(breaks: Breaks, bySite: ReadonlyMap<NodeId, readonly Break[]>, from: NodeId, ways: readonly Course[]): ReadonlySet<Break> {
   const tunnels = new Set<TunnelId>()

@@ -1,11 +1,11 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf as familiesOfLine } from '#src/fabric/uplinks.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
-import { downWith, nameOf } from './failures.ts'
+import { downWith, isBroken, nameOf } from './failures.ts'
 import { type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
 import { formatPacket, packetsBetween, type Packet, sample } from './packets.ts'
@@ -305,13 +305,6 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
     return blocked(outcome.at, outcome.why, reason(model, outcome.at, outcome.why, outcome.trafficClass, outcome.at ?? source.node, down))
   return blocked(source.node, 'no-route', `hosts of ${source.segment} there may not leave to the internet (internet: none)`)
 }
-const isBroken = ({ risks }: Fabric, without: readonly Failure[], site: NodeId, uplink: UplinkId): boolean =>
-  without.some(
-    (failure) =>
-      (failure.kind === 'uplink' && failure.site === site && failure.uplink === uplink) ||
-      (failure.kind === 'shared_risk' &&
-        risks.some(({ id, uplinks }) => id === failure.risk && uplinks.some((one) => one.site === site && one.uplink === uplink))),
-  )
 function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['translated']> {
   const lan = model.node(id)?.of.lans.find((one) => contains(one.prefix, overlay))
   return lan?.local === undefined ? [] : [{ node: id, local: translated(overlay, lan.prefix, lan.local), overlay }]

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding, SiteConfig, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { address, prefix } from '#src/net/address.ts'
 import type { Choice, Leaving } from '#providers/device.ts'
-import { cameras, configOf, inference, keysOf, type Name, usual } from '#test/unit/linux/network.ts'
-import { startWorld, type World } from './linux-world.ts'
+import { cameras, configOf, inference, type Name, usual } from '#test/unit/linux/network.ts'
+import { eventually, setSite, startWorld, type World } from './linux-world.ts'
 
 /** Somebody on the internet, who tells each caller from where it seems to call. */
 const somebody = '203.0.113.80'
@@ -26,25 +26,11 @@ const config: SiteConfig = {
 }
 
 let world: World
-async function set(of: SiteConfig, at: Name = 'berlin'): Promise<void> {
-  const keys = await Promise.all(
-    of.interfaces.map(
-      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(at).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
-    ),
-  )
-  await world.call(at, 'set', of, { prune: true, choices: [], privateKeys: Object.fromEntries(keys) })
-}
+const set = (of: SiteConfig, at: Name = 'berlin'): Promise<void> => setSite(world, at, of)
 /** The address that somebody sees, '' without an answer. */
 const seenFrom = async (host: string): Promise<string> =>
   (await world.run(host, `timeout 3 socat -u TCP:${somebody}:80,connect-timeout=2 - 2>/dev/null`)).stdout.trim()
 const leave = (by: UplinkId, ...open: readonly UplinkId[]): Promise<void> => world.call('berlin', 'leave', { by, open } satisfies Leaving)
-async function eventually(question: () => Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
-    if (await question()) return true
-    await new Promise((resolve) => setTimeout(resolve, 200))
-  }
-  return false
-}
 const drift = () => world.call<readonly Finding[]>('berlin', 'drift', config)
 
 beforeAll(async () => {

@@ -10,6 +10,9 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { SiteConfig } from '#src/fabric/fabric.ts'
+import type { Choice } from '#providers/device.ts'
+import { keysOf, type Name } from '#test/unit/linux/network.ts'
 
 type Message = { readonly id: number; readonly value?: unknown; readonly error?: unknown; readonly echo?: string; readonly site?: string }
 export interface CommandResult {
@@ -154,6 +157,28 @@ export async function startWorld(gateways: 'follow' | 'still' = 'follow'): Promi
     },
     stop: () => void world.stdin.end(),
   }
+}
+
+export interface SetHow {
+  readonly prune?: boolean
+  readonly choices?: readonly Choice[]
+}
+/** Applies a config at a gateway, with the keys that the test's network made for it. */
+export async function setSite(world: World, site: Name, config: SiteConfig, how: SetHow = {}): Promise<void> {
+  const keys = await Promise.all(
+    config.interfaces.map(
+      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(site).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
+    ),
+  )
+  await world.call(site, 'set', config, { prune: how.prune ?? true, choices: how.choices ?? [], privateKeys: Object.fromEntries(keys) })
+}
+/** Asks until it holds: handshakes and neighbour discovery take their time. */
+export async function eventually(question: () => Promise<boolean>): Promise<boolean> {
+  for (let tries = 0; tries < 50; tries++) {
+    if (await question()) return true
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return false
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) serve()

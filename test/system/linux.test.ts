@@ -2,33 +2,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import type { Choice, TunnelCounters } from '#providers/device.ts'
-import { configOf, keysOf, type Name, realtime, tunnel } from '#test/unit/linux/network.ts'
-import { startWorld, type World } from './linux-world.ts'
+import { configOf, type Name, realtime, tunnel } from '#test/unit/linux/network.ts'
+import { eventually, type SetHow, setSite, startWorld, type World } from './linux-world.ts'
 import { pingCommand, readPings } from './ping.ts'
 
 const names = ['dublin', 'frankfurt', 'berlin'] as const
 let world: World
 
-async function set(site: Name, config: SiteConfig, how: { readonly prune?: boolean; readonly choices?: readonly Choice[] } = {}): Promise<void> {
-  const keys = await Promise.all(
-    config.interfaces.map(
-      async (one) => [`${one.id} ${one.linkEpoch}`, await keysOf(site).privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const,
-    ),
-  )
-  await world.call(site, 'set', config, { prune: how.prune ?? true, choices: how.choices ?? [], privateKeys: Object.fromEntries(keys) })
-}
+const set = (site: Name, config: SiteConfig, how?: SetHow): Promise<void> => setSite(world, site, config, how)
 /** Packets that came back of five. */
 async function ping(from: string, to: string): Promise<number> {
   const { stdout } = await world.run(from, pingCommand(to, { count: 5, seconds: 0.1 }))
   return readPings(stdout, 5).received
-}
-/** Asks until it holds: handshakes and neighbour discovery take their time. */
-async function eventually(question: () => Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
-    if (await question()) return true
-    await new Promise((resolve) => setTimeout(resolve, 200))
-  }
-  return false
 }
 const received = async (site: Name, of: string): Promise<number> =>
   (await world.call<readonly TunnelCounters[]>(site, 'counters')).find((one) => one.tunnel === of)!.rxBytes
