@@ -111,7 +111,7 @@ export const compileCodes: readonly CodePage[] = [
   {
     code: 'I125',
     title: 'no prefix left to translate to',
-    text: 'A LAN that is translated has a prefix of its own size in the overlay, from the pool that the network states in `translate:` (198.18.0.0/15 unless written). It keeps it, and that of a LAN that was removed counts until released. Another pool gives all of them other prefixes, and the old ones again when it is taken back.',
+    text: 'A LAN that is translated has a prefix of its own size in the overlay, from the pool of its family that the network states in `translate:` (198.18.0.0/15 and 2001:2::/48 unless written). It keeps it, and that of a LAN that was removed counts until released. Another pool gives all of them other prefixes, and the old ones again when it is taken back.',
     wrong: 'translate: { mode: always, pool: 10.192.0.0/24 }   # and two LANs of /24',
     right: 'translate: { mode: always, pool: 10.192.0.0/16 }',
   },

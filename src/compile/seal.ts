@@ -128,7 +128,7 @@ function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   )
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
   // All of it at once, or each LAN that is translated would change everybody's guard.
-  const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside([intent.translate!.pool])
+  const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside(Object.values(intent.translate!.pools))
   return mergePrefixes([...privateSpace, ...memo.joined('public prefixes', ofSites), ...ofExternals, ...translation])
 }
 

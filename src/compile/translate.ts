@@ -7,12 +7,13 @@
  */
 import type { Allocation, Finding, NodeId, SegmentId, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import { translationPool } from '#src/intent/defaults.ts'
+import { translationPools } from '#src/intent/defaults.ts'
 import { type Intent, type IntentLan, type IntentSite, modeOf, type Translate } from '#src/intent/intent.ts'
 import {
   comparePrefixes,
   contains,
   enclosing,
+  type Family,
   familyOf,
   lengthOf,
   overlaps,
@@ -44,8 +45,7 @@ export function translate(intent: Intent, held: readonly Allocation[], memo: Mem
   const lans = intent.sites.flatMap((site) => site.lans.map((lan): Contender => contender(intent, site, lan, known)))
   const others = externalsOf(intent, memo).flatMap((external) => external.lans.map((lan) => lan.prefix))
   const moved = newcomers(lans, others)
-  const pool = intent.translate?.pool ?? translationPool
-  const { overlayOf, claims, refused } = allocate(moved, pool, known)
+  const { overlayOf, claims, refused } = allocate(moved, intent.translate?.pools ?? translationPools, known)
   claims.push(
     ...firsts(
       lans.filter(({ mode, owner }) => mode === 'auto' && !overlayOf.has(owner)),
@@ -54,10 +54,10 @@ export function translate(intent: Intent, held: readonly Allocation[], memo: Mem
   )
 
   const full = refused.map(
-    ({ site, lan }): Finding => ({
+    ({ contender: { site, lan }, pool }): Finding => ({
       code: 'I125',
       severity: 'error',
-      at: ['network/translate/pool', `site/${site.id}/lan/${lan.segment}`],
+      at: [`network/translate/pool/${familyOf(pool)}`, `site/${site.id}/lan/${lan.segment}`],
       says: `${pool} has no room left for ${lan.prefix} of ${site.id}`,
       instead: 'write a larger pool: in translate: of the network; prefixes of LANs that were removed count until released',
       witness: [],
@@ -208,38 +208,40 @@ function newcomers(lans: readonly Contender[], others: readonly Prefix[]): reado
   return moved
 }
 
-/** The lowest of its length in the pool that nobody holds, in the order of names; who holds one keeps it. */
-function allocate(moved: readonly Contender[], pool: Prefix, known: Known) {
+/** The lowest of its length in the pool of its family that nobody holds, in the order of names; who holds one keeps it. */
+function allocate(moved: readonly Contender[], pools: Readonly<Record<Family, Prefix>>, known: Known) {
   const overlayOf = new Map<string, Prefix>()
   const claims: Allocation[] = []
-  const refused: Contender[] = []
+  const refused: { readonly contender: Contender; readonly pool: Prefix }[] = []
+  const free = { 4: freeIn(pools[4], known.taken), 6: freeIn(pools[6], known.taken) }
+  for (const contender of [...moved].sort((a, b) => compareText(a.owner, b.owner))) {
+    const family = familyOf(contender.lan.prefix)
+    const pool = pools[family]
+    const owner = `${contender.owner}@${pool}`
+    const held = known.overlays.get(owner)
+    const value = held ?? free[family](lengthOf(contender.lan.prefix))
+    if (value === undefined) refused.push({ contender, pool })
+    else overlayOf.set(contender.owner, value)
+    if (value !== undefined && held === undefined) claims.push({ kind: 'overlay', owner, value })
+  }
+  return { overlayOf, claims, refused }
+}
+/** Gives the lowest prefix of a length that is not taken, and takes it; undefined when there is none. */
+function freeIn(pool: Prefix, known: readonly Prefix[]): (length: number) => Prefix | undefined {
   const family = familyOf(pool)
   const range = rangeOf(pool)
-  const taken = known.taken.filter((one) => familyOf(one) === family).map((one) => rangeOf(one))
+  const taken = known.filter((one) => familyOf(one) === family).map((one) => rangeOf(one))
   const next = new Map<number, bigint>()
-  for (const one of [...moved].sort((a, b) => compareText(a.owner, b.owner))) {
-    const owner = `${one.owner}@${pool}`
-    const held = known.overlays.get(owner)
-    if (held !== undefined) {
-      overlayOf.set(one.owner, held)
-      continue
-    }
-    const length = lengthOf(one.lan.prefix)
+  return (length) => {
     const size = 1n << BigInt(width(family) - length)
     let at = next.get(length) ?? range.low
     for (let n = firstFrom(taken, at); n < taken.length && taken[n]!.low < at + size; n = firstFrom(taken, at))
       at = ((taken[n]!.high + size) / size) * size
-    if (length < lengthOf(pool) || at + size - 1n > range.high) {
-      refused.push(one)
-      continue
-    }
+    if (length < lengthOf(pool) || at + size - 1n > range.high) return undefined
     next.set(length, at + size)
     taken.splice(firstFrom(taken, at), 0, { family, low: at, high: at + size - 1n })
-    const value = prefixFromBits(family, at, length)
-    overlayOf.set(one.owner, value)
-    claims.push({ kind: 'overlay', owner, value })
+    return prefixFromBits(family, at, length)
   }
-  return { overlayOf, claims, refused }
 }
 /** Of disjoint ranges in order, the first that doesn't end before `at`. */
 function firstFrom(ranges: readonly { readonly high: bigint }[], at: bigint): number {

@@ -1,7 +1,7 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
-import { type Address, comparePrefixes, contains, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
-import { defaultTransport, translationPool } from './defaults.ts'
+import { type Address, comparePrefixes, contains, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
+import { defaultTransport, translationPools } from './defaults.ts'
 import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
@@ -242,7 +242,7 @@ export function checkOverlaps(
     return lans.map(({ segment, prefix: own, ...lan }) => {
       const i = counts.get(segment) ?? 0
       counts.set(segment, i + 1)
-      const stays = !base.startsWith('site/') || modeOf(translate, { ...lan, prefix: own }) === 'never'
+      const stays = !base.startsWith('site/') || modeOf(translate, lan) === 'never'
       return { site: base.slice(base.indexOf('/') + 1), prefix: own, stays, key: `${base}/lan/${segment}/${i}` }
     })
   }
@@ -265,7 +265,9 @@ export function checkOverlaps(
         : `${each.prefix} at ${each.site} is part of ${over.prefix} at ${over.site}`
     report.error('I034', [each.key, over.key], says, instead([each, over]))
   }
-  if (all.some((one) => !one.stays)) checkPool(translate?.pool ?? translationPool, all, sites, peers, report)
+  for (const family of [4, 6] as const)
+    if (all.some((one) => !one.stays && familyOf(one.prefix) === family))
+      checkPool((translate?.pools ?? translationPools)[family], all, sites, peers, report)
   for (const { id, pool } of peers) {
     const over = pool === null ? undefined : all.find((one) => overlaps(one.prefix, pool))
     if (over)
@@ -305,8 +307,8 @@ function checkPool(
   if (taken)
     report.error(
       'I098',
-      ['network/translate/pool', taken.key],
+      [`network/translate/pool/${familyOf(pool)}`, taken.key],
       `${pool} can't hold what LANs are called in the overlay: ${taken.prefix} is ${taken.of}`,
-      'write a pool: that nobody has, as in translate: { mode: auto, pool: 10.192.0.0/10 }',
+      `write a pool: that nobody has, as in translate: { mode: auto, pool: ${familyOf(pool) === 4 ? '10.192.0.0/10' : 'fd5c:1a2b:3c4d::/48'} }`,
     )
 }

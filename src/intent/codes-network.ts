@@ -180,7 +180,7 @@ export const networkCodes = [
   {
     code: 'I098',
     title: 'Not a pool to translate to',
-    text: 'What LANs are called in the overlay comes from a pool, an IPv4 network of /8 to /24 that nobody has: no LAN, cloud or third party, no uplink, no inside of a tunnel. It is 198.18.0.0/15 unless written. An address of the pool is given once and stays, so choose one that is large enough for all LANs to come.',
+    text: 'What LANs are called in the overlay comes from a pool, one for each family, of IPv4 of /8 to /24 and of IPv6 of /16 to /60, that nobody has: no LAN, cloud or third party, no uplink, no inside of a tunnel. They are 198.18.0.0/15 and 2001:2::/48 unless written. An address of a pool is given once and stays, so choose one that is large enough for all LANs to come.',
     wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: { mode: auto, pool: 10.0.0.0/8 }',
     right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: { mode: auto, pool: 172.16.0.0/12 }',
   },

@@ -1,10 +1,10 @@
 /** What holds where the files say nothing. */
 import type { Sla } from '#src/fabric/fabric.ts'
-import { prefix } from '#src/net/address.ts'
+import { type Family, type Prefix, prefix } from '#src/net/address.ts'
 
 export const defaultMtu = 1360
-/** RFC 2544 keeps it for measurements between networks: nobody has hosts in it, and no provider routes it. */
-export const translationPool = prefix('198.18.0.0/15')
+/** RFC 2544 and RFC 5180 keep them for measurements between networks: nobody has hosts in them, and no provider routes them. */
+export const translationPools: Readonly<Record<Family, Prefix>> = { 4: prefix('198.18.0.0/15'), 6: prefix('2001:2::/48') }
 export const defaultTransport = 'internet'
 export const defaultRole = 'edge'
 /** RFC 6996: AS numbers of 16 bits that nobody owns. */

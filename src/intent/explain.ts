@@ -223,7 +223,8 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   yield plain(['mtu'], String(intent.mtu), 'network/mtu')
   if (intent.translate) {
     yield plain(['translate', 'mode'], intent.translate.mode, 'network/translate')
-    yield plain(['translate', 'pool'], intent.translate.pool, 'network/translate/pool')
+    for (const family of [4, 6] as const)
+      yield plain(['translate', 'pool', `ipv${family}`], intent.translate.pools[family], `network/translate/pool/${family}`)
   }
   yield plain(['hubs'], many(intent.hubs), 'hubs/0')
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)

@@ -10,7 +10,7 @@
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
  * order), `region/<id>/vpc/<vpc id>`, `peer/<id>[/field]`, `peer/<id>/hubs/<i>`, `peer/<id>/address/<i>`,
  * `peer/<id>/ipsec/<field>`, `peer/<id>/lan/<segment>`, `peer/<id>/lan/<segment>/<i>` (prefixes in order),
- * `transport/<id>`, `network/mtu`, `maintenance[/timezone]`, `site/<id>/maintenance[/timezone]`, `network/translate[/pool]`, `site/<id>/lan/<segment>/<i>/translate`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
+ * `transport/<id>`, `network/mtu`, `maintenance[/timezone]`, `site/<id>/maintenance[/timezone]`, `network/translate[/pool/<family>]`, `site/<id>/lan/<segment>/<i>/translate`, `class/<id>/sla/<field>`; n counts in sorted order of the canonical text. A field has
  * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
 import type {
@@ -32,14 +32,14 @@ import type {
   UplinkId,
   Waypoint,
 } from '#src/fabric/fabric.ts'
-import { type Address, type AddressWithLength, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, type Family, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 
 export interface Intent {
   readonly network: NetworkId
   readonly mtu: number
-  /** Absent: an overlap is an error, and where a LAN is to be translated all the same its addresses come from the usual pool. */
-  readonly translate?: { readonly mode: Translate; readonly pool: Prefix }
+  /** Absent: an overlap is an error, and where a LAN is to be translated all the same its addresses come from the usual pools. */
+  readonly translate?: { readonly mode: Translate; readonly pools: Readonly<Record<Family, Prefix>> }
   readonly hubs: readonly SiteId[]
   readonly segments: readonly SegmentId[]
   /** What the network says of segments, by name; unsaid: none. A LAN may say otherwise. */
@@ -94,9 +94,8 @@ export interface IntentUplink {
 }
 /** `auto`: where it overlaps what was there before. */
 export type Translate = 'auto' | 'always' | 'never'
-/** Of a LAN of a site: what clouds and third parties have can't be translated. IPv6 has addresses enough, and isn't. */
-export const modeOf = (translate: Intent['translate'], lan: Pick<IntentLan, 'prefix' | 'translate'>): Translate =>
-  familyOf(lan.prefix) === 6 ? 'never' : (lan.translate ?? translate?.mode ?? 'never')
+/** Of a LAN of a site: what clouds and third parties have can't be translated. */
+export const modeOf = (translate: Intent['translate'], lan: Pick<IntentLan, 'translate'>): Translate => lan.translate ?? translate?.mode ?? 'never'
 /** One prefix of a LAN. A segment may have several at a site, each on an interface of its own with one prefix or more. */
 export interface IntentLan {
   readonly segment: SegmentId

@@ -1,9 +1,9 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
-import { familyOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { type Family, familyOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
 import { placeTexts } from './canonical.ts'
-import { defaultMtu, translationPool } from './defaults.ts'
+import { defaultMtu, translationPools } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
 import { type Raw, readFiles } from './raw.ts'
@@ -17,6 +17,7 @@ import { noteFields, readSite, special } from './read-site.ts'
 import { readExpects } from './read-expect.ts'
 import { checkPlaces, readLines, readServices } from './read-traffic.ts'
 import { createReport, type Report } from './report.ts'
+import type { Located } from './spec.ts'
 import { sortFindings } from './render.ts'
 import type { SourceFile } from './yaml.ts'
 
@@ -121,11 +122,28 @@ function readTranslate(raw: NonNullable<Raw['network']>['fields']['translate'], 
   const fields = raw?.fields
   if (!fields?.mode) return undefined
   noteFields('network', { translate: fields.mode }, report.origins)
-  noteFields('network/translate', { pool: fields.pool }, report.origins)
-  const pool = fields.pool
-  if (!pool || usablePool(pool.value)) return { mode: fields.mode.value, pool: pool?.value ?? translationPool }
-  report.error('I098', pool.at, `${pool.value} can't hold what LANs are called in the overlay`, 'write an IPv4 network for hosts, of /8 to /24')
-  return { mode: fields.mode.value, pool: translationPool }
+  const pools = { ...translationPools }
+  const written = new Map<Family, Located<Prefix>>()
+  for (const pool of fields.pool ?? []) {
+    const family = familyOf(pool.value)
+    const { widest, narrowest } = poolLengths[family]
+    const first = written.get(family)
+    if (first) report.error('I098', [pool.at, first.at], `${pool.value} is a second pool for IPv${family}`, 'write one of each family, large enough')
+    else if (lengthOf(pool.value) < widest || lengthOf(pool.value) > narrowest || special.some((range) => overlaps(range, pool.value)))
+      report.error(
+        'I098',
+        pool.at,
+        `${pool.value} can't hold what LANs are called in the overlay`,
+        `write an IPv${family} network for hosts, of /${widest} to /${narrowest}`,
+      )
+    else pools[family] = pool.value
+    written.set(family, first ?? pool)
+    report.origins.set(`network/translate/pool/${family}`, (first ?? pool).at)
+  }
+  return { mode: fields.mode.value, pools }
 }
-const usablePool = (pool: Prefix): boolean =>
-  familyOf(pool) === 4 && lengthOf(pool) >= 8 && lengthOf(pool) <= 24 && !special.some((range) => overlaps(range, pool))
+/** From an operator's whole space to a few LANs of the usual size. */
+const poolLengths: Readonly<Record<Family, { readonly widest: number; readonly narrowest: number }>> = {
+  4: { widest: 8, narrowest: 24 },
+  6: { widest: 16, narrowest: 60 },
+}

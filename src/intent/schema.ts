@@ -299,10 +299,9 @@ export const networkFile = object(
       object(
         {
           mode: translation('Newcomers get other addresses in the overlay (auto), all LANs do (always), or an overlap is an error (never).'),
-          pool: parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, {
-            description: 'Where the addresses in the overlay come from. Default: 198.18.0.0/15.',
-            examples: ['198.18.0.0/15'],
-          }),
+          pool: list(
+            prefixText('Where the addresses in the overlay come from, one of each family. Default: 198.18.0.0/15 and 2001:2::/48.', '198.18.0.0/15'),
+          ),
         },
         { required: ['mode'], later: ['pools'], example: '{ mode: auto, pool: 198.18.0.0/15 }' },
       ),

@@ -6,7 +6,7 @@
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failure, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { type Address, addressBits, contains, nth, type Prefix } from '#src/net/address.ts'
+import { type Address, addressBits, contains, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import { expectation, observation } from './model-kernel/compare.ts'
 import { settled, shuffled, type Situation, via } from './model-kernel/network.ts'
 import { hostsOf, type Probe, probesFor } from './model-kernel/probes.ts'
@@ -117,18 +117,22 @@ describe('networks that overlap', () => {
     { name: 'hub north', failure: hub('north') },
     { name: 'uplink madrid.fiber', failure: uplink('madrid', 'fiber') },
   ])
-  const lan = (site: string, segment: string) =>
+  const lan = (site: string, segment: string, family: Family = 4) =>
     world()
       .network.fabric.sites.find((one) => one.id === site)!
-      .lans.find((one) => one.segment === segment)!
-  it('lets hosts with one address call the same host, and each is answered', async () => {
+      .lans.find((one) => one.segment === segment && familyOf(one.prefix) === family)!
+  it.each([
+    [4, '192.168.1.0/24', '10.20.0'],
+    [6, 'fd00:7::/64', 'fd20:20:'],
+  ] as const)('lets hosts with one IPv%i address call the same host, and each is answered', async (family, local, office) => {
     const { network, normal } = world()
-    expect([lan('berlin', 'cameras').local, lan('madrid', 'cameras').local]).toEqual([undefined, '192.168.1.0/24'])
-    const host = (site: string, last: number) => nth(lan(site, 'cameras').prefix, last)!
+    expect([lan('berlin', 'cameras', family).local, lan('madrid', 'cameras', family).local]).toEqual([undefined, local])
+    const host = (site: string, last: number) => nth(lan(site, 'cameras', family).prefix, last)!
+    const [recorder, clerk] = family === 4 ? [`${office}.20`, `${office}.13`] : [`${office}:20`, `${office}:13`]
     const asked = [
-      probe(world(), 'berlin-cameras', host('berlin', 13), '10.20.0.20', 'tcp', 554),
-      probe(world(), 'madrid-cameras', host('madrid', 13), '10.20.0.20', 'tcp', 554),
-      probe(world(), 'north-office', '10.20.0.13', host('madrid', 40), 'icmp', 0),
+      probe(world(), 'berlin-cameras', host('berlin', 13), recorder, 'tcp', 554),
+      probe(world(), 'madrid-cameras', host('madrid', 13), recorder, 'tcp', 554),
+      probe(world(), 'north-office', clerk, host('madrid', 40), 'icmp', 0),
       probe(world(), 'madrid-cameras', host('madrid', 13), host('oslo', 40), 'udp', 5000),
       // Neighbours to each other.
       probe(world(), 'madrid-cameras', host('madrid', 13), host('berlin', 40), 'udp', 5000),
@@ -138,11 +142,17 @@ describe('networks that overlap', () => {
     expect(asked.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true, false, false])
     expect(report(await world().compare(normal, asked))).toBe('')
   })
-  it('tells a host that its packet is too big, in the words of that host', async () => {
-    const said = await world().shell('madrid-cameras', 'ping -n -c 2 -i 0.2 -W 1 -M do -I 192.168.1.13 -s 1400 10.20.0.20')
-    expect(`${said.stdout}${said.stderr}`).toMatch(/From 192\.168\.1\.254 icmp_seq=1 Frag needed and DF set \(mtu = 1380\)/)
-    const after = await world().shell('madrid-cameras', 'ping -n -c 1 -W 1 -M do -I 192.168.1.13 -s 1352 10.20.0.20')
-    expect(after.stdout).toContain('1360 bytes from 10.20.0.20')
+  it.each([
+    ['192.168.1.13', '10.20.0.20', 'Frag needed and DF set (mtu = 1380)', 'From 192.168.1.254', 28],
+    ['fd00:7::13', 'fd20:20::20', 'Packet too big: mtu=1380', 'From fd00:7::fe', 48],
+  ])('tells a host that its packet from %s is too big, in the words of that host', async (source, target, says, by, headers) => {
+    await world().compare(world().normal, [
+      probe(world(), 'madrid-cameras', nth(lan('madrid', 'cameras', 6).prefix, 0x13)!, 'fd20:20::20', 'icmp', 0),
+    ])
+    const said = await world().shell('madrid-cameras', `ping -n -c 2 -i 0.2 -W 1 -M do -I ${source} -s 1400 ${target}`)
+    expect(`${said.stdout}${said.stderr}`).toContain(`${by} icmp_seq=1 ${says}`)
+    const after = await world().shell('madrid-cameras', `ping -n -c 1 -W 1 -M do -I ${source} -s ${1380 - headers} ${target}`)
+    expect(after.stdout).toContain(`${1380 - headers + 8} bytes from ${target}`)
   })
   it('carries a datagram in fragments, there and back', async () => {
     const target = nth(lan('oslo', 'cameras').prefix, 40)!

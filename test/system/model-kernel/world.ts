@@ -94,7 +94,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const inCloud = fabric.regions.some(({ id }) => id === site)
       const behind = lans.some(({ lan }) => lan.via !== undefined)
       // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them.
-      const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.prefix, 10)! : []))[0]
+      const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.local ?? lan.prefix, 10)! : []))[0]
       const routes = (inCloud ? [] : lans).flatMap(({ lan }) => {
         const prefix = lan.local ?? lan.prefix
         const own = `route add local ${prefix} dev lo table main`
@@ -162,20 +162,14 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const expected = new Map(probes.map((probe) => [probe, expectation(network, situation, probe)]))
       const answering = Map.groupBy(
         probes.filter(({ destination }) => familyOf(destination) === 6),
-        ({ destination }) => hosts.find(({ lan }) => contains(lan.prefix, destination))?.box,
+        ({ destination }) => hosts.find(({ lan }) => contains(lan.prefix, destination)),
       )
       await Promise.all(
-        [...answering].flatMap(([box, own]) =>
-          box === undefined
-            ? []
-            : [
-                call(
-                  socketOf(box),
-                  'adopt',
-                  own.map(({ destination }) => destination),
-                ),
-              ],
-        ),
+        [...answering].flatMap(([host, own]) => {
+          if (host === undefined) return []
+          const asItSays = own.map(({ destination }) => calledAt(nodes.get(host.site)!, destination))
+          return [call(socketOf(host.box), 'adopt', asItSays)]
+        }),
       )
       let todo = probes
       let seen: Witnesses = new Map()

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
+import { translationPools } from '#src/intent/defaults.ts'
 import { type Intent, type IntentSite, modeOf } from '#src/intent/intent.ts'
 import { overlapping } from '#src/intent/overlap.ts'
 import { comparePrefixes, nth, prefix } from '#src/net/address.ts'
@@ -153,8 +154,8 @@ const edits: Readonly<Record<string, Edit>> = {
   }),
   'translate overlaps, or not': (intent, [n = 0, m = 0]) => {
     const { translate: _, ...plain } = intent
-    const pool = prefix(at(['198.18.0.0/15', '172.16.0.0/16', '172.16.0.0/22'], m))
-    return n % 4 === 0 ? plain : { ...plain, translate: { mode: at(['auto', 'always', 'auto'], n), pool } }
+    const pools = { ...translationPools, 4: prefix(at(['198.18.0.0/15', '172.16.0.0/16', '172.16.0.0/22'], m)) }
+    return n % 4 === 0 ? plain : { ...plain, translate: { mode: at(['auto', 'always', 'auto'], n), pools } }
   },
   'translate a LAN': (intent, [n = 0, m = 0]) =>
     oneEdge(intent, n, (one) => ({ ...one, lans: one.lans.map((lan) => ({ ...lan, translate: at(['always', 'auto', 'never'], m) })) })),

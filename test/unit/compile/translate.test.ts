@@ -4,13 +4,13 @@ import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Allocation, Fabric, Lan } from '#src/fabric/fabric.ts'
+import { translationPools } from '#src/intent/defaults.ts'
 import type { Intent, IntentSite, Translate } from '#src/intent/intent.ts'
 import { lengthOf, overlaps, prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
 import { allow, cloud, dublin, edge, frankfurt, group, isolate, network, partner, reach, selector, siteId } from './networks.ts'
 
-const usual = prefix('198.18.0.0/15')
-const auto = (pool = usual): Pick<Intent, 'translate'> => ({ translate: { mode: 'auto', pool } })
+const auto = (pool = translationPools[4]): Pick<Intent, 'translate'> => ({ translate: { mode: 'auto', pools: { ...translationPools, 4: pool } } })
 const branch = (id: string, cameras = '192.168.1.0/24', translate?: Translate): IntentSite => {
   const one = edge(id, { cameras: [cameras] })
   return translate ? { ...one, lans: one.lans.map((lan) => ({ ...lan, translate })) } : one
@@ -139,6 +139,19 @@ describe('the pool', () => {
     const other = made(of(sites, auto(prefix('10.200.0.0/16'))), first.held)
     expect(named(other.fabric)).toEqual(['berlin 10.200.0.0/24 = 192.168.1.0/24'])
     expect(named(made(of(sites), other.held).fabric)).toEqual(named(first.fabric))
+  })
+  test('of IPv6 is another: RFC 5180 keeps one as RFC 2544 does for IPv4', () => {
+    const sites = [branch('berlin', 'fd00:7::/64', 'always'), branch('madrid', 'fd00:7::/64'), branch('oslo', 'fd00:7:0:0:8000::/66')]
+    const { fabric } = made(of([...sites, branch('paris'), branch('rome')]))
+    expect(named(fabric)).toEqual([
+      'berlin 2001:2::/64 = fd00:7::/64',
+      'madrid fd00:7::/64',
+      'oslo 2001:2:0:1::/66 = fd00:7:0:0:8000::/66',
+      'paris 192.168.1.0/24',
+      'rome 198.18.0.0/24 = 192.168.1.0/24',
+    ])
+    const full = of(sites, { translate: { mode: 'auto', pools: { ...translationPools, 6: prefix('fd77::/64') } } })
+    expect(compile(full, []).findings).toMatchObject([{ code: 'I125', says: 'fd77::/64 has no room left for fd00:7:0:0:8000::/66 of oslo' }])
   })
   test('is kept from local breakout', () => {
     expect(made(of([])).fabric.network.pool).toContain('198.18.0.0/15')
