@@ -53,10 +53,10 @@ export const languageCodes = [
   },
   {
     code: 'I008',
-    title: 'Not yet',
-    text: 'The key or value belongs to the language, but this version does not do it: other clouds than AWS, more than one segment in a region, stated traffic selectors and certificates at a peer, BGP and OSPF, IPv6 to clouds and peers, pairs of gateways and more. It is refused, because reading over it would promise what nobody keeps.',
-    wrong: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ncluster: auto',
-    right: '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference',
+    title: 'Known, and not done here',
+    text: 'The key or value is one that other tools have, or that is still to come: other clouds than AWS, more than one segment in a region, certificates at a peer, pairs of gateways. The finding says of each what is true of it, whether it can never be or is not done yet, and what to write instead. It is refused, because reading over it would promise what nobody keeps.',
+    wrong: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, vlan: 7 }',
+    right: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0.7 }',
   },
   {
     code: 'I009',

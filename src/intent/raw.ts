@@ -1,5 +1,6 @@
 /** All files of a network as they were read, before anything is compared with anything. */
 import type { Origin } from '#src/fabric/fabric.ts'
+import { homeOf } from './homes.ts'
 import type { Report } from './report.ts'
 import { peerFile, type RawPeer } from './schema-peer.ts'
 import { regionFile, type RawRegion } from './schema-region.ts'
@@ -66,7 +67,7 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const peers: NamedPeer[] = []
   let partial = false
   const readBy = <S extends Spec<unknown>>(spec: S, source: Source, name: string): ReadOf<S> =>
-    spec.read(source.root, { at: source.at(source.root), name }, { source, report }) as ReadOf<S>
+    spec.read(source.root, { at: source.at(source.root), name }, { source, report, home: homeOf }) as ReadOf<S>
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     const source = readYaml(file, report)
     const kind = source && kindOf(source, report)

@@ -1,6 +1,7 @@
 /** The language of the file of a third party's IPsec gateway. */
 import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
 import { parseAddress, type Parsed, parsePrefix } from '#src/net/address.ts'
+import { refused } from './refused.ts'
 import { list, map, object, parsedText, type ReadOf } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { parseLifetime, parseName } from './values.ts'
@@ -33,7 +34,7 @@ const parseIdentity = (written: string): Parsed<string> => {
 
 const lifetime = (kind: string, standard: string) =>
   parsedText('I093', parseLifetime, { description: `Of ${kind}. Default: ${standard}.`, examples: [standard] })
-const ipsec = object(
+export const ipsec = object(
   {
     ike: list(proposal('IKE', ikeProposals)),
     esp: list(proposal('ESP', espProposals)),
@@ -43,12 +44,12 @@ const ipsec = object(
       examples: ['gw.partner.example', '203.0.113.200'],
     }),
   },
-  { later: ['selectors', 'local_ts', 'remote_ts', 'version', 'auth', 'certificate', 'dpd', 'initiate'], example: `{ ike: ${ikeProposals[0]} }` },
+  { refused: refused.ipsec, example: `{ ike: ${ikeProposals[0]} }` },
 )
 
-const peerSegment = object(
+export const peerSegment = object(
   { prefixes: list(prefix('Networks behind the peer, as network/length.', '172.20.0.0/16')) },
-  { required: ['prefixes'], later: ['translate', 'routing'], example: '{ prefixes: 172.20.0.0/16 }' },
+  { required: ['prefixes'], refused: refused.peerSegment, example: '{ prefixes: 172.20.0.0/16 }' },
 )
 
 const peerFields = {
@@ -61,7 +62,7 @@ const peerFields = {
   ipsec,
 }
 const peerOptions = {
-  later: ['routing', 'bgp', 'asn', 'place', 'labels', 'maintenance', 'drills', 'shared_risk', 'translate', 'uplinks', 'selectors'],
+  refused: refused.peer,
   example: '{ address: 203.0.113.200, segments: { inference: { prefixes: 172.20.0.0/16 } } }',
 }
 export const peerBody = object(peerFields, { ...peerOptions, required: ['address', 'segments'] })

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { type Parsed, parsePrefix, type Prefix } from '#src/net/address.ts'
 import { hubAsn, privateAsns } from './defaults.ts'
+import { refused, refusedWords } from './refused.ts'
 import { type Entry, integer, list, type Located, map, object, parsedText, type ReadOf, type Spec, word } from './spec.ts'
 import { parseName } from './values.ts'
 import { isMap } from './yaml.ts'
@@ -47,20 +48,15 @@ const vpcs: Spec<readonly RawVpc[]> = {
   },
 }
 
-const cloudSegment = object(
+export const cloudSegment = object(
   { vpcs, prefixes: list(cloudPrefix) },
-  { required: ['vpcs'], later: ['vnets', 'translate', 'routing', 'subnets'], example: `{ vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 }` },
+  { required: ['vpcs'], refused: refused.cloudSegment, example: `{ vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 }` },
 )
 
 const regionFields = {
-  provider: word('I080', 'provider', ['aws'], 'Whose cloud it is.', ['azure']),
-  attach: word('I080', 'attachment', ['transit-gateway'], 'What ends the tunnels in the cloud. Default: transit-gateway.', [
-    'virtual-private-gateway',
-    'gateway-vm',
-    'vpn-gateway',
-    'virtual-wan',
-  ]),
-  routing: word('I080', 'routing', ['static'], 'How the cloud learns where our prefixes are. Default: static.', ['bgp']),
+  provider: word('I080', 'provider', ['aws'], 'Whose cloud it is.', refusedWords.provider),
+  attach: word('I080', 'attachment', ['transit-gateway'], 'What ends the tunnels in the cloud. Default: transit-gateway.', refusedWords.attach),
+  routing: word('I080', 'routing', ['static'], 'How the cloud learns where our prefixes are. Default: static.', refusedWords.routing),
   in: parsedText('I080', parseLocation, {
     description: "The provider's code of the region. Default: the end of the name.",
     examples: ['eu-west-1'],
@@ -69,11 +65,10 @@ const regionFields = {
   asn: integer('I083', privateAsns.first, privateAsns.last, `The cloud's AS number, private (RFC 6996), not the hubs' ${hubAsn}. Default: 64512.`),
   segments: map(text('A segment of the network.', 'inference'), cloudSegment, `{ inference: { vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 } }`),
 }
-const regionLater = ['place', 'labels', 'isolation', 'maintenance', 'bgp', 'peers', 'translate', 'drills', 'shared_risk']
 const regionExample = `{ provider: aws, segments: { inference: { vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 } } }`
-export const regionBody = object(regionFields, { required: ['provider', 'segments'], later: regionLater, example: regionExample })
+export const regionBody = object(regionFields, { required: ['provider', 'segments'], refused: refused.region, example: regionExample })
 export const regionFile = object(
   { region: parsedText('I010', parseName, { description: 'The name of the region.', examples: ['aws-eu-west-1'] }), ...regionFields },
-  { required: ['region', 'provider', 'segments'], later: regionLater, example: regionExample },
+  { required: ['region', 'provider', 'segments'], refused: refused.region, example: regionExample },
 )
 export type RawRegion = ReadOf<typeof regionBody>

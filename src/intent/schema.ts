@@ -10,6 +10,7 @@ import {
   type Prefix,
 } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
+import { refused } from './refused.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
 import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
@@ -67,7 +68,7 @@ const address = parsedText('I030', parseAddressWithLength, {
 const router = parsedText('I030', parseAddress, { description: "The provider's router on this uplink.", examples: ['192.0.2.1', 'fe80::1'] })
 const interfaceName = (description: string, example: string) => parsedText('I040', parseInterface, { description, examples: [example] })
 
-const uplink = object(
+export const uplink = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth0'),
     rate: parsedText('I043', parseRate, { description: 'Line rate in bit/s, down/up or one for both.', examples: ['500M/100M', '1G'] }),
@@ -86,7 +87,7 @@ const uplink = object(
   },
   {
     required: ['interface'],
-    later: ['probe_budget', 'dhcp', 'vlan', 'pppoe', 'mtu', 'internet'],
+    refused: refused.uplink,
     example: '{ interface: eth0, rate: 500M/100M }',
   },
 )
@@ -105,7 +106,7 @@ const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { requir
 /** RFC 2663 calls it basic NAT: address for address, the host part stays. */
 const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
 
-const lan = object(
+export const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
     prefixes: list(prefixText('Networks of this LAN, as network/length, of IPv4, IPv6 or both.', '10.1.10.0/24', '2001:db8:1:10::/64')),
@@ -127,23 +128,23 @@ const lan = object(
   },
   {
     required: ['interface', 'prefixes'],
-    later: ['cluster', 'routing', 'vrrp', 'dhcp', 'ra', 'trust', 'shared_risk', 'vpcs', 'hosts', 'groups'],
+    refused: refused.lan,
     example: '{ interface: eth1, prefixes: 10.1.10.0/24 }',
   },
 )
 
 const duration = (description: string) => parsedText('I044', parseDuration, { description, examples: ['120ms', '1s', 'none'] })
-const sla = object(
+export const sla = object(
   {
     latency: duration('Round trip.'),
     jitter: duration('Variation of the round trip.'),
     loss: parsedText('I045', parsePercent, { description: 'Packets lost.', examples: ['1%', 'none'] }),
   },
-  { later: ['bandwidth', 'mos'], example: '{ latency: 120ms, loss: 1% }' },
+  { refused: refused.sla, example: '{ latency: 120ms, loss: 1% }' },
 )
 const share = (description: string) => parsedText('I045', parseShare, { description, examples: ['30%', 30] })
 const uplinkWords = list(text('Uplinks by medium, transport, tag or `metered`.', 'lte'))
-const siteClass = object(
+export const siteClass = object(
   {
     sla,
     share: share('Per cent of a line of this site under load. All classes make 100; `default` takes what the others leave.'),
@@ -151,7 +152,7 @@ const siteClass = object(
     avoid: uplinkWords,
     never: uplinkWords,
   },
-  { later: ['trust', 'priority', 'ceil', 'duplicate', 'fec'], example: '{ share: 5% }' },
+  { refused: refused.siteClass, example: '{ share: 5% }' },
 )
 
 const maintenance = object(
@@ -181,55 +182,30 @@ const siteFields = {
     '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }',
   ),
 }
-const siteLater = [
-  'gateways',
-  'a',
-  'b',
-  'routing',
-  'bgp',
-  'ospf',
-  'shared_risk',
-  'internet',
-  'cluster',
-  'at',
-  'peers',
-  'shares',
-  'groups',
-  'dhcp',
-  'headless',
-  'serial',
-  'translate',
-  'asn',
-  'log',
-  'drills',
-]
 const siteExample = '{ uplinks: { fiber: { interface: eth0 } } }'
-const siteBody = object(siteFields, { required: ['uplinks'], later: siteLater, example: siteExample })
+export const siteBody = object(siteFields, { required: ['uplinks'], refused: refused.site, example: siteExample })
 
 export const siteFile = object(
   { site: name('The name of the site.', 'berlin'), ...siteFields },
-  { required: ['site', 'uplinks'], later: siteLater, example: siteExample },
+  { required: ['site', 'uplinks'], refused: refused.site, example: siteExample },
 )
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
 const arrow = (what: string) =>
   text(`${what}: [where/]segment or group -> [where/]segment, group or service, then ports if it is no service.`, 'edge/inference -> model-api')
-const rule = (what: string) =>
-  briefly(
-    arrow(what),
-    object(
-      { rule: arrow(what), log: flag('Write the first packet of each connection to the log of the gateway, at most ten a second. Default: false.') },
-      { required: ['rule'], later: ['ports', 'class', 'from', 'to', 'until'], example: '{ rule: edge/inference -> model-api, log: true }' },
-    ),
-    (line) => ({ at: line.at, wrote: new Set(['rule']), fields: { rule: line } }),
+export const ruleMap = (what: string) =>
+  object(
+    { rule: arrow(what), log: flag('Write the first packet of each connection to the log of the gateway, at most ten a second. Default: false.') },
+    { required: ['rule'], refused: refused.rule, example: '{ rule: edge/inference -> model-api, log: true }' },
   )
+const rule = (what: string) => briefly(arrow(what), ruleMap(what), (line) => ({ at: line.at, wrote: new Set(['rule']), fields: { rule: line } }))
 
-const group = object(
+export const group = object(
   { hosts: hosts('Addresses or prefixes inside LANs of the network, of any sites.') },
-  { required: ['hosts'], later: ['groups', 'at'], example: '{ hosts: [10.1.10.20, 10.1.10.32/28] }' },
+  { required: ['hosts'], refused: refused.group, example: '{ hosts: [10.1.10.20, 10.1.10.32/28] }' },
 )
 
-const service = object(
+export const service = object(
   {
     at: list(selectorText('Where it answers: [where/]segment or group.', 'core/inference')),
     endpoints: hosts('The hosts that answer, inside the LANs of `at`. Default: any host there.'),
@@ -238,12 +214,12 @@ const service = object(
   },
   {
     required: ['at', 'ports'],
-    later: ['health', 'internet', 'log', 'translate'],
+    refused: refused.service,
     example: '{ at: core/inference, ports: tcp/8443 }',
   },
 )
 
-const trafficClass = object(
+export const trafficClass = object(
   {
     sla,
     share: share('Per cent of a line under load. All classes make 100; `default` takes what the others leave.'),
@@ -252,12 +228,12 @@ const trafficClass = object(
     avoid: uplinkWords,
     never: uplinkWords,
   },
-  { later: ['trust', 'priority', 'ceil', 'duplicate', 'fec', 'symmetric', 'internet'], example: '{ sla: { latency: 120ms }, avoid: lte }' },
+  { refused: refused.class, example: '{ sla: { latency: 120ms }, avoid: lte }' },
 )
 
 const wayWords = (description: string, example: string) =>
   list(text(`${description} A medium, transport, tag, \`metered\`, hub, or uplink like fiber or berlin.fiber.`, example))
-const expectation = object(
+export const expectation = object(
   {
     reach: arrow('At least one place of the service answers'),
     'reach-all': arrow('Every place answers'),
@@ -283,10 +259,10 @@ const expectation = object(
       ),
     ),
   },
-  { later: ['ports', 'class', 'count'], example: '{ reach: edge/inference -> model-api }' },
+  { refused: refused.expect, example: '{ reach: edge/inference -> model-api }' },
 )
 
-const transport = object(
+export const transport = object(
   { reaches: list(text('Another transport whose uplinks can be reached from this one.', 'internet')) },
   { example: '{ reaches: internet }' },
 )
@@ -303,7 +279,7 @@ export const networkFile = object(
             prefixText('Where the addresses in the overlay come from, one of each family. Default: 198.18.0.0/15 and 2001:2::/48.', '198.18.0.0/15'),
           ),
         },
-        { required: ['mode'], later: ['pools'], example: '{ mode: auto, pool: 198.18.0.0/15 }' },
+        { required: ['mode'], example: '{ mode: auto, pool: 198.18.0.0/15 }' },
       ),
       (mode) => ({ at: mode.at, wrote: new Set(['mode']), fields: { mode } }),
     ),
@@ -329,7 +305,7 @@ export const networkFile = object(
   },
   {
     required: ['network', 'segments'],
-    later: ['routing', 'asn', 'bgp', 'log', 'telemetry', 'drills', 'headless', 'probe_budget', 'cluster', 'shared_risk', 'dns', 'gateways'],
+    refused: refused.network,
     example: '{ network: acme }',
   },
 )

@@ -9,6 +9,7 @@ import type { Origin } from '#src/fabric/fabric.ts'
 import type { Parsed, ParseFailure } from '#src/net/address.ts'
 import type { IntentCode } from './codes.ts'
 import type { Report } from './report.ts'
+import type { RefusedKeys } from './refused.ts'
 import { didYouMean, oneOf, suggest } from './suggest.ts'
 import { isMap, isScalar, isSeq, type Source } from './yaml.ts'
 
@@ -32,9 +33,16 @@ export interface Fields<F> {
   readonly wrote: ReadonlySet<string>
   readonly fields: { readonly [K in keyof F]?: F[K] extends Spec<infer T> ? T : never }
 }
-interface Reading {
+export interface Reading {
   readonly source: Source
   readonly report: Report
+  /** Where else a key stands, for one that was written where it has no meaning. */
+  readonly home: (key: string) => Home | undefined
+}
+/** `what` has the key, and `instead` says how to write it there. */
+export interface Home {
+  readonly what: string
+  readonly instead: string
 }
 /** Where a value is expected and how people call it, e.g. `uplinks`. */
 interface Slot {
@@ -96,17 +104,18 @@ export function parsedText<T>(
   return scalar(schema, String(meta.examples[0]), () => undefined)
 }
 
-/** One of a few words; those of `later` belong to the language, but this version refuses them. */
+/** One of a few words; those of `refused` are known, and this says why they can't be had. */
 export function word<const W extends readonly [string, ...string[]]>(
   code: IntentCode,
   noun: string,
   words: W,
   description: string,
-  later: readonly string[] = [],
+  refused: Readonly<Record<string, string>> = {},
 ): Spec<Located<W[number]>> {
   const schema = z.enum(words).meta({ description })
   return scalar(schema, words[0], (text) => {
-    if (later.includes(text)) return { code: 'I008', says: `${noun} "${text}" is not supported yet`, instead: `write ${oneOf(words)}` }
+    if (Object.hasOwn(refused, text))
+      return { code: 'I008', says: `${noun} "${text}" can't be had: ${refused[text]}`, instead: `write ${oneOf(words)}` }
     const meant = didYouMean(text, words)
     return { code, says: `${noun} "${text}" does not exist${meant}`, instead: meant === '' ? `write ${oneOf(words)}` : '' }
   })
@@ -234,23 +243,27 @@ export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: str
 
 interface ObjectOptions {
   readonly required?: readonly string[]
-  /** Keys of the language that this version refuses. */
-  readonly later?: readonly string[]
+  /** Keys that are known and not read. */
+  readonly refused?: RefusedKeys
   readonly example: string
+}
+export interface ObjectSpec<F> extends Spec<Fields<F>> {
+  readonly fields: F
 }
 /** A map of known keys. */
 export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
   fields: F,
-  { required = [], later = [], example }: ObjectOptions,
-): Spec<Fields<F>> {
+  { required = [], refused = {}, example }: ObjectOptions,
+): ObjectSpec<F> {
   const shape = Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, required.includes(key) ? spec.schema : spec.schema.optional()]))
   const known = Object.keys(fields)
   return {
+    fields,
     schema: z.strictObject(shape),
     example,
     wants: 'a map',
     read(node, slot, reading) {
-      const { source, report } = reading
+      const { source, report, home } = reading
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const wrote = new Set<string>()
       const once = firstOnly(reading)
@@ -266,11 +279,17 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
           continue
         }
         if (keyNode && !once(keyNode)) continue
-        if (!known.includes(text) && later.includes(text)) {
-          report.error('I008', at, `"${text}" is not supported yet`, 'remove it; this version does not read it')
+        const no = !known.includes(text) && Object.hasOwn(refused, text) ? refused[text] : undefined
+        if (no) {
+          report.error('I008', at, `"${text}" can't be written here: ${no.because}`, no.instead)
           continue
         }
-        const meant = known.includes(text) ? text : suggest(text, [...known, ...later])
+        const meant = known.includes(text) ? text : suggest(text, [...known, ...Object.keys(refused)])
+        const elsewhere = meant === undefined ? home(text) : undefined
+        if (elsewhere) {
+          report.error('I005', at, `"${text}" is not a key here, it is one of ${elsewhere.what}`, elsewhere.instead)
+          continue
+        }
         if (meant !== text) {
           report.error(
             'I005',
