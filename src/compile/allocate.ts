@@ -66,8 +66,8 @@ export function allocate(
   const owners = memo.rows('owners at sites', [], [intent.sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
   const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
-  for (let n = 0; n < numbersHeld.length; n++)
-    if (!numbersHeld[n]) for (const kind of kinds) for (const owner of owners[n]![kind]) wanted[kind].push(owner)
+  const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
+  for (const own of newcomers) for (const kind of kinds) for (const owner of own[kind]) wanted[kind].push(owner)
   for (const { id } of [...intent.regions, ...intent.peers]) wanted.node.push({ owner: id, scope: '' })
   const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner, scope: '' })))
 
@@ -144,16 +144,12 @@ export function allocate(
   }))
 
   const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
-  const at = [...memo.rows('numbers of sites', [known], [intent.sites, numbersHeld], (site, values) => (values ? keep(site, values) : []))]
-  if (findings.length === 0) {
-    for (let n = 0; n < numbersHeld.length; n++) {
-      if (!numbersHeld[n])
-        at[n] = keep(
-          intent.sites[n]!,
-          kinds.flatMap((kind) => owners[n]![kind].map((one) => ledger.of(numberOf[kind], one.owner))),
-        )
-    }
-  }
+  const atOld = memo.rows('numbers of sites', [known], [intent.sites, numbersHeld], (site, values) => (values ? keep(site, values) : noNumbers))
+  const given = (own: Owners) => kinds.flatMap((kind) => own[kind].map((one) => ledger.of(numberOf[kind], one.owner)))
+  const at =
+    newcomers.length === 0 || findings.length > 0
+      ? atOld
+      : atOld.map((values, n) => (numbersHeld[n] ? values : keep(intent.sites[n]!, given(owners[n]!))))
   // Asked for with each tunnel, and the names would have to be put together each time.
   const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
   const numbers: Numbers = {
@@ -176,6 +172,9 @@ export function allocate(
   }
   return { numbers, claims: ledger.claims, findings }
 }
+
+const nobody: readonly Owners[] = []
+const noNumbers: readonly number[] = []
 
 interface Owner {
   readonly owner: string

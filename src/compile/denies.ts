@@ -82,10 +82,10 @@ const warning = (code: string, at: readonly string[], says: string, instead: str
 /** By prefix behind a router on a LAN, the link to it. */
 export type Behind = ReadonlyMap<Prefix, Prefix>
 export function behindRouters({ sites }: Intent, memo: Memo): Behind {
-  const routed = memo.rows('prefixes behind routers', [], [sites], ({ lans }) =>
+  const routed = memo.sparse('prefixes behind routers', [], [sites], ({ lans }) =>
     lans.filter(({ via }) => via !== undefined).map((lan) => ({ prefix: lan.prefix, link: linkOf(lan) })),
   )
-  return new Map(memo.joined('prefixes behind routers', routed).map(({ prefix, link }) => [prefix, link]))
+  return new Map(routed.map(({ prefix, link }) => [prefix, link]))
 }
 
 /** Hosts of one LAN talk without their gateway. A whole segment is not kept apart from itself. */

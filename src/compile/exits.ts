@@ -31,13 +31,10 @@ export const breakoutOf = ({ internet, prefix }: IntentLan, { hubs }: IntentSite
  */
 export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
   const trafficClass = classes.find((one) => one.id === 'default')!
-  const atHubs = memo.joined(
-    'LANs that leave at hubs',
-    memo.rows('LANs of a site that leave at its hubs', [], [sites], (site) => {
-      const prefixes = site.lans.filter((lan) => breakoutOf(lan, site) === 'hub').map((lan) => lan.prefix)
-      return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
-    }),
-  )
+  const atHubs = memo.sparse('LANs that leave at hubs', [], [sites], (site) => {
+    const prefixes = site.lans.filter((lan) => breakoutOf(lan, site) === 'hub').map((lan) => lan.prefix)
+    return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
+  })
   const leavingAt = memo.once(
     'LANs that leave at each hub',
     [atHubs, hubs.join(' ')],
@@ -63,11 +60,8 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
     }
     return { site, at: Object.keys(at).length > 0 ? at : nowhere, stuck: here && ids.length === 0 }
   })
-  const stuck = memo.joined(
-    'sites without an exit',
-    memo.rows('sites without an exit', [], [all], (one) => (one.stuck ? [one.site] : noSite)),
-  )
-  const kept = memo.joined('IPv6 that stays inside', memo.rows('IPv6 that stays inside', [], [sites], staysInside))
+  const stuck = memo.sparse('sites without an exit', [], [all], (one) => (one.stuck ? [one.site] : noSite))
+  const kept = memo.sparse('IPv6 that stays inside', [], [sites], staysInside)
   return {
     sites: memo.rows('exits of sites', [], [all], (one) => one.at),
     findings: [

@@ -17,12 +17,19 @@ export interface Memo {
     columns: Columns<R>,
     make: (row: R, before?: MadeRow<R, T>) => T,
   ): readonly T[]
+  /** A list with other values at some places. */
+  overlaid<T>(name: string, list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[]
   /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. */
   keep<T>(name: string, value: T): T
   /** Likewise for a long list: the same when its members are. */
   members<T>(name: string, list: readonly T[]): readonly T[]
-  /** All that rows hold, one after the other, where most of thousands hold nothing: kept while none that holds something moves. */
-  joined<T>(name: string, rows: readonly (readonly T[])[]): readonly T[]
+  /** All that rows hold, one after the other, where most of thousands hold nothing: those few alone are kept. */
+  sparse<R extends readonly unknown[], T>(
+    name: string,
+    world: readonly unknown[],
+    columns: Columns<R>,
+    make: (...row: R) => readonly T[],
+  ): readonly T[]
 }
 type Columns<R extends readonly unknown[]> = readonly [...{ [N in keyof R]: readonly R[N][] }]
 export interface MadeRow<R, T> {
@@ -38,6 +45,7 @@ export interface Made<T> {
 export function createMemo(): Memo {
   const once = new Map<string, Made<unknown>>()
   const tables = new Map<string, Table<unknown>>()
+  const sparse = new Map<string, Sparse<unknown>>()
   const kept = new Map<string, unknown>()
   const lists = new Map<string, readonly unknown[]>()
   return {
@@ -62,6 +70,19 @@ export function createMemo(): Memo {
       tables.set(name, { world, columns, made })
       return made
     },
+    overlaid<T>(name: string, list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[] {
+      return this.once(name, [list, ...values.flat()], (before?: Made<readonly T[]>) => {
+        const all = list.slice()
+        for (const [place, value] of values) all[place] = value
+        if (before) {
+          const [old, ...others] = before.inputs as [readonly T[], ...(number | T)[]]
+          const runs = commonRuns(old, list)
+          const places = others.filter((_, n) => n % 2 === 0) as number[]
+          remember(before.value, all, split(runs, [...values.map(([place]) => place), ...nowAt(runs, places)]))
+        }
+        return all
+      })
+    },
     keep<T>(name: string, value: T): T {
       const before = kept.get(name)
       if (before !== undefined && isSame(before, value)) return before as T
@@ -74,18 +95,25 @@ export function createMemo(): Memo {
       lists.set(name, list)
       return list
     },
-    joined<T>(name: string, rows: readonly (readonly T[])[]): readonly T[] {
-      return this.once(name, [rows], (before?: Made<readonly T[]>) => {
-        const old = before?.inputs[0] as readonly (readonly T[])[] | undefined
-        const { gone, come } = difference(old ?? [], rows)
-        if (before && [...gone, ...come].every((row) => row.length === 0)) return before.value
-        return flatten(rows)
-      })
+    sparse<R extends readonly unknown[], T>(
+      name: string,
+      world: readonly unknown[],
+      columns: Columns<R>,
+      make: (...row: R) => readonly T[],
+    ): readonly T[] {
+      const before = sparse.get(name) as Sparse<T> | undefined
+      const made = gather(
+        before && sameMembers(before.world, world) ? before : undefined,
+        columns,
+        make as unknown as (...row: unknown[]) => readonly T[],
+      )
+      sparse.set(name, { world, columns, ...made })
+      return made.all
     },
   }
 }
 
-const sameMembers = (a: readonly unknown[], b: readonly unknown[]): boolean => {
+export const sameMembers = (a: readonly unknown[], b: readonly unknown[]): boolean => {
   if (a === b) return true
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
@@ -130,6 +158,48 @@ function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unkno
   )
   return made
 }
+interface Sparse<T> {
+  readonly world: readonly unknown[]
+  readonly columns: readonly (readonly unknown[])[]
+  /** By key, of the rows that hold something. */
+  readonly held: ReadonlyMap<unknown, readonly T[]>
+  readonly all: readonly T[]
+}
+function gather<T>(
+  before: Sparse<T> | undefined,
+  columns: readonly (readonly unknown[])[],
+  make: (...row: unknown[]) => readonly T[],
+): Pick<Sparse<T>, 'held' | 'all'> {
+  const [keys = [], ...others] = columns
+  const [keysBefore = [], ...othersBefore] = before?.columns ?? []
+  const runs = before ? commonRuns(keysBefore, keys) : []
+  const gone = outside(runs, 'was', keysBefore.length).map((n) => keysBefore[n])
+  const asked = [...outside(runs, 'is', keys.length)]
+  for (const [c, column] of others.entries()) for (const [, is] of unlike(runs, othersBefore[c] ?? [], column)) asked.push(is)
+  const held = new Map(before?.held)
+  let same = before !== undefined
+  const put = (key: unknown, of: readonly T[]) => {
+    if (of.length === 0 && !held.has(key)) return
+    same = false
+    if (of.length === 0) held.delete(key)
+    else held.set(key, of)
+  }
+  for (const key of gone) put(key, nothing)
+  for (const n of asked) put(keys[n], make(...columns.map((column) => column[n])))
+  return same ? before! : { held, all: held.size === 0 ? nothing : keys.flatMap((key) => held.get(key) ?? nothing) }
+}
+const nothing: readonly never[] = []
+/** Places that are in no run. */
+function outside(runs: readonly Run[], side: 'was' | 'is', length: number): readonly number[] {
+  const places: number[] = []
+  let at = 0
+  for (const run of runs) {
+    for (; at < run[side]; at++) places.push(at)
+    at += run.length
+  }
+  for (; at < length; at++) places.push(at)
+  return places
+}
 /** What was made of each key, along with the keys as they are now. */
 export const along = <K, T>(made: readonly T[], keysBefore: readonly K[], keys: readonly K[], make: (key: K) => T): readonly T[] =>
   fill({ world: [], columns: [keysBefore], made }, [keys], ([key]) => make(key as K))
@@ -170,23 +240,18 @@ interface Gap<T> {
   readonly gone: number
   readonly come: readonly T[]
 }
-const few = 8
-/** `gaps` in order. */
+/** `gaps` in order. As long at once as it gets, for a list that grows is copied again, and larger. */
 function spliced<T>(list: readonly T[], gaps: readonly Gap<T>[]): T[] {
-  if (gaps.length <= few) {
-    // A few of many thousands: the list is copied once.
-    const all = list.slice()
-    for (const { at, gone, come } of gaps.toReversed()) all.splice(at, gone, ...come)
-    return all
-  }
-  const all: T[] = []
-  let from = 0
-  for (const { at, gone, come } of gaps) {
-    while (from < at) all.push(list[from++]!)
-    for (const one of come) all.push(one)
+  const growth = gaps.reduce((sum, { gone, come }) => sum + come.length - gone, 0)
+  const all = growth > list.length ? [] : growth > 0 ? list.concat(list.slice(0, growth)) : list.slice(0, list.length + growth)
+  let [from, to] = [0, 0]
+  for (const { at, gone, come } of [...gaps, { at: list.length, gone: 0, come: nothing }]) {
+    // What keeps its place stands there already.
+    if (from === to && growth <= list.length) from = to = at
+    while (from < at) all[to++] = list[from++]!
+    for (const one of come) all[to++] = one
     from += gone
   }
-  while (from < list.length) all.push(list[from++]!)
   return all
 }
 const wholly = (list: readonly unknown[]): readonly Run[] => (list.length === 0 ? [] : [{ was: 0, is: 0, length: list.length }])
@@ -208,6 +273,9 @@ function split(runs: readonly Run[], places: readonly number[]): readonly Run[] 
   }
   return parts
 }
+/** Where places of before are now, of those in runs. */
+const nowAt = (runs: readonly Run[], places: readonly number[]): readonly number[] =>
+  runs.flatMap(({ was, is, length }) => places.filter((place) => place >= was && place < was + length).map((place) => place - was + is))
 /** Where in runs of the keys another column is another, before and now. */
 function unlike(runs: readonly Run[], before: readonly unknown[], now: readonly unknown[]): readonly (readonly [was: number, is: number])[] {
   const found: [number, number][] = []
@@ -233,15 +301,8 @@ function unlike(runs: readonly Run[], before: readonly unknown[], now: readonly 
   return found
 }
 /** Places of the old keys that are in no run. */
-function movedKeys(old: readonly unknown[], runs: readonly Run[]): ReadonlyMap<unknown, number> {
-  const places = new Map<unknown, number>()
-  let at = 0
-  for (const { was, length } of [...runs, { was: old.length, length: 0 }]) {
-    for (; at < was; at++) places.set(old[at], at)
-    at = was + length
-  }
-  return places
-}
+const movedKeys = (old: readonly unknown[], runs: readonly Run[]): ReadonlyMap<unknown, number> =>
+  new Map(outside(runs, 'was', old.length).map((n) => [old[n], n]))
 
 /** As `flat` does, which takes ten times as long for thousands of short ones. */
 export function flatten<T>(rows: readonly (readonly T[])[]): T[] {
@@ -351,6 +412,15 @@ export function difference<T>(before: readonly T[], after: readonly T[]): { read
   return gone.size === 0 ? { gone, come } : { gone, come: come.filter((one) => !gone.delete(one)) }
 }
 
+/** Likewise of what lists of lists hold. */
+export function membersMoved<T>(
+  before: readonly unknown[] | undefined,
+  after: readonly (readonly (readonly T[])[])[],
+): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
+  const moved = after.map((lists, n) => difference((before?.[n] ?? nothing) as typeof lists, lists))
+  return { gone: new Set(moved.flatMap((one) => [...one.gone].flat())), come: moved.flatMap((one) => flatten(one.come)) }
+}
+
 /** A sorted list without `gone` and with `come`, each at its place; the list itself where nothing moves. */
 export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
   if ((gone.size + come.length) * 16 > sorted.length) {
@@ -369,7 +439,14 @@ export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: rea
   }
   for (const at of holes) cutAt(at).gone++
   for (const { at, one } of inserts) cutAt(at).come.push(one)
-  const gaps = [...cuts.values()].sort((a, b) => a.at - b.at)
+  const gaps: { readonly at: number; gone: number; come: readonly T[] }[] = []
+  for (const cut of [...cuts.values()].sort((a, b) => a.at - b.at)) {
+    const last = gaps.at(-1)
+    if (last && last.at + last.gone === cut.at) {
+      last.gone += cut.gone
+      last.come = [...last.come, ...cut.come]
+    } else gaps.push(cut)
+  }
   const all = spliced(sorted, gaps)
   const runs: Run[] = []
   let [was, is] = [0, 0]

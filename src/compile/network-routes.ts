@@ -3,7 +3,7 @@ import type { Route } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, overlaps } from '#src/net/address.ts'
 import { externalsOf } from './externals.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import { createMemo, membersMoved, type Made, type Memo, patched } from './memo.ts'
 
 export interface NetworkRoutes {
   /** By prefix. */
@@ -22,12 +22,10 @@ export function networkRoutes(intent: Intent, memo: Memo = createMemo()): Networ
   const toExternals = memo.rows('routes to externals', [], [externalsOf(intent, memo)], ({ id, lans }) =>
     lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id })),
   )
-  const parts = [...toSites, ...toExternals]
-  return memo.once('routes of the network', parts, (before?: Made<NetworkRoutes>) => {
-    const { gone, come } = difference((before?.inputs ?? []) as typeof parts, parts)
-    const all = patched(before?.value.all ?? [], new Set([...gone].flat()), come.flat(), (a, b) => comparePrefixes(a.to, b.to))
+  return memo.once('routes of the network', [toSites, toExternals], (before?: Made<NetworkRoutes>) => {
+    const { gone, come: fresh } = membersMoved<Route>(before?.inputs, [toSites, toExternals])
+    const all = patched(before?.value.all ?? [], gone, fresh, (a, b) => comparePrefixes(a.to, b.to))
     // Nested or equal prefixes are neighbours once sorted, so only newcomers can have brought an overlap.
-    const fresh = come.flat()
     if (before && !before.value.overlap && fresh.length === 0) return { all, overlap: false }
     const asked = before && !before.value.overlap ? new Set(fresh) : null
     let overlap = false

@@ -80,11 +80,11 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
       ],
     }
   })
-  const ofSpokes = memo.rows('findings of paths', [mesh], [intent.sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
+  const ofSpokes = memo.sparse('findings of paths', [mesh], [intent.sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
   const findings = [
     ...sharedPorts(hubs),
     ...[...mesh.values()].flatMap((one) => one.findings),
-    ...memo.joined('findings of spokes', ofSpokes),
+    ...ofSpokes,
     ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all)))),
   ]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }

@@ -9,7 +9,7 @@ import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, Node
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 import { type External, externalsOf } from './externals.ts'
-import { along, createMemo, difference, firstFrom, flatten, type Made, type Memo, patched, replaced } from './memo.ts'
+import { along, createMemo, difference, firstFrom, flatten, type Made, membersMoved, type Memo, patched, replaced } from './memo.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
@@ -218,19 +218,18 @@ type BySegment = ReadonlyMap<SegmentId, readonly Located[]>
 function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, memo: Memo): (selector: Selector) => Selection {
   const hubs = new Set(intent.hubs)
   const groups = new Map(intent.groups.map((group) => [group.id, group]))
-  const located: readonly (readonly Located[])[] = [
-    ...memo.rows('places of sites', [intent.hubs.join(' ')], [intent.sites], (site) =>
+  const located: readonly (readonly (readonly Located[])[])[] = [
+    memo.rows('places of sites', [intent.hubs.join(' ')], [intent.sites], (site) =>
       memo.keep(`places of ${site.id}`, locateSite(site, hubs.has(site.id), memo)),
     ),
-    ...memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
+    memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
   ]
   const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
-    const { gone, come } = difference((before?.inputs ?? []) as typeof located, located)
-    const [left, joined] = [[...gone].flat(), come.flat()]
+    const { gone, come } = membersMoved<Located>(before?.inputs, located)
     const segments = new Map(before?.value ?? [])
-    for (const segment of new Set([...left, ...joined].map((one) => one.place.segment))) {
-      const own = joined.filter((one) => one.place.segment === segment)
-      segments.set(segment, patched(segments.get(segment) ?? [], new Set(left), own, risingPlaces))
+    for (const segment of new Set([...gone, ...come].map((one) => one.place.segment))) {
+      const own = come.filter((one) => one.place.segment === segment)
+      segments.set(segment, patched(segments.get(segment) ?? [], gone, own, risingPlaces))
     }
     return segments
   })
@@ -252,11 +251,12 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   }
   /** Of each place the hosts that are in the group, as a place of its own. */
   const hostsOf = ({ id, hosts }: IntentGroup): readonly Located[] => {
-    const inside = memo.rows(`hosts of group ${id}`, [hosts.join(' ')], [located], (places) =>
-      places.flatMap((one) => narrowed(`group ${id} at`, one, hosts, memo)),
+    const inside = located.map((all, n) =>
+      memo.sparse(`hosts of group ${id} ${n}`, [hosts.join(' ')], [all], (places) =>
+        places.flatMap((one) => narrowed(`group ${id} at`, one, hosts, memo)),
+      ),
     )
-    const found = memo.members(`hosts of group ${id}`, inside.flat())
-    return memo.once(`sorted hosts of group ${id}`, [found], () => [...found].sort(risingPlaces))
+    return memo.once(`sorted hosts of group ${id}`, inside, () => inside.flat().sort(risingPlaces))
   }
   const asked = new Map<string, readonly Located[]>()
   const remember = (key: string, make: () => readonly Located[]): readonly Located[] => {

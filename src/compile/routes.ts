@@ -25,7 +25,7 @@ import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { type External, externalsOf } from './externals.ts'
-import { createMemo, difference, firstFrom, isSame, type Made, type MadeRow, type Memo, patched } from './memo.ts'
+import { createMemo, difference, firstFrom, isSame, type Made, type MadeRow, type Memo, patched, sameMembers } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import { hubsOf } from './paths.ts'
 import type { Policies, Policy } from './rules.ts'
@@ -147,22 +147,24 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         return known
       }
       const via = (name: string, order: readonly IntentSite[], returnAfter: number): Groups => {
-        const groups =
-          made.get(name) ??
-          groupsVia(
-            classIds,
-            order.map((hub, stage): Stage => [hub.id, stage === 0 ? 0 : returnAfter, (of) => hopsTo(hub.id, of)]),
-          )
-        made.set(name, groups)
-        return groups
+        const known = made.get(name)
+        if (known) return known
+        const groups = groupsVia(
+          classIds,
+          order.map((hub, stage): Stage => [hub.id, stage === 0 ? 0 : returnAfter, (of) => hopsTo(hub.id, of)]),
+        )
+        const twin = [...made.values()].find((one) => isSame(one, groups)) ?? groups
+        made.set(name, twin)
+        return twin
       }
+      if (same && before.value.known === known && before.row[0] === site) return { ...before.value, named }
       const { remotes } = known
       const leavesAtHub = site.lans.some((lan) => lan.internet === 'hub')
       const alike = own
         .filter((hub) => remotes.includes(hub.id) || (hub === own[0] && leavesAtHub))
         .map((hub): Alike => ({ remotes: [hub.id], groups: via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
-      const others = remotes.filter((remote) => !own.some((hub) => hub.id === remote))
-      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via('', own, homeReturn) }] : [])])
+      const others = patched(remotes, new Set(own.map((hub) => hub.id)), [], compareText)
+      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via('', own, homeReturn) }] : [])], isOne)
       return { reach: { routes: known.routes, groups }, named, known, made }
     },
   )
@@ -220,8 +222,11 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     })
     return { reach: { routes: known.routes, groups: shared(alike) }, named, known, homesOf, orderAt, byOrder }
   }
-  const sites = [...ofSpokes]
-  for (const [n, hub] of hubs.entries()) sites[hubPlaces.get(hub.id)!] = ofHubs[n]!
+  const sites = memo.overlaid(
+    'reachability',
+    ofSpokes,
+    hubs.map((hub, n) => [hubPlaces.get(hub.id)!, ofHubs[n]!]),
+  )
   const externals = new Map<NodeId, Reachability>(
     externalsOf(intent, memo).map((external) => [
       external.id,
@@ -340,18 +345,19 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
 }
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
-  const empty = memo.rows('classes without an uplink', [classesText], [sites, uplinks], (site, own) =>
+  const empty = memo.sparse('classes without an uplink', [classesText], [sites, uplinks], (site, own) =>
     classes
       .filter((one) => {
         const words = wordsAt(site, one)
         return words.never.length > 0 && own.every((uplink) => costOf(uplink, words) === 'never')
       })
-      .map((one) => one.id),
+      .map((one) => ({ id: one.id, site: site.id })),
   )
-  const without = new Map<ClassId, SiteId[]>(classes.map((one) => [one.id, []]))
-  for (let n = 0; n < empty.length; n++) for (const id of empty[n]!) without.get(id)!.push(sites[n]!.id)
   return classes.flatMap(({ id }): Finding[] => {
-    const all = without.get(id)!.sort(compareText)
+    const all = empty
+      .filter((one) => one.id === id)
+      .map(({ site }) => site)
+      .sort(compareText)
     if (all.length === 0) return []
     // Its own word, where it has one.
     const own = sites.find((site) => site.id === all[0] && site.preferences?.some((one) => one.id === id))?.id
@@ -378,7 +384,10 @@ interface Named {
 }
 /** After small changes of a few long lists those changes alone are made. */
 function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
-  if (before?.lists.length !== lists.length) return { lists, prefixes: sortPrefixes([...new Set(lists.flat())]) }
+  if (before?.lists.length !== lists.length) {
+    const prefixes = sortPrefixes([...new Set(lists.flat())])
+    return { lists, prefixes: before && sameMembers(before.prefixes, prefixes) ? before.prefixes : prefixes }
+  }
   const gone = new Set<Prefix>()
   const come = new Set<Prefix>()
   for (const [n, list] of lists.entries()) {
@@ -416,6 +425,7 @@ const many = 64
 /** To what is named and not the node's own. `before`: what the same node knew in the network before. */
 function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: Known): Known {
   const { owner, moved, nested } = routing
+  if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
   const news = before && difference(before.prefixes, prefixes)
   if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
     const routes = [...new Set(prefixes.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))].filter((route) => route.remote !== node)
@@ -483,12 +493,13 @@ interface Alike {
   readonly remotes: readonly NodeId[]
   readonly groups: Groups
 }
+const isOne = (a: Groups, b: Groups): boolean => a === b
 /** Remotes whose groups come out the same share them; by the first of them. */
-function shared(all: readonly Alike[]): readonly SharedGroup[] {
+function shared(all: readonly Alike[], alike: (a: Groups, b: Groups) => boolean = isSame): readonly SharedGroup[] {
   const merged: { readonly groups: Groups; readonly lists: (readonly NodeId[])[] }[] = []
   for (const { remotes, groups } of all) {
     if (remotes.length === 0) continue
-    const same = merged.find((one) => isSame(one.groups, groups))
+    const same = merged.find((one) => alike(one.groups, groups))
     if (same) same.lists.push(remotes)
     else merged.push({ groups, lists: [remotes] })
   }

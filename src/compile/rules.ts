@@ -298,10 +298,8 @@ function transitsOf(text: string, { from, to }: SegmentPair, shut: readonly Segm
       const [a, b] = [meeting(some, others, memo), meeting(others, some, memo)]
       const id = `${text}#${way} ${from.segment}>${to.segment}`
       if (a.located.length === 0) return []
-      const whole = memo.keep(`transit ${hub} ${id}`, {
-        node: hub,
-        of: { id, a: prefixesOf(a.name, a.located, memo), b: prefixesOf(b.name, b.located, memo) },
-      })
+      const [ofA, ofB] = [prefixesOf(a.name, a.located, memo), prefixesOf(b.name, b.located, memo)]
+      const whole = memo.once(`transit ${hub} ${id}`, [ofA, ofB], (): Entry<Transit> => ({ node: hub, of: { id, a: ofA, b: ofB } }))
       return cuts.length === 0 ? [whole] : memo.once(`transits ${hub} ${id}`, [whole, ...cuts], () => cut(whole, cuts))
     }
     return [...carry('out', behind(from), elsewhere(to)), ...carry('in', before(from), behind(to))]

@@ -115,30 +115,28 @@ export function seal(
 }
 
 function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> {
-  const bySite = memo.rows('maintenance of sites', [], [intent.sites], ({ id, maintenance }) => (maintenance ? [{ site: id, ...maintenance }] : []))
-  const all = [...memo.joined('maintenance', bySite)].sort((a, b) => compareText(a.site, b.site))
+  const bySite = memo.sparse('maintenance of sites', [], [intent.sites], ({ id, maintenance }) => (maintenance ? [{ site: id, ...maintenance }] : []))
+  const all = [...bySite].sort((a, b) => compareText(a.site, b.site))
   return all.length > 0 ? { maintenance: memo.keep('maintenance of all', all) } : {}
 }
 
 /** What must not leak: private space, and the declared prefixes outside of it. */
 function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
-  const ofSites = memo.rows('public prefixes of sites', [], [intent.sites], ({ lans }) =>
+  const ofSites = memo.sparse('public prefixes of sites', [], [intent.sites], ({ lans }) =>
     outside(lans.flatMap(({ prefix: overlay, local }) => (local === undefined ? [overlay] : [overlay, local]))),
   )
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
   // All of it at once, or each LAN that is translated would change everybody's guard.
   const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside(Object.values(intent.translate!.pools))
-  return mergePrefixes([...privateSpace, ...memo.joined('public prefixes', ofSites), ...ofExternals, ...translation])
+  return mergePrefixes([...privateSpace, ...ofSites, ...ofExternals, ...translation])
 }
 
 /** Uplinks by what they fail with. */
 function risksOf(intent: Intent, memo: Memo): readonly SharedRisk[] {
-  const ofSites = memo.rows('shared risks of sites', [], [intent.sites], ({ id, uplinks }) =>
+  const ofSites = memo.sparse('shared risks of sites', [], [intent.sites], ({ id, uplinks }) =>
     uplinks.flatMap((uplink) => uplink.risks.map((risk) => ({ risk, site: id, uplink: uplink.id }))),
   )
-  const named = [...memo.joined('shared risks', ofSites)].sort(
-    (a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink),
-  )
+  const named = [...ofSites].sort((a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink))
   return [...Map.groupBy(named, ({ risk }) => risk)].map(([id, of]) => ({ id, uplinks: of.map(({ site, uplink }) => ({ site, uplink })) }))
 }

@@ -36,10 +36,10 @@ export interface Translated {
 }
 
 export function translate(intent: Intent, held: readonly Allocation[], memo: Memo = createMemo()): Translated {
-  const asking = memo.rows('sites that translate', [], [intent.sites], ({ lans }) =>
+  const asking = memo.sparse('sites that translate', [], [intent.sites], ({ lans }) =>
     lans.some((lan) => (lan.translate ?? 'never') !== 'never') ? [true] : [],
   )
-  if ((intent.translate?.mode ?? 'never') === 'never' && memo.joined('translation', asking).length === 0) return { intent, claims: [], findings: [] }
+  if ((intent.translate?.mode ?? 'never') === 'never' && asking.length === 0) return { intent, claims: [], findings: [] }
 
   const known = memo.once('held translations', [held], () => readHeld(held))
   const lans = intent.sites.flatMap((site) => site.lans.map((lan): Contender => contender(intent, site, lan, known)))
@@ -290,14 +290,21 @@ function carriers(intent: Intent): readonly Finding[] {
  * an allow would let them.
  */
 export function strangers(intent: Intent, policies: Policies, memo: Memo = createMemo()): readonly Finding[] {
-  const found = memo.rows('who cannot be called', [], [intent.sites, policies.sites], ({ id, lans }, { rules }): readonly Met[] => {
+  const called = memo.sparse('LANs that have a name of their own', [], [intent.sites], ({ id, lans }) => {
     const locals = lans.flatMap(({ local }) => local ?? [])
-    if (locals.length === 0) return []
-    const lists = new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes]))
-    const met = new Set([...lists].flatMap((list) => locals.flatMap((local) => meeting(list, local))))
-    return [...met].map((prefix) => ({ site: id, prefix }))
+    return locals.length > 0 ? [{ id, locals }] : []
   })
-  const all = memo.joined('who cannot be called by whom', found)
+  if (called.length === 0) return []
+  const all = memo.sparse(
+    'who cannot be called',
+    [],
+    [called, called.map(({ id }) => policies.of(id))],
+    ({ id, locals }, { rules }): readonly Met[] => {
+      const lists = new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes]))
+      const met = new Set([...lists].flatMap((list) => locals.flatMap((local) => meeting(list, local))))
+      return [...met].map((prefix) => ({ site: id, prefix }))
+    },
+  )
   if (all.length === 0) return []
   const lands = landsOf(intent)
   const byOwner = Map.groupBy(all, ({ prefix }) => lands.find((land) => contains(land.prefix, prefix)))

@@ -28,7 +28,7 @@ import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { type Numbers, pathNumbers } from './allocate.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import { createMemo, difference, type Made, membersMoved, type Memo, patched } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import { hubsOf, type Path, type PathEnd, type Paths } from './paths.ts'
 
@@ -89,15 +89,18 @@ export function tunnels(
       byId,
     ),
   )
-  const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly Tunnel[] => [...mesh.tunnels, ...ipsec])
+  const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly (readonly Tunnel[])[] => [mesh.tunnels, ipsec])
   const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
   const all = memo.once('tunnels', [ofSpokes, hubTunnels], (before?: Made<readonly Tunnel[]>) => {
-    const [spokes, ofHubs] = (before?.inputs ?? [[], []]) as readonly [typeof ofSpokes, typeof hubTunnels]
-    const moved = [difference<readonly Tunnel[]>(spokes, ofSpokes), difference([ofHubs], [hubTunnels])]
-    const [gone, come] = [moved.flatMap((one) => [...one.gone].flat()), moved.flatMap((one) => one.come.flat())]
-    return patched(before?.value ?? [], new Set(gone), come, byId)
+    const { gone, come } = membersMoved<Tunnel>(before?.inputs, [ofSpokes, hubTunnels])
+    return patched(before?.value ?? [], gone, come, byId)
   })
-  const inUla = memo.once('prefixes in the /48', [routes.all, numbers.ula], () => ownedTwice(routes.all, numbers.ula))
+  const inUla = memo.once('prefixes in the /48', [numbers.ula, routes.all], (before?: Made<readonly Route[]>) => {
+    const same = before?.inputs[0] === numbers.ula
+    const { gone, come } = difference(same ? (before.inputs[1] as typeof routes.all) : [], routes.all)
+    const inside = come.filter(({ to }) => overlaps(to, numbers.ula))
+    return patched(same ? before.value : [], gone, inside, (a, b) => comparePrefixes(a.to, b.to))
+  })
   const doubtful = numbers.contradict || routes.overlap
   return {
     tunnels: all,
@@ -105,16 +108,14 @@ export function tunnels(
     ipsec,
     ofSpokes,
     uplinks: memo.rows('uplinks', [], [built], (one) => one.uplinks),
-    interfaces: memo.members(
+    interfaces: memo.overlaid(
       'interfaces',
-      withHubs(
-        [...memo.rows('interfaces of spokes', [], [built], (one) => one.interfaces)],
-        hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs[n]!]),
-      ),
+      memo.rows('interfaces of spokes', [], [built], (one) => one.interfaces),
+      hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs[n]!]),
     ),
     // Where all prefixes and numbers are told apart, those of the peers of one interface are.
     findings: [
-      ...inUla,
+      ...inUla.map((route) => ownedTwice(route, numbers.ula)),
       ...(doubtful
         ? overlappingPeers(
             hubPeers(
@@ -128,22 +129,15 @@ export function tunnels(
   }
 }
 /** Whoever is in there could answer for the inside of a tunnel. */
-const ownedTwice = (all: readonly Route[], ula: Prefix): readonly Finding[] =>
-  all
-    .filter(({ to }) => overlaps(to, ula))
-    .map(({ to, segment, remote }) => ({
-      code: 'I131',
-      severity: 'error',
-      at: [`site/${remote}/lan/${segment}`, `site/${remote}`],
-      says: `${to} at ${remote} has addresses of ${ula}, which this network uses inside its tunnels`,
-      instead: 'give the LAN a prefix of your own: from your provider, or another of fd00::/8',
-      witness: [],
-    }))
+const ownedTwice = ({ to, segment, remote }: Route, ula: Prefix): Finding => ({
+  code: 'I131',
+  severity: 'error',
+  at: [`site/${remote}/lan/${segment}`, `site/${remote}`],
+  says: `${to} at ${remote} has addresses of ${ula}, which this network uses inside its tunnels`,
+  instead: 'give the LAN a prefix of your own: from your provider, or another of fd00::/8',
+  witness: [],
+})
 const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }
-function withHubs<T>(all: T[], hubs: readonly (readonly [place: number, of: T])[]): readonly T[] {
-  for (const [place, of] of hubs) all[place] = of
-  return all
-}
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 
 const endOf = ({ site, uplink }: PathEnd, planned: Planned): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: planned.id })

@@ -99,6 +99,14 @@ test('lists made of lists that are made of lists stay what they would be made an
         const both = memo.patchedRows('patched', [], [list, halved], ([one, half], before?: { readonly value: One }) => ({
           n: before ? before.value.n : one.n + half.n,
         }))
+        // Some stand at the same place as before, of which one says something else now.
+        const overlaid = memo.overlaid('overlaid', list, [
+          [turn, list[turn + 1]!],
+          [size >> 2, { n: -turn }],
+        ])
+        const laid = memo.rows('laid', [], [overlaid], ({ n }) => ({ n }))
+        expect(overlaid).toEqual(list.with(turn, list[turn + 1]!).with(size >> 2, { n: -turn }))
+        expect(laid).toEqual(overlaid)
         const moved = difference(seen, halved)
         sorted = patched(sorted, moved.gone, moved.come, (a, b) => a.n - b.n)
         seen = halved
@@ -111,11 +119,25 @@ test('lists made of lists that are made of lists stay what they would be made an
     }),
   )
 })
-test('joined rows are those that hold something, kept while none of them moves', () => {
+test('sparse rows are those that hold something, in order, and kept while none of them moves', () => {
+  fc.assert(
+    fc.property(pair, fc.array(fc.nat(600)), ({ before, after }, other) => {
+      const memo = createMemo()
+      const keys = new Map<number, { readonly n: number }>()
+      const key = (n: number) => keys.get(n) ?? (keys.set(n, { n }), keys.get(n)!)
+      const holds = (n: number, round: number) => (n % 3 === 0 || (round > 0 && other.includes(n)) ? [n, -n] : [])
+      const sparse = (list: readonly number[], round: number) =>
+        memo.sparse('sparse', [], [list.map(key), list.map((n) => holds(n, round).length)], ({ n }, _length) => holds(n, round))
+      const first = sparse(before, 0)
+      expect(first).toEqual(before.flatMap((n) => holds(n, 0)))
+      const held = before.filter((n) => n % 3 === 0)
+      expect(sparse(held, 0)).toEqual(first)
+      expect(sparse(after, 1)).toEqual(after.flatMap((n) => holds(n, 1)))
+      expect(sparse([...after], 1)).toBe(sparse(after, 1))
+    }),
+  )
   const memo = createMemo()
-  const [a, b, empty] = [[1, 2], [3], [] as number[]]
-  const first = memo.joined('all', [a, empty, b])
-  expect(first).toEqual([1, 2, 3])
-  expect(memo.joined('all', [a, [], empty, b])).toBe(first)
-  expect(memo.joined('all', [b, empty])).toEqual([3])
+  const [one, other] = [{ holds: [1, 2] }, { holds: [] as number[] }]
+  const all = memo.sparse('all', [], [[one, other]], ({ holds }) => holds)
+  expect(memo.sparse('all', [], [[{ holds: [] }, one]], ({ holds }) => holds)).toBe(all)
 })
