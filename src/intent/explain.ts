@@ -263,6 +263,20 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   for (const peer of intent.peers) yield* peerFacts(peer)
 }
 
+/** The classes of the network, as they hold at a site: when asked for, or every site's page would be mostly that. */
+function inherited([kind, id, key]: readonly string[], intent: Intent, origins: Origins): readonly Fact[] {
+  const site = intent.sites.find((one) => one.id === id)
+  if (kind !== 'sites' || key === undefined || !site) return []
+  const said = new Set([...siteFacts(site, intent, unknown)].map(({ path }) => path.join('.')))
+  return intent.classes
+    .flatMap((one) => [...classFacts(one)])
+    .map((fact): Fact => {
+      const at = ['sites', site.id, ...fact.path]
+      return { ...fact, path: at, key: '', otherwise: origins.has(fact.key) ? 'classes of the network' : fact.otherwise, elsewhere: fact.key }
+    })
+    .filter(({ path }) => !said.has(path.join('.')))
+}
+
 /** The words that a path may leave out: names are in one set, so `berlin.uplinks` and `model-api.at` say enough. */
 function full(path: readonly string[], intent: Intent): readonly string[] {
   const [first = ''] = path
@@ -291,7 +305,7 @@ export function explain(intent: Intent, origins: Origins, path: string, overlays
     path.split(/[./]/).filter((part) => part !== ''),
     intent,
   )
-  const all = [...facts(intent, overlays)]
+  const all = [...facts(intent, overlays), ...inherited(wanted, intent, origins)]
   const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
   if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))
