@@ -20,6 +20,19 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value)
 }
 
+/** Whether the canonical JSON of two values is the same, at the cost of what is not one and the same object. */
+export function sameContent(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false
+  if (Array.isArray(a)) return a.length === (b as unknown[]).length && a.every((one, n) => sameContent(one, (b as unknown[])[n]))
+  const [these, those] = [a, b] as readonly Readonly<Record<string, unknown>>[]
+  const keys = Object.keys(these!)
+  return (
+    keys.every((key) => sameContent(these![key], those![key])) &&
+    Object.keys(those!).every((key) => those![key] === undefined || Object.hasOwn(these!, key))
+  )
+}
+
 /** SHA-256 of the canonical JSON, hex. */
 export const contentHash = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex')
 /** SHA-256 of the whole Fabric, hex: what a generation is known by. */

@@ -2,9 +2,9 @@
 import type { Deny, Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
 import { classesAt } from '#src/fabric/classes.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { canonicalJson } from '#src/fabric/hash.ts'
+import { sameContent } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
-import { externalsOf, siteHash, siteOf, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
+import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
 /** additive: only something new. neutral: the same traffic passes. disruptive: traffic that runs now is interrupted or ended. */
@@ -24,7 +24,8 @@ export function siteChanges(before: Fabric | null, after: Fabric): readonly Site
   const changes = after.sites.flatMap((site): SiteChange[] => {
     const was = before ? siteOf(before, site.id) : undefined
     if (!before || !was) return [{ kind: 'add', site: site.id, hub: site.hub, text: sizeOf(after, site), class: 'additive' }]
-    if (siteHash(before, site.id) === siteHash(after, site.id)) return []
+    // What the hashes of the two would say, without making them.
+    if (sameContent(siteSlice(before, site.id), siteSlice(after, site.id))) return []
     return [{ kind: 'change', site: site.id, hub: site.hub, ...changeOf(before, was, after, site, gone, arrived) }]
   })
   const removed = [...gone.sites].map((id): SiteChange => {
@@ -147,7 +148,7 @@ function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: 
   const old = new Map(was.map((one) => [key(one), one]))
   const now = new Map(is.map((one) => [key(one), one]))
   const removed = was.filter((one) => !now.has(key(one)))
-  const changed = is.filter((one) => old.has(key(one)) && canonicalJson(old.get(key(one))) !== canonicalJson(one))
+  const changed = is.filter((one) => old.has(key(one)) && !sameContent(old.get(key(one)), one))
   return {
     noun,
     added: is.filter((one) => !old.has(key(one))).length,
@@ -172,9 +173,7 @@ function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Moved, arri
     () => true,
   )
   const narrower = (rule: Rule, next: Rule) =>
-    lost(rule.from.prefixes, next.from.prefixes) ||
-    lost(rule.to.prefixes, next.to.prefixes) ||
-    canonicalJson(rule.ports) !== canonicalJson(next.ports)
+    lost(rule.from.prefixes, next.from.prefixes) || lost(rule.to.prefixes, next.to.prefixes) || !sameContent(rule.ports, next.ports)
   const interrupts = old.some((rule) => {
     const next = now.get(rule.id)
     return !next || narrower(rule, next)
@@ -191,7 +190,7 @@ function deniesDelta(was: readonly Deny[], is: readonly Deny[], gone: Moved, arr
       !before ||
       lost(deny.from.prefixes, before.from.prefixes) ||
       lost(deny.to.prefixes, before.to.prefixes) ||
-      canonicalJson(deny.ports) !== canonicalJson(before.ports)
+      !sameContent(deny.ports, before.ports)
     )
   })
   return { ...delta('deny', [...old.values()], now, byId, never), interrupts }

@@ -25,9 +25,9 @@ export interface Plan {
   readonly peers: readonly PeerChange[]
   readonly class: ChangeClass
   readonly steps: readonly PlanStep[]
-  /** Sites whose configuration moves, of all that exist before or after. */
   /** Sites that are moved in their maintenance windows. Absent: none. */
   readonly held?: readonly SiteMaintenance[]
+  /** Sites whose configuration moves, of all that exist before or after. */
   readonly blastRadius: { readonly sites: readonly SiteId[]; readonly of: number }
   readonly reachability: ReachabilityDifference
   /** US dollars an hour of the whole network after the change. Own gateways cost nothing, clouds do (`prices.ts`). */

@@ -1,10 +1,13 @@
-/** What a change opens and closes, read from the owners' rules. */
-import type { Deny, Fabric, Forwarding, NodeId, SegmentId } from '#src/fabric/fabric.ts'
+/**
+ * What a change opens and closes, read from the owners' rules. Lines of an intent speak of thousands of LANs, and pairs of
+ * them would be millions: everything here is a rectangle, of all that may call and all that they may call.
+ */
+import type { Deny, Fabric, NodeId, SegmentId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import { nodesOf, twinOf } from '#src/fabric/slice.ts'
-import { contains, enclosing, type Prefix } from '#src/net/address.ts'
+import { nodesOf } from '#src/fabric/slice.ts'
+import { comparePrefixes, contains, enclosing, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { applicationsOf, formatPortRange, type PortRange, rangesOf, type Span } from '#src/net/ports.ts'
-import { subtractPrefix } from '#src/net/sets.ts'
+import { common, type Rectangle, without } from './rectangles.ts'
 
 export interface AllowedEnd {
   readonly node: NodeId
@@ -12,10 +15,10 @@ export interface AllowedEnd {
   /** A LAN, or hosts in one. */
   readonly prefix: Prefix
 }
-/** `from` may open connections to `to` on these ports. */
+/** Each of `from` may open connections to each of `to` on these ports; within one LAN nobody is asked. */
 export interface Allowed {
-  readonly from: AllowedEnd
-  readonly to: AllowedEnd
+  readonly from: readonly AllowedEnd[]
+  readonly to: readonly AllowedEnd[]
   readonly ports: PortRange
   /** Of any protocol, but not these. */
   readonly except?: readonly PortRange[]
@@ -29,19 +32,13 @@ export interface ReachabilityDifference {
 
 /** Exact: what some rule permits and no deny forbids in one of the two, and not in the other. */
 export function diffReachability(before: Fabric | null, after: Fabric): ReachabilityDifference {
-  const was: ByPair = before ? linesIn(before, after) : new Map()
-  const is = linesIn(after, before)
-  const only = (these: ByPair, those: ByPair): readonly Allowed[] =>
-    [...these]
-      .flatMap(([pair, lines]) => left(lines, those.get(pair)).flatMap(({ from, to, spans }) => allowedBy(lines, from, to, spans)))
-      .map((allowed) => ({ allowed, key: `${allowed.from.prefix} ${allowed.to.prefix} ${formatPortRange(allowed.ports)}` }))
-      .sort((a, b) => compareText(a.key, b.key))
-      .map(({ allowed }) => allowed)
+  const was = policyOf(before)
+  const is = policyOf(after)
   const [leftBefore, leaveNow] = [leaving(before), leaving(after)]
   const lacking = (these: typeof leaveNow, those: typeof leaveNow) => [...these].filter(([key]) => !those.has(key)).map(([, end]) => end)
   return {
-    opened: only(is, was),
-    closed: only(was, is),
+    opened: named(only(is, was), is),
+    closed: named(only(was, is), was),
     internet: { opened: lacking(leaveNow, leftBefore), closed: lacking(leftBefore, leaveNow) },
   }
 }
@@ -52,55 +49,43 @@ const leaving = (fabric: Fabric | null): ReadonlyMap<string, AllowedEnd> =>
     ),
   )
 
-/** Between two LANs. */
+interface Policy {
+  readonly allows: Lines
+  readonly denies: Lines
+  /** The LAN that a prefix is in. */
+  readonly lanOf: (prefix: Prefix) => AllowedEnd
+}
 interface Lines {
-  readonly from: AllowedEnd
-  readonly to: AllowedEnd
-  readonly allows: Map<string, Box>
-  readonly denies: Map<string, Box>
-}
-type ByPair = ReadonlyMap<string, Lines>
-interface Box {
-  readonly from: Prefix
-  readonly to: Prefix
-  readonly span: Span
+  /** By what they say, so that what two Fabrics say alike is told at once. */
+  readonly byText: ReadonlyMap<string, Rectangle>
+  /** Those that may share something with one. */
+  readonly near: (one: Rectangle) => readonly Rectangle[]
 }
 
-/** Sites with equal rules in both have nothing to tell: what they allow, the other Fabric's same site allows too. */
-function linesIn(fabric: Fabric, other: Fabric | null): ByPair {
+function policyOf(fabric: Fabric | null): Policy {
+  const nodes = fabric ? nodesOf(fabric) : []
   const owners = new Map<Prefix, AllowedEnd>(
-    nodesOf(fabric).flatMap((node) => node.lans.map(({ prefix, segment }) => [prefix, { node: node.id, segment, prefix }] as const)),
+    nodes.flatMap((node) => node.lans.map(({ prefix, segment }) => [prefix, { node: node.id, segment, prefix }] as const)),
   )
-  const found = new Map<string, Lines>()
-  for (const site of nodesOf(fabric)) {
-    const twin = other && twinOf(other, site)
-    if (twin && sameRules(site, twin)) continue
-    note('allows', site.rules, owners, found)
-    note('denies', site.denies ?? [], owners, found)
+  const known = new Map<Prefix, AllowedEnd>()
+  const lanOf = (prefix: Prefix): AllowedEnd => {
+    const lan = known.get(prefix) ?? enclosingLan(prefix, owners)
+    known.set(prefix, lan)
+    return lan
   }
-  return found
-}
-
-const sameRules = (a: Forwarding, b: Forwarding): boolean =>
-  JSON.stringify(a.rules) === JSON.stringify(b.rules) && JSON.stringify(a.denies) === JSON.stringify(b.denies)
-
-function note(kind: 'allows' | 'denies', rules: readonly Deny[], owners: ReadonlyMap<Prefix, AllowedEnd>, found: Map<string, Lines>): void {
-  for (const rule of rules) {
-    const targets = rule.to.prefixes.map((prefix) => ({ prefix, lan: lanOf(prefix, owners) }))
-    for (const from of rule.from.prefixes) {
-      const source = lanOf(from, owners)
-      for (const { prefix: to, lan: target } of targets) {
-        // Nobody is asked within one LAN.
-        if (source === target) continue
-        const pair = `${source.prefix} ${target.prefix}`
-        const lines = found.get(pair) ?? { from: source, to: target, allows: new Map<string, Box>(), denies: new Map<string, Box>() }
-        found.set(pair, lines)
-        for (const ports of rule.ports) lines[kind].set(`${from} ${to} ${formatPortRange(ports)}`, { from, to, span: applicationsOf(ports) })
-      }
-    }
+  return {
+    allows: linesOf(
+      nodes.flatMap((node) => node.rules),
+      lanOf,
+    ),
+    denies: linesOf(
+      nodes.flatMap((node) => node.denies ?? []),
+      lanOf,
+    ),
+    lanOf,
   }
 }
-function lanOf(prefix: Prefix, owners: ReadonlyMap<Prefix, AllowedEnd>): AllowedEnd {
+function enclosingLan(prefix: Prefix, owners: ReadonlyMap<Prefix, AllowedEnd>): AllowedEnd {
   for (const lan of enclosing(prefix)) {
     const owner = owners.get(lan)
     if (owner) return owner
@@ -108,57 +93,148 @@ function lanOf(prefix: Prefix, owners: ReadonlyMap<Prefix, AllowedEnd>): Allowed
   throw new TypeError(`a rule names ${prefix}, which is in no LAN`)
 }
 
-/** What `lines` permit and `others` do not, by the hosts at both ends. */
-function left(lines: Lines, others: Lines | undefined): readonly { from: Prefix; to: Prefix; spans: Span[] }[] {
-  const byHosts = new Map<string, { from: Prefix; to: Prefix; spans: Span[] }>()
-  const denied = [...(others?.denies.values() ?? [])]
-  const boxes = [...lines.allows]
-  for (const [key, box] of boxes) {
-    if (boxes.some(([, other]) => other !== box && holds(other, box))) continue
-    // What both say stays out of all, unless a deny tells them apart.
-    if (others?.allows.has(key) && denied.length === 0) continue
-    for (const piece of without([box], [...lines.denies.values()])) {
-      const known = without([piece], others ? permitted(others, piece) : [])
-      for (const { from, to, span } of known) {
-        const entry = byHosts.get(`${from} ${to}`) ?? { from, to, spans: [] }
-        byHosts.set(`${from} ${to}`, entry)
-        entry.spans.push(span)
+function linesOf(rules: readonly Deny[], lanOf: Policy['lanOf']): Lines {
+  const byText = new Map<string, Rectangle>()
+  for (const [, same] of Map.groupBy(rules, ({ id }) => id)) {
+    const spans = same[0]!.ports.map(applicationsOf)
+    for (const { from, to } of joined(same, lanOf)) {
+      const text = `${from.join()} ${to.join()}`
+      for (const family of [4, 6]) {
+        const [callers, called] = [from, to].map((all) => all.filter((one) => familyOf(one) === family)) as [Prefix[], Prefix[]]
+        if (callers.length === 0 || called.length === 0) continue
+        for (const span of spans) byText.set(`${family} ${span.low}-${span.high} ${text}`, { from: callers, to: called, span })
       }
     }
   }
-  return [...byHosts.values()]
-}
-/** What of `asked` the lines permit. */
-const permitted = ({ allows, denies }: Lines, asked: Box): readonly Box[] =>
-  without(
-    [...allows.values()].filter((box) => meets(box, asked)),
-    [...denies.values()],
-  )
-
-const nested = (a: Prefix, b: Prefix): Prefix | undefined => (contains(a, b) ? b : contains(b, a) ? a : undefined)
-const meets = (a: Box, b: Box): boolean =>
-  nested(a.from, b.from) !== undefined && nested(a.to, b.to) !== undefined && a.span.low <= b.span.high && b.span.low <= a.span.high
-const holds = (outer: Box, inner: Box): boolean =>
-  contains(outer.from, inner.from) && contains(outer.to, inner.to) && outer.span.low <= inner.span.low && inner.span.high <= outer.span.high
-const without = (boxes: readonly Box[], those: readonly Box[]): readonly Box[] =>
-  those.reduce<readonly Box[]>((rest, one) => rest.flatMap((box) => subtract(box, one)), boxes)
-function subtract(box: Box, other: Box): readonly Box[] {
-  if (!meets(box, other)) return [box]
-  const [from, to] = [nested(box.from, other.from)!, nested(box.to, other.to)!]
-  const [low, high] = [Math.max(box.span.low, other.span.low), Math.min(box.span.high, other.span.high)]
-  const part = (low: number, high: number): readonly Box[] => (low > high ? [] : [{ from, to, span: { low, high } }])
-  return [
-    ...subtractPrefix(box.from, from).map((rest) => ({ ...box, from: rest })),
-    ...subtractPrefix(box.to, to).map((rest) => ({ ...box, from, to: rest })),
-    ...part(box.span.low, low - 1),
-    ...part(high + 1, box.span.high),
-  ]
+  let index: ((one: Rectangle) => readonly Rectangle[]) | undefined
+  return { byText, near: (one) => (index ??= indexed([...byText.values()]))(one) }
 }
 
-const allowedBy = (lines: Lines, from: Prefix, to: Prefix, spans: readonly Span[]): readonly Allowed[] =>
-  rangesOf(spans).map(({ ports, except }) => ({
-    from: { ...lines.from, prefix: from },
-    to: { ...lines.to, prefix: to },
-    ports,
-    ...(except.length > 0 ? { except } : {}),
+/** Finds those whose callers meet those of another. */
+function indexed(rectangles: readonly Rectangle[]): (one: Rectangle) => readonly Rectangle[] {
+  const byPrefix = new Map<Prefix, Rectangle[]>()
+  for (const one of rectangles) {
+    for (const prefix of one.from) {
+      const own = byPrefix.get(prefix)
+      if (own) own.push(one)
+      else byPrefix.set(prefix, [one])
+    }
+  }
+  const keys = sortPrefixes([...byPrefix.keys()])
+  /** Of each key the one before it that holds it. */
+  const outer: number[] = []
+  for (const [n, key] of keys.entries()) {
+    let at = n - 1
+    while (at >= 0 && !contains(keys[at]!, key)) at = outer[at]!
+    outer.push(at)
+  }
+  return ({ from }) => {
+    const found = new Set<Rectangle>()
+    const note = (n: number): void => byPrefix.get(keys[n]!)!.forEach((one) => found.add(one))
+    for (const prefix of from) {
+      const first = firstFrom(keys, prefix)
+      for (let n = first; n < keys.length && contains(prefix, keys[n]!); n++) note(n)
+      for (let n = first - 1; n >= 0; n = outer[n]!) if (contains(keys[n]!, prefix)) note(n)
+    }
+    return [...found]
+  }
+}
+/** Of prefixes in order, the first that is not before one. */
+function firstFrom(keys: readonly Prefix[], one: Prefix): number {
+  let [low, high] = [0, keys.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (comparePrefixes(keys[middle]!, one) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+interface Ends {
+  readonly from: readonly Prefix[]
+  readonly to: readonly Prefix[]
+}
+/**
+ * One line at all its owners. Each says what its own LAN may call, or who may call it, all others or those of them that are
+ * not itself; that is put together again, for within a LAN nobody is asked.
+ */
+function joined(rules: readonly Deny[], lanOf: Policy['lanOf']): readonly Ends[] {
+  const ends = rules.map(({ from, to }): Ends => ({ from: from.prefixes, to: to.prefixes }))
+  const turned = ({ from, to }: Ends): Ends => ({ from: to, to: from })
+  const [byCalled, byCaller] = [gathered(ends, lanOf), gathered(ends.map(turned), lanOf).map(turned)]
+  return byCalled.length <= byCaller.length ? byCalled : byCaller
+}
+/** Those with the same `to` become one, but for what of it is in the LAN of `from`. */
+function gathered(ends: readonly Ends[], lanOf: Policy['lanOf']): readonly Ends[] {
+  if (ends.length < 2) return ends
+  const all = new Set([...new Set(ends.map(({ to }) => to))].flat())
+  const lists = new Map<readonly Prefix[], string>()
+  const textOf = (list: readonly Prefix[]): string => {
+    const text = lists.get(list) ?? list.join()
+    lists.set(list, text)
+    return text
+  }
+  const isAllButItself = ({ from, to }: Ends): boolean => {
+    if (to.length === all.size) return true
+    const [lan, other] = new Set(from.map(lanOf))
+    if (lan === undefined || other !== undefined) return false
+    const own = new Set(from.filter((one) => all.has(one)))
+    return to.length + own.size === all.size && !to.some((one) => own.has(one))
+  }
+  const groups = Map.groupBy(ends, (one) => (isAllButItself(one) ? 'all' : textOf(one.to)))
+  return [...groups].map(([text, own]) => ({
+    from: sortPrefixes([...new Set(own.flatMap(({ from }) => from))]),
+    to: text === 'all' ? sortPrefixes([...all]) : own[0]!.to,
   }))
+}
+
+/** What `these` permit and `those` do not, disjoint. */
+function only(these: Policy, those: Policy): readonly Rectangle[] {
+  const out: Rectangle[] = []
+  const add = (one: Rectangle, ...others: readonly (readonly Rectangle[])[]): void => {
+    out.push(...others.reduce((rest, all) => without(rest, all), [one] as readonly Rectangle[]))
+  }
+  const told = new Set<Rectangle>()
+  for (const [text, one] of these.allows.byText) {
+    if (those.allows.byText.has(text)) continue
+    const again = these.allows.near(one).filter((other) => told.has(other))
+    add(one, again, those.allows.near(one), these.denies.near(one))
+    told.add(one)
+  }
+  // What both allow, and only the others deny.
+  for (const [text, deny] of those.denies.byText) {
+    if (these.denies.byText.has(text)) continue
+    for (const allow of these.allows.near(deny)) {
+      const lifted = common(allow, deny)
+      if (lifted) add(lifted, these.denies.near(lifted), out)
+    }
+  }
+  return out
+}
+
+/** With names, the ports of the same hosts together, in the order of addresses. */
+function named(rectangles: readonly Rectangle[], { lanOf }: Policy): readonly Allowed[] {
+  const byHosts = Map.groupBy(rectangles.flatMap(betweenLans(lanOf)), ({ from, to }) => `${from.join()} ${to.join()}`)
+  const end = (prefix: Prefix): AllowedEnd => ({ ...lanOf(prefix), prefix })
+  return [...byHosts.values()]
+    .flatMap((same) => rangesOf(same.map(({ span }): Span => span)).map((ranges) => ({ ...same[0]!, ...ranges })))
+    .sort(
+      (a, b) =>
+        comparePrefixes(a.from[0]!, b.from[0]!) ||
+        comparePrefixes(a.to[0]!, b.to[0]!) ||
+        compareText(formatPortRange(a.ports), formatPortRange(b.ports)),
+    )
+    .map(({ from, to, ports, except }) => ({ from: from.map(end), to: to.map(end), ports, ...(except.length > 0 ? { except } : {}) }))
+}
+/** What is within one LAN means nothing, and is left out where that leaves a rectangle. */
+const betweenLans =
+  (lanOf: Policy['lanOf']) =>
+  ({ from, to, span }: Rectangle): readonly Rectangle[] => {
+    const [caller, called] = [new Set(from.map(lanOf)), new Set(to.map(lanOf))]
+    const rest = {
+      from: called.size === 1 ? from.filter((one) => !called.has(lanOf(one))) : from,
+      to: caller.size === 1 ? to.filter((one) => !caller.has(lanOf(one))) : to,
+      span,
+    }
+    return rest.from.length > 0 && rest.to.length > 0 ? [rest] : []
+  }

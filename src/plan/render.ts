@@ -31,12 +31,14 @@ export function renderPlan(plan: Plan, proof: Proof, now: number): string {
     ...plan.changes.filter((change) => change.kind !== 'change').map((change) => change.site),
     ...plan.regions.filter((change) => change.kind !== 'change').map((change) => change.region),
   ])
-  const policy = (all: readonly Allowed[]) => all.filter(({ from, to }) => !moved.has(from.node) && !moved.has(to.node))
+  const stays = (ends: readonly AllowedEnd[]) => ends.filter(({ node }) => !moved.has(node))
+  const policy = (all: readonly Allowed[]) =>
+    all.map((one) => ({ ...one, from: stays(one.from), to: stays(one.to) })).filter(({ from, to }) => from.length > 0 && to.length > 0)
   const { opened, closed, internet } = plan.reachability
   const out = (word: string, all: readonly AllowedEnd[]) =>
     few(
       word,
-      all.filter(({ node }) => !moved.has(node)).map((end) => `${place(end)} -> internet`),
+      stays(all).map((end) => `${place(end)} -> internet`),
     )
   const differences = [
     ...lines('opens ', policy(opened)),
@@ -73,11 +75,14 @@ const lines = (word: string, all: readonly Allowed[]): string[] =>
     word,
     all.map(({ from, to, ports, except }) => {
       const but = except ? ` but ${except.map(formatPortRange).join(', ')}` : ''
-      return `${place(from)} -> ${place(to)} ${formatPortRange(ports)}${but}`
+      return `${places(from)} -> ${places(to)} ${formatPortRange(ports)}${but}`
     }),
   )
 function few(word: string, all: readonly string[]): string[] {
   const told = all.slice(0, shown).map((text) => `  ${word} ${text}`)
   return all.length > shown ? [...told, `  ${word} ${all.length - shown} more`] : told
 }
+/** Lines of an intent speak of whole segments; a few of their LANs tell which. */
+const places = (ends: readonly AllowedEnd[]): string =>
+  ends.length <= 3 ? ends.map(place).join(', ') : `${ends.slice(0, 2).map(place).join(', ')} and ${ends.length - 2} more`
 const place = ({ node, segment, prefix }: AllowedEnd): string => `${node}/${segment} (${formatHosts(prefix)})`

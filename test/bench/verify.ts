@@ -17,6 +17,7 @@ export function run(): Figures {
     figures[`verify_${name}_cpu_s`] = proof.cpuSeconds
     figures[`verify_edit_${name}_ms`] = proof.editMs
     figures[`verify_edit_${name}_cpu_ms`] = proof.editCpuMs
+    figures[`plan_${name}_cpu_s`] = proof.planCpuSeconds
     figures[`rss_${name}_mb`] = proof.peakMb
     figures[`checks_${name}`] = proof.checks
     if (before) figures[`growth_x10_to_${name}`] = proof.cpuSeconds / before.cpuSeconds

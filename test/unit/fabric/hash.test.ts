@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalJson, contentHash, fabricHash } from '#src/fabric/hash.ts'
+import { canonicalJson, contentHash, fabricHash, sameContent } from '#src/fabric/hash.ts'
 
 describe('canonical JSON', () => {
   test('sorts keys, drops what is undefined, keeps the order of arrays', () => {
@@ -19,6 +19,29 @@ describe('canonical JSON', () => {
       }),
     ))
   test('refuses what has no JSON form', () => expect(() => canonicalJson({ n: 1n })).toThrow('a bigint has no canonical JSON form'))
+})
+
+test('content is the same where its canonical JSON is', () => {
+  // Small, so that equal ones come up.
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      fc.constantFrom(0, 1, '', '1', true, null, undefined),
+      fc.array(tie('any'), { maxLength: 2 }),
+      fc.dictionary(fc.constantFrom('a', 'b', '0'), tie('any'), { maxKeys: 2 }),
+    ),
+  })).any
+  const inObject = value.map((any) => ({ any }))
+  let equal = 0
+  fc.assert(
+    fc.property(inObject, inObject, (a, b) => {
+      const same = canonicalJson(a) === canonicalJson(b)
+      if (same) equal++
+      expect(sameContent(a, b)).toBe(same)
+      expect(sameContent(a, structuredClone(a))).toBe(true)
+    }),
+    { numRuns: 2_000 },
+  )
+  expect(equal).toBeGreaterThan(50)
 })
 
 test('hashes are SHA-256 in hex', () => {

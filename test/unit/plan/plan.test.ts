@@ -111,13 +111,23 @@ describe('a plan, as people read it', () => {
       '  closes berlin/cameras (192.168.1.0/24) -> frankfurt/training (10.20.0.0/16) udp/5004',
     ])
   })
+  test('of what is between many LANs a few are named', () => {
+    const one = { sites: [...['a', 'b', 'c', 'd'].map((id, n) => edge(id, { inference: [`10.1.${n}.0/24`] })), dublin, frankfurt] }
+    const rows = text(
+      fabricOf({ ...one, allow: [], expect: [] }),
+      fabricOf({ ...one, allow: [allow('edge/inference -> inference', 'udp/9')], expect: [] }),
+    )
+    expect(rows.filter((line) => line.includes('opens'))).toEqual([
+      '  opens  a/inference (10.1.0.0/24), b/inference (10.1.1.0/24) and 2 more -> a/inference (10.1.0.0/24), b/inference (10.1.1.0/24) and 4 more udp/9',
+    ])
+  })
   test('more differences than fit are counted', () => {
-    const open = fabricOf({ allow: [...network().allow, allow('inference -> inference')] })
+    const more = Array.from({ length: 10 }, (_, n) => allow('berlin/inference -> dublin/inference', `udp/${2 * n + 1}`))
     expect(
-      text(base, open)
+      text(base, fabricOf({ allow: [...network().allow, ...more] }))
         .filter((line) => line.includes('opens'))
-        .at(-1),
-    ).toBe('  opens  12 more')
+        .slice(7),
+    ).toEqual(['  opens  berlin/inference (10.1.10.0/24) -> dublin/inference (10.11.0.0/16) udp/5', '  opens  2 more'])
   })
   test('who waits for a maintenance window, and when it opens', () => {
     const sunday = { timezone: 'Europe/Berlin', windows: [{ days: [0], from: 120, to: 240 }] }
@@ -252,13 +262,15 @@ describe('order, radius, risk', () => {
 describe('diffReachability', () => {
   const nothing = { opened: [], closed: [], internet: { opened: [], closed: [] } }
   const lines = (all: ReturnType<typeof diffReachability>['opened']) =>
-    all.map(
-      ({ from, to, ports }) => `${from.node}/${from.segment} ${from.prefix} > ${to.node}/${to.segment} ${to.prefix} ${ports.protocol}/${ports.from}`,
-    )
+    all.map(({ from, to, ports }) => {
+      const [callers, called] = [from, to].map((ends) => ends.map(({ node, segment, prefix }) => `${node}/${segment} ${prefix}`).join(', '))
+      return `${callers} > ${called} ${ports.protocol}/${ports.from}`
+    })
   test('of equal fabrics is empty, of the first is everything', () => {
     expect(diffReachability(base, fabricOf())).toEqual(nothing)
-    // Four inference LANs to two data centres less each to itself, one port each; three edges on two more services.
-    expect(diffReachability(null, fabricOf({ allow: [allow('inference -> registry')] })).opened).toHaveLength(8)
+    expect(lines(diffReachability(null, fabricOf({ allow: [allow('inference -> registry')] })).opened)).toEqual([
+      'berlin/inference 10.1.10.0/24, madrid/inference 10.1.11.0/24, oslo/inference 10.1.12.0/24, frankfurt/inference 10.10.0.0/16, dublin/inference 10.11.0.0/16 > frankfurt/inference 10.10.0.0/16, dublin/inference 10.11.0.0/16 tcp/443',
+    ])
   })
   test('a rule that is only written differently opens nothing', () => {
     const same = fabricOf({ allow: [allow('edge/inference -> core/inference', 'tcp/8443')] })
@@ -315,7 +327,9 @@ describe('peers', () => {
     const rows = text(fabricOf(), joined)
     expect(rows).toContain('+ peer  partner  8 tunnels, 1 prefix  tell its owner: causeway peer config partner')
     expect(rows.find((one) => one.includes('frankfurt'))).toMatch(/^~ site {2}frankfurt {2}\+4 peers, no interruption/)
-    expect(rows).toContain('  opens  berlin/inference (10.1.10.0/24) -> partner/inference (172.20.0.0/16) tcp/5432')
+    expect(rows).toContain(
+      '  opens  berlin/inference (10.1.10.0/24), madrid/inference (10.1.11.0/24), oslo/inference (10.1.12.0/24) -> partner/inference (172.20.0.0/16) tcp/5432',
+    )
     expect(plan(fabricOf(), joined)).toMatchObject({ costPerHour: 0, class: 'additive', risk: 'low' })
     expect(JSON.stringify(plan(fabricOf(), joined))).not.toContain('psk')
   })
