@@ -1,5 +1,6 @@
 /** The port to a gateway's data plane. Snapshot, guard and confirmation are the agent's: rollback is `set(previous)`. */
-import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SiteConfig, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SegmentId, SiteConfig, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Address, Prefix } from '#src/net/address.ts'
 
 /** What the box can do, read once at start; shown by `doctor`, checked before a config is accepted. */
 export interface Features {
@@ -40,6 +41,18 @@ export interface TransitCount {
   readonly packets: number
   readonly bytes: number
 }
+/** BGP with routers of LANs. */
+export interface Learning {
+  readonly sessions: readonly {
+    readonly segment: SegmentId
+    readonly interface: string
+    readonly neighbor: Address
+    /** RFC 4271 section 8.2.2; `Established` is the one that is up. */
+    readonly state: string
+  }[]
+  /** Declared prefixes of which no router announces anything. */
+  readonly missing: readonly Prefix[]
+}
 export interface DeviceDriver {
   features(): Promise<Features>
   /** Uplink and LAN interfaces of the OS: name, addresses, carrier, default router. Feeds A07 and the enrolment inventory. */
@@ -59,6 +72,8 @@ export interface DeviceDriver {
   rehandshake(tunnel: TunnelId): Promise<void>
   counters(): Promise<readonly TunnelCounters[]>
   transit(): Promise<TransitCount>
+  /** What routers of LANs announce now. Starts what speaks with them again when it died. */
+  learning(): Promise<Learning>
   /** Runs the config's route vectors by `ip route get`, reads back peers: [] when the kernel does what the model says. */
   drift(config: SiteConfig): Promise<readonly Finding[]>
   /** Removes everything that is ours. */

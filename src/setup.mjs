@@ -111,6 +111,8 @@ const strongswan = {
   'libstrongswan-standard-plugins': '/usr/lib/ipsec/plugins/libstrongswan-openssl.so',
   'strongswan-swanctl': 'swanctl',
 }
+/** What gateways speak BGP with, and the routers of LANs in the tests. */
+const routing = { frr: '/usr/lib/frr/bgpd' }
 /** What builds the guest kernel of `test:uml`, where it is not built yet. */
 const kernelBuild = {
   bc: 'bc',
@@ -130,6 +132,7 @@ const kernelHasWireguard = () => run('unshare', ['-Urn', 'ip', 'link', 'add', 'w
 const wantedPackages = (needs) => ({
   ...(needs.lab ? programs : {}),
   ...(needs.ipsec ? strongswan : {}),
+  ...(needs.routing ? routing : {}),
   ...(needs.uml && !existsSync(guestKernel()) ? kernelBuild : {}),
 })
 
@@ -159,7 +162,7 @@ async function systemPackages(needs) {
   }
   const from = Date.now()
   say('packages', `installing ${missing.join(', ')} …`)
-  // A package's own daemon (strongSwan's) must not start on somebody's machine; Debian asks this script first.
+  // A package's own daemon (strongSwan's, FRR's) must not start on somebody's machine; Debian asks this script first.
   const policy = '/usr/sbin/policy-rc.d'
   const ours = !existsSync(policy)
   if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
@@ -390,14 +393,15 @@ async function lint(args) {
 }
 
 const lab = { lab: true, ipsec: true, temporal: true }
+const everything = { ...lab, routing: true }
 const tasks = {
   demo: {
     title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. Three to four minutes, the first time longer.',
     needs: { ...lab, ask: true },
     run: (args) => child(node24, [join(root, 'src', 'lab', 'demo', 'main.ts'), ...args], { CAUSEWAY_SETUP_STARTED: String(started) }),
   },
-  test: { needs: lab, run: (args) => tests(['fast', 'system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
-  'test:system': { needs: lab, run: (args) => tests(['system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  test: { needs: everything, run: (args) => tests(['fast', 'system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
+  'test:system': { needs: everything, run: (args) => tests(['system', 'product'], args, { CAUSEWAY_WITHOUT_MOTO: moto() }) },
   'test:kills': { needs: { temporal: true }, run: (args) => tests(['kills'], args) },
   'test:uml': { needs: { lab: true, ipsec: true, uml: true }, run: guestTests },
   'test:fast': { needs: {}, run: (args) => tests(['fast'], args) },
@@ -407,7 +411,7 @@ const tasks = {
   bench: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'bench', 'main.ts'), ...args]) },
   fuzz: { needs: {}, run: (args) => child(node24, [join(root, 'test', 'fuzz', 'main.ts'), ...args]) },
   dev: { needs: { temporal: true }, run: (args) => child(node24, [join(root, 'src', 'cli', 'main.ts'), 'serve', ...args]) },
-  prepare: { needs: lab, run: () => 0 },
+  prepare: { needs: everything, run: () => 0 },
 }
 
 async function main() {

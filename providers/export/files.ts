@@ -230,7 +230,7 @@ function siteReadme(slice: SiteSlice, keys: Keyring): string {
     lan.segment,
     lan.interface,
     lan.local === undefined ? lan.prefix : `${lan.local}, ${lan.prefix} in the overlay`,
-    lan.via === undefined ? lan.address : `next hop ${lan.via}`,
+    lan.via === undefined ? lan.address : lan.learned ? `learned from ${lan.via}` : `next hop ${lan.via}`,
   ])
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = groupsOf(site)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { addTunnel, changeSecret, removeTunnel, startCharon, stopCharon } from './charons.ts'
 import type { Change } from './difference.ts'
 import { DeviceError, finding } from './errors.ts'
+import { stopFrr, tellFrr } from './frr.ts'
 import { clearAssociations } from './ipsec.ts'
 import { replacement } from './nft.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
@@ -127,6 +128,10 @@ async function one(means: Means, change: Change): Promise<void> {
       return means.runner.dryRun ? undefined : startCharon(means, change.ifIds)
     case 'charon-stop':
       return means.runner.dryRun ? undefined : stopCharon(means, change.have)
+    case 'bgp':
+      return means.runner.dryRun ? undefined : tellFrr(means, change)
+    case 'bgp-stop':
+      return means.runner.dryRun ? undefined : stopFrr(means, change.have)
     case 'sysctl':
       return means.runner.writeFile(join('/proc/sys', change.key), change.value)
     case 'nft':

@@ -48,6 +48,18 @@ export function missingIpsec(features: Features, config: SiteConfig): readonly F
   ]
 }
 
+export const missingBgp = (installed: boolean, config: SiteConfig): readonly Finding[] =>
+  installed || !config.bgp
+    ? []
+    : [
+        finding(
+          'D016',
+          config.bgp.map((one) => `site/${config.site}/lan/${one.segment}`),
+          'this box has no FRR, and the configuration speaks BGP with routers of its LANs',
+          'apt-get install --no-install-recommends frr',
+        ),
+      ]
+
 export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'interfaces'>): readonly Finding[] {
   const findings: Finding[] = []
   const known = interfaces.map((one) => one.name).join(', ') || 'none'

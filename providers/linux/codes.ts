@@ -108,6 +108,13 @@ export const linuxCodes: readonly CodePage[] = [
     right: 'apt-get install charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins',
   },
   {
+    code: 'D016',
+    title: 'no FRR on this box',
+    text: "Routers of LANs are spoken with by FRR: its zebra and bgpd, run by the agent with a configuration and sockets of their own. The distribution's own service is not needed, and is best left off.",
+    wrong: 'bgp: at a LAN, and a box without /usr/lib/frr/bgpd',
+    right: 'apt-get install --no-install-recommends frr',
+  },
+  {
     code: 'D020',
     title: 'a tunnel interface is missing or left over',
     text: 'The interfaces in the kernel are not those of the configuration. A wireguard-go that was killed takes its interface with it, and routes through it end as unreachable, never in the open internet.',
@@ -155,6 +162,13 @@ export const linuxCodes: readonly CodePage[] = [
     text: 'With kernel ESP one charon runs for all IPsec tunnels, with userspace ESP one for each. It is missing or left over, or a tunnel was made from other settings or another version of its pre-shared key.',
     wrong: 'kill of a charon-systemd',
     right: 'the agent starts it again',
+  },
+  {
+    code: 'D027',
+    title: 'BGP with routers of LANs is not as configured',
+    text: 'The running configuration of bgpd is read back and compared line by line with what follows from the intent: neighbors, what may be learned, what is announced. A line is missing or left over, or zebra or bgpd do not run.',
+    wrong: 'vtysh: ip prefix-list learn-10.1.10.254 permit any',
+    right: 'the agent tells it again; sessions stay up',
   },
   {
     code: 'D030',
@@ -274,5 +288,12 @@ export const linuxCodes: readonly CodePage[] = [
     text: "With kernel ESP one charon serves all IPsec tunnels on the well-known ports, udp/500 and udp/4500. Another program listens there, most often the distribution's own strongSwan.",
     wrong: 'systemctl enable strongswan',
     right: 'systemctl disable --now strongswan',
+  },
+  {
+    code: 'D048',
+    title: 'FRR does not do what it is told',
+    text: 'One of zebra and bgpd does not start, or refuses a line of its configuration; the message has what it said. Tunnels and everything else stay as they are; what routers of the LANs announce is unreachable until then.',
+    wrong: 'another bgpd in the network namespace of the gateway, on tcp/179',
+    right: 'systemctl disable --now frr',
   },
 ]

@@ -4,6 +4,7 @@ import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabri
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
+import { bgpSettings, type Setting } from './bgp.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
@@ -35,6 +36,8 @@ import { outermost } from './transit.ts'
 export interface Desired extends Kernel {
   /** IPsec, as charon is told. */
   readonly tunnels: readonly WantedTunnel[]
+  /** BGP with routers of LANs, as FRR is told. */
+  readonly bgp: readonly Setting[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
   readonly nft: string
@@ -290,7 +293,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
         if (arrived === 'anywhere') routes.push(unreachable(family, route.to, table))
       }
       if (arrived === 'mesh') {
-        for (const lan of config.lans)
+        for (const lan of config.lans.filter(({ learned }) => !learned))
           routes.push({
             family: familyOf(lan.prefix),
             table,
@@ -305,6 +308,8 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
   }
   for (const family of families) {
     for (const device of meshDevices) {
+      // What is learned is in `main`, and only there.
+      if (config.bgp) rules.push(lookup(family, priority.learned, 'main', { iif: device, withoutDefault: true }))
       for (const one of classes)
         rules.push(
           lookup(family, priority.mesh + (one.index === 0 ? 1 : 0), meshTable(one.index), {
@@ -372,7 +377,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
 /** To what is behind routers on the LANs. The kernel takes them only while the link is up, and forgets them when it goes down. */
 const nextHops = (config: SiteConfig, { interfaces }: Situation): readonly Route[] =>
   config.lans.flatMap((lan): readonly Route[] => {
-    if (lan.via === undefined || interfaces.find((one) => one.name === lan.interface)?.up !== true) return []
+    if (lan.via === undefined || lan.learned || interfaces.find((one) => one.name === lan.interface)?.up !== true) return []
     const target = { kind: 'device', device: lan.interface, router: lan.via } as const
     return [{ family: familyOf(lan.prefix), table: 'main', to: lan.prefix, metric: 0, target, source: '' }]
   })
@@ -408,7 +413,8 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
 
 /** What a box can't have now because the interface isn't there: a LAN that is gone must not keep the rest from working. */
 function withoutMissing(config: SiteConfig, { interfaces }: Situation): SiteConfig {
-  return { ...config, lans: config.lans.filter((lan) => interfaces.some((one) => one.name === lan.interface)) }
+  const isHere = (of: { readonly interface: string }): boolean => interfaces.some((one) => one.name === of.interface)
+  return { ...config, lans: config.lans.filter(isHere), ...(config.bgp ? { bgp: config.bgp.filter(isHere) } : {}) }
 }
 
 export function desired(whole: SiteConfig, situation: Situation): Desired {
@@ -423,6 +429,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     links: links(config, situation.publicKeys),
     xfrm: tunnels.flatMap(({ tunnel }) => (tunnel.esp === 'kernel' ? [{ name: tunnel.device, ifId: tunnel.ifId, up: true, mtu: tunnel.mtu }] : [])),
     tunnels,
+    bgp: bgpSettings(config),
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),

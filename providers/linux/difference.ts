@@ -1,4 +1,6 @@
 /** What separates two kernel states, as the smallest list of changes. Pure. */
+import { type BgpChange, bgpDifference } from './bgp.ts'
+import type { ObservedFrr } from './frr.ts'
 import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
 import type { Desired } from './desired.ts'
 import {
@@ -32,6 +34,9 @@ export type Change =
   /** The one of kernel ESP; `ifIds` of the tunnels that it will have. */
   | { readonly kind: 'charon'; readonly ifIds: readonly number[] }
   | { readonly kind: 'charon-stop'; readonly have: Started }
+  /** FRR is told, and started before if it isn't there. */
+  | ({ readonly kind: 'bgp'; readonly left: ObservedFrr | undefined } & BgpChange)
+  | { readonly kind: 'bgp-stop'; readonly have: ObservedFrr }
 
 export interface Difference {
   /** In the order in which they are made. */
@@ -154,6 +159,13 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   addRules(want.rules.filter((rule) => rule.priority >= priority.mesh))
   if (have.nft === '' || memory.nft.text !== want.nft || memory.nft.listing !== have.nft) make.push({ kind: 'nft', text: want.nft })
   late.forEach(sysctl)
+  // Last: a router that doesn't answer keeps nothing else waiting, and what it announces is policed from the start.
+  const speaks = have.frr.daemons.size === 2
+  const bgp = bgpDifference(want.bgp, speaks ? have.frr.settings : [])
+  const tell = (to: Change[], change: BgpChange, left: ObservedFrr | undefined): void => {
+    if (left || change.lines.length > 0) to.push({ kind: 'bgp', left, ...change })
+  }
+  if (want.bgp.length > 0) tell(make, bgp.make, speaks ? undefined : have.frr)
 
   const wantedRules = new Set(want.rules.map(ruleKey))
   for (const rule of have.rules) if (!wantedRules.has(ruleKey(rule))) ip(prune, 'rule', rule.family, `rule del ${ruleArguments(rule)}`)
@@ -174,6 +186,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   for (const one of have.tunnels) if (!wantedLinks.has(one.device)) prune.push({ kind: 'ipsec-stop', have: one })
   for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name, ifId: link.ifId })
   if (want.xfrm.length === 0 && have.charon) prune.push({ kind: 'charon-stop', have: have.charon })
+  if (want.bgp.length > 0) tell(prune, bgp.prune, undefined)
+  else if (have.frr.daemons.size > 0) prune.push({ kind: 'bgp-stop', have: have.frr })
   return { make, prune }
 }
 
@@ -207,6 +221,10 @@ export function say(change: Change): string {
       return 'no charon runs for the IPsec tunnels'
     case 'charon-stop':
       return 'a charon is left over'
+    case 'bgp':
+      return change.left ? 'no bgpd runs for the routers of the LANs' : `bgpd is to be told: ${change.lines.join('; ')}`
+    case 'bgp-stop':
+      return 'a bgpd is left over'
     case 'remove':
       return `interface ${change.device} is left over`
     default:

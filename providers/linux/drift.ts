@@ -14,6 +14,8 @@ const pageOf: Record<Change['kind'], string> = {
   'ipsec-stop': 'D026',
   charon: 'D026',
   'charon-stop': 'D026',
+  bgp: 'D027',
+  'bgp-stop': 'D027',
   wireguard: 'D021',
   ip: 'D022',
   nft: 'D023',

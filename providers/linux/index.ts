@@ -1,17 +1,18 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
-import type { Choice, DeviceDriver, Features, KeyStore, Leaving, TunnelCounters } from '../device.ts'
+import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import type { Family } from '#src/net/address.ts'
+import { contains, type Family } from '#src/net/address.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
-import { missingFeatures, missingIpsec, misfits } from './check.ts'
+import { missingBgp, missingFeatures, missingIpsec, misfits } from './check.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
 import { DeviceError, finding } from './errors.ts'
 import { follow, type Follower } from './follow.ts'
+import { frrHome, learnedRoutes, observeFrr, sessionStates, tellFrr } from './frr.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
@@ -198,8 +199,19 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     }
     await save()
     try {
-      await apply(means, changes, { tolerant: false })
-      if (prune) await apply(means, leftovers, { tolerant: true })
+      const isBgp = ({ kind }: Change): boolean => kind === 'bgp'
+      await apply(
+        means,
+        changes.filter((change) => !isBgp(change)),
+        { tolerant: false },
+      )
+      if (prune)
+        await apply(
+          means,
+          leftovers.filter((change) => !isBgp(change)),
+          { tolerant: true },
+        )
+      await speak(all)
       if (loads) next = { ...next, nft: { text: loads.text, listing: (await observe(runner, stateDir)).nft } }
       if (prune)
         next = {
@@ -299,6 +311,37 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     })
   }
 
+  /** A bgpd that died is started again: nobody else looks after it, and its routes went with it. */
+  async function learning(): Promise<Learning> {
+    const config = applied
+    if (!config?.bgp) return { sessions: [], missing: [] }
+    const { daemons } = await observeFrr(runner, stateDir)
+    if (daemons.size < 2) {
+      const { make: changes } = await compare(config, undefined, false)
+      await speak(changes)
+    }
+    const [states, learned] = await Promise.all([sessionStates({ runner, stateDir }), learnedRoutes(runner)])
+    return {
+      sessions: config.bgp.flatMap(({ segment, interface: device, neighbors }) =>
+        neighbors.map((neighbor) => ({ segment, interface: device, neighbor, state: states.get(neighbor) ?? 'no bgpd' })),
+      ),
+      missing: config.lans.filter((lan) => lan.learned && !learned.some((one) => contains(lan.prefix, one))).map(({ prefix }) => prefix),
+    }
+  }
+  /**
+   * What can't be said to FRR is printed, and told by `drift` and `learning`: a daemon that doesn't start must not keep a
+   * box from its tunnels, and whoever has none is told before a change.
+   */
+  async function speak(changes: readonly Change[]): Promise<void> {
+    for (const change of changes) {
+      if (change.kind !== 'bgp' || runner.dryRun) continue
+      await tellFrr({ runner, stateDir }, change).catch((error: unknown) => {
+        if (!(error instanceof DeviceError)) throw error
+        echo(`[!] ${error.finding.says}`)
+      })
+    }
+  }
+
   function findGroup(config: SiteConfig, choice: Choice): Group {
     const group = groupOf(config, choice)
     const hop = choice.hop === 'unreachable' ? undefined : group?.via[choice.hop]
@@ -334,8 +377,18 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     features,
     inventory: async () => (await readInterfaces(runner)).interfaces,
     async check(config) {
-      const [found, kernel, ipv6] = await Promise.all([features(), readInterfaces(runner), runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')])
-      const findings = [...missingFeatures(found, ipv6 !== undefined), ...missingIpsec(found, config), ...misfits(config, kernel)]
+      const [found, installed, kernel, ipv6] = await Promise.all([
+        features(),
+        frrHome(runner),
+        readInterfaces(runner),
+        runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding'),
+      ])
+      const findings = [
+        ...missingFeatures(found, ipv6 !== undefined),
+        ...missingIpsec(found, config),
+        ...missingBgp(installed !== undefined, config),
+        ...misfits(config, kernel),
+      ]
       if (found.nftables) {
         const want = desired(config, {
           interfaces: kernel.interfaces,
@@ -420,6 +473,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       return [...wireguard, ...clouds.flat()]
     },
     transit: () => readTransit(runner),
+    learning: () => serially(learning),
     drift: (whole) =>
       serially(async () => {
         // What can't be made is said by `lacking`, and is no drift.
@@ -431,7 +485,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       serially(async () => {
         const [kernel, memory] = await Promise.all([observe(runner, stateDir), remember(stateDir)])
         const wireguard: WireguardKind = (await features()).wireguard
-        const none: Desired = { sysctls: [], links: [], xfrm: [], tunnels: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
+        const none: Desired = { sysctls: [], links: [], xfrm: [], tunnels: [], bgp: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
         const { prune } = difference(none, kernel, {}, memory)
         const means: Means = {
           runner,

@@ -9,7 +9,20 @@ import { contains, type Family, familyOf, type Prefix } from '#src/net/address.t
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { nftRewrite } from '#src/net/translate.ts'
-import { type Esp, exitMark, exitMask, guestMark, hex, ikePorts, nftTable, privateSpace, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
+import {
+  bgpPort,
+  type Esp,
+  exitMark,
+  exitMask,
+  guestMark,
+  hex,
+  ikePorts,
+  nftTable,
+  privateSpace,
+  stampPort,
+  transitCounter,
+  tunnelPrefix,
+} from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
 
 const families = [4, 6] as const
@@ -351,6 +364,9 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
           ]),
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`, `iifname ${names(lanDevices)} udp dport 67 accept`] : []),
+      ...(config.bgp ?? []).flatMap(({ interface: device, neighbors }) =>
+        neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
+      ),
       // A DHCPv6 server of the box's own, as the line above is for IPv4.
       ...(lanDevices6.length > 0 ? [`iifname ${names(lanDevices6)} ip6 saddr fe80::/10 udp dport 547 accept`] : []),
       'counter',

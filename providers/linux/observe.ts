@@ -4,6 +4,7 @@ import type { Family } from '#src/net/address.ts'
 import { type ObservedTunnel, observeTunnels } from './charons.ts'
 import { DeviceError, finding } from './errors.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route, XfrmLink } from './kernel.ts'
+import { type ObservedFrr, observeFrr } from './frr.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
 import type { TransitCount } from '../device.ts'
 import { isIpsecDevice, isOurs, nftTable, protocol, transitCounter } from './scheme.ts'
@@ -31,6 +32,8 @@ export interface Observed extends Kernel {
   readonly charon: Started | undefined
   readonly tunnels: readonly ObservedTunnel[]
   readonly tuns: readonly string[]
+  /** What speaks BGP with routers of LANs. */
+  readonly frr: ObservedFrr
   /** Every interface that isn't ours. */
   readonly interfaces: readonly OsInterface[]
   readonly defaults: readonly DefaultRoute[]
@@ -215,9 +218,10 @@ const addressesOf = (links: readonly IpLink[], which: (at: NonNullable<IpLink['a
 
 export async function observe(runner: Runner, stateDir = ''): Promise<Observed> {
   const ours = <T extends { readonly protocol?: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.protocol === String(protocol))
-  const [{ links, defaults, interfaces, tentative }, ipsec, wireguard, nexthops, routes, rules, nft] = await Promise.all([
+  const [{ links, defaults, interfaces, tentative }, ipsec, frr, wireguard, nexthops, routes, rules, nft] = await Promise.all([
     readInterfaces(runner),
     observeTunnels(runner, stateDir),
+    observeFrr(runner, stateDir),
     readWireguard(runner),
     bothFamilies(async (family) =>
       ours(await json<IpNexthop>(runner, ['ip', `-${family}`, '-j', 'nexthop', 'show'])).map(
@@ -247,6 +251,7 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
         }),
       ),
     ...ipsec,
+    frr,
     xfrm: cloud
       .filter((link) => link.linkinfo?.info_kind === 'xfrm')
       .map(

@@ -47,6 +47,8 @@ export const outerMark = (slot: number): number => (slot + 1) << 16
 export const priority = {
   outer: 10,
   uplinkSource: 15,
+  /** What routers of LANs announce, for what arrives on the mesh. */
+  learned: 19,
   mesh: 20,
   connected: 30,
   trafficClass: (index: number): number => 100 + index,
@@ -67,6 +69,8 @@ export const wellKnownPorts = { ike: 500, nat: 4500 } as const
 /** On which charon listens for a tunnel whose interface has this port. */
 export const ikePorts = (esp: Esp, port: number): { readonly ike: number; readonly nat: number } =>
   esp === 'kernel' ? wellKnownPorts : { ike: port, nat: port + 1 }
+/** RFC 4271. */
+export const bgpPort = 179
 /** RFC 8762. */
 export const stampPort = 862
 

@@ -269,4 +269,18 @@ export const agentCodes: readonly CodePage[] = [
     right: 'the agent in touch with its controller',
   },
   { code: 'A40', title: 'something unforeseen went wrong', text: 'The sentence is all the agent knows. It goes on trying.', wrong: '', right: '' },
+  {
+    code: 'A41',
+    title: 'a router of a LAN does not speak',
+    text: 'The BGP session with a router on a LAN is not up, so what it announced is unreachable for everybody, here and behind the tunnels, until it is back. The state is that of RFC 4271: Active and Connect mean that it does not answer on tcp/179, OpenSent and OpenConfirm that the two do not agree, most often on AS numbers, and Idle (PfxCt) that it announced more than `max_prefixes`.',
+    wrong: 'neighbor 10.1.10.1 remote-as 65001 at the router, and local_asn: 65000 here',
+    right: 'neighbor 10.1.10.1 remote-as 65000',
+  },
+  {
+    code: 'A42',
+    title: 'a declared prefix is not announced',
+    text: 'The session with the router is up, and it announces nothing of this prefix. The proof counts on it: whoever talks to it gets an ICMP error from this gateway.',
+    wrong: 'a route that the router has lost, or never advertised',
+    right: 'network 10.5.0.0/16 at the router, or no such line under prefixes:',
+  },
 ]

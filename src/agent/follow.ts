@@ -21,6 +21,7 @@ import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDrain, drainEnd } from './drain.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
+import { createLearningWatch } from './learning.ts'
 import { createMeasurer } from './measure.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
@@ -75,6 +76,7 @@ export function createFollower(of: FollowOptions): Follower {
       wake()
     },
   })
+  const routers = createLearningWatch({ learning: () => driver.learning(), log, changed: () => wake() })
   const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
@@ -129,7 +131,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
     const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...blocked, ...prober.findings(), ...drift]
+    return [...own, ...wrong, ...blocked, ...prober.findings(), ...routers.findings(), ...drift]
   }
 
   function status(): void {
@@ -427,7 +429,10 @@ export function createFollower(of: FollowOptions): Follower {
   async function looking(): Promise<void> {
     while (!signal.aborted) {
       await pause(lookEveryMs, signal)
-      if (!signal.aborted) await Promise.all([look(), lookForBlockedUdp()]).catch((error: unknown) => log('uplinks', line(troubleOf(error))))
+      if (!signal.aborted)
+        await Promise.all([look(), lookForBlockedUdp(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
+          log('uplinks', line(troubleOf(error))),
+        )
     }
   }
 

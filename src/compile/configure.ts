@@ -71,6 +71,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     ...(own.exits ? { exits: own.exits } : {}),
     ...(own.exitsFor ? { exitsFor: own.exitsFor } : {}),
     ...(own.exitHub ? { exitHub: own.exitHub } : {}),
+    ...(own.bgp ? { bgp: own.bgp } : {}),
     classes: classesAt(slice.classes, own),
     segments: slice.segments,
     ...(slice.translations.length > 0 ? { translations: slice.translations } : {}),

@@ -70,7 +70,7 @@ export function seal(
         lans: site.lans
           .map((lan) => {
             const internet = breakoutOf(lan, site)
-            const { segment, interface: device, address, via, local } = lan
+            const { segment, interface: device, address, via, learned, local } = lan
             return {
               segment,
               interface: device,
@@ -78,12 +78,14 @@ export function seal(
               address,
               ...(internet ? { internet } : {}),
               ...(via === undefined ? {} : { via }),
+              ...(learned ? { learned } : {}),
               ...(local === undefined ? {} : { local }),
             }
           })
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),
         ...leaving,
+        ...(site.bgp ? { bgp: site.bgp } : {}),
         ...reach,
         ...policy,
       }

@@ -24,7 +24,9 @@ const exhaustive = 512
 const families: readonly Family[] = [4, 6]
 
 /** Of a slice in the words of its own hosts, see home.ts. */
-export function routeVectors({ network: { pool }, site, classes, peers, translations }: SiteHome): readonly RouteVector[] {
+export function routeVectors({ network: { pool }, site: whole, classes, peers, translations }: SiteHome): readonly RouteVector[] {
+  // What a router announces comes and goes.
+  const site = { ...whole, lans: whole.lans.filter((lan) => !lan.learned) }
   const locals = sortPrefixes(translations.map(({ local }) => local))
   const leads = leadsAt(site)
   const remotes = firstRoutes(site.routes)
@@ -52,7 +54,7 @@ export function routeVectors({ network: { pool }, site, classes, peers, translat
   return [
     ...fromLan,
     ...families.flatMap((family) => meshVectors(site, peers, classIds, leads, family)),
-    ...families.flatMap((family) => guardVector(site, classIds, family)),
+    ...families.flatMap((family) => guardVector(site, whole.lans, classIds, family)),
     ...exitVectors(site, pool, classIds, leads),
   ]
 }
@@ -102,11 +104,11 @@ const undeclared: Readonly<Record<Family, readonly Prefix[]>> = {
   6: ['fdff:ffff:ffff:ffff::1/128', 'fcff:ffff:ffff:ffff::1/128'].map(prefix),
 }
 /** An undeclared private address must not leak to local breakout (rule 16). */
-function guardVector(site: Site, classIds: readonly ClassId[], family: Family): RouteVector[] {
+function guardVector(site: Site, declared: readonly Lan[], classIds: readonly ClassId[], family: Family): RouteVector[] {
   const lan = site.lans.find((one) => familyOf(one.prefix) === family)
   const source = lan && neighbour(lan)
   if (lan === undefined || source === undefined) return []
-  const known = [...site.lans.map((one) => one.prefix), ...site.routes.map((route) => route.to)]
+  const known = [...declared.map((one) => one.prefix), ...site.routes.map((route) => route.to)]
   const free = undeclared[family].find((one) => !known.some((range) => contains(range, one)))
   const trafficClass = classIds[0]
   return free === undefined || trafficClass === undefined

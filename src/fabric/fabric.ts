@@ -126,6 +126,22 @@ export interface Site extends Forwarding {
   readonly exitsFor?: readonly Prefix[]
   /** The home hub, to which its LANs send what leaves there; the next one in the way is an exit as well. Absent: none does. */
   readonly exitHub?: SiteId
+  /** By interface. Absent: it speaks to no router of a LAN. */
+  readonly bgp?: readonly BgpLan[]
+}
+/** BGP-4 (RFC 4271) with the routers of a LAN, which announce parts of what is declared to be behind them: `Lan.learned`. */
+export interface BgpLan {
+  readonly segment: SegmentId
+  readonly interface: string
+  /** Theirs, and the gateway's own. They differ: a session inside an AS would want all of its routers (RFC 4271 section 5.1.5). */
+  readonly asn: number
+  readonly localAsn: number
+  /** On connected prefixes of the interface; in order. */
+  readonly neighbors: readonly Address[]
+  /** Seconds of silence after which a session is over; keepalives come in a third of it. */
+  readonly hold: number
+  /** How many prefixes a neighbor may announce within the declared ones; with more its session is closed for a minute. */
+  readonly maxPrefixes: number
 }
 /** What a site asks of its own paths, and guarantees on its own lines. */
 export type SiteClass = Pick<TrafficClass, 'id' | 'share' | 'sla'>
@@ -167,6 +183,8 @@ export interface Lan {
   readonly internet?: 'local' | 'hub'
   /** The next hop, a router on a connected prefix of the same interface. Absent: the prefix is connected itself. */
   readonly via?: Address
+  /** Led to only while a router of the LAN announces it or a part of it; `via` is the first of those that may. Absent: always. */
+  readonly learned?: true
   /**
    * What its own hosts call it, of the same length: the owner translates host for host. A Fabric speaks of the overlay and
    * nothing else does, so rules and places say `prefix`. Absent: the same.
@@ -520,6 +538,7 @@ export interface SiteConfig extends Forwarding {
   readonly exits?: readonly UplinkId[]
   readonly exitsFor?: readonly Prefix[]
   readonly exitHub?: SiteId
+  readonly bgp?: readonly BgpLan[]
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   /**

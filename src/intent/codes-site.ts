@@ -57,7 +57,7 @@ export const siteCodes = [
   {
     code: 'I036',
     title: 'Router not on the link',
-    text: "The provider's router must be a neighbour: a host in the network of the uplink's own address, and not that address itself. If both are right, the length is wrong. The same holds of a `next_hop` on a LAN: it is a host in one of the LAN's prefixes, and not the gateway.",
+    text: "The provider's router must be a neighbour: a host in the network of the uplink's own address, and not that address itself. If both are right, the length is wrong. The same holds of a `next_hop` and of a BGP `neighbor` on a LAN: each is a host in one of the LAN's prefixes, and not the gateway.",
     wrong:
       '# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.17 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }',
     right:
@@ -127,12 +127,30 @@ export const siteCodes = [
   },
   {
     code: 'I065',
-    title: 'No routing protocol at a LAN yet',
-    text: 'A gateway does not speak BGP or OSPF to the routers of its LANs yet. State what is behind each router: the prefixes belong to the segment, this site is their owner, and they are routed, guarded and proven like the LAN itself.',
+    title: 'No OSPF at a LAN yet',
+    text: 'A gateway does not speak OSPF to the routers of its LANs yet. Speak BGP with them, or state what is behind each router: either way the prefixes belong to the segment, this site is their owner, and they are guarded and proven like the LAN itself.',
     wrong:
-      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, bgp: { asn: 65010, neighbor: 10.1.10.254 } }',
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    ospf: { area: 0.0.0.0 }',
     right:
-      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, next_hop: { 10.1.10.254: 10.5.0.0/16 } }',
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+  },
+  {
+    code: 'I067',
+    title: 'A BGP session that can not be',
+    text: 'A gateway speaks BGP with one to four routers on a LAN. A session is for the family of its neighbor, so IPv6 prefixes are learned from an IPv6 address of the router and IPv4 ones from an IPv4 address. At most 100 prefixes are declared for a LAN; parts of each may be learned, up to `max_prefixes` from one router. A hold time is 3 s or more (RFC 4271).',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: [10.5.0.0/16, "2001:db8:5::/48"] }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16, hold: 9s }',
+  },
+  {
+    code: 'I068',
+    title: 'An AS number that can not be',
+    text: 'AS numbers go from 1 to 4294967295. Some are nobody’s: 23456, 65535 and 4294967295, those for documents (64496 to 64511, 65536 to 65551) and what is reserved up to 131071. Private ones are 64512 to 65534 and 4200000000 to 4294967294 (RFC 6996). Gateway and router are of different AS, for between routers of one AS BGP wants a session for each pair. The gateway has 65000 unless `local_asn` says otherwise.',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65000, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
   },
   {
     code: 'I066',

@@ -12,6 +12,8 @@ export const privateAsns = { first: 64_512, last: 65_534 } as const
 /** The hubs' side towards every cloud, and what clouds take by default. */
 export const hubAsn = 65_000
 export const defaultCloudAsn = 64_512
+/** BGP with routers of LANs: the gateway has the AS of the hubs; a dead router is left after nine seconds. */
+export const bgpDefaults = { localAsn: hubAsn, hold: 9, maxPrefixes: 100 } as const
 export const defaultClass = 'default'
 
 export interface ClassDefaults {

@@ -148,9 +148,9 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
     for (const [n, own] of interfaces.entries()) {
       const path = ['segments', segment, ...(interfaces.length > 1 ? [String(n)] : [])]
       yield fact([...path, 'interface'], own[0]!.lan.interface, `${own[0]!.key}/interface`)
-      const said = intent.internet.some((one) => one.segment === segment)
+      const byNetwork = intent.internet.some((one) => one.segment === segment)
       yield {
-        ...fact([...path, 'internet'], own[0]!.lan.internet, `${own[0]!.key}/internet`, said ? 'internet of the network' : 'default'),
+        ...fact([...path, 'internet'], own[0]!.lan.internet, `${own[0]!.key}/internet`, byNetwork ? 'internet of the network' : 'default'),
         elsewhere: `internet/${segment}`,
       }
       if (intent.translate || own[0]!.lan.translate)
@@ -163,11 +163,21 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
         yield* overlay([...path, 'overlay', String(i)], lan)
         yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
       }
-      for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via !== undefined).entries())
+      for (const [i, { lan, key }] of own.filter(({ lan: { via, learned } }) => via !== undefined && !learned).entries())
         yield* [
           fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),
           ...overlay([...path, 'overlay', 'next_hop', String(i)], lan),
         ]
+      const session = site.bgp?.find((one) => one.segment === segment && one.interface === own[0]!.lan.interface)
+      if (!session) continue
+      const said = (key: string, value: string): Fact => fact([...path, 'bgp', key], value, `lan/${segment}/bgp/${session.interface}/${key}`)
+      yield said('asn', String(session.asn))
+      yield said('neighbor', many(session.neighbors))
+      for (const [i, { lan, key }] of own.filter(({ lan: { learned } }) => learned).entries())
+        yield* [fact([...path, 'bgp', 'prefixes', String(i)], lan.prefix, key), ...overlay([...path, 'overlay', 'bgp', String(i)], lan)]
+      yield said('local_asn', String(session.localAsn))
+      yield said('hold', formatLifetime(session.hold))
+      yield said('max_prefixes', String(session.maxPrefixes))
     }
   }
 }

@@ -14,6 +14,7 @@
  * a key only when it was written. Findings may also point to `<file>:<line>:<column>`, which is a key of its own.
  */
 import type {
+  BgpLan,
   ClassId,
   IpsecProfile,
   Maintenance,
@@ -68,6 +69,8 @@ export interface IntentSite {
   readonly hubs: readonly SiteId[]
   readonly uplinks: readonly IntentUplink[]
   readonly lans: readonly IntentLan[]
+  /** By interface. Absent: it speaks to no router of a LAN. */
+  readonly bgp?: readonly BgpLan[]
   /** What differs from the network's classes here, by name, complete. */
   readonly classes: readonly SiteClass[]
   /** Where its own lines are wanted otherwise than the network says, by class, complete. Absent: nowhere. */
@@ -105,8 +108,10 @@ export interface IntentLan {
   readonly address: AddressWithLength
   /** How its hosts leave to the internet. */
   readonly internet: Breakout
-  /** `next_hop`: the router on the link, behind which the prefix is. Absent: connected. */
+  /** `next_hop`: the router on the link, behind which the prefix is; the first neighbor of `bgp`. Absent: connected. */
   readonly via?: Address
+  /** Of `bgp`: routed while a neighbor announces it. */
+  readonly learned?: true
   /** Absent: as the network says. */
   readonly translate?: Translate
   /** What its hosts call it, once the compiler has made `prefix` what it is in the overlay. Absent: the same. */

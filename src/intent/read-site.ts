@@ -1,27 +1,27 @@
 /** One site: what its keys mean together, with defaults. Nothing of other sites but their names. */
-import type { Origin, RiskId, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { BgpLan, Origin, RiskId, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import {
   type Address,
   type AddressWithLength,
-  addressBits,
   comparePrefixes,
   contains,
   type Family,
   familyOf,
   firstHost,
   hostOf,
+  isHostOf,
   lengthOf,
   networkOf,
   nth,
   overlaps,
   prefix,
   type Prefix,
-  rangeOf,
   width,
 } from '#src/net/address.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
+import { readBgp, type ReadLan } from './read-bgp.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
-import type { Breakout, Intent, IntentLan, IntentSite, IntentUplink } from './intent.ts'
+import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
 import type { NamedSite } from './raw.ts'
@@ -39,14 +39,6 @@ export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.
 const linkLocal = prefix('fe80::/10')
 /** The largest LAN: of IPv6, what a registry hands to the largest of providers. */
 const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
-
-const isHostOf = (link: Prefix, host: Address): boolean => {
-  const { family, low, high } = rangeOf(link)
-  const bits = addressBits(host)
-  // Both addresses of a point-to-point link are hosts (RFC 3021, RFC 6164). IPv6 has no broadcast, and its first address is
-  // that of all routers there (RFC 4291 section 2.6.1).
-  return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && (family === 6 || bits !== high)))
-}
 
 /** Origins of every key that was written: `base/key`. */
 export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Map<string, Origin>): void {
@@ -80,7 +72,7 @@ export function readSite(
     place: fields.place?.value ?? '',
     hubs: hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report),
     uplinks,
-    lans,
+    ...lans,
     // Read when the network's are known: read-classes.ts.
     classes: [],
   }
@@ -229,8 +221,9 @@ function readLans(
   uplinks: readonly IntentUplink[],
   internet: Intent['internet'],
   report: Report,
-): readonly IntentLan[] {
+): Pick<IntentSite, 'lans' | 'bgp'> {
   const out: ReadLan[] = []
+  const sessions: BgpLan[] = []
   for (const { key, value } of entries ?? []) {
     const segment = key.value as SegmentId
     if (!names.segments.has(segment) && !names.partial) {
@@ -245,7 +238,7 @@ function readLans(
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
     const breakout = internet.find((one) => one.segment === segment)?.breakout ?? 'none'
-    const own = (value ?? []).flatMap((raw) => readLan(segment, raw, claimed, uplinks, breakout, report))
+    const own = (value ?? []).flatMap((raw) => readLan(lanBase, segment, raw, claimed, uplinks, breakout, sessions, report))
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
@@ -258,26 +251,20 @@ function readLans(
     const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this site` : `${each.prefix} is part of ${over.prefix} in this site`
     report.error('I033', [each.at, over.at], says, 'give every LAN of a site a network of its own')
   }
-  return out.map(({ lan }) => lan).sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1))
-}
-
-/** One prefix of a LAN, and where its parts were written. */
-interface ReadLan {
-  readonly lan: IntentLan
-  readonly at: {
-    readonly prefix: Origin
-    readonly interface: Origin | undefined
-    readonly address: Origin | undefined
-    readonly internet: Origin | undefined
-    readonly translate: Origin | undefined
+  return {
+    lans: out.map(({ lan }) => lan).sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1)),
+    ...(sessions.length > 0 ? { bgp: sessions.sort((a, b) => (a.interface < b.interface ? -1 : 1)) } : {}),
   }
 }
+
 function readLan(
+  base: string,
   segment: SegmentId,
   { fields }: RawLan,
   claimed: Map<string, Located<string>>,
   uplinks: readonly IntentUplink[],
   breakout: Breakout,
+  sessions: BgpLan[],
   report: Report,
 ): readonly ReadLan[] {
   if (fields.interface) claim(fields.interface, claimed, report)
@@ -298,17 +285,16 @@ function readLan(
       at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at, translate: fields.translate?.at },
     }
   })
-  const dynamic = fields.bgp ?? fields.ospf
-  if (dynamic) {
-    const [word, router] = fields.bgp ? ['bgp', fields.bgp.fields.neighbor?.value] : ['ospf', undefined]
+  if (fields.ospf)
     report.error(
       'I065',
-      dynamic.at,
-      `gateways don't speak ${word.toUpperCase()} to the routers of a LAN yet`,
-      `write what is behind the router instead: next_hop: { ${router ?? '10.1.10.254'}: 10.5.0.0/16 }`,
+      fields.ospf.at,
+      "gateways don't speak OSPF to the routers of a LAN yet",
+      'write bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }, or what is behind the router: next_hop: { 10.1.10.254: 10.5.0.0/16 }',
     )
-  }
-  return [...links, ...readNextHops(fields.next_hop ?? [], links, uplinks, report)]
+  const { session, learned } = readBgp(fields.bgp, base, links, (each) => usable(each, uplinks, report), report)
+  if (session) sessions.push(session)
+  return [...links, ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
 }
 
 function readNextHops(

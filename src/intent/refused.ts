@@ -17,7 +17,10 @@ const notYet = {
     'no routing protocol runs between gateways: the compiler makes their routes, so that every one was proven before it is used',
     'leave it out; a cloud region has an `asn:` of its own',
   ),
-  lanRouting: no('what is behind the routers of a LAN is stated', 'write it at the LAN: next_hop: { 10.1.10.254: 10.5.0.0/16 }'),
+  lanRouting: no(
+    'what is behind the routers of a LAN is stated, or learned by BGP',
+    'write it at the LAN: next_hop: { 10.1.10.254: 10.5.0.0/16 }, or bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+  ),
 }
 const always = {
   probeBudget: no(
@@ -76,6 +79,17 @@ export const refused = {
     routing: notYet.lanRouting,
     vpcs: no('VPCs belong to a region of a cloud', 'write a file that begins with `region: aws-eu-west-1`'),
     nat: no('LANs that overlap are translated host for host', 'write translate: auto in network.yaml, or translate: always here'),
+  },
+  bgp: {
+    password: no(
+      'sessions are not signed yet (RFC 2385), and a secret never stands in a file',
+      'leave it out; bgpd listens to the neighbors named here, and only on their LAN',
+    ),
+    bfd: no('a silent router is noticed by the hold time alone', 'write hold: 3s, the shortest that there is'),
+    multihop: no('a router is a neighbor on the LAN itself', 'leave it out, and write its address there'),
+    keepalive: no('keepalives come in a third of the hold time', 'write hold: 9s'),
+    communities: no('nothing is attached to what is announced', 'leave it out, and attach it at the router'),
+    announce: no('what is announced follows from the allows', 'leave it out'),
   },
   sla: {
     bandwidth: no('probes measure loss, delay and jitter, and no rate', 'expect it: { path: edge/inference -> model-api, bandwidth: 20M }'),

@@ -10,6 +10,7 @@ import {
   type Prefix,
 } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
+import { bgpDefaults } from './defaults.ts'
 import { refused } from './refused.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
@@ -20,6 +21,7 @@ import {
   parseDscp,
   parseDuration,
   parseInterface,
+  parseLifetime,
   parseName,
   parsePercent,
   parsePublic,
@@ -94,14 +96,34 @@ export const uplink = object(
 
 /** Breakout (BCP 38 applies: only the LAN's own addresses leave, behind the uplink's). */
 const internet = (description: string) => word('I064', 'breakout', ['none', 'local', 'hub'], description)
-/** Read so that mistakes are told now; the data plane speaks neither yet, see read-site.ts. */
-const bgp = object(
+const asn = (description: string) => integer('I068', 1, 4_294_967_295, description)
+export const bgp = object(
   {
-    asn: integer('I083', 1, 4_294_967_295, 'The AS number of the router.'),
-    neighbor: parsedText('I030', parseAddress, { description: "The router's address on this LAN.", examples: ['10.1.10.254'] }),
+    asn: asn('The AS number of the routers.'),
+    neighbor: list(
+      parsedText('I030', parseAddress, { description: "The routers' addresses on this LAN, of either family.", examples: ['10.1.10.254'] }),
+    ),
+    prefixes: list(
+      prefixText(
+        'What may be learned: these networks and parts of them, which belong to the segment as the LAN does.',
+        '10.5.0.0/16',
+        '2001:db8:5::/48',
+      ),
+    ),
+    local_asn: asn(`The AS number of the gateway. Default: ${bgpDefaults.localAsn}, private (RFC 6996).`),
+    hold: parsedText('I067', parseLifetime, {
+      description: `Silence after which a router counts as gone, 3s or more. Default: ${bgpDefaults.hold}s.`,
+      examples: ['9s', '3m'],
+    }),
+    max_prefixes: integer('I067', 1, 10_000, `With more from one router its session is closed for a minute. Default: ${bgpDefaults.maxPrefixes}.`),
   },
-  { required: ['asn', 'neighbor'], example: '{ asn: 65010, neighbor: 10.1.10.254 }' },
+  {
+    required: ['asn', 'neighbor', 'prefixes'],
+    refused: refused.bgp,
+    example: '{ asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+  },
 )
+/** Read so that mistakes are told now; the data plane doesn't speak it yet, see read-site.ts. */
 const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { required: ['area'], example: '{ area: 0.0.0.0 }' })
 /** RFC 2663 calls it basic NAT: address for address, the host part stays. */
 const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
@@ -314,6 +336,7 @@ export type RawSite = ReadOf<typeof siteBody>
 export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
 export type RawLan = ReadOf<typeof lan>
+export type RawBgp = ReadOf<typeof bgp>
 export type RawMaintenance = ReadOf<typeof maintenance>
 export type RawGroup = ReadOf<typeof group>
 export type RawSiteClass = ReadOf<typeof siteClass>

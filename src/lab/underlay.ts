@@ -83,6 +83,9 @@ const edgeLine = { delayMs: 6, jitterMs: 0 }
 const hubLine = { delayMs: 2, jitterMs: 0 }
 
 export function underlay(intent: Intent): Underlay {
+  const speaker = intent.sites.find(({ bgp }) => bgp)
+  if (speaker)
+    throw new Error(`routers of the lab don't speak BGP: to try this network there, write next_hop instead of bgp at ${speaker.id}, in a copy`)
   let edgeLinks = 0
   const links = intent.sites.flatMap((site) =>
     site.uplinks.map((uplink, index): Link => {

@@ -248,6 +248,14 @@ export function firstHost(of: Prefix): Address {
   bits.host ??= nth(of, 1) ?? hostOf(of)
   return bits.host
 }
+/** Whether a host of this link may have the address. */
+export const isHostOf = (link: Prefix, host: Address): boolean => {
+  const { family, low, high } = rangeOf(link)
+  const bits = addressBits(host)
+  // Both addresses of a point-to-point link are hosts (RFC 3021, RFC 6164). IPv6 has no broadcast, and its first address is
+  // that of all routers there (RFC 4291 section 2.6.1).
+  return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && (family === 6 || bits !== high)))
+}
 /** IPv4 before IPv6, then by number, then the shorter length first. */
 export const comparePrefixes = (a: Prefix, b: Prefix): number => compareBits(prefixBits(a), prefixBits(b))
 function compareBits(x: PrefixBits, y: PrefixBits): number {

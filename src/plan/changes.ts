@@ -83,6 +83,8 @@ function changeOf(
     delta('uplink', was.uplinks.map(wire), site.uplinks.map(wire), byId, always),
     delta('uplink property', inBoth(was.uplinks, site.uplinks), inBoth(site.uplinks, was.uplinks), byId, never),
     delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.local ?? lan.prefix, always),
+    // Neighbors that stay keep their session.
+    delta('BGP session', sessionsOf(was), sessionsOf(site), ({ neighbor, interface: on }) => `${on} ${neighbor}`, always),
     delta('internet breakout', breakouts(was), breakouts(site), ({ prefix }) => prefix, always),
     delta(
       'LAN let out',
@@ -128,6 +130,7 @@ const inBoth = (these: readonly Uplink[], those: readonly Uplink[]) => these.fil
 const attached = (lan: Site['lans'][number]) => ({ ...lan, internet: null })
 const breakouts = ({ lans, exitHub }: Site) =>
   lans.flatMap(({ prefix, internet }) => (internet ? [{ prefix, at: internet === 'hub' ? exitHub : 'here' }] : []))
+const sessionsOf = ({ bgp = [] }: Site) => bgp.flatMap(({ neighbors, ...session }) => neighbors.map((neighbor) => ({ ...session, neighbor })))
 const exitsOf = ({ exits = [] }: Site) => exits.map((id, order) => ({ id, order }))
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })

@@ -2,7 +2,7 @@
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf as familiesOfLine } from '#src/fabric/uplinks.ts'
-import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress } from '#src/net/address.ts'
+import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
 import { downWith, isBroken, nameOf } from './failures.ts'
@@ -28,6 +28,8 @@ export interface TraceLine {
   readonly packet: Packet
   /** Hosts of the packet that call themselves something else than it does. Absent: none. */
   readonly translated?: readonly { readonly node: NodeId; readonly local: Address; readonly overlay: Address }[]
+  /** Declared prefixes that it comes from or goes to and that are reached while a router announces them. Absent: none. */
+  readonly learned?: readonly { readonly node: NodeId; readonly prefix: Prefix; readonly from: readonly Address[] }[]
   readonly outcome: 'passes' | 'blocked'
   /** Where it is delivered or leaves the network, or where it stops. */
   readonly at: NodeId | null
@@ -187,7 +189,14 @@ function followed(model: Model, question: Question, source: Place, target: Place
     ...namesOf(model, source.node, packet.source),
     ...(target.node === source.node ? [] : namesOf(model, target.node, packet.destination)),
   ]
-  const names = { from: placeName(source), to: placeName(target), packet, ...(others.length > 0 ? { translated: others } : {}) }
+  const routers = [...learnedAt(model, source.node, packet.source), ...learnedAt(model, target.node, packet.destination)]
+  const names = {
+    from: placeName(source),
+    to: placeName(target),
+    packet,
+    ...(others.length > 0 ? { translated: others } : {}),
+    ...(routers.length > 0 ? { learned: routers } : {}),
+  }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
   const there = walk(model, packet, down, { from: source.node, ...forced })
@@ -310,6 +319,14 @@ function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceL
   return lan?.local === undefined ? [] : [{ node: id, local: translated(overlay, lan.prefix, lan.local), overlay }]
 }
 
+function learnedAt(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['learned']> {
+  const site = model.fabric.sites.find((one) => one.id === id)
+  const lan = site?.lans.find((one) => one.learned && contains(one.prefix, overlay))
+  const session = site?.bgp?.find((one) => one.interface === lan?.interface)
+  if (!lan || !session) return []
+  return [{ node: id, prefix: lan.prefix, from: session.neighbors.filter((one) => familyOf(one) === familyOf(lan.prefix)) }]
+}
+
 /** The port that some allow opens between the places, so that a question without one is about something real. */
 function openedPort(model: Model, source: Place, target: Place): PortRange {
   const meets = (rule: Rule): boolean =>
@@ -350,7 +367,10 @@ export function renderTrace(of: Trace, origins: Origins): string {
 
 function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
   const names = (line.translated ?? []).map(({ node, local, overlay }) => `  ${local} of ${node} is ${overlay} in the overlay\n`).join('')
-  return `${renderVerdict(of, line, origins, without, title)}${names}`
+  const routers = (line.learned ?? [])
+    .map(({ node, prefix, from }) => `  ${prefix} of ${node} is learned: reached while ${from.join(' or ')} announces it by BGP\n`)
+    .join('')
+  return `${renderVerdict(of, line, origins, without, title)}${names}${routers}`
 }
 function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
   const several = title !== ''

@@ -31,6 +31,7 @@ const methods = {
   rehandshake: (tunnel: TunnelId) => driver.rehandshake(tunnel),
   counters: () => driver.counters(),
   transit: () => driver.transit(),
+  learning: () => driver.learning(),
   drift: (config: SiteConfig) => driver.drift(config),
   wipe: () => driver.wipe(),
   /** The kernel as the driver sees it, as text. */

@@ -37,6 +37,9 @@ const script = `
 set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
+# FRR asks for its groups, and here is nobody but root.
+printf 'root:x:0:\\nfrr:x:0:root\\nfrrvty:x:0:root\\n' > /run/group
+mount --bind /run/group /etc/group
 ip link set lo up
 for name in internet berlin dublin frankfurt b0 b1 d0 f0; do ip netns add $name; ip -n $name link set lo up; done
 ip netns exec internet sysctl -qw net.ipv4.ip_forward=1

@@ -1,5 +1,5 @@
 /** A device driver whose kernel is a variable, and files whose disk can lose power before any write. */
-import type { Choice, DeviceDriver, OsInterface } from '#providers/device.ts'
+import type { Choice, DeviceDriver, Learning, OsInterface } from '#providers/device.ts'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import type { Files } from '#src/agent/files.ts'
 
@@ -10,6 +10,7 @@ export interface FakeDevice extends DeviceDriver {
   readonly calls: string[]
   findings: readonly Finding[]
   interfaces: readonly OsInterface[]
+  learned: Learning
   /** Throws on the next `set` of a config for which this is true. */
   breaks: (config: SiteConfig) => boolean
 }
@@ -29,6 +30,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     calls: [],
     findings: [],
     interfaces,
+    learned: { sessions: [], missing: [] },
     breaks: () => false,
     features: async () => ({ wireguard: 'userspace', nftables: true, nexthops: true, ipsec: 'none' }),
     inventory: async () => device.interfaces,
@@ -44,6 +46,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     leave: async ({ by }) => void device.calls.push(`leave ${by}`),
     rehandshake: async (tunnel) => void device.calls.push(`rehandshake ${tunnel}`),
     counters: async () => [],
+    learning: async () => device.learned,
     transit: async () => ({ packets: 0, bytes: 0 }),
     drift: async () => [],
     async wipe() {

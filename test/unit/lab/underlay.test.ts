@@ -76,6 +76,11 @@ describe('the underlay of an intent', () => {
     expect(both.map(({ hosts, gateways }) => `${hosts.at(-1)} via ${gateways.at(-1)}`)).toEqual(['2001:db8:9::a/64 via 2001:db8:9::1'])
     expect(both[0]!.gateways).toHaveLength(2)
   })
+  it('says where it would need a router that speaks BGP', () => {
+    const [site] = intent!.sites
+    const speaks = { ...site!, bgp: [] }
+    expect(() => underlay({ ...intent!, sites: [speaks] })).toThrow(`write next_hop instead of bgp at ${site!.id}, in a copy`)
+  })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!
     const many = Array.from({ length: 61 }, (_, n) => ({ ...site, id: `edge-${n}` as typeof site.id }))

@@ -7,6 +7,7 @@ import { ipsecKind, observeTunnels, type ObservedTunnel, type WantedTunnel, want
 import { missingIpsec } from '#providers/linux/check.ts'
 import { desired } from '#providers/linux/desired.ts'
 import { difference, say } from '#providers/linux/difference.ts'
+import { noFrr } from '#providers/linux/frr.ts'
 import { connection, startTunnel, type UserspaceTunnel, userspaceSettings } from '#providers/linux/ipsec.ts'
 import { nothing } from '#providers/linux/memory.ts'
 import { ruleset } from '#providers/linux/nft.ts'
@@ -59,7 +60,17 @@ test('a box whose kernel has learned ESP ends the charon of each tunnel before i
     leaving: null,
     keptPorts: [],
   })
-  const have = { ...want, charon: undefined, tunnels: [running(wanted[0]!)], xfrm: [], tuns: ['cwi0u0m0p0'], off: [], interfaces: [], defaults: [] }
+  const have = {
+    ...want,
+    charon: undefined,
+    frr: noFrr,
+    tunnels: [running(wanted[0]!)],
+    xfrm: [],
+    tuns: ['cwi0u0m0p0'],
+    off: [],
+    interfaces: [],
+    defaults: [],
+  }
   const changes = difference(want, have as unknown as Observed, {}, nothing).make.map((change) => `${change.kind} ${say(change)}`)
   expect(changes.filter((line) => /^(ipsec|create|charon)/.test(line))).toEqual([
     "ipsec-stop charon's tunnel cwi0u0m0p0 is left over",
@@ -87,6 +98,7 @@ test('only the tunnel that changed is touched, and one that is left over ends la
     ...want,
     tunnels: [running(wanted[0]!), running(wanted[1]!), left],
     charon: undefined,
+    frr: noFrr,
     xfrm: [],
     tuns: ['cwi0u0m0p0', 'cwi0u1m0p0', 'cwi9u0m0p0'],
     off: [],
@@ -113,6 +125,7 @@ test('a tunnel that is started brings its address along, an address that was los
     keptPorts: [],
   })
   const have = {
+    frr: noFrr,
     links: [],
     tunnels: [running(wanted[0]!)],
     charon: undefined,

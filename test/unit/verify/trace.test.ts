@@ -95,6 +95,18 @@ describe('trace', () => {
     )
     expect(told('berlin/cameras', '10.5.3.4')).toContain('BLOCKED at berlin')
   })
+  test('to what a router announces: says from whom it is learned', () => {
+    const { fabric, origins } = demo()
+    const [berlin, ...others] = fabric.sites
+    const lan = berlin!.lans.find((one) => one.segment === 'inference')!
+    const [via, other] = [address('10.1.10.253'), address('10.1.10.254')]
+    const behind = { ...lan, prefix: prefix('10.5.0.0/16'), via, learned: true } as const
+    const neighbors = [via, other, address('2001:db8:1:10::fe')]
+    const bgp = [{ segment: lan.segment, interface: lan.interface, asn: 65_010, localAsn: 65_000, neighbors, hold: 9, maxPrefixes: 100 }]
+    const routed = { ...fabric, sites: [{ ...berlin!, lans: [...berlin!.lans, behind], bgp }, ...others] }
+    const told = renderTrace(trace(routed, { from: '10.1.10.7', to: '10.5.3.4', port: null, trafficClass: null, without: [] }), origins)
+    expect(told).toMatch(/\n {2}10\.5\.0\.0\/16 of berlin is learned: reached while 10\.1\.10\.253 or 10\.1\.10\.254 announces it by BGP\n$/)
+  })
   test('a service with endpoints, each', () => {
     const { fabric, origins } = demo([
       'model-api: { at: core/inference,',

@@ -1,0 +1,165 @@
+/**
+ * FRR's zebra and bgpd for the LANs of a gateway: processes of their own, with sockets of their own, beside whatever FRR
+ * the box may run otherwise. They outlive the agent and are found again by the folder that their command line names.
+ */
+import { createHash } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
+import { type BgpChange, readSettings, type Setting } from './bgp.ts'
+import { DeviceError, finding } from './errors.ts'
+import { end } from './ipsec.ts'
+import { firstLine, type Runner, type Started } from './run.ts'
+
+export interface ObservedFrr {
+  /** By program; both or the sessions don't work. */
+  readonly daemons: ReadonlyMap<Program, Started>
+  /** What bgpd runs by; [] when it doesn't. */
+  readonly settings: readonly Setting[]
+}
+/** In the order in which they are started: bgpd hands its routes to zebra, which puts them into the kernel. */
+const programs = ['zebra', 'bgpd'] as const
+type Program = (typeof programs)[number]
+export const noFrr: ObservedFrr = { daemons: new Map(), settings: [] }
+
+/** Debian and Ubuntu, Fedora and its kin. */
+const homes = ['/usr/lib/frr', '/usr/libexec/frr'] as const
+/** Where its programs are; undefined: it is not installed. */
+export async function frrHome(runner: Runner): Promise<string | undefined> {
+  for (const home of homes) {
+    const names = await runner.list(home)
+    if (programs.every((one) => names.includes(one))) return home
+  }
+  return undefined
+}
+
+interface Place {
+  readonly folder: string
+  /** FRR gives up root for it. Where a user namespace has no such user, as in a lab, it stays what root is there. */
+  readonly user: 'frr' | 'root'
+}
+/** Below the state folder nobody but root may look, so where FRR is somebody else its folder is elsewhere. */
+async function placeOf(runner: Runner, stateDir: string): Promise<Place> {
+  const everybody = /^\s*0\s+0\s+4294967295\s*$/.test((await runner.readFile('/proc/self/uid_map')) ?? '')
+  if (!everybody) return { folder: join(stateDir, 'frr'), user: 'root' }
+  return { folder: join('/run', `causeway-frr-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`), user: 'frr' }
+}
+const vtysh = (folder: string, ...words: readonly string[]): readonly string[] => ['vtysh', '--config_dir', folder, '--vty_socket', folder, ...words]
+
+export async function observeFrr(runner: Runner, stateDir: string): Promise<ObservedFrr> {
+  if (stateDir === '') return noFrr
+  const { folder } = await placeOf(runner, stateDir)
+  if ((await runner.list(folder)).length === 0) return noFrr
+  const daemons = new Map<Program, Started>()
+  for (const pid of (await runner.list('/proc')).filter((one) => /^\d+$/.test(one))) {
+    const name = (await runner.readFile(`/proc/${pid}/comm`))?.trim()
+    const program = programs.find((one) => one === name)
+    if (program === undefined || !((await runner.readFile(`/proc/${pid}/cmdline`)) ?? '').split('\0').includes(folder)) continue
+    const startTime = await runner.startTime(Number(pid))
+    if (startTime !== undefined) daemons.set(program, { pid: Number(pid), startTime })
+  }
+  if (daemons.size < programs.length) return { daemons, settings: [] }
+  const { stdout } = await runner.read(vtysh(folder, '-c', 'show running-config'))
+  return { daemons, settings: readSettings(stdout) }
+}
+
+export interface Frr {
+  readonly runner: Runner
+  readonly stateDir: string
+}
+/** Both, anew: of one that has died the other knows nothing any more. They know nobody yet. */
+async function startFrr({ runner, stateDir }: Frr, left: ObservedFrr): Promise<void> {
+  const home = await frrHome(runner)
+  if (home === undefined)
+    throw new DeviceError(finding('D016', [], 'this box has no FRR to speak BGP with', 'apt-get install --no-install-recommends frr'))
+  await endAll(runner, left)
+  const { folder, user } = await placeOf(runner, stateDir)
+  await rm(folder, { force: true, recursive: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  // It writes none itself, and without one it would read what the box's own FRR is told.
+  for (const name of ['frr.conf', 'vtysh.conf']) await writeFile(join(folder, name), '', { mode: 0o644 })
+  if (user !== 'root') await runner.change(['chown', '-R', `${user}:${user}`, folder])
+  for (const program of programs) {
+    const options = ['-u', user, '-g', user, '-i', join(folder, `${program}.pid`), '-z', join(folder, 'zserv.api'), '--vty_socket', folder]
+    const pid = await runner.daemon([join(home, program), ...options, '-P', '0', '-f', join(folder, 'frr.conf')], {
+      env: {},
+      log: join(stateDir, 'frr.log'),
+    })
+    await ready(runner, folder, { pid, startTime: (await runner.startTime(pid)) ?? '' }, program, stateDir)
+  }
+}
+/** Looks every 20 ms for 10 s whether it listens, as long as it lives. */
+async function ready(runner: Runner, folder: string, daemon: Started, program: Program, stateDir: string): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if ((await runner.list(folder)).includes(`${program}.vty`)) return
+    if ((await runner.startTime(daemon.pid)) !== daemon.startTime) break
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  const log = (await runner.readFile(join(stateDir, 'frr.log'))) ?? ''
+  throw new DeviceError(
+    finding(
+      'D048',
+      [],
+      `FRR's ${program} does not start: ${log.trim().split('\n').at(-1) ?? ''}`,
+      'look at frr.log in the state folder of the agent',
+      {
+        witness: log.trim().split('\n').slice(-5),
+      },
+    ),
+  )
+}
+export async function stopFrr({ runner, stateDir }: Frr, have: ObservedFrr): Promise<void> {
+  await endAll(runner, have)
+  if (!runner.dryRun) await rm((await placeOf(runner, stateDir)).folder, { force: true, recursive: true })
+}
+/** bgpd first: it says goodbye to its neighbors, and takes its routes out of the kernel through zebra. */
+async function endAll(runner: Runner, { daemons }: ObservedFrr): Promise<void> {
+  for (const program of [...programs].reverse()) {
+    const daemon = daemons.get(program)
+    if (daemon) await end(daemon, runner)
+  }
+}
+
+/** `left`: what there is of it when it has to be started first. */
+export async function tellFrr(frr: Frr, { lines, refresh, left }: BgpChange & { readonly left: ObservedFrr | undefined }): Promise<void> {
+  const { runner, stateDir } = frr
+  if (left) await startFrr(frr, left)
+  const { folder } = await placeOf(runner, stateDir)
+  const file = join(folder, 'change.conf')
+  if (lines.length > 0) {
+    await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 })
+    const output = await runner.change(vtysh(folder, '-f', file), { show: lines.map((line) => `vtysh: ${line}`), timeoutMs: 60_000 })
+    await rm(file, { force: true })
+    if (output.code !== 0)
+      throw new DeviceError(finding('D048', [], `FRR refuses a line: ${firstLine(output)}`, 'FRR 8.4 or newer is known to take them all; report it'))
+  }
+  for (const neighbor of refresh)
+    await runner.change(vtysh(folder, '-c', `clear bgp ${familyOf(neighbor) === 4 ? 'ipv4' : 'ipv6'} unicast ${neighbor} soft in`))
+}
+
+/** By neighbor: `Established`, or what it waits for (RFC 4271 section 8.2.2). */
+export async function sessionStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
+  const { folder } = await placeOf(runner, stateDir)
+  const { code, stdout } = await runner.read(vtysh(folder, '-c', 'show bgp summary json'))
+  if (code !== 0 || stdout.trim() === '') return new Map()
+  const summary = JSON.parse(stdout) as Readonly<
+    Record<string, { readonly peers?: Readonly<Record<string, { readonly state: string }>> } | undefined>
+  >
+  return new Map(
+    Object.values(summary).flatMap((of) => Object.entries(of?.peers ?? {}).map(([neighbor, { state }]) => [neighbor as Address, state] as const)),
+  )
+}
+/** What routers have announced and the kernel has taken. */
+export async function learnedRoutes(runner: Runner): Promise<readonly Prefix[]> {
+  const found = await Promise.all(
+    (['4', '6'] as const).map(async (family) => {
+      const { code, stdout } = await runner.read(['ip', `-${family}`, '-j', 'route', 'show', 'proto', 'bgp'])
+      if (code !== 0 || stdout.trim() === '') return []
+      const routes = JSON.parse(stdout) as readonly { readonly dst: string }[]
+      return routes
+        .filter(({ dst }) => dst !== 'default')
+        .map(({ dst }) => (dst.includes('/') ? dst : `${dst}/${family === '4' ? 32 : 128}`) as Prefix)
+    }),
+  )
+  return found.flat()
+}
