@@ -3,6 +3,7 @@ import type { Choice, Leaving } from '../device.ts'
 import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
+import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { bgpSettings, type Setting } from './bgp.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
@@ -179,9 +180,9 @@ function uplinkRoutes(
   return { routes, rules }
 }
 
-/** The router of an uplink in a family; undefined while it has none. */
+/** The router of an uplink in a family; undefined while it has none, and where it is not said to have the family. */
 const routerOf = (config: SiteConfig, outer: readonly Route[], id: UplinkId, family: Family): Route['target'] | undefined => {
-  const uplink = config.uplinks.find((one) => one.id === id)
+  const uplink = config.uplinks.find((one) => one.id === id && familiesOfEndpoint(one.endpoint).includes(family))
   return outer.find(
     (route) => route.family === family && route.table === uplinkTable(uplink?.slot ?? -1) && route.to === any[family] && route.metric === 0,
   )?.target

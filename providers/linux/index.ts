@@ -42,11 +42,12 @@ export interface LinuxDriver extends DeviceDriver {
 
 /** What the kernel does: an agent that starts again must not move what leaves. */
 function leavingSeen({ exits = [], uplinks }: SiteConfig, { routes }: Observed): Leaving | null {
-  const device = (table: number) =>
-    routes.flatMap((route) => (route.table === table && route.target.kind === 'device' && route.target.router !== '' ? [route.target.device] : []))[0]
+  const devices = (table: number) =>
+    routes.flatMap((route) => (route.table === table && route.target.kind === 'device' && route.target.router !== '' ? [route.target.device] : []))
   const own = uplinks.filter((uplink) => exits.includes(uplink.id))
-  const by = own.find((uplink) => uplink.interface === device(exitTable))
-  return by ? { by: by.id, open: own.filter((uplink) => uplink.interface === device(pinnedTable(uplink.slot))).map(({ id }) => id) } : null
+  // An uplink of one family carries the other by another one.
+  const by = own.find((uplink) => uplink.interface === devices(exitTable)[0])
+  return by ? { by: by.id, open: own.filter((uplink) => devices(pinnedTable(uplink.slot)).includes(uplink.interface)).map(({ id }) => id) } : null
 }
 /** By which hosts leave to the internet, by family. */
 function exitDevices({ routes }: Pick<Desired, 'routes'>): Record<Family, readonly string[]> {

@@ -153,7 +153,7 @@ export const compileCodes: readonly CodePage[] = [
   {
     code: 'I141',
     title: 'nowhere to leave',
-    text: 'A segment with `internet: local` leaves over uplinks of the transport `internet` at its own site. A private transport that `reaches` the internet’s hubs leads to no other host there, and what class `default` never uses is not used for this either.',
+    text: 'A segment with `internet: local` leaves over uplinks of the transport `internet` at its own site. A private transport that `reaches` the internet’s hubs leads to no other host there, and what class `default` never uses is not used for this either. A host leaves behind an address of its own family: a LAN that has IPv6 alone needs an uplink that has it (`family: both`), and one with IPv4 an uplink that has that.',
     wrong: '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  mpls: { interface: eth0, transport: mpls-a }',
     right:
       '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  mpls: { interface: eth0, transport: mpls-a }\n  lte: { interface: wwan0 }',
@@ -161,9 +161,10 @@ export const compileCodes: readonly CodePage[] = [
   {
     code: 'I142',
     title: 'IPv6 that stays inside',
-    text: 'A LAN with `internet:` leaves over IPv4, behind the address of an uplink. IPv6 has no use for that (RFC 4864), and prefixes that a provider delegates are not handed on to LANs yet, so what its hosts send over IPv6 reaches the network and nobody else. Programs fall back to IPv4.',
-    wrong: '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nsegments:\n  office: { interface: eth1, prefixes: "2001:db8:10::/64" }',
+    text: 'A LAN with `internet:` leaves in each of its families, behind the address of an uplink of that family. None of the site’s uplinks on the internet has IPv6 (of the home hub’s, for `internet: hub`), so what its hosts send over IPv6 reaches the network and nobody else. Programs fall back to IPv4. An uplink has IPv4 alone unless its `address:` is IPv6 or `family:` says so.',
+    wrong:
+      '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  fiber: { interface: eth0 }\nsegments:\n  office: { interface: eth1, prefixes: [10.1.10.0/24, "2001:db8:10::/64"] }',
     right:
-      '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nsegments:\n  office: { interface: eth1, prefixes: [10.1.10.0/24, "2001:db8:10::/64"] }',
+      '# network.yaml\ninternet: { office: local }\n# berlin.yaml\nuplinks:\n  fiber: { interface: eth0, family: both }\nsegments:\n  office: { interface: eth1, prefixes: [10.1.10.0/24, "2001:db8:10::/64"] }',
   },
 ]

@@ -60,7 +60,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       intent,
       numbers: allocated.numbers,
       tunnels: built,
-      exits: leaving.sites,
+      exits: leaving,
       joins,
       sizes: mtu(intent),
       classes: classes(intent, allocated.numbers),

@@ -1,10 +1,11 @@
 /** Where hosts leave to the internet, if their LAN may: over uplinks of their own site, or of its hubs. */
-import type { Finding, Site, Uplink, UplinkId } from '#src/fabric/fabric.ts'
+import type { Finding, Site, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
-import { familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { type Family, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { familiesIn } from '#src/net/sets.ts'
 import type { Memo } from './memo.ts'
 import { costOf, wordsAt } from './routes.ts'
 import type { Tunnels } from './tunnels.ts'
@@ -12,27 +13,64 @@ import type { Tunnels } from './tunnels.ts'
 export interface Exits {
   /** In the order of the intent's. */
   readonly sites: readonly Pick<Site, 'exits' | 'exitsFor' | 'exitHub'>[]
+  /** Beside them: how hosts of each LAN leave, in the order of the intent's LANs; empty where none does. */
+  readonly ways: readonly (readonly Way[])[]
   readonly findings: readonly Finding[]
 }
+/** undefined: they stay inside. */
+export type Way = 'local' | 'hub' | undefined
+
 const nowhere: Exits['sites'][number] = {}
 const nobody: readonly Prefix[] = []
-const noSite: readonly IntentSite[] = []
+const noFinding: readonly Finding[] = []
+const noHub: readonly SiteId[] = []
+const noExit: readonly Exit[] = []
+/** Of a site whose LANs all stay inside. */
+const noWay: readonly Way[] = []
+
+/** An uplink on the internet that class `default` uses. Another transport may reach the hubs, and leads to no other host. */
+interface Exit {
+  readonly id: UplinkId
+  readonly families: readonly Family[]
+}
+const carry = (exits: readonly Exit[], family: Family): boolean => exits.some(({ families }) => families.includes(family))
+
+/** What is asked for: who has no hub, as hubs have none, is its own. */
+const askedOf = ({ internet }: IntentLan, { hubs }: IntentSite): Way => (internet === 'none' ? undefined : hubs.length === 0 ? 'local' : internet)
 
 /**
- * How hosts of a LAN leave: who has no hub, as hubs have none, is its own. Over IPv6 they don't: hosts are not hidden behind
- * one address there (RFC 4864), and prefixes of providers are not handed on yet.
- */
-export const breakoutOf = ({ internet, prefix }: IntentLan, { hubs }: IntentSite): 'local' | 'hub' | undefined =>
-  internet === 'none' || familyOf(prefix) === 6 ? undefined : hubs.length === 0 ? 'local' : internet
-
-/**
- * Uplinks of the transport `internet`, as the class `default` prefers them: another transport may reach the hubs, and
- * then it leads to no other host of the internet.
+ * Each family leaves behind the address of an uplink (NAPT, RFC 3022; of IPv6 as well, for a provider takes no source but
+ * the prefix that it gave, RFC 2827), so by uplinks that have one of it. IPv6 stays inside where its own site, or the home
+ * hub, has none: programs fall back to IPv4 (RFC 8305). From IPv4 they fall back to nothing, and that is an error.
  */
 export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
   const trafficClass = classes.find((one) => one.id === 'default')!
-  const atHubs = memo.sparse('LANs that leave at hubs', [], [sites], (site) => {
-    const prefixes = site.lans.filter((lan) => breakoutOf(lan, site) === 'hub').map((lan) => lan.prefix)
+  const world = [JSON.stringify(trafficClass), hubs.join(' ')]
+  const ownHubs = new Set<SiteId>(hubs)
+  const found = memo.rows('uplinks on the internet', world, [sites, uplinks], (site, own): readonly Exit[] => {
+    if (!ownHubs.has(site.id) && !site.lans.some((lan) => askedOf(lan, site) !== undefined)) return noExit
+    return own
+      .filter(({ transport }) => transport === defaultTransport)
+      .flatMap((uplink) => {
+        const cost = costOf(uplink, wordsAt(site, trafficClass))
+        return cost === 'never' ? [] : [{ id: uplink.id, families: familiesOf(uplink.endpoint), slot: uplink.slot, cost }]
+      })
+      .sort((a, b) => a.cost - b.cost || a.slot - b.slot)
+      .map(({ id, families }) => ({ id, families }))
+  })
+  const hubsOverSix = memo.sparse('hubs with IPv6 on the internet', [hubs.join(' ')], [sites, found], ({ id }, own) =>
+    ownHubs.has(id) && carry(own, 6) ? [id] : noHub,
+  )
+  const ways = memo.rows('ways out', [hubsOverSix], [sites, found], (site, own): readonly Way[] => {
+    const all = site.lans.map((lan) => {
+      const way = askedOf(lan, site)
+      const six = familyOf(lan.prefix) === 6
+      return six && !(way === 'hub' ? hubsOverSix.includes(site.hubs[0]!) : carry(own, 6)) ? undefined : way
+    })
+    return all.some((way) => way !== undefined) ? all : noWay
+  })
+  const atHubs = memo.sparse('LANs that leave at hubs', [], [sites, ways], (site, leaving) => {
+    const prefixes = site.lans.flatMap((lan, n) => (leaving[n] === 'hub' ? [lan.prefix] : []))
     return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
   })
   const leavingAt = memo.once(
@@ -42,60 +80,67 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
       new Map(hubs.map((hub) => [hub, sortPrefixes(atHubs.filter((one) => one.hubs.includes(hub)).flatMap(({ prefixes }) => prefixes))] as const)),
   )
   const carried = memo.rows('LANs that leave at a site', [leavingAt], [sites], ({ id }) => (leavingAt.get(id) ?? nobody).join(' '))
-  const world = [JSON.stringify(trafficClass), hubs.join(' ')]
-  const all = memo.rows('exits', world, [sites, uplinks, carried], (site, own, text) => {
-    const ways = new Set(site.lans.map((lan) => breakoutOf(lan, site)))
-    const found = own.filter(isOnInternet).flatMap((uplink) => {
-      const cost = costOf(uplink, wordsAt(site, trafficClass))
-      return cost === 'never' ? [] : [{ id: uplink.id, slot: uplink.slot, cost }]
-    })
-    const ids: readonly UplinkId[] = found.sort((a, b) => a.cost - b.cost || a.slot - b.slot).map(({ id }) => id)
+  const all = memo.rows('exits', world, [sites, found, ways, carried], (site, own, leaving, text) => {
     const exitsFor = text === '' ? nobody : leavingAt.get(site.id)!
+    const families = new Set([...familiesIn(exitsFor), ...site.lans.flatMap((lan, n) => (leaving[n] === 'local' ? [familyOf(lan.prefix)] : []))])
+    const ids = own.filter((exit) => exit.families.some((family) => families.has(family))).map(({ id }) => id)
     const [home] = site.hubs
-    const here = ways.has('local') || exitsFor.length > 0
     const at: Exits['sites'][number] = {
-      ...(here && ids.length > 0 ? { exits: ids } : {}),
+      ...(ids.length > 0 ? { exits: ids } : {}),
       ...(exitsFor.length > 0 ? { exitsFor } : {}),
-      ...(ways.has('hub') && home !== undefined ? { exitHub: home } : {}),
+      ...(leaving.includes('hub') && home !== undefined ? { exitHub: home } : {}),
     }
-    return { site, at: Object.keys(at).length > 0 ? at : nowhere, stuck: here && ids.length === 0 }
+    return { site, own, at: Object.keys(at).length > 0 ? at : nowhere, stuck: families.has(4) && !carry(own, 4) }
   })
-  const stuck = memo.sparse('sites without an exit', [], [all], (one) => (one.stuck ? [one.site] : noSite))
-  const kept = memo.sparse('IPv6 that stays inside', [], [sites], staysInside)
+  const stuck = memo.sparse('sites without an exit', [], [all], (one) => (one.stuck ? [one] : []))
+  const kept = memo.sparse('IPv6 that stays inside', [], [sites, ways], staysInside)
   return {
     sites: memo.rows('exits of sites', [], [all], (one) => one.at),
+    ways,
     findings: [
-      ...[...stuck].sort((a, b) => compareText(a.id, b.id)).map((site) => noExit(site, sites)),
+      ...[...stuck].sort((a, b) => compareText(a.site.id, b.site.id)).map(({ site, own }) => nothingLeads(site, own, sites)),
       ...[...kept].sort((a, b) => compareText(a.at[0]!, b.at[0]!)),
     ],
   }
 }
 
-/** Over IPv4, as all that leaves does. */
-const isOnInternet = ({ transport, endpoint }: Uplink): boolean => transport === defaultTransport && familiesOf(endpoint).includes(4)
-
-const noFinding: readonly Finding[] = []
-function staysInside({ id, lans }: IntentSite): readonly Finding[] {
-  const inside = lans.filter(({ internet, prefix }) => internet !== 'none' && familyOf(prefix) === 6)
+/** A note beside IPv4 that leaves, else what was asked for can't be. */
+function staysInside(site: IntentSite, ways: readonly Way[]): readonly Finding[] {
+  const { id, lans, hubs } = site
+  const inside = lans.filter((lan, n) => askedOf(lan, site) !== undefined && ways[n] === undefined)
   if (inside.length === 0) return noFinding
-  return inside.map(({ segment, prefix }): Finding => {
-    const n = lans.filter((lan) => lan.segment === segment).findIndex((lan) => lan.prefix === prefix)
-    return {
-      code: 'I142',
-      severity: 'note',
-      at: [`site/${id}/lan/${segment}/${n}`],
-      says: `hosts of ${segment} at ${id} leave to the internet over IPv4 only: ${prefix} stays inside`,
-      instead: '',
-      witness: [],
-    }
+  return inside.map((lan): Finding => {
+    const { segment, prefix } = lan
+    const place = `site/${id}/lan/${segment}/${lans.filter((one) => one.segment === segment).indexOf(lan)}`
+    const at = askedOf(lan, site) === 'hub' ? hubs[0]! : id
+    const why = `no uplink of ${at} on the internet that class default uses has IPv6`
+    const beside = lans.some((other, n) => other.segment === segment && ways[n] !== undefined)
+    const give = `write family: both at an uplink of ${at} whose provider gives IPv6`
+    return beside
+      ? {
+          code: 'I142',
+          severity: 'note',
+          at: [place],
+          says: `hosts of ${segment} at ${id} leave to the internet over IPv4 only: ${prefix} stays inside, for ${why}`,
+          instead: give,
+          witness: [],
+        }
+      : {
+          code: 'I141',
+          severity: 'error',
+          at: [`${place}/internet`, `internet/${segment}`],
+          says: `hosts of ${segment} at ${id} are to leave to the internet${at === id ? '' : ` at hub ${at}`} from ${prefix}, and ${why}`,
+          instead: `${give}, or write internet: none at the segment of ${id}`,
+          witness: [],
+        }
   })
 }
 
-function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Finding {
+function nothingLeads({ id, uplinks }: IntentSite, own: readonly Exit[], sites: readonly IntentSite[]): Finding {
   const all = sites
     .filter((site) => site.id === id || site.hubs.includes(id))
-    .flatMap((site) => site.lans.map((lan) => ({ site, lan, way: breakoutOf(lan, site) })))
-  const { site, lan } = all.find((one) => one.way === (one.site.id === id ? 'local' : 'hub'))!
+    .flatMap((site) => site.lans.map((lan) => ({ site, lan, way: askedOf(lan, site) })))
+  const { site, lan } = all.find((one) => one.way === (one.site.id === id ? 'local' : 'hub') && familyOf(one.lan.prefix) === 4)!
   const n = site.lans.filter((one) => one.segment === lan.segment).indexOf(lan)
   const there = uplinks.some((uplink) => uplink.transport === defaultTransport && uplink.families.includes(4))
   const instead = `write internet: none at the segment of ${site.id}`
@@ -104,7 +149,7 @@ function noExit({ id, uplinks }: IntentSite, sites: readonly IntentSite[]): Find
     severity: 'error',
     at: [`site/${site.id}/lan/${lan.segment}/${n}/internet`, `internet/${lan.segment}`],
     says: `hosts of ${lan.segment} at ${site.id} are to leave to the internet${site.id === id ? '' : ` at hub ${id}`}, and ${
-      there ? `class default never uses an uplink of ${id} that is on it` : `no uplink of ${id} is on it`
+      there ? `class default never uses an uplink of ${id} that is on it` : `no uplink of ${id} is on it${own.length > 0 ? ' over IPv4' : ''}`
     }`,
     instead: `${there ? 'use `avoid:` in class default' : `add an uplink of transport ${defaultTransport}`}, or ${instead}`,
     witness: [],

@@ -19,7 +19,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
-import { breakoutOf, type Exits } from './exits.ts'
+import type { Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
 import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
 import type { Routed } from './routes.ts'
@@ -30,8 +30,7 @@ export interface Parts {
   readonly intent: Intent
   readonly numbers: Numbers
   readonly tunnels: Tunnels
-  /** In the order of the intent's sites. */
-  readonly exits: Exits['sites']
+  readonly exits: Exits
   readonly joins: readonly ExternalPath[]
   readonly sizes: Pick<Network, 'mtu' | 'mss'>
   readonly classes: readonly TrafficClass[]
@@ -53,8 +52,8 @@ export function seal(
   const sites = memo.rows(
     'sealed sites',
     [numbers.ula, intent.hubs.join(' ')],
-    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, exits, routed.sites, policies.sites],
-    (site, _numbers, uplinks, interfaces, leaving, reach, policy): Site => {
+    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
+    (site, _numbers, uplinks, interfaces, leaving, ways, reach, policy): Site => {
       const index = numbers.node(site.id)
       const hub = hubs.has(site.id)
       return {
@@ -68,8 +67,8 @@ export function seal(
         uplinks,
         interfaces,
         lans: site.lans
-          .map((lan) => {
-            const internet = breakoutOf(lan, site)
+          .map((lan, n) => {
+            const internet = ways[n]
             const { segment, interface: device, address, via, learned, local } = lan
             return {
               segment,

@@ -123,8 +123,8 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
   const links = site.uplinks.flatMap(({ endpoint }) => (endpoint.kind === 'fixed' ? [networkOf(endpoint.address)] : []))
   return site.lans.flatMap((lan): RouteVector[] => {
     const source = neighbour(lan)
-    // RFC 5737 and RFC 3849: addresses that nobody has; nothing is sent to them.
-    const documented = familyOf(lan.prefix) === 4 ? ['192.0.2.1', '198.51.100.1', '203.0.113.1'] : ['2001:db8::1']
+    // RFC 5737, RFC 3849 and RFC 9637: addresses that nobody has; nothing is sent to them.
+    const documented = familyOf(lan.prefix) === 4 ? ['192.0.2.1', '198.51.100.1', '203.0.113.1'] : ['2001:db8::1', '3fff::1']
     const to = documented.map(address).find((one) => ![...pool, ...links].some((range) => contains(range, one)))
     return source === undefined || to === undefined
       ? []

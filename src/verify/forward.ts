@@ -8,7 +8,7 @@
  *
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
  * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what is
- * outside the pool leaves to the internet, where its LAN may → owner:
+ * outside the pool leaves to the internet, where its LAN may, by an uplink of its family → owner:
  * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
@@ -94,7 +94,7 @@ export function decide(
   if (lan.kind === 'split') return lan
   const exit = lan.value === undefined ? leaves(node, arrival, packets) : one(null)
   if (exit.kind === 'split') return exit
-  if (exit.value === 'here') return one({ kind: 'exit', uplinks: node.breakout!.uplinks })
+  if (exit.value === 'here') return one({ kind: 'exit', uplinks: node.breakout!.uplinks[packets.family] })
   if (exit.value === 'hub') {
     // What leaves is of the default class, and the next hub on the way is as good an exit as the home hub.
     const group = node.group(node.breakout!.hub!, 'default' as ClassId, 'anywhere')

@@ -28,8 +28,9 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
       const open = lans.find((lan) => lan.internet)
       return open ? [{ from, lan: open, broken: null, why: '' }] : []
     }
-    // IPv6 stays inside: who has both families is promised the one that leaves.
-    const judged = lans.some(({ prefix }) => familyOf(prefix) === 4) ? lans.filter(({ prefix }) => familyOf(prefix) === 4) : lans
+    // Of two families each that leaves is judged. IPv6 that stays inside beside IPv4 that leaves was told (I142).
+    const four = lans.some(({ prefix, internet }) => familyOf(prefix) === 4 && internet)
+    const judged = lans.filter(({ prefix, internet }) => !four || internet || familyOf(prefix) === 4)
     const leaving = judged.map((lan) => ({ lan, ways: outwards(model, node!, lan) }))
     const lost = (broken: Break | null): Case[] => {
       const [first] = leaving.flatMap(({ lan, ways }) => {
@@ -101,7 +102,7 @@ function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[],
   if (ways.length > 0 && !stop) return null
   const at = stop?.node ?? site
   return stop === undefined || stop.vertex.decision.kind === 'exit'
-    ? `no uplink of ${at} leads to the internet${broken ? ' then' : ''}`
+    ? `no uplink of ${at} leads to the internet${familyOf(lan.prefix) === 6 ? ' over IPv6' : ''}${broken ? ' then' : ''}`
     : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
 }
 /** Failures of lines and hubs on the ways; an uplink without a tunnel may be an exit all the same. */
@@ -172,7 +173,7 @@ function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: S
         instead:
           lan.internet === undefined
             ? `write internet: { ${lan.segment}: local }, or take back the expectation`
-            : 'give it a second uplink on the internet that fails apart, or take that kind out of `survives`',
+            : `give it a second uplink on the internet${familyOf(lan.prefix) === 6 ? ' that has IPv6 (family: both) and' : ' that'} fails apart, or take that kind out of \`survives\``,
         witness: [why, ...more],
       },
     ]

@@ -20,6 +20,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
+import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
 
@@ -50,7 +51,8 @@ export interface Node {
   readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
 }
 export interface Breakout {
-  readonly uplinks: readonly UplinkId[]
+  /** Those that have the family: there is no other address behind which it could leave. */
+  readonly uplinks: ByFamily<readonly UplinkId[]>
   /** LANs of spokes that leave here. */
   readonly guests: ByFamily<readonly Entry<true>[]>
   /** Where own LANs leave that don't do so here. */
@@ -113,8 +115,17 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
   }
 }
 
-const breakoutOf = ({ exits, exitsFor, exitHub }: Site, pool: () => ByFamily<readonly Entry<true>[]>): Breakout | null =>
-  exits || exitHub ? { uplinks: exits ?? [], guests: perFamily((family) => spansOf(exitsFor ?? [], family)), hub: exitHub, pool: pool() } : null
+const breakoutOf = ({ exits = [], exitsFor, exitHub, uplinks }: Site, pool: () => ByFamily<readonly Entry<true>[]>): Breakout | null =>
+  exits.length === 0 && exitHub === undefined
+    ? null
+    : {
+        uplinks: perFamily((family) =>
+          exits.filter((id) => uplinks.some((uplink) => uplink.id === id && familiesOf(uplink.endpoint).includes(family))),
+        ),
+        guests: perFamily((family) => spansOf(exitsFor ?? [], family)),
+        hub: exitHub,
+        pool: pool(),
+      }
 
 /** By source. */
 function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix; readonly value: Clause<T> }[] {

@@ -23,6 +23,7 @@ import { anyRemote } from '#src/fabric/groups.ts'
 import { compareText, ipsecTunnelId, nodeOf, tunnelId } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
+import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { cut, type Entry, longest } from './packets.ts'
@@ -514,7 +515,7 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
       // With which others it is one LAN.
       ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
     ]),
-    site.exits,
+    site.exits?.map((id) => [id, site.uplinks.flatMap((uplink) => (uplink.id === id ? familiesOf(uplink.endpoint) : []))]),
     site.exitHub,
   ])
 

@@ -1,7 +1,6 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { familiesOf as familiesOfLine } from '#src/fabric/uplinks.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
@@ -65,7 +64,9 @@ export function trace(fabric: Fabric, question: Question): Trace {
   const model = modelOf(fabric)
   const lines = from.places.flatMap((source) =>
     to.outside !== undefined
-      ? tracedOut(model, question, source, to.outside ?? anybody(fabric, familiesOf(source)[0]!))
+      ? (to.outside === null ? familiesOf(source).map((family) => anybody(fabric, family)) : [to.outside]).flatMap((outside) =>
+          tracedOut(model, question, source, outside),
+        )
       : to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
   )
   const [stranger] = from.places.flatMap((source) =>
@@ -300,11 +301,9 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   ]
   if (dead.has(source.node)) return blocked(source.node, 'dead', `${source.node} has failed, and its LANs with it`)
   if (outcome.kind === 'left') {
-    const family = familyOf(packet.source)
-    const lines = fabric.sites.find(({ id }) => id === outcome.at)!.uplinks
-    const able = outcome.uplinks.filter((uplink) => familiesOfLine(lines.find(({ id }) => id === uplink)!.endpoint).includes(family))
-    if (able.length === 0) return blocked(outcome.at, 'no-route', `no uplink of ${outcome.at} that leads to the internet has IPv${family}`)
-    const through = able.find((uplink) => !isBroken(fabric, question.without, outcome.at, uplink))
+    if (outcome.uplinks.length === 0)
+      return blocked(outcome.at, 'no-route', `no uplink of ${outcome.at} that leads to the internet has IPv${familyOf(packet.source)}`)
+    const through = outcome.uplinks.find((uplink) => !isBroken(fabric, question.without, outcome.at, uplink))
     if (through === undefined) return blocked(outcome.at, 'all-down', `every uplink of ${outcome.at} that leads to the internet has failed`)
     const last = `${outcome.at} ─${through}→ internet`
     const thereText = there.hops.length === 0 ? last : `${way.slice(0, way.length - outcome.at.length)}${last}`
@@ -312,7 +311,15 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   }
   if (outcome.kind === 'dropped' && outcome.why !== 'policy' && outcome.why !== 'denied')
     return blocked(outcome.at, outcome.why, reason(model, outcome.at, outcome.why, outcome.trafficClass, outcome.at ?? source.node, down))
-  return blocked(source.node, 'no-route', `hosts of ${source.segment} there may not leave to the internet (internet: none)`)
+  const beside = familyOf(packet.source) === 6 ? own.find(({ internet }) => internet) : undefined
+  const at = beside?.internet === 'hub' ? fabric.sites.find(({ id }) => id === source.node)!.exitHub : source.node
+  return blocked(
+    source.node,
+    'no-route',
+    beside
+      ? `IPv6 of ${source.segment} stays inside: no uplink of ${at} that leads to the internet has IPv6`
+      : `hosts of ${source.segment} there may not leave to the internet (internet: none)`,
+  )
 }
 function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['translated']> {
   const lan = model.node(id)?.of.lans.find((one) => contains(one.prefix, overlay))

@@ -1,7 +1,7 @@
 /** Local breakout with a real kernel: hosts of one LAN leave to the internet behind the address of an uplink, others don't. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Finding, SiteConfig, SiteId, UplinkId } from '#src/fabric/fabric.ts'
-import { address, prefix } from '#src/net/address.ts'
+import type { Finding, Lan, ReadyTunnel, SiteConfig, SiteId, Uplink, UplinkId } from '#src/fabric/fabric.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import type { Choice, Leaving } from '#providers/device.ts'
 import { cameras, configOf, inference, type Name, usual } from '#test/unit/linux/network.ts'
 import { eventually, setSite, startWorld, type World } from './linux-world.ts'
@@ -25,20 +25,57 @@ const config: SiteConfig = {
   ],
 }
 
+/** The same over IPv6: b1 has a unique local prefix (RFC 4193), as nobody on the internet routes it. */
+const somebodySix = '2001:db8:80::80'
+const sixAt = { fiber: '2001:db8:f1::2', lte: '2001:db8:f2::2', frankfurt: '2001:db8:fa::2' }
+const camerasSix = { segment: cameras, interface: 'lan1', prefix: prefix('fd20::/64'), address: addressWithLength('fd20::1/64') } as const
+const withSix = (of: SiteConfig, ...those: readonly string[]): SiteConfig => ({
+  ...of,
+  uplinks: of.uplinks.map((uplink): Uplink => (those.includes(uplink.id) ? { ...uplink, endpoint: { kind: 'dynamic', families: [4, 6] } } : uplink)),
+})
+
+/** A hub knows the spoke's IPv6 as it does its IPv4: a route, and what its peers may send. */
+const withSpoke = (of: SiteConfig): SiteConfig => ({
+  ...of,
+  routes: [...of.routes, { segment: cameras, to: camerasSix.prefix, remote: 'berlin' as SiteId }],
+  tunnels: of.tunnels.map((tunnel) =>
+    tunnel.peer.kind === 'wireguard' && tunnel.remote === 'berlin'
+      ? ({ ...tunnel, peer: { ...tunnel.peer, allowedIps: [...tunnel.peer.allowedIps, camerasSix.prefix] } } as ReadyTunnel)
+      : tunnel,
+  ),
+})
+
 let world: World
 const set = (of: SiteConfig, at: Name = 'berlin'): Promise<void> => setSite(world, at, of)
 /** The address that somebody sees, '' without an answer. */
 const seenFrom = async (host: string): Promise<string> =>
   (await world.run(host, `timeout 3 socat -u TCP:${somebody}:80,connect-timeout=2 - 2>/dev/null`)).stdout.trim()
+const seenSix = async (): Promise<string> => {
+  const { stdout } = await world.run('b1', `timeout 3 socat -u 'TCP6:[${somebodySix}]:80,connect-timeout=2' - 2>/dev/null`)
+  // socat writes all eight groups, in brackets.
+  return stdout.trim() === '' ? '' : address(stdout.replace(/[[\]\s]/g, ''))
+}
 const leave = (by: UplinkId, ...open: readonly UplinkId[]): Promise<void> => world.call('berlin', 'leave', { by, open } satisfies Leaving)
 const drift = () => world.call<readonly Finding[]>('berlin', 'drift', config)
 
 beforeAll(async () => {
   world = await startWorld()
-  await world.run('internet', `ip addr add ${somebody}/32 dev lo`)
+  await world.run('internet', `ip addr add ${somebody}/32 dev lo; ip addr add ${somebodySix}/128 dev lo; sysctl -qw net.ipv6.conf.all.forwarding=1`)
+  await world.run(
+    'internet',
+    `ip addr add 2001:db8:f1::1/64 dev b-fiber nodad; ip addr add 2001:db8:f2::1/64 dev b-lte nodad; ip addr add 2001:db8:fa::1/64 dev f-a nodad`,
+  )
+  await world.run(
+    'berlin',
+    `ip addr add ${sixAt.fiber}/64 dev wan0 nodad; ip -6 route add default via 2001:db8:f1::1 dev wan0 metric 100; ` +
+      `ip addr add ${sixAt.lte}/64 dev wan1 nodad; ip -6 route add default via 2001:db8:f2::1 dev wan1 metric 200`,
+  )
+  await world.run('frankfurt', `ip addr add ${sixAt.frankfurt}/64 dev wan0 nodad; ip -6 route add default via 2001:db8:fa::1 dev wan0`)
+  await world.run('b1', 'ip addr add fd20::10/64 dev eth0 nodad; ip -6 route add default via fd20::1')
   await world.run(
     'internet',
     `(socat TCP-LISTEN:80,bind=${somebody},fork,reuseaddr SYSTEM:'echo $SOCAT_PEERADDR' & ` +
+      `socat 'TCP6-LISTEN:80,bind=[${somebodySix}],fork,reuseaddr' SYSTEM:'echo $SOCAT_PEERADDR' & ` +
       `socat UDP-LISTEN:7,bind=${somebody},fork SYSTEM:'while read line; do echo $line from $SOCAT_PEERADDR; done' &) >/dev/null 2>&1 </dev/null`,
   )
   await set(config)
@@ -119,6 +156,63 @@ describe('when the uplink is another', () => {
   })
 })
 
+describe('over IPv6', () => {
+  const lan: Lan = { ...camerasSix, internet: 'local' }
+  const both = (...those: readonly string[]): SiteConfig => ({
+    ...withSix(config, ...those),
+    lans: [...config.lans, lan],
+    vectors: [
+      ...config.vectors,
+      { from: { kind: 'lan', segment: cameras }, source: address('fd20::2'), to: address('3fff::1'), trafficClass: usual, expect: { kind: 'exit' } },
+    ],
+  })
+  it('it leaves behind the address of an uplink that has it', async () => {
+    await set(both(fiber))
+    expect(await eventually(async () => (await seenSix()) === sixAt.fiber)).toBe(true)
+    expect(await seenFrom('b1')).toBe(fiberAddress)
+    expect(await world.call('berlin', 'drift', both(fiber))).toEqual([])
+  })
+  it('is not reached from there, hears what a router says of a packet too big, and takes no private address out', async () => {
+    await world.run('internet', `ip -6 route add fd20::/64 via ${sixAt.fiber}`)
+    expect((await world.run('internet', 'ping -c 2 -W 1 fd20::10')).stdout).toContain(' 0 received')
+    await world.run('internet', 'ip -6 route del fd20::/64')
+    await world.run(
+      'internet',
+      'ip link add thin type veth peer name thick; ip link set thin mtu 1300 up; ip link set thick up; ip -6 route add 2001:db8:81::1/128 dev thin',
+    )
+    expect((await world.run('b1', 'ping -c 1 -W 1 -s 1372 -M do 2001:db8:81::1')).stdout).toMatch(/From 2001:db8:f1::1 .*Packet too big: mtu=1300/)
+    await world.run('internet', 'ip link del thin')
+    expect((await world.run('b1', 'ping -c 1 -W 1 fd99::1')).stdout).toContain('From fd20::1')
+  })
+  it('goes no way that the uplink is not said to have: IPv4 moves to lte, and IPv6 stays on fiber as long as that leads out', async () => {
+    await leave(lte, fiber, lte)
+    expect([await seenFrom('b1'), await seenSix()]).toEqual([lteAddress, sixAt.fiber])
+    await leave(lte, lte)
+    expect([await seenFrom('b1'), await seenSix()]).toEqual([lteAddress, ''])
+    expect((await world.run('b1', `ping -c 1 -W 1 ${somebodySix}`)).stdout).toContain('From fd20::1')
+  })
+  it('and moves along when lte has it too, also by itself when a router of IPv6 goes', async () => {
+    await set(both(fiber, lte))
+    expect([await seenFrom('b1'), await seenSix()]).toEqual([lteAddress, sixAt.lte])
+    await leave(fiber, fiber, lte)
+    expect([await seenFrom('b1'), await seenSix()]).toEqual([fiberAddress, sixAt.fiber])
+    await world.run('berlin', 'ip -6 route del default dev wan0')
+    expect(await eventually(async () => (await seenSix()) === sixAt.lte)).toBe(true)
+    expect(await seenFrom('b1')).toBe(fiberAddress)
+    await world.run('berlin', 'ip -6 route add default via 2001:db8:f1::1 dev wan0 metric 100')
+    expect(await eventually(async () => (await seenSix()) === sixAt.fiber)).toBe(true)
+  })
+  it('an agent that starts again moves nothing, each family on its own uplink', async () => {
+    await set(both(lte))
+    await leave(fiber, fiber, lte)
+    await world.restart('berlin')
+    world.echoes('berlin')
+    await set(both(lte))
+    expect(world.echoes('berlin')).toEqual([])
+    expect([await seenFrom('b1'), await seenSix()]).toEqual([fiberAddress, sixAt.lte])
+  })
+})
+
 describe('a LAN that leaves at the hub', () => {
   const [dublinAddress, frankfurtAddress] = ['198.51.100.10', '192.0.2.10']
   const exits = ['isp-a'] as UplinkId[]
@@ -126,7 +220,7 @@ describe('a LAN that leaves at the hub', () => {
   const atHub: SiteConfig = {
     ...base,
     exitHub: frankfurt,
-    lans: base.lans.map((lan) => (lan.segment === cameras ? { ...lan, internet: 'hub' } : lan)),
+    lans: [...base.lans, camerasSix].map((lan) => (lan.segment === cameras ? { ...lan, internet: 'hub' } : lan)),
     vectors: [
       ...base.vectors,
       {
@@ -138,17 +232,23 @@ describe('a LAN that leaves at the hub', () => {
       },
     ],
   }
+  /** Frankfurt has IPv6 on its line, and dublin has not. */
+  const lettingOut = (hub: 'dublin' | 'frankfurt') => withSpoke(hub === 'frankfurt' ? withSix(configOf(hub), 'isp-a') : configOf(hub))
   const way = (hop: Choice['hop']): Choice => ({ remote: frankfurt, trafficClass: usual, arrived: 'anywhere', hop })
   const steer = (hop: Choice['hop']): Promise<void> => world.call('berlin', 'steer', [way(hop)])
 
   beforeAll(async () => {
-    for (const hub of ['dublin', 'frankfurt'] as const) await set({ ...configOf(hub), exits, exitsFor: [prefix('10.1.20.0/24')] }, hub)
+    for (const hub of ['dublin', 'frankfurt'] as const)
+      await set({ ...lettingOut(hub), exits, exitsFor: [prefix('10.1.20.0/24'), camerasSix.prefix] }, hub)
     await set(atHub)
     expect(await eventually(async () => (await seenFrom('b1')) !== '')).toBe(true)
   })
   it('does, behind the address of the hub, and its neighbour does not', async () => {
     expect(await seenFrom('b1')).toBe(frankfurtAddress)
     expect(await seenFrom('b0')).toBe('')
+  })
+  it('so does its IPv6', async () => {
+    expect(await eventually(async () => (await seenSix()) === sixAt.frankfurt)).toBe(true)
   })
   it('over whichever uplink of its own the way to the hub takes', async () => {
     await steer(1)
@@ -157,6 +257,8 @@ describe('a LAN that leaves at the hub', () => {
   it('by the next hub when the home hub is gone', async () => {
     await steer(2)
     expect(await seenFrom('b1')).toBe(dublinAddress)
+    // It has no line with IPv6, and says so.
+    expect((await world.run('b1', `ping -c 1 -W 1 ${somebodySix}`)).stdout).toContain('unreachable')
     await steer(0)
     expect(await seenFrom('b1')).toBe(frankfurtAddress)
   })

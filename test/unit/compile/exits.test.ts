@@ -84,25 +84,58 @@ describe('exits', () => {
       })),
     )
   })
-  test('I142: are for IPv4; a prefix of IPv6 beside it stays inside, and says so', () => {
-    const { fabric, findings } = compiled(['berlin.yaml', 'prefixes: 192.168.1.0/24', 'prefixes: [192.168.1.0/24, "2001:db8:7::/64"]'])
-    expect(site(fabric, 'berlin').lans.flatMap(({ prefix, internet }) => (internet ? [prefix] : []))).toEqual(['192.168.1.0/24'])
+  const dual = ['berlin.yaml', 'prefixes: 192.168.1.0/24', 'prefixes: [192.168.1.0/24, "2001:db8:7::/64"]'] as const
+  const leaving = (fabric: Fabric | null) =>
+    site(fabric, 'berlin').lans.flatMap(({ prefix, internet }) => (internet ? [`${prefix} ${internet}`] : []))
+  test('are for each family those that have it', () => {
+    const { fabric, findings } = compiled(dual, ['berlin.yaml', 'lte: { ', 'lte: { family: ipv6, '])
+    expect(site(fabric, 'berlin').exits).toEqual(['fiber', 'lte'])
+    expect(leaving(fabric)).toEqual(['192.168.1.0/24 local', '2001:db8:7::/64 local'])
+    expect(findings.filter((one) => one.code.startsWith('I14'))).toEqual([])
+  })
+  test('I142: have IPv4 alone; a prefix of IPv6 stays inside, and says so', () => {
+    const { fabric, findings } = compiled(dual)
+    expect(leaving(fabric)).toEqual(['192.168.1.0/24 local'])
     expect(findings.filter((one) => one.code === 'I142')).toEqual([
       {
         code: 'I142',
         severity: 'note',
         at: ['site/berlin/lan/cameras/1'],
-        says: 'hosts of cameras at berlin leave to the internet over IPv4 only: 2001:db8:7::/64 stays inside',
-        instead: '',
+        says: 'hosts of cameras at berlin leave to the internet over IPv4 only: 2001:db8:7::/64 stays inside, for no uplink of berlin on the internet that class default uses has IPv6',
+        instead: 'write family: both at an uplink of berlin whose provider gives IPv6',
         witness: [],
       },
     ])
+  })
+  test('I141: have IPv4 alone, and the LAN IPv6', () => {
+    const { fabric, findings } = compiled(['berlin.yaml', 'prefixes: 192.168.1.0/24', 'prefixes: "2001:db8:7::/64"'])
+    expect(fabric).toBeNull()
+    expect(findings.filter((one) => one.code === 'I141').map(({ says, instead }) => ({ says, instead }))).toEqual([
+      {
+        says: 'hosts of cameras at berlin are to leave to the internet from 2001:db8:7::/64, and no uplink of berlin on the internet that class default uses has IPv6',
+        instead: 'write family: both at an uplink of berlin whose provider gives IPv6, or write internet: none at the segment of berlin',
+      },
+    ])
+  })
+  test('at the hub: IPv6 leaves there if the home hub can let it out, and every hub is told of it', () => {
+    const atHub = ['network.yaml', 'cameras: local', 'cameras: hub'] as const
+    expect(compiled(dual, atHub).findings.find((one) => one.code === 'I142')?.says).toContain('for no uplink of frankfurt on the internet')
+    const six = ['frankfurt.yaml', 'uplinks:', 'uplinks:\n  six: { interface: eth9, address: "2001:db8:9::2/64", router: "2001:db8:9::1" }'] as const
+    const { fabric, findings } = compiled(dual, atHub, six)
+    expect(findings.filter((one) => one.code.startsWith('I14'))).toEqual([])
+    expect(leaving(fabric)).toEqual(['192.168.1.0/24 hub', '2001:db8:7::/64 hub'])
+    expect(site(fabric, 'frankfurt').exits).toContain('six')
+    for (const hub of ['frankfurt', 'dublin']) expect(site(fabric, hub).exitsFor).toEqual(['192.168.1.0/24', '2001:db8:7::/64'])
   })
   test('come and go with a site, with the same bytes as if all were compiled anew', () => {
     const remembering = createCompiler()
     const closed = intentOf(['berlin.yaml', 'interface: eth2', 'internet: none, interface: eth2'])
     const atHub = intentOf(['network.yaml', 'cameras: local', 'cameras: hub'])
-    for (const intent of [closed, intentOf(), closed, atHub, closed]) expect(remembering(intent, []).fabric).toEqual(compile(intent, []).fabric)
+    const six = ['frankfurt.yaml', 'uplinks:', 'uplinks:\n  six: { interface: eth9, address: "2001:db8:9::2/64", router: "2001:db8:9::1" }'] as const
+    const dualAtHub = intentOf(dual, ['network.yaml', 'cameras: local', 'cameras: hub'])
+    const letOut = intentOf(dual, six, ['network.yaml', 'cameras: local', 'cameras: hub'])
+    for (const intent of [closed, intentOf(), closed, atHub, dualAtHub, letOut, dualAtHub, intentOf(dual), closed])
+      expect(remembering(intent, []).fabric).toEqual(compile(intent, []).fabric)
     expect(remembering(closed, []).fabric!.sites.some((one) => one.exits)).toBe(false)
   })
 })
