@@ -2,7 +2,7 @@
 import type { ConnectionMember, Deny, Fabric, Peer, PeerGateway } from '#src/fabric/fabric.ts'
 import { natTraversalPort } from '#src/fabric/ipsec.ts'
 import { type Address, nth, type Prefix } from '#src/net/address.ts'
-import { mergePrefixes } from '#src/net/sets.ts'
+import { familiesIn, mergePrefixes } from '#src/net/sets.ts'
 
 export interface PeerLine {
   readonly name: string
@@ -31,6 +31,7 @@ const lineText = ({ id, from, to }: Deny): string => `#   ${id.replace(/#.*$/, '
 export function peerConfig({ network }: Fabric, peer: Peer, secret: string | null): string {
   const { ike, esp, lifetime } = peer.profile
   const lines = linesOf(peer)
+  const selectors = familiesIn(peer.lans.map(({ prefix }) => prefix)).includes(6) ? '0.0.0.0/0, ::/0' : '0.0.0.0/0'
   const section = ({ name, number, gateway, hub }: PeerLine): readonly string[] => [
     `  ${name} {`,
     '    version = 2',
@@ -51,8 +52,8 @@ export function peerConfig({ network }: Fabric, peer: Peer, secret: string | nul
     '    }',
     '    children {',
     `      ${name} {`,
-    '        local_ts = 0.0.0.0/0',
-    '        remote_ts = 0.0.0.0/0',
+    `        local_ts = ${selectors}`,
+    `        remote_ts = ${selectors}`,
     `        esp_proposals = ${esp.join(', ')}`,
     `        rekey_time = ${lifetime.esp}s`,
     '        dpd_action = clear',

@@ -7,7 +7,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadyIpsec, SecretRef, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
-import { type Address, type AddressWithLength, hostOf } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, familyOf, hostOf } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import {
   clearAssociations,
@@ -92,6 +92,8 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
       },
       remote: { address: peer.address, id: peer.remoteId, port: peer.port },
       inside: insideOf(ready),
+      // Inside addresses are IPv4 in any case.
+      ...(peer.prefixes.some((prefix) => familyOf(prefix) === 6) ? { families: [4, 6] as const } : {}),
       initiates: ready.initiates,
       proposals: peer.proposals,
       ...(peer.rekey === undefined ? {} : { rekey: peer.rekey }),

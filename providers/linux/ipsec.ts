@@ -1,5 +1,5 @@
 /**
- * What charon, strongSwan's IKE daemon, is told, and how it is started. Selectors are 0/0: which tunnel a packet takes is
+ * What charon, strongSwan's IKE daemon, is told, and how it is started. Selectors are everything: which tunnel a packet takes is
  * an ordinary route to its device.
  *
  * Kernel ESP: one charon for all tunnels, an xfrm interface each. Userspace ESP (kernel-libipsec): a charon per tunnel,
@@ -7,7 +7,7 @@
  */
 import { mkdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Address, AddressWithLength } from '#src/net/address.ts'
+import type { Address, AddressWithLength, Family } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
 import { hex, wellKnownPorts, outerMask } from './scheme.ts'
@@ -22,6 +22,8 @@ interface Tunnel {
   readonly local: { readonly address: Address; readonly id: string; readonly ports: { readonly ike: number; readonly nat: number } }
   readonly remote: { readonly address: Address; readonly id: string; readonly port: number }
   readonly inside: AddressWithLength
+  /** Of the packets that it carries. Absent: IPv4. */
+  readonly families?: readonly Family[]
   readonly initiates: boolean
   /** strongSwan's notation, e.g. `aes256gcm16-prfsha384-ecp384`. */
   readonly proposals: { readonly ike: readonly string[]; readonly esp: readonly string[] }
@@ -126,6 +128,8 @@ const aliasOf = (device: string): string => `causeway ${device}`
 
 /** `load-conn`: no secret in it. */
 export function connection(tunnel: IpsecTunnel): ViciMessage {
+  // A far end that knows one family narrows them to it (RFC 7296 section 2.9); a cloud is offered what it has.
+  const selectors = (tunnel.families ?? [4]).map((family) => (family === 4 ? '0.0.0.0/0' : '::/0'))
   return {
     [tunnel.device]: {
       version: '2',
@@ -145,8 +149,8 @@ export function connection(tunnel: IpsecTunnel): ViciMessage {
       remote: { auth: 'psk', id: tunnel.remote.id },
       children: {
         [tunnel.device]: {
-          local_ts: ['0.0.0.0/0'],
-          remote_ts: ['0.0.0.0/0'],
+          local_ts: selectors,
+          remote_ts: selectors,
           esp_proposals: tunnel.proposals.esp,
           ...(tunnel.rekey ? { rekey_time: `${tunnel.rekey.esp}s` } : {}),
           dpd_action: tunnel.initiates ? 'restart' : 'clear',

@@ -191,9 +191,11 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
         `ip saddr ${tunnel.farInside} accept`,
         ...icmpErrors,
         // What is behind its far end, whatever it sends.
-        'meta nfproto ipv6 counter drop',
-        `ip saddr != ${oneOf(ofFamily(tunnel.peer.prefixes, 4))} counter drop`,
-        ...transits[4].rules(untracking),
+        ...families.map((family) => {
+          const behind = ofFamily(tunnel.peer.prefixes, family)
+          return behind.length === 0 ? `meta nfproto ipv${family} counter drop` : `${word(family)} saddr != ${oneOf(behind)} counter drop`
+        }),
+        ...families.flatMap((family) => (ofFamily(tunnel.peer.prefixes, family).length === 0 ? [] : transits[family].rules(untracking))),
         'accept',
       ]),
     )
@@ -218,9 +220,10 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
       // The DSCP of a cloud or peer is not trusted, here or at whoever comes next and reads it.
       ...(clouds.length > 0
-        ? [
-            `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ip dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0} accept`,
-          ]
+        ? families.map(
+            (family) =>
+              `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ${word(family)} dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0} accept`,
+          )
         : []),
       ...(guests.length > 0 ? outwards('leaving').map(({ match }) => `iifname ${tunnels} ${match} goto leaving`) : []),
       ...families.map(

@@ -7,7 +7,7 @@ import type { IntentPeer } from './intent.ts'
 import { readOwnHubs, reportUnknownSegment } from './names.ts'
 import { overlapping } from './overlap.ts'
 import type { NamedPeer } from './raw.ts'
-import { noteFields, special } from './read-site.ts'
+import { largest, noteFields, special } from './read-site.ts'
 import type { Report } from './report.ts'
 import type { Names } from './selector.ts'
 import type { Located } from './spec.ts'
@@ -91,7 +91,7 @@ function readGateways(base: string, written: readonly Located<Address>[], id: Lo
         'I008',
         at,
         'a peer that is joined over IPv6 is not supported yet: hubs prove themselves to it by the IPv4 address of their uplink',
-        'write its IPv4 address',
+        'write its IPv4 address; IPv6 behind it is no obstacle',
       )
     else if (special.some((range) => contains(range, value)))
       report.error('I091', at, `${value} can't be the address of a host`, "write the peer's own address")
@@ -128,22 +128,16 @@ function readPrefixes(
 }
 
 function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
-  if (familyOf(value) === 6) {
-    report.error(
-      'I008',
-      at,
-      'IPv6 at a peer is not supported yet: the gateway lets IPv4 alone out of an IPsec tunnel',
-      'write the IPv4 prefixes; IPv6 at the other sites is no obstacle',
-    )
-    return false
-  }
-  const large = lengthOf(value) < 8
+  const family = familyOf(value)
+  const large = lengthOf(value) < largest[family]
   if (!large && !special.some((range) => overlaps(range, value))) return true
   report.error(
     'I032',
     at,
     `${value} can't be behind a peer`,
-    large ? 'write networks of /8 or smaller' : 'write a network for hosts, like one of 172.16.0.0/12',
+    large
+      ? `write networks of /${largest[family]} or smaller`
+      : `write a network for hosts, like one of ${family === 4 ? '172.16.0.0/12' : 'fd00::/8'}`,
   )
   return false
 }
@@ -153,7 +147,12 @@ const linkLocal = prefix('169.254.0.0/16')
 const noPool: readonly Prefix[] = [...special.filter((range) => range !== linkLocal), prefix('169.254.169.0/24')]
 function isPool({ value, at }: Located<Prefix>, report: Report): boolean {
   if (familyOf(value) === 6) {
-    report.error('I008', at, 'IPv6 inside the tunnels of a peer is not supported yet', 'write an IPv4 network')
+    report.error(
+      'I008',
+      at,
+      'the addresses inside the tunnels of a peer are IPv4: IPv6 passes the tunnels all the same',
+      'write an IPv4 network, like 169.254.100.0/24',
+    )
     return false
   }
   const bad = noPool.some((range) => overlaps(range, value))
@@ -169,11 +168,21 @@ function isPool({ value, at }: Located<Prefix>, report: Report): boolean {
 
 function checkProbe(probe: Located<Address>, lans: IntentPeer['lans'], pool: Prefix | null, report: Report): void {
   const { value, at } = probe
+  if (familyOf(value) === 6) {
+    report.error(
+      'I095',
+      at,
+      `${value} can't be asked: probes come from the IPv4 address inside the tunnel`,
+      'write an IPv4 host, or leave probe: out',
+    )
+    return
+  }
+  const four = lans.find((lan) => familyOf(lan.prefix) === 4)
   if (lans.some((lan) => contains(lan.prefix, value)) || (pool !== null && contains(pool, value))) return
   report.error(
     'I095',
     at,
     `${value} is neither behind the peer nor an address inside its tunnels`,
-    lans[0] ? `write a host of ${lans[0].prefix} that answers ICMP, or leave probe: out` : 'write a host behind the peer, or leave probe: out',
+    four ? `write a host of ${four.prefix} that answers ICMP, or leave probe: out` : 'write a host behind the peer, or leave probe: out',
   )
 }

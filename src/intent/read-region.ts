@@ -124,7 +124,7 @@ function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
     report.error(
       'I008',
       at,
-      'IPv6 in a region is not supported yet: a VPN connection of AWS carries IPv4 or IPv6, and those that are made carry IPv4',
+      'IPv6 in a region is not supported yet: a VPN connection of an AWS transit gateway carries IPv4 or IPv6, never both, and those that are made carry IPv4',
       'write the IPv4 prefixes; hosts in the VPC are reached by those',
     )
     return false

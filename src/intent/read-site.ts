@@ -37,8 +37,8 @@ const maxUplinks = 8
 export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
 /** IPv6 routers are known by such (RFC 4861 section 4.2). */
 const linkLocal = prefix('fe80::/10')
-/** The largest LAN: of IPv6, what a registry hands to the largest of providers. */
-const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
+/** The largest LAN, or network behind a peer: of IPv6, what a registry hands to the largest of providers. */
+export const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
 
 /** Origins of every key that was written: `base/key`. */
 export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Map<string, Origin>): void {

@@ -39,14 +39,14 @@ role: core
 uplinks:
   isp-a: { interface: wan0, medium: fiber, address: 192.0.2.10/24, router: 192.0.2.1 }
   isp-b: { interface: wan1, medium: radio, address: 198.51.100.10/24, router: 198.51.100.1 }
-segments: { inference: { interface: lan0, prefixes: 10.9.0.0/24 } }
+segments: { inference: { interface: lan0, prefixes: [10.9.0.0/24, "fd09::/64"] } }
 `,
   },
   {
     path: 'partner.yaml',
     text: `peer: partner
 address: 203.0.113.200
-segments: { inference: { prefixes: 172.20.0.0/16 } }
+segments: { inference: { prefixes: [172.20.0.0/16, "fd20::/64"] } }
 probe: 172.20.0.10
 inside: 169.254.100.0/28
 ipsec: ${ipsec}
@@ -96,6 +96,7 @@ const sendsBy = async () =>
 /** A process a tunnel, for without ESP in the kernel all tunnels of one would share a device; each reads the whole text. */
 async function ownersStart(): Promise<void> {
   const hubs = ['192.0.2.10', '198.51.100.10']
+  await world.sh('partner', 'ip addr add fd20::10/128 dev lo nodad')
   for (const [i, hub] of hubs.entries()) {
     const folder = `/run/partner${i}`
     const port = 4501 + i
@@ -132,13 +133,14 @@ async function ownersLoad(of: Fabric): Promise<string> {
 /** What the comments of the text say, typed in: `# frankfurt_isp-a_0, 169.254.100.1 -> 169.254.100.2`, `ip route add …`. */
 async function ownersRoutes(text: string): Promise<void> {
   const insides = [...text.matchAll(/# frankfurt_\S+, (\S+) -> (\S+)$/gm)].map(([, own, hub]) => ({ own, hub }))
-  const [, ours] = /ip route add (\S+) dev causeway1/.exec(text)!
+  const ours = [...text.matchAll(/ip route add (\S+) dev causeway1/g)].map(([, to]) => to)
   expect(insides).toHaveLength(2)
+  expect(ours).toEqual(['10.9.0.0/24', 'fd09::/64'])
   for (const [i, { own, hub }] of insides.entries())
     await world.sh(
       'partner',
       `ip address add ${own}/30 dev ipsec${i}
-(while sleep 0.2; do if ping -q -n -c 1 -W 1 -I ${own} ${hub} >/dev/null; then ip route replace ${ours} dev ipsec${i} metric ${i + 1}; else ip route del ${ours} dev ipsec${i} metric ${i + 1} 2>/dev/null; fi; done) >/dev/null 2>&1 </dev/null &`,
+(while sleep 0.2; do if ping -q -n -c 1 -W 1 -I ${own} ${hub} >/dev/null; then do=replace; else do=del; fi; for to in ${ours.join(' ')}; do ip route $do $to dev ipsec${i} metric ${i + 1} 2>/dev/null; done; done) >/dev/null 2>&1 </dev/null &`,
     )
 }
 
@@ -163,6 +165,14 @@ test('tunnels come up to what `causeway peer config` prints, probed by the host 
   const pings = await world.sh('hub', 'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^ping"')
   expect(pings).toMatch(/-I cwi\S+ -I 169\.254\.100\.2 172\.20\.0\.10/)
   expect(pings).toMatch(/-I cwi\S+ -I 169\.254\.100\.6 172\.20\.0\.10/)
+})
+
+test('IPv6 passes the same tunnels, out of which no other source comes', async () => {
+  const six = async () => [await received('hub', 'fd09::1', 'fd20::10'), await received('partner', 'fd20::10', 'fd09::1')]
+  expect(await six()).toEqual(['5/5', '5/5'])
+  await world.sh('partner', 'ip addr add fd21::10/128 dev lo nodad')
+  expect(await received('partner', 'fd21::10', 'fd09::1')).toBe('0/5')
+  await world.sh('partner', 'ip addr del fd21::10/128 dev lo')
 })
 
 test('a cut uplink: the other tunnel takes over, out at once and back when the owner’s gateway has noticed', async () => {

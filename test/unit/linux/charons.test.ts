@@ -13,6 +13,9 @@ import { nothing } from '#providers/linux/memory.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import type { Observed } from '#providers/linux/observe.ts'
 import { createRunner, type Runner } from '#providers/linux/run.ts'
+import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { isIpsec } from '#src/fabric/ipsec.ts'
+import { prefix } from '#src/net/address.ts'
 import { hubConfig } from '../../system/ipsec-hub-world.ts'
 
 const wanted = wantedTunnels(hubConfig(), 'userspace')
@@ -152,7 +155,22 @@ test('the policy lets in IKE from the cloud only, and of the tunnel only what th
   expect(text).toContain('iifname { "wan0", "wan1" } ip saddr 203.0.113.1 udp dport { 52000, 52001 } accept')
   expect(text).toContain('iifname "cwi0u0m0p0" goto cloud0')
   expect(text.slice(text.indexOf('chain cloud0 {'), text.indexOf('chain cloud1 {'))).toContain('ip saddr != 172.31.0.0/16 counter drop')
-  expect(text).toContain('iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 ip dscp set 0 accept')
+  for (const word of ['ip', 'ip6']) expect(text).toContain(`iifname { "cwi0u0m0p0", "cwi0u1m0p0" } meta mark set 0x0 ${word} dscp set 0 accept`)
+})
+
+test('IPv6 passes the tunnel of who has some behind it, and no other', () => {
+  const config = hubConfig()
+  const [first, ...others] = config.tunnels.filter(isIpsec)
+  const both: SiteConfig = {
+    ...config,
+    tunnels: [{ ...first!, peer: { ...first!.peer, prefixes: ['172.31.0.0/16', 'fd20::/64'].map(prefix) } }, ...others],
+  }
+  const text = ruleset(both, [], 'kernel')
+  const chain = (n: number) => text.slice(text.indexOf(`chain cloud${n} {`)).split('\n\t}')[0]
+  expect(chain(0)).toContain('ip6 saddr != fd20::/64 counter drop')
+  expect(chain(1)).toContain('meta nfproto ipv6 counter drop')
+  const selectors = wantedTunnels(both, 'kernel').map(({ tunnel }) => JSON.stringify(connection(tunnel)).match(/"local_ts":(\[.*?\])/)?.[1])
+  expect(selectors).toEqual(['["0.0.0.0/0","::/0"]', '["0.0.0.0/0"]'])
 })
 
 test('with kernel ESP, on the well-known ports', () => {
