@@ -37,6 +37,6 @@ export async function keep(stateDir: string, name: string, text: string): Promis
 /** Only what is ours: the folder may be shared. */
 export async function forget(stateDir: string): Promise<void> {
   const names = await readdir(stateDir).catch(() => [])
-  const ours = names.filter((name) => name === 'device.json' || name === 'causeway.nft' || /^cw[hem]\w*p[01]\.log$/.test(name))
-  await Promise.all([...ours, 'ipsec'].map((name) => rm(join(stateDir, name), { force: true, recursive: true })))
+  const ours = names.filter((name) => ['device.json', 'causeway.nft', 'frr.log'].includes(name) || /^cw[hem]\w*p[01]\.log$/.test(name))
+  await Promise.all([...ours, 'ipsec', 'frr'].map((name) => rm(join(stateDir, name), { force: true, recursive: true })))
 }

@@ -27,7 +27,7 @@ function withRouter(site: Name, { maxPrefixes = 5, berlin = '10.1.10.0/24' } = {
       transits: config.transits.map((one) => ({ ...one, b: [...one.b, declared] })),
     }
   const lan = { ...config.lans[0]!, prefix: declared, address: addressWithLength('10.3.10.1/24'), via: address('10.3.10.10'), learned: true } as const
-  const session = { segment: inference, interface: 'lan0', asn: 65_010, localAsn: 65_000, neighbors: [lan.via], hold: 3, maxPrefixes }
+  const session = { segment: inference, interface: 'lan0', asn: 65_010, localAsn: 65_000, neighbors: [lan.via], hold: 6, maxPrefixes }
   return { ...config, lans: [...config.lans, lan], bgp: [session] }
 }
 const set = (site: Name, config = withRouter(site)): Promise<void> => setSite(world, site, config)
@@ -190,8 +190,13 @@ describe('trouble', () => {
     expect(await isUp()).toBe(false)
   })
 
-  it('a LAN without a router any more leaves nothing running', async () => {
+  it('a LAN without a router any more leaves nothing running, and a wipe nothing at all', async () => {
+    const left = 'ls /run/state-frankfurt | grep frr; pgrep -f "vty_socket /run/[s]tate-frankfurt"'
     await set('frankfurt', configOf('frankfurt'))
-    expect((await world.run('frankfurt', 'ls /run/state-frankfurt | grep frr$; pgrep -f "vty_socket /run/[s]tate-frankfurt"')).stdout).toBe('')
+    expect((await world.run('frankfurt', left)).stdout).toBe('frr.log\n')
+    await set('frankfurt')
+    expect((await world.run('frankfurt', left)).stdout).toMatch(/^frr\nfrr\.log\n\d+\n\d+\n$/)
+    await world.call('frankfurt', 'wipe')
+    expect((await world.run('frankfurt', `${left}; ls /run/state-frankfurt`)).stdout).toBe('')
   })
 })

@@ -55,6 +55,13 @@ function machine(): Finding[] {
     says: charon ? `strongSwan, ${kernelHasEsp() ? 'kernel' : 'userspace'} ESP` : 'no strongSwan: a hub of a cloud region needs it',
     instead: 'apt-get install -y --no-install-recommends charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins',
   })
+  const frr = ['/usr/lib/frr/bgpd', '/usr/libexec/frr/bgpd'].some((program) => existsSync(program))
+  found.push({
+    what: 'bgp',
+    ok: frr || 'note',
+    says: frr ? 'FRR' : 'no FRR: a gateway with `bgp:` at a LAN needs it',
+    instead: 'apt-get install -y --no-install-recommends frr',
+  })
   const namespaces = spawnSync('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true']).status === 0
   found.push({
     what: 'namespaces',
