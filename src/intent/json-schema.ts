@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { networkFile, siteFile } from './schema.ts'
+import { folderFile } from './schema-folder.ts'
 import { peerFile } from './schema-peer.ts'
 import { regionFile } from './schema-region.ts'
 
@@ -8,14 +9,17 @@ import { regionFile } from './schema-region.ts'
  * zod types that read the files; what keys mean together only `causeway check` knows.
  */
 export function jsonSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile.schema, siteFile.schema, regionFile.schema, peerFile.schema]), {
-    io: 'input',
-    reused: 'ref',
-  })
+  const { $schema, ...schema } = z.toJSONSchema(
+    z.union([networkFile.schema, siteFile.schema, regionFile.schema, peerFile.schema, folderFile.schema]),
+    {
+      io: 'input',
+      reused: 'ref',
+    },
+  )
   return {
     $schema,
     title: 'Causeway intent',
-    description: 'A file of a Causeway network: network.yaml, or one file a site, cloud region or IPsec peer.',
+    description: 'A file of a Causeway network: network.yaml, one file a site, cloud region or IPsec peer, or what names the folder.',
     ...schema,
   }
 }

@@ -6,7 +6,7 @@ import { placeTexts } from './canonical.ts'
 import { defaultMtu, translationPools } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
-import { type Raw, readFiles } from './raw.ts'
+import { type Declared, type Raw, readFiles } from './raw.ts'
 import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readInternet } from './read-internet.ts'
@@ -25,11 +25,15 @@ export interface ParseResult {
   /** null: there is an error among the findings. */
   readonly intent: Intent | null
   readonly origins: Origins
+  /** What each file declares, pulled ones too. */
+  readonly declared: readonly Declared[]
+  /** A file or a name could not be read: what it declares is unknown. */
+  readonly partial: boolean
   /** Sorted by file, line and column. */
   readonly findings: readonly Finding[]
 }
 
-/** `path` is how people should see the file; `text` its content, decoded as UTF-8 by the caller. */
+/** `path` is how people should see the file, below `pulled/` another owner's; `text` its content, decoded as UTF-8 by the caller. */
 export function parseIntent(files: readonly SourceFile[]): ParseResult {
   const report = createReport()
   const raw = readFiles(files, report)
@@ -103,7 +107,7 @@ export function parseIntent(files: readonly SourceFile[]): ParseResult {
         }
       : null
   if (intent) placeTexts(intent, report.origins)
-  return { intent, origins: report.origins, findings: sortFindings(report.findings, report.origins) }
+  return { intent, origins: report.origins, declared: raw.declared, partial: raw.partial, findings: sortFindings(report.findings, report.origins) }
 }
 
 /** Uplinks whose address or endpoint was written and refused: what they lack was said already. */

@@ -2,6 +2,8 @@
 import type { Origin } from '#src/fabric/fabric.ts'
 import { homeOf } from './homes.ts'
 import type { Report } from './report.ts'
+import { isPulled, readPulled } from './fragments.ts'
+import { folderFile, type RawFolder } from './schema-folder.ts'
 import { peerFile, type RawPeer } from './schema-peer.ts'
 import { regionFile, type RawRegion } from './schema-region.ts'
 import { networkFile, type RawNetwork, type RawSite, siteFile } from './schema.ts'
@@ -24,16 +26,24 @@ export interface NamedPeer {
   readonly name: Located<string>
   readonly fields: RawPeer['fields']
 }
+/** What a file declares, and in which. */
+export interface Declared {
+  /** `site/berlin`. */
+  readonly thing: string
+  readonly file: string
+}
 export interface Raw {
   readonly network: RawNetwork | undefined
   readonly sites: readonly NamedSite[]
   readonly regions: readonly NamedRegion[]
   readonly peers: readonly NamedPeer[]
+  /** With what is declared twice. */
+  readonly declared: readonly Declared[]
   /** A file or a name could not be read: what it declares is unknown. */
   readonly partial: boolean
 }
 
-const kinds = ['network', 'site', 'region', 'peer'] as const
+const kinds = ['network', 'site', 'region', 'peer', 'folder'] as const
 type Kind = (typeof kinds)[number]
 
 /** What the file declares, by the key that names it. A misspelt one is found too; reading it reports the spelling. */
@@ -62,6 +72,9 @@ function kindOf(source: Source, report: Report): Kind | undefined {
 
 export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const networks: { readonly at: Origin; readonly raw: RawNetwork }[] = []
+  const folders: RawFolder[] = []
+  const owners = new Map<string, string>()
+  const ownerOf: OwnerOf = (at) => owners.get(at.file)
   const sites: NamedSite[] = []
   const regions: NamedRegion[] = []
   const peers: NamedPeer[] = []
@@ -69,6 +82,21 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const readBy = <S extends Spec<unknown>>(spec: S, source: Source, name: string): ReadOf<S> =>
     spec.read(source.root, { at: source.at(source.root), name }, { source, report, home: homeOf }) as ReadOf<S>
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    if (isPulled(file.path)) {
+      const pulled = readPulled(file.text)
+      if (pulled) owners.set(file.path, pulled.owner)
+      else {
+        const at: Origin = { file: file.path, line: 1, column: 1, length: 1 }
+        report.error(
+          'I152',
+          at,
+          'this is not as `causeway pull` wrote it',
+          'what its owner wrote is changed by its owner; remove this file, then: causeway pull',
+        )
+        partial = true
+        continue
+      }
+    }
     const source = readYaml(file, report)
     const kind = source && kindOf(source, report)
     if (!source || !kind) {
@@ -96,42 +124,98 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
         if (raw.fields.peer) peers.push({ name: raw.fields.peer, fields: raw.fields })
         break
       }
+      case 'folder': {
+        folders.push(readBy(folderFile, source, file.path))
+        break
+      }
       default:
         kind satisfies never
     }
   }
-  const [first, ...others] = networks
-  for (const other of others)
+  // One's own first: a finding stands where its reader may write.
+  const [first, ...others] = [...networks].sort((a, b) => Number(ownerOf(a.at) !== undefined) - Number(ownerOf(b.at) !== undefined))
+  for (const other of others) {
+    const [mine, theirs] = [first!.raw.fields.network, other.raw.fields.network]
+    if (mine && mine.value === theirs?.value && refuseForeign({ kind: 'network', mine, theirs: theirs.at }, ownerOf, report)) continue
     report.error('I009', [other.at, first!.at], 'a second file declares the network', 'keep one; the others declare sites, regions and peers')
-  if (!first && !partial)
-    report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
-  for (const entry of first?.raw.fields.sites ?? []) sites.push(...named(entry))
-  for (const { key, value } of first?.raw.fields.regions ?? []) if (value) regions.push({ name: key, fields: value.fields, wrote: value.wrote })
-  for (const { key, value } of first?.raw.fields.peers ?? []) if (value) peers.push({ name: key, fields: value.fields })
+  }
+  const folder = readFolder(folders, first?.raw.fields.network, report)
+  if (!first && !partial) {
+    const name = folder?.fields.of?.value
+    if (name === undefined)
+      report.error('I003', [], 'no file says `network:`', 'write network.yaml: its name, its hubs and segments; `causeway init` makes one')
+    else report.error('I003', folder!.at, `nothing is known here of network "${name}"`, 'its own folder is applied first; then, here: causeway pull')
+  }
+  for (const { raw } of networks) {
+    for (const entry of raw.fields.sites ?? []) sites.push(...named(entry))
+    for (const { key, value } of raw.fields.regions ?? []) if (value) regions.push({ name: key, fields: value.fields, wrote: value.wrote })
+    for (const { key, value } of raw.fields.peers ?? []) if (value) peers.push({ name: key, fields: value.fields })
+  }
+  const declared = (kind: Kind, all: readonly { readonly name: Located<string> }[]): readonly Declared[] =>
+    all.map(({ name }) => ({ thing: `${kind}/${name.value}`, file: name.at.file }))
   return {
     network: first?.raw,
-    sites: distinct('site', sites, report),
-    regions: distinct('region', regions, report),
-    peers: distinct('peer', peers, report),
+    declared: [
+      ...networks.flatMap(({ raw }) => (raw.fields.network ? declared('network', [{ name: raw.fields.network }]) : [])),
+      ...declared('site', sites),
+      ...declared('region', regions),
+      ...declared('peer', peers),
+    ],
+    sites: distinct('site', sites, ownerOf, report),
+    regions: distinct('region', regions, ownerOf, report),
+    peers: distinct('peer', peers, ownerOf, report),
     partial: partial || !first || report.findings.some((finding) => finding.code === 'I010'),
   }
+}
+
+/** undefined: the file is one's own. */
+type OwnerOf = (at: Origin) => string | undefined
+
+function readFolder(folders: readonly RawFolder[], network: Located<string> | undefined, report: Report): RawFolder | undefined {
+  const [first, ...others] = folders
+  for (const other of others) report.error('I009', [other.at, first!.at], 'a second file names the folder', 'keep one')
+  const of = first?.fields.of
+  if (of && network && of.value !== network.value)
+    report.error('I151', [of.at, network.at], `the folder is of network "${of.value}", not of "${network.value}"`, `write of: ${network.value}`)
+  return first
+}
+
+/** Whether two declare a thing of which one is somebody else's; says so. */
+function refuseForeign(
+  { kind, mine, theirs }: { readonly kind: Kind; readonly mine: Located<string>; readonly theirs: Origin },
+  ownerOf: OwnerOf,
+  report: Report,
+): boolean {
+  const owner = ownerOf(theirs)
+  if (owner === undefined || owner === ownerOf(mine.at)) return false
+  report.error(
+    'I150',
+    [mine.at, theirs],
+    `${kind} "${mine.value}" belongs to ${owner}`,
+    `take it out here; or take it over: causeway plan --take ${kind}/${mine.value}`,
+  )
+  return true
 }
 
 const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] =>
   value ? [{ name: key, fields: value.fields, roleWritten: value.wrote.has('role') }] : []
 
-function distinct<T extends { readonly name: Located<string> }>(kind: string, all: readonly T[], report: Report): readonly T[] {
+function distinct<T extends { readonly name: Located<string> }>(kind: Kind, all: readonly T[], ownerOf: OwnerOf, report: Report): readonly T[] {
   const byName = new Map<string, T>()
   for (const each of all) {
     const held = byName.get(each.name.value)
-    if (held)
+    if (!held) {
+      byName.set(each.name.value, each)
+      continue
+    }
+    const [mine, theirs] = ownerOf(held.name.at) === undefined ? [held.name, each.name] : [each.name, held.name]
+    if (!refuseForeign({ kind, mine, theirs: theirs.at }, ownerOf, report))
       report.error(
         'I009',
         [each.name.at, held.name.at],
         `${kind} "${each.name.value}" is declared twice`,
         'keep one, or give one of them another name',
       )
-    else byName.set(each.name.value, each)
   }
   return [...byName.values()].sort((a, b) => (a.name.value < b.name.value ? -1 : 1))
 }

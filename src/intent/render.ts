@@ -1,5 +1,6 @@
 /** Findings as people read them: where, what, the line, a caret, what to write. */
 import type { Finding, Origin, Origins, Severity } from '#src/fabric/fabric.ts'
+import { ownFirst } from './fragments.ts'
 
 export interface RenderOptions {
   readonly colour: boolean
@@ -56,7 +57,7 @@ export function renderFindings(
   const where = (origin: Origin): string => `${visible(origin.file)}:${origin.line}:${origin.column}`
   const out: string[] = []
   for (const finding of sortFindings(findings, origins)) {
-    const places = finding.at.map((key) => origins.get(key)).filter((origin) => origin !== undefined)
+    const places = ownFirst(finding.at.map((key) => origins.get(key)).filter((origin) => origin !== undefined))
     const [first, ...others] = places
     const label = inColour(colours[finding.severity], `${finding.severity}[${finding.code}]`)
     out.push(`${label} ${first ? `${inColour(1, where(first))}  ` : ''}${visible(finding.says)}`)

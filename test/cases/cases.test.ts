@@ -1,5 +1,5 @@
 /**
- * A folder a case: YAML in (or `source.txt`, the folder that has it), what the program says out.
+ * A folder a case: YAML in (or `source.txt`, the folder that has it; what others own in `pulled/`), what the program says out.
  *
  * - `findings.txt`: what `causeway check` prints about the intent; none when there is nothing to say.
  * - `ok.txt`: the intent after defaults, with the line that each value comes from; none when there is an error.
@@ -30,7 +30,8 @@ function run(name: string) {
   const folder = join(root, name)
   const elsewhere = join(folder, 'source.txt')
   const source = existsSync(elsewhere) ? join(folder, readFileSync(elsewhere, 'utf8').trim()) : folder
-  const files = readdirSync(source)
+  const pulled = existsSync(join(source, 'pulled')) ? readdirSync(join(source, 'pulled'), { recursive: true, encoding: 'utf8' }) : []
+  const files = [...readdirSync(source), ...pulled.map((file) => join('pulled', file))]
     .filter((file) => file.endsWith('.yaml'))
     .sort()
     .map((path) => ({ path, text: readFileSync(join(source, path), 'utf8') }))
