@@ -761,6 +761,28 @@ export const controllerCodes = [
     wrong: '',
     right: 'causeway peer secret partner --new',
   },
+  // ── owners ──
+  {
+    code: 'C160',
+    title: 'it belongs to somebody else',
+    text: 'Each network, site, region and peer has one owner: the folder, or the access token at the API, that declared it first. A plan changes what its owner declares and leaves the rest alone. The findings name each thing, its owner and both places. Ask the owner, take your own version out, or take the thing over: whoever declares it then says so with --take, and the former owner has to drop it.',
+    wrong: 'causeway plan, with a site in the folder that folder:acme owns',
+    right: 'causeway plan --take site/berlin',
+  },
+  {
+    code: 'C161',
+    title: 'it stands in one file with other things',
+    text: 'A file goes from one owner to another whole. This one declares more than what is to be taken, such as a network.yaml with `regions:` in it. Its owner moves the thing to a file of its own and applies that, which changes nothing in the network; or all of the file is taken.',
+    wrong: 'causeway plan --take region/aws-eu-west-1, while it stands in network.yaml of folder:acme',
+    right: '# aws-eu-west-1.yaml of folder:acme\nregion: aws-eu-west-1\nprovider: aws\n…',
+  },
+  {
+    code: 'C162',
+    title: 'what is taken over is not declared',
+    text: 'To own a thing is to declare it: without that, taking it over would take it away. `causeway pull` has its file in pulled/; move it into your folder, then plan.',
+    wrong: 'causeway plan --take site/berlin, without berlin.yaml',
+    right: 'mv pulled/folder-acme/berlin.yaml . && causeway plan --take site/berlin',
+  },
 ] as const satisfies readonly CodePage[]
 
 export type ControllerCode = (typeof controllerCodes)[number]['code']

@@ -4,6 +4,7 @@ import { formatMaintenance, isOpen, nextOpening } from '#src/fabric/windows.ts'
 import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { countChanges, type PeerChange, type Plan, type RegionChange, type SiteChange } from './plan.ts'
+import type { Ownership } from './owners.ts'
 import { pricesOf } from './prices.ts'
 import type { Allowed, AllowedEnd } from './reachability.ts'
 
@@ -20,12 +21,29 @@ const rating = ({ kind, hub, ...change }: SiteChange): string =>
 /** More differences than fit a screen are counted. */
 const shown = 8
 
+/** Whether applying it does anything: what nobody's box notices may still be recorded, such as a comment or an owner. */
+export const isPending = (plan: Plan, { handed, rewritten }: Pick<Ownership, 'handed' | 'rewritten'>): boolean =>
+  countChanges(plan) > 0 || handed.length > 0 || rewritten > 0
+const alone: Ownership = { owner: null, others: [], owners: {}, handed: [], rewritten: 0 }
+
 /** `now`: ms since 1970. */
-export function renderPlan(plan: Plan, proof: Proof, now: number): string {
-  if (countChanges(plan) === 0) return `nothing to change: the network is as it is written\n${provedLine(proof)}\n`
+export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Ownership = alone): string {
+  const { owner, others, owners, handed, rewritten } = ownership
+  const hands = handed.map(({ thing, from, to }) => `> ${thing.replace('/', ' ')}  from ${from} to ${to}`)
+  const written = others.length > 0 ? [`as ${owner}; what ${others.join(', ')} declared stays`] : []
+  if (countChanges(plan) === 0) {
+    const files = `${rewritten} ${rewritten === 1 ? 'file reads' : 'files read'} otherwise`
+    const nothing = isPending(plan, ownership)
+      ? `no box and no cloud changes; ${files}, to be recorded`
+      : 'nothing to change: the network is as it is written'
+    return `${[...hands, nothing, ...written, provedLine(proof)].join('\n')}\n`
+  }
+  const whose = (kind: string, name: string): string => (owners[`${kind}/${name}`] === undefined ? '' : `  of ${owners[`${kind}/${name}`]}`)
   const name = Math.max(0, ...plan.changes.map((change) => change.site.length))
   const text = Math.max(0, ...plan.changes.map((change) => change.text.length))
-  const rows = plan.changes.map((change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}`)
+  const rows = plan.changes.map(
+    (change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}${whose('site', change.site)}`,
+  )
   // What a new site opens and a leaving one closes goes without saying; what a third party may reach never does.
   const moved = new Set<string>([
     ...plan.changes.filter((change) => change.kind !== 'change').map((change) => change.site),
@@ -47,7 +65,7 @@ export function renderPlan(plan: Plan, proof: Proof, now: number): string {
     ...out('closes', internet.closed),
   ]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map(regionRow), ...plan.peers.map(peerRow), ...waiting(plan.held ?? [], now), ...differences, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
 
 function waiting(held: readonly SiteMaintenance[], now: number): string[] {

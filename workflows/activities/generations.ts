@@ -21,6 +21,7 @@ import type { OperationRow } from '#src/controller/store/operations.ts'
 import type { PlanRow } from '#src/controller/store/plans.ts'
 import type { Fabric, Finding, SiteMaintenance } from '#src/fabric/fabric.ts'
 import { formatMaintenance, isOpen, nextOpening } from '#src/fabric/windows.ts'
+import { handedOver } from '#src/intent/fragments.ts'
 import { heldSites } from '#src/plan/held.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { siteHash } from '#src/fabric/slice.ts'
@@ -104,6 +105,7 @@ export function generationActivities(deps: Deps) {
         const { proof } = model.verify(fabric)
         heartbeat()
         const back = `${command.operationId}-back`
+        const fragments = await generations.fragments(tx, good.number)
         await plans.insert(tx, {
           id: back,
           base: failed.number,
@@ -118,6 +120,9 @@ export function generationActivities(deps: Deps) {
           proof,
           compiler: model.compilerVersion,
           createdBy: failed.created_by,
+          owner: null,
+          fragments,
+          handed: handedOver(await generations.fragments(tx, failed.number), fragments),
         })
         const plan = await plans.get(tx, back)
         const before = await operations.lock(tx, command.operationId)
@@ -353,8 +358,10 @@ export function generationActivities(deps: Deps) {
       operationId,
       subject: `network/${plan.fabric.network.id}`,
       kind: 'generation.made',
-      text: `generation ${number} is proved and committed`,
-      data: { generation: number },
+      text: [`generation ${number} is proved and committed`, ...plan.handed.map(({ thing, from, to }) => `${thing} goes from ${from} to ${to}`)].join(
+        '; ',
+      ),
+      data: { generation: number, ...(plan.handed.length > 0 ? { handed: plan.handed } : {}) },
     })
     const moved = new Set<string>()
     const known = new Map<number, GenerationRow['site_hashes']>()

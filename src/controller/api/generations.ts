@@ -11,6 +11,7 @@ const Generation = z
     hash: z.string(),
     compiler: z.string(),
     siteHashes: z.record(z.string(), z.string()),
+    owner: z.string().nullable().openapi({ description: 'Whose change it was; null when it went back.' }),
     proof: ProofShape,
     operation: z.string(),
     createdBy: z.string(),
@@ -25,6 +26,7 @@ const generationOf = (row: GenerationHead, names: ReadonlyMap<string, string>) =
   hash: row.fabric_hash,
   compiler: row.compiler,
   siteHashes: { ...row.site_hashes },
+  owner: row.owner,
   proof: row.proof,
   operation: row.operation_id,
   createdBy: names.get(row.created_by) ?? row.created_by,
@@ -67,6 +69,29 @@ const showRoute = createRoute({
   request: { params: Number_ },
   responses: { 200: json(GenerationDetail, 'The generation'), ...problems },
 })
+const Fragment = z
+  .object({
+    owner: z.string(),
+    path: z.string(),
+    declares: z.array(z.string()),
+    since: z.int().openapi({ description: 'The generation since which it is so.' }),
+    text: z.string(),
+  })
+  .openapi('Fragment')
+const fragmentsRoute = createRoute({
+  method: 'get',
+  path: '/generations/{number}/fragments',
+  operationId: 'listFragments',
+  tags: ['generations'],
+  summary: 'The files that a generation was made of, as their owners wrote them',
+  security,
+  middleware: [need('read')] as const,
+  request: { params: Number_ },
+  responses: {
+    200: json(z.object({ generation: z.int(), network: z.string(), fragments: z.array(Fragment) }), 'By owner and path'),
+    ...problems,
+  },
+})
 const exportRoute = createRoute({
   method: 'get',
   path: '/generations/{number}/export/{format}',
@@ -107,6 +132,11 @@ export const generationsApi = (deps: ApiDeps) => {
         allocations: held.map((of) => ({ ...of })),
       }
       return c.json(detail, 200, etag(row.number))
+    })
+    .openapi(fragmentsRoute, async (c) => {
+      const row = await found(c.req.valid('param').number)
+      const fragments = (await generations.fragments(db, row.number)).map((of) => ({ ...of, declares: [...of.declares] }))
+      return c.json({ generation: row.number, network: row.intent.network, fragments }, 200, etag(row.number))
     })
     .openapi(exportRoute, async (c) => {
       const row = await found(c.req.valid('param').number)

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { propose, proposeAgain, stale } from '../generations.ts'
+import { isPulled } from '#src/intent/fragments.ts'
+import { type Proposed, propose, proposeAgain, stale } from '../generations.ts'
 import { Problem } from '../problem.ts'
 import { network, plans } from '../store/index.ts'
 import type { PlanRow } from '../store/plans.ts'
@@ -47,7 +48,9 @@ const Changes = z
     risk: z.enum(['none', 'low', 'medium', 'high']),
   })
   .openapi('Changes')
-const Plan = z
+const Owner = z.string().openapi({ description: 'folder:NAME, or api:NAME of an access token.', example: 'folder:acme' })
+const Handover = z.object({ thing: z.string().openapi({ example: 'region/aws-eu-west-1' }), from: Owner, to: Owner }).openapi('Handover')
+export const Plan = z
   .object({
     id: z.string(),
     base: z.int(),
@@ -56,18 +59,38 @@ const Plan = z
     findings: z.array(FindingShape.extend({ where: Where.nullable() }).openapi('LocatedFinding')),
     plan: Changes.nullable(),
     proof: ProofShape.nullable(),
+    owner: Owner.nullable().openapi({ description: 'Whose fragments it changes; null when it goes back to what all owners said.' }),
+    others: z.array(Owner).openapi({ description: 'Whose fragments stay as they are.' }),
+    owners: z.record(z.string(), Owner).openapi({ description: 'Of what changes, such as site/frankfurt, what is not its owner’s.' }),
+    handed: z.array(Handover).openapi({ description: 'What goes from one owner to another.' }),
+    rewritten: z.int().openapi({ description: 'Files recorded otherwise than they were, though the network may stay the same.' }),
   })
   .openapi('Plan')
-const StoredPlan = Plan.omit({ findings: true })
+const StoredPlan = Plan.omit({ findings: true, others: true, owners: true, rewritten: true })
   .extend({ findings: z.array(FindingShape), createdAt: Time, createdBy: z.string(), operation: z.string().nullable() })
   .openapi('StoredPlan')
 const intentLimit = 4 << 20
 const PlanRequest = z
   .object({
     files: z
-      .array(z.object({ path: z.string().min(1).max(500), text: z.string() }))
+      .array(
+        z.object({
+          path: z
+            .string()
+            .min(1)
+            .max(500)
+            .refine((path) => !isPulled(path), 'what is below pulled/ belongs to others and is not sent'),
+          text: z.string(),
+        }),
+      )
       .min(1)
-      .max(5000),
+      .max(5000)
+      .openapi({ description: 'All of the folder: what its owner said before and no longer says is gone.' }),
+    take: z
+      .array(z.string().regex(/^(network|site|region|peer)\/[a-z0-9-]+$/, 'write it like region/aws-eu-west-1'))
+      .max(100)
+      .optional()
+      .openapi({ description: 'What is taken over from other owners; the files declare it.', example: ['region/aws-eu-west-1'] }),
     base: z.int().min(0).optional().openapi({ description: 'The generation that the author looked at; refused when it is not the newest.' }),
   })
   .openapi('PlanRequest')
@@ -148,9 +171,20 @@ const storedOf = (row: PlanRow) => ({
   findings: plain(row.findings),
   plan: row.plan === null ? null : Changes.parse(row.plan),
   proof: row.proof,
+  owner: row.owner,
+  handed: [...row.handed],
   createdAt: time(row.createdAt),
   createdBy: row.createdBy,
   operation: row.appliedByOperation,
+})
+
+export const proposedView = (proposed: Proposed): z.infer<typeof Plan> => ({
+  ...proposed,
+  plan: proposed.plan && Changes.parse(proposed.plan),
+  findings: proposed.findings.map((finding) => ({ ...plain([finding])[0]!, where: finding.where })),
+  others: [...proposed.others],
+  owners: { ...proposed.owners },
+  handed: [...proposed.handed],
 })
 
 export const plansApi = (deps: ApiDeps) => {
@@ -162,20 +196,15 @@ export const plansApi = (deps: ApiDeps) => {
   }
   return resource()
     .openapi(createPlan, async (c) => {
-      const { files, base } = c.req.valid('json')
+      const { files, take = [], base } = c.req.valid('json')
       matchGeneration(c, (await network.get(db))?.head ?? 0)
-      const proposed = await propose(deps.store, deps.planner, { files, actor: c.get('actor').id, ...(base === undefined ? {} : { base }) })
-      const findings = proposed.findings.map((finding) => ({ ...plain([finding])[0]!, where: finding.where }))
-      return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, {
-        location: `/v1/plans/${proposed.id}`,
-        ...etag(proposed.base),
-      })
+      const proposed = await propose(deps.store, deps.planner, { files, take, actor: c.get('actor').id, ...(base === undefined ? {} : { base }) })
+      return c.json(proposedView(proposed), 201, { location: `/v1/plans/${proposed.id}`, ...etag(proposed.base) })
     })
     .openapi(showPlan, async (c) => c.json(storedOf(await found(c.req.valid('param').id)), 200))
     .openapi(againPlan, async (c) => {
       const proposed = await proposeAgain(deps.store, deps.planner, { number: c.req.valid('param').number, actor: c.get('actor').id })
-      const findings = proposed.findings.map((finding) => ({ ...plain([finding])[0]!, where: finding.where }))
-      return c.json({ ...proposed, plan: proposed.plan && Changes.parse(proposed.plan), findings }, 201, { location: `/v1/plans/${proposed.id}` })
+      return c.json(proposedView(proposed), 201, { location: `/v1/plans/${proposed.id}` })
     })
     .openapi(applyPlan, async (c) => {
       const plan = await found(c.req.valid('param').id)
@@ -191,7 +220,11 @@ export const plansApi = (deps: ApiDeps) => {
       const done = await mutate(c, deps, {
         kind: 'apply',
         subject: `network/${intent.network}`,
-        args: { planId: plan.id, ...(c.req.valid('query').now === 'true' ? { now: true } : {}) },
+        args: {
+          planId: plan.id,
+          ...(plan.handed.length > 0 ? { handed: plan.handed } : {}),
+          ...(c.req.valid('query').now === 'true' ? { now: true } : {}),
+        },
         within: async (tx, { operationId }) => {
           const named = await network.name(tx, intent.network)
           if (named !== intent.network)

@@ -1,16 +1,23 @@
 import { createRoute, z } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import type { NetworkId } from '#src/fabric/fabric.ts'
 import { suggest } from '#src/intent/suggest.ts'
+import { regionJsonSchema, writeRegion } from '#src/intent/write.ts'
 import { cloudProviders } from '../clouds.ts'
+import { proposeRegion, type RegionProposal } from '../generations.ts'
 import { Problem } from '../problem.ts'
 import { facts, generations, network, paths, regions } from '../store/index.ts'
 import type { RegionRow, ResourceRow } from '../store/regions.ts'
 import {
   type ApiDeps,
+  body,
+  type Env,
   conflicts,
+  etag,
   FindingShape,
   IdempotencyHeader,
   json,
+  matchGeneration,
   missing,
   need,
   plain,
@@ -23,6 +30,7 @@ import {
 } from './context.ts'
 import { mutate } from './mutate.ts'
 import { accepted, Accepted } from './operations.ts'
+import { Plan, proposedView } from './plans.ts'
 
 const states = ['DECLARED', 'CREATING', 'ACTIVE', 'CHANGING', 'FAILED', 'DELETING', 'RETIRED'] as const
 const Region = z
@@ -89,6 +97,55 @@ const showRoute = createRoute({
   middleware: [need('read')] as const,
   request: { params: RegionParams },
   responses: { 200: json(RegionDetail, 'The region'), ...problems },
+})
+const RegionIntent = z
+  .record(z.string(), z.unknown())
+  .refine((said) => !('region' in said), 'its name stands in the path, not in the body')
+  .openapi('RegionIntent', {
+    ...regionJsonSchema(),
+    description: "What a region's file says besides its name; judged like the file, so mistakes are findings of the plan.",
+  })
+const planned = {
+  request: {
+    params: z.object({
+      id: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]{0,62}$/, 'write it like aws-eu-west-1')
+        .openapi({ param: { name: 'id', in: 'path' }, example: 'aws-eu-west-1' }),
+    }),
+    headers: IdempotencyHeader.pick({ 'if-match': true }),
+  },
+  responses: { 200: json(Plan, 'The plan, passed or refused with its findings'), ...problems, ...conflicts },
+}
+const planRoute = createRoute({
+  method: 'put',
+  path: '/regions/{id}',
+  operationId: 'planRegion',
+  tags: ['regions'],
+  summary: 'What would change if the region were so; changes nothing. The region belongs to the name of the access token then',
+  security,
+  middleware: [need('plan')] as const,
+  ...planned,
+  request: {
+    ...planned.request,
+    ...body(RegionIntent),
+    query: z.object({
+      take: z
+        .enum(['true', 'false'])
+        .optional()
+        .openapi({ param: { name: 'take', in: 'query' }, description: 'true: takes it over from its owner.' }),
+    }),
+  },
+})
+const planRemovalRoute = createRoute({
+  method: 'delete',
+  path: '/regions/{id}',
+  operationId: 'planRegionRemoval',
+  tags: ['regions'],
+  summary: 'What would change without the region; changes nothing',
+  security,
+  middleware: [need('plan')] as const,
+  ...planned,
 })
 const repairRoute = createRoute({
   method: 'post',
@@ -192,6 +249,11 @@ export const regionsApi = (deps: ApiDeps) => {
       checkedAt: timeOrNull(row.checked_at),
     }
   }
+  const answer = async (c: Context<Env>, asked: Omit<RegionProposal, 'actor'>) => {
+    matchGeneration(c, (await network.get(db))?.head ?? 0)
+    const proposed = await proposeRegion(deps.store, deps.planner, { ...asked, actor: c.get('actor') })
+    return c.json(proposedView(proposed), 200, { 'content-location': `/v1/plans/${proposed.id}`, ...etag(proposed.base) })
+  }
   const providerOf = async (name: string) => {
     const provider = await deps.clouds(name)
     if (!provider) throw new Problem(409, 'C103', `this controller has no way to ${name}`, 'set its credentials and start it again: docs/aws.md')
@@ -218,6 +280,11 @@ export const regionsApi = (deps: ApiDeps) => {
         200,
       )
     })
+    .openapi(planRoute, async (c) => {
+      const { id } = c.req.valid('param')
+      return await answer(c, { region: id, text: writeRegion(id, c.req.valid('json')), take: c.req.valid('query').take === 'true' })
+    })
+    .openapi(planRemovalRoute, async (c) => await answer(c, { region: c.req.valid('param').id, text: null, take: false }))
     .openapi(repairRoute, async (c) => {
       const row = await found(c.req.valid('param').id)
       const done = await mutate(c, deps, {

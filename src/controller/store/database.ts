@@ -2,6 +2,8 @@
 import { type ColumnType, type Generated, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import type { Allocation, Fabric, Fact, Finding, Region, SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { Handover } from '#src/fabric/owners.ts'
+import type { Fragment } from '#src/intent/fragments.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import type { DrainReport, Inventory, MeasureReport, PathReport, Report, Signed } from '#src/wire/messages.ts'
 import type { RouteRow } from './regions.ts'
@@ -78,6 +80,9 @@ export interface Database {
     created_by: string
     created_at: Stamp
     applied_by_operation: Nullable<string>
+    owner: Nullable<string>
+    fragments: DefaultJson<readonly Fragment[]>
+    handed: DefaultJson<readonly Handover[]>
   }
   generations: {
     number: number
@@ -93,6 +98,8 @@ export interface Database {
     operation_id: string
     created_by: string
     created_at: Stamp
+    owner: Nullable<string>
+    fragments: DefaultJson<readonly Fragment[]>
   }
   commands: {
     id: string

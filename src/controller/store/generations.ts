@@ -1,5 +1,7 @@
 /** The intent's history: numbered, hashed, never edited. Inserted by compare-and-swap on the network's head. */
 import type { Fabric } from '#src/fabric/fabric.ts'
+import type { Owner } from '#src/fabric/owners.ts'
+import type { Fragment } from '#src/intent/fragments.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import * as allocations from './allocations.ts'
 import { type Db, json, type Proof, type Tx, type Verdict } from './database.ts'
@@ -19,10 +21,24 @@ export interface GenerationRow {
   readonly operation_id: string
   readonly created_by: string
   readonly created_at: Date
+  /** Who planned it; null when it went back, and from before there were owners. */
+  readonly owner: Owner | null
 }
 export type GenerationHead = Omit<GenerationRow, 'intent' | 'fabric'>
 
-const summary = ['number', 'base', 'plan_id', 'fabric_hash', 'compiler', 'site_hashes', 'proof', 'operation_id', 'created_by', 'created_at'] as const
+const summary = [
+  'number',
+  'base',
+  'plan_id',
+  'fabric_hash',
+  'compiler',
+  'site_hashes',
+  'proof',
+  'operation_id',
+  'created_by',
+  'created_at',
+  'owner',
+] as const
 
 export const get = (db: Db, number: number): Promise<GenerationRow | undefined> =>
   db
@@ -37,6 +53,9 @@ export const head = (db: Db): Promise<GenerationRow | undefined> =>
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst()
+/** What it is made of, by owner and path; [] where there is no such generation. */
+export const fragments = async (db: Db, number: number): Promise<readonly Fragment[]> =>
+  (await db.selectFrom('generations').select('fragments').where('number', '=', number).executeTakeFirst())?.fragments ?? []
 export const verdict = async (db: Db, number: number): Promise<Verdict | undefined> =>
   (await db.selectFrom('generations').select('verdict').where('number', '=', number).executeTakeFirst())?.verdict
 export const list = (db: Db, limit = 100): Promise<readonly GenerationHead[]> =>
@@ -76,6 +95,8 @@ export async function commit(tx: Tx, plan: PlanRow, siteHashes: Readonly<Record<
       proof: json(plan.proof),
       operation_id: operationId,
       created_by: plan.createdBy,
+      owner: plan.owner,
+      fragments: json(plan.fragments),
     })
     .execute()
   return number

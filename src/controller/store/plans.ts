@@ -1,5 +1,7 @@
 /** Plans as they were proven: applying one later runs exactly it, or is refused as stale. */
 import type { Allocation, Fabric, Finding } from '#src/fabric/fabric.ts'
+import type { Handover, Owner } from '#src/fabric/owners.ts'
+import type { Fragment } from '#src/intent/fragments.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { type Db, json, type Proof, type Tx, type Verdict } from './database.ts'
 
@@ -17,6 +19,11 @@ export interface NewPlan {
   readonly proof: Proof | null
   readonly compiler: string
   readonly createdBy: string
+  /** Whose fragments it changes; null when it goes back to what all owners said. */
+  readonly owner: Owner | null
+  /** What the network is made of then; [] when refused. */
+  readonly fragments: readonly Fragment[]
+  readonly handed: readonly Handover[]
 }
 export interface PlanRow extends NewPlan {
   readonly createdAt: Date
@@ -40,6 +47,9 @@ export async function insert(db: Db, plan: NewPlan): Promise<void> {
       proof: plan.proof && json(plan.proof),
       compiler: plan.compiler,
       created_by: plan.createdBy,
+      owner: plan.owner,
+      fragments: json(plan.fragments),
+      handed: json(plan.handed),
     })
     .execute()
 }
@@ -61,6 +71,9 @@ export async function get(db: Db, id: string): Promise<PlanRow | undefined> {
     proof: row.proof,
     compiler: row.compiler,
     createdBy: row.created_by,
+    owner: row.owner,
+    fragments: row.fragments,
+    handed: row.handed,
     createdAt: row.created_at,
     appliedByOperation: row.applied_by_operation,
   }

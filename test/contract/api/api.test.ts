@@ -6,6 +6,7 @@ import { getRequestListener } from '@hono/node-server'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { grant } from '#src/controller/access.ts'
 import { createApp } from '#src/controller/api/app.ts'
+import { connect } from '#src/controller/api/client.ts'
 import { type Notifications, openNotifications } from '#src/controller/notifications.ts'
 import { openVault, type Vault } from '#src/controller/pki/vault.ts'
 import { provideSecrets } from '#src/controller/peers.ts'
@@ -822,6 +823,238 @@ test('the documentation needs no token and nothing from elsewhere', async () => 
   const page = (await call('GET', '/v1/docs', undefined, { as: 'nobody' })).body['text'] as string
   expect(page).toContain('/v1/plans/{id}/apply')
   expect(page).not.toMatch(/<script|https?:\/\//)
+})
+
+// ── owners ──
+const cloudFolder = (more: readonly { readonly path: string; readonly text: string }[] = []) => [
+  { path: 'folder.yaml', text: 'folder: cloud\nof: demo\n' },
+  ...more,
+]
+const reykjavik = {
+  path: 'reykjavik.yaml',
+  text: '# ours\nsite: reykjavik\nuplinks: { fiber: { interface: eth0 }, lte: { interface: wwan0 } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.90.0/24 } }\n',
+}
+const region = { provider: 'aws', segments: { inference: { vpcs: 'vpc-0a1b2c3d4e5f60718', prefixes: ['10.96.0.0/16'] } } }
+const fragments = async (number: number | 'head' = 'head') =>
+  (await call('GET', `/v1/generations/${number}/fragments`)).body['fragments'] as readonly {
+    readonly owner: string
+    readonly path: string
+    readonly declares: readonly string[]
+    readonly since: number
+    readonly text: string
+  }[]
+const owned = async (number?: number) =>
+  (await fragments(number)).flatMap(({ owner, declares, since }) => declares.map((thing) => `${thing} ${owner} ${since}`))
+
+test('a second folder adds its own sites to the network, and neither folder takes away what the other declares', async () => {
+  await applied()
+  expect(await owned()).toContain('site/berlin folder:demo 1')
+  const planned = await call('POST', '/v1/plans', { files: cloudFolder([reykjavik]) })
+  expect(planned).toMatchObject({
+    status: 201,
+    body: {
+      verdict: 'passed',
+      owner: 'folder:cloud',
+      others: ['folder:demo'],
+      handed: [],
+      rewritten: 1,
+      // The hubs get peers although they are another's.
+      owners: { 'site/frankfurt': 'folder:demo', 'site/dublin': 'folder:demo' },
+    },
+  })
+  expect((planned.body['plan'] as { changes: { kind: string; site: string }[] }).changes).toContainEqual(
+    expect.objectContaining({ kind: 'add', site: 'reykjavik' }),
+  )
+  await applied(cloudFolder([reykjavik]))
+  expect(await owned()).toEqual(expect.arrayContaining(['site/berlin folder:demo 1', 'site/reykjavik folder:cloud 2']))
+  expect((await fragments()).find(({ path }) => path === 'reykjavik.yaml')).toMatchObject({ text: reykjavik.text })
+  // The first folder again: its files have no Reykjavik, and nothing changes.
+  expect((await call('POST', '/v1/plans', { files: demoFiles() })).body).toMatchObject({
+    owner: 'folder:demo',
+    others: ['folder:cloud'],
+    plan: { changes: [] },
+    rewritten: 0,
+  })
+  expect((await call('GET', '/v1/generations')).body).toMatchObject({ generations: [{ owner: 'folder:cloud' }, { owner: 'folder:demo' }] })
+  // And the second without it: that is its owner's to say.
+  expect((await call('POST', '/v1/plans', { files: cloudFolder() })).body).toMatchObject({
+    plan: { changes: expect.arrayContaining([expect.objectContaining({ kind: 'remove', site: 'reykjavik' })]) as unknown },
+  })
+})
+
+test("what is another's is refused by name, with both places, unless it is taken over; that is audited", async () => {
+  await applied()
+  const berlin = demoFiles().find(({ path }) => path === 'berlin.yaml')!
+  const files = cloudFolder([berlin])
+  const refused = await call('POST', '/v1/plans', { files })
+  expect(refused).toMatchObject(problem('C160', 409, 'site "berlin" belongs to folder:demo', 'take it out here; or .* --take site/berlin'))
+  expect(refused.body['findings']).toMatchObject([
+    { code: 'I150', at: [expect.stringMatching(/^berlin\.yaml:\d+:\d+$/), expect.stringMatching(/^pulled\/folder-demo\/berlin\.yaml:\d+:\d+$/)] },
+  ])
+  expect(await call('POST', '/v1/plans', { files: cloudFolder([reykjavik]), take: ['site/berlin'] })).toMatchObject(
+    problem('C162', 409, 'no file of folder:cloud declares site/berlin', 'move its file out of pulled/'),
+  )
+  expect(await call('POST', '/v1/plans', { files, take: ['berlin'] })).toMatchObject(problem('C005', 400, 'write it like region/aws-eu-west-1'))
+  expect(await call('POST', '/v1/plans', { files: [{ path: 'pulled/folder-demo/berlin.yaml', text: berlin.text }] })).toMatchObject(
+    problem('C005', 400, 'belongs to others and is not sent'),
+  )
+
+  const handed = [{ thing: 'site/berlin', from: 'folder:demo', to: 'folder:cloud' }]
+  const taken = await call('POST', '/v1/plans', { files, take: ['site/berlin'] })
+  expect(taken).toMatchObject({ status: 201, body: { verdict: 'passed', handed, plan: { changes: [] }, rewritten: 2 } })
+  const id = taken.body['id'] as string
+  expect((await call('GET', `/v1/plans/${id}`)).body).toMatchObject({ owner: 'folder:cloud', handed })
+  const { body } = await call('POST', `/v1/plans/${id}/apply`)
+  await store.transaction(async (tx) => void (await generations.commit(tx, (await plans.get(tx, id))!, {}, body['operation'] as string)))
+  const audited = await store.db.selectFrom('audit').select('detail').where('action', '=', 'apply').orderBy('seq', 'desc').executeTakeFirstOrThrow()
+  expect(audited.detail).toMatchObject({ args: { planId: id, handed } })
+  expect(await owned()).toContain('site/berlin folder:cloud 2')
+  // Taking what is one's own is nothing new; and now it is the former owner's turn to drop it.
+  expect(await call('POST', '/v1/plans', { files, take: ['site/berlin'] })).toMatchObject({ body: { handed: [], rewritten: 0 } })
+  expect(await call('POST', '/v1/plans', { files: demoFiles() })).toMatchObject(problem('C160', 409, 'site "berlin" belongs to folder:cloud'))
+
+  // Back to the first generation: what it said, and who said it.
+  const back = await call('POST', '/v1/generations/1/plan')
+  expect(back.body).toMatchObject({ owner: null, handed: [{ thing: 'site/berlin', from: 'folder:cloud', to: 'folder:demo' }], rewritten: 2 })
+})
+
+test('a thing that stands in one file with others is taken with them, or first moved to a file of its own', async () => {
+  const inline = demoFiles((path, text) => (path === 'network.yaml' ? `${text}\nregions:\n  aws-eu-west-1: ${JSON.stringify(region)}\n` : text))
+  await applied(inline)
+  const own = { path: 'aws.yaml', text: `region: aws-eu-west-1\nprovider: aws\nsegments: ${JSON.stringify(region.segments)}\n` }
+  expect(await call('POST', '/v1/plans', { files: cloudFolder([own]), take: ['region/aws-eu-west-1'] })).toMatchObject(
+    problem('C161', 409, 'network.yaml of folder:demo declares network/demo as well', 'have folder:demo move it'),
+  )
+  // Which changes nothing but the record, and then it can be taken.
+  const apart = [...demoFiles(), own]
+  expect((await call('POST', '/v1/plans', { files: apart })).body).toMatchObject({ plan: { changes: [], regions: [] }, rewritten: 2, handed: [] })
+  await applied(apart)
+  expect((await call('POST', '/v1/plans', { files: cloudFolder([own]), take: ['region/aws-eu-west-1'] })).body).toMatchObject({
+    verdict: 'passed',
+    handed: [{ thing: 'region/aws-eu-west-1', from: 'folder:demo', to: 'folder:cloud' }],
+  })
+})
+
+test('a finding in what another wrote stands in the file that pull writes; of another network nothing is mixed', async () => {
+  await applied()
+  // Reykjavik in the addresses of Berlin.
+  const clash = { ...reykjavik, text: reykjavik.text.replace('10.1.90.0', '10.1.10.0') }
+  const refused = await call('POST', '/v1/plans', { files: cloudFolder([clash]) })
+  expect(refused).toMatchObject({ status: 201, body: { verdict: 'refused', owner: 'folder:cloud' } })
+  const [finding] = refused.body['findings'] as { code: string; at: string[]; where: { file: string } }[]
+  expect(finding).toMatchObject({ code: 'I034', at: ['site/reykjavik/lan/inference/0', 'site/berlin/lan/inference/0'] })
+  // Whoever reads it may write in the one of the two.
+  expect(finding!.where.file).toBe('reykjavik.yaml')
+  // What the network expects is the other's: the finding stands in the file that pull would write, and names its owner.
+  const torn = cloudFolder([{ ...reykjavik, text: reykjavik.text.replace(', lte: { interface: wwan0 }', '') }])
+  const broken = (await call('POST', '/v1/plans', { files: torn })).body
+  expect(broken).toMatchObject({
+    verdict: 'refused',
+    findings: [{ code: 'V003', where: { file: 'pulled/folder-demo/network.yaml' } }, { code: 'V003' }],
+  })
+  const elsewhere = [{ path: 'folder.yaml', text: 'folder: cloud\nof: acme\n' }, reykjavik]
+  expect((await call('POST', '/v1/plans', { files: elsewhere })).body).toMatchObject({
+    verdict: 'refused',
+    findings: expect.arrayContaining([
+      expect.objectContaining({ code: 'C023', says: 'this controller is for network "demo", not "acme"' }),
+    ]) as unknown,
+  })
+})
+
+test('PUT and DELETE of a region answer a plan and change nothing; the region belongs to the name of the token', async () => {
+  await applied()
+  const at = '/v1/regions/aws-eu-west-1'
+  expect(await call('PUT', at, region, { as: 'viewer' })).toMatchObject(problem('C003', 403, 'role viewer', 'cloud, operator, admin'))
+  const first = await call('PUT', at, region, { as: 'cloud' })
+  expect(first).toMatchObject({
+    status: 200,
+    body: { base: 1, verdict: 'passed', owner: 'api:cloud', others: ['folder:demo'], plan: { regions: [{ kind: 'add', region: 'aws-eu-west-1' }] } },
+  })
+  expect(first.headers.get('content-location')).toBe(`/v1/plans/${first.body['id'] as string}`)
+  expect(first.headers.get('etag')).toBe('"1"')
+  expect((await call('GET', '/v1/regions')).body).toEqual({ regions: [] })
+  expect(sent.filter(({ name }) => name === 'apply')).toHaveLength(1)
+  // The same again is the same plan under another name.
+  const again = await call('PUT', at, region, { as: 'cloud' })
+  expect({ ...again.body, id: '' }).toEqual({ ...first.body, id: '' })
+  expect(await call('PUT', at, region, { as: 'cloud', headers: { 'if-match': '"7"' } })).toMatchObject(problem('C024', 412, 'generation 1, not 7'))
+
+  const commit = async (of: Answer) => {
+    const id = of.body['id'] as string
+    const { body } = await call('POST', `/v1/plans/${id}/apply`)
+    await store.transaction(async (tx) => void (await generations.commit(tx, (await plans.get(tx, id))!, {}, body['operation'] as string)))
+  }
+  await commit(again)
+  expect(await owned()).toContain('region/aws-eu-west-1 api:cloud 2')
+  expect((await fragments()).find(({ owner }) => owner === 'api:cloud')).toMatchObject({
+    path: 'aws-eu-west-1.yaml',
+    text: 'region: aws-eu-west-1\nprovider: aws\nsegments:\n  inference:\n    vpcs: vpc-0a1b2c3d4e5f60718\n    prefixes:\n      - 10.96.0.0/16\n',
+  })
+  expect((await call('PUT', at, region, { as: 'cloud' })).body).toMatchObject({ plan: { regions: [], changes: [] }, rewritten: 0 })
+  // Another region of the same owner leaves the first where it is.
+  const second = { provider: 'aws', segments: { inference: { vpcs: 'vpc-0b1b2c3d4e5f60718', prefixes: '10.97.0.0/16' } } }
+  expect((await call('PUT', '/v1/regions/aws-eu-west-2', second, { as: 'cloud' })).body).toMatchObject({
+    verdict: 'passed',
+    plan: { regions: [{ kind: 'add', region: 'aws-eu-west-2' }] },
+  })
+  // Somebody else's token, and the folder, may not; but they may take it over.
+  expect(await call('PUT', at, region, { as: 'operator' })).toMatchObject(problem('C160', 409, 'region "aws-eu-west-1" belongs to api:cloud'))
+  expect((await call('PUT', `${at}?take=true`, region, { as: 'operator' })).body).toMatchObject({
+    handed: [{ thing: 'region/aws-eu-west-1', from: 'api:cloud', to: 'api:operator' }],
+  })
+  expect(await call('DELETE', at, undefined, { as: 'operator' })).toMatchObject(
+    problem('C160', 409, 'belongs to api:cloud', 'api:cloud takes it out'),
+  )
+  expect((await call('DELETE', at, undefined, { as: 'cloud' })).body).toMatchObject({
+    verdict: 'passed',
+    plan: { regions: [{ kind: 'remove', region: 'aws-eu-west-1' }] },
+  })
+  expect(await call('DELETE', '/v1/regions/aws-eu-west-3', undefined, { as: 'cloud' })).toMatchObject(
+    problem('C007', 404, 'nobody says region/aws-eu-west-3', 'causeway region list'),
+  )
+})
+
+test('a program plans a region, applies it and waits for the end with the typed client', async () => {
+  await applied()
+  const cw = connect({ url, token: tokens.operator })
+  const plan = await cw.regions.plan('aws-eu-west-1', { provider: 'aws', segments: region.segments })
+  expect(plan).toMatchObject({ ok: true, owner: 'api:operator', base: 1 })
+  expect(plan.text).toContain('+ region aws-eu-west-1')
+  expect(plan.text).toContain('as api:operator; what folder:demo declared stays\n')
+  const op = await cw.plans.apply(plan.id, { idempotencyKey: 'a-commit' })
+  expect((await cw.plans.apply(plan.id, { idempotencyKey: 'a-commit' })).id).toBe(op.id)
+  expect(await op.done({ timeoutMs: 20, everyMs: 5 })).toMatchObject({ state: 'running' })
+  await operations.end(store.db, op.id, 'succeeded')
+  expect(await op.done()).toMatchObject({ id: op.id, state: 'succeeded' })
+  const wrong = await cw.regions.plan('aws-eu-west-1', { provider: 'aws', segments: { inferense: region.segments.inference } })
+  expect(wrong).toMatchObject({ ok: false, text: expect.stringMatching(/^error\[I013\] aws-eu-west-1\.yaml:4:3 {2}.*inferense/) as string })
+  await expect(cw.regions.planRemoval('aws-eu-west-1')).rejects.toThrow('[C007] nobody says region/aws-eu-west-1: causeway region list')
+})
+
+test.each([
+  ['a key that is none', { ...region, providr: 'aws' }, 'I005', 'providr'],
+  ['a missing key', { provider: 'aws' }, 'I006', 'segments'],
+  ['host bits', { ...region, segments: { inference: { vpcs: 'vpc-0a1b2c3d4e5f60718', prefixes: '10.96.0.1/16' } } }, 'I031', '10.96.0.1/16'],
+  ['a number as a text', { ...region, asn: '64512' }, 'I083', '64512'],
+  ['another cloud', { ...region, provider: 'azure' }, 'I008', 'azure'],
+])('PUT of a region with %s is refused as its file would be, with the place in it', async (_what, body, code, says) => {
+  await applied()
+  expect(await call('PUT', '/v1/regions/aws-eu-west-1', body)).toMatchObject({
+    status: 200,
+    body: {
+      verdict: 'refused',
+      plan: null,
+      findings: [{ code, says: expect.stringContaining(says) as string, where: { file: 'aws-eu-west-1.yaml' } }],
+    },
+  })
+})
+
+test('PUT of a region: what is no body of one is no plan either', async () => {
+  const at = '/v1/regions/aws-eu-west-1'
+  expect(await call('PUT', at, [])).toMatchObject(problem('C005', 400, /./))
+  expect(await call('PUT', at, { ...region, region: 'aws-eu-west-1' })).toMatchObject(problem('C005', 400, 'its name stands in the path'))
+  expect(await call('PUT', '/v1/regions/..%2Fetc', region)).toMatchObject(problem('C005', 400, 'write it like aws-eu-west-1'))
+  expect(await call('PUT', at, region)).toMatchObject({ body: { verdict: 'refused', findings: [{ code: 'I003' }] } })
 })
 
 test('openapi.json is the golden one', async () => {

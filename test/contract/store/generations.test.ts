@@ -28,7 +28,20 @@ async function propose(id: string, base: number, claims: readonly Allocation[], 
           plan: {},
         }
       : { intent: null, fabric: null, fabricHash: null, proof: null, plan: null }
-  await plans.insert(store.db, { id, base, intentHash: id, verdict, findings: [], claims, compiler: '1', createdBy: 'a-1', ...made })
+  await plans.insert(store.db, {
+    id,
+    base,
+    intentHash: id,
+    verdict,
+    findings: [],
+    claims,
+    compiler: '1',
+    createdBy: 'a-1',
+    owner: null,
+    fragments: [],
+    handed: [],
+    ...made,
+  })
   return (await plans.get(store.db, id))!
 }
 const commit = async (plan: plans.PlanRow) => store.transaction((tx) => generations.commit(tx, plan, {}, `op-${plan.id}`))

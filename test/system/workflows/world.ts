@@ -132,6 +132,9 @@ export async function startWorld(timing: Timing = impatient): Promise<World> {
         proof: model.verify(compiled.fabric).proof,
         compiler: compilerVersion,
         createdBy: 'test',
+        owner: null,
+        fragments: [],
+        handed: [],
       })
       const command = await record('apply', `network/${intent.network}`, { planId, ...how })
       await commands.apply(intent.network, { ...command, planId })
