@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Allocation, Fabric } from '#src/fabric/fabric.ts'
+import { isPulled, pulledFolder } from '#src/intent/fragments.ts'
 import { exit, Stop } from './output.ts'
 
 export interface SourceFile {
@@ -11,7 +12,7 @@ export interface SourceFile {
 
 /** The folder given, else the working folder, else the only network under ./sites. */
 export function findFolder(given: string | undefined): string {
-  const isNetwork = (folder: string) => existsSync(join(folder, 'network.yaml'))
+  const isNetwork = (folder: string) => existsSync(join(folder, 'network.yaml')) || existsSync(join(folder, 'folder.yaml'))
   if (given !== undefined) {
     if (!existsSync(given)) throw new Stop(exit.usage, `there is no folder ${given}`, 'name the folder that holds network.yaml')
     if (!statSync(given).isDirectory())
@@ -30,16 +31,28 @@ export function readFolder(folder: string): readonly SourceFile[] {
   const names = readdirSync(folder)
     .filter((name) => /\.ya?ml$/.test(name))
     .sort()
-  return names.map((name) => {
-    const path = join(folder, name)
-    const bytes = readFileSync(path)
-    try {
-      return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
-    } catch {
-      const { line, column, byte } = firstStray(bytes)
-      throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
-    }
-  })
+  return names.map((name) => readSource(folder, name))
+}
+/** What others own, as `causeway pull` wrote it below the folder. */
+export function readPulledFiles(folder: string): readonly SourceFile[] {
+  const root = join(folder, pulledFolder)
+  if (!existsSync(root)) return []
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter(isPulled)
+    .sort()
+    .map((name) => readSource(folder, name))
+}
+function readSource(folder: string, name: string): SourceFile {
+  const path = join(folder, name)
+  const bytes = readFileSync(path)
+  try {
+    return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
+  } catch {
+    const { line, column, byte } = firstStray(bytes)
+    throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
+  }
 }
 
 /** Where a text stops to be UTF-8: written back, it is as it was up to the first byte that became U+FFFD. */

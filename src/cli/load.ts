@@ -2,15 +2,19 @@
 import { compile } from '#src/compile/compile.ts'
 import type { Allocation, Fabric, Finding, Origins } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
+import { ownFirst } from '#src/intent/fragments.ts'
 import { parseIntent } from '#src/intent/parse.ts'
+import type { Declared } from '#src/intent/raw.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { createVerifier } from '#src/verify/verify.ts'
-import { findFolder, type Head, readFolder, readHead, type SourceFile, stateFolder } from './folder.ts'
+import { findFolder, type Head, readFolder, readHead, readPulledFiles, type SourceFile, stateFolder } from './folder.ts'
 import { exit, type Output, Stop } from './output.ts'
 
 export interface Loaded {
   readonly folder: string
+  /** Own and pulled. */
   readonly files: readonly SourceFile[]
+  readonly declared: readonly Declared[]
   readonly intent: Intent | null
   readonly origins: Origins
   readonly fabric: Fabric | null
@@ -21,12 +25,22 @@ export interface Loaded {
 
 export function load(given: string | undefined): Loaded {
   const folder = findFolder(given)
-  const files = readFolder(folder)
-  const { intent, origins, findings } = parseIntent(files)
-  if (!intent) return { folder, files, intent, origins, fabric: null, claims: [], head: null, findings }
+  const files = [...readFolder(folder), ...readPulledFiles(folder)]
+  const { intent, origins, declared, findings } = parseIntent(files)
+  if (!intent) return { folder, files, declared, intent, origins, fabric: null, claims: [], head: null, findings }
   const head = readHead(stateFolder(), intent.network)
   const compiled = compile(intent, head?.allocations ?? [])
-  return { folder, files, intent, origins, fabric: compiled.fabric, claims: compiled.claims, head, findings: [...findings, ...compiled.findings] }
+  return {
+    folder,
+    files,
+    declared,
+    intent,
+    origins,
+    fabric: compiled.fabric,
+    claims: compiled.claims,
+    head,
+    findings: [...findings, ...compiled.findings],
+  }
 }
 
 export const errors = (findings: readonly Finding[]): number => findings.filter((finding) => finding.severity === 'error').length
@@ -57,7 +71,7 @@ export const locate = (
   origins: Origins,
 ): readonly (Finding & { readonly file?: string; readonly line?: number; readonly column?: number })[] =>
   findings.map((finding) => {
-    const origin = finding.at.map((key) => origins.get(key)).find((found) => found !== undefined)
+    const [origin] = ownFirst(finding.at.flatMap((key) => origins.get(key) ?? []))
     return origin ? { ...finding, file: origin.file, line: origin.line, column: origin.column } : finding
   })
 

@@ -16,6 +16,7 @@ import { login } from './commands/login.ts'
 import { path } from './commands/path.ts'
 import { peer } from './commands/peer.ts'
 import { planCommands } from './commands/plan.ts'
+import { pull } from './commands/pull.ts'
 import { cloud, region } from './commands/region.ts'
 import { serve } from './commands/serve.ts'
 import { site } from './commands/site.ts'
@@ -33,6 +34,7 @@ for (const register of [
   init,
   check,
   planCommands,
+  pull,
   status,
   explain,
   trace,

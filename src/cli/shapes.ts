@@ -1,5 +1,6 @@
 /** The parts of the API's answers that the CLI shows; the whole is in /v1/openapi.json. */
 import type { Finding, Triple } from '#src/fabric/fabric.ts'
+import type { Ownership } from '#src/plan/owners.ts'
 import type { Plan } from '#src/plan/plan.ts'
 
 export interface SiteView {
@@ -108,7 +109,7 @@ export interface StatusView {
     readonly next: { readonly site: string; readonly uplink: string; readonly at: string } | null
   }
 }
-export interface ProposedView {
+export interface ProposedView extends Ownership {
   readonly id: string
   readonly base: number
   readonly network: string | null

@@ -1,5 +1,6 @@
 import { watch } from 'node:fs'
 import type { Command } from 'commander'
+import { isPulled } from '#src/intent/fragments.ts'
 import { findFolder } from '../folder.ts'
 import { loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
 import { type Output, Stop } from '../output.ts'
@@ -26,7 +27,9 @@ function checkOnce(folder: string | undefined, output: Output): void {
       `proved: ${proof.held} of ${proof.expects} expectations, each under all of the ${proof.failures} single failures that it must survive`,
     ),
   )
-  output.line(output.style('dim', `${numberedBy(loaded.head)}. Next: causeway plan`))
+  const pulled = loaded.files.filter(({ path }) => isPulled(path)).length
+  const others = pulled === 0 ? '' : `with ${pulled} pulled ${pulled === 1 ? 'file' : 'files'} of others; `
+  output.line(output.style('dim', `${others}${numberedBy(loaded.head)}. Next: causeway plan`))
 }
 
 /** Errors are shown and waited over; only Ctrl-C ends it. */

@@ -16,6 +16,7 @@ interface GenerationView {
   readonly proof: { readonly expects: number; readonly held: number; readonly failures: number }
   readonly operation: string
   readonly createdBy: string
+  readonly owner: string | null
   readonly createdAt: string
 }
 
@@ -50,6 +51,7 @@ export function history(program: Command): void {
     const all = (await request<{ generations: GenerationView[] }>('/v1/generations')).generations
     if (output.json) return output.document('Generations', all)
     if (all.length === 0) return output.line('no generation yet. Next: causeway apply')
+    const several = new Set(all.flatMap(({ owner }) => owner ?? [])).size > 1
     output.line(
       columns(
         all.map((one) => [
@@ -57,6 +59,7 @@ export function history(program: Command): void {
           one.hash.slice(0, 12),
           `proved ${one.proof.held} of ${one.proof.expects} under ${one.proof.failures} failures`,
           one.createdBy,
+          ...(several ? [one.owner ?? '-'] : []),
           when(one.createdAt),
           one.operation,
         ]),
@@ -88,7 +91,7 @@ export function history(program: Command): void {
           findings: proposed.findings,
         })
       if (output.json) output.event({ type: 'plan', id: proposed.id, base: proposed.base, plan: proposed.plan })
-      else output.line(renderPlan(proposed.plan, proposed.proof, Date.now()).trimEnd())
+      else output.line(renderPlan(proposed.plan, proposed.proof, Date.now(), proposed).trimEnd())
       if (!options['yes']) {
         const { confirm } = await import('@clack/prompts')
         if ((await confirm({ message: `Go back to the intent of generation ${number}?` })) !== true)

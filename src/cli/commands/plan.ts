@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import { request } from '../connection.ts'
 import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
-import { countChanges } from '#src/plan/plan.ts'
+import type { Thing } from '#src/fabric/owners.ts'
+import { isPending } from '#src/plan/render.ts'
 import { makePlan, type Planned } from '../plan.ts'
 import { command } from '../program.ts'
 
@@ -11,22 +12,25 @@ export function planCommands(program: Command): void {
   command(program, 'plan [folder]', 'what would change: steps, blast radius, risk, time, plan id; touches nothing')
     .option('-o, --out <file>', 'write the plan as JSON')
     .option('--exit-code', 'exit 4 when changes are pending')
+    .option('--take <things>', 'take over from other owners, comma-separated: region/aws-eu-west-1,site/berlin')
     .option('--offline', 'do not ask the controller; such a plan has no id')
     .action(async ({ output, args: [folder], options }): Promise<ExitCode> => {
-      const planned = await makePlan(folder, options['offline'] === true, output)
+      const planned = await makePlan(folder, { offline: options['offline'] === true, take: thingsOf(options['take']) }, output)
       const out = options['out'] as string | undefined
       if (out !== undefined) writeFileSync(out, `${JSON.stringify(planned, null, 2)}\n`)
-      if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan })
+      if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan, ...planned.ownership })
       else printPlan(planned, output)
-      return options['exitCode'] && countChanges(planned.plan) > 0 ? exit.pending : exit.done
+      return options['exitCode'] && isPending(planned.plan, planned.ownership) ? exit.pending : exit.done
     })
 
   command(program, 'apply [plan-or-folder]', 'run a plan by its id, or plan a folder, ask, and run it')
     .option('--yes', 'do not ask')
+    .option('--take <things>', 'take over from other owners, comma-separated: region/aws-eu-west-1,site/berlin')
     .option('--now', 'wait for no maintenance window')
     .option('--detach', 'do not follow the operation')
     .action(async ({ output, args: [given], options }): Promise<ExitCode> => {
-      const id = given !== undefined && /^p-[0-9a-z]+$/.test(given) ? given : await agree(given, options['yes'] === true, output)
+      const id =
+        given !== undefined && /^p-[0-9a-z]+$/.test(given) ? given : await agree(given, options['yes'] === true, thingsOf(options['take']), output)
       if (id === null) return exit.done
       const accepted = await request<{ operation: string }>(`/v1/plans/${id}/apply${options['now'] === true ? '?now=true' : ''}`, {
         method: 'POST',
@@ -39,16 +43,23 @@ export function planCommands(program: Command): void {
     })
 }
 
+function thingsOf(given: unknown): readonly Thing[] {
+  const things = typeof given === 'string' ? given.split(',').map((one) => one.trim()) : []
+  const wrong = things.find((thing) => !/^(network|site|region|peer)\/[a-z0-9-]+$/.test(thing))
+  if (wrong !== undefined) throw new Stop(exit.usage, `"${wrong}" is nothing that has an owner`, 'write it like region/aws-eu-west-1 or site/berlin')
+  return things
+}
+
 function printPlan(planned: Planned, output: Output): void {
   output.line(planned.text.trimEnd())
-  if (planned.id !== null && countChanges(planned.plan) > 0)
+  if (planned.id !== null && isPending(planned.plan, planned.ownership))
     output.line(`plan ${planned.id} on generation ${planned.base}. Run it: causeway apply ${planned.id}`)
 }
 
 /** The id of a fresh plan that somebody agreed to; null: nothing to change, or not agreed. */
-async function agree(folder: string | undefined, yes: boolean, output: Output): Promise<string | null> {
+async function agree(folder: string | undefined, yes: boolean, take: readonly Thing[], output: Output): Promise<string | null> {
   if (!yes && !output.interactive) throw new Stop(exit.usage, 'nobody is there to agree to the plan', 'apply a plan by its id, or add --yes')
-  const planned = await makePlan(folder, false, output)
+  const planned = await makePlan(folder, { offline: false, take }, output)
   if (planned.id === null)
     throw new Stop(
       exit.unreachable,
@@ -57,7 +68,7 @@ async function agree(folder: string | undefined, yes: boolean, output: Output): 
     )
   if (output.json) output.event({ type: 'plan', id: planned.id, base: planned.base, plan: planned.plan })
   else printPlan(planned, output)
-  if (countChanges(planned.plan) === 0) {
+  if (!isPending(planned.plan, planned.ownership)) {
     if (output.json) output.event({ type: 'result', exit: exit.done })
     return null
   }

@@ -1,5 +1,5 @@
 /** The CLI against a running controller, in the order in which an engineer meets its verbs. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openWorld, pointerOf, type SiteDetail, until, type World } from './world.ts'
@@ -319,6 +319,71 @@ describe('a change', () => {
       stdout: expect.stringContaining('are the same'),
     })
     expect((await world.cli('rollout', 'pause', 'op-nosuch')).code).toBe(2)
+  })
+})
+
+describe('a second owner', () => {
+  let cloud = ''
+  const site =
+    'site: malmo\nuplinks: { fiber: { interface: eth0 }, lte: { interface: wwan0 } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.77.0/24 } }\n'
+  it('begins a folder of the same network, and pulls what the first declared, read-only', async () => {
+    cloud = join(world.folder, 'cloud')
+    // As it runs: the change that was aborted is taken back here too.
+    const written = readFileSync(join(world.sites, 'network.yaml'), 'utf8').replace('tcp/8446', 'tcp/8445')
+    writeFileSync(join(world.sites, 'network.yaml'), written)
+    expect(await world.cli('init', cloud, '--of', 'small')).toMatchObject({ code: 0 })
+    const pulled = await world.cli('pull', cloud)
+    expect(pulled, pulled.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('+ pulled/folder-small/network.yaml\n') })
+    const network = join(cloud, 'pulled/folder-small/network.yaml')
+    expect(statSync(network).mode & 0o777).toBe(0o444)
+    expect(readFileSync(network, 'utf8').replace(/^.*\n/, '')).toBe(written)
+    expect(await world.cli('check', cloud)).toMatchObject({ code: 0, stdout: expect.stringContaining('pulled files of others; generation') })
+    // Again: nothing to write. Edited: refused, and not overwritten.
+    expect(await world.read('pull', cloud)).toMatchObject({ owner: 'folder:cloud', owners: ['folder:small'], written: [], removed: [] })
+    const before = readFileSync(network, 'utf8')
+    chmodSync(network, 0o644)
+    writeFileSync(network, `${before}mtu: 1400\n`)
+    expect(await world.cli('pull', cloud)).toMatchObject({ code: 3, stdout: expect.stringContaining('error[I152] pulled/folder-small/network.yaml') })
+    expect(readFileSync(network, 'utf8')).toBe(`${before}mtu: 1400\n`)
+    rmSync(network)
+    expect(await world.read('pull', cloud)).toMatchObject({ written: ['pulled/folder-small/network.yaml'] })
+  })
+  it('adds a site of its own, whichever of the two plans next', async () => {
+    writeFileSync(join(cloud, 'malmo.yaml'), site)
+    const planned = await world.cli('plan', cloud)
+    expect(planned.stdout, planned.stderr).toMatch(/^\+ site {2}malmo .* new$/m)
+    expect(planned.stdout).toMatch(/^~ site {2}frankfurt .* of folder:small$/m)
+    expect(planned.stdout).toContain('as folder:cloud; what folder:small declared stays\n')
+    const ran = await world.cli('apply', cloud, '--yes')
+    expect(ran, ran.stdout + ran.stderr).toMatchObject({ code: 0 })
+    const first = await world.cli('plan')
+    expect(first.stdout, first.stderr).toContain('nothing to change')
+    expect(await world.cli('pull')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('+ pulled/folder-cloud/malmo.yaml\n1 file of folder:cloud'),
+    })
+    expect((await world.cli('generation', 'list')).stdout).toMatch(/first administrator +folder:cloud/)
+  })
+  it('loses it to the first only when that takes it over, and says so as a conflict', async () => {
+    const [own, pulled] = [join(world.sites, 'malmo.yaml'), join(world.sites, 'pulled/folder-cloud/malmo.yaml')]
+    writeFileSync(own, site)
+    rmSync(pulled)
+    const refused = await world.cli('plan')
+    expect(refused.code, refused.stderr).toBe(5)
+    expect(refused.stdout).toContain('error[I150] malmo.yaml:1:7  site "malmo" belongs to folder:cloud')
+    expect(await world.cli('check')).toMatchObject({ code: 0 })
+    const taken = await world.cli('apply', '--take', 'site/malmo', '--yes')
+    expect(taken, taken.stdout + taken.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('> site malmo  from folder:cloud to folder:small\n'),
+    })
+    expect((await world.cli('event', 'list', 'network/small')).stdout).toContain('site/malmo goes from folder:cloud to folder:small')
+    expect((await world.cli('plan', cloud)).code).toBe(5)
+    rmSync(join(cloud, 'malmo.yaml'))
+    expect((await world.cli('plan', cloud)).stdout).toContain('nothing to change')
+    rmSync(own)
+    expect(await world.cli('apply', '--yes')).toMatchObject({ code: 0 })
+    expect(await world.cli('pull')).toMatchObject({ code: 0, stdout: expect.stringContaining('all of small is owned by folder:small') })
   })
 })
 

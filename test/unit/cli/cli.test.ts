@@ -80,6 +80,33 @@ describe('the CLI, offline', () => {
       expect({ v, kind, ok: data.ok }).toEqual({ v: 1, kind: 'Check', ok: false })
       expect(findings[0]).toMatchObject({ code: 'I012', file: 'network.yaml', says: expect.stringContaining('dubln') })
     })
+    it('takes into account what others own, as it was pulled, and refuses an edit of it', async () => {
+      const folder = join(work, 'cloud')
+      cpSync(resolve('test/cases/second-folder'), folder, { recursive: true })
+      expect(await causeway(['check', folder])).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('with 3 pulled files of others; no controller was seen yet'),
+      })
+      const planned = await causeway(['plan', folder, '--offline'])
+      expect(planned.stdout).toMatch(/^\+ site {2}berlin .*new {2}of folder:acme$/m)
+      expect(planned.stdout).toMatch(/^\+ region aws-eu-west-1 .*prices of \S+$/m)
+      expect(planned.stdout).toContain('as folder:cloud; what folder:acme declared stays\n')
+      const edited = join(folder, 'pulled/folder-acme/berlin.yaml')
+      writeFileSync(edited, readFileSync(edited, 'utf8').replace('10.1.10.0', '10.1.11.0'))
+      const refused = await causeway(['check', folder])
+      expect(refused).toMatchObject({ code: 3, stdout: expect.stringContaining('error[I152] pulled/folder-acme/berlin.yaml:1:1') })
+      // A plan would not send it: it is refused too, before anybody is asked.
+      const env = { CAUSEWAY_URL: 'http://127.0.0.1:9', CAUSEWAY_TOKEN: 'x' }
+      expect(await causeway(['plan', folder], { env })).toMatchObject({ code: 3, stdout: expect.stringContaining('error[I152]') })
+      expect(await causeway(['plan', folder, '--take', 'berlin'], { env })).toMatchObject({
+        code: 2,
+        stderr: 'error  "berlin" is nothing that has an owner\n       write it like region/aws-eu-west-1 or site/berlin\n',
+      })
+      expect(await causeway(['plan', folder, '--offline', '--take', 'site/berlin'])).toMatchObject({
+        code: 6,
+        stderr: expect.stringContaining('only a controller can hand things over'),
+      })
+    })
     it('says what is missing when there is nothing to check', async () => {
       expect(await causeway(['check'])).toMatchObject({
         code: 2,
@@ -189,6 +216,23 @@ describe('the CLI, offline', () => {
     expect(await causeway(['init', fresh])).toMatchObject({ code: 5, stderr: expect.stringContaining('exists already') })
   })
 
+  it('init --of starts a part of a network that others have begun', async () => {
+    const folder = join(work, 'cloud-team')
+    expect(await causeway(['init', folder, '--of', 'acme'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('folder cloud-team of network acme: wrote'),
+    })
+    expect(await causeway(['check', folder])).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining('error[I003] folder.yaml:2:1  nothing is known here of network "acme"'),
+    })
+    expect(await causeway(['init', folder, '--of', 'acme'])).toMatchObject({ code: 5, stderr: expect.stringContaining('folder.yaml exists already') })
+    expect(await causeway(['init', folder, '--of', 'Acme'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"Acme" is not the name of a network'),
+    })
+    expect(await causeway(['pull', folder])).toMatchObject({ code: 6 })
+  })
   describe('without a controller', () => {
     beforeAll(() => rmSync(join(work, '.causeway'), { recursive: true, force: true }))
     it.each([['status'], ['site', 'list'], ['path', 'list'], ['generation', 'list'], ['rollout', 'list'], ['site', 'token', 'berlin']])(
