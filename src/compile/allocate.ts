@@ -288,19 +288,39 @@ function readHeld(held: readonly Allocation[]): Held {
   return { ula, of, taken, contradict, free: byKind(() => new Map<string, number>()) }
 }
 
+/** Within a scope: who has what, and where the search for a free value goes on. Values below are taken, and none is given back. */
+interface Free {
+  readonly held: ReadonlySet<number> | undefined
+  readonly claimed: ReadonlySet<number>
+  next: number
+}
 /** What is claimed on top of what is held, which stays as it is. */
 function openLedger(held: Held) {
   const claims: Allocation[] = []
   const claimed = byKind(() => new Map<string, number>())
   const takenToo = byKind(() => new Map<string, Set<number>>())
+  const claimedIn = (kind: NumberKind, scope: string): Set<number> => {
+    let values = takenToo[kind].get(scope)
+    if (!values) takenToo[kind].set(scope, (values = new Set()))
+    return values
+  }
   const claim = (kind: NumberKind, { owner, scope }: Owner, value: number) => {
     claimed[kind].set(owner, value)
-    const values = takenToo[kind].get(scope)
-    if (values) values.add(value)
-    else takenToo[kind].set(scope, new Set([value]))
+    claimedIn(kind, scope).add(value)
     claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
   }
   const known = (kind: NumberKind, owner: string): number | undefined => claimed[kind].get(owner) ?? held.of[kind].get(owner)
+  const firstFree = (kind: NumberKind, scope: string, { first, step }: { readonly first: number; readonly step: number }): Free => {
+    const taken = held.taken[kind].get(scope)
+    const start = `${scope} ${first}`
+    let next = held.free[kind].get(start)
+    if (next === undefined) {
+      next = first
+      while (taken?.has(next)) next += step
+      held.free[kind].set(start, next)
+    }
+    return { held: taken, claimed: claimedIn(kind, scope), next }
+  }
   /** In the order of owners' names, so that the order of the input means nothing. Returns those for whom none is left. */
   const number = (
     kind: NumberKind,
@@ -308,24 +328,18 @@ function openLedger(held: Held) {
     range: { readonly first: number; readonly step: number; readonly end: number },
   ): readonly string[] => {
     const refused: string[] = []
-    // Where the search for a free value goes on: values below are taken, and none is given back.
-    const next = new Map<string, number>()
+    const scopes = new Map<string, Free>()
+    const freeIn = (scope: string): Free => {
+      let free = scopes.get(scope)
+      if (!free) scopes.set(scope, (free = firstFree(kind, scope, range)))
+      return free
+    }
     for (const one of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
-      const { owner, scope } = one
-      if (known(kind, owner) !== undefined) continue
-      const values = held.taken[kind].get(scope)
-      const start = `${scope} ${range.first}`
-      let value = next.get(scope) ?? held.free[kind].get(start)
-      if (value === undefined) {
-        value = range.first
-        while (values?.has(value)) value += range.step
-        held.free[kind].set(start, value)
-      }
-      const more = takenToo[kind].get(scope)
-      while (values?.has(value) || more?.has(value)) value += range.step
-      next.set(scope, value)
-      if (value >= range.end) refused.push(owner)
-      else claim(kind, one, value)
+      if (known(kind, one.owner) !== undefined) continue
+      const free = freeIn(one.scope)
+      while (free.held?.has(free.next) || free.claimed.has(free.next)) free.next += range.step
+      if (free.next >= range.end) refused.push(one.owner)
+      else claim(kind, one, free.next)
     }
     return refused
   }

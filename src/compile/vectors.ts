@@ -62,7 +62,14 @@ export function routeVectors({ network: { pool }, site: whole, classes, peers, t
 type Leads = (route: Pick<Route, 'remote'>, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
 function leadsAt(site: Site): Leads {
-  const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: new Set(remotes) }))
+  // A hub's groups for all classes have one list of hundreds.
+  const sets = new Map<readonly NodeId[], ReadonlySet<NodeId>>()
+  const setOf = (remotes: readonly NodeId[]): ReadonlySet<NodeId> => {
+    const known = sets.get(remotes) ?? new Set(remotes)
+    sets.set(remotes, known)
+    return known
+  }
+  const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: setOf(remotes) }))
   return ({ remote }, trafficClass, arrived) =>
     filled.some((group) => group.trafficClass === trafficClass && group.arrived === arrived && group.remotes.has(remote))
       ? { kind: 'remote', remote }

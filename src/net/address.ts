@@ -31,6 +31,8 @@ interface PrefixBits extends Bits {
   readonly groups: readonly number[]
   /** Its first host, once somebody has asked for it. */
   host?: Address
+  /** Likewise what its addresses begin with, of IPv6 and a /64 or wider: those numbered below 2^16, and from there to 2^32. */
+  heads?: readonly [string, string]
 }
 
 export const width = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
@@ -227,7 +229,8 @@ export const contains = (outer: Prefix, inner: Prefix | Address): boolean => {
 export const overlaps = (a: Prefix, b: Prefix): boolean => contains(a, b) || contains(b, a)
 /** The n-th address of a prefix, 0 being the network itself; undefined past its end. */
 export function nth(of: Prefix, n: number): Address | undefined {
-  const { family, value: low, length, order, groups } = prefixBits(of)
+  const bits = prefixBits(of)
+  const { family, value: low, length, order, groups } = bits
   // Of an IPv4 prefix or one with room for any number, without the cost of big ones.
   if (family === 4) {
     if (n >= 2 ** (32 - length)) return undefined
@@ -235,6 +238,12 @@ export function nth(of: Prefix, n: number): Address | undefined {
     return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}` as Address
   }
   if (length <= 64) {
+    if (n > 0 && n < 2 ** 32) {
+      bits.heads ??= [formatGroups([...groups.slice(0, 4), 0, 0, 0, 1]).slice(0, -1), formatGroups([...groups.slice(0, 4), 0, 0, 1, 1]).slice(0, -3)]
+      return (
+        n < 2 ** 16 ? `${bits.heads[0]}${n.toString(16)}` : `${bits.heads[1]}${(n >>> 16).toString(16)}:${(n & 0xffff).toString(16)}`
+      ) as Address
+    }
     const [upper, lower] = [Math.floor(n / 2 ** 32), n >>> 0]
     return formatGroups([...groups.slice(0, 4), upper >>> 16, upper & 0xffff, lower >>> 16, lower & 0xffff]) as Address
   }
