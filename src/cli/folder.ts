@@ -46,13 +46,26 @@ export function readPulledFiles(folder: string): readonly SourceFile[] {
 }
 function readSource(folder: string, name: string): SourceFile {
   const path = join(folder, name)
-  const bytes = readFileSync(path)
-  try {
-    return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
-  } catch {
-    const { line, column, byte } = firstStray(bytes)
-    throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
-  }
+  return unchanged(path, (bytes) => {
+    try {
+      return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
+    } catch {
+      const { line, column, byte } = firstStray(bytes)
+      throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
+    }
+  })
+}
+
+const readBefore = new Map<string, { readonly stamp: string; readonly read: unknown }>()
+/** What was read of a file, unless it was written since: whoever watches a folder of thousands asks for each again and again. */
+function unchanged<T>(path: string, read: (bytes: Buffer) => T): T {
+  const { mtimeNs, ctimeNs, size, ino } = statSync(path, { bigint: true })
+  const stamp = [mtimeNs, ctimeNs, size, ino].join(' ')
+  const known = readBefore.get(path)
+  if (known?.stamp === stamp) return known.read as T
+  const made = read(readFileSync(path))
+  readBefore.set(path, { stamp, read: made })
+  return made
 }
 
 /** Where a text stops to be UTF-8: written back, it is as it was up to the first byte that became U+FFFD. */
@@ -75,7 +88,7 @@ const headFile = (state: string, network: string) => join(state, 'heads', `${net
 
 export function readHead(state: string, network: string): Head | null {
   try {
-    return JSON.parse(readFileSync(headFile(state, network), 'utf8')) as Head
+    return unchanged(headFile(state, network), (bytes) => JSON.parse(bytes.toString('utf8')) as Head)
   } catch {
     return null
   }

@@ -1,9 +1,9 @@
 /** Folder → Intent → Fabric → proof, offline: what `check`, `plan`, `explain`, `trace` and `export` share. */
-import { compile } from '#src/compile/compile.ts'
+import { createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, Fabric, Finding, Origins } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { ownFirst } from '#src/intent/fragments.ts'
-import { parseIntent } from '#src/intent/parse.ts'
+import { createParser } from '#src/intent/parse.ts'
 import type { Declared } from '#src/intent/raw.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { createVerifier } from '#src/verify/verify.ts'
@@ -23,13 +23,25 @@ export interface Loaded {
   readonly findings: readonly Finding[]
 }
 
-export function load(given: string | undefined): Loaded {
+/** What remembers, for `check --watch`: after an edit, only what it touches is read, numbered and compiled again. */
+export interface Readers {
+  readonly parse: ReturnType<typeof createParser>
+  readonly compile: ReturnType<typeof createCompiler>
+  /** Placeholders of the network as it was, while no controller was seen. */
+  held: readonly Allocation[]
+}
+export const createReaders = (): Readers => ({ parse: createParser(), compile: createCompiler(), held: [] })
+/** Likewise proven. */
+export const prove = createVerifier()
+
+export function load(given: string | undefined, readers: Readers = createReaders()): Loaded {
   const folder = findFolder(given)
   const files = [...readFolder(folder), ...readPulledFiles(folder)]
-  const { intent, origins, declared, findings } = parseIntent(files)
+  const { intent, origins, declared, findings } = readers.parse(files)
   if (!intent) return { folder, files, declared, intent, origins, fabric: null, claims: [], head: null, findings }
   const head = readHead(stateFolder(), intent.network)
-  const compiled = compile(intent, head?.allocations ?? [])
+  const compiled = readers.compile(intent, head?.allocations ?? readers.held)
+  if (!head && compiled.claims.length > 0) readers.held = [...readers.held, ...compiled.claims]
   return {
     folder,
     files,
@@ -54,16 +66,18 @@ export function refuseOnErrors(loaded: Loaded, findings: readonly Finding[], out
 }
 
 /** Loads, and ends with the findings when there is no Fabric. */
-export function loadFabric(given: string | undefined, output: Output, kind: string): Loaded & { readonly fabric: Fabric; readonly intent: Intent } {
-  const loaded = load(given)
+export function loadFabric(
+  given: string | undefined,
+  output: Output,
+  kind: string,
+  readers?: Readers,
+): Loaded & { readonly fabric: Fabric; readonly intent: Intent } {
+  const loaded = load(given, readers)
   refuseOnErrors(loaded, loaded.findings, output, kind)
   if (!loaded.fabric || !loaded.intent)
     throw new Stop(exit.refused, 'the network could not be compiled', 'this is a defect of causeway: please report it with the files')
   return { ...loaded, fabric: loaded.fabric, intent: loaded.intent }
 }
-
-/** After an edit, as `check --watch` sees many, only what it touches is proven again. */
-export const prove = createVerifier()
 
 /** Findings with the place of their first key, for editors and CI. */
 export const locate = (

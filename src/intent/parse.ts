@@ -6,7 +6,7 @@ import { placeTexts } from './canonical.ts'
 import { defaultMtu, translationPools } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
-import { type Declared, type Raw, readFiles } from './raw.ts'
+import { type Declared, type Raw, type ReadBefore, readFiles } from './raw.ts'
 import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { readInternet } from './read-internet.ts'
@@ -34,9 +34,17 @@ export interface ParseResult {
 }
 
 /** `path` is how people should see the file, below `pulled/` another owner's; `text` its content, decoded as UTF-8 by the caller. */
-export function parseIntent(files: readonly SourceFile[]): ParseResult {
-  const report = createReport()
-  const raw = readFiles(files, report)
+export const parseIntent = (files: readonly SourceFile[]): ParseResult => createParser()(files)
+/** A parser that remembers: of a folder in which one file was edited, that one is read. It gives what one without memory does. */
+export function createParser(): (files: readonly SourceFile[]) => ParseResult {
+  const before: ReadBefore = new Map()
+  return (files) => {
+    const report = createReport()
+    return parse(readFiles(files, report, before), report)
+  }
+}
+
+function parse(raw: Raw, report: Report): ParseResult {
   const names = readNames(raw, report)
   const hubs = readHubs(raw, names, report)
   const transports = readTransports(raw, report)

@@ -70,7 +70,49 @@ function kindOf(source: Source, report: Report): Kind | undefined {
   return undefined
 }
 
-export function readFiles(files: readonly SourceFile[], report: Report): Raw {
+/** What one file declares; `partial`: it or its name could not be read. */
+type Content =
+  | { readonly kind: 'partial' }
+  | { readonly kind: 'network'; readonly at: Origin; readonly raw: RawNetwork }
+  | { readonly kind: 'site'; readonly site: NamedSite | undefined }
+  | { readonly kind: 'region'; readonly region: NamedRegion | undefined }
+  | { readonly kind: 'peer'; readonly peer: NamedPeer | undefined }
+  | { readonly kind: 'folder'; readonly raw: RawFolder }
+function readFile(file: SourceFile, report: Report): Content {
+  const source = readYaml(file, report)
+  const kind = source && kindOf(source, report)
+  if (!source || !kind) return { kind: 'partial' }
+  const readBy = <S extends Spec<unknown>>(spec: S): ReadOf<S> =>
+    spec.read(source.root, { at: source.at(source.root), name: file.path }, { source, report, home: homeOf }) as ReadOf<S>
+  switch (kind) {
+    case 'network': {
+      const raw = readBy(networkFile)
+      return { kind, at: raw.fields.network?.at ?? raw.at, raw }
+    }
+    case 'site': {
+      const { fields, wrote } = readBy(siteFile)
+      return { kind, site: fields.site && { name: fields.site, fields, roleWritten: wrote.has('role') } }
+    }
+    case 'region': {
+      const { fields, wrote } = readBy(regionFile)
+      return { kind, region: fields.region && { name: fields.region, fields, wrote } }
+    }
+    case 'peer': {
+      const { fields } = readBy(peerFile)
+      return { kind, peer: fields.peer && { name: fields.peer, fields } }
+    }
+    case 'folder':
+      return { kind, raw: readBy(folderFile) }
+    default:
+      throw new TypeError(`no such file: ${kind satisfies never}`)
+  }
+}
+
+/** By path, files that were read and about which there was nothing to say: with the same text there is nothing again. */
+export type ReadBefore = Map<string, { readonly text: string; readonly content: Content }>
+
+/** `before` is brought up to date. */
+export function readFiles(files: readonly SourceFile[], report: Report, before: ReadBefore = new Map()): Raw {
   const networks: { readonly at: Origin; readonly raw: RawNetwork }[] = []
   const folders: RawFolder[] = []
   const owners = new Map<string, string>()
@@ -79,8 +121,17 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
   const regions: NamedRegion[] = []
   const peers: NamedPeer[] = []
   let partial = false
-  const readBy = <S extends Spec<unknown>>(spec: S, source: Source, name: string): ReadOf<S> =>
-    spec.read(source.root, { at: source.at(source.root), name }, { source, report, home: homeOf }) as ReadOf<S>
+  const paths = new Set(files.map((file) => file.path))
+  for (const path of before.keys()) if (!paths.has(path)) before.delete(path)
+  const contentOf = (file: SourceFile): Content => {
+    const known = before.get(file.path)
+    if (known?.text === file.text) return known.content
+    const said = report.findings.length
+    const content = readFile(file, report)
+    if (report.findings.length > said) before.delete(file.path)
+    else before.set(file.path, { text: file.text, content })
+    return content
+  }
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     if (isPulled(file.path)) {
       const pulled = readPulled(file.text)
@@ -97,39 +148,28 @@ export function readFiles(files: readonly SourceFile[], report: Report): Raw {
         continue
       }
     }
-    const source = readYaml(file, report)
-    const kind = source && kindOf(source, report)
-    if (!source || !kind) {
-      partial = true
-      continue
-    }
-    switch (kind) {
-      case 'network': {
-        const raw = readBy(networkFile, source, file.path)
-        networks.push({ at: raw.fields.network?.at ?? raw.at, raw })
+    const content = contentOf(file)
+    switch (content.kind) {
+      case 'partial':
+        partial = true
         break
-      }
-      case 'site': {
-        const raw = readBy(siteFile, source, file.path)
-        if (raw.fields.site) sites.push({ name: raw.fields.site, fields: raw.fields, roleWritten: raw.wrote.has('role') })
+      case 'network':
+        networks.push(content)
         break
-      }
-      case 'region': {
-        const raw = readBy(regionFile, source, file.path)
-        if (raw.fields.region) regions.push({ name: raw.fields.region, fields: raw.fields, wrote: raw.wrote })
+      case 'site':
+        if (content.site) sites.push(content.site)
         break
-      }
-      case 'peer': {
-        const raw = readBy(peerFile, source, file.path)
-        if (raw.fields.peer) peers.push({ name: raw.fields.peer, fields: raw.fields })
+      case 'region':
+        if (content.region) regions.push(content.region)
         break
-      }
-      case 'folder': {
-        folders.push(readBy(folderFile, source, file.path))
+      case 'peer':
+        if (content.peer) peers.push(content.peer)
         break
-      }
+      case 'folder':
+        folders.push(content.raw)
+        break
       default:
-        kind satisfies never
+        content satisfies never
     }
   }
   // One's own first: a finding stands where its reader may write.

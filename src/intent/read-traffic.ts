@@ -112,7 +112,7 @@ interface Selectable {
   readonly labels: readonly string[]
   readonly segments: readonly SegmentId[]
 }
-/** What selectors select, by node and segment. */
+/** What selectors select from, and what they do. */
 interface World {
   readonly lands: Lands
   readonly nodes: ReadonlyMap<NodeId, Selectable>
@@ -121,7 +121,7 @@ interface World {
   /** Nodes that have hosts of each group. */
   readonly hosts: ReadonlyMap<string, ReadonlySet<NodeId>>
   /** By canonical text: the same selector stands in many lines. */
-  readonly asked: Map<string, ReadonlySet<NodeId>>
+  readonly asked: Map<string, Selects>
 }
 const isWhere = (where: Selector['where'], site: Selectable): boolean => {
   switch (where.kind) {
@@ -138,26 +138,33 @@ const isWhere = (where: Selector['where'], site: Selectable): boolean => {
       return where satisfies never
   }
 }
-function nodesOf(selector: Selector, world: World): ReadonlySet<NodeId> {
+/** Whether a node is selected. */
+type Selects = (node: Selectable) => boolean
+function selects(selector: Selector, world: World): Selects {
   const held = world.asked.get(selector.text)
   if (held) return held
   const { where, what } = selector
-  const one = where.kind === 'site' ? world.nodes.get(where.site) : undefined
-  const here = where.kind === 'site' ? (one ? [one] : []) : [...world.nodes.values()].filter((node) => isWhere(where, node))
+  const fits = fitsOf(what, world)
+  const is: Selects = (node) => isWhere(where, node) && fits(node)
+  world.asked.set(selector.text, is)
+  return is
+}
+function fitsOf(what: Selector['what'], world: World): Selects {
+  if (what.kind === 'segment') return (node) => node.segments.includes(what.segment)
+  if (what.kind === 'group') return (node) => world.hosts.get(what.group)?.has(node.id) ?? false
   const service = what.kind === 'service' ? world.services.get(what.service) : undefined
-  const places =
-    service && service.endpoints.length > 0
-      ? [new Set(service.endpoints.flatMap((each) => answeringAt(service, each, world).map((land) => land.node)))]
-      : (service?.at ?? []).map((at) => nodesOf(at, world))
-  const fits = (node: Selectable): boolean =>
-    what.kind === 'segment'
-      ? node.segments.includes(what.segment)
-      : what.kind === 'group'
-        ? (world.hosts.get(what.group)?.has(node.id) ?? false)
-        : places.some((ids) => ids.has(node.id))
-  const out = new Set(here.filter(fits).map((node) => node.id))
-  world.asked.set(selector.text, out)
-  return out
+  if (!service) return () => false
+  if (service.endpoints.length === 0) {
+    const places = service.at.map((at) => selects(at, world))
+    return (node) => places.some((is) => is(node))
+  }
+  const answering = new Set(service.endpoints.flatMap((each) => answeringAt(service, each, world).map((land) => land.node)))
+  return (node) => answering.has(node.id)
+}
+/** Most are found among the first of thousands. */
+function isAnywhere(is: Selects, world: World): boolean {
+  for (const node of world.nodes.values()) if (is(node)) return true
+  return false
 }
 
 /** Where an endpoint is. Of LANs with the same addresses, those where the service is said to be. */
@@ -167,7 +174,8 @@ function answeringAt({ at }: IntentService, endpoint: Prefix, world: World): rea
 }
 /** The LAN is one that `at` selects; of a group, the host is in it. */
 function isThere({ where, what, text }: Selector, land: Land, host: Prefix, world: World): boolean {
-  if (!nodesOf({ where, what, text }, world).has(land.node)) return false
+  const node = world.nodes.get(land.node)
+  if (!node || !selects({ where, what, text }, world)(node)) return false
   if (what.kind === 'segment') return what.segment === land.segment
   return what.kind === 'group' && (world.groups.get(what.group)?.some((each) => contains(each, host)) ?? false)
 }
@@ -223,7 +231,7 @@ export function checkPlaces(
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
-    if (nodesOf(selector, world).size > 0) return false
+    if (isAnywhere(selects(selector, world), world)) return false
     const { kind } = selector.what
     const says =
       kind === 'service'
@@ -254,12 +262,12 @@ export function checkPlaces(
         (to.what.kind !== 'service' && to.what.kind !== 'internet' && empty(`${kind}/${n}/to`, to, mistake))
       if (nowhere) continue
       // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
-      if (to.what.kind === 'service' && nodesOf(to, world).size === 0) {
+      if (to.what.kind === 'service' && !isAnywhere(selects(to, world), world)) {
         if (mistake || to.where.kind !== 'any') empty(`${kind}/${n}/to`, to, mistake)
         continue
       }
-      const callers = nodesOf(from, world)
-      if (to.where.kind === 'same' && ![...nodesOf(to, world)].some((id) => callers.has(id))) {
+      const [calls, answers] = [selects(from, world), selects(to, world)]
+      if (to.where.kind === 'same' && !isAnywhere((node) => calls(node) && answers(node), world)) {
         const says = `no site has both ends of "${from.text} -> ${to.text}"`
         if (mistake) report.error('I019', `${kind}/${n}/to`, says, 'select another place than same')
         else report.warning('I019', `${kind}/${n}/to`, says, 'select another place than same')

@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   path: () => import('./path.ts'),
   reports: () => import('./reports.ts'),
   region: () => import('./region.ts'),
+  watch: () => import('./watch.ts'),
 }
 
 async function main(args: readonly string[]): Promise<number> {

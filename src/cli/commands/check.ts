@@ -2,13 +2,13 @@ import { watch } from 'node:fs'
 import type { Command } from 'commander'
 import { isPulled } from '#src/intent/fragments.ts'
 import { findFolder } from '../folder.ts'
-import { loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
+import { createReaders, loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
 import { type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 import { clock } from '../table.ts'
 
-function checkOnce(folder: string | undefined, output: Output): void {
-  const loaded = loadFabric(folder, output, 'Check')
+function checkOnce(folder: string | undefined, output: Output, readers = createReaders()): void {
+  const loaded = loadFabric(folder, output, 'Check', readers)
   const { findings, proof } = prove(loaded.fabric)
   refuseOnErrors(loaded, findings, output, 'Check')
   const { fabric } = loaded
@@ -34,9 +34,10 @@ function checkOnce(folder: string | undefined, output: Output): void {
 
 /** Errors are shown and waited over; only Ctrl-C ends it. */
 async function checkForever(folder: string | undefined, output: Output): Promise<void> {
+  const readers = createReaders()
   const once = () => {
     try {
-      checkOnce(folder, output)
+      checkOnce(folder, output, readers)
     } catch (error) {
       if (!(error instanceof Stop)) throw error
       if (!error.printed) output.line(error.message)

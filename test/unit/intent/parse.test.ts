@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canonicalJson } from '#src/fabric/hash.ts'
-import { parseIntent } from '#src/intent/parse.ts'
+import { createParser, parseIntent } from '#src/intent/parse.ts'
+import type { SourceFile } from '#src/intent/yaml.ts'
 import { check, demo, network, small } from './files.ts'
 
 describe('an intent', () => {
@@ -26,6 +27,32 @@ describe('an intent', () => {
       ['inference', '10.1.10.0/24', '10.1.10.1/24'],
     ])
     expect(intent!.classes.reduce((sum, each) => sum + each.share, 0)).toBe(100)
+  })
+
+  it('is the same from a parser that remembers, whatever was written, spoiled, mended, renamed or removed in between', () => {
+    const edit = fc.record({ file: fc.nat(demo.length - 1), at: fc.nat(400), how: fc.constantFrom('spoil', 'mend', 'remove', 'rename', 'same') })
+    fc.assert(
+      fc.property(fc.array(edit, { minLength: 1, maxLength: 5 }), (edits) => {
+        const parse = createParser()
+        let files: readonly SourceFile[] = demo
+        for (const { file, at, how } of [{ file: 0, at: 0, how: 'same' }, ...edits]) {
+          files = files.flatMap((one) => {
+            const { path, text } = demo[file]!
+            if (one.path !== path) return [one]
+            if (how === 'spoil') return [{ path, text: `${one.text.slice(0, at)}{${one.text.slice(at)}` }]
+            if (how === 'mend') return [{ path, text }]
+            if (how === 'rename') return [{ path, text: text.replace(/^site: /m, 'site: new-') }]
+            return how === 'remove' ? [] : [{ ...one }]
+          })
+          if (how === 'mend' && !files.some(({ path }) => path === demo[file]!.path)) files = [...files, demo[file]!]
+          const [again, anew] = [parse(files), parseIntent(files)]
+          expect(again.intent).toEqual(anew.intent)
+          expect(again.findings).toEqual(anew.findings)
+          expect([...again.origins]).toEqual([...anew.origins])
+        }
+      }),
+      { numRuns: 12 },
+    )
   })
 
   it('does not depend on the order of files, keys or list items that mean a set', () => {
