@@ -69,12 +69,13 @@ export function seal(
         lans: site.lans
           .map((lan, n) => {
             const internet = ways[n]
-            const { segment, interface: device, address, via, learned, local } = lan
+            const { segment, interface: device, address, own, via, learned, local } = lan
             return {
               segment,
               interface: device,
               prefix: lan.prefix,
               address,
+              ...(own === undefined ? {} : { own }),
               ...(internet ? { internet } : {}),
               ...(via === undefined ? {} : { via }),
               ...(learned ? { learned } : {}),

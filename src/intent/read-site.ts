@@ -18,13 +18,15 @@ import {
   type Prefix,
   width,
 } from '#src/net/address.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
 import { readBgp, type ReadLan } from './read-bgp.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
 import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
-import type { NamedSite } from './raw.ts'
+import { gatewaysOf, type NamedSite } from './raw.ts'
+import { checkGateways, sharedLans } from './read-gateways.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
@@ -32,7 +34,6 @@ import type { Entry, Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { familiesNamed, mediumOfName, meteredByDefault } from './values.ts'
 
-const maxUplinks = 8
 /** Not for hosts: this network, loopback, IPv4 in IPv6, link-local, the site-local of old, multicast and reserved (RFC 6890, RFC 4291). */
 export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
 /** IPv6 routers are known by such (RFC 4861 section 4.2). */
@@ -49,33 +50,61 @@ export function noteFields(base: string, fields: Readonly<Record<string, unknown
   }
 }
 
+/** Its gateway, or the two of a pair, alike in all but uplinks, interfaces and what each alone has on a LAN. */
 export function readSite(
-  { name, fields }: NamedSite,
+  site: NamedSite,
   names: Names,
   transports: ReadonlySet<string>,
   networkHubs: readonly SiteId[],
   internet: Intent['internet'],
   report: Report,
-): IntentSite {
+): readonly IntentSite[] {
+  const { name, fields } = site
   const id = name.value as SiteId
   const base = `site/${id}`
   report.origins.set(base, name.at)
   noteFields(base, { role: fields.role, place: fields.place, labels: fields.labels, hubs: fields.hubs }, report.origins)
   const hub = networkHubs.includes(id)
-  const claimed = new Map<string, Located<string>>()
-  const uplinks = readUplinks(base, fields.uplinks, claimed, transports, name, report)
-  const lans = readLans(base, fields.segments, claimed, names, uplinks, internet, report)
-  return {
-    id,
+  checkGateways(site, hub, report)
+  const gateways = gatewaysOf(site).map((gateway) => {
+    const at = `site/${gateway.id}`
+    if (isSecondGateway(gateway.id) && gateway.raw) report.origins.set(at, gateway.raw.at)
+    const claimed = new Map<string, Located<string>>()
+    return { ...gateway, claimed, uplinks: readUplinks(at, gateway.uplinks, claimed, transports, report) }
+  })
+  const [first] = gateways
+  const { lans, ...routing } = readLans(
+    base,
+    fields.segments,
+    // What a LAN's interface is called at either of a pair is known later.
+    first!.raw ? new Map() : first!.claimed,
+    names,
+    gateways.flatMap(({ uplinks }) => uplinks),
+    internet,
+    report,
+  )
+  const hubs = hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report)
+  const owned = first!.raw
+    ? sharedLans(
+        id,
+        lans,
+        gateways.map(({ raw, claimed }) => ({ raw: raw!, claimed })),
+        fields.segments ?? [],
+        report,
+      )
+    : [lans]
+  return gateways.map(({ id: gateway, uplinks }, n) => ({
+    id: gateway,
     role: fields.role?.value ?? defaultRole,
     labels: [...new Set((fields.labels ?? []).map((label) => label.value))].sort(),
     place: fields.place?.value ?? '',
-    hubs: hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report),
+    hubs,
     uplinks,
-    ...lans,
+    lans: owned[n]!,
+    ...routing,
     // Read when the network's are known: read-classes.ts.
     classes: [],
-  }
+  }))
 
   function hubsOfHub(own: readonly Located<string>[] | undefined, to: Report): readonly SiteId[] {
     if (own?.[0]) to.error('I061', own[0].at, `${id} is a hub and has no hubs of its own`, 'remove `hubs:` here; hubs are meshed with one another')
@@ -97,19 +126,13 @@ function claim(name: Located<string>, claimed: Map<string, Located<string>>, rep
 
 function readUplinks(
   base: string,
-  entries: readonly Entry<RawUplink>[] | undefined,
+  entries: readonly Entry<RawUplink>[],
   claimed: Map<string, Located<string>>,
   transports: ReadonlySet<string>,
-  site: Located<string>,
   report: Report,
 ): readonly IntentUplink[] {
-  if (!entries) return []
-  if (entries.length === 0)
-    report.error('I042', site.at, `site "${site.value}" has no uplink`, 'write at least one, better two that fail apart: fiber: { interface: eth0 }')
-  const extra = entries[maxUplinks]
-  if (extra) report.error('I042', extra.key.at, `site "${site.value}" has ${entries.length} uplinks`, `write at most ${maxUplinks}`)
   const out: IntentUplink[] = []
-  for (const { key, value } of entries.slice(0, maxUplinks)) {
+  for (const { key, value } of entries) {
     const uplinkBase = `${base}/uplink/${key.value}`
     report.origins.set(uplinkBase, key.at)
     if (!value) continue

@@ -12,7 +12,6 @@ export type RefusedKeys = Readonly<Record<string, Refused>>
 const no = (because: string, instead: string): Refused => ({ because, instead })
 
 const notYet = {
-  pair: no('a site has one gateway; pairs of them are not done yet', 'describe the one box: `uplinks:` and `segments:` stand at the site itself'),
   bgpBetween: no(
     'no routing protocol runs between gateways: the compiler makes their routes, so that every one was proven before it is used',
     'leave it out; a cloud region has an `asn:` of its own',
@@ -54,6 +53,11 @@ const ipsecAuth = no(
 )
 
 export const refused = {
+  gateway: {
+    priority: no('the first of two gateways has the LANs while it can, else the second', 'leave it out; call the one a that is to have them'),
+    vrid: no('it is 67 on every LAN', 'leave it out; give another router that is there another one'),
+    track: no('each gives the LANs up when all its tunnels are down, or a LAN has no link', 'leave it out'),
+  },
   uplink: {
     dhcp: no(
       'the operating system configures uplinks, and the gateway follows the address and router that it gets',
@@ -75,7 +79,7 @@ export const refused = {
     trust: no('whatever hosts mark their packets with is overwritten', 'leave it out; the `class` of a service is what counts'),
     vlan: no('the operating system makes VLANs', 'make it there, and write its interface: interface: eth1.20'),
     mtu: no("the MTU of a LAN is its own affair; TCP is told the overlay's, and larger packets get an answer", 'leave it out'),
-    vrrp: no('a site has one gateway, so no other could take over its address', 'leave it out; `address:` is that of the gateway'),
+    vrrp: no('two gateways of a site share its `address:` by VRRP as they are', 'leave it out; write gateways: { a: …, b: … } at the site'),
     routing: notYet.lanRouting,
     vpcs: no('VPCs belong to a region of a cloud', 'write a file that begins with `region: aws-eu-west-1`'),
     nat: no('LANs that overlap are translated host for host', 'write translate: auto in network.yaml, or translate: always here'),
@@ -108,9 +112,8 @@ export const refused = {
     internet: no('what leaves to the internet is of class `default`', 'write internet: { office: local } in network.yaml'),
   },
   site: {
-    gateways: notYet.pair,
-    a: notYet.pair,
-    b: notYet.pair,
+    a: no('it is one of two gateways', 'write gateways: { a: …, b: … }'),
+    b: no('it is one of two gateways', 'write gateways: { a: …, b: … }'),
     routing: notYet.bgpBetween,
     asn: notYet.bgpBetween,
     internet: no(
@@ -153,7 +156,6 @@ export const refused = {
     routing: notYet.bgpBetween,
     asn: notYet.bgpBetween,
     bgp: notYet.bgpBetween,
-    gateways: notYet.pair,
     log: always.log,
     drills: always.drills,
     headless: always.headless,

@@ -190,12 +190,35 @@ const maintenance = object(
   { required: ['window'], example: '{ window: "sun 02:00-04:00", timezone: Europe/Berlin }' },
 )
 
+const uplinks = map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }')
+export const gateway = object(
+  {
+    uplinks,
+    address: list(
+      parsedText('I030', parseLanAddress, {
+        description: 'What this gateway alone has on LANs whose address both share. Default: the first hosts of the prefix that are free.',
+        examples: ['10.1.10.2'],
+      }),
+    ),
+    interfaces: map(
+      interfaceName("A LAN's interface as the site names it.", 'eth1'),
+      interfaceName('What it is called at this gateway.', 'ens4'),
+      '{ eth1: ens4 }',
+    ),
+  },
+  { required: ['uplinks'], refused: refused.gateway, example: '{ uplinks: { fiber: { interface: eth0 } } }' },
+)
+
 const siteFields = {
   role: word('I016', 'role', ['edge', 'core'], 'A branch, or a data centre with public addresses. Default: edge.'),
   place: text('Where it is, for people.', 'Berlin, DE'),
   labels: list(name('Words of your own that select several sites, as in `emea/inference`.', 'emea')),
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
-  uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
+  uplinks,
+  gateways: object(
+    { a: gateway, b: gateway },
+    { required: ['a', 'b'], example: '{ a: { uplinks: { fiber: { interface: eth0 } } }, b: { uplinks: { lte: { interface: wwan0 } } } }' },
+  ),
   classes: map(text('A class of the network.', 'bulk'), siteClass, '{ bulk: { share: 5% } }'),
   maintenance,
   segments: map(
@@ -205,11 +228,11 @@ const siteFields = {
   ),
 }
 const siteExample = '{ uplinks: { fiber: { interface: eth0 } } }'
-export const siteBody = object(siteFields, { required: ['uplinks'], refused: refused.site, example: siteExample })
+export const siteBody = object(siteFields, { either: ['uplinks', 'gateways'], refused: refused.site, example: siteExample })
 
 export const siteFile = object(
   { site: name('The name of the site.', 'berlin'), ...siteFields },
-  { required: ['site', 'uplinks'], refused: refused.site, example: siteExample },
+  { required: ['site'], either: ['uplinks', 'gateways'], refused: refused.site, example: siteExample },
 )
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
@@ -276,7 +299,7 @@ export const expectation = object(
       word(
         'I071',
         'failure',
-        ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'],
+        ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks'],
         'What may break, one at a time, while the promise holds; `any two uplinks` at the same time.',
       ),
     ),
@@ -335,6 +358,7 @@ export const networkFile = object(
 export type RawSite = ReadOf<typeof siteBody>
 export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
+export type RawGateway = ReadOf<typeof gateway>
 export type RawLan = ReadOf<typeof lan>
 export type RawBgp = ReadOf<typeof bgp>
 export type RawMaintenance = ReadOf<typeof maintenance>

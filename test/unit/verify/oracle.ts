@@ -174,7 +174,27 @@ export function oracle(fabric: Fabric) {
     return next.some(({ hop, lost }) => !lost && ever(hop.next, hop, id, packet, trafficClass, [...passed, mark]))
   }
 
-  const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null }[] => {
+  /** The gateways at a site, and which of them has its LANs: the first that has a tunnel left; until all has settled, any that has. */
+  const gatewaysAt = (site: string): readonly string[] => nodes.map(({ id }) => id as string).filter((id) => id === site || id === `${site}.b`)
+  const tunnelsAt = (id: string) => [...endsById].filter(([, ends]) => ends.some((end) => end.site === id)).map(([tunnel]) => tunnel)
+  const onDuty = (site: string, down: ReadonlySet<string>, patience: Patience): readonly string[] => {
+    const all = gatewaysAt(site)
+    if (all.length === 1) return all
+    const able = all.filter((id) => tunnelsAt(id).some((tunnel) => !down.has(tunnel)))
+    return able.length === 0 ? [site] : patience === 0 ? able.slice(0, 1) : able
+  }
+  /** Each choice of who is on duty at either end: nothing passes the other of a pair. */
+  const shifts = (from: string, to: string, down: ReadonlySet<string>, patience: Patience) =>
+    onDuty(from, down, patience).flatMap((near) =>
+      onDuty(to, down, patience)
+        .filter((far) => from !== to || near === far)
+        .map((far) => {
+          const resting = [...gatewaysAt(from), ...gatewaysAt(to)].filter((id) => id !== near && id !== far)
+          return { near, far, down: new Set([...down, ...resting.flatMap(tunnelsAt)]) }
+        }),
+    )
+
+  const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null; gateway?: boolean }[] => {
     const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(plain(one))).map((one) => one.id))
     const lines = fabric.sites.flatMap((site) => site.uplinks.map((uplink) => `${site.id}.${uplink.id}`))
     return [
@@ -212,6 +232,15 @@ export function oracle(fabric: Fabric) {
             .filter((site) => site.hub)
             .map((site) => ({ down: touching((ends) => ends.some((end) => end.site === site.id)), dead: site.id as string }))
         : []),
+      ...(survives.includes('gateway')
+        ? fabric.sites
+            .filter((site) => !site.hub)
+            .map(({ id }) => ({
+              down: touching((ends) => ends.some((end) => end.site === id)),
+              dead: gatewaysAt(id.replace('.b', '')).length === 1 ? (id as string) : null,
+              gateway: true,
+            }))
+        : []),
     ]
   }
   const answers = (
@@ -221,7 +250,7 @@ export function oracle(fabric: Fabric) {
     broken: { down: ReadonlySet<string>; dead: string | null },
     patience: Patience,
   ): boolean => {
-    if (broken.dead === to.node) return false
+    if (broken.dead !== null && [from.node, to.node].includes(broken.dead as never)) return false
     const any = expect.ports.some((port) => port.protocol === 'any')
     const pairs = pairsOf(from, to)
     for (const { source, destination } of pairs) {
@@ -233,9 +262,11 @@ export function oracle(fabric: Fabric) {
         if (rules.length === 0 && !any) return false
         opened ||= rules.length > 0
         for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
-          if (!always(from.node, null, '', packet, classFrom(from.node, trafficClass), false, broken.down, patience, [])) return false
           const reply = { ...packet, source: destination, destination: source }
-          if (!always(to.node, null, '', reply, classFrom(to.node, trafficClass), true, broken.down, patience, [])) return false
+          for (const { near, far, down } of shifts(from.node, to.node, broken.down, patience)) {
+            if (!always(near, null, '', packet, classFrom(near, trafficClass), false, down, patience, [])) return false
+            if (!always(far, null, '', reply, classFrom(far, trafficClass), true, down, patience, [])) return false
+          }
         }
       }
       if (!opened) return false
@@ -247,8 +278,7 @@ export function oracle(fabric: Fabric) {
       (expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])).every((targets) =>
         breaks(expect.survives).every(
           (broken) =>
-            broken.dead === from.node ||
-            (expect.mode === 'all' && broken.dead === targets[0]!.node) ||
+            (!broken.gateway && (broken.dead === from.node || (expect.mode === 'all' && broken.dead === targets[0]!.node))) ||
             targets.some((to) => answers(from, to, expect, broken, patience)),
         ),
       ),
@@ -263,8 +293,8 @@ export function oracle(fabric: Fabric) {
               // Within one LAN nobody is in between.
               if (isOneLan(from.node, source, destination)) return source === destination
               const packet = { source, destination, application }
-              return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
-                (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),
+              return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every((trafficClass) =>
+                gatewaysAt(from.node).every((near) => !ever(near, null, '', packet, classFrom(near, trafficClass), [])),
               )
             }),
           ),
@@ -343,7 +373,9 @@ export function oracle(fabric: Fabric) {
       for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
         const packet = { source, destination, application }
         for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
-          const ever = bothOf(from.node, to.node, packet, trafficClass, (_, hops) => hops)
+          const ever = gatewaysAt(from.node).flatMap((near) =>
+            gatewaysAt(to.node).flatMap((far) => bothOf(near, far, packet, trafficClass, (_, hops) => hops)),
+          )
           const key = `${trafficClass} ${JSON.stringify(ever)}`
           if (!kinds.has(key)) kinds.set(key, { packet, trafficClass, ever })
         }
@@ -366,9 +398,10 @@ export function oracle(fabric: Fabric) {
         if (from.node === to.node) continue
         const sound = breaks(expect.survives).filter((broken) => broken.dead !== from.node && answers(from, to, asReach, broken, 0))
         for (const { packet, trafficClass, ever } of kindsOf(expect, from, to)) {
-          const both = (choose: Choose) => bothOf(from.node, to.node, packet, trafficClass, choose)
           if (ever.flat().some(({ steps }) => steps.some((step) => expect.not.some((word) => touches(step, word))))) faults.add('V031')
-          for (const { down } of sound) {
+          for (const broken of sound) {
+            const [{ near, far, down }] = shifts(from.node, to.node, broken.down, 0) as [ReturnType<typeof shifts>[number]]
+            const both = (choose: Choose) => bothOf(near, far, packet, trafficClass, choose)
             const [there, back] = both((id, hops) => possibleAt(id, hops, down, true)).map((ways) => ways.map(({ steps }) => steps))
             if (expect.via.length > 0 && [...there!, ...back!].some((steps) => !steps.some((step) => expect.via.some((word) => touches(step, word)))))
               faults.add('V030')
@@ -406,8 +439,11 @@ export function oracle(fabric: Fabric) {
       const askedBy = new Map<string, Map<string, number>>()
       for (const { expect, from, to, kinds } of pairs) {
         if (dead === from.node || !answers(from, to, { ...expect, kind: 'reach' }, { down, dead }, 0)) continue
+        const [shift] = shifts(from.node, to.node, down, 0) as [ReturnType<typeof shifts>[number]]
         for (const { packet, trafficClass } of kinds) {
-          for (const [n, ways] of bothOf(from.node, to.node, packet, trafficClass, (id, hops) => possibleAt(id, hops, down, true)).entries()) {
+          for (const [n, ways] of bothOf(shift.near, shift.far, packet, trafficClass, (id, hops) =>
+            possibleAt(id, hops, shift.down, true),
+          ).entries()) {
             const asked = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
             for (const step of asked > 0 ? ways.flatMap(({ steps }) => steps) : []) {
               for (const { site, uplink } of lineEnds(step.hop)) {
