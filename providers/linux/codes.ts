@@ -296,4 +296,11 @@ export const linuxCodes: readonly CodePage[] = [
     wrong: 'another bgpd in the network namespace of the gateway, on tcp/179',
     right: 'systemctl disable --now frr',
   },
+  {
+    code: 'D049',
+    title: 'a pair of gateways without keepalived',
+    text: "The two gateways of a site share a LAN's address by VRRP, which keepalived speaks. The driver starts one of its own, with its files in the state folder; the distribution's service is not used and should be off.",
+    wrong: 'a second gateway without keepalived',
+    right: 'apt-get install keepalived && systemctl disable --now keepalived',
+  },
 ]

@@ -1,8 +1,8 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
 import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
-import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { contains, type Family } from '#src/net/address.ts'
+import { contains, type Family, hostOf } from '#src/net/address.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
@@ -19,6 +19,7 @@ import { type Observed, observe, readInterfaces, readTransit, readWireguard } fr
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
 import { type Esp, exitTable, isOurs, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
+import { createVrrp, sharedLans, standingAddress } from './vrrp.ts'
 import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 export { DeviceError } from './errors.ts'
@@ -61,6 +62,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const echo = options.echo ?? ((line: string) => void process.stderr.write(`${line}\n`))
   const runner = options.run ?? createRunner({ echo, dryRun: options.dryRun ?? false })
   const hotPath = createSwitch(runner, echo)
+  const vrrp = createVrrp(runner, stateDir)
   const chosen = new Map<string, Choice>()
   let applied: SiteConfig | undefined
   let leaving: Leaving | null = null
@@ -109,6 +111,19 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       return hop < 0 ? [] : [{ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop }]
     })
     return choicesBy(choices)
+  }
+
+  async function missingVrrp(config: SiteConfig): Promise<readonly Finding[]> {
+    const [shared] = sharedLans(config)
+    if (!shared || (await runner.read(['sh', '-c', 'command -v keepalived'])).code === 0) return []
+    return [
+      finding(
+        'D049',
+        [`site/${config.site}`],
+        `this box has no keepalived, and shares ${hostOf(shared.address)} with the other gateway of its site`,
+        'apt-get install keepalived, and leave its own service off: systemctl disable --now keepalived',
+      ),
+    ]
   }
 
   async function readKeys(
@@ -218,7 +233,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         next = {
           ...next,
           ulas: [config.network.ula],
-          addedAddresses: next.addedAddresses.filter((one) => config.lans.some((lan) => lan.interface === one.device && lan.address === one.address)),
+          addedAddresses: next.addedAddresses.filter((one) =>
+            config.lans.some((lan) => lan.interface === one.device && standingAddress(lan) === one.address),
+          ),
         }
     } finally {
       for (const link of kernel.links) if (prune && !config.interfaces.some((one) => one.device === link.name)) daemons.delete(link.name)
@@ -271,6 +288,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const before = new Map(chosen)
     const comparison = await compare(config, publicKeys, how.prune)
     await make(comparison, config, how.prune, privateKeys, secrets)
+    // By now it has its own addresses, and the policy lets the other hear of it.
+    await vrrp.set(config)
     applied = config
     // Whoever was steered meanwhile was perhaps overwritten by what was compared before.
     const moved = [...chosen.values()].filter((choice) => before.get(groupKey(choice)) !== choice)
@@ -388,6 +407,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         ...missingFeatures(found, ipv6 !== undefined),
         ...missingIpsec(found, config),
         ...missingBgp(installed !== undefined, config),
+        ...(await missingVrrp(config)),
         ...misfits(config, kernel),
       ]
       if (found.nftables) {
@@ -447,6 +467,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         if (device !== undefined && peer) await renew(runner, device, peer)
       }
     },
+    offer: (able) => vrrp.offer(able),
+    carries: () => vrrp.carries(),
     async counters() {
       const config = applied
       if (config === undefined) return []
@@ -497,6 +519,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
           daemons: new Map(Object.entries(memory.daemons)),
           keep: () => Promise.resolve(''),
         }
+        await vrrp.set({ site: '' as SiteId, lans: [] })
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
         for (const [key, value] of Object.entries(memory.sysctls)) {

@@ -24,6 +24,7 @@ import {
   tunnelPrefix,
 } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
+import { sharedLans } from './vrrp.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
@@ -123,6 +124,7 @@ function translating(translations: readonly Translation[]): readonly string[] {
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
 export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
+  const pairDevices = [...new Set(sharedLans(config).map((lan) => lan.interface))].sort()
   const lanDevices6 = config.lans.filter((lan) => familyOf(lan.prefix) === 6).map((lan) => lan.interface)
   const own = outermost(config.lans.map((lan) => lan.prefix))
   const others = outermost(config.routes.map((route) => route.to))
@@ -370,6 +372,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(config.bgp ?? []).flatMap(({ interface: device, neighbors }) =>
         neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
       ),
+      // From the other gateway of the site (RFC 9568 section 5.1.1.2).
+      ...(pairDevices.length > 0 ? [`iifname ${names(pairDevices)} ip daddr 224.0.0.18 ip protocol vrrp accept`] : []),
       // A DHCPv6 server of the box's own, as the line above is for IPv4.
       ...(lanDevices6.length > 0 ? [`iifname ${names(lanDevices6)} ip6 saddr fe80::/10 udp dport 547 accept`] : []),
       'counter',

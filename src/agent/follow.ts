@@ -20,6 +20,7 @@ import { type BoxKeys, destroy, keyed } from './keys.ts'
 import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDrain, drainEnd } from './drain.ts'
+import { type Ability, createPairMember, isPair, pairEveryMs } from './pair.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import { createLearningWatch } from './learning.ts'
 import { createMeasurer } from './measure.ts'
@@ -77,6 +78,15 @@ export function createFollower(of: FollowOptions): Follower {
     },
   })
   const routers = createLearningWatch({ learning: () => driver.learning(), log, changed: () => wake() })
+  const pair = createPairMember({
+    device: driver,
+    clock,
+    changed(carries) {
+      log('pair', carries ? 'carries the traffic of its LANs' : 'stands by: the other gateway carries the traffic of the LANs')
+      status()
+      wake()
+    },
+  })
   const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
@@ -144,7 +154,12 @@ export function createFollower(of: FollowOptions): Follower {
       network: of.identity.network,
       site: of.identity.site,
       confirmationCode: of.identity.confirmationCode,
-      ...judge(running?.config ?? null, paths, { headless: headlessSince !== null, drains: clock.now() < drainEnd(running?.config ?? null) }, all),
+      ...judge(
+        running?.config ?? null,
+        paths,
+        { headless: headlessSince !== null, drains: clock.now() < drainEnd(running?.config ?? null), standsBy: !driver.carries() },
+        all,
+      ),
       state: disk.state(),
       headlessSince,
       uplinks: running ? uplinkCounts(running.config, paths) : [],
@@ -443,6 +458,20 @@ export function createFollower(of: FollowOptions): Follower {
     }
   }
 
+  /** Whether any path leads out; a config without tunnels has none to prove. */
+  function ability(): Ability {
+    const config = running?.config ?? null
+    const tunnels = config?.tunnels.map(({ id }) => id) ?? []
+    const ways = tunnels.some((id) => prober.isUp(id)) ? 'up' : tunnels.every((id) => prober.isDown(id)) ? 'down' : 'unproven'
+    return { ways, drains: clock.now() < drainEnd(config) }
+  }
+  async function pairing(): Promise<void> {
+    while (!signal.aborted) {
+      await pause(isPair(running?.config ?? null) ? pairEveryMs : drainEveryMs, signal)
+      if (!signal.aborted) await pair.look(running?.config ?? null, ability()).catch((error: unknown) => log('pair', line(troubleOf(error))))
+    }
+  }
+
   return {
     wake,
     async boot() {
@@ -457,7 +486,7 @@ export function createFollower(of: FollowOptions): Follower {
       status()
     },
     async run() {
-      await Promise.all([reporting(), hints(), looking(), draining()])
+      await Promise.all([reporting(), hints(), looking(), draining(), pairing()])
       return left.signal.aborted ? 'wiped' : 'stopped'
     },
   }
