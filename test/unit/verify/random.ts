@@ -449,11 +449,11 @@ export function shared(fabric: Fabric): Fabric {
 }
 
 /** With or without a cloud or a peer, shared risks and second choices, and spoiled fewer than `damages` times. */
-export function anyFabric(of: Reader, damages: number): Fabric {
+export function anyFabric(of: Reader, damages: number, gateways: 'pairs too' | 'one gateway a site' = 'pairs too'): Fabric {
   let fabric = build(sound(of))
   if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
   if (of.chance(40)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
-  if (of.chance(40) && fabric.sites.some((one) => !one.hub)) fabric = paired(of, fabric)
+  if (gateways === 'pairs too' && of.chance(40) && fabric.sites.some((one) => !one.hub)) fabric = paired(of, fabric)
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(damages); n > 0; n--) fabric = damage(of, fabric)
