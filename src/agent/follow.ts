@@ -8,7 +8,7 @@ import { canonicalJson } from '#src/fabric/hash.ts'
 import { secretsOf } from '#src/fabric/secrets.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { type Report, ReportAnswer } from '#src/wire/messages.ts'
-import { checkInterfaces, inventoryOf, silentUplinks, udpBlocked, waysOf } from './box.ts'
+import { checkInterfaces, inventoryOf, missingFamilies, silentUplinks, udpBlocked, waysOf } from './box.ts'
 import { backoff, type Clock, instant, pause } from './clock.ts'
 import { type Bundle, commit, restore } from './commit.ts'
 import { answers, type Controller } from './controller.ts'
@@ -99,7 +99,7 @@ export function createFollower(of: FollowOptions): Follower {
   /** Why this box is to remove itself; '' as long as it is not. */
   let leaving = ''
   let drift: readonly Trouble[] = []
-  let blocked: readonly Trouble[] = []
+  let lineTroubles: readonly Trouble[] = []
   let headlessSaid = ''
   /** Seconds since 1970; 0: never. While link epochs overlap, of the one that shook hands last. */
   let handshakes: ReadonlyMap<TunnelId, number> = new Map()
@@ -141,7 +141,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
     const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...blocked, ...prober.findings(), ...routers.findings(), ...drift]
+    return [...own, ...wrong, ...lineTroubles, ...prober.findings(), ...routers.findings(), ...drift]
   }
 
   function status(): void {
@@ -358,16 +358,17 @@ export function createFollower(of: FollowOptions): Follower {
     wake()
   }
 
-  /** A line that carries TCP and no tunnel. */
-  async function lookForBlockedUdp(): Promise<void> {
+  /** A line without an address that it should have, or one that carries TCP and no tunnel. */
+  async function lookAtLines(): Promise<void> {
     const config = running?.config
-    const found: Trouble[] = []
+    const found: Trouble[] = config ? [...missingFamilies(config, interfaces)] : []
     for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
-      const way = waysOf(interfaces, config!).find((one) => one.name.startsWith(`${uplink.id} (`))
-      if (way && (await answers(of.identity.host, of.identity.port, way))) found.push(udpBlocked(config!, uplink, of.identity.port))
+      const ways = waysOf(interfaces, config!).filter((one) => one.name.startsWith(`${uplink.id} (`))
+      const heard = await Promise.all(ways.map((way) => answers(of.identity.host, of.identity.port, way)))
+      if (heard.includes(true)) found.push(udpBlocked(config!, uplink, of.identity.port))
     }
-    if (canonicalJson(found) === canonicalJson(blocked)) return
-    blocked = found
+    if (canonicalJson(found) === canonicalJson(lineTroubles)) return
+    lineTroubles = found
     for (const one of found) log('uplinks', line(one), { code: one.code })
     wake()
   }
@@ -445,7 +446,7 @@ export function createFollower(of: FollowOptions): Follower {
     while (!signal.aborted) {
       await pause(lookEveryMs, signal)
       if (!signal.aborted)
-        await Promise.all([look(), lookForBlockedUdp(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
+        await Promise.all([look(), lookAtLines(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
           log('uplinks', line(troubleOf(error))),
         )
     }
