@@ -104,6 +104,8 @@ const programs = {
   'wireguard-go': 'wireguard-go',
   'wireguard-tools': 'wg',
 }
+/** What serves the hosts of a LAN, and a host that asks. */
+const lanServices = { 'dnsmasq-base': 'dnsmasq', udhcpc: 'udhcpc' }
 const strongswan = {
   'charon-systemd': 'charon-systemd',
   'libcharon-extra-plugins': '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so',
@@ -136,6 +138,7 @@ const wantedPackages = (needs) => ({
   ...(needs.ipsec ? strongswan : {}),
   ...(needs.routing ? routing : {}),
   ...(needs.vrrp ? vrrp : {}),
+  ...(needs.lans ? lanServices : {}),
   ...(needs.uml && !existsSync(guestKernel()) ? kernelBuild : {}),
 })
 
@@ -396,7 +399,7 @@ async function lint(args) {
 }
 
 const lab = { lab: true, ipsec: true, temporal: true }
-const everything = { ...lab, routing: true, vrrp: true }
+const everything = { ...lab, routing: true, vrrp: true, lans: true }
 const tasks = {
   demo: {
     title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. Three to four minutes, the first time longer.',

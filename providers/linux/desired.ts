@@ -6,7 +6,9 @@ import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { bgpSettings, type Setting } from './bgp.ts'
+import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
+import { wantedDnsmasq } from './dnsmasq.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { ruleset } from './nft.ts'
@@ -40,6 +42,7 @@ export interface Desired extends Kernel {
   readonly tunnels: readonly WantedTunnel[]
   /** BGP with routers of LANs, as FRR is told. */
   readonly bgp: readonly Setting[]
+  readonly daemons: readonly WantedDaemon[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
   readonly nft: string
@@ -438,6 +441,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),
     rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
+    daemons: [wantedDnsmasq(config)].filter((one) => one !== undefined),
     nft: ruleset(
       whole,
       [...config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => one.listenPort), ...situation.keptPorts],

@@ -69,7 +69,7 @@ export function seal(
         lans: site.lans
           .map((lan, n) => {
             const internet = ways[n]
-            const { segment, interface: device, address, own, via, learned, local } = lan
+            const { segment, interface: device, address, own, via, learned, local, dhcp, ra, trust } = lan
             return {
               segment,
               interface: device,
@@ -80,6 +80,9 @@ export function seal(
               ...(via === undefined ? {} : { via }),
               ...(learned ? { learned } : {}),
               ...(local === undefined ? {} : { local }),
+              ...(dhcp ? { dhcp } : {}),
+              ...(ra ? { ra } : {}),
+              ...(trust ? { trust } : {}),
             }
           })
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),

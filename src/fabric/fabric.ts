@@ -196,6 +196,38 @@ export interface Lan {
    * nothing else does, so rules and places say `prefix`. Absent: the same.
    */
   readonly local?: Prefix
+  /** What the gateway does for hosts there that ask for an address. As its hosts know it. Absent: nothing. */
+  readonly dhcp?: Dhcp
+  /** Hosts make addresses of this /64 themselves, and have the gateway as their router (RFC 4861, RFC 4862). Absent: no. */
+  readonly ra?: Advertisement
+  /** The DSCP of its hosts chooses the class where the rule gives `default`. Absent: it is overwritten. */
+  readonly trust?: 'dscp'
+}
+export type Dhcp = DhcpServer | DhcpRelay
+/** RFC 2131. Their router is the gateway. */
+export interface DhcpServer {
+  readonly kind: 'server'
+  /** Both ends are leased, too. */
+  readonly range: { readonly first: Address; readonly last: Address }
+  /** Seconds. */
+  readonly lease: number
+  /** Resolvers, in order. */
+  readonly dns: readonly Address[]
+  /** '' = none. */
+  readonly domain: string
+  /** By name; always the same address for a host, inside the range or beside it. */
+  readonly reserved: readonly { readonly name: string; readonly mac: string; readonly address: Address }[]
+}
+/** RFC 2131's relay agent: packets leave from the gateway's address on the LAN, to a host in the overlay. */
+export interface DhcpRelay {
+  readonly kind: 'relay'
+  readonly server: Address
+}
+/** RFC 8106. */
+export interface Advertisement {
+  readonly dns: readonly Address[]
+  /** '' = none. */
+  readonly domain: string
 }
 
 export interface Route {

@@ -19,7 +19,7 @@ import {
 } from './intent.ts'
 import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
-import { formatDuration, formatLifetime, formatPercent, formatRate } from './values.ts'
+import { formatAddresses, formatDuration, formatLease, formatLifetime, formatPercent, formatRate } from './values.ts'
 
 export interface Explained {
   /** Keys as in the files, joined by dots: `sites.berlin.uplinks.lte.metered`. */
@@ -88,6 +88,30 @@ function* uplinkFacts(site: string, under: readonly string[], uplink: IntentUpli
   yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)
   yield fact('tags', many(uplink.tags))
   yield fact('shared_risk', many(uplink.risks))
+}
+
+/** Only where there is something: most LANs are served by nobody of ours. */
+function* servedFacts(
+  path: readonly string[],
+  { dhcp, ra, trust, via }: IntentLan,
+  key: string,
+  fact: (path: readonly string[], value: string, key: string, otherwise?: string) => Fact,
+): Generator<Fact> {
+  if (dhcp?.kind === 'relay') yield fact([...path, 'dhcp', 'relay'], dhcp.server, `${key}/dhcp`)
+  if (dhcp?.kind === 'server') {
+    const said = (name: string, value: string) => fact([...path, 'dhcp', name], value, `${key}/dhcp/${name}`)
+    yield fact([...path, 'dhcp', 'range'], formatAddresses(dhcp.range), `${key}/dhcp/range`, 'default: the upper half of the prefix')
+    yield said('lease', formatLease(dhcp.lease))
+    yield said('dns', many(dhcp.dns))
+    yield said('domain', dhcp.domain === '' ? 'none' : dhcp.domain)
+    for (const { name, mac, address } of dhcp.reserved)
+      yield fact([...path, 'dhcp', 'reserved', name], `${address} for ${mac}`, `${key}/dhcp/reserved/${name}`)
+  }
+  if (ra) {
+    yield fact([...path, 'ra', 'dns'], many(ra.dns), `${key}/ra/dns`)
+    yield fact([...path, 'ra', 'domain'], ra.domain === '' ? 'none' : ra.domain, `${key}/ra/domain`)
+  }
+  if (trust && via === undefined) yield fact([...path, 'trust'], trust, `${key}/trust`)
 }
 
 function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Generator<Fact> {
@@ -186,6 +210,7 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
           'default: the first host of the prefix',
         )
       }
+      for (const { lan, key } of own) yield* servedFacts([...path], lan, key, fact)
       for (const [i, { lan, key }] of own.filter(({ lan: { via, learned } }) => via !== undefined && !learned).entries())
         yield* [
           fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),

@@ -16,7 +16,9 @@
  */
 import type {
   BgpLan,
+  Advertisement,
   ClassId,
+  Dhcp,
   IpsecProfile,
   Maintenance,
   NetworkId,
@@ -120,6 +122,10 @@ export interface IntentLan {
   readonly translate?: Translate
   /** What its hosts call it, once the compiler has made `prefix` what it is in the overlay. Absent: the same. */
   readonly local?: Prefix
+  /** As in the Fabric, and absent when not written. */
+  readonly dhcp?: Dhcp
+  readonly ra?: Advertisement
+  readonly trust?: 'dscp'
 }
 /** `local`: at their own site, over its uplinks. `hub`: over those of its hub, so at a hub the same. */
 export type Breakout = 'none' | 'local' | 'hub'

@@ -10,6 +10,7 @@ import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, se
 import { type Declared, gatewaysOf, type Raw, type ReadBefore, readFiles } from './raw.ts'
 import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
+import { checkRelays } from './read-lan-services.ts'
 import { readInternet } from './read-internet.ts'
 import { readMaintenance, readSiteMaintenance } from './read-maintenance.ts'
 import { readPeer } from './read-peer.ts'
@@ -92,6 +93,7 @@ function parse(raw: Raw, report: Report): ParseResult {
     checkExternals(sites, regions, peers, transports, report)
     const lands = landsOf({ sites, regions, peers })
     checkGroups(groups, lands, report)
+    checkRelays(sites, lands, report)
     if (sound()) checkPlaces({ sites, regions, peers, services, allow, deny, expect }, groups, lands, report)
   }
   const intent: Intent | null =

@@ -27,6 +27,7 @@ import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import { checkGateways, sharedLans } from './read-gateways.ts'
+import { readAdvertisement, readDhcp } from './read-lan-services.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
@@ -265,8 +266,9 @@ function readLans(
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
-      for (const field of ['interface', 'address', 'internet', 'translate'] as const)
+      for (const field of ['interface', 'address', 'internet', 'translate', 'trust'] as const)
         if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
+      noteServices(`${lanBase}/${i}`, at, report.origins)
     }
     out.push(...own)
   }
@@ -304,8 +306,16 @@ function readLan(
         address,
         internet: fields.internet?.value ?? breakout,
         ...(fields.translate ? { translate: fields.translate.value } : {}),
+        ...(fields.trust?.value === 'dscp' ? { trust: fields.trust.value } : {}),
       },
-      at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at, translate: fields.translate?.at },
+      at: {
+        prefix: at,
+        interface: fields.interface?.at,
+        address: written?.at,
+        internet: fields.internet?.at,
+        translate: fields.translate?.at,
+        trust: fields.trust?.at,
+      },
     }
   })
   if (fields.ospf)
@@ -317,7 +327,32 @@ function readLan(
     )
   const { session, learned } = readBgp(fields.bgp, base, links, (each) => usable(each, uplinks, report), report)
   if (session) sessions.push(session)
-  return [...links, ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
+  const routers = [...(fields.next_hop ?? []).map(({ key }) => key.value as Address), ...(session?.neighbors ?? [])]
+  return [...served(fields, links, routers, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
+}
+
+function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Map<string, Origin>): void {
+  for (const [name, raw] of Object.entries({ dhcp, ra })) {
+    if (!raw) continue
+    origins.set(`${base}/${name}`, raw.at)
+    noteFields(`${base}/${name}`, raw.fields, origins)
+  }
+  for (const { key } of dhcp?.fields.reserved ?? []) origins.set(`${base}/dhcp/reserved/${key.value}`, key.at)
+}
+
+/** What is behind a router is served by that router, if at all. */
+function served({ dhcp, ra }: RawLan['fields'], links: readonly ReadLan[], routers: readonly Address[], report: Report): readonly ReadLan[] {
+  const plain = links.map(({ lan, at }) => ({ lan, at: at.prefix }))
+  const leased = dhcp && readDhcp(dhcp, plain, routers, report)
+  const advertised = ra && readAdvertisement(ra, plain, report)
+  return links.map(({ lan, at }): ReadLan => {
+    const leases = leased?.prefix === lan.prefix
+    const advertises = advertised?.prefixes.includes(lan.prefix) === true
+    return {
+      lan: { ...lan, ...(leases ? { dhcp: leased.dhcp } : {}), ...(advertises ? { ra: advertised.ra } : {}) },
+      at: { ...at, ...(leases ? { dhcp: dhcp! } : {}), ...(advertises ? { ra: ra! } : {}) },
+    }
+  })
 }
 
 function readNextHops(

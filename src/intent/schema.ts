@@ -18,13 +18,17 @@ import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, wor
 import {
   media,
   uplinkFamilies,
+  parseDomain,
   parseDscp,
   parseDuration,
   parseInterface,
   parseLifetime,
+  parseLease,
+  parseMac,
   parseName,
   parsePercent,
   parsePublic,
+  parseRange,
   parseRate,
   parseShare,
   parseTimezone,
@@ -128,6 +132,38 @@ const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { requir
 /** RFC 2663 calls it basic NAT: address for address, the host part stays. */
 const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
 
+const lanAddress = (description: string, example: string) => parsedText('I030', parseAddress, { description, examples: [example] })
+const domain = parsedText('I069', parseDomain, { description: 'The domain that hosts search names in.', examples: ['berlin.example.com'] })
+const reservation = object(
+  {
+    mac: parsedText('I069', parseMac, { description: "The host's MAC address.", examples: ['02:00:5e:00:53:01'] }),
+    address: lanAddress('What it always gets, in the LAN.', '10.1.10.20'),
+  },
+  { required: ['mac', 'address'], example: '{ mac: "02:00:5e:00:53:01", address: 10.1.10.20 }' },
+)
+export const dhcp = object(
+  {
+    range: parsedText('I069', parseRange, {
+      description: "Addresses to lease, both ends too. Default: the upper half of the LAN's IPv4 prefix.",
+      examples: ['10.1.10.100-10.1.10.199'],
+    }),
+    lease: parsedText('I069', parseLease, { description: 'How long, 5m to 30d. Default: 12h.', examples: ['12h'] }),
+    dns: list(lanAddress('Resolvers, in order. Default: none.', '10.11.0.53')),
+    domain,
+    reserved: map(
+      parsedText('I069', parseDomain, { description: 'The name of a host.', examples: ['printer'] }),
+      reservation,
+      `{ printer: ${reservation.example} }`,
+    ),
+    relay: lanAddress('The DHCP server in the overlay to which requests are relayed, instead of all else here.', '10.11.0.5'),
+  },
+  { refused: refused.dhcp, example: '{ range: 10.1.10.100-10.1.10.199 }' },
+)
+export const advertisement = object(
+  { dns: list(lanAddress('Resolvers, in order. Default: none.', '2001:db8:53::53')), domain },
+  { refused: refused.ra, example: '{ dns: "2001:db8:53::53" }' },
+)
+
 export const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
@@ -147,6 +183,15 @@ export const lan = object(
       }),
     ),
     internet: internet('How its hosts leave to the internet. Default: what the network says of the segment, else none.'),
+    dhcp: briefly(flag('Lease IPv4 addresses to its hosts, with all defaults. Default: false.'), dhcp, (on): ReadOf<typeof dhcp> | undefined =>
+      on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined,
+    ),
+    ra: briefly(
+      flag('Advertise the gateway as IPv6 router, and its /64 for hosts to make addresses of. Default: false.'),
+      advertisement,
+      (on): ReadOf<typeof advertisement> | undefined => (on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined),
+    ),
+    trust: word('I074', 'trust', ['none', 'dscp'], 'Whether the DSCP of its hosts chooses the class where no service names one. Default: none.'),
   },
   {
     required: ['interface', 'prefixes'],
@@ -361,6 +406,8 @@ export type RawUplink = ReadOf<typeof uplink>
 export type RawGateway = ReadOf<typeof gateway>
 export type RawLan = ReadOf<typeof lan>
 export type RawBgp = ReadOf<typeof bgp>
+export type RawDhcp = ReadOf<typeof dhcp>
+export type RawAdvertisement = ReadOf<typeof advertisement>
 export type RawMaintenance = ReadOf<typeof maintenance>
 export type RawGroup = ReadOf<typeof group>
 export type RawSiteClass = ReadOf<typeof siteClass>

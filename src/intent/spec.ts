@@ -166,7 +166,7 @@ function scalar<T>(
 }
 
 /** A single value, or a map that says more about it. */
-export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U): Spec<U> {
+export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U | undefined): Spec<U> {
   const [wants, example] = [`${brief.wants} or a map`, brief.example]
   return {
     schema: z.union([brief.schema, full.schema]),

@@ -13,7 +13,7 @@ import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts
 import { anyPort } from '#src/net/ports.ts'
 import { familiesIn } from '#src/net/sets.ts'
 import { type Break, type Breaks, nameOf, together } from './failures.ts'
-import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
+import { anyDelivery, courses, type Delivery, type Down, firstStop, marked, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
 import { lookup, match, type Model, type Node } from './model.ts'
 import { dutyOf, type Gateway, gatewaysAt, standingBy } from './pairs.ts'
 import { cut, type Entry, everything, formatPacket, overlay, type Packets, packetsBetween, reversed, sample, subtractAll } from './packets.ts'
@@ -31,14 +31,17 @@ export interface Verdict {
   readonly checks: number
 }
 
-/** Traffic of one rule's class that is treated alike both ways. */
+/** Traffic of one rule that is treated alike both ways. */
 export interface Flow {
   readonly packets: Packets
   readonly trafficClass: ClassId
+  /** Of the replies: another where one end is trusted to mark its packets. */
+  readonly replyClass: ClassId
   readonly rule: Rule
   readonly there: Vertex
   readonly back: Vertex
 }
+export const classOf = ({ trafficClass, replyClass }: Flow, way: 'there' | 'back'): ClassId => (way === 'there' ? trafficClass : replyClass)
 /** `by`: the deny, if it is one. */
 interface Refused {
   readonly packets: Packets
@@ -213,12 +216,22 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
     const closed = anyWillDo ? denied.flatMap(({ packets, by }) => subtractAll(packets, opened).map((piece) => ({ packets: piece, by }))) : denied
     refused ??= closed[0] ?? null
     for (const { packets, rule } of admitted) {
+      const pieces = marked(model, near, packets, rule.trafficClass)
       for (const [a, b] of joined) {
-        for (const there of courses(model, model.node(a)!, packets, rule.trafficClass, 'request')) {
-          for (const back of courses(model, model.node(b)!, reversed(there.packets), rule.trafficClass, 'reply')) {
-            flows.push({ packets: reversed(back.packets), trafficClass: rule.trafficClass, rule, there: there.entry, back: back.entry })
-            tunnelsOf(there.entry, tunnels)
-            tunnelsOf(back.entry, tunnels)
+        const asked = pieces.flatMap((piece) =>
+          piece.classes.flatMap((trafficClass) =>
+            courses(model, model.node(a)!, piece.packets, trafficClass, 'request').map((there) => ({ trafficClass, ...there })),
+          ),
+        )
+        for (const { trafficClass, packets: sent, entry: there } of asked) {
+          for (const { packets: answers, classes } of marked(model, far, reversed(sent), rule.trafficClass)) {
+            for (const replyClass of classes) {
+              for (const { packets: returned, entry: back } of courses(model, model.node(b)!, answers, replyClass, 'reply')) {
+                flows.push({ packets: reversed(returned), trafficClass, replyClass, rule, there, back })
+                tunnelsOf(there, tunnels)
+                tunnelsOf(back, tunnels)
+              }
+            }
           }
         }
       }
@@ -428,8 +441,8 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
       const entry = way === 'there' ? flow.there.node : flow.back.node
       const down = of.broken?.down ?? nothing
       return [
-        `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${flow.trafficClass}`,
-        `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, flow.trafficClass, down)}`,
+        `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${classOf(flow, way)}`,
+        `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, classOf(flow, way), down)}`,
       ]
     }
     default:
@@ -458,10 +471,11 @@ export function proveIsolate(models: readonly Model[], expect: Isolate, { alike,
       if (speaksFor === 0) continue
       for (const model of models) {
         for (const { id } of gatewaysAt(model, place.node)) {
-          for (const { packets, rule, to } of trafficBetween(model.node(id)!, place, targets)) {
+          const node = model.node(id)!
+          for (const { packets, rule, to } of trafficBetween(node, place, targets)) {
             const pieces = speaksFor * weight(to)
             checks += pieces
-            const delivery = rule === null ? { packets, path: [], at: id } : anyDelivery(models, id, packets, rule.trafficClass)
+            const delivery = rule === null ? { packets, path: [], at: id } : deliveryOf(models, model, node, packets, rule.trafficClass)
             if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, at: id, model, pieces })
           }
           checks += speaksFor
@@ -571,6 +585,12 @@ function undenied(node: Node, packets: Packets): readonly Packets[] {
   }
   return left
 }
+
+/** In whichever class their LAN lets them have. */
+const deliveryOf = (models: readonly Model[], model: Model, node: Node, packets: Packets, given: ClassId): Delivery | null =>
+  marked(model, node, packets, given)
+    .flatMap((piece) => piece.classes.map((trafficClass) => ({ packets: piece.packets, trafficClass })))
+    .reduce<Delivery | null>((found, one) => found ?? anyDelivery(models, node.id, one.packets, one.trafficClass), null)
 
 const targetName = (places: readonly Place[], packets: Packets): string => {
   const hit = places.find((place) =>

@@ -513,6 +513,7 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
       rangeOf(lan.prefix).family,
       lan.internet,
       lan.local,
+      lan.trust,
       // With which others it is one LAN.
       ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
     ]),

@@ -8,7 +8,7 @@
 import type { ClassId, Expect, Finding, Hop, NodeId, Place, Tunnel, TunnelId, Uplink, Waypoint } from '#src/fabric/fabric.ts'
 import { externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { failoverMs, takeoverMs } from '#src/path/timing.ts'
-import { type Flow, lossOf, namesOf, type OnDuty, type Pair, pairOf, proveReach, relevant, settledOn, type Verdict } from './expect.ts'
+import { classOf, type Flow, lossOf, namesOf, type OnDuty, type Pair, pairOf, proveReach, relevant, settledOn, type Verdict } from './expect.ts'
 import { type Break, type Breaks, nothingDown, together } from './failures.ts'
 import { choices, type Down, type Edge, type Vertex } from './forward.ts'
 import type { Model } from './model.ts'
@@ -96,10 +96,11 @@ export function* states(breaks: Breaks, pair: Pair, expect: Pick<PathExpect, 'su
 
 const startOf = ({ from, to }: Pair, broken: Break | null): string =>
   `${broken === null ? 'with everything up' : `if ${namesOf(broken)}`}: ${placeName(from)} → ${placeName(to)}`
-const exampleOf = ({ packets, trafficClass }: Flow, way: Way): string => {
+const exampleOf = (flow: Flow, way: Way): string => {
+  const { packets } = flow
   const packet = sample(packets)
   const shown = way === 'there' ? packet : { ...packet, source: packet.destination, destination: packet.source }
-  return `for example ${formatPacket(shown)}${way === 'back' ? ' (the reply)' : ''}, class ${trafficClass}`
+  return `for example ${formatPacket(shown)}${way === 'back' ? ' (the reply)' : ''}, class ${classOf(flow, way)}`
 }
 export const bothWays = (flow: Flow): readonly (readonly [Way, Vertex])[] => [
   ['there', flow.there],
@@ -258,7 +259,7 @@ export const linesUnder = (model: Model, lines: Lines, at: NodeId, { tunnel }: H
   })
 /** Nobody trusts the marks of what comes from a cloud or peer. */
 export const classOn = (model: Model, flow: Flow, entry: Vertex): ClassId =>
-  model.node(entry.node)!.of.kind === 'site' ? flow.trafficClass : ('default' as ClassId)
+  model.node(entry.node)!.of.kind === 'site' ? classOf(flow, entry === flow.there ? 'there' : 'back') : ('default' as ClassId)
 
 function scarce(model: Model, lines: Lines, { flows, down }: OnDuty, { bandwidth }: PathExpect, start: string): readonly Found[] {
   const unknown = new Map<string, Found>()

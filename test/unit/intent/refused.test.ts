@@ -5,7 +5,9 @@ import { refused, type RefusedKeys } from '#src/intent/refused.ts'
 import { ipsec, peerBody, peerSegment } from '#src/intent/schema-peer.ts'
 import { cloudSegment, regionBody } from '#src/intent/schema-region.ts'
 import {
+  advertisement,
   bgp,
+  dhcp,
   expectation,
   gateway,
   group,
@@ -28,6 +30,8 @@ const maps: Readonly<Record<keyof typeof refused, ObjectSpec<object>>> = {
   gateway,
   lan,
   bgp,
+  dhcp,
+  ra: advertisement,
   sla,
   siteClass,
   class: trafficClass,

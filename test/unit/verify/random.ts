@@ -429,6 +429,12 @@ export function paired(of: Reader, fabric: Fabric): Fabric {
   return { ...fabric, sites: [...fabric.sites.map((site) => (site.hub ? atHub(site) : site)), made], tunnels: [...fabric.tunnels, ...own] }
 }
 
+/** Hosts of some LANs choose their class themselves. */
+function trusting(of: Reader, fabric: Fabric): Fabric {
+  const trusted = <L extends object>(lan: L): L => (of.chance(50) ? { ...lan, trust: 'dscp' } : lan)
+  return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, lans: site.lans.map(trusted) })) }
+}
+
 /** As the compiler does: hops to a spoke name it `*`, and remotes with the same groups share them. */
 export function shared(fabric: Fabric): Fabric {
   const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
@@ -453,6 +459,7 @@ export function anyFabric(of: Reader, damages: number, gateways: 'pairs too' | '
   let fabric = build(sound(of))
   if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
   if (of.chance(40)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (of.chance(20)) fabric = trusting(of, fabric)
   if (gateways === 'pairs too' && of.chance(40) && fabric.sites.some((one) => !one.hub)) fabric = paired(of, fabric)
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
