@@ -1,7 +1,6 @@
 /** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
 import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { health } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, type Selection, select } from '#src/path/selection.ts'
@@ -53,9 +52,6 @@ const unproven: HopHealth = {
 }
 const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
 
-/** The far end has a second gateway, and one of the two stands by. */
-const isPaired = ({ via, remote }: Group): boolean => via.some(({ next }) => isSecondGateway(next) && siteOfGateway(next) === remote)
-
 export function createChooser(): Chooser {
   let current = new Map<string, Selection['hop']>()
   const announced = new Map<NodeId, readonly number[]>()
@@ -69,7 +65,6 @@ export function createChooser(): Chooser {
     const trafficClass = config.classes[position]
     if (!trafficClass) return { hop: 'unreachable', reason: 'all-down' }
     const before = current.get(keyOf(group)) ?? 'unreachable'
-    const paired = isPaired(group)
     const healthFor =
       (trusting: boolean) =>
       (tunnel: TunnelId): HopHealth | undefined => {
@@ -77,11 +72,10 @@ export function createChooser(): Chooser {
         if (!record) return undefined
         const known = health(record.path, position)
         // What a site that drains is the end of stays with it: only what it would pass on is to go another way.
-        const of = known.remoteDraining && !paired && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
+        const of = known.remoteDraining && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
         return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
       }
-    const ends = group.via.flatMap((hop) => byTunnel.get(hop.tunnel) ?? []).filter(({ tunnel }) => siteOfGateway(tunnel.remote) === group.remote)
-    const direct = ends.find(({ path }) => !path.remoteDraining && path.alive === 'UP') ?? ends[0]
+    const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)
     const index = direct && !direct.tunnel.decides ? announced.get(direct.tunnel.remote)?.[trafficClass.index] : undefined
     const followed = index === undefined || index === noTunnel ? undefined : config.tunnels.find((one) => one.index === index)?.id
     const choice = follow(group, healthFor(false), trafficClass.sla, before, now, followed)
@@ -90,8 +84,8 @@ export function createChooser(): Chooser {
   }
 
   /** Whether a group that lost its last way still keeps it. */
-  function lingers(key: string, before: Selection['hop'] | undefined, isLost: boolean, now: number): boolean {
-    if (!isLost || before === undefined || before === 'unreachable') {
+  function lingers(key: string, before: Selection['hop'] | undefined, hop: Selection['hop'], now: number): boolean {
+    if (hop !== 'unreachable' || before === undefined || before === 'unreachable') {
       lostAt.delete(key)
       return false
     }
@@ -127,9 +121,7 @@ export function createChooser(): Chooser {
         const { hop, reason } = choose(config, group, byTunnel, now)
         const key = keyOf(group)
         const before = current.get(key)
-        // Who stands by carries nothing, and says so no longer as soon as it does.
-        const isLost = hop === 'unreachable' || (reason === 'draining' && hop !== before && isPaired(group))
-        if (lingers(key, before, isLost, now) || before === hop) continue
+        if (lingers(key, before, hop, now) || before === hop) continue
         current.set(key, hop)
         moved.push({ remote, trafficClass, arrived, hop })
         if (arrived !== 'anywhere') continue
@@ -148,8 +140,7 @@ export function createChooser(): Chooser {
       for (const { group, tunnel } of chosen(config)) {
         const ready = byTunnel.get(tunnel)?.tunnel
         const index = config.classes.find((one) => one.id === group.trafficClass)?.index
-        if (group.arrived === 'anywhere' && ready && siteOfGateway(ready.remote) === group.remote && index !== undefined)
-          views.get(ready.remote)![index] = ready.index
+        if (group.arrived === 'anywhere' && ready?.remote === group.remote && index !== undefined) views.get(ready.remote)![index] = ready.index
       }
       return views
     },

@@ -53,7 +53,6 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     steer: (choices) => driver.steer(choices),
     leave: (now) => driver.leave(now),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
-    standsBy: () => !driver.carries(),
     event: log,
     changed: () => follower.wake(),
   })

@@ -11,7 +11,6 @@ import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
 import { mtu } from './mtu.ts'
 import { networkRoutes } from './network-routes.ts'
 import { paths } from './paths.ts'
-import { relays } from './relays.ts'
 import { resolve } from './resolve.ts'
 import { routes } from './routes.ts'
 import { rules } from './rules.ts'
@@ -42,8 +41,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const { intent } = overlay
     const resolved = resolve(intent, memo)
     const reach = paths(intent, memo)
-    const relayed = relays(intent)
-    if (wrong(resolved, reach, relayed)) return stop(overlay, resolved, reach, relayed)
+    if (wrong(resolved, reach)) return stop(overlay, resolved, reach)
 
     const joins = externalPaths(intent, memo)
     const allocated = allocate(intent, reach, joins, held, memo)
@@ -70,7 +68,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       routed,
       services: resolved.services,
       hostGroups: resolved.hostGroups,
-      expects: expects(resolved, relayed.expects),
+      expects: expects(resolved),
     }
     const findings = [
       overlay,

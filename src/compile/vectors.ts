@@ -167,11 +167,8 @@ function neighbour(lan: Lan): Address | undefined {
   const two = high - low <= 1n
   const last = family === 4 && !two ? high - 1n : high
   const first = two ? 0 : 1
-  const ours = [lan.address, ...(lan.own ? [lan.own] : [])].map(hostOf)
-  return ours
-    .map((_, n) => first + n)
-    .concat(first + ours.length)
+  return [first, first + 1]
     .filter((n) => low + BigInt(n) <= last)
     .map((n) => nth(lan.prefix, n)!)
-    .find((one) => !ours.includes(one))
+    .find((one) => one !== hostOf(lan.address))
 }

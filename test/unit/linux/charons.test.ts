@@ -134,7 +134,6 @@ test('a tunnel that is started brings its address along, an address that was los
     charon: undefined,
     xfrm: [],
     tuns: ['cwi0u0m0p0'],
-    daemons: [],
     addresses: [],
     nexthops: [],
     routes: [],
