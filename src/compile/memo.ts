@@ -468,16 +468,6 @@ function merged<T>(a: readonly T[], b: readonly T[], compare: (a: T, b: T) => nu
   while (right < b.length) all.push(b[right++]!)
   return all
 }
-/** The place of the first that is not before `one`. */
-export function firstFrom<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
-  let [low, high] = [0, sorted.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (compare(sorted[middle]!, one) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
 /** Behind the last that is not greater. */
 function after<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
   let [low, high] = [0, sorted.length]

@@ -8,8 +8,9 @@ import { portsOf } from '#src/intent/canonical.ts'
 import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
+import { firstFrom } from '#src/net/sorted.ts'
 import { type External, externalsOf } from './externals.ts'
-import { along, createMemo, difference, firstFrom, flatten, type Made, membersMoved, type Memo, patched, replaced } from './memo.ts'
+import { along, createMemo, difference, flatten, type Made, membersMoved, type Memo, patched, replaced } from './memo.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {

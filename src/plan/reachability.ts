@@ -7,6 +7,7 @@ import { compareText } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, enclosing, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { applicationsOf, formatPortRange, type PortRange, rangesOf, type Span } from '#src/net/ports.ts'
+import { firstFrom } from '#src/net/sorted.ts'
 import { common, type Rectangle, without } from './rectangles.ts'
 
 export interface AllowedEnd {
@@ -132,24 +133,13 @@ function indexed(rectangles: readonly Rectangle[]): (one: Rectangle) => readonly
     const found = new Set<Rectangle>()
     const note = (n: number): void => byPrefix.get(keys[n]!)!.forEach((one) => found.add(one))
     for (const prefix of from) {
-      const first = firstFrom(keys, prefix)
+      const first = firstFrom(keys, prefix, comparePrefixes)
       for (let n = first; n < keys.length && contains(prefix, keys[n]!); n++) note(n)
       for (let n = first - 1; n >= 0; n = outer[n]!) if (contains(keys[n]!, prefix)) note(n)
     }
     return [...found]
   }
 }
-/** Of prefixes in order, the first that is not before one. */
-function firstFrom(keys: readonly Prefix[], one: Prefix): number {
-  let [low, high] = [0, keys.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (comparePrefixes(keys[middle]!, one) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
 interface Ends {
   readonly from: readonly Prefix[]
   readonly to: readonly Prefix[]
