@@ -81,9 +81,18 @@ export function chosenDevice(config: SiteConfig, group: Group, choices: Choices)
   return (hop && deviceOf(config, hop.tunnel)) ?? ''
 }
 
-export function nexthopPlan(config: SiteConfig): { readonly idOf: (group: Group, family: Family) => number } {
+interface NexthopPlan {
+  readonly idOf: (group: Group, family: Family) => number
+}
+/** Every failover asks for it, and it hashes a name for each group. */
+const plans = new WeakMap<SiteConfig, NexthopPlan>()
+export function nexthopPlan(config: SiteConfig): NexthopPlan {
+  const found = plans.get(config)
+  if (found) return found
   const ids = nexthopIds(groupsOf(config).flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
-  return { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
+  const made: NexthopPlan = { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
+  plans.set(config, made)
+  return made
 }
 
 function links(config: SiteConfig, publicKeys: ReadonlyMap<string, string>): readonly Link[] {

@@ -6,6 +6,8 @@ export interface Alarm {
   /** Of the clock that was given, ms; Infinity when nothing is due. */
   readonly at: number
   set(at: number): void
+  /** Rings in this turn of the loop: once, whatever its sockets still hold. */
+  soon(): void
   clear(): void
 }
 
@@ -20,6 +22,12 @@ export function createAlarm(now: () => number, ring: () => void): Alarm {
     timer = undefined
     soon = undefined
   }
+  const soonRings = () => {
+    soon = setImmediate(() => {
+      soon = undefined
+      ring()
+    })
+  }
   return {
     get at() {
       return at
@@ -30,15 +38,12 @@ export function createAlarm(now: () => number, ring: () => void): Alarm {
       clear()
       if (next === Number.POSITIVE_INFINITY) return
       at = next
-      timer = setTimeout(
-        () => {
-          soon = setImmediate(() => {
-            soon = undefined
-            ring()
-          })
-        },
-        Math.max(0, Math.ceil(next - now())),
-      )
+      timer = setTimeout(soonRings, Math.max(0, Math.ceil(next - now())))
+    },
+    soon() {
+      if (soon !== undefined) return
+      clearTimeout(timer)
+      soonRings()
     },
     clear,
   }

@@ -49,8 +49,40 @@ const unproven: HopHealth = {
   remoteState: 'INIT',
   remoteDraining: false,
   upSince: Number.POSITIVE_INFINITY,
+  settledAt: Number.POSITIVE_INFINITY,
 }
 const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+
+/** A group with all that choosing for it looks up: a hub has thousands of them, and chooses anew for each path that changes. */
+interface Choosable {
+  readonly group: Group
+  readonly key: string
+  /** Of its class; −1: the config has none of that name. */
+  readonly position: number
+  readonly trafficClass: SiteConfig['classes'][number] | undefined
+  /** Its remote is the far end of one of its hops and decides for both: that end's word on this class is followed. */
+  readonly follows: boolean
+}
+interface Choosables {
+  readonly groups: readonly Choosable[]
+  readonly tunnelBy: ReadonlyMap<number, TunnelId>
+}
+const known = new WeakMap<SiteConfig, Choosables>()
+function choosablesOf(config: SiteConfig): Choosables {
+  const found = known.get(config)
+  if (found) return found
+  const tunnels = new Map(config.tunnels.map((tunnel) => [tunnel.id, tunnel]))
+  const made: Choosables = {
+    groups: groupsOf(config).map((group) => {
+      const position = config.classes.findIndex((one) => one.id === group.trafficClass)
+      const direct = group.via.map((hop) => tunnels.get(hop.tunnel)).find((tunnel) => tunnel?.remote === group.remote)
+      return { group, key: keyOf(group), position, trafficClass: config.classes[position], follows: direct !== undefined && !direct.decides }
+    }),
+    tunnelBy: new Map(config.tunnels.map((tunnel) => [tunnel.index, tunnel.id])),
+  }
+  known.set(config, made)
+  return made
+}
 
 export function createChooser(): Chooser {
   let current = new Map<string, Selection['hop']>()
@@ -60,11 +92,14 @@ export function createChooser(): Chooser {
   /** Groups whose ways are all DOWN: since when. */
   const lostAt = new Map<string, number>()
 
-  function choose(config: SiteConfig, group: Group, byTunnel: ByTunnel, now: number): Selection {
-    const position = config.classes.findIndex((one) => one.id === group.trafficClass)
-    const trafficClass = config.classes[position]
+  function choose(
+    { group, key, position, trafficClass, follows }: Choosable,
+    tunnelBy: Choosables['tunnelBy'],
+    byTunnel: ByTunnel,
+    now: number,
+  ): Selection {
     if (!trafficClass) return { hop: 'unreachable', reason: 'all-down' }
-    const before = current.get(keyOf(group)) ?? 'unreachable'
+    const before = current.get(key) ?? 'unreachable'
     const healthFor =
       (trusting: boolean) =>
       (tunnel: TunnelId): HopHealth | undefined => {
@@ -75,9 +110,8 @@ export function createChooser(): Chooser {
         const of = known.remoteDraining && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
         return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
       }
-    const direct = group.via.map((hop) => byTunnel.get(hop.tunnel)).find((record) => record?.tunnel.remote === group.remote)
-    const index = direct && !direct.tunnel.decides ? announced.get(direct.tunnel.remote)?.[trafficClass.index] : undefined
-    const followed = index === undefined || index === noTunnel ? undefined : config.tunnels.find((one) => one.index === index)?.id
+    const index = follows ? announced.get(group.remote)?.[trafficClass.index] : undefined
+    const followed = index === undefined || index === noTunnel ? undefined : tunnelBy.get(index)
     const choice = follow(group, healthFor(false), trafficClass.sla, before, now, followed)
     // Better a doubtful way than none.
     return choice.hop === 'unreachable' ? select(group, healthFor(true), trafficClass.sla, before, now) : choice
@@ -95,8 +129,8 @@ export function createChooser(): Chooser {
   }
 
   const chosen: Chooser['chosen'] = (config) =>
-    groupsOf(config).flatMap((group) => {
-      const hop = current.get(keyOf(group))
+    choosablesOf(config).groups.flatMap(({ group, key }) => {
+      const hop = current.get(key)
       const tunnel = hop === undefined || hop === 'unreachable' ? undefined : group.via[hop]?.tunnel
       return tunnel === undefined ? [] : [{ group, tunnel }]
     })
@@ -116,10 +150,11 @@ export function createChooser(): Chooser {
     decide(config, byTunnel, now) {
       const moved: Choice[] = []
       const moves = new Map<string, Move>()
-      for (const group of groupsOf(config)) {
+      const { groups, tunnelBy } = choosablesOf(config)
+      for (const one of groups) {
+        const { group, key } = one
         const { remote, trafficClass, arrived } = group
-        const { hop, reason } = choose(config, group, byTunnel, now)
-        const key = keyOf(group)
+        const { hop, reason } = choose(one, tunnelBy, byTunnel, now)
         const before = current.get(key)
         if (lingers(key, before, hop, now) || before === hop) continue
         current.set(key, hop)

@@ -47,8 +47,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal
 }
 export interface Follower {
-  /** Something changed: report soon. */
-  wake(): void
+  /** A path's state, or what takes it: worth a report at once. */
+  pathsChanged(): void
   /** Runs until the signal; the data plane stays as it is. */
   run(): Promise<'stopped' | 'wiped'>
   /** Brings back the last confirmed bundle, from disk alone. */
@@ -59,6 +59,9 @@ const lookEveryMs = 5_000
 const drainEveryMs = 1_000
 const coalesceMs = 100
 const tooFastMs = 1_000
+/** Reports at once of paths that change; after so many one a second, as long as they go on changing. */
+const promptReports = 10
+const promptAgainMs = 1_000
 
 export function createFollower(of: FollowOptions): Follower {
   const { disk, keys, driver, prober, controller, clock, log } = of
@@ -112,6 +115,25 @@ export function createFollower(of: FollowOptions): Follower {
       setWays()
       status()
     }, coalesceMs)
+  }
+  let prompt = promptReports
+  let promptAt = clock.tick()
+  let later: NodeJS.Timeout | null = null
+  /** On a box short of CPU each report makes the paths of all others worse. */
+  const pathsChanged = () => {
+    // The one that is on its way tells of it.
+    if (statusTimer !== null || later !== null) return
+    const now = clock.tick()
+    prompt = Math.min(promptReports, prompt + (now - promptAt) / promptAgainMs)
+    promptAt = now
+    if (prompt >= 1) {
+      prompt--
+      return wake()
+    }
+    later = setTimeout(() => {
+      later = null
+      if (!signal.aborted) wake()
+    }, promptAgainMs).unref()
   }
   const sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => {
@@ -444,7 +466,7 @@ export function createFollower(of: FollowOptions): Follower {
   }
 
   return {
-    wake,
+    pathsChanged,
     async boot() {
       await settle(disk)
       interfaces = await driver.inventory()

@@ -85,7 +85,7 @@ export function createProbed(tunnel: ReadyTunnel, config: SiteConfig, at: number
 export function newPath(tunnel: ReadyTunnel, config: SiteConfig, at: number): Path {
   const path = createPath({ at, timing: searching, slas: config.classes.map((one) => one.sla), follows: !tunnel.decides })
   // What only echoes has no view of its own.
-  if (tunnel.probe === 'icmp') hearRemote(path, 'UP', false)
+  if (tunnel.probe === 'icmp') hearRemote(path, at, 'UP', false)
   return path
 }
 

@@ -132,7 +132,6 @@ export function createProber(options: ProberOptions): Prober {
     const { moved, moves } = chooser.decide(config, byTunnel, now)
     if (moved.length === 0) return
     options.steer(moved).catch((error: unknown) => options.event('steer', `could not move traffic: ${why(error)}`))
-    announce(now)
     for (const { remote, classes, from, to, reason } of moves)
       options.event('steer', `${remote} ${classes.join(', ')}: ${from} → ${to} (${reason})`, { remote, classes, to, reason })
     options.changed()
@@ -164,7 +163,6 @@ export function createProber(options: ProberOptions): Prober {
       if (said === undefined || said.some((one, i) => one !== view[i])) probeBy(record, now)
       retimeRecord(record, now)
     }
-    arm(now)
   }
 
   /** ping keeps its own time: there `nextAt` is when it must have spoken. */
@@ -226,10 +224,10 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   /** What the far end says, whether in a probe or in a reply. */
-  function hear(record: ProbedPath, said: EndView, sentAt: number): void {
+  function hear(record: ProbedPath, said: EndView, sentAt: number, now: number): void {
     const { path } = record
     if (path.remoteState !== said.state || path.remoteDraining !== said.draining) dirty = true
-    hearRemote(path, said.state, said.draining)
+    hearRemote(path, now, said.state, said.draining)
     if (chooser.heard(record.tunnel.remote, said.view, sentAt)) dirty = true
   }
 
@@ -245,7 +243,7 @@ export function createProber(options: ProberOptions): Prober {
     const stale = record.received > 0 && probe.sequence < record.highest
     if (padTo === 0) record.received++
     record.highest = Math.max(record.highest, probe.sequence)
-    if (!stale) hear(record, probe, probe.sentAt)
+    if (!stale) hear(record, probe, probe.sentAt, now)
     if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
     if (record.suspect && record.path.follows) clear(record)
     const wall = options.wall()
@@ -274,7 +272,7 @@ export function createProber(options: ProberOptions): Prober {
     }
     const sent = sentTick(record, reply.probeSequence)
     if (sent === undefined) return
-    if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt)
+    if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt, now)
     if (record.suspect) clear(record)
     countAnswered(record, now, reply.probeSequence, now - sent)
   }
@@ -294,10 +292,8 @@ export function createProber(options: ProberOptions): Prober {
   function judge(record: ProbedPath, before: string, now: number): void {
     const after = overall(record.path)
     if (after !== before) stateChanged(record, before, after, now)
-    if (dirty) {
-      decide(now)
-      announce(now)
-    }
+    // Once for all that lies in the sockets: a hub that chose anew for each packet would fall behind them for good.
+    if (dirty) alarm.soon()
   }
   function widthChanged({ tunnel, path }: ProbedPath): void {
     const size = `packets of ${config?.network.mtu ?? 0} bytes`
@@ -383,7 +379,10 @@ export function createProber(options: ProberOptions): Prober {
     const fell = wereUp.filter((one) => one.path.alive !== 'UP').length
     const windowMs = Math.min(...[...records.values()].map((one) => one.path.timing.intervalMs * one.path.timing.multiplier), 600)
     lag = holdThroughLag(lag, { now, lagMs: late, windowMs, fell, wereUp: wereUp.length })
-    if (dirty) decide(now)
+    if (dirty) {
+      decide(now)
+      announce(now)
+    }
     for (const record of records.values()) {
       if (!record.socket && !record.echo && now >= record.reopenAt) openSocket(record, now)
       if (record.tunnel.decides && now >= record.nextAt) {

@@ -54,7 +54,7 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     leave: (now) => driver.leave(now),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
     event: log,
-    changed: () => follower.wake(),
+    changed: () => follower.pathsChanged(),
   })
   const follower = createFollower({
     files,

@@ -1,7 +1,7 @@
 /**
- * The 1 kHz UDP stream that measures a failover.
+ * The UDP stream that measures a failover.
  * `stream.ts receive PORT FILE`: writes a summary to FILE when asked by SIGUSR1 and at the end.
- * `stream.ts send ADDRESS PORT`: one datagram a millisecond: sequence number and the sender's clock.
+ * `stream.ts send ADDRESS PORT MS`: one datagram every so many ms: sequence number and the sender's clock.
  *
  * A gap is counted in the sender's time across lost sequence numbers, so that neither end's own hiccups look like a gap.
  */
@@ -46,27 +46,27 @@ function receive(port: number, file: string): void {
   socket.bind(port)
 }
 
-function send(address: string, port: number): void {
+function send(address: string, port: number, everyMs: number): void {
   const socket = createSocket('udp4')
   const started = performance.now()
   let sequence = 0
   // A bounded stream: nobody wants one that outlives its demo.
-  const limit = 30 * 60 * 1000
+  const limit = (30 * 60 * 1000) / everyMs
   setInterval(() => {
     // The timer may come late; what is due is sent then, so that the rate holds.
-    for (const due = performance.now() - started; sequence < due && sequence < limit; sequence++) {
+    for (const due = (performance.now() - started) / everyMs; sequence < due && sequence < limit; sequence++) {
       const message = Buffer.alloc(64)
       message.writeUInt32BE(sequence, 0)
       message.writeDoubleBE(performance.now() - started, 4)
       socket.send(message, port, address, () => {})
     }
-  }, 1)
+  }, everyMs)
 }
 
-const [mode, first = '', second = ''] = process.argv.slice(2)
+const [mode, first = '', second = '', third = ''] = process.argv.slice(2)
 if (mode === 'receive') receive(Number(first), second)
-else if (mode === 'send') send(first, Number(second))
+else if (mode === 'send') send(first, Number(second), Number(third))
 else {
-  process.stderr.write('stream.ts receive PORT FILE | send ADDRESS PORT\n')
+  process.stderr.write('stream.ts receive PORT FILE | send ADDRESS PORT MS\n')
   process.exitCode = 2
 }

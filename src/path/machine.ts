@@ -37,6 +37,12 @@ export const windowMs = 1_000
 export const cleanHoldMs = 30_000
 export const longestHoldMs = 600_000
 export const flapMemoryMs = 3_600_000
+/**
+ * How long a path that was broken must be UP before traffic returns to it, ms: twice as long after each break, in the
+ * manner of IOS XR's `bfd dampening`, and short again once it was UP for twice the longest.
+ */
+export const settleFirstMs = 2_000
+export const settleLongestMs = 30_000
 /** What counts as clean again, as a share of the SLA. */
 export const cleanShare = 0.8
 
@@ -63,8 +69,10 @@ export interface Path {
   alive: 'INIT' | 'UP' | 'DOWN'
   /** When `alive` last changed. */
   since: number
-  /** −Infinity: UP since it was first heard, never broken. */
+  /** At both ends; −Infinity: since it was first heard, never broken. */
   upSince: number
+  /** How long it must be UP before traffic returns to it, ms; 0 until it breaks. */
+  settleMs: number
   timing: ProbeTiming
   readonly follows: boolean
   remoteState: PathState
@@ -102,12 +110,22 @@ export function createPath(options: PathOptions): Path {
     cleanLost: 0,
     holdMs: cleanHoldMs,
     flappedAt: Number.NEGATIVE_INFINITY,
-    health: { state: 'INIT', rttMs: Number.NaN, jitterMs: 0, loss: 0, remoteState: 'INIT', remoteDraining: false, upSince: Number.POSITIVE_INFINITY },
+    health: {
+      state: 'INIT',
+      rttMs: Number.NaN,
+      jitterMs: 0,
+      loss: 0,
+      remoteState: 'INIT',
+      remoteDraining: false,
+      upSince: Number.POSITIVE_INFINITY,
+      settledAt: Number.POSITIVE_INFINITY,
+    },
   })
   return {
     alive: 'INIT',
     since: options.at,
     upSince: Number.POSITIVE_INFINITY,
+    settleMs: 0,
     timing: options.timing,
     follows: options.follows ?? false,
     remoteState: 'INIT',
@@ -151,7 +169,7 @@ export function step(path: Path, event: PathEvent): Path {
       retime(path, event.at, event.timing)
       return path
     case 'remote':
-      hearRemote(path, event.state, event.draining)
+      hearRemote(path, event.at, event.state, event.draining)
       return path
     default:
       throw new TypeError(`no such event: ${event satisfies never}`)
@@ -182,7 +200,7 @@ export function probeAnswered(path: Path, at: number, seq: number, rttMs: number
   if (path.alive !== 'UP' && path.replies >= repliesToUp) {
     path.alive = 'UP'
     path.since = at
-    path.upSince = path.broken ? at : Number.NEGATIVE_INFINITY
+    if (path.remoteState !== 'DOWN') path.upSince = path.broken ? at : Number.NEGATIVE_INFINITY
     path.judged = indexAt(path, at)
   }
 }
@@ -191,8 +209,7 @@ export function tick(path: Path, at: number): void {
   closeWindows(path, at)
   if (at < deadline(path)) return
   if (path.alive === 'UP') {
-    path.broken = true
-    path.upSince = Number.POSITIVE_INFINITY
+    if (path.remoteState !== 'DOWN') breakOff(path, at)
     for (const watch of path.classes) {
       watch.breaches = 0
       watch.cleanSince = Number.NaN
@@ -203,6 +220,14 @@ export function tick(path: Path, at: number): void {
     path.since = at
   }
   path.replies = 0
+}
+
+/** It was UP, and one of its ends says that it no longer is. */
+function breakOff(path: Path, at: number): void {
+  const wasQuiet = path.settleMs === 0 || at - path.upSince >= 2 * settleLongestMs
+  path.settleMs = wasQuiet ? settleFirstMs : Math.min(settleLongestMs, path.settleMs * 2)
+  path.broken = true
+  path.upSince = Number.POSITIVE_INFINITY
 }
 
 /** Before this time `tick` can't make the path DOWN, ms; Infinity when it is DOWN or too few probes are unanswered. */
@@ -223,8 +248,13 @@ export function retime(path: Path, at: number, timing: ProbeTiming): void {
   if (path.quietFrom < at) path.quietFrom = at
 }
 
-export function hearRemote(path: Path, state: PathState, draining: boolean): void {
+export function hearRemote(path: Path, at: number, state: PathState, draining: boolean): void {
+  const wasDown = path.remoteState === 'DOWN'
   path.remoteState = state
+  if (path.alive === 'UP' && wasDown !== (state === 'DOWN')) {
+    if (wasDown) path.upSince = path.broken ? at : Number.NEGATIVE_INFINITY
+    else breakOff(path, at)
+  }
   path.remoteDraining = draining
 }
 
@@ -256,6 +286,7 @@ export function health(path: Path, i: number): HopHealth {
   out.remoteState = path.remoteState
   out.remoteDraining = path.remoteDraining
   out.upSince = path.upSince
+  out.settledAt = path.upSince + path.settleMs
   return out
 }
 

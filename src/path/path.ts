@@ -24,7 +24,9 @@ export interface HopHealth {
   readonly remoteState: PathState
   /** The far end is draining: rank last. */
   readonly remoteDraining: boolean
-  /** Since when it has been UP without a break; Infinity if it is not, −Infinity if it never broke since it was first heard. */
+  /** Since when it has been UP at both ends without a break; Infinity if it is not, −Infinity if it never broke since it was first heard. */
   readonly upSince: number
+  /** From then on traffic may return to it; before, only if nothing else of its stage works. */
+  readonly settledAt: number
 }
 export type { ClassId, NodeId, Sla, TunnelId }

@@ -10,7 +10,7 @@ export type Reason =
   | 'best'
   /** Complies, and within 10 % of the best: not worth a move. */
   | 'current'
-  /** An earlier stage is up again, but not yet clean for `returnAfter`. */
+  /** Something better is up again: an earlier stage not yet clean for `returnAfter`, or a path that has not settled. */
   | 'held'
   /** No hop of the stage complies: the least bad. */
   | 'best-of-worst'
@@ -116,14 +116,19 @@ function inStage(
   usable: readonly number[],
 ): Selection {
   const here = current !== 'unreachable' && usable.includes(current) ? current : undefined
-  const stage = current === 'unreachable' ? firstStage(via, usable) : returnStage(via, health, now, usable, current)
+  const all = current === 'unreachable' ? firstStage(via, usable) : returnStage(via, health, now, usable, current)
+  // A path that comes and goes would take traffic with it each time: what stands is used as long as there is any.
+  const settled = all.filter((i) => i === here || now >= health(via[i]!.tunnel)!.settledAt)
+  const stage = settled.length > 0 ? settled : all
   const candidates = stage.filter((i) => health(via[i]!.tunnel)!.state === 'UP')
-  const held = current !== 'unreachable' && via[stage[0]!]!.stage === via[current]!.stage && usable.some((i) => via[i]!.stage < via[current]!.stage)
+  const isHeldFor = (hop: number): boolean =>
+    (current !== 'unreachable' && via[hop]!.stage === via[current]!.stage && usable.some((i) => via[i]!.stage < via[current]!.stage)) ||
+    all.some((i) => !stage.includes(i) && health(via[i]!.tunnel)!.state === 'UP' && via[i]!.cost < via[hop]!.cost)
   if (candidates.length > 0) {
     const best = cheapest(via, candidates)
-    if (here === undefined || here === best || !candidates.includes(here)) return { hop: best, reason: held ? 'held' : 'best' }
-    const stays = via[here]!.cost <= via[best]!.cost * (1 + hysteresis)
-    return stays ? { hop: here, reason: held ? 'held' : 'current' } : { hop: best, reason: held ? 'held' : 'best' }
+    const stays = here !== undefined && here !== best && candidates.includes(here) && via[here]!.cost <= via[best]!.cost * (1 + hysteresis)
+    const hop = stays ? here : best
+    return { hop, reason: isHeldFor(hop) ? 'held' : stays ? 'current' : 'best' }
   }
   let best = stage[0]!
   for (const i of stage) if (badness(health(via[i]!.tunnel)!, sla) < badness(health(via[best]!.tunnel)!, sla)) best = i

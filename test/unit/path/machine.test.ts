@@ -6,6 +6,7 @@ import {
   createPath,
   deadline,
   health,
+  hearRemote,
   overall,
   type Path,
   probeAnswered,
@@ -109,6 +110,41 @@ describe('INIT, UP, DOWN', () => {
     wire.run(300)
     expect(overall(path)).toBe('UP')
     expect(health(path, 0).upSince).toBe(cutAt + 200 + 30)
+  })
+  test('traffic returns 2 s after the first break, and twice as late after each one more, up to 30 s', () => {
+    const path = fresh()
+    const wire = line(path)
+    wire.run(1000)
+    expect(health(path, 0).settledAt, 'never broken').toBe(Number.NEGATIVE_INFINITY)
+    const waits = Array.from({ length: 6 }, () => {
+      wire.cut(1000)
+      expect(health(path, 0).settledAt, 'DOWN').toBe(Number.POSITIVE_INFINITY)
+      wire.run(1000)
+      return health(path, 0).settledAt - health(path, 0).upSince
+    })
+    expect(waits).toEqual([2, 4, 8, 16, 30, 30].map((s) => s * 1000))
+    wire.run(60_000)
+    wire.cut(1000)
+    wire.run(1000)
+    expect(health(path, 0).settledAt - health(path, 0).upSince, 'quiet for a minute').toBe(2_000)
+  })
+  test('that the far end lost it is a break as well', () => {
+    const path = fresh()
+    const wire = line(path)
+    const now = wire.run(1000)
+    hearRemote(path, now, 'DOWN', false)
+    expect(health(path, 0)).toMatchObject({ upSince: Number.POSITIVE_INFINITY, settledAt: Number.POSITIVE_INFINITY })
+    hearRemote(path, now + 300, 'DOWN', false)
+    hearRemote(path, now + 500, 'UP', false)
+    expect(health(path, 0)).toMatchObject({ upSince: now + 500, settledAt: now + 2_500 })
+  })
+  test('a far end that never had it UP breaks nothing', () => {
+    const path = fresh()
+    hearRemote(path, 0, 'DOWN', false)
+    const now = line(path).run(1000)
+    expect(health(path, 0).upSince).toBe(Number.POSITIVE_INFINITY)
+    hearRemote(path, now, 'UP', false)
+    expect(health(path, 0)).toMatchObject({ upSince: Number.NEGATIVE_INFINITY, settledAt: Number.NEGATIVE_INFINITY })
   })
   test('replies far apart never make it UP', () => {
     const path = fresh()

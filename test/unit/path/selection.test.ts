@@ -8,8 +8,17 @@ const id = (name: string): TunnelId => name as TunnelId
 const hop = (name: string, stage: number, cost: number, returnAfter = 0): Hop => ({ tunnel: id(name), next: 'x' as NodeId, stage, cost, returnAfter })
 const group = (...via: readonly Hop[]): Group => ({ remote: 'frankfurt' as NodeId, trafficClass: 'default' as ClassId, arrived: 'anywhere', via })
 const sla: Sla = { loss: 0.02, latencyMs: 100, jitterMs: 20 }
-const up: HopHealth = { state: 'UP', rttMs: 20, jitterMs: 1, loss: 0, remoteState: 'UP', remoteDraining: false, upSince: Number.NEGATIVE_INFINITY }
-const down: HopHealth = { ...up, state: 'DOWN', upSince: Number.POSITIVE_INFINITY }
+const up: HopHealth = {
+  state: 'UP',
+  rttMs: 20,
+  jitterMs: 1,
+  loss: 0,
+  remoteState: 'UP',
+  remoteDraining: false,
+  upSince: Number.NEGATIVE_INFINITY,
+  settledAt: Number.NEGATIVE_INFINITY,
+}
+const down: HopHealth = { ...up, state: 'DOWN', upSince: Number.POSITIVE_INFINITY, settledAt: Number.POSITIVE_INFINITY }
 const init: HopHealth = { ...down, state: 'INIT', remoteState: 'INIT' }
 const bad = (loss: number): HopHealth => ({ ...up, state: 'DEGRADED', loss })
 const healthOf = (table: Readonly<Record<string, HopHealth>>) => (tunnel: TunnelId) => table[tunnel]
@@ -23,7 +32,15 @@ describe('select', () => {
   test.each([
     ['the cheapest of the first stage', all({}), 'unreachable', { hop: 0, reason: 'best' }],
     ['the other uplink when fiber is cut', all({ 'home.fiber': down }), 0, { hop: 1, reason: 'best' }],
-    ['back to fiber as soon as it is up again', all({ 'home.fiber': { ...up, upSince: now } }), 1, { hop: 0, reason: 'best' }],
+    ['lte while fiber, up again, has not settled', all({ 'home.fiber': { ...up, settledAt: now + 1 } }), 1, { hop: 1, reason: 'held' }],
+    [
+      'also where lte breaches its SLA: it carries, and fiber may be gone again',
+      all({ 'home.fiber': { ...up, settledAt: now + 1 }, 'home.lte': bad(0.06) }),
+      1,
+      { hop: 1, reason: 'best-of-worst' },
+    ],
+    ['back to fiber as soon as it has settled', all({ 'home.fiber': { ...up, settledAt: now } }), 1, { hop: 0, reason: 'best' }],
+    ['fiber at once when lte dies meanwhile', all({ 'home.fiber': { ...up, settledAt: now + 1 }, 'home.lte': down }), 1, { hop: 0, reason: 'best' }],
     ['the same hub over lte before another hub over fiber', all({ 'home.fiber': down }), 2, { hop: 1, reason: 'best' }],
     ['the next hub when all of home is down', all({ 'home.fiber': down, 'home.lte': down }), 0, { hop: 2, reason: 'best' }],
     [
@@ -106,6 +123,7 @@ const health: fc.Arbitrary<HopHealth> = fc.record({
   remoteState: state,
   remoteDraining: fc.boolean(),
   upSince: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, 500_000, 999_000, Number.POSITIVE_INFINITY),
+  settledAt: fc.constantFrom(Number.NEGATIVE_INFINITY, 999_000, 1_000_000, 1_000_001, Number.POSITIVE_INFINITY),
 })
 const scene = fc
   .array(fc.record({ stage: fc.nat(2), cost: fc.integer({ min: 1, max: 300 }), returnAfter: fc.constantFrom(0, 300), of: health }), {
@@ -145,6 +163,18 @@ describe('whatever the health of the hops', () => {
         )
         const waiting = current !== 'unreachable' && of.via[current]!.stage >= here.stage && of.via[current]!.returnAfter > 0
         expect(earlier.length === 0 || waiting).toBe(true)
+      }),
+    )
+  })
+  test('traffic moves to what has not settled only where nothing of that stage has', () => {
+    fc.assert(
+      fc.property(scene, ({ group: of, table, current }) => {
+        const { hop: chosen, reason } = select(of, lookUp(table), sla, current, 1_000_000)
+        if (chosen === 'unreachable' || chosen === current || !works(table[chosen]!) || table[chosen]!.settledAt <= 1_000_000) return
+        const others = table.filter(
+          (one, i) => of.via[i]!.stage === of.via[chosen]!.stage && works(one) && (reason === 'draining' || !one.remoteDraining),
+        )
+        expect(others.filter((one) => one.settledAt <= 1_000_000)).toEqual([])
       }),
     )
   })
