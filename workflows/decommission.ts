@@ -20,7 +20,7 @@ export async function decommission({ site, command, timing }: DecommissionInput)
   // The facts of a site in DECOMMISSIONING are no longer joined, so the peers' next revision is without it.
   const { answers, dials } = await rows.readProvisioning({ site })
   const left = [...(await assign(dials, { generation: null, offline: 'lag' })), ...(await assign(answers, { generation: null, offline: 'lag' }))]
-  const kept = left.filter((peer) => peer.outcome !== 'confirmed').map((peer) => `${peer.site} ${peer.outcome}`)
+  const kept = left.flatMap(({ site: peer, outcome, why }) => (outcome === 'confirmed' ? [] : [`${peer} ${outcome}${why === '' ? '' : `: ${why}`}`]))
 
   await rows.releaseDevice({ site, command })
   const until = Date.now() + timing.wipe
