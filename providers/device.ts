@@ -70,6 +70,13 @@ export interface DeviceDriver {
   leave(now: Leaving): Promise<void>
   /** Forces a new handshake of a tunnel (peer removed and added), for NATed ends whose hub was recreated. */
   rehandshake(tunnel: TunnelId): Promise<void>
+  /**
+   * Of a pair: whether this box can carry the traffic of its LANs. To be said again every second, for a box whose agent is
+   * silent gives them up.
+   */
+  offer(able: boolean): Promise<void>
+  /** Of a pair: whether it does, or the other. Cheap enough to be asked for each probe. True of a box that is no pair. */
+  carries(): boolean
   counters(): Promise<readonly TunnelCounters[]>
   transit(): Promise<TransitCount>
   /** What routers of LANs announce now. Starts what speaks with them again when it died. */

@@ -104,6 +104,8 @@ const programs = {
   'wireguard-go': 'wireguard-go',
   'wireguard-tools': 'wg',
 }
+/** What serves the hosts of a LAN, and a host that asks. */
+const lanServices = { 'dnsmasq-base': 'dnsmasq', udhcpc: 'udhcpc' }
 const strongswan = {
   'charon-systemd': 'charon-systemd',
   'libcharon-extra-plugins': '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so',
@@ -113,6 +115,8 @@ const strongswan = {
 }
 /** What gateways speak BGP with, and the routers of LANs in the tests. */
 const routing = { frr: '/usr/lib/frr/bgpd' }
+/** What gives a LAN to one of two gateways. */
+const vrrp = { keepalived: 'keepalived' }
 /** What builds the guest kernel of `test:uml`, where it is not built yet. */
 const kernelBuild = {
   bc: 'bc',
@@ -133,6 +137,8 @@ const wantedPackages = (needs) => ({
   ...(needs.lab ? programs : {}),
   ...(needs.ipsec ? strongswan : {}),
   ...(needs.routing ? routing : {}),
+  ...(needs.vrrp ? vrrp : {}),
+  ...(needs.lans ? lanServices : {}),
   ...(needs.uml && !existsSync(guestKernel()) ? kernelBuild : {}),
 })
 
@@ -393,7 +399,7 @@ async function lint(args) {
 }
 
 const lab = { lab: true, ipsec: true, temporal: true }
-const everything = { ...lab, routing: true }
+const everything = { ...lab, routing: true, vrrp: true, lans: true }
 const tasks = {
   demo: {
     title: 'Causeway demo: five sites and a cloud region, one machine. Nothing leaves it. Three to four minutes, the first time longer.',

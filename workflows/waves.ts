@@ -6,7 +6,7 @@ const widest = 50
 /**
  * Hubs alone, one after another; the first edge as canary; then a quarter of the rest at a time, at most 50. Edges that wait
  * for a maintenance window come last, a window after the other, so that they hold nobody else. `windowOf`: by site, any
- * name of it.
+ * name of it. Of a pair of gateways the second, which stands by, is confirmed before the first is moved.
  */
 export function wavesOf(hubs: readonly string[], edges: readonly string[], windowOf: ReadonlyMap<string, string> = new Map()): readonly Wave[] {
   const wave = (kind: Wave['kind'], sites: readonly string[]): Wave => {
@@ -20,7 +20,13 @@ export function wavesOf(hubs: readonly string[], edges: readonly string[], windo
     (edge) => windowOf.get(edge),
   )
   let canary = true
-  for (const group of [free, ...waiting.values()]) {
+  const moving = new Set(edges)
+  const second = (edge: string) => `${edge}.b`
+  const inTurn = [free, ...waiting.values()].flatMap((group) => [
+    group.filter((edge) => !moving.has(second(edge))),
+    group.filter((edge) => moving.has(second(edge))),
+  ])
+  for (const group of inTurn) {
     const [first, ...others] = group
     if (canary && first !== undefined) waves.push(wave('canary', [first]))
     const rest = canary ? others : group

@@ -1,6 +1,8 @@
 /** Makes changes, in their order, with as few processes as the kernel's interfaces allow. */
 import { join } from 'node:path'
+import type { Finding } from '#src/fabric/fabric.ts'
 import { addTunnel, changeSecret, removeTunnel, startCharon, stopCharon } from './charons.ts'
+import { endDaemon, startDaemon } from './daemons.ts'
 import type { Change } from './difference.ts'
 import { DeviceError, finding } from './errors.ts'
 import { stopFrr, tellFrr } from './frr.ts'
@@ -19,6 +21,8 @@ export interface Means {
   readonly secrets: ReadonlyMap<string, Uint8Array>
   /** wireguard-go processes by device: read, and written when one is started or ended. */
   readonly daemons: Map<string, Started>
+  /** Hears of each daemon that was started; one that ended at once keeps nothing else from being made. */
+  readonly settled: (daemon: string, failure: Finding | undefined) => void
   /** Keeps a ruleset where an operator can read it; returns the path. */
   readonly keep: (name: string, text: string) => Promise<string>
 }
@@ -132,6 +136,24 @@ async function one(means: Means, change: Change): Promise<void> {
       return means.runner.dryRun ? undefined : tellFrr(means, change)
     case 'bgp-stop':
       return means.runner.dryRun ? undefined : stopFrr(means, change.have)
+    case 'daemon': {
+      if (means.runner.dryRun) return
+      const why = await startDaemon(means.runner, means.stateDir, change.want, change.have)
+      means.settled(
+        change.want.name,
+        why === ''
+          ? undefined
+          : finding(
+              'D039',
+              [change.want.name],
+              `${change.want.name} does not run: ${why}`,
+              'stop the other DHCP server of this box, if there is one; it is tried again by itself',
+            ),
+      )
+      return
+    }
+    case 'daemon-stop':
+      return means.runner.dryRun ? undefined : endDaemon(means.runner, change.have)
     case 'sysctl':
       return means.runner.writeFile(join('/proc/sys', change.key), change.value)
     case 'nft':

@@ -4,8 +4,10 @@ import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, comparePrefixes, contains, hostOf, overlaps } from '#src/net/address.ts'
 import { finding } from './errors.ts'
+import { serves } from './dnsmasq.ts'
 import { peersOf } from './lookup.ts'
 import type { Observed } from './observe.ts'
+import type { Runner } from './run.ts'
 import { highestClass, isOurs } from './scheme.ts'
 
 export function missingFeatures(features: Features, ipv6: boolean): readonly Finding[] {
@@ -59,6 +61,18 @@ export const missingBgp = (installed: boolean, config: SiteConfig): readonly Fin
           'apt-get install --no-install-recommends frr',
         ),
       ]
+export async function missingDnsmasq(runner: Runner, config: SiteConfig): Promise<readonly Finding[]> {
+  const lan = config.lans.find(serves)
+  if (!lan || (await runner.read(['dnsmasq', '--version'])).code === 0) return []
+  return [
+    finding(
+      'D017',
+      [`site/${config.site}/lan/${lan.segment}/0`],
+      `this box has no dnsmasq, and ${lan.interface} is to be served by ${lan.dhcp ? 'DHCP' : 'router advertisements'}`,
+      'apt-get install dnsmasq-base',
+    ),
+  ]
+}
 
 export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'interfaces'>): readonly Finding[] {
   const findings: Finding[] = []

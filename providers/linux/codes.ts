@@ -115,6 +115,13 @@ export const linuxCodes: readonly CodePage[] = [
     right: 'apt-get install --no-install-recommends frr',
   },
   {
+    code: 'D017',
+    title: 'no DHCP server on this box',
+    text: 'A LAN of the configuration has `dhcp:` or `ra:`, which the gateway does by dnsmasq, and that is not installed. Nothing of the configuration is applied before it is. The distribution need not start it: the agent runs one of its own, with its own settings.',
+    wrong: 'segments: { inference: { …, dhcp: true } }, on a box without dnsmasq',
+    right: 'apt-get install dnsmasq-base',
+  },
+  {
     code: 'D020',
     title: 'a tunnel interface is missing or left over',
     text: 'The interfaces in the kernel are not those of the configuration. A wireguard-go that was killed takes its interface with it, and routes through it end as unreachable, never in the open internet.',
@@ -169,6 +176,13 @@ export const linuxCodes: readonly CodePage[] = [
     text: 'The running configuration of bgpd is read back and compared line by line with what follows from the intent: neighbors, what may be learned, what is announced. A line is missing or left over, or zebra or bgpd do not run.',
     wrong: 'vtysh: ip prefix-list learn-10.1.10.254 permit any',
     right: 'the agent tells it again; sessions stay up',
+  },
+  {
+    code: 'D028',
+    title: 'a DHCP server is not as configured',
+    text: 'The dnsmasq of the agent ended, has other settings, or runs though no LAN needs one. One that ended is started again within seconds, and knows its leases by the file that it keeps.',
+    wrong: 'kill of dnsmasq',
+    right: 'the agent starts it again',
   },
   {
     code: 'D030',
@@ -234,6 +248,13 @@ export const linuxCodes: readonly CodePage[] = [
     right: '',
   },
   {
+    code: 'D039',
+    title: 'the DHCP server does not run',
+    text: 'It ended at once; the message has its last words. Most often another DHCP server of the box has udp/67. Everything else is applied, and it is tried again every few seconds.',
+    wrong: 'systemctl enable isc-dhcp-server',
+    right: 'systemctl disable --now isc-dhcp-server',
+  },
+  {
     code: 'D040',
     title: "charon's control socket failed",
     text: 'Each charon is spoken to over a UNIX socket of its own (VICI). It does not listen, or sent something else.',
@@ -295,5 +316,12 @@ export const linuxCodes: readonly CodePage[] = [
     text: 'One of zebra and bgpd does not start, or refuses a line of its configuration; the message has what it said. Tunnels and everything else stay as they are; what routers of the LANs announce is unreachable until then.',
     wrong: 'another bgpd in the network namespace of the gateway, on tcp/179',
     right: 'systemctl disable --now frr',
+  },
+  {
+    code: 'D049',
+    title: 'a pair of gateways without keepalived',
+    text: "The two gateways of a site share a LAN's address by VRRP, which keepalived speaks. The driver starts one of its own, with its files in the state folder; the distribution's service is not used and should be off.",
+    wrong: 'a second gateway without keepalived',
+    right: 'apt-get install keepalived && systemctl disable --now keepalived',
   },
 ]

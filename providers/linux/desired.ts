@@ -6,7 +6,9 @@ import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
 import { bgpSettings, type Setting } from './bgp.ts'
+import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
+import { wantedDnsmasq } from './dnsmasq.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { ruleset } from './nft.ts'
@@ -33,12 +35,14 @@ import {
   uplinkTable,
 } from './scheme.ts'
 import { outermost } from './transit.ts'
+import { sharedLans, standingAddress } from './vrrp.ts'
 
 export interface Desired extends Kernel {
   /** IPsec, as charon is told. */
   readonly tunnels: readonly WantedTunnel[]
   /** BGP with routers of LANs, as FRR is told. */
   readonly bgp: readonly Setting[]
+  readonly daemons: readonly WantedDaemon[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
   readonly nft: string
@@ -126,7 +130,7 @@ const behindNat = (uplink: Uplink): boolean => uplink.endpoint.kind === 'dynamic
 function addresses(config: SiteConfig): readonly DeviceAddress[] {
   return [
     { device: 'lo', address: `${config.loopback}/${familyOf(config.loopback) === 6 ? 128 : 32}` },
-    ...config.lans.filter(({ via }) => via === undefined).map((lan) => ({ device: lan.interface, address: lan.address })),
+    ...config.lans.filter(({ via }) => via === undefined).map((lan) => ({ device: lan.interface, address: standingAddress(lan) })),
     ...config.tunnels.flatMap((tunnel) => {
       const device = interfaceOf(config, tunnel)?.device
       return device === undefined ? [] : [{ device, address: isIpsec(tunnel) ? insideOf(tunnel) : `${tunnel.inside}/128` }]
@@ -245,10 +249,10 @@ function exits(config: SiteConfig, leaving: Leaving | null, outer: readonly Rout
  * kernel takes no route whose source is tentative, as it is for as long as the operating system's LAN has no carrier.
  */
 function sourceFor(config: SiteConfig, segment: string, family: Family, tentative: Observed['tentative']): string {
-  const ready = ({ interface: device, address }: Lan): boolean => !tentative.some((at) => at.device === device && at.address === address)
+  const ready = (lan: Lan): boolean => !tentative.some((at) => at.device === lan.interface && at.address === standingAddress(lan))
   const lans = config.lans.filter((lan) => familyOf(lan.prefix) === family && ready(lan))
   const lan = lans.find((one) => one.segment === segment) ?? lans[0]
-  return lan ? hostOf(lan.address) : family === familyOf(config.loopback) ? config.loopback : ''
+  return lan ? hostOf(standingAddress(lan)) : family === familyOf(config.loopback) ? config.loopback : ''
 }
 
 function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Kernel, 'nexthops' | 'routes' | 'rules'> {
@@ -410,6 +414,8 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
     ...[...new Set(config.lans.filter((lan) => familyOf(lan.prefix) === 6).map((lan) => lan.interface))].map(
       (device) => [`net/ipv6/conf/${device}/disable_ipv6`, 0] as const,
     ),
+    // Whose first address goes, as when its site gets a second gateway, keeps the others.
+    ...[...new Set(sharedLans(config).map((lan) => lan.interface))].map((device) => [`net/ipv4/conf/${device}/promote_secondaries`, 1] as const),
     ...config.interfaces.flatMap((one) => [
       [`net/ipv4/conf/${one.device}/rp_filter`, 0] as const,
       [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const,
@@ -444,6 +450,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),
     rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
+    daemons: [wantedDnsmasq(config)].filter((one) => one !== undefined),
     nft: ruleset(
       whole,
       [...config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => one.listenPort), ...situation.keptPorts],

@@ -2,6 +2,7 @@
 import { type BgpChange, bgpDifference } from './bgp.ts'
 import type { ObservedFrr } from './frr.ts'
 import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
+import type { ObservedDaemon, WantedDaemon } from './daemons.ts'
 import type { Desired } from './desired.ts'
 import {
   type DeviceAddress,
@@ -37,6 +38,8 @@ export type Change =
   /** FRR is told, and started before if it isn't there. */
   | ({ readonly kind: 'bgp'; readonly left: ObservedFrr | undefined } & BgpChange)
   | { readonly kind: 'bgp-stop'; readonly have: ObservedFrr }
+  | { readonly kind: 'daemon'; readonly want: WantedDaemon; readonly have: ObservedDaemon | undefined }
+  | { readonly kind: 'daemon-stop'; readonly have: ObservedDaemon }
 
 export interface Difference {
   /** In the order in which they are made. */
@@ -166,6 +169,11 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
     if (left || change.lines.length > 0) to.push({ kind: 'bgp', left, ...change })
   }
   if (want.bgp.length > 0) tell(make, bgp.make, speaks ? undefined : have.frr)
+  // Last: they serve on addresses, and through a policy, that must stand.
+  for (const one of want.daemons) {
+    const running = have.daemons.find(({ name }) => name === one.name)
+    if (running?.settings !== one.settings) make.push({ kind: 'daemon', want: one, have: running })
+  }
 
   const wantedRules = new Set(want.rules.map(ruleKey))
   for (const rule of have.rules) if (!wantedRules.has(ruleKey(rule))) ip(prune, 'rule', rule.family, `rule del ${ruleArguments(rule)}`)
@@ -185,6 +193,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   for (const link of have.links) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name })
   for (const one of have.tunnels) if (!wantedLinks.has(one.device)) prune.push({ kind: 'ipsec-stop', have: one })
   for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name, ifId: link.ifId })
+  for (const one of have.daemons) if (!want.daemons.some(({ name }) => name === one.name)) prune.push({ kind: 'daemon-stop', have: one })
   if (want.xfrm.length === 0 && have.charon) prune.push({ kind: 'charon-stop', have: have.charon })
   if (want.bgp.length > 0) tell(prune, bgp.prune, undefined)
   else if (have.frr.daemons.size > 0) prune.push({ kind: 'bgp-stop', have: have.frr })
@@ -225,6 +234,10 @@ export function say(change: Change): string {
       return change.left ? 'no bgpd runs for the routers of the LANs' : `bgpd is to be told: ${change.lines.join('; ')}`
     case 'bgp-stop':
       return 'a bgpd is left over'
+    case 'daemon':
+      return change.have ? `${change.want.name} has other settings` : `${change.want.name} does not run`
+    case 'daemon-stop':
+      return `${change.have.name} is left over`
     case 'remove':
       return `interface ${change.device} is left over`
     default:

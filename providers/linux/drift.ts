@@ -16,6 +16,8 @@ const pageOf: Record<Change['kind'], string> = {
   'charon-stop': 'D026',
   bgp: 'D027',
   'bgp-stop': 'D027',
+  daemon: 'D028',
+  'daemon-stop': 'D028',
   wireguard: 'D021',
   ip: 'D022',
   nft: 'D023',

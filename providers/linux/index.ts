@@ -1,12 +1,13 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
 import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
-import type { Finding, Group, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { contains, type Family } from '#src/net/address.ts'
+import { contains, type Family, hostOf } from '#src/net/address.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
-import { missingBgp, missingFeatures, missingIpsec, misfits } from './check.ts'
+import { missingBgp, missingDnsmasq, missingFeatures, missingIpsec, misfits } from './check.ts'
+import { serves } from './dnsmasq.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
@@ -19,7 +20,11 @@ import { type Observed, observe, readInterfaces, readTransit, readWireguard } fr
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
 import { type Esp, exitTable, isOurs, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
+import { createVrrp, sharedLans, standingAddress } from './vrrp.ts'
 import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
+
+/** How long a LAN may be without its DHCP server when that ends. */
+const daemonWatchMs = 5000
 
 export { DeviceError } from './errors.ts'
 
@@ -61,12 +66,16 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const echo = options.echo ?? ((line: string) => void process.stderr.write(`${line}\n`))
   const runner = options.run ?? createRunner({ echo, dryRun: options.dryRun ?? false })
   const hotPath = createSwitch(runner, echo)
+  const vrrp = createVrrp(runner, stateDir)
   const chosen = new Map<string, Choice>()
   let applied: SiteConfig | undefined
   let leaving: Leaving | null = null
   let follower: Follower | undefined
   let known: Promise<Features> | undefined
   let lacking: Finding[] = []
+  /** Daemons that ended at once, by name. */
+  const idle = new Map<string, Finding>()
+  let watch: NodeJS.Timeout | undefined
   let last: Promise<unknown> = Promise.resolve()
 
   /** One at a time, or two would compute their differences from the same kernel. Steering does not wait for it. */
@@ -111,6 +120,19 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     return choicesBy(choices)
   }
 
+  async function missingVrrp(config: SiteConfig): Promise<readonly Finding[]> {
+    const [shared] = sharedLans(config)
+    if (!shared || (await runner.read(['sh', '-c', 'command -v keepalived'])).code === 0) return []
+    return [
+      finding(
+        'D049',
+        [`site/${config.site}`],
+        `this box has no keepalived, and shares ${hostOf(shared.address)} with the other gateway of its site`,
+        'apt-get install keepalived, and leave its own service off: systemctl disable --now keepalived',
+      ),
+    ]
+  }
+
   async function readKeys(
     config: SiteConfig,
     keys: KeyStore,
@@ -151,6 +173,19 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     return { ...difference(want, kernel, await readSysctls(want.sysctls), memory), kernel, memory, want, choices }
   }
 
+  function meansOf(memory: Stored, given: Pick<Means, 'wireguard'> & Partial<Pick<Means, 'privateKeys' | 'secrets'>>): Means {
+    return {
+      runner,
+      stateDir,
+      privateKeys: new Map(),
+      secrets: new Map(),
+      ...given,
+      daemons: new Map(Object.entries(memory.daemons)),
+      settled: (name, failure) => void (failure ? idle.set(name, failure) : idle.delete(name)),
+      keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)),
+    }
+  }
+
   async function make(
     { make: changes, prune: leftovers, kernel, memory }: Comparison,
     config: SiteConfig,
@@ -161,16 +196,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const all = [...changes, ...(prune ? leftovers : [])]
     if (all.length === 0) return
     const { wireguard } = await features()
-    const daemons = new Map(Object.entries(memory.daemons))
-    const means: Means = {
-      runner,
-      stateDir,
-      wireguard,
-      privateKeys,
-      secrets,
-      daemons,
-      keep: (name, text) => (runner.dryRun ? Promise.resolve(name) : keep(stateDir, name, text)),
-    }
+    const means = meansOf(memory, { wireguard, privateKeys, secrets })
+    const { daemons } = means
     const loads = changes.find((change) => change.kind === 'nft')
     const refused = loads ? await checkRuleset(runner, loads.text) : ''
     if (refused !== '')
@@ -218,7 +245,9 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         next = {
           ...next,
           ulas: [config.network.ula],
-          addedAddresses: next.addedAddresses.filter((one) => config.lans.some((lan) => lan.interface === one.device && lan.address === one.address)),
+          addedAddresses: next.addedAddresses.filter((one) =>
+            config.lans.some((lan) => lan.interface === one.device && standingAddress(lan) === one.address),
+          ),
         }
     } finally {
       for (const link of kernel.links) if (prune && !config.interfaces.some((one) => one.device === link.name)) daemons.delete(link.name)
@@ -271,11 +300,15 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const before = new Map(chosen)
     const comparison = await compare(config, publicKeys, how.prune)
     await make(comparison, config, how.prune, privateKeys, secrets)
+    // By now it has its own addresses, and the policy lets the other hear of it.
+    await vrrp.set(config)
     applied = config
     // Whoever was steered meanwhile was perhaps overwritten by what was compared before.
     const moved = [...chosen.values()].filter((choice) => before.get(groupKey(choice)) !== choice)
     if (moved.length > 0) await steer(moved)
-    if (options.follow !== false) follower ??= follow(runner, refresh)
+    if (options.follow === false) return
+    follower ??= follow(runner, refresh)
+    watch ??= setInterval(() => void keepDaemons().catch(() => {}), daemonWatchMs).unref()
   }
 
   /**
@@ -342,6 +375,18 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       })
     }
   }
+  /** A daemon that ended is started again: nothing else of the box has to be touched for that. */
+  async function keepDaemons(): Promise<void> {
+    await serially(async () => {
+      if (applied === undefined || !applied.lans.some(serves)) return
+      const { make: changes, memory } = await compare(applied, undefined, false)
+      await apply(
+        meansOf(memory, { wireguard: (await features()).wireguard }),
+        changes.filter((change) => change.kind === 'daemon'),
+        { tolerant: true },
+      )
+    })
+  }
 
   function findGroup(config: SiteConfig, choice: Choice): Group {
     const group = groupOf(config, choice)
@@ -388,6 +433,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         ...missingFeatures(found, ipv6 !== undefined),
         ...missingIpsec(found, config),
         ...missingBgp(installed !== undefined, config),
+        ...(await missingVrrp(config)),
+        ...(await missingDnsmasq(runner, config)),
         ...misfits(config, kernel),
       ]
       if (found.nftables) {
@@ -447,6 +494,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         if (device !== undefined && peer) await renew(runner, device, peer)
       }
     },
+    offer: (able) => vrrp.offer(able),
+    carries: () => vrrp.carries(),
     async counters() {
       const config = applied
       if (config === undefined) return []
@@ -480,23 +529,35 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         // What can't be made is said by `lacking`, and is no drift.
         const config = lacking.length > 0 && applied ? applied : whole
         const comparison = await compare(config, undefined, true)
-        return [...lacking, ...drifted(comparison), ...(await vectorFindings(runner, config, comparison.choices, exitDevices(comparison.want)))]
+        const known = (change: Change): boolean => change.kind === 'daemon' && idle.has(change.want.name)
+        const differs = { ...comparison, make: comparison.make.filter((change) => !known(change)) }
+        return [
+          ...lacking,
+          ...idle.values(),
+          ...drifted(differs),
+          ...(await vectorFindings(runner, config, comparison.choices, exitDevices(comparison.want))),
+        ]
       }),
     wipe: () =>
       serially(async () => {
         const [kernel, memory] = await Promise.all([observe(runner, stateDir), remember(stateDir)])
         const wireguard: WireguardKind = (await features()).wireguard
-        const none: Desired = { sysctls: [], links: [], xfrm: [], tunnels: [], bgp: [], addresses: [], nexthops: [], routes: [], rules: [], nft: '' }
-        const { prune } = difference(none, kernel, {}, memory)
-        const means: Means = {
-          runner,
-          stateDir,
-          wireguard,
-          privateKeys: new Map(),
-          secrets: new Map(),
-          daemons: new Map(Object.entries(memory.daemons)),
-          keep: () => Promise.resolve(''),
+        const none: Desired = {
+          sysctls: [],
+          links: [],
+          xfrm: [],
+          tunnels: [],
+          bgp: [],
+          daemons: [],
+          addresses: [],
+          nexthops: [],
+          routes: [],
+          rules: [],
+          nft: '',
         }
+        await vrrp.set({ site: '' as SiteId, lans: [] })
+        const { prune } = difference(none, kernel, {}, memory)
+        const means = meansOf(memory, { wireguard })
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
         for (const [key, value] of Object.entries(memory.sysctls)) {
@@ -506,11 +567,13 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         }
         if (!runner.dryRun) await forget(stateDir)
         applied = undefined
+        idle.clear()
         leaving = null
         chosen.clear()
       }),
     async close() {
       follower?.close()
+      clearInterval(watch)
       await last
       hotPath.close()
     },

@@ -1,6 +1,7 @@
 /** What must be known across restarts and can't be read from a kernel: original sysctls, processes, what was loaded. */
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { daemonFolders } from './daemons.ts'
 import type { Memory } from './difference.ts'
 import type { Started } from './run.ts'
 
@@ -38,5 +39,5 @@ export async function keep(stateDir: string, name: string, text: string): Promis
 export async function forget(stateDir: string): Promise<void> {
   const names = await readdir(stateDir).catch(() => [])
   const ours = names.filter((name) => ['device.json', 'causeway.nft', 'frr.log'].includes(name) || /^cw[hem]\w*p[01]\.log$/.test(name))
-  await Promise.all([...ours, 'ipsec', 'frr'].map((name) => rm(join(stateDir, name), { force: true, recursive: true })))
+  await Promise.all([...ours, 'ipsec', 'frr', ...daemonFolders].map((name) => rm(join(stateDir, name), { force: true, recursive: true })))
 }

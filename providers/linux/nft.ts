@@ -6,6 +6,7 @@ import type { Deny, Lan, SiteConfig, Translation } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { leases } from './dnsmasq.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { nftRewrite } from '#src/net/translate.ts'
@@ -24,6 +25,7 @@ import {
   tunnelPrefix,
 } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
+import { sharedLans } from './vrrp.ts'
 
 const families = [4, 6] as const
 const word = (family: Family): 'ip' | 'ip6' => (family === 4 ? 'ip' : 'ip6')
@@ -123,7 +125,8 @@ function translating(translations: readonly Translation[]): readonly string[] {
 /** `listenPorts`: of the tunnels that exist, which during make-before-break are more than the config names. */
 export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp: Esp): string {
   const lanDevices = [...new Set(config.lans.map((lan) => lan.interface))].sort()
-  const lanDevices6 = config.lans.filter((lan) => familyOf(lan.prefix) === 6).map((lan) => lan.interface)
+  const pairDevices = [...new Set(sharedLans(config).map((lan) => lan.interface))].sort()
+  const asking = config.lans.filter(leases).map((lan) => lan.interface)
   const own = outermost(config.lans.map((lan) => lan.prefix))
   const others = outermost(config.routes.map((route) => route.to))
   const clouds = config.tunnels.flatMap((tunnel) => {
@@ -213,6 +216,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     ]),
   )
 
+  const trusting = config.lans.filter((lan) => lan.trust === 'dscp').map((lan) => lan.interface)
   const dscps = [...new Map([...classes].reverse().map((one) => [one.dscp, one])).values()].sort((a, b) => a.dscp - b.dscp)
   blocks.push(
     block('chain classify', [
@@ -266,9 +270,20 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       'goto class0',
     ]),
   )
+  if (trusting.length > 0)
+    blocks.push(
+      block(
+        'chain marked',
+        dscps
+          .filter(({ index }) => index !== 0)
+          .flatMap(({ dscp, index }) => families.map((family) => `${word(family)} dscp ${dscp} goto class${index}`)),
+      ),
+    )
   for (const one of classes.some((each) => each.index === 0) ? classes : [{ index: 0, dscp: 0 }, ...classes]) {
     blocks.push(
       block(`chain class${one.index}`, [
+        // Where no service names a class, the host may.
+        ...(one.index === 0 && trusting.length > 0 ? [`iifname ${names(trusting)} jump marked`] : []),
         `meta mark set ${hex(one.index)}`,
         'ct mark set meta mark',
         `ip dscp set ${one.dscp}`,
@@ -366,12 +381,13 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
             `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
           ]),
-      ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`, `iifname ${names(lanDevices)} udp dport 67 accept`] : []),
+      ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} tcp dport 22 accept`] : []),
+      ...(asking.length > 0 ? [`iifname ${names(asking)} udp dport 67 accept`] : []),
       ...(config.bgp ?? []).flatMap(({ interface: device, neighbors }) =>
         neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
       ),
-      // A DHCPv6 server of the box's own, as the line above is for IPv4.
-      ...(lanDevices6.length > 0 ? [`iifname ${names(lanDevices6)} ip6 saddr fe80::/10 udp dport 547 accept`] : []),
+      // From the other gateway of the site (RFC 9568 section 5.1.1.2).
+      ...(pairDevices.length > 0 ? [`iifname ${names(pairDevices)} ip daddr 224.0.0.18 ip protocol vrrp accept`] : []),
       'counter',
     ]),
   )

@@ -2,6 +2,7 @@
 import type { OsInterface } from '../device.ts'
 import type { Family } from '#src/net/address.ts'
 import { type ObservedTunnel, observeTunnels } from './charons.ts'
+import { type ObservedDaemon, observeDaemons } from './daemons.ts'
 import { DeviceError, finding } from './errors.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route, XfrmLink } from './kernel.ts'
 import { type ObservedFrr, observeFrr } from './frr.ts'
@@ -34,6 +35,8 @@ export interface Observed extends Kernel {
   readonly tuns: readonly string[]
   /** What speaks BGP with routers of LANs. */
   readonly frr: ObservedFrr
+  /** Of this state folder, too. */
+  readonly daemons: readonly ObservedDaemon[]
   /** Every interface that isn't ours. */
   readonly interfaces: readonly OsInterface[]
   readonly defaults: readonly DefaultRoute[]
@@ -218,9 +221,10 @@ const addressesOf = (links: readonly IpLink[], which: (at: NonNullable<IpLink['a
 
 export async function observe(runner: Runner, stateDir = ''): Promise<Observed> {
   const ours = <T extends { readonly protocol?: string }>(all: readonly T[]): readonly T[] => all.filter((one) => one.protocol === String(protocol))
-  const [{ links, defaults, interfaces, tentative }, ipsec, frr, wireguard, nexthops, routes, rules, nft] = await Promise.all([
+  const [{ links, defaults, interfaces, tentative }, ipsec, daemons, frr, wireguard, nexthops, routes, rules, nft] = await Promise.all([
     readInterfaces(runner),
     observeTunnels(runner, stateDir),
+    observeDaemons(runner, stateDir),
     observeFrr(runner, stateDir),
     readWireguard(runner),
     bothFamilies(async (family) =>
@@ -252,6 +256,7 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
       ),
     ...ipsec,
     frr,
+    daemons,
     xfrm: cloud
       .filter((link) => link.linkinfo?.info_kind === 'xfrm')
       .map(

@@ -1,9 +1,11 @@
 /** What this box is and has, and whether a bundle fits it. */
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { hostname, release } from 'node:os'
 import type { Features, OsInterface } from '#providers/device.ts'
 import type { Finding, SiteConfig, TunnelId, Uplink } from '#src/fabric/fabric.ts'
-import { contains, parseAddress } from '#src/net/address.ts'
+import { familiesOf } from '#src/fabric/uplinks.ts'
+import { contains, familyOf, parseAddress } from '#src/net/address.ts'
 import type { Inventory, PathReport } from '#src/wire/messages.ts'
 import type { Way } from './controller.ts'
 import { AgentError, type Trouble } from './trouble.ts'
@@ -62,21 +64,20 @@ export interface Heard {
 }
 const nothing: Heard = { isDown: () => false, isHeard: () => false }
 
-/** Ways out of this box: every interface that has an address and a router. Doubtful: a path on it died, and none answers now. */
+/** Ways out of this box: every interface that has a router, by an address of each family. Doubtful: a path on it died, and none answers now. */
 export function waysOf(interfaces: readonly OsInterface[], config: SiteConfig | null, { isDown, isHeard }: Heard = nothing): readonly Way[] {
   const anyHeard = config?.tunnels.some((one) => isHeard(one.id)) ?? false
   return interfaces.flatMap(({ name, addresses, router }) => {
-    const address = addresses.map(bare).find((one) => !one.startsWith('fe80'))
-    if (address === undefined || router === '') return []
+    const global = addresses.map(bare).filter((one) => !one.startsWith('fe80'))
+    const local = [4, 6].flatMap((family) => global.find((one) => isIP(one) === family) ?? [])
+    if (router === '') return []
     const uplink = config?.uplinks.find((one) => one.interface === name)
     const own = config?.tunnels.filter((one) => one.uplink === uplink?.id) ?? []
-    return [
-      {
-        name: uplink ? `${uplink.id} (${name})` : name,
-        localAddress: address,
-        doubtful: anyHeard && own.some((one) => isDown(one.id)) && !own.some((one) => isHeard(one.id)),
-      },
-    ]
+    return local.map((address) => ({
+      name: uplink ? `${uplink.id} (${name})` : name,
+      localAddress: address,
+      doubtful: anyHeard && own.some((one) => isDown(one.id)) && !own.some((one) => isHeard(one.id)),
+    }))
   })
 }
 
@@ -138,6 +139,26 @@ export function silentUplinks(
       own.length > 0 &&
       own.every((path) => path.state === 'DOWN' && now - Date.parse(path.since) > blockedAfterMs)
     )
+  })
+}
+
+/** A45: a line that is up, with an address, and none of a family that its provider is said to give. */
+export function missingFamilies({ uplinks }: Pick<SiteConfig, 'uplinks'>, interfaces: readonly OsInterface[]): readonly Trouble[] {
+  return uplinks.flatMap(({ id, interface: device, endpoint }): Trouble[] => {
+    const here = interfaces.find((one) => one.name === device)
+    // What is link-local is no address of the provider's.
+    const has = (here?.addresses ?? []).map(bare).flatMap((text) => {
+      const address = text.startsWith('fe80') ? null : parseAddress(text)
+      return address?.ok ? [familyOf(address.value)] : []
+    })
+    if (endpoint.kind !== 'dynamic' || here?.up !== true || has.length === 0) return []
+    return familiesOf(endpoint)
+      .filter((family) => !has.includes(family))
+      .map((family) => ({
+        code: 'A45',
+        says: `${id} (${device}) has no IPv${family} address, and the plan says that its provider gives one: nothing goes over IPv${family} there`,
+        instead: `Switch IPv${family} on at the provider's router, or tell the engineer to write family: ipv${has[0]!} at ${id}`,
+      }))
   })
 }
 

@@ -1,6 +1,7 @@
 /** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
 import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { health } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, type Selection, select } from '#src/path/selection.ts'
@@ -60,8 +61,10 @@ interface Choosable {
   /** Of its class; −1: the config has none of that name. */
   readonly position: number
   readonly trafficClass: SiteConfig['classes'][number] | undefined
-  /** Its remote is the far end of one of its hops and decides for both: that end's word on this class is followed. */
-  readonly follows: boolean
+  /** Its remote has a second gateway, and one of the two stands by. */
+  readonly isPaired: boolean
+  /** Those of its tunnels that end at a gateway of the remote: what that says of this class is followed where it decides. */
+  readonly ends: readonly TunnelId[]
 }
 interface Choosables {
   readonly groups: readonly Choosable[]
@@ -75,8 +78,15 @@ function choosablesOf(config: SiteConfig): Choosables {
   const made: Choosables = {
     groups: groupsOf(config).map((group) => {
       const position = config.classes.findIndex((one) => one.id === group.trafficClass)
-      const direct = group.via.map((hop) => tunnels.get(hop.tunnel)).find((tunnel) => tunnel?.remote === group.remote)
-      return { group, key: keyOf(group), position, trafficClass: config.classes[position], follows: direct !== undefined && !direct.decides }
+      const ends = group.via.flatMap((hop) => tunnels.get(hop.tunnel) ?? []).filter(({ remote }) => siteOfGateway(remote) === group.remote)
+      return {
+        group,
+        key: keyOf(group),
+        position,
+        trafficClass: config.classes[position],
+        isPaired: group.via.some(({ next }) => isSecondGateway(next) && siteOfGateway(next) === group.remote),
+        ends: ends.map(({ id }) => id),
+      }
     }),
     tunnelBy: new Map(config.tunnels.map((tunnel) => [tunnel.index, tunnel.id])),
   }
@@ -92,8 +102,15 @@ export function createChooser(): Chooser {
   /** Groups whose ways are all DOWN: since when. */
   const lostAt = new Map<string, number>()
 
+  /** The gateway of a remote whose word counts: of two the one that is on duty. */
+  function announcer(ends: readonly TunnelId[], isPaired: boolean, byTunnel: ByTunnel): ProbedPath['tunnel'] | undefined {
+    const isOnDuty = (of: ProbedPath | undefined) => of !== undefined && !of.path.remoteDraining && of.path.alive === 'UP'
+    const end = (isPaired ? ends.find((id) => isOnDuty(byTunnel.get(id))) : undefined) ?? ends[0]
+    return end === undefined ? undefined : byTunnel.get(end)?.tunnel
+  }
+
   function choose(
-    { group, key, position, trafficClass, follows }: Choosable,
+    { group, key, position, trafficClass, isPaired, ends }: Choosable,
     tunnelBy: Choosables['tunnelBy'],
     byTunnel: ByTunnel,
     now: number,
@@ -107,10 +124,11 @@ export function createChooser(): Chooser {
         if (!record) return undefined
         const known = health(record.path, position)
         // What a site that drains is the end of stays with it: only what it would pass on is to go another way.
-        const of = known.remoteDraining && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
+        const of = known.remoteDraining && !isPaired && record.tunnel.remote === group.remote ? { ...known, remoteDraining: false } : known
         return !trusting && isMute(record, now) ? { ...of, state: 'DOWN' } : of
       }
-    const index = follows ? announced.get(group.remote)?.[trafficClass.index] : undefined
+    const announcing = announcer(ends, isPaired, byTunnel)
+    const index = announcing && !announcing.decides ? announced.get(announcing.remote)?.[trafficClass.index] : undefined
     const followed = index === undefined || index === noTunnel ? undefined : tunnelBy.get(index)
     const choice = follow(group, healthFor(false), trafficClass.sla, before, now, followed)
     // Better a doubtful way than none.
@@ -118,8 +136,8 @@ export function createChooser(): Chooser {
   }
 
   /** Whether a group that lost its last way still keeps it. */
-  function lingers(key: string, before: Selection['hop'] | undefined, hop: Selection['hop'], now: number): boolean {
-    if (hop !== 'unreachable' || before === undefined || before === 'unreachable') {
+  function lingers(key: string, before: Selection['hop'] | undefined, isLost: boolean, now: number): boolean {
+    if (!isLost || before === undefined || before === 'unreachable') {
       lostAt.delete(key)
       return false
     }
@@ -156,7 +174,9 @@ export function createChooser(): Chooser {
         const { remote, trafficClass, arrived } = group
         const { hop, reason } = choose(one, tunnelBy, byTunnel, now)
         const before = current.get(key)
-        if (lingers(key, before, hop, now) || before === hop) continue
+        // Who stands by carries nothing, and says so no longer as soon as it does.
+        const isLost = hop === 'unreachable' || (reason === 'draining' && hop !== before && one.isPaired)
+        if (lingers(key, before, isLost, now) || before === hop) continue
         current.set(key, hop)
         moved.push({ remote, trafficClass, arrived, hop })
         if (arrived !== 'anywhere') continue
@@ -175,7 +195,8 @@ export function createChooser(): Chooser {
       for (const { group, tunnel } of chosen(config)) {
         const ready = byTunnel.get(tunnel)?.tunnel
         const index = config.classes.find((one) => one.id === group.trafficClass)?.index
-        if (group.arrived === 'anywhere' && ready?.remote === group.remote && index !== undefined) views.get(ready.remote)![index] = ready.index
+        if (group.arrived === 'anywhere' && ready && siteOfGateway(ready.remote) === group.remote && index !== undefined)
+          views.get(ready.remote)![index] = ready.index
       }
       return views
     },

@@ -283,4 +283,11 @@ export const agentCodes: readonly CodePage[] = [
     wrong: 'a route that the router has lost, or never advertised',
     right: 'network 10.5.0.0/16 at the router, or no such line under prefixes:',
   },
+  {
+    code: 'A45',
+    title: 'an uplink lacks an address family',
+    text: 'The YAML says that the provider gives IPv6 (`family: ipv6 | both`), or IPv4, and the line is up without an address of it. Tunnels of that family over this line never come up, and hosts don’t leave over it in that family. A router that announces no IPv6, or a modem profile that has IPv4 alone, is the usual cause.',
+    wrong: 'fiber: { interface: eth0, family: both }   # and eth0 has 100.64.1.2 alone',
+    right: 'IPv6 switched on at the router, or fiber: { interface: eth0 }',
+  },
 ]

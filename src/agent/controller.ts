@@ -4,6 +4,7 @@
  */
 import { Agent, request as send } from 'node:https'
 import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { X509Certificate } from 'node:crypto'
 import { checkController, findPinnedCa } from '#src/wire/identity.ts'
@@ -73,11 +74,17 @@ export function splitHost(text: string): { readonly host: string; readonly port:
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
 }
 
+/** From an address of one family, to one of the same: of a name, too. */
+const from = ({ localAddress }: Way) => (localAddress === undefined ? {} : { localAddress, family: isIP(localAddress) })
+/** Where the controller is known by an address, no way of the other family leads there. */
+const waysTo = (host: string, ways: readonly Way[]): readonly Way[] =>
+  ways.filter(({ localAddress }) => localAddress === undefined || isIP(host) === 0 || isIP(host) === isIP(localAddress))
+
 const options = (target: Target, way: Way) => ({
   host: target.host,
   port: target.port,
   servername: '',
-  ...(way.localAddress === undefined ? {} : { localAddress: way.localAddress }),
+  ...from(way),
   minVersion: 'TLSv1.3' as const,
   ca: [...target.ca],
   checkServerIdentity: checkController(target.network),
@@ -177,7 +184,7 @@ export function createController(initial: Target): Controller {
         method: call.method,
         path: call.path,
         headers: {
-          host: target.host,
+          host: isIP(target.host) === 6 ? `[${target.host}]` : target.host,
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
         },
@@ -211,7 +218,7 @@ export function createController(initial: Target): Controller {
   /** The way that worked last first; each of the others once. */
   async function overAnyWay(call: Call, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
     const sure = [anyWay, ...ways].filter((way) => !way.doubtful)
-    const order = [...new Set([good, ...(isDoubtful(goodAddress) ? sure.toReversed() : sure), ...ways])]
+    const order = waysTo(target.host, [...new Set([good, ...(isDoubtful(goodAddress) ? sure.toReversed() : sure), ...ways])])
     const reasons: string[] = []
     for (const way of order) {
       try {
@@ -322,7 +329,7 @@ export async function discoverCa(
   ways: readonly Way[],
 ): Promise<{ readonly ca: string; readonly notBefore: number }> {
   const reasons: string[] = []
-  for (const way of [anyWay, ...ways]) {
+  for (const way of waysTo(host, [anyWay, ...ways])) {
     let chain: readonly Buffer[]
     try {
       chain = await presented(host, port, way)
@@ -353,7 +360,7 @@ function presented(host: string, port: number, way: Way): Promise<readonly Buffe
       port,
       servername: '',
       rejectUnauthorized: false,
-      ...(way.localAddress === undefined ? {} : { localAddress: way.localAddress }),
+      ...from(way),
     })
     socket.setTimeout(connectTimeoutMs, () => socket.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })))
     socket.once('error', reject)

@@ -8,7 +8,7 @@ import { canonicalJson } from '#src/fabric/hash.ts'
 import { secretsOf } from '#src/fabric/secrets.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { type Report, ReportAnswer } from '#src/wire/messages.ts'
-import { checkInterfaces, inventoryOf, silentUplinks, udpBlocked, waysOf } from './box.ts'
+import { checkInterfaces, inventoryOf, missingFamilies, silentUplinks, udpBlocked, waysOf } from './box.ts'
 import { backoff, type Clock, instant, pause } from './clock.ts'
 import { type Bundle, commit, restore } from './commit.ts'
 import { answers, type Controller } from './controller.ts'
@@ -20,6 +20,7 @@ import { type BoxKeys, destroy, keyed } from './keys.ts'
 import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDrain, drainEnd } from './drain.ts'
+import { type Ability, createPairMember, isPair, pairEveryMs } from './pair.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import { createLearningWatch } from './learning.ts'
 import { createMeasurer } from './measure.ts'
@@ -80,6 +81,15 @@ export function createFollower(of: FollowOptions): Follower {
     },
   })
   const routers = createLearningWatch({ learning: () => driver.learning(), log, changed: () => wake() })
+  const pair = createPairMember({
+    device: driver,
+    clock,
+    changed(carries) {
+      log('pair', carries ? 'carries the traffic of its LANs' : 'stands by: the other gateway carries the traffic of the LANs')
+      status()
+      wake()
+    },
+  })
   const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
   let interfaces: readonly OsInterface[] = []
@@ -92,7 +102,7 @@ export function createFollower(of: FollowOptions): Follower {
   /** Why this box is to remove itself; '' as long as it is not. */
   let leaving = ''
   let drift: readonly Trouble[] = []
-  let blocked: readonly Trouble[] = []
+  let lineTroubles: readonly Trouble[] = []
   let headlessSaid = ''
   /** Seconds since 1970; 0: never. While link epochs overlap, of the one that shook hands last. */
   let handshakes: ReadonlyMap<TunnelId, number> = new Map()
@@ -153,7 +163,7 @@ export function createFollower(of: FollowOptions): Follower {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
     const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...blocked, ...prober.findings(), ...routers.findings(), ...drift]
+    return [...own, ...wrong, ...lineTroubles, ...prober.findings(), ...routers.findings(), ...drift]
   }
 
   function status(): void {
@@ -166,7 +176,12 @@ export function createFollower(of: FollowOptions): Follower {
       network: of.identity.network,
       site: of.identity.site,
       confirmationCode: of.identity.confirmationCode,
-      ...judge(running?.config ?? null, paths, { headless: headlessSince !== null, drains: clock.now() < drainEnd(running?.config ?? null) }, all),
+      ...judge(
+        running?.config ?? null,
+        paths,
+        { headless: headlessSince !== null, drains: clock.now() < drainEnd(running?.config ?? null), standsBy: !driver.carries() },
+        all,
+      ),
       state: disk.state(),
       headlessSince,
       uplinks: running ? uplinkCounts(running.config, paths) : [],
@@ -365,16 +380,17 @@ export function createFollower(of: FollowOptions): Follower {
     wake()
   }
 
-  /** A line that carries TCP and no tunnel. */
-  async function lookForBlockedUdp(): Promise<void> {
+  /** A line without an address that it should have, or one that carries TCP and no tunnel. */
+  async function lookAtLines(): Promise<void> {
     const config = running?.config
-    const found: Trouble[] = []
+    const found: Trouble[] = config ? [...missingFamilies(config, interfaces)] : []
     for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
-      const way = waysOf(interfaces, config!).find((one) => one.name.startsWith(`${uplink.id} (`))
-      if (way && (await answers(of.identity.host, of.identity.port, way))) found.push(udpBlocked(config!, uplink, of.identity.port))
+      const ways = waysOf(interfaces, config!).filter((one) => one.name.startsWith(`${uplink.id} (`))
+      const heard = await Promise.all(ways.map((way) => answers(of.identity.host, of.identity.port, way)))
+      if (heard.includes(true)) found.push(udpBlocked(config!, uplink, of.identity.port))
     }
-    if (canonicalJson(found) === canonicalJson(blocked)) return
-    blocked = found
+    if (canonicalJson(found) === canonicalJson(lineTroubles)) return
+    lineTroubles = found
     for (const one of found) log('uplinks', line(one), { code: one.code })
     wake()
   }
@@ -452,7 +468,7 @@ export function createFollower(of: FollowOptions): Follower {
     while (!signal.aborted) {
       await pause(lookEveryMs, signal)
       if (!signal.aborted)
-        await Promise.all([look(), lookForBlockedUdp(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
+        await Promise.all([look(), lookAtLines(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
           log('uplinks', line(troubleOf(error))),
         )
     }
@@ -462,6 +478,20 @@ export function createFollower(of: FollowOptions): Follower {
     while (!signal.aborted) {
       await pause(drainEveryMs, signal)
       if (!signal.aborted) await drain.look(running?.config ?? null).catch((error: unknown) => log('drain', line(troubleOf(error))))
+    }
+  }
+
+  /** Whether any path leads out; a config without tunnels has none to prove. */
+  function ability(): Ability {
+    const config = running?.config ?? null
+    const tunnels = config?.tunnels.map(({ id }) => id) ?? []
+    const ways = tunnels.some((id) => prober.isUp(id)) ? 'up' : tunnels.every((id) => prober.isDown(id)) ? 'down' : 'unproven'
+    return { ways, drains: clock.now() < drainEnd(config) }
+  }
+  async function pairing(): Promise<void> {
+    while (!signal.aborted) {
+      await pause(isPair(running?.config ?? null) ? pairEveryMs : drainEveryMs, signal)
+      if (!signal.aborted) await pair.look(running?.config ?? null, ability()).catch((error: unknown) => log('pair', line(troubleOf(error))))
     }
   }
 
@@ -479,7 +509,7 @@ export function createFollower(of: FollowOptions): Follower {
       status()
     },
     async run() {
-      await Promise.all([reporting(), hints(), looking(), draining()])
+      await Promise.all([reporting(), hints(), looking(), draining(), pairing()])
       return left.signal.aborted ? 'wiped' : 'stopped'
     },
   }

@@ -53,6 +53,8 @@ export interface ProberOptions {
   readonly steer: (choices: readonly Choice[]) => Promise<void>
   readonly leave: (now: Leaving) => Promise<void>
   readonly rehandshake: (tunnel: TunnelId) => Promise<void>
+  /** The other gateway of the site carries its traffic. Absent: there is none. */
+  readonly standsBy?: () => boolean
   readonly event: (event: string, text: string, data?: Readonly<Record<string, unknown>>) => void
   /** A state or a choice changed: worth a report at once. */
   readonly changed: () => void
@@ -185,7 +187,7 @@ export function createProber(options: ProberOptions): Prober {
     tunnel: record.tunnel.index,
     generation,
     state: overall(record.path),
-    draining: options.wall() < drainsUntil,
+    draining: options.wall() < drainsUntil || (options.standsBy?.() ?? false),
     received: record.received >>> 0,
     highest: record.highest,
     view: views.get(record.tunnel.remote) ?? [],

@@ -53,6 +53,7 @@ export async function run(of: RunOptions): Promise<'stopped' | 'wiped'> {
     steer: (choices) => driver.steer(choices),
     leave: (now) => driver.leave(now),
     rehandshake: (tunnel) => driver.rehandshake(tunnel),
+    standsBy: () => !driver.carries(),
     event: log,
     changed: () => follower.pathsChanged(),
   })

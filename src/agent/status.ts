@@ -35,7 +35,7 @@ const carries = (of: Path): boolean => of.state === 'UP' || of.state === 'DEGRAD
 export function judge(
   config: SiteConfig | null,
   paths: readonly Path[],
-  now: { readonly headless: boolean; readonly drains: boolean },
+  now: { readonly headless: boolean; readonly drains: boolean; readonly standsBy: boolean },
   findings: readonly Trouble[],
 ): { readonly light: Light; readonly says: string } {
   if (config === null) return { light: 'RED', says: 'nothing runs yet: waiting for the first bundle' }
@@ -49,7 +49,10 @@ export function judge(
   if (now.drains) return { light: 'YELLOW', says: `drains until ${config.drainUntil}: peers send through it last` }
   if (now.headless) return { light: 'YELLOW', says: 'carries traffic; the controller is away' }
   if (findings.length > 0) return { light: 'YELLOW', says: `carries traffic; ${findings[0]!.says}` }
-  return { light: 'GREEN', says: `all ${paths.length} paths are up` }
+  return {
+    light: 'GREEN',
+    says: `all ${paths.length} paths are up${now.standsBy ? '; stands by, the other gateway of the site carries its traffic' : ''}`,
+  }
 }
 
 export const uplinkCounts = (config: SiteConfig, paths: readonly Path[]): Status['uplinks'] =>
@@ -67,7 +70,7 @@ export const uplinkCounts = (config: SiteConfig, paths: readonly Path[]): Status
 export function proven(paths: readonly Path[]): string {
   const best = new Map<string, Map<string, number>>()
   for (const { tunnel, rttMs, state } of paths) {
-    const [, uplink = '', remote = ''] = /^[^.]+\.(.+?)--([^.]+)\./.exec(tunnel) ?? []
+    const [, uplink = '', remote = ''] = /\.([^.]+)--([^.]+)\./.exec(tunnel) ?? []
     if (rttMs === null || remote === '' || state === 'DOWN') continue
     const over = best.get(remote) ?? new Map<string, number>()
     best.set(remote, over.set(uplink, Math.min(rttMs, over.get(uplink) ?? Number.POSITIVE_INFINITY)))

@@ -5,7 +5,17 @@
  */
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { compareText, edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
+import {
+  compareText,
+  edgeInterfaceId,
+  firstEdgePort,
+  firstMeshPort,
+  meshInterfaceId,
+  nodeLimit,
+  portsEnd,
+  siteOfGateway,
+  slots,
+} from '#src/fabric/ids.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
@@ -190,7 +200,8 @@ function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
   const mesh = ([near, far]: Path['ends']) => at(near.site.id, meshInterfaceId(near.uplink.id, far.site.id, far.uplink.id))
   return {
     node: [{ owner: site.id, scope: '' }],
-    slot: site.uplinks.map((uplink) => at(site.id, uplink.id)),
+    // A pair's are told apart by one hub interface for each slot (routing rule 6).
+    slot: site.uplinks.map((uplink) => ({ owner: `${site.id}/${uplink.id}`, scope: siteOfGateway(site.id) })),
     tunnel: paths.map((path) => ({ owner: path.id, scope: '' })),
     mesh: paths.flatMap(({ role, ends }) => (role === 'mesh' ? [mesh(ends), mesh([ends[1], ends[0]])] : [])),
     edge: paths.flatMap(({ role, ends: [near, far] }) =>
@@ -231,7 +242,10 @@ function insides(ledger: ReturnType<typeof openLedger>, joins: readonly External
 }
 
 type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
-const scopeOf = (kind: NumberKind, owner: string): string => (kind === 'slot' || kind === 'port' ? owner.slice(0, owner.indexOf('/')) : '')
+function scopeOf(kind: NumberKind, owner: string): string {
+  const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
+  return kind === 'slot' ? siteOfGateway(gateway) : kind === 'port' ? gateway : ''
+}
 type ByKind<T> = Readonly<Record<NumberKind, T>>
 const byKind = <T>(make: () => T): ByKind<T> => ({
   node: make(),

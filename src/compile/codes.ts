@@ -39,6 +39,13 @@ export const compileCodes: readonly CodePage[] = [
     right: '# frankfurt\nsegments:\n  inference: { interface: eth2, prefixes: [10.10.0.0/16, "2001:db8:10::/64"] }',
   },
   {
+    code: 'I106',
+    title: 'a relay and a translated LAN',
+    text: 'A DHCP server answers to the address of the relay that stands inside the request (RFC 2131, giaddr), and leases addresses of that network. Of a LAN that has other addresses in the overlay that is not the address by which it can be reached, and a server on such a LAN can not be called by its own.',
+    wrong: 'segments:\n  inference: { interface: eth1, prefixes: 192.168.1.0/24, translate: always, dhcp: { relay: 10.11.0.5 } }',
+    right: 'segments:\n  inference: { interface: eth1, prefixes: 192.168.1.0/24, translate: always, dhcp: true }',
+  },
+  {
     code: 'I110',
     title: 'no transport in common',
     text: 'A tunnel runs between two uplinks that can reach each other: on the same transport, or on two of which one `reaches` the other. Each spoke needs one such pair with each of its hubs, and hubs are meshed, so each pair of hubs needs one too.',

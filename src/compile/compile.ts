@@ -11,6 +11,7 @@ import { createMemo, difference, isSame, type Made, type Memo } from './memo.ts'
 import { mtu } from './mtu.ts'
 import { networkRoutes } from './network-routes.ts'
 import { paths } from './paths.ts'
+import { relays } from './relays.ts'
 import { resolve } from './resolve.ts'
 import { routes } from './routes.ts'
 import { rules } from './rules.ts'
@@ -41,7 +42,8 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const { intent } = overlay
     const resolved = resolve(intent, memo)
     const reach = paths(intent, memo)
-    if (wrong(resolved, reach)) return stop(overlay, resolved, reach)
+    const relayed = relays(intent)
+    if (wrong(resolved, reach, relayed)) return stop(overlay, resolved, reach, relayed)
 
     const joins = externalPaths(intent, memo)
     const allocated = allocate(intent, reach, joins, held, memo)
@@ -68,7 +70,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       routed,
       services: resolved.services,
       hostGroups: resolved.hostGroups,
-      expects: expects(resolved),
+      expects: expects(resolved, relayed.expects),
     }
     const findings = [
       overlay,

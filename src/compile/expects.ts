@@ -6,9 +6,10 @@ import type { Resolved } from './resolve.ts'
 
 /**
  * `same` is one expectation per caller: each site has its own pair of places. What a line with `reach` asks of the ways
- * themselves is an expectation of its own, `…#ways`. Sorted by id.
+ * themselves is an expectation of its own, `…#ways`. `implied`: what
+ * the network needs by itself. Sorted by id.
  */
-export function expects(resolved: Resolved): readonly Expect[] {
+export function expects(resolved: Resolved, implied: readonly Expect[] = []): readonly Expect[] {
   const all = resolved.expects.flatMap(({ expect, pairings, ports, byHost }) =>
     pairings.flatMap(({ caller, from: { places: from }, to: { places: targets } }): Expect[] => {
       const text = `${expect.from.text} -> ${expect.to.text}`
@@ -24,7 +25,7 @@ export function expects(resolved: Resolved): readonly Expect[] {
       return expect.ways ? [reach, { kind: 'path', ...asked, id: `${id}#ways`, mode: expect.mode, ...expect.ways }] : [reach]
     }),
   )
-  return named(all)
+  return named([...all, ...implied])
 }
 
 /** The same line written twice is one; lines that differ only in what they survive, or ask of the ways, are numbered. */

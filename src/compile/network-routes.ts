@@ -1,5 +1,6 @@
 /** Every declared prefix of the network with the node that owns it. */
 import type { Route } from '#src/fabric/fabric.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, overlaps } from '#src/net/address.ts'
 import { externalsOf } from './externals.ts'
@@ -16,7 +17,8 @@ export function networkRoutes(intent: Intent, memo: Memo = createMemo()): Networ
   const toSites = memo.rows('routes to sites', [], [intent.sites], ({ id, lans }) =>
     memo.keep(
       `routes to ${id}`,
-      lans.map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: id })),
+      // Those of a pair are known by the name of the first.
+      (isSecondGateway(id) ? [] : lans).map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: id })),
     ),
   )
   const toExternals = memo.rows('routes to externals', [], [externalsOf(intent, memo)], ({ id, lans }) =>

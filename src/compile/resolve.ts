@@ -3,7 +3,7 @@
  * selectors select something is the intent's to check; here a selector that finds nothing allows nothing.
  */
 import type { ClassId, Finding, HostGroup, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, isSecondGateway } from '#src/fabric/ids.ts'
 import { portsOf } from '#src/intent/canonical.ts'
 import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
@@ -180,8 +180,10 @@ function locate(
     keepLocated('', { ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
   )
 }
-const locateSite = (site: IntentSite, hub: boolean, memo: Memo) =>
-  locate(site, { role: site.role, labels: site.labels, hubs: hub ? [] : site.hubs }, memo)
+/** The LANs of a pair are places once, by the name of the first. */
+const locateSite = (site: IntentSite, hub: boolean, memo: Memo): readonly Located[] =>
+  isSecondGateway(site.id) ? nowhere : locate(site, { role: site.role, labels: site.labels, hubs: hub ? [] : site.hubs }, memo)
+const nowhere: readonly Located[] = []
 const locateExternal = (external: External, memo: Memo) =>
   locate(external, { role: external.role === 'cloud' ? 'region' : external.role, labels: [], hubs: external.hubs }, memo)
 /** The place by itself too: who only reads that need not hear of labels. */

@@ -19,9 +19,9 @@ import type {
   Uplink,
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
-import { anyRemote } from '#src/fabric/groups.ts'
+import { anyRemote, isDirect } from '#src/fabric/groups.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
-import { compareText, externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { firstFrom } from '#src/net/sorted.ts'
@@ -99,17 +99,25 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       return [{ remotes: some, groups: memo.once(`groups of ${hub} to ${name} ${side}`, [world], make) }]
     })
   /** Of a kind, whoever its sample is. */
-  const groupsTo = (hub: SiteId, { name, sample, uplinks, own }: Kind): Groups =>
+  const groupsTo = (hub: SiteId, { name, sample, gateways }: Kind): Groups =>
     memo.once(`groups of ${hub} to ${name}`, [world], () => {
       const attached = sample.hubs.includes(hub)
-      const between = [...own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
-        const nodes = [nodeOf(near), nodeOf(far)]
-        return nodes.includes(hub) && nodes.includes(sample.id)
-      })
+      const to = ({ id, uplinks, own }: Kind['gateways'][number], of: ClassId) => {
+        const between = [...own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
+          const nodes = [nodeOf(near), nodeOf(far)]
+          return nodes.includes(hub) && nodes.includes(id)
+        })
+        return rank(of, between, { id, uplinks, preferences: sample.preferences }).map((hop) => ofAnyRemote(hop, sample.id))
+      }
       const direct: Stage = [
         anyRemote,
         0,
-        (of) => rank(of, between, { id: sample.id, uplinks, preferences: sample.preferences }).map((hop) => ofAnyRemote(hop, sample.id)),
+        (of) =>
+          gateways.flatMap((gateway, n) =>
+            n === 0
+              ? to(gateway, of)
+              : to(gateway, of).map(({ tunnel, cost }) => ({ tunnel, cost: cost + secondTier, next: secondGateway(anyRemote) })),
+          ),
       ]
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
@@ -129,7 +137,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
       if (hubById.has(site.id)) return noSpoke
       const named = namesOf(listsOf(policy), before?.value.named)
-      const known = routesTo(named, site.id, routing, before?.value.known)
+      const known = routesTo(named, siteOfGateway(site.id), routing, before?.value.known)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
       const ends = { id: site.id, uplinks, preferences: site.preferences }
       const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
@@ -291,27 +299,23 @@ function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Ma
 interface Kind {
   readonly name: string
   readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[]; readonly preferences?: IntentSite['preferences'] }
-  readonly uplinks: readonly Uplink[]
-  readonly own: readonly Tunnel[]
+  /** Of the sample: one, or the two of a pair. */
+  readonly gateways: readonly { readonly id: NodeId; readonly uplinks: readonly Uplink[]; readonly own: readonly Tunnel[] }[]
   /** By name. */
   readonly remotes: readonly NodeId[]
 }
 function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], memo: Memo): readonly Kind[] {
   const hubIds = new Set<NodeId>(intent.hubs)
-  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks], (site, uplinks) => {
-    if (site.lans.length === 0) return { node: site.id, kind: null }
-    const shape = uplinks.map(({ id, slot, transport, medium, metered, tags, endpoint }) => [
-      id,
-      slot,
-      transport,
-      medium,
-      metered,
-      tags,
-      familiesOf(endpoint),
-    ])
+  const seconds = uplinksOfSeconds(intent, tunnels)
+  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks, seconds], (site, uplinks, others) => {
+    // A pair is reached by the name of its first.
+    if (site.lans.length === 0 || isSecondGateway(site.id)) return { node: site.id, kind: null }
+    const shapeOf = (of: readonly Uplink[]) =>
+      of.map(({ id, slot, transport, medium, metered, tags, endpoint }) => [id, slot, transport, medium, metered, tags, familiesOf(endpoint)])
+    const shapes = [shapeOf(uplinks), ...(others ? [{ second: shapeOf(others) }] : [])]
     return memo.keep(`kind of ${site.id}`, {
       node: site.id,
-      kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shape, ...(site.preferences ?? [])]),
+      kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, ...shapes, ...(site.preferences ?? [])]),
     })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
@@ -329,8 +333,9 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
   })
   const ofSites = [...members].map(([name, remotes]) =>
     memo.once(`kind ${name}`, [remotes, world], (): Kind => {
-      const n = intent.sites.findIndex((site) => site.id === remotes[0])
-      return { name, sample: intent.sites[n]!, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]!, remotes }
+      const at = [remotes[0]!, secondGateway(remotes[0]!)].map((id) => intent.sites.findIndex((site) => site.id === id))
+      const gateways = at.flatMap((n) => (n < 0 ? [] : [{ id: intent.sites[n]!.id, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]! }]))
+      return { name, sample: intent.sites[at[0]!]!, gateways, remotes }
     }),
   )
   // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
@@ -340,9 +345,22 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
         externalsOf(intent, memo).filter((one) => one.lans.length > 0),
         ({ hubs, transport, members }) => JSON.stringify([hubs, transport, members]),
       ),
-    ].map(([name, same]): Kind => ({ name, sample: same[0]!, uplinks: [], own: [], remotes: same.map((one) => one.id).sort(compareText) })),
+    ].map(
+      ([name, same]): Kind => ({
+        name,
+        sample: same[0]!,
+        gateways: [{ id: same[0]!.id, uplinks: [], own: [] }],
+        remotes: same.map((one) => one.id).sort(compareText),
+      }),
+    ),
   )
   return memo.members('kinds', [...ofSites, ...ofExternals])
+}
+/** Beside each first of a pair the uplinks of the second. */
+function uplinksOfSeconds({ sites }: Intent, { uplinks }: Tunnels): readonly (readonly Uplink[] | undefined)[] {
+  const seconds = new Map<SiteId, readonly Uplink[]>()
+  for (const [n, { id }] of sites.entries()) if (isSecondGateway(id)) seconds.set(siteOfGateway(id), uplinks[n]!)
+  return seconds.size === 0 ? sites.map(() => undefined) : sites.map(({ id }) => seconds.get(id))
 }
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
@@ -516,10 +534,12 @@ const groupsVia = (classIds: readonly ClassId[], stages: readonly Stage[]): read
   classIds.map((trafficClass) => ({
     trafficClass,
     arrived: 'anywhere',
-    via: stages.flatMap(([next, returnAfter, hops], stage) => hops(trafficClass).map((hop): Hop => ({ ...hop, next, stage, returnAfter }))),
+    via: stages.flatMap(([next, returnAfter, hops], stage) =>
+      hops(trafficClass).map((hop): Hop => ({ ...hop, next: hop.next ?? next, stage, returnAfter })),
+    ),
   }))
 /** What came in on the mesh goes on directly or not at all (rule 10). */
-const withSplitHorizon = (group: Unnamed): Unnamed[] => [group, { ...group, arrived: 'mesh', via: group.via.filter((hop) => hop.next === anyRemote) }]
+const withSplitHorizon = (group: Unnamed): Unnamed[] => [group, { ...group, arrived: 'mesh', via: group.via.filter(isDirect) }]
 
 /** From a hub: tunnels start with the remote's name, or end there. */
 const ofAnyRemote = ({ tunnel, cost }: RankedHop, remote: NodeId): RankedHop => ({
@@ -533,7 +553,8 @@ interface Lines {
   readonly uplinks: readonly Uplink[]
   readonly preferences: IntentSite['preferences'] | undefined
 }
-type RankedHop = Pick<Hop, 'tunnel' | 'cost'>
+/** `next`: where it is not that of the stage. */
+type RankedHop = Pick<Hop, 'tunnel' | 'cost'> & Partial<Pick<Hop, 'next'>>
 /** The tunnels between two nodes for a class, best first. */
 function ranked(between: readonly Tunnel[], at: (end: TunnelEnd) => { readonly uplink: Uplink; readonly words: Words }): readonly RankedHop[] {
   return between
@@ -563,6 +584,9 @@ const meteredCost = 20
 const preferStep = 200
 /** More than any preference: avoided is used when nothing else is left. */
 const avoidTier = 100_000
+
+/** More than any line of the first gateway of a pair: the second is taken when the first can't be, or says that it stands by. */
+const secondTier = 1_000_000
 
 type Words = Pick<IntentClass, 'prefer' | 'avoid' | 'never'>
 /** What a site says of its own lines, else the network. */

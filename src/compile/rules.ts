@@ -5,7 +5,7 @@
  * port, of each allow its own, so that the answers to another one pass.
  */
 import type { Deny, NodeId, Place, Rule, SegmentId, SiteId, Transit } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefixes } from '#src/net/sets.ts'
@@ -53,7 +53,7 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     for (const [node, of] of moved) at(node).policy = patch ? patchedPolicy(node, at(node).policy, of, shares) : policyAt(node, shares)
     return { at, moved: new Set(moved.keys()) }
   })
-  const places = memo.rows('places of policies', [], [intent.sites], ({ id }) => policies.at(id))
+  const places = memo.rows('places of policies', [], [intent.sites], ({ id }) => policies.at(siteOfGateway(id)))
   return {
     sites: memo.once('policies of sites', [policies, places], (before?: Made<readonly Policy[]>) => {
       if (!before || before.inputs[1] !== places || policies.moved.size * 16 > places.length) return places.map((one) => one.policy)

@@ -69,16 +69,20 @@ export function seal(
         lans: site.lans
           .map((lan, n) => {
             const internet = ways[n]
-            const { segment, interface: device, address, via, learned, local } = lan
+            const { segment, interface: device, address, own, via, learned, local, dhcp, ra, trust } = lan
             return {
               segment,
               interface: device,
               prefix: lan.prefix,
               address,
+              ...(own === undefined ? {} : { own }),
               ...(internet ? { internet } : {}),
               ...(via === undefined ? {} : { via }),
               ...(learned ? { learned } : {}),
               ...(local === undefined ? {} : { local }),
+              ...(dhcp ? { dhcp } : {}),
+              ...(ra ? { ra } : {}),
+              ...(trust ? { trust } : {}),
             }
           })
           .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),

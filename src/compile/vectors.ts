@@ -167,8 +167,11 @@ function neighbour(lan: Lan): Address | undefined {
   const two = high - low <= 1n
   const last = family === 4 && !two ? high - 1n : high
   const first = two ? 0 : 1
-  return [first, first + 1]
+  const ours = [lan.address, ...(lan.own ? [lan.own] : [])].map(hostOf)
+  return ours
+    .map((_, n) => first + n)
+    .concat(first + ours.length)
     .filter((n) => low + BigInt(n) <= last)
     .map((n) => nth(lan.prefix, n)!)
-    .find((one) => one !== hostOf(lan.address))
+    .find((one) => !ours.includes(one))
 }

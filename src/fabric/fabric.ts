@@ -105,6 +105,10 @@ export interface Forwarding {
   readonly transits: readonly Transit[]
 }
 
+/**
+ * A gateway with what it owns: mostly all of a site. Of a pair each is one of its own, and both have the same LANs, rules
+ * and routes; others know these by the name of the first (`siteOfGateway`), and one of the two carries their traffic.
+ */
 export interface Site extends Forwarding {
   readonly kind: 'site'
   readonly id: SiteId
@@ -176,6 +180,8 @@ export interface Lan {
   readonly prefix: Prefix
   /** The gateway's own address on it, or on the link to its next hop, as its hosts know it. */
   readonly address: AddressWithLength
+  /** Of a pair, which share `address` by VRRP (RFC 9568): what this gateway alone has there. Absent: it is no pair. */
+  readonly own?: AddressWithLength
   /**
    * Its hosts may open connections to whatever is outside the pool, over the exits of this site or of its hub, and behind
    * their addresses (NAPT, RFC 3022). Nothing from there opens one to them. Absent: they may not.
@@ -190,6 +196,38 @@ export interface Lan {
    * nothing else does, so rules and places say `prefix`. Absent: the same.
    */
   readonly local?: Prefix
+  /** What the gateway does for hosts there that ask for an address. As its hosts know it. Absent: nothing. */
+  readonly dhcp?: Dhcp
+  /** Hosts make addresses of this /64 themselves, and have the gateway as their router (RFC 4861, RFC 4862). Absent: no. */
+  readonly ra?: Advertisement
+  /** The DSCP of its hosts chooses the class where the rule gives `default`. Absent: it is overwritten. */
+  readonly trust?: 'dscp'
+}
+export type Dhcp = DhcpServer | DhcpRelay
+/** RFC 2131. Their router is the gateway. */
+export interface DhcpServer {
+  readonly kind: 'server'
+  /** Both ends are leased, too. */
+  readonly range: { readonly first: Address; readonly last: Address }
+  /** Seconds. */
+  readonly lease: number
+  /** Resolvers, in order. */
+  readonly dns: readonly Address[]
+  /** '' = none. */
+  readonly domain: string
+  /** By name; always the same address for a host, inside the range or beside it. */
+  readonly reserved: readonly { readonly name: string; readonly mac: string; readonly address: Address }[]
+}
+/** RFC 2131's relay agent: packets leave from the gateway's address on the LAN, to a host in the overlay. */
+export interface DhcpRelay {
+  readonly kind: 'relay'
+  readonly server: Address
+}
+/** RFC 8106. */
+export interface Advertisement {
+  readonly dns: readonly Address[]
+  /** '' = none. */
+  readonly domain: string
 }
 
 export interface Route {
@@ -435,7 +473,7 @@ export interface SharedRisk {
   readonly id: RiskId
   readonly uplinks: readonly { readonly site: SiteId; readonly uplink: UplinkId }[]
 }
-export type Survives = 'uplink' | 'tunnel' | 'hub' | 'connection' | 'shared_risk' | 'any two uplinks'
+export type Survives = 'uplink' | 'tunnel' | 'hub' | 'gateway' | 'connection' | 'shared_risk' | 'any two uplinks'
 /** `text` is the canonical selector pair as written, e.g. `edge/inference -> model-api`. */
 export type Expect =
   /** From every place of `from`, `mode: 'any'`: at least one place of `to` answers; `'all'`: each does. */
@@ -491,6 +529,8 @@ export type Failure =
   | { readonly kind: 'uplink'; readonly site: SiteId; readonly uplink: UplinkId }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelId }
   | { readonly kind: 'hub'; readonly site: SiteId }
+  /** The box at a site that is no hub, with all its uplinks and its LANs. Of a pair, one of the two. */
+  | { readonly kind: 'gateway'; readonly site: SiteId }
   /** All tunnels of a connection to a cloud or a peer. */
   | { readonly kind: 'connection'; readonly external: ExternalId; readonly connection: ConnectionId }
   | { readonly kind: 'shared_risk'; readonly risk: RiskId }

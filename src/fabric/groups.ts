@@ -1,9 +1,11 @@
 /** Groups written out, one a remote: what the agent steers and `verify` follows is read here by both. */
-import type { Forwarding, Group, Hop, NodeId, SharedGroup, TunnelId } from './fabric.ts'
+import type { Forwarding, Group, Hop, NodeId, SharedGroup, SiteId, TunnelId } from './fabric.ts'
 import { compareText } from './ids.ts'
 
-/** Stands for the remote in a hop of a shared group. No node has such a name. */
-export const anyRemote = '*' as NodeId
+/** Stands for the remote in a hop of a shared group, and `*.b` for its second gateway. No node has such a name. */
+export const anyRemote = '*' as SiteId
+/** Leads to the remote without passing another node. */
+export const isDirect = ({ next }: Hop): boolean => next.startsWith(anyRemote)
 
 const written = new WeakMap<readonly SharedGroup[], readonly Group[]>()
 /** By remote, class and where packets arrived. */
@@ -23,8 +25,10 @@ export const groupOf = ({ trafficClass, arrived, via }: SharedGroup, remote: Nod
   remote,
   trafficClass,
   arrived,
-  via: via.some(isDirect)
-    ? via.map((hop) => (isDirect(hop) ? { ...hop, tunnel: hop.tunnel.replace(anyRemote, remote) as TunnelId, next: remote } : hop))
-    : via,
+  via: via.some(isDirect) ? via.map((hop) => (isDirect(hop) ? writtenOut(hop, remote) : hop)) : via,
 })
-const isDirect = (hop: Hop): boolean => hop.next === anyRemote
+const writtenOut = (hop: Hop, remote: NodeId): Hop => ({
+  ...hop,
+  tunnel: hop.tunnel.replace(anyRemote, remote) as TunnelId,
+  next: hop.next.replace(anyRemote, remote) as NodeId,
+})

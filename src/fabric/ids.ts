@@ -13,6 +13,16 @@ export const tunnelId = (
   b: { readonly site: SiteId; readonly uplink: UplinkId },
 ): TunnelId => `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
 
+/**
+ * The second gateway of a site, where it has a pair. The first has the name of the site, so that a site that gets a second
+ * one keeps the box it has; names of sites have no dot.
+ */
+export const secondGateway = (site: SiteId): SiteId => `${site}${secondSuffix}` as SiteId
+const secondSuffix = '.b'
+/** What places, routes and groups call the LANs behind a gateway: one name for both of a pair. */
+export const siteOfGateway = <T extends NodeId>(id: T): T => (id.endsWith(secondSuffix) ? (id.slice(0, -secondSuffix.length) as T) : id)
+export const isSecondGateway = (id: NodeId): boolean => id.endsWith(secondSuffix)
+
 /** Unique within its region or peer. */
 export const connectionId = (site: SiteId, uplink: UplinkId): ConnectionId => `${site}.${uplink}` as ConnectionId
 /** One of the tunnels of a connection. */

@@ -26,6 +26,9 @@ const verbOf = (expect: IntentExpect): string => {
 }
 
 /** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>`, `deny/<n>` or `expect/<n>`. */
+/** What a DHCP relay needs, for all LANs of a segment that have the same server. */
+export const relayText = (segment: string, server: string): string => `dhcp of ${segment} -> ${server}`
+
 export function placeTexts(intent: Intent, origins: Map<string, Origin>): void {
   const place = (text: string, key: string): void => {
     const origin = origins.get(key)
@@ -34,4 +37,9 @@ export function placeTexts(intent: Intent, origins: Map<string, Origin>): void {
   for (const [n, allow] of intent.allow.entries()) place(allowText(intent, allow), `allow/${n}`)
   for (const [n, deny] of intent.deny.entries()) place(denyText(intent, deny), `deny/${n}`)
   for (const [n, expect] of intent.expect.entries()) place(expectText(expect), `expect/${n}`)
+  for (const { id, lans } of intent.sites)
+    for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
+      for (const [n, { dhcp }] of own.entries())
+        if (dhcp?.kind === 'relay' && !origins.has(relayText(segment, dhcp.server)))
+          place(relayText(segment, dhcp.server), `site/${id}/lan/${segment}/${n}/dhcp`)
 }

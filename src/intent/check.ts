@@ -1,5 +1,6 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import { type Address, comparePrefixes, contains, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
 import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
@@ -246,8 +247,19 @@ export function checkOverlaps(
       return { site: base.slice(base.indexOf('/') + 1), prefix: own, stays, key: `${base}/lan/${segment}/${i}` }
     })
   }
+  // Both of a pair have the same.
+  const owners = sites.filter(({ id }) => !isSecondGateway(id))
+  for (const { id, lans } of owners)
+    for (const [n, lan] of lans.entries())
+      if (lan.own !== undefined && modeOf(translate, lan) !== 'never')
+        report.error(
+          'I059',
+          [`site/${id}/lan/${lan.segment}/${lans.slice(0, n).filter((one) => one.segment === lan.segment).length}`, 'network/translate'],
+          `${lan.prefix} can't be translated at a pair of gateways yet`,
+          'write translate: never at this LAN',
+        )
   const all = [
-    ...sites.flatMap(({ id, lans }) => numbered(`site/${id}`, lans)),
+    ...owners.flatMap(({ id, lans }) => numbered(`site/${id}`, lans)),
     ...regions.flatMap(({ id, segment, networks }) => {
       const own = networks.flatMap((network) => network.prefixes).sort(comparePrefixes)
       return numbered(

@@ -54,7 +54,7 @@ export const languageCodes = [
   {
     code: 'I008',
     title: 'Known, and not done here',
-    text: 'The key or value is one that other tools have, or that is still to come: other clouds than AWS, more than one segment in a region, certificates at a peer, pairs of gateways. The finding says of each what is true of it, whether it can never be or is not done yet, and what to write instead. It is refused, because reading over it would promise what nobody keeps.',
+    text: 'The key or value is one that other tools have, or that is still to come: other clouds than AWS, more than one segment in a region, certificates at a peer. The finding says of each what is true of it, whether it can never be or is not done yet, and what to write instead. It is refused, because reading over it would promise what nobody keeps.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, vlan: 7 }',
     right: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0.7 }',
   },

@@ -107,6 +107,15 @@ export const networkCodes = [
     right: '# berlin.yaml\nsite: berlin\nuplinks:\n  fiber: { interface: eth0, family: both }',
   },
   {
+    code: 'I059',
+    title: 'Not a pair of gateways',
+    text: "A site that is no hub may have two gateways, a and b, each with uplinks of its own; the LANs are those of the site and at both. Hosts keep one router, the LAN's `address`, which the two share by VRRP (RFC 9568): a has it while it can, else b. Each also has an address of its own there, by default the first hosts that are free. Between them they have at most eight uplinks, none called a or b. What two boxes would have to agree about is refused until they can: translated LANs, IPv6 on a LAN, hosts that leave to the internet, routing protocols, DHCP, router advertisements, trusted DSCP.",
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\ngateways:\n  a: { uplinks: { lte: { interface: wwan0 } } }\n  b: { uplinks: { dsl: { interface: eth0 } } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+    right:
+      '# berlin.yaml\nsite: berlin\ngateways:\n  a: { uplinks: { fiber: { interface: eth0 } } }\n  b: { uplinks: { dsl: { interface: eth0 } } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
+  },
+  {
     code: 'I060',
     title: 'Hub listed twice',
     text: 'The order of hubs is the order of preference; a hub stands in it once.',

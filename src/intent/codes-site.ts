@@ -153,6 +153,42 @@ export const siteCodes = [
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
   },
   {
+    code: 'I076',
+    title: 'No DHCP server to relay to',
+    text: 'A relay hands what hosts ask to a server elsewhere in the overlay, which answers to the address of the gateway on the LAN. The server is a host of a LAN of the network, of a region or behind a peer, and not of the LAN itself, where it would hear hosts without a relay. The packets to it are as any others, so an `allow` from this LAN to the server, port udp/67, is needed as well; `check` proves that they get there and back (V001).',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: { relay: 10.99.0.5 } }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: { relay: 10.10.0.5 } }',
+  },
+  {
+    code: 'I074',
+    title: 'Not a kind of trust',
+    text: 'The packets of a LAN get their class by the service that they call, and the DSCP of that class; what hosts write there is overwritten. With `trust: dscp` the DSCP of a host chooses the class wherever no service names one: the class that has that DSCP, else `default`.',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, trust: cos }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, trust: dscp }',
+  },
+  {
+    code: 'I075',
+    title: 'A LAN that can not be served',
+    text: 'DHCP leases IPv4 addresses, so the LAN needs an IPv4 prefix with an address to spare. Router advertisements are of IPv6, and hosts make themselves addresses of a /64 and of no other length (RFC 4862).',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: "2001:db8:1:10::/80", ra: true }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: "2001:db8:1:10::/64", ra: true }',
+  },
+  {
+    code: 'I069',
+    title: 'Not what a LAN can be served with',
+    text: 'A range is leased whole, both ends included: it is inside one IPv4 prefix of the LAN, and neither the gateway nor a router of `next_hop:` is in it. Left out, it is the upper half of the prefix without those. Reserved addresses are of the LAN too, in the range or beside it, one for each MAC address. Resolvers are named by the family that asks for them: IPv4 under `dhcp:`, IPv6 under `ra:`.',
+    wrong:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: { range: 10.1.10.1-10.1.10.99 } }',
+    right:
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: { range: 10.1.10.100-10.1.10.199, lease: 12h } }',
+  },
+  {
     code: 'I066',
     title: 'Not a maintenance window',
     text: 'A window is days and hours in local time: `sun 02:00-04:00`, `mon-fri 22:00-06:00` (into the next morning), `daily 01:00-03:00`; in YAML in quotes inside braces. The timezone is a name of the IANA database, so that it knows when clocks change.',

@@ -2,6 +2,8 @@
 import type { Sla } from '#src/fabric/fabric.ts'
 import { type Family, type Prefix, prefix } from '#src/net/address.ts'
 
+/** Seconds: half a day, so that who comes in the morning keeps its address, and one who left is forgotten by the next. */
+export const defaultLease = 43_200
 export const defaultMtu = 1360
 /** RFC 2544 and RFC 5180 keep them for measurements between networks: nobody has hosts in them, and no provider routes them. */
 export const translationPools: Readonly<Record<Family, Prefix>> = { 4: prefix('198.18.0.0/15'), 6: prefix('2001:2::/48') }

@@ -1,5 +1,6 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import { isSecondGateway, secondGateway } from '#src/fabric/ids.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
 import { endpointText, formatHosts, type Prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
@@ -18,7 +19,7 @@ import {
 } from './intent.ts'
 import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
-import { formatDuration, formatLifetime, formatPercent, formatRate } from './values.ts'
+import { formatAddresses, formatDuration, formatLease, formatLifetime, formatPercent, formatRate } from './values.ts'
 
 export interface Explained {
   /** Keys as in the files, joined by dots: `sites.berlin.uplinks.lte.metered`. */
@@ -68,9 +69,9 @@ function* classFacts({ id, dscp, share, sla, prefer, avoid, never }: IntentClass
     yield fact([verb], many(words.map((word) => word.value)), 'default')
 }
 
-function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
+function* uplinkFacts(site: string, under: readonly string[], uplink: IntentUplink): Generator<Fact> {
   const fact = (key: string, value: string, otherwise = 'default'): Fact => ({
-    path: ['sites', site, 'uplinks', uplink.id, key],
+    path: [...under, 'uplinks', uplink.id, key],
     value,
     key: `site/${site}/uplink/${uplink.id}/${key}`,
     otherwise,
@@ -87,6 +88,30 @@ function* uplinkFacts(site: string, uplink: IntentUplink): Generator<Fact> {
   yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)
   yield fact('tags', many(uplink.tags))
   yield fact('shared_risk', many(uplink.risks))
+}
+
+/** Only where there is something: most LANs are served by nobody of ours. */
+function* servedFacts(
+  path: readonly string[],
+  { dhcp, ra, trust, via }: IntentLan,
+  key: string,
+  fact: (path: readonly string[], value: string, key: string, otherwise?: string) => Fact,
+): Generator<Fact> {
+  if (dhcp?.kind === 'relay') yield fact([...path, 'dhcp', 'relay'], dhcp.server, `${key}/dhcp`)
+  if (dhcp?.kind === 'server') {
+    const said = (name: string, value: string) => fact([...path, 'dhcp', name], value, `${key}/dhcp/${name}`)
+    yield fact([...path, 'dhcp', 'range'], formatAddresses(dhcp.range), `${key}/dhcp/range`, 'default: the upper half of the prefix')
+    yield said('lease', formatLease(dhcp.lease))
+    yield said('dns', many(dhcp.dns))
+    yield said('domain', dhcp.domain === '' ? 'none' : dhcp.domain)
+    for (const { name, mac, address } of dhcp.reserved)
+      yield fact([...path, 'dhcp', 'reserved', name], `${address} for ${mac}`, `${key}/dhcp/reserved/${name}`)
+  }
+  if (ra) {
+    yield fact([...path, 'ra', 'dns'], many(ra.dns), `${key}/ra/dns`)
+    yield fact([...path, 'ra', 'domain'], ra.domain === '' ? 'none' : ra.domain, `${key}/ra/domain`)
+  }
+  if (trust && via === undefined) yield fact([...path, 'trust'], trust, `${key}/trust`)
 }
 
 function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Generator<Fact> {
@@ -117,7 +142,24 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
       elsewhere: 'maintenance/timezone',
     }
   }
-  for (const uplink of site.uplinks) yield* uplinkFacts(site.id, uplink)
+  const second = intent.sites.find(({ id }) => id === secondGateway(site.id))
+  const gateways = second ? [site, second] : [site]
+  for (const [n, { id, uplinks, lans }] of gateways.entries()) {
+    const under = second ? ['gateways', n === 0 ? 'a' : 'b'] : []
+    if (second) yield fact([...under, 'name'], id, `gateway/${under[1]}`, n === 0 ? 'that of the site' : 'that of the site, and .b')
+    for (const uplink of uplinks) yield* uplinkFacts(id, ['sites', site.id, ...under], uplink)
+    for (const [i, { prefix, own, via }] of lans.entries())
+      if (own !== undefined && via === undefined) {
+        yield fact(
+          [...under, 'address', String(i)],
+          own,
+          `gateway/${under[1]}/address/${prefix}`,
+          `default: the first host of ${prefix} that is free`,
+        )
+        const [here, there] = [lans[i]!.interface, site.lans[i]!.interface]
+        if (here !== there) yield fact([...under, 'interfaces', there], here, `gateway/${under[1]}/interfaces/${there}`)
+      }
+  }
   for (const { id, share, sla } of site.classes) {
     const own = (keys: readonly string[], value: string, otherwise = 'classes of the network'): Fact => ({
       ...fact(['classes', id, ...keys], value, ['class', id, ...keys].join('/'), otherwise),
@@ -161,8 +203,14 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
       for (const [i, { lan, key }] of own.filter(({ lan: { via } }) => via === undefined).entries()) {
         yield fact([...path, 'prefixes', String(i)], lan.prefix, key)
         yield* overlay([...path, 'overlay', String(i)], lan)
-        yield fact([...path, 'address', String(i)], lan.address, `${key}/address`, 'default: the first host of the prefix')
+        yield fact(
+          [...path, 'address', String(i)],
+          `${lan.address}${lan.own === undefined ? '' : ', shared by both gateways (VRRP)'}`,
+          `${key}/address`,
+          'default: the first host of the prefix',
+        )
       }
+      for (const { lan, key } of own) yield* servedFacts([...path], lan, key, fact)
       for (const [i, { lan, key }] of own.filter(({ lan: { via, learned } }) => via !== undefined && !learned).entries())
         yield* [
           fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),
@@ -268,7 +316,7 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
     yield plain(['maintenance', 'window'], many(intent.maintenance.windows.map(formatWindow)), 'maintenance')
     yield plain(['maintenance', 'timezone'], intent.maintenance.timezone, 'maintenance/timezone')
   }
-  for (const site of intent.sites) yield* siteFacts(site, intent, overlays)
+  for (const site of intent.sites.filter(({ id }) => !isSecondGateway(id))) yield* siteFacts(site, intent, overlays)
   for (const region of intent.regions) yield* regionFacts(region)
   for (const peer of intent.peers) yield* peerFacts(peer)
 }

@@ -1,7 +1,7 @@
 /** Where a key stands that was written in a map that doesn't have it. */
 import { ipsec, peerBody } from './schema-peer.ts'
 import { cloudSegment, regionBody } from './schema-region.ts'
-import { bgp, expectation, group, lan, networkFile, service, siteBody, sla, trafficClass, uplink } from './schema.ts'
+import { bgp, dhcp, expectation, gateway, group, lan, networkFile, service, siteBody, sla, trafficClass, uplink } from './schema.ts'
 import type { Home, Spec } from './spec.ts'
 
 /** What a map is called, its keys, and how a key of it is written. Of two that have a key, the first is told. */
@@ -12,11 +12,13 @@ const maps: readonly {
 }[] = [
   { what: 'an uplink', fields: uplink.fields, written: (key) => `uplinks: { fiber: { ${key} } }` },
   { what: 'a LAN', fields: lan.fields, written: (key) => `segments: { inference: { ${key} } }` },
+  { what: 'the DHCP of a LAN', fields: dhcp.fields, written: (key) => `segments: { inference: { dhcp: { ${key} } } }` },
   { what: 'a class', fields: trafficClass.fields, written: (key) => `classes: { business: { ${key} } }` },
   { what: "a class's SLA", fields: sla.fields, written: (key) => `sla: { ${key} }` },
   { what: 'a group of hosts', fields: group.fields, written: (key) => `groups: { printers: { ${key} } } in network.yaml` },
   { what: 'a service', fields: service.fields, written: (key) => `services: { model-api: { ${key} } } in network.yaml` },
   { what: 'a site', fields: siteBody.fields, written: (key) => `${key} in the file of the site` },
+  { what: 'a gateway of a pair', fields: gateway.fields, written: (key) => `gateways: { a: { ${key} }, b: … }` },
   { what: 'the network', fields: networkFile.fields, written: (key) => `${key} in network.yaml` },
   { what: 'an expectation', fields: expectation.fields, written: (key) => `expect: [{ ${key} }] in network.yaml` },
   { what: 'a segment of a region', fields: cloudSegment.fields, written: (key) => `segments: { inference: { ${key} } } in the file of the region` },

@@ -5,6 +5,7 @@
  * Origin keys (see Origins): `network`, `hubs/<i>`, `segment/<id>`, `group/<id>[/hosts/<i>]` (hosts in order),
  * `internet/<segment>`, `class/<id>[/field]`, `service/<id>[/at/<i>|/endpoints/<i>]`,
  * `allow/<n>[/from|/to|/log]`, `deny/<n>[/from|/to|/log]`, `expect/<n>[/from|/to]`, `site/<id>[/field]`, `site/<id>/uplink/<id>[/field]`,
+ * `site/<id>/gateway/<a|b>[/address]` (the second of a pair is a site `<id>.b` of its own),
  * `site/<id>/hubs/<i>`, `site/<id>/class/<id>[/share|/prefer|/avoid|/never|/sla/<field>]`, `site/<id>/lan/<segment>`,
  * `site/<id>/lan/<segment>/<i>[/interface|/address|/internet]` (prefixes in order, of all LANs of the segment),
  * `region/<id>[/field]`, `region/<id>/hubs/<i>`, `region/<id>/lan/<segment>`, `region/<id>/lan/<segment>/<i>` (prefixes in
@@ -15,7 +16,9 @@
  */
 import type {
   BgpLan,
+  Advertisement,
   ClassId,
+  Dhcp,
   IpsecProfile,
   Maintenance,
   NetworkId,
@@ -60,6 +63,7 @@ export interface Intent {
   /** Of sites that say nothing themselves. Absent: at any time. */
   readonly maintenance?: Maintenance
 }
+/** A gateway: of a pair there are two, alike in all but uplinks, interfaces and their own addresses. */
 export interface IntentSite {
   readonly id: SiteId
   readonly role: Role
@@ -106,6 +110,8 @@ export interface IntentLan {
   readonly prefix: Prefix
   /** The gateway's own, on the link. */
   readonly address: AddressWithLength
+  /** Of a pair, which share `address`: what this gateway alone has on the link. Absent: it is no pair. */
+  readonly own?: AddressWithLength
   /** How its hosts leave to the internet. */
   readonly internet: Breakout
   /** `next_hop`: the router on the link, behind which the prefix is; the first neighbor of `bgp`. Absent: connected. */
@@ -116,6 +122,10 @@ export interface IntentLan {
   readonly translate?: Translate
   /** What its hosts call it, once the compiler has made `prefix` what it is in the overlay. Absent: the same. */
   readonly local?: Prefix
+  /** As in the Fabric, and absent when not written. */
+  readonly dhcp?: Dhcp
+  readonly ra?: Advertisement
+  readonly trust?: 'dscp'
 }
 /** `local`: at their own site, over its uplinks. `hub`: over those of its hub, so at a hub the same. */
 export type Breakout = 'none' | 'local' | 'hub'

@@ -2,7 +2,7 @@
 import type { SegmentId, SiteId, Waypoint } from '#src/fabric/fabric.ts'
 import { defaultTransport } from './defaults.ts'
 import type { Intent, UplinkSelector } from './intent.ts'
-import type { Raw } from './raw.ts'
+import { gatewaysOf, type Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import { type Names, reservedWords } from './selector.ts'
 import type { Located } from './spec.ts'
@@ -78,7 +78,7 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
     else if (site) {
       out.push(id)
       const { role } = site.fields
-      if (role ? role.value === 'edge' : !site.roleWritten)
+      if (role ? role.value === 'edge' : !site.wrote.has('role'))
         report.error(
           'I061',
           [hub.at, role?.at ?? site.name.at],
@@ -179,7 +179,7 @@ export function readUplinkWords(raw: Raw, transports: Intent['transports'], repo
   for (const entry of raw.network?.fields.transports ?? []) clash(entry.key, 'transport')
   for (const transport of transports) if (!words.has(transport.id)) words.set(transport.id, 'transport')
   for (const site of raw.sites) {
-    for (const uplink of site.fields.uplinks ?? []) {
+    for (const uplink of gatewaysOf(site).flatMap(({ uplinks }) => uplinks)) {
       for (const tag of uplink.value?.fields.tags ?? []) {
         clash(tag, 'tag')
         if (!words.has(tag.value)) words.set(tag.value, 'tag')
@@ -197,9 +197,9 @@ export function readWaypoints(raw: Raw, words: UplinkWords, hubs: readonly SiteI
   const out = new Map(
     [...words].map(([word, kind]): [string, { kind: Waypoint['kind']; twice: Waypoint['kind'] | null }] => [word, { kind, twice: null }]),
   )
-  for (const { name, fields } of raw.sites) {
-    for (const { key } of fields.uplinks ?? []) {
-      for (const word of [key.value, `${name.value}.${key.value}`]) if (!out.has(word)) out.set(word, { kind: 'uplink', twice: null })
+  for (const { id, uplinks } of raw.sites.flatMap(gatewaysOf)) {
+    for (const { key } of uplinks) {
+      for (const word of [key.value, `${id}.${key.value}`]) if (!out.has(word)) out.set(word, { kind: 'uplink', twice: null })
     }
   }
   for (const hub of hubs) out.set(hub, { kind: 'hub', twice: out.get(hub)?.kind ?? null })

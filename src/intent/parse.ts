@@ -1,14 +1,16 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
 import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
+import { compareText } from '#src/fabric/ids.ts'
 import { type Family, familyOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
 import { placeTexts } from './canonical.ts'
 import { defaultMtu, translationPools } from './defaults.ts'
 import type { Intent } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
-import { type Declared, type Raw, type ReadBefore, readFiles } from './raw.ts'
+import { type Declared, gatewaysOf, type Raw, type ReadBefore, readFiles } from './raw.ts'
 import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
+import { checkRelays } from './read-lan-services.ts'
 import { readInternet } from './read-internet.ts'
 import { readMaintenance, readSiteMaintenance } from './read-maintenance.ts'
 import { readPeer } from './read-peer.ts'
@@ -56,16 +58,17 @@ function parse(raw: Raw, report: Report): ParseResult {
   const internet = readInternet(raw, names, report)
   const maintenance = readMaintenance(raw, report)
   const siteMaintenance = readSiteMaintenance(raw, maintenance, report)
-  const sites = raw.sites.map((site) => {
+  const sites = raw.sites.flatMap((site) => {
     const preferred = preferences.get(site.name.value) ?? []
     const windows = siteMaintenance.get(site.name.value) ?? maintenance
-    return {
-      ...readSite(site, names, transportIds, hubs, internet, report),
+    return readSite(site, names, transportIds, hubs, internet, report).map((gateway) => ({
+      ...gateway,
       classes: siteClasses.get(site.name.value) ?? [],
       ...(preferred.length > 0 ? { preferences: preferred } : {}),
       ...(windows ? { maintenance: windows } : {}),
-    }
+    }))
   })
+  sites.sort((a, b) => compareText(a.id, b.id))
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))
   const peers = raw.peers.map((peer) => readPeer(peer, names, transportIds, hubs, report))
   const groups = readGroups(raw, report)
@@ -90,6 +93,7 @@ function parse(raw: Raw, report: Report): ParseResult {
     checkExternals(sites, regions, peers, transports, report)
     const lands = landsOf({ sites, regions, peers })
     checkGroups(groups, lands, report)
+    checkRelays(sites, lands, report)
     if (sound()) checkPlaces({ sites, regions, peers, services, allow, deny, expect }, groups, lands, report)
   }
   const intent: Intent | null =
@@ -121,10 +125,10 @@ function parse(raw: Raw, report: Report): ParseResult {
 /** Uplinks whose address or endpoint was written and refused: what they lack was said already. */
 function unreadUplinks(raw: Raw): ReadonlySet<string> {
   const out = new Set<string>()
-  for (const site of raw.sites) {
-    for (const { key, value } of site.fields.uplinks ?? []) {
+  for (const { id, uplinks } of raw.sites.flatMap(gatewaysOf)) {
+    for (const { key, value } of uplinks) {
       const unread = !value || (['address', 'router', 'public'] as const).some((field) => value.wrote.has(field) && !value.fields[field])
-      if (unread || (value?.fields.router && !value.fields.address)) out.add(`site/${site.name.value}/uplink/${key.value}`)
+      if (unread || (value?.fields.router && !value.fields.address)) out.add(`site/${id}/uplink/${key.value}`)
     }
   }
   return out

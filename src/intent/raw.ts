@@ -1,12 +1,13 @@
 /** All files of a network as they were read, before anything is compared with anything. */
-import type { Origin } from '#src/fabric/fabric.ts'
+import type { Origin, SiteId } from '#src/fabric/fabric.ts'
+import { secondGateway } from '#src/fabric/ids.ts'
 import { homeOf } from './homes.ts'
 import type { Report } from './report.ts'
 import { isPulled, readPulled } from './fragments.ts'
 import { folderFile, type RawFolder } from './schema-folder.ts'
 import { peerFile, type RawPeer } from './schema-peer.ts'
 import { regionFile, type RawRegion } from './schema-region.ts'
-import { networkFile, type RawNetwork, type RawSite, siteFile } from './schema.ts'
+import { networkFile, type RawGateway, type RawNetwork, type RawSite, type RawUplink, siteFile } from './schema.ts'
 import type { Entry, Located, ReadOf, Spec } from './spec.ts'
 import { suggest } from './suggest.ts'
 import { readYaml, type Source, type SourceFile } from './yaml.ts'
@@ -14,8 +15,23 @@ import { readYaml, type Source, type SourceFile } from './yaml.ts'
 export interface NamedSite {
   readonly name: Located<string>
   readonly fields: RawSite['fields']
-  /** `role:` stands there, readable or not. */
-  readonly roleWritten: boolean
+  /** Keys that stand there, readable or not. */
+  readonly wrote: ReadonlySet<string>
+}
+/** One gateway of a site, or the two of a pair. */
+export function gatewaysOf({ name, fields }: Pick<NamedSite, 'name' | 'fields'>): readonly {
+  readonly id: SiteId
+  readonly uplinks: readonly Entry<RawUplink>[]
+  /** What is said of it alone. Absent: nothing, it is no pair. */
+  readonly raw?: RawGateway
+}[] {
+  const id = name.value as SiteId
+  const { a, b } = fields.gateways?.fields ?? {}
+  if (!a || !b) return [{ id, uplinks: fields.uplinks ?? a?.fields.uplinks ?? [] }]
+  return [
+    { id, uplinks: a.fields.uplinks ?? [], raw: a },
+    { id: secondGateway(id), uplinks: b.fields.uplinks ?? [], raw: b },
+  ]
 }
 export interface NamedRegion {
   readonly name: Located<string>
@@ -91,7 +107,7 @@ function readFile(file: SourceFile, report: Report): Content {
     }
     case 'site': {
       const { fields, wrote } = readBy(siteFile)
-      return { kind, site: fields.site && { name: fields.site, fields, roleWritten: wrote.has('role') } }
+      return { kind, site: fields.site && { name: fields.site, fields, wrote } }
     }
     case 'region': {
       const { fields, wrote } = readBy(regionFile)
@@ -237,8 +253,7 @@ function refuseForeign(
   return true
 }
 
-const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] =>
-  value ? [{ name: key, fields: value.fields, roleWritten: value.wrote.has('role') }] : []
+const named = ({ key, value }: Entry<RawSite>): readonly NamedSite[] => (value ? [{ name: key, fields: value.fields, wrote: value.wrote }] : [])
 
 function distinct<T extends { readonly name: Located<string> }>(kind: Kind, all: readonly T[], ownerOf: OwnerOf, report: Report): readonly T[] {
   const byName = new Map<string, T>()

@@ -4,7 +4,7 @@ import { comparePrefixes, familyOf, hostOf, hostPrefix, isHostOf, type Prefix } 
 import { bgpDefaults } from './defaults.ts'
 import type { IntentLan } from './intent.ts'
 import type { Report } from './report.ts'
-import type { RawBgp } from './schema.ts'
+import type { RawAdvertisement, RawBgp, RawDhcp } from './schema.ts'
 import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { formatLifetime } from './values.ts'
@@ -18,6 +18,10 @@ export interface ReadLan {
     readonly address: Origin | undefined
     readonly internet: Origin | undefined
     readonly translate: Origin | undefined
+    readonly trust: Origin | undefined
+    /** Only at the prefix that they serve. */
+    readonly dhcp?: RawDhcp
+    readonly ra?: RawAdvertisement
   }
 }
 

@@ -11,7 +11,7 @@ import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { formatDuration, formatRate } from './values.ts'
 
-const order = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
+const order = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
 const verbs = ['reach', 'reach-all', 'path', 'isolate'] as const
 const ofWays = ['via', 'not', 'symmetric', 'within', 'bandwidth'] as const
 const nouns: Readonly<Record<Waypoint['kind'], string>> = {

@@ -1,5 +1,6 @@
 /** Groups of hosts: read in order, and each host behind a LAN that is declared. */
 import type { NodeId, SegmentId } from '#src/fabric/fabric.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, enclosing, formatHosts, type Prefix } from '#src/net/address.ts'
 import type { Intent, IntentGroup } from './intent.ts'
 import { overlapping } from './overlap.ts'
@@ -48,7 +49,9 @@ export interface Lands {
 }
 export function landsOf({ sites, regions, peers }: Pick<Intent, 'sites' | 'regions' | 'peers'>): Lands {
   const all: readonly Land[] = [
-    ...[...sites, ...peers].flatMap(({ id, lans }) => lans.map(({ segment, prefix }) => ({ node: id, segment, prefix }))),
+    ...[...sites.filter((site) => !isSecondGateway(site.id)), ...peers].flatMap(({ id, lans }) =>
+      lans.map(({ segment, prefix }) => ({ node: id, segment, prefix })),
+    ),
     ...regions.flatMap(({ id, segment, networks }) => networks.flatMap(({ prefixes }) => prefixes.map((prefix) => ({ node: id, segment, prefix })))),
   ]
   const byPrefix = Map.groupBy(all, (land) => land.prefix)

@@ -18,13 +18,16 @@ import {
   type Prefix,
   width,
 } from '#src/net/address.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
 import { readBgp, type ReadLan } from './read-bgp.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
 import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
-import type { NamedSite } from './raw.ts'
+import { gatewaysOf, type NamedSite } from './raw.ts'
+import { checkGateways, sharedLans } from './read-gateways.ts'
+import { readAdvertisement, readDhcp } from './read-lan-services.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
@@ -32,7 +35,6 @@ import type { Entry, Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { familiesNamed, mediumOfName, meteredByDefault } from './values.ts'
 
-const maxUplinks = 8
 /** Not for hosts: this network, loopback, IPv4 in IPv6, link-local, the site-local of old, multicast and reserved (RFC 6890, RFC 4291). */
 export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
 /** IPv6 routers are known by such (RFC 4861 section 4.2). */
@@ -49,33 +51,61 @@ export function noteFields(base: string, fields: Readonly<Record<string, unknown
   }
 }
 
+/** Its gateway, or the two of a pair, alike in all but uplinks, interfaces and what each alone has on a LAN. */
 export function readSite(
-  { name, fields }: NamedSite,
+  site: NamedSite,
   names: Names,
   transports: ReadonlySet<string>,
   networkHubs: readonly SiteId[],
   internet: Intent['internet'],
   report: Report,
-): IntentSite {
+): readonly IntentSite[] {
+  const { name, fields } = site
   const id = name.value as SiteId
   const base = `site/${id}`
   report.origins.set(base, name.at)
   noteFields(base, { role: fields.role, place: fields.place, labels: fields.labels, hubs: fields.hubs }, report.origins)
   const hub = networkHubs.includes(id)
-  const claimed = new Map<string, Located<string>>()
-  const uplinks = readUplinks(base, fields.uplinks, claimed, transports, name, report)
-  const lans = readLans(base, fields.segments, claimed, names, uplinks, internet, report)
-  return {
-    id,
+  checkGateways(site, hub, report)
+  const gateways = gatewaysOf(site).map((gateway) => {
+    const at = `site/${gateway.id}`
+    if (isSecondGateway(gateway.id) && gateway.raw) report.origins.set(at, gateway.raw.at)
+    const claimed = new Map<string, Located<string>>()
+    return { ...gateway, claimed, uplinks: readUplinks(at, gateway.uplinks, claimed, transports, report) }
+  })
+  const [first] = gateways
+  const { lans, ...routing } = readLans(
+    base,
+    fields.segments,
+    // What a LAN's interface is called at either of a pair is known later.
+    first!.raw ? new Map() : first!.claimed,
+    names,
+    gateways.flatMap(({ uplinks }) => uplinks),
+    internet,
+    report,
+  )
+  const hubs = hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report)
+  const owned = first!.raw
+    ? sharedLans(
+        id,
+        lans,
+        gateways.map(({ raw, claimed }) => ({ raw: raw!, claimed })),
+        fields.segments ?? [],
+        report,
+      )
+    : [lans]
+  return gateways.map(({ id: gateway, uplinks }, n) => ({
+    id: gateway,
     role: fields.role?.value ?? defaultRole,
     labels: [...new Set((fields.labels ?? []).map((label) => label.value))].sort(),
     place: fields.place?.value ?? '',
-    hubs: hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report),
+    hubs,
     uplinks,
-    ...lans,
+    lans: owned[n]!,
+    ...routing,
     // Read when the network's are known: read-classes.ts.
     classes: [],
-  }
+  }))
 
   function hubsOfHub(own: readonly Located<string>[] | undefined, to: Report): readonly SiteId[] {
     if (own?.[0]) to.error('I061', own[0].at, `${id} is a hub and has no hubs of its own`, 'remove `hubs:` here; hubs are meshed with one another')
@@ -97,19 +127,13 @@ function claim(name: Located<string>, claimed: Map<string, Located<string>>, rep
 
 function readUplinks(
   base: string,
-  entries: readonly Entry<RawUplink>[] | undefined,
+  entries: readonly Entry<RawUplink>[],
   claimed: Map<string, Located<string>>,
   transports: ReadonlySet<string>,
-  site: Located<string>,
   report: Report,
 ): readonly IntentUplink[] {
-  if (!entries) return []
-  if (entries.length === 0)
-    report.error('I042', site.at, `site "${site.value}" has no uplink`, 'write at least one, better two that fail apart: fiber: { interface: eth0 }')
-  const extra = entries[maxUplinks]
-  if (extra) report.error('I042', extra.key.at, `site "${site.value}" has ${entries.length} uplinks`, `write at most ${maxUplinks}`)
   const out: IntentUplink[] = []
-  for (const { key, value } of entries.slice(0, maxUplinks)) {
+  for (const { key, value } of entries) {
     const uplinkBase = `${base}/uplink/${key.value}`
     report.origins.set(uplinkBase, key.at)
     if (!value) continue
@@ -242,8 +266,9 @@ function readLans(
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
-      for (const field of ['interface', 'address', 'internet', 'translate'] as const)
+      for (const field of ['interface', 'address', 'internet', 'translate', 'trust'] as const)
         if (at[field]) report.origins.set(`${lanBase}/${i}/${field}`, at[field])
+      noteServices(`${lanBase}/${i}`, at, report.origins)
     }
     out.push(...own)
   }
@@ -281,8 +306,16 @@ function readLan(
         address,
         internet: fields.internet?.value ?? breakout,
         ...(fields.translate ? { translate: fields.translate.value } : {}),
+        ...(fields.trust?.value === 'dscp' ? { trust: fields.trust.value } : {}),
       },
-      at: { prefix: at, interface: fields.interface?.at, address: written?.at, internet: fields.internet?.at, translate: fields.translate?.at },
+      at: {
+        prefix: at,
+        interface: fields.interface?.at,
+        address: written?.at,
+        internet: fields.internet?.at,
+        translate: fields.translate?.at,
+        trust: fields.trust?.at,
+      },
     }
   })
   if (fields.ospf)
@@ -294,7 +327,32 @@ function readLan(
     )
   const { session, learned } = readBgp(fields.bgp, base, links, (each) => usable(each, uplinks, report), report)
   if (session) sessions.push(session)
-  return [...links, ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
+  const routers = [...(fields.next_hop ?? []).map(({ key }) => key.value as Address), ...(session?.neighbors ?? [])]
+  return [...served(fields, links, routers, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
+}
+
+function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Map<string, Origin>): void {
+  for (const [name, raw] of Object.entries({ dhcp, ra })) {
+    if (!raw) continue
+    origins.set(`${base}/${name}`, raw.at)
+    noteFields(`${base}/${name}`, raw.fields, origins)
+  }
+  for (const { key } of dhcp?.fields.reserved ?? []) origins.set(`${base}/dhcp/reserved/${key.value}`, key.at)
+}
+
+/** What is behind a router is served by that router, if at all. */
+function served({ dhcp, ra }: RawLan['fields'], links: readonly ReadLan[], routers: readonly Address[], report: Report): readonly ReadLan[] {
+  const plain = links.map(({ lan, at }) => ({ lan, at: at.prefix }))
+  const leased = dhcp && readDhcp(dhcp, plain, routers, report)
+  const advertised = ra && readAdvertisement(ra, plain, report)
+  return links.map(({ lan, at }): ReadLan => {
+    const leases = leased?.prefix === lan.prefix
+    const advertises = advertised?.prefixes.includes(lan.prefix) === true
+    return {
+      lan: { ...lan, ...(leases ? { dhcp: leased.dhcp } : {}), ...(advertises ? { ra: advertised.ra } : {}) },
+      at: { ...at, ...(leases ? { dhcp: dhcp! } : {}), ...(advertises ? { ra: ra! } : {}) },
+    }
+  })
 }
 
 function readNextHops(

@@ -12,7 +12,6 @@ export type RefusedKeys = Readonly<Record<string, Refused>>
 const no = (because: string, instead: string): Refused => ({ because, instead })
 
 const notYet = {
-  pair: no('a site has one gateway; pairs of them are not done yet', 'describe the one box: `uplinks:` and `segments:` stand at the site itself'),
   bgpBetween: no(
     'no routing protocol runs between gateways: the compiler makes their routes, so that every one was proven before it is used',
     'leave it out; a cloud region has an `asn:` of its own',
@@ -38,7 +37,7 @@ const always = {
   ),
 }
 const classKeys = {
-  trust: no('whether hosts may mark their packets is asked at their LAN, and none may yet', 'leave it out; services choose the class'),
+  trust: no('whether hosts may mark their packets is asked at their LAN', 'write trust: dscp at the LAN'),
   priority: no('no class goes before another in a queue; each has its share of a line', 'write share: 30%'),
   ceil: no('no class is held below the line: it may take what the others leave', 'write share: 30%, which is what it is promised'),
   duplicate: no('each packet is sent once, over one path', 'leave a bad line sooner: sla: { loss: 0.5% }'),
@@ -54,6 +53,11 @@ const ipsecAuth = no(
 )
 
 export const refused = {
+  gateway: {
+    priority: no('the first of two gateways has the LANs while it can, else the second', 'leave it out; call the one a that is to have them'),
+    vrid: no('it is 67 on every LAN', 'leave it out; give another router that is there another one'),
+    track: no('each gives the LANs up when all its tunnels are down, or a LAN has no link', 'leave it out'),
+  },
   uplink: {
     dhcp: no(
       'the operating system configures uplinks, and the gateway follows the address and router that it gets',
@@ -70,12 +74,9 @@ export const refused = {
     probe_budget: always.probeBudget,
   },
   lan: {
-    dhcp: no('the gateway serves no DHCP yet', 'leave it out, and let another box of the LAN serve it'),
-    ra: no('the gateway sends no router advertisements yet', 'leave it out, and let another box of the LAN send them'),
-    trust: no('whatever hosts mark their packets with is overwritten', 'leave it out; the `class` of a service is what counts'),
     vlan: no('the operating system makes VLANs', 'make it there, and write its interface: interface: eth1.20'),
     mtu: no("the MTU of a LAN is its own affair; TCP is told the overlay's, and larger packets get an answer", 'leave it out'),
-    vrrp: no('a site has one gateway, so no other could take over its address', 'leave it out; `address:` is that of the gateway'),
+    vrrp: no('two gateways of a site share its `address:` by VRRP as they are', 'leave it out; write gateways: { a: …, b: … } at the site'),
     routing: notYet.lanRouting,
     vpcs: no('VPCs belong to a region of a cloud', 'write a file that begins with `region: aws-eu-west-1`'),
     nat: no('LANs that overlap are translated host for host', 'write translate: auto in network.yaml, or translate: always here'),
@@ -90,6 +91,23 @@ export const refused = {
     keepalive: no('keepalives come in a third of the hold time', 'write hold: 9s'),
     communities: no('nothing is attached to what is announced', 'leave it out, and attach it at the router'),
     announce: no('what is announced follows from the allows', 'leave it out'),
+  },
+  dhcp: {
+    router: no('the router of its hosts is the gateway', 'leave it out; `address:` of the LAN is what they get'),
+    gateway: no('the router of its hosts is the gateway', 'leave it out; `address:` of the LAN is what they get'),
+    options: no(
+      'hosts get router, resolvers and domain, and no other options',
+      'leave it out, or relay to a server that has them: dhcp: { relay: 10.11.0.5 }',
+    ),
+    ntp: no(
+      'hosts get router, resolvers and domain, and no other options',
+      'leave it out, or relay to a server that has them: dhcp: { relay: 10.11.0.5 }',
+    ),
+  },
+  ra: {
+    prefix: no('each /64 of the LAN is advertised', 'leave it out'),
+    managed: no('hosts make their addresses themselves; the gateway speaks no DHCPv6', 'leave it out'),
+    relay: no('only DHCP of IPv4 is relayed; hosts make their IPv6 addresses themselves', 'write ra: true'),
   },
   sla: {
     bandwidth: no('probes measure loss, delay and jitter, and no rate', 'expect it: { path: edge/inference -> model-api, bandwidth: 20M }'),
@@ -108,9 +126,8 @@ export const refused = {
     internet: no('what leaves to the internet is of class `default`', 'write internet: { office: local } in network.yaml'),
   },
   site: {
-    gateways: notYet.pair,
-    a: notYet.pair,
-    b: notYet.pair,
+    a: no('it is one of two gateways', 'write gateways: { a: …, b: … }'),
+    b: no('it is one of two gateways', 'write gateways: { a: …, b: … }'),
     routing: notYet.bgpBetween,
     asn: notYet.bgpBetween,
     internet: no(
@@ -153,13 +170,12 @@ export const refused = {
     routing: notYet.bgpBetween,
     asn: notYet.bgpBetween,
     bgp: notYet.bgpBetween,
-    gateways: notYet.pair,
     log: always.log,
     drills: always.drills,
     headless: always.headless,
     probe_budget: always.probeBudget,
     telemetry: no('agents always report what their paths do', 'leave it out; `causeway status` shows it'),
-    dns: no('names of hosts are not served', 'leave it out; hosts ask the resolvers that their DHCP server names'),
+    dns: no('names are not served; hosts are told whom to ask', 'write dhcp: { dns: 10.11.0.53 } at a LAN, and ra: { dns: ... } for IPv6'),
   },
   region: {
     place: no('where it is follows from `in:`', 'write in: eu-west-1'),

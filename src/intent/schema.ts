@@ -18,13 +18,17 @@ import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, wor
 import {
   media,
   uplinkFamilies,
+  parseDomain,
   parseDscp,
   parseDuration,
   parseInterface,
   parseLifetime,
+  parseLease,
+  parseMac,
   parseName,
   parsePercent,
   parsePublic,
+  parseRange,
   parseRate,
   parseShare,
   parseTimezone,
@@ -128,6 +132,38 @@ const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { requir
 /** RFC 2663 calls it basic NAT: address for address, the host part stays. */
 const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
 
+const lanAddress = (description: string, example: string) => parsedText('I030', parseAddress, { description, examples: [example] })
+const domain = parsedText('I069', parseDomain, { description: 'The domain that hosts search names in.', examples: ['berlin.example.com'] })
+const reservation = object(
+  {
+    mac: parsedText('I069', parseMac, { description: "The host's MAC address.", examples: ['02:00:5e:00:53:01'] }),
+    address: lanAddress('What it always gets, in the LAN.', '10.1.10.20'),
+  },
+  { required: ['mac', 'address'], example: '{ mac: "02:00:5e:00:53:01", address: 10.1.10.20 }' },
+)
+export const dhcp = object(
+  {
+    range: parsedText('I069', parseRange, {
+      description: "Addresses to lease, both ends too. Default: the upper half of the LAN's IPv4 prefix.",
+      examples: ['10.1.10.100-10.1.10.199'],
+    }),
+    lease: parsedText('I069', parseLease, { description: 'How long, 5m to 30d. Default: 12h.', examples: ['12h'] }),
+    dns: list(lanAddress('Resolvers, in order. Default: none.', '10.11.0.53')),
+    domain,
+    reserved: map(
+      parsedText('I069', parseDomain, { description: 'The name of a host.', examples: ['printer'] }),
+      reservation,
+      `{ printer: ${reservation.example} }`,
+    ),
+    relay: lanAddress('The DHCP server in the overlay to which requests are relayed, instead of all else here.', '10.11.0.5'),
+  },
+  { refused: refused.dhcp, example: '{ range: 10.1.10.100-10.1.10.199 }' },
+)
+export const advertisement = object(
+  { dns: list(lanAddress('Resolvers, in order. Default: none.', '2001:db8:53::53')), domain },
+  { refused: refused.ra, example: '{ dns: "2001:db8:53::53" }' },
+)
+
 export const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
@@ -147,6 +183,15 @@ export const lan = object(
       }),
     ),
     internet: internet('How its hosts leave to the internet. Default: what the network says of the segment, else none.'),
+    dhcp: briefly(flag('Lease IPv4 addresses to its hosts, with all defaults. Default: false.'), dhcp, (on): ReadOf<typeof dhcp> | undefined =>
+      on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined,
+    ),
+    ra: briefly(
+      flag('Advertise the gateway as IPv6 router, and its /64 for hosts to make addresses of. Default: false.'),
+      advertisement,
+      (on): ReadOf<typeof advertisement> | undefined => (on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined),
+    ),
+    trust: word('I074', 'trust', ['none', 'dscp'], 'Whether the DSCP of its hosts chooses the class where no service names one. Default: none.'),
   },
   {
     required: ['interface', 'prefixes'],
@@ -190,12 +235,35 @@ const maintenance = object(
   { required: ['window'], example: '{ window: "sun 02:00-04:00", timezone: Europe/Berlin }' },
 )
 
+const uplinks = map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }')
+export const gateway = object(
+  {
+    uplinks,
+    address: list(
+      parsedText('I030', parseLanAddress, {
+        description: 'What this gateway alone has on LANs whose address both share. Default: the first hosts of the prefix that are free.',
+        examples: ['10.1.10.2'],
+      }),
+    ),
+    interfaces: map(
+      interfaceName("A LAN's interface as the site names it.", 'eth1'),
+      interfaceName('What it is called at this gateway.', 'ens4'),
+      '{ eth1: ens4 }',
+    ),
+  },
+  { required: ['uplinks'], refused: refused.gateway, example: '{ uplinks: { fiber: { interface: eth0 } } }' },
+)
+
 const siteFields = {
   role: word('I016', 'role', ['edge', 'core'], 'A branch, or a data centre with public addresses. Default: edge.'),
   place: text('Where it is, for people.', 'Berlin, DE'),
   labels: list(name('Words of your own that select several sites, as in `emea/inference`.', 'emea')),
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
-  uplinks: map(name('The name of an uplink.', 'fiber'), uplink, '{ fiber: { interface: eth0 } }'),
+  uplinks,
+  gateways: object(
+    { a: gateway, b: gateway },
+    { required: ['a', 'b'], example: '{ a: { uplinks: { fiber: { interface: eth0 } } }, b: { uplinks: { lte: { interface: wwan0 } } } }' },
+  ),
   classes: map(text('A class of the network.', 'bulk'), siteClass, '{ bulk: { share: 5% } }'),
   maintenance,
   segments: map(
@@ -205,11 +273,11 @@ const siteFields = {
   ),
 }
 const siteExample = '{ uplinks: { fiber: { interface: eth0 } } }'
-export const siteBody = object(siteFields, { required: ['uplinks'], refused: refused.site, example: siteExample })
+export const siteBody = object(siteFields, { either: ['uplinks', 'gateways'], refused: refused.site, example: siteExample })
 
 export const siteFile = object(
   { site: name('The name of the site.', 'berlin'), ...siteFields },
-  { required: ['site', 'uplinks'], refused: refused.site, example: siteExample },
+  { required: ['site'], either: ['uplinks', 'gateways'], refused: refused.site, example: siteExample },
 )
 
 const selectorText = (description: string, ...examples: readonly string[]) => text(description, examples[0]!)
@@ -276,7 +344,7 @@ export const expectation = object(
       word(
         'I071',
         'failure',
-        ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks'],
+        ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks'],
         'What may break, one at a time, while the promise holds; `any two uplinks` at the same time.',
       ),
     ),
@@ -335,8 +403,11 @@ export const networkFile = object(
 export type RawSite = ReadOf<typeof siteBody>
 export type RawNetwork = ReadOf<typeof networkFile>
 export type RawUplink = ReadOf<typeof uplink>
+export type RawGateway = ReadOf<typeof gateway>
 export type RawLan = ReadOf<typeof lan>
 export type RawBgp = ReadOf<typeof bgp>
+export type RawDhcp = ReadOf<typeof dhcp>
+export type RawAdvertisement = ReadOf<typeof advertisement>
 export type RawMaintenance = ReadOf<typeof maintenance>
 export type RawGroup = ReadOf<typeof group>
 export type RawSiteClass = ReadOf<typeof siteClass>

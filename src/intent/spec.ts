@@ -166,7 +166,7 @@ function scalar<T>(
 }
 
 /** A single value, or a map that says more about it. */
-export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U): Spec<U> {
+export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U | undefined): Spec<U> {
   const [wants, example] = [`${brief.wants} or a map`, brief.example]
   return {
     schema: z.union([brief.schema, full.schema]),
@@ -243,6 +243,8 @@ export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: str
 
 interface ObjectOptions {
   readonly required?: readonly string[]
+  /** Keys of which there has to be one, the usual one first. */
+  readonly either?: readonly string[]
   /** Keys that are known and not read. */
   readonly refused?: RefusedKeys
   readonly example: string
@@ -253,13 +255,21 @@ export interface ObjectSpec<F> extends Spec<Fields<F>> {
 /** A map of known keys. */
 export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
   fields: F,
-  { required = [], refused = {}, example }: ObjectOptions,
+  { required = [], either = [], refused = {}, example }: ObjectOptions,
 ): ObjectSpec<F> {
-  const shape = Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, required.includes(key) ? spec.schema : spec.schema.optional()]))
+  /** With one of `either`. */
+  const withOne = (one?: string): z.ZodType =>
+    z.strictObject(
+      Object.fromEntries(
+        Object.entries(fields)
+          .filter(([key]) => key === one || !either.includes(key))
+          .map(([key, spec]) => [key, key === one || required.includes(key) ? spec.schema : spec.schema.optional()]),
+      ),
+    )
   const known = Object.keys(fields)
   return {
     fields,
-    schema: z.strictObject(shape),
+    schema: either.length > 0 ? z.union(either.map(withOne)) : withOne(),
     example,
     wants: 'a map',
     read(node, slot, reading) {
@@ -304,7 +314,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
         const value = fields[meant]!.read(source.follow(pair.value), { at, name: meant, required: required.includes(meant) }, reading)
         if (value !== undefined) out[meant] = value
       }
-      for (const key of required) {
+      for (const key of either.some((one) => wrote.has(one)) ? required : [...required, ...either.slice(0, 1)]) {
         if (!wrote.has(key)) report.error('I006', slot.at, `"${slot.name}" has no "${key}"`, `add ${key}: ${fields[key]!.example}`)
       }
       return { at: source.at(node), wrote, fields: out as Fields<F>['fields'] }

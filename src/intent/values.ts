@@ -1,7 +1,7 @@
 /** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
 import type { WeekWindow } from '#src/fabric/fabric.ts'
 import { isTimezone, readWindow } from '#src/fabric/windows.ts'
-import { type Address, type Family, type Parsed, parseAddress } from '#src/net/address.ts'
+import { type Address, addressBits, type Family, familyOf, type Parsed, parseAddress } from '#src/net/address.ts'
 
 const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
 const scale: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
@@ -166,6 +166,51 @@ export const formatRate = ({ down, up }: Rate): string => (down === up ? formatB
 export const formatDuration = (ms: number): string => (ms === 0 ? 'none' : `${trimmed(ms)}ms`)
 /** The inverse of `parsePercent`. */
 export const formatPercent = (fraction: number): string => (fraction === 0 ? 'none' : `${trimmed(fraction * 100)}%`)
+
+/** First and last address, of one family: `10.1.10.100-10.1.10.199`. */
+export interface AddressRange {
+  readonly first: Address
+  readonly last: Address
+}
+export function parseRange(text: string): Parsed<AddressRange> {
+  const [first, last, ...more] = text.split('-').map((part) => parseAddress(part.trim()))
+  if (!first?.ok || !last?.ok || more.length > 0)
+    return refuse(`"${text}" is not a range of addresses`, 'write its first and its last address, like 10.1.10.100-10.1.10.199')
+  if (familyOf(first.value) !== familyOf(last.value) || addressBits(first.value) > addressBits(last.value))
+    return refuse(`${last.value} does not come after ${first.value}`, `write the lower address first, like 10.1.10.100-10.1.10.199`)
+  return { ok: true, value: { first: first.value, last: last.value } }
+}
+
+/** The inverse of `parseRange`. */
+export const formatAddresses = ({ first, last }: AddressRange): string => `${first}-${last}`
+
+const leaseUnits: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
+/** `30m`, `12h`, `7d`; seconds. A host that asks again each minute would be busy with nothing else. */
+export function parseLease(text: string): Parsed<number> {
+  const match = /^(\d{1,4})([mhd])$/.exec(text)
+  const seconds = match ? Number(match[1]) * leaseUnits[match[2]!]! : 0
+  if (seconds >= 300 && seconds <= 30 * 86_400) return { ok: true, value: seconds }
+  return refuse(`"${text}" is not a lease time`, 'write 5m to 30d, like 12h')
+}
+/** The inverse of `parseLease`. */
+export function formatLease(seconds: number): string {
+  const unit = ['d', 'h', 'm'].find((each) => seconds % (leaseUnits[each] ?? 1) === 0) ?? 'm'
+  return `${seconds / (leaseUnits[unit] ?? 1)}${unit}`
+}
+/** EUI-48, of one station: `02:00:5e:00:53:01`, also with hyphens. */
+export function parseMac(text: string): Parsed<string> {
+  const mac = text.toLowerCase().replaceAll('-', ':')
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac) && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00')
+    return { ok: true, value: mac }
+  return refuse(`"${text}" is not the MAC address of a host`, 'write it as `ip link` shows it, like 02:00:5e:00:53:01')
+}
+/** RFC 1123. */
+export function parseDomain(text: string): Parsed<string> {
+  const domain = text.toLowerCase()
+  const label = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
+  if (domain.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(domain)) return { ok: true, value: domain }
+  return refuse(`"${text}" is not a domain name`, 'write labels joined by dots, like berlin.example.com')
+}
 
 /** `sun 02:00-04:00`, `mon-fri 22:00-06:00`, `daily 01:00-03:00`. */
 export function parseWindow(text: string): Parsed<WeekWindow> {

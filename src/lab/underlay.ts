@@ -4,6 +4,7 @@
  * links sit behind a NAT, as a carrier's do.
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentLan, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, lengthOf, nth } from '#src/net/address.ts'
 
@@ -11,6 +12,8 @@ export interface Underlay {
   readonly links: readonly Link[]
   readonly lans: readonly LanHost[]
   readonly routers: readonly LanRouter[]
+  /** Of pairs. */
+  readonly seconds: readonly SecondGateway[]
 }
 /** One uplink of one site, and the quality of its line in each direction. */
 export interface Link {
@@ -50,6 +53,13 @@ export interface LanHost {
   readonly hosts: readonly AddressWithLength[]
 }
 
+/** The second gateway of a site, on the link of a LAN host. */
+export interface SecondGateway {
+  readonly site: SiteId
+  readonly interface: string
+  /** The LAN host's. */
+  readonly beside: string
+}
 /** A router on the link of a LAN host. What is behind it answers at itself: `.10` of each prefix. */
 export interface LanRouter {
   readonly namespace: string
@@ -97,7 +107,8 @@ export function underlay(intent: Intent): Underlay {
       return { ...base, ...dynamicAddress(uplink, n) }
     }),
   )
-  const lans = intent.sites.flatMap((site) => {
+  const firsts = intent.sites.filter(({ id }) => !isSecondGateway(id))
+  const lans = firsts.flatMap((site) => {
     const connected = site.lans.filter(({ via }) => via === undefined)
     const byInterface = Map.groupBy(connected, (lan) => lan.interface)
     return [...byInterface.values()].flatMap((all): LanHost[] => {
@@ -118,7 +129,7 @@ export function underlay(intent: Intent): Underlay {
       ]
     })
   })
-  const routers = intent.sites.flatMap((site) =>
+  const routers = firsts.flatMap((site) =>
     [...Map.groupBy(site.lans, (lan) => (lan.via === undefined ? '' : lanHostName(site, lan)))].flatMap(
       ([namespace, [first, ...others]]): LanRouter[] => {
         const { via, ...link } = first!
@@ -129,7 +140,16 @@ export function underlay(intent: Intent): Underlay {
       },
     ),
   )
-  return { links, lans, routers }
+  const seconds = intent.sites
+    .filter(({ id }) => isSecondGateway(id))
+    .flatMap((site) =>
+      [...new Map(site.lans.filter(({ via }) => via === undefined).map((lan) => [lan.interface, lan])).values()].map((lan) => ({
+        site: site.id,
+        interface: lan.interface,
+        beside: lanHostName({ ...site, id: siteOfGateway(site.id) }, lan),
+      })),
+    )
+  return { links, lans, routers, seconds }
 }
 
 function dynamicAddress(uplink: IntentUplink, n: number) {

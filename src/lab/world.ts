@@ -65,8 +65,9 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   const boxes = new Map(opened.map((box) => [box.name, box]))
   const internet = boxes.get('internet')!
   const children: ChildProcess[] = []
-  /** A LAN with routers on it is a bridge at its host. */
-  const isShared = (lan: LanHost): boolean => plan.routers.some(({ beside }) => beside === lan.namespace)
+  /** A LAN with routers or a second gateway on it is a bridge at its host. */
+  const besides = [...plan.routers, ...plan.seconds].map(({ beside }) => beside)
+  const isShared = (lan: LanHost): boolean => besides.includes(lan.namespace)
   const impairment = (await hasNetem()) ? 'netem' : 'relay'
   const lines = new Map(plan.links.map((link) => [link.id, link.line]))
   const links = new Map(plan.links.map((link) => [link.id, link]))
@@ -132,6 +133,12 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
           (router, index) =>
             `link add r${index} type veth peer name p${index}\nlink set r${index} netns ${boxes.get(router.namespace)!.pid} name eth0\nlink set p${index} netns ${boxes.get(router.beside)!.pid} name port${index}\n`,
         )
+        .join('') +
+      plan.seconds
+        .map(
+          (second, index) =>
+            `link add b${index} type veth peer name q${index}\nlink set b${index} netns ${boxes.get(second.site)!.pid} name ${second.interface}\nlink set q${index} netns ${boxes.get(second.beside)!.pid} name port${plan.routers.length + index}\n`,
+        )
         .join(''),
   )
   for (const site of intent.sites) {
@@ -144,11 +151,11 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
           `route add default via ${router} dev ${link.interface} metric ${link.metric}`,
         ]),
       ]),
-      ...plan.lans.filter((lan) => lan.site === site.id).map((lan) => `link set ${lan.interface} up`),
+      ...[...plan.lans, ...plan.seconds].filter((lan) => lan.site === site.id).map((lan) => `link set ${lan.interface} up`),
     ])
   }
   for (const lan of plan.lans) {
-    const ports = plan.routers.flatMap((router, index) => (router.beside === lan.namespace ? [`port${index}`] : []))
+    const ports = besides.flatMap((beside, index) => (beside === lan.namespace ? [`port${index}`] : []))
     const box = boxes.get(lan.namespace)!
     // What the host hears as a bridge is not its own: where br_netfilter is loaded, nft would meet it all the same.
     if (ports.length > 0)

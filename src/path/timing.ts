@@ -2,6 +2,7 @@
  * How often a path is probed. Fast only where traffic flows: 400 paths at 50 ms cost a hub 15 % of a core, and a
  * metered line pays for every probe.
  */
+import { masterDownMs } from '#src/fabric/vrrp.ts'
 import type { PathRole, PathState, ProbeTiming } from './path.ts'
 
 /** Of silence, in probe intervals: 20 ms × 3 gave false positives, 50 ms × 3 is seen after 108–152 ms. */
@@ -33,6 +34,9 @@ export interface TimingQuestion {
  */
 export const failoverMs = (jitterMs: number): number =>
   Math.max(multiplier * activeMs * (1 + intervalJitter), multiplier * jitterMs) + activeMs * (1 + intervalJitter)
+
+/** The longest that the second gateway of a pair takes to carry the traffic of the first, ms: until it misses the first, and half as much to act and to be heard of. */
+export const takeoverMs = Math.ceil(1.5 * masterDownMs)
 
 const timing = (intervalMs: number): ProbeTiming => ({ intervalMs, multiplier })
 const fixed = {

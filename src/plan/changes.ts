@@ -85,6 +85,7 @@ function changeOf(
     delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.local ?? lan.prefix, always),
     // Neighbors that stay keep their session.
     delta('BGP session', sessionsOf(was), sessionsOf(site), ({ neighbor, interface: on }) => `${on} ${neighbor}`, always),
+    delta('LAN service', services(was), services(site), ({ id }) => id, never),
     delta('internet breakout', breakouts(was), breakouts(site), ({ prefix }) => prefix, always),
     delta(
       'LAN let out',
@@ -127,7 +128,12 @@ const wire = ({ id, slot, interface: name, endpoint }: Site['uplinks'][number]) 
 const quality = ({ id, transport, medium, metered, tags, up, down }: Site['uplinks'][number]) => ({ id, transport, medium, metered, tags, up, down })
 const inBoth = (these: readonly Uplink[], those: readonly Uplink[]) => these.filter((one) => those.some((other) => other.id === one.id)).map(quality)
 /** Whether it may leave to the internet is told apart: that it may is felt by nobody, that it may no more ends connections. */
-const attached = (lan: Site['lans'][number]) => ({ ...lan, internet: null })
+const attached = (lan: Site['lans'][number]) => ({ ...lan, internet: null, dhcp: null, ra: null, trust: null })
+/** DHCP, router advertisements and trusted marks: who has an address keeps it, and packets go on in another class. */
+const services = ({ lans }: Site) =>
+  lans.flatMap(({ prefix, dhcp, ra, trust }) =>
+    Object.entries({ dhcp, ra, trust }).flatMap(([kind, is]) => (is === undefined ? [] : [{ id: `${prefix} ${kind}`, is }])),
+  )
 const breakouts = ({ lans, exitHub }: Site) =>
   lans.flatMap(({ prefix, internet }) => (internet ? [{ prefix, at: internet === 'hub' ? exitHub : 'here' }] : []))
 const sessionsOf = ({ bgp = [] }: Site) => bgp.flatMap(({ neighbors, ...session }) => neighbors.map((neighbor) => ({ ...session, neighbor })))

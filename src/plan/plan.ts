@@ -1,5 +1,6 @@
 /** Before and after → what changes, in which order, how risky and how long. A plan's id and base are the controller's. */
 import type { Fabric, SiteId, SiteMaintenance } from '#src/fabric/fabric.ts'
+import { secondGateway } from '#src/fabric/ids.ts'
 import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
 import { costOf, type RegionChange, regionChanges, roundCents } from './regions.ts'
 import { heldOf } from './held.ts'
@@ -69,9 +70,12 @@ export const countChanges = ({ changes, regions, peers }: Pick<Plan, 'changes' |
 function stepsOf(changes: readonly SiteChange[]): readonly PlanStep[] {
   const stays = changes.filter((change) => change.kind !== 'remove')
   const leaves = changes.filter((change) => change.kind === 'remove')
+  const isFirst = (site: SiteId): boolean => stays.some((other) => other.site === secondGateway(site))
   const waves: readonly { readonly action: PlanStep['action']; readonly sites: readonly SiteChange[] }[] = [
     ...stays.filter((change) => change.hub).map((change) => ({ action: 'configure' as const, sites: [change] })),
-    { action: 'configure', sites: stays.filter((change) => !change.hub) },
+    // Of a pair of gateways the second, which stands by, is confirmed before the first is moved.
+    { action: 'configure', sites: stays.filter((change) => !change.hub && !isFirst(change.site)) },
+    { action: 'configure', sites: stays.filter((change) => !change.hub && isFirst(change.site)) },
     { action: 'remove', sites: leaves.filter((change) => !change.hub) },
     ...leaves.filter((change) => change.hub).map((change) => ({ action: 'remove' as const, sites: [change] })),
   ]

@@ -7,7 +7,8 @@
  * uplinks once. Whoever answers keeps a shape of its own, so that nobody's uplink is asked by callers and as a place.
  */
 import type { ClassId, Failure, Finding, NodeId, Place } from '#src/fabric/fabric.ts'
-import { lossOf, namesOf, pairOf } from './expect.ts'
+import { lossOf, namesOf, pairOf, settledOn } from './expect.ts'
+import { siteOfGateway } from '#src/fabric/ids.ts'
 import { type Break, type Breaks, nameOf, nothingDown } from './failures.ts'
 import type { Model } from './model.ts'
 import type { Shapes } from './shapes.ts'
@@ -50,10 +51,11 @@ export function proveCapacity(model: Model, breaks: Breaks, { alike }: Shapes): 
         if (broken?.dead === from.node) return load
         for (const pair of pairs) {
           if (lossOf(pair, broken, 'settled')) continue
-          for (const flow of pair.flows) {
+          const { flows, down } = settledOn(pair, broken?.down ?? nothingDown)
+          for (const flow of flows) {
             for (const [way, entry] of bothWays(flow)) {
               const asked = way === 'there' ? expect.bandwidth.up : expect.bandwidth.down
-              for (const path of firstWays(entry, broken?.down ?? nothingDown)) {
+              for (const path of firstWays(entry, down)) {
                 let at = entry.node
                 for (const hop of path) {
                   for (const line of linesUnder(model, lines, at, hop)) {
@@ -96,7 +98,8 @@ function loadOf({ unbroken, broken }: Asker, key: string): Load {
 /** A failure at one of the sites of a shape is felt by that one alone, any other by all. */
 const feels = (asker: Asker, broken: Break | null): boolean => asker.sites.length === 1 || !broken?.failures.some((failure) => isAt(asker, failure))
 const isAt = ({ from }: Asker, failure: Failure): boolean =>
-  (failure.kind === 'uplink' && failure.site === from.node) || (failure.kind === 'tunnel' && failure.tunnel.startsWith(`${from.node}.`))
+  ((failure.kind === 'uplink' || failure.kind === 'gateway') && siteOfGateway(failure.site) === from.node) ||
+  (failure.kind === 'tunnel' && failure.tunnel.startsWith(`${from.node}.`))
 
 /** Callers that ask the same of a line for one expectation. */
 interface Asked {

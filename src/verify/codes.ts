@@ -92,6 +92,11 @@ export const verifyCodes: readonly CodePage[] = [
     'expect:\n  - isolate: cameras -> internet',
   ),
   page(
+    'V018',
+    'two gateways that differ',
+    'Both of a pair own the same LANs and have the same rules and routes, whichever of them carries the traffic. Here they differ. The compiler did something wrong: report it.',
+  ),
+  page(
     'V019',
     'a translation that is not one to one',
     'A LAN has another prefix in the overlay than on the site, and the two are not of one size, or the gateway could not tell the LAN from another of its site. The compiler did something wrong: report it.',

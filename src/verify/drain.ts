@@ -1,5 +1,6 @@
 /** What a network loses when one more site is taken out of service, apart from what ends at that site. */
 import type { Expect, Fabric, Failure, NodeId, SiteId } from '#src/fabric/fabric.ts'
+import { isSecondGateway, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { losers, type Reach } from './expect.ts'
 import { type Break, downWith } from './failures.ts'
 import { modelOf } from './model.ts'
@@ -12,7 +13,10 @@ import { halves } from './words.ts'
 export function drainLosses(fabric: Fabric, site: SiteId, away: readonly SiteId[]): readonly string[] {
   const model = modelOf(fabric)
   const before = without(fabric, away, null)
-  const after = without(fabric, [...away, site], site)
+  // The other gateway of a pair carries on.
+  const mate = isSecondGateway(site) ? siteOfGateway(site) : secondGateway(site)
+  const isPaired = fabric.sites.some(({ id }) => id === mate) && !away.includes(mate)
+  const after = without(fabric, [...away, site], isPaired ? null : siteOfGateway(site))
   const reach = fabric.expects.filter((expect: Expect): expect is Reach => expect.kind === 'reach')
   return [
     ...stranded(fabric, site, new Set<NodeId>(away)),

@@ -13,8 +13,9 @@ import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts
 import { anyPort } from '#src/net/ports.ts'
 import { familiesIn } from '#src/net/sets.ts'
 import { type Break, type Breaks, nameOf, together } from './failures.ts'
-import { anyDelivery, courses, type Down, firstStop, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
+import { anyDelivery, courses, type Delivery, type Down, firstStop, marked, type Patience, type Stop, tunnelsOf, type Vertex } from './forward.ts'
 import { lookup, match, type Model, type Node } from './model.ts'
+import { dutyOf, type Gateway, gatewaysAt, standingBy } from './pairs.ts'
 import { cut, type Entry, everything, formatPacket, overlay, type Packets, packetsBetween, reversed, sample, subtractAll } from './packets.ts'
 import type { Shapes } from './shapes.ts'
 import { halves, lineOf, pathText, placeName, stopText } from './words.ts'
@@ -30,14 +31,17 @@ export interface Verdict {
   readonly checks: number
 }
 
-/** Traffic of one rule's class that is treated alike both ways. */
+/** Traffic of one rule that is treated alike both ways. */
 export interface Flow {
   readonly packets: Packets
   readonly trafficClass: ClassId
+  /** Of the replies: another where one end is trusted to mark its packets. */
+  readonly replyClass: ClassId
   readonly rule: Rule
   readonly there: Vertex
   readonly back: Vertex
 }
+export const classOf = ({ trafficClass, replyClass }: Flow, way: 'there' | 'back'): ClassId => (way === 'there' ? trafficClass : replyClass)
 /** `by`: the deny, if it is one. */
 interface Refused {
   readonly packets: Packets
@@ -52,6 +56,8 @@ export interface Pair {
   /** One has IPv4 addresses only, the other IPv6: nothing can be sent. */
   readonly unlike: boolean
   readonly tunnels: ReadonlySet<TunnelId>
+  /** Of each end that has two gateways, both; there are flows from and to either. */
+  readonly gateways: readonly (readonly Gateway[])[]
 }
 export type Loss =
   /** One has IPv4 addresses only, the other IPv6. */
@@ -144,9 +150,10 @@ function ask(model: Model, breaks: Breaks, expect: Reach, { weight }: Shapes, fr
     if (!answers) continue
     const seconds = new Set<string>()
     for (const broken of relevant(breaks, pairTo(answers), expect)) {
-      if (broken.dead === from.node) continue
+      // Nobody calls from a hub that has failed. A gateway is asked for all the same: a site may have a second one.
+      if (broken.dead === from.node && broken.kind === 'hub') continue
       // In reach-all what is gone with the failed hub is left out: nothing could make it answer.
-      if (expect.mode === 'all' && broken.dead === targets[0]!.node) continue
+      if (expect.mode === 'all' && broken.dead === targets[0]!.node && broken.kind === 'hub') continue
       const left = judge(broken)
       if (!left || broken.kind !== 'uplink' || !expect.survives.includes('any two uplinks')) continue
       // Two uplinks: what still answers without the first is asked again without each second that it uses. Any other
@@ -180,6 +187,8 @@ export function losers(model: Model, expect: Reach, before: Break, after: Break)
 export function relevant(breaks: Breaks, pair: Pair, expect: Pick<Reach, 'survives'>): ReadonlySet<Break> {
   const out = new Set<Break>()
   for (const tunnel of pair.tunnels) for (const broken of breaks.of(tunnel)) if (survivalOf(broken, expect)) out.add(broken)
+  // Also between two LANs of a site, where no tunnel is used.
+  if (expect.survives.includes('gateway')) for (const broken of breaks.at(pair)) out.add(broken)
   return out
 }
 /** The word of `survives` that asks for it: who survives any two uplinks survives each. */
@@ -192,6 +201,8 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
   let refused: Refused | null = null
   const near = model.node(from.node)
   const far = model.node(to.node)
+  const [nears, fars] = [gatewaysAt(model, from.node), gatewaysAt(model, to.node)]
+  const joined = nears.flatMap((one) => fars.map((other) => [one.id, other.id] as const)).filter(([a, b]) => from.node !== to.node || a === b)
   const all = packetsBetween(from.prefixes, to.prefixes, expect.ports.length > 0 ? expect.ports : [anyPort])
   for (const wanted of all) {
     if (!near || !far) {
@@ -205,16 +216,51 @@ export function pairOf(model: Model, from: Place, to: Place, expect: Pick<Reach,
     const closed = anyWillDo ? denied.flatMap(({ packets, by }) => subtractAll(packets, opened).map((piece) => ({ packets: piece, by }))) : denied
     refused ??= closed[0] ?? null
     for (const { packets, rule } of admitted) {
-      for (const there of courses(model, near, packets, rule.trafficClass, 'request')) {
-        for (const back of courses(model, far, reversed(there.packets), rule.trafficClass, 'reply')) {
-          flows.push({ packets: reversed(back.packets), trafficClass: rule.trafficClass, rule, there: there.entry, back: back.entry })
-          tunnelsOf(there.entry, tunnels)
-          tunnelsOf(back.entry, tunnels)
+      const pieces = marked(model, near, packets, rule.trafficClass)
+      for (const [a, b] of joined) {
+        const asked = pieces.flatMap((piece) =>
+          piece.classes.flatMap((trafficClass) =>
+            courses(model, model.node(a)!, piece.packets, trafficClass, 'request').map((there) => ({ trafficClass, ...there })),
+          ),
+        )
+        for (const { trafficClass, packets: sent, entry: there } of asked) {
+          for (const { packets: answers, classes } of marked(model, far, reversed(sent), rule.trafficClass)) {
+            for (const replyClass of classes) {
+              for (const { packets: returned, entry: back } of courses(model, model.node(b)!, answers, replyClass, 'reply')) {
+                flows.push({ packets: reversed(returned), trafficClass, replyClass, rule, there, back })
+                tunnelsOf(there, tunnels)
+                tunnelsOf(back, tunnels)
+              }
+            }
+          }
         }
       }
     }
   }
-  return { from, to, flows, refused, unlike: all.length === 0, tunnels }
+  const gateways = (from.node === to.node ? [nears] : [nears, fars]).filter((one) => one.length > 1)
+  // Also one that no packet passes decides who of two is on duty.
+  for (const { tunnels: own } of gateways.flat()) for (const tunnel of own) tunnels.add(tunnel)
+  return { from, to, flows, refused, unlike: all.length === 0, tunnels, gateways }
+}
+
+/** The flows of a pair while those gateways are on duty that may be, and what is down for them. */
+export interface OnDuty {
+  readonly flows: readonly Flow[]
+  readonly down: Down
+}
+export const settledOn = (pair: Pair, down: Down): OnDuty => onDuty(pair, down, 'settled')[0]!
+function onDuty(pair: Pair, down: Down, patience: Patience): readonly OnDuty[] {
+  let states: readonly OnDuty[] = [{ flows: pair.flows, down }]
+  for (const gateways of pair.gateways)
+    states = states.flatMap((state) =>
+      dutyOf(gateways, down, patience).map((one) => ({
+        flows: state.flows.filter(
+          ({ there, back }) => !gateways.some((other) => other !== one && (there.node === other.id || back.node === other.id)),
+        ),
+        down: standingBy(gateways, one, state.down),
+      })),
+    )
+  return states
 }
 
 /** The id of the deny that did it. */
@@ -256,15 +302,16 @@ function admit(
 }
 
 export function lossOf(pair: Pair, broken: Break | null, patience: Patience): Loss | null {
-  if (broken !== null && broken.dead === pair.to.node) return { kind: 'dead' }
+  if (broken !== null && broken.dead !== null && (broken.dead === pair.to.node || broken.dead === pair.from.node)) return { kind: 'dead' }
   if (pair.unlike) return { kind: 'family' }
   if (pair.refused) return { kind: 'refused', ...pair.refused }
-  const down = broken?.down ?? nothing
-  for (const flow of pair.flows) {
-    const there = firstStop(flow.there, down, patience)
-    if (there) return { kind: 'stopped', flow, stop: there, way: 'there' }
-    const back = firstStop(flow.back, down, patience)
-    if (back) return { kind: 'stopped', flow, stop: back, way: 'back' }
+  for (const { flows, down } of onDuty(pair, broken?.down ?? nothing, patience)) {
+    for (const flow of flows) {
+      const there = firstStop(flow.there, down, patience)
+      if (there) return { kind: 'stopped', flow, stop: there, way: 'there' }
+      const back = firstStop(flow.back, down, patience)
+      if (back) return { kind: 'stopped', flow, stop: back, way: 'back' }
+    }
   }
   return null
 }
@@ -383,7 +430,7 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
   const start = `${of.broken === null ? 'with everything up' : `if ${namesOf(of.broken)}`}: ${placeName(of.from)} → ${placeName(to)}`
   switch (loss.kind) {
     case 'dead':
-      return [`${start} is gone with ${to.node}`]
+      return [of.broken?.dead === of.from.node ? `${start}: ${of.from.node} has no other gateway` : `${start} is gone with ${to.node}`]
     case 'family':
       return [`${start}: ${familyText(of.from)} there, ${familyText(to)} here`]
     case 'refused':
@@ -393,11 +440,11 @@ function lossText(model: Model, of: Case, to: Place, loss: Loss): readonly strin
     case 'stopped': {
       const { flow, stop, way } = loss
       const packet = way === 'there' ? sample(flow.packets) : reply(flow.packets)
-      const entry = way === 'there' ? of.from.node : to.node
+      const entry = way === 'there' ? flow.there.node : flow.back.node
       const down = of.broken?.down ?? nothing
       return [
-        `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${flow.trafficClass}`,
-        `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, flow.trafficClass, down)}`,
+        `${start}, for example ${formatPacket(packet)}${way === 'back' ? ' (the reply)' : ''}, class ${classOf(flow, way)}`,
+        `  ${stop.path.length > 0 ? `${pathText(model, entry, stop.path)}, ` : ''}${stopText(model, stop, classOf(flow, way), down)}`,
       ]
     }
     default:
@@ -425,15 +472,16 @@ export function proveIsolate(models: readonly Model[], expect: Isolate, { alike,
       const speaksFor = alike(place.node).length
       if (speaksFor === 0) continue
       for (const model of models) {
-        const node = model.node(place.node)
-        if (!node) continue
-        for (const { packets, rule, to } of trafficBetween(node, place, targets)) {
-          const pieces = speaksFor * weight(to)
-          checks += pieces
-          const delivery = rule === null ? { packets, path: [], at: place.node } : anyDelivery(models, place.node, packets, rule.trafficClass)
-          if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, model, pieces })
+        for (const { id } of gatewaysAt(model, place.node)) {
+          const node = model.node(id)!
+          for (const { packets, rule, to } of trafficBetween(node, place, targets)) {
+            const pieces = speaksFor * weight(to)
+            checks += pieces
+            const delivery = rule === null ? { packets, path: [], at: id } : deliveryOf(models, model, node, packets, rule.trafficClass)
+            if (delivery) found.push({ place, packets: delivery.packets, rule, path: delivery.path, at: id, model, pieces })
+          }
+          checks += speaksFor
         }
-        checks += speaksFor
       }
     }
     return found
@@ -460,7 +508,7 @@ export function proveIsolate(models: readonly Model[], expect: Isolate, { alike,
             at: [...new Set([expect.id, ...rules].map(lineOf))],
             says: `${fromText} can reach ${toText}, and this line expects that it can't${models.length > 1 ? ', while the change is under way' : ''}`,
             instead: 'take back the allow, or the expectation',
-            witness: [where, `  ${pathText(worst.model, worst.place.node, worst.path)}: delivered`, ...more],
+            witness: [where, `  ${pathText(worst.model, worst.at, worst.path)}: delivered`, ...more],
           },
     )
     return { expect, asked: [], findings, checks }
@@ -488,6 +536,8 @@ interface Leak {
   /** null: within one LAN. */
   readonly rule: Rule | null
   readonly path: Parameters<typeof pathText>[2]
+  /** The gateway at which it begins. */
+  readonly at: NodeId
   readonly model: Model
   /** As many in all that are alike. */
   readonly pieces: number
@@ -537,6 +587,12 @@ function undenied(node: Node, packets: Packets): readonly Packets[] {
   }
   return left
 }
+
+/** In whichever class their LAN lets them have. */
+const deliveryOf = (models: readonly Model[], model: Model, node: Node, packets: Packets, given: ClassId): Delivery | null =>
+  marked(model, node, packets, given)
+    .flatMap((piece) => piece.classes.map((trafficClass) => ({ packets: piece.packets, trafficClass })))
+    .reduce<Delivery | null>((found, one) => found ?? anyDelivery(models, node.id, one.packets, one.trafficClass), null)
 
 const targetName = (places: readonly Place[], packets: Packets): string => {
   const hit = places.find((place) =>

@@ -1,6 +1,6 @@
 /** Every single thing that can break, and what goes down with it. */
-import type { Fabric, Failure, NodeId, SharedRisk, Survives, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { connectionName, siteEnds } from '#src/fabric/ids.ts'
+import type { Fabric, Failure, NodeId, Place, SharedRisk, Site, SiteId, Survives, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import { connectionName, isSecondGateway, secondGateway, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf } from '#src/fabric/slice.ts'
 import type { Down } from './forward.ts'
 
@@ -16,6 +16,8 @@ export interface Breaks {
   readonly all: readonly Break[]
   /** Those that take a tunnel down: a proof looks only at the failures of the tunnels that it uses. */
   readonly of: (tunnel: TunnelId) => readonly Break[]
+  /** The gateways at either end. */
+  readonly at: (ends: { readonly from: Place; readonly to: Place }) => readonly Break[]
 }
 
 /** Two at a time. */
@@ -26,7 +28,7 @@ export const together = (a: Break, b: Break): Break => ({
   dead: null,
 })
 
-/** Each uplink, tunnel, hub, connection to a cloud or peer and shared risk, alone. An uplink takes its connections with it. */
+/** Each uplink, tunnel, hub, gateway, connection to a cloud or peer and shared risk, alone. An uplink takes its connections with it. */
 export function breaksOf(fabric: Fabric): Breaks {
   const byEnd = new Map<string, Set<TunnelId>>()
   const add = (key: string, tunnel: TunnelId): void => {
@@ -49,6 +51,7 @@ export function breaksOf(fabric: Fabric): Breaks {
     ),
     ...fabric.tunnels.map((tunnel) => of({ kind: 'tunnel', tunnel: tunnel.id }, [tunnel.id])),
     ...fabric.sites.filter((site) => site.hub).map((site) => of({ kind: 'hub', site: site.id }, byEnd.get(site.id) ?? [], site.id)),
+    ...gatewaysOf(fabric).map(({ id }) => of({ kind: 'gateway', site: id }, byEnd.get(id) ?? [], isAlone(fabric, id) ? id : null)),
     ...externalsOf(fabric).flatMap((external) =>
       external.connections.map(({ id, members }) =>
         of(
@@ -67,13 +70,30 @@ export function breaksOf(fabric: Fabric): Breaks {
       else index.set(tunnel, [one])
     }
   }
-  return { all, of: (tunnel) => index.get(tunnel) ?? [] }
+  const gateways = Map.groupBy(all, ({ failures: [one] }) => (one?.kind === 'gateway' ? siteOfGateway(one.site) : undefined))
+  return {
+    all,
+    of: (tunnel) => index.get(tunnel) ?? [],
+    at: ({ from, to }) => [from.node, to.node].flatMap((node) => gateways.get(node as SiteId) ?? []),
+  }
+}
+/** Those that fail as gateways: of a pair each, and where an expectation asks, also who is alone at a site, with which it fails. */
+function gatewaysOf(fabric: Fabric): readonly Site[] {
+  const isAsked = fabric.expects.some((expect) => expect.kind !== 'isolate' && expect.survives.includes('gateway'))
+  return fabric.sites.filter(({ id, hub }) => !hub && (isAsked || !isAlone(fabric, id)))
+}
+const seconds = new WeakMap<Fabric, ReadonlySet<SiteId>>()
+function isAlone(fabric: Fabric, id: SiteId): boolean {
+  const known = seconds.get(fabric) ?? new Set(fabric.sites.map((site) => site.id).filter(isSecondGateway))
+  seconds.set(fabric, known)
+  return !known.has(secondGateway(siteOfGateway(id)))
 }
 const tunnelsOfRisk = (byEnd: ReadonlyMap<string, ReadonlySet<TunnelId>>, { uplinks }: SharedRisk): readonly TunnelId[] =>
   uplinks.flatMap(({ site, uplink }) => [...(byEnd.get(`${site}/${uplink}`) ?? [])])
 
 export const countFailures = (fabric: Fabric): number =>
   fabric.sites.reduce((sum, site) => sum + site.uplinks.length + (site.hub ? 1 : 0), fabric.tunnels.length + fabric.risks.length) +
+  gatewaysOf(fabric).length +
   externalsOf(fabric).reduce((sum, external) => sum + external.connections.length, 0)
 
 /** Whether one of `failures` takes the uplink down, by itself or with what it shares a risk with. */
@@ -106,7 +126,8 @@ export function downWith(fabric: Fabric, failures: readonly Failure[]): { readon
         break
       }
       case 'hub':
-        dead.add(failure.site)
+      case 'gateway':
+        if (failure.kind === 'hub' || isAlone(fabric, failure.site)) dead.add(failure.site)
         for (const tunnel of fabric.tunnels) if (siteEnds(tunnel).some((end) => end.site === failure.site)) tunnels.add(tunnel.id)
         break
       case 'connection':
@@ -129,6 +150,7 @@ export function nameOf(failure: Failure): string {
     case 'uplink':
       return `${failure.site}.${failure.uplink}`
     case 'hub':
+    case 'gateway':
       return failure.site
     case 'connection':
       return connectionName(failure.external, failure.connection)

@@ -66,6 +66,27 @@ export interface Dropped {
 /** Its marks would not be trusted: whatever comes from a cloud or peer is of the default class on its way. */
 const classFrom = (node: Node, trafficClass: ClassId): ClassId => (node.of.kind !== 'site' ? ('default' as ClassId) : trafficClass)
 
+/**
+ * The classes that packets from a LAN may have, of a rule that gives `given`: where that is `default`, a LAN that is trusted
+ * lets its hosts choose by their DSCP. There and back each end's own LAN says.
+ */
+export const classesFrom = (model: Model, lan: Lan | undefined, given: ClassId): readonly ClassId[] =>
+  lan?.trust === 'dscp' && given === 'default' ? model.fabric.classes.map(({ id }) => id) : [given]
+
+/** `packets` as they leave the LANs of `node`, each piece with the classes that it may have. */
+export function marked(
+  model: Model,
+  node: Node,
+  packets: Packets,
+  given: ClassId,
+): readonly { readonly packets: Packets; readonly classes: readonly ClassId[] }[] {
+  if (given !== 'default' || !node.of.lans.some((lan) => lan.trust)) return [{ packets, classes: [given] }]
+  const source = lookup(node.lans, packets, 'source')
+  return source.kind === 'split'
+    ? source.pieces.flatMap((piece) => marked(model, node, piece, given))
+    : [{ packets, classes: classesFrom(model, source.value, given) }]
+}
+
 const drop = (why: Drop): Answer<Decision> => one({ kind: 'drop', why })
 
 /** What `node` does with all of `packets`, or the pieces that it treats differently. `admitted`: the caller asked the source's rules. */

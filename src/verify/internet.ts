@@ -52,7 +52,8 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
     const anyTwo = expect.survives.includes('any two uplinks')
     // Of two that fail the other may be one that changes nothing.
     const asksFor = (kind: Break['kind']): boolean => expect.survives.includes(kind) || (anyTwo && kind === 'uplink')
-    const single = relevant.filter(({ kind, dead }) => asksFor(kind) && dead !== from.node)
+    // Nobody calls from a hub that has failed; a gateway takes its hosts with it.
+    const single = relevant.filter(({ kind, dead }) => asksFor(kind) && (dead !== from.node || kind === 'gateway'))
     const uplinks = anyTwo ? relevant.filter(({ kind }) => kind === 'uplink') : []
     const pairs = uplinks.flatMap((one, n) => uplinks.slice(n + 1).map((other) => together(one, other)))
     checks += (single.length + pairs.length) * count
@@ -88,6 +89,7 @@ function outwards(model: Model, node: Node, lan: Lan): readonly Course[] {
 }
 /** Why some of it does not leave; null: all does, whatever run time chooses. */
 function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[], broken: Break | null): string | null {
+  if (broken?.dead === site) return `${site} has no other gateway`
   if (lan.internet === undefined) return `hosts of ${lan.segment} at ${site} may not leave to the internet`
   const [stop] = ways.flatMap(
     ({ entry }) =>
@@ -119,13 +121,13 @@ function relevantTo(breaks: Breaks, bySite: ReadonlyMap<NodeId, readonly Break[]
   for (const { entry } of ways) visit(entry)
   return new Set([...[...sites].flatMap((site) => bySite.get(site) ?? []), ...[...tunnels].flatMap((tunnel) => breaks.of(tunnel))])
 }
-/** Of uplinks and hubs by their site, of shared risks by each of theirs. */
+/** Of uplinks, hubs and gateways by their site, of shared risks by each of theirs. */
 function breaksBySite({ all }: Breaks, { fabric: { risks } }: Model): ReadonlyMap<NodeId, readonly Break[]> {
   const found = new Map<NodeId, Break[]>()
   for (const one of all) {
     for (const failure of one.failures) {
       const sites =
-        failure.kind === 'uplink' || failure.kind === 'hub'
+        failure.kind === 'uplink' || failure.kind === 'hub' || failure.kind === 'gateway'
           ? [failure.site]
           : failure.kind === 'shared_risk'
             ? new Set(risks.find(({ id }) => id === failure.risk)?.uplinks.map(({ site }) => site))

@@ -49,6 +49,8 @@ export interface Node {
   /** Pairs in both directions. */
   readonly transits: Table<Transit>
   readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
+  /** Those of its interfaces; of a region or peer none. */
+  readonly tunnels: readonly TunnelId[]
 }
 export interface Breakout {
   /** Those that have the family: there is no other address behind which it could leave. */
@@ -112,6 +114,9 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     denies: perFamily((family) => tableOf(denyEntries, family)),
     transits: perFamily((family) => tableOf(transitEntries, family)),
     group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),
+    get tunnels() {
+      return of.kind === 'site' ? of.interfaces.flatMap((one) => one.tunnels) : []
+    },
   }
 }
 

@@ -34,7 +34,7 @@ export function readQuestion(fabric: Fabric, written: WrittenQuestion): ReadQues
   return { ok: true, question: { from: written.from, to: written.to, port: port?.value ?? null, trafficClass: null, without } }
 }
 
-/** `frankfurt`, `berlin.fiber`, `frankfurt.isp-a--aws-eu-west-1`, `berlin.fiber--frankfurt.isp-a`. */
+/** `frankfurt`, `berlin`, `berlin.b`, `berlin.fiber`, `frankfurt.isp-a--aws-eu-west-1`, `berlin.fiber--frankfurt.isp-a`. */
 export function readFailure(fabric: Fabric, text: string): Failure | undefined {
   const tunnel = fabric.tunnels.find((one) => one.id === text)
   if (tunnel) return { kind: 'tunnel', tunnel: tunnel.id }
@@ -42,9 +42,11 @@ export function readFailure(fabric: Fabric, text: string): Failure | undefined {
     for (const { id } of connections) if (connectionName(external, id) === text) return { kind: 'connection', external, connection: id }
   const hub = fabric.sites.find((site) => site.hub && site.id === text)
   if (hub) return { kind: 'hub', site: hub.id }
+  const gateway = fabric.sites.find((site) => site.id === text)
+  if (gateway) return { kind: 'gateway', site: gateway.id }
   const risk = fabric.risks.find((one) => one.id === text)
   if (risk) return { kind: 'shared_risk', risk: risk.id }
-  const at = text.indexOf('.')
+  const at = text.lastIndexOf('.')
   const site = fabric.sites.find((one) => one.id === text.slice(0, at))
   const uplink = site?.uplinks.find((one) => one.id === text.slice(at + 1))
   return site && uplink ? { kind: 'uplink', site: site.id, uplink: uplink.id satisfies UplinkId } : undefined

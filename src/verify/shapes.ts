@@ -380,7 +380,8 @@ class Facts {
       const whose = caller === null ? -1 : (lands.indexOf.get(caller) ?? -1)
       const asked = askedText(expect)
       if (expect.kind === 'path') {
-        for (const { value } of [...expect.via, ...expect.not]) this.#keep(lands.indexOf.get(value.slice(0, value.indexOf('.')) as NodeId) ?? -1)
+        for (const { value } of [...expect.via, ...expect.not])
+          this.#keep(lands.indexOf.get(value.slice(0, Math.max(0, value.lastIndexOf('.'))) as NodeId) ?? -1)
         // What callers ask of the uplinks of one place adds up.
         if (expect.bandwidth.up + expect.bandwidth.down > 0) for (const { node } of expect.to) this.#keep(lands.indexOf.get(node) ?? -1)
       }
@@ -512,6 +513,7 @@ const describe = (site: Site, part: (prefix: Prefix) => number, ways: boolean): 
       rangeOf(lan.prefix).family,
       lan.internet,
       lan.local,
+      lan.trust,
       // With which others it is one LAN.
       ...(lan.via === undefined ? [] : [site.lans.findIndex((other) => other.via === undefined && isSameLan(lan, other))]),
     ]),

@@ -4,7 +4,7 @@
  */
 import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
@@ -20,6 +20,7 @@ export const tables = (distinct: Fabric, shapes: Shapes): readonly Finding[] => 
 /** What they don't tell of. */
 export const wiring = (fabric: Fabric): readonly Finding[] => [
   ...owners(fabric),
+  ...pairs(fabric),
   ...nextHops(fabric),
   ...interfaces(fabric),
   ...peers(fabric),
@@ -62,6 +63,8 @@ function owners(fabric: Fabric): readonly Finding[] {
   // Prefixes nest or are disjoint, and the wider comes first: the last wide one is the only one to compare with.
   let outer: (typeof lans)[number] | undefined
   for (const one of lans) {
+    // Both of a pair own the same.
+    if (outer && outer.node !== one.node && outer.lan.prefix === one.lan.prefix && siteOfGateway(outer.node) === siteOfGateway(one.node)) continue
     if (outer && overlaps(outer.lan.prefix, one.lan.prefix)) {
       const both = `${outer.lan.prefix} of ${outer.node}/${outer.lan.segment}`
       findings.push(
@@ -77,6 +80,25 @@ function owners(fabric: Fabric): readonly Finding[] {
   for (const { node, kind, lan } of lans) if (lan.local !== undefined) findings.push(...untranslatable(fabric, node, kind, lan, lan.local))
   return findings
 }
+/** Whichever of a pair carries the traffic, it owns, allows and knows the same. */
+function pairs(fabric: Fabric): readonly Finding[] {
+  const firsts = new Map(fabric.sites.map((site) => [site.id, site]))
+  const shared = (site: Site): unknown => [
+    site.role,
+    site.hubs,
+    site.lans.map(({ segment, prefix, address, internet, via, local, own }) => [segment, prefix, address, internet, via, local, own === undefined]),
+    site.rules,
+    site.denies,
+    site.transits,
+    site.routes,
+  ]
+  return fabric.sites.flatMap((site) => {
+    const first = isSecondGateway(site.id) ? firsts.get(siteOfGateway(site.id)) : undefined
+    if (!isSecondGateway(site.id) || (first && !first.hub && JSON.stringify(shared(first)) === JSON.stringify(shared(site)))) return []
+    return [error('V018', [`site/${site.id}`], `${site.id} is no second gateway of ${siteOfGateway(site.id)}: what both have differs`, compilerFault)]
+  })
+}
+
 /** Translated is host for host, and the gateway tells its LANs apart. */
 function untranslatable(fabric: Fabric, node: NodeId, kind: string, lan: Lan, local: Prefix): readonly Finding[] {
   const others = nodesOf(fabric)

@@ -2,8 +2,8 @@
  * Which sites an edit touches. A question reads only facts that name its source, its target, or no exchangeable site at
  * all (see shapes.ts): where every changed fact names one of a few sites, all questions about others keep their answers.
  */
-import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
-import { nodeOf } from '#src/fabric/ids.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, TunnelId } from '#src/fabric/fabric.ts'
+import { isSecondGateway, nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
 import { callerOf } from './words.ts'
@@ -54,7 +54,9 @@ export function touchedSites(before: Fabric, after: Fabric): Touched | undefined
   expectsDiffer(before.expects, after.expects, note)
 
   const sites = cover(named)
-  return sites && !shareAddresses(before, after, sites) ? { sites, tables } : undefined
+  // A pair is asked about by the name of its first.
+  const isPaired = sites && [...sites].some((id) => isSecondGateway(id))
+  return sites && !isPaired && !shareAddresses(before, after, sites) ? { sites, tables } : undefined
 }
 
 /** A few sites that together are named in all. First those that nobody is named beside, then whom most facts name. */
@@ -73,6 +75,10 @@ function cover(named: readonly (readonly NodeId[])[]): ReadonlySet<NodeId> | und
 
 type Note = (...ids: readonly (NodeId | null | undefined)[]) => void
 
+const gatewayOf = (tunnel: TunnelId): NodeId => {
+  const end = tunnel.slice(0, tunnel.indexOf('--'))
+  return end.slice(0, end.lastIndexOf('.')) as NodeId
+}
 /** All of a node but its tables and the tunnels of its interfaces. */
 function ownPart(node: Site | Region | Peer): unknown {
   const rest = { ...node, routes: [], groups: [], rules: [], denies: [], transits: [] }
@@ -122,7 +128,7 @@ function tablesDiffer(
     lists(old.exitsFor ?? [], node.exitsFor ?? [])
     for (const [i, one] of old.interfaces.entries()) {
       // A tunnel's name begins with its first end, the edge of a spoke.
-      for (const tunnel of differing(one.tunnels, node.interfaces[i]!.tunnels)) note(node.id, tunnel.slice(0, tunnel.indexOf('.')) as NodeId)
+      for (const tunnel of differing(one.tunnels, node.interfaces[i]!.tunnels)) note(node.id, gatewayOf(tunnel))
     }
   }
 }
@@ -186,7 +192,7 @@ export function lanOwners(fabric: Fabric): ReadonlyMap<Prefix, NodeId> {
   const known = owned.get(fabric)
   if (known) return known
   const made = new Map<Prefix, NodeId>()
-  for (const node of nodesOf(fabric)) for (const lan of node.lans) made.set(lan.prefix, node.id)
+  for (const node of nodesOf(fabric)) for (const lan of node.lans) made.set(lan.prefix, siteOfGateway(node.id))
   owned.set(fabric, made)
   return made
 }

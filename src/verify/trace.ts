@@ -5,9 +5,10 @@ import { type Address, address, contains, type Family, familyOf, formatHosts, ho
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
 import { downWith, isBroken, nameOf } from './failures.ts'
-import { type Drop, walk, type Walk } from './forward.ts'
+import { type Down, type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
 import { formatPacket, packetsBetween, type Packet, sample } from './packets.ts'
+import { dutyOf, gatewaysAt, standingBy } from './pairs.ts'
 import { lineOf, neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
 
 export interface Question {
@@ -185,7 +186,8 @@ function traced(model: Model, question: Question, source: Place, target: Place, 
   })
 }
 function followed(model: Model, question: Question, source: Place, target: Place, packet: Packet): readonly TraceLine[] {
-  const { down, dead } = downWith(model.fabric, question.without)
+  const { dead, ...broken } = downWith(model.fabric, question.without)
+  const [near, far, down] = onDutyAt(model, [source.node, target.node], broken.down)
   const others = [
     ...namesOf(model, source.node, packet.source),
     ...(target.node === source.node ? [] : namesOf(model, target.node, packet.destination)),
@@ -200,7 +202,7 @@ function followed(model: Model, question: Question, source: Place, target: Place
   }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
-  const there = walk(model, packet, down, { from: source.node, ...forced })
+  const there = walk(model, packet, down, { from: near, ...forced })
   const stopped = (at: NodeId | null, why: Drop, way: 'there' | 'back', back: Walk | null, by?: string): TraceLine => ({
     ...names,
     outcome: 'blocked',
@@ -213,19 +215,19 @@ function followed(model: Model, question: Question, source: Place, target: Place
     back,
     thereText: pathText(
       model,
-      source.node,
+      near,
       there.hops.map((hop) => hop.hop),
     ),
     backText: back
       ? pathText(
           model,
-          target.node,
+          far,
           back.hops.map((hop) => hop.hop),
         )
       : '',
     whyText:
       gone === undefined
-        ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, down)
+        ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, broken.down)
         : `${gone} has failed, and its LANs with it`,
   })
   if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
@@ -233,7 +235,7 @@ function followed(model: Model, question: Question, source: Place, target: Place
   // What is for a LAN of the network is in its pool.
   if (there.outcome.kind === 'left') throw new TypeError('a packet for a LAN left to the internet')
   const answer: Packet = { ...packet, source: packet.destination, destination: packet.source }
-  const back = walk(model, answer, down, { from: target.node, direction: 'reply', trafficClass: there.outcome.trafficClass })
+  const back = walk(model, answer, down, { from: far, direction: 'reply', trafficClass: there.outcome.trafficClass })
   if (back.outcome.kind === 'dropped') return [stopped(back.outcome.at, back.outcome.why, 'back', back)]
   return [
     {
@@ -248,17 +250,27 @@ function followed(model: Model, question: Question, source: Place, target: Place
       back,
       thereText: pathText(
         model,
-        source.node,
+        near,
         there.hops.map((hop) => hop.hop),
       ),
       backText: pathText(
         model,
-        target.node,
+        far,
         back.hops.map((hop) => hop.hop),
       ),
       whyText: '',
     },
   ]
+}
+
+/** The gateway on duty at either site, and what is down then. */
+function onDutyAt(model: Model, [from, to]: readonly [NodeId, NodeId], down: Down): readonly [NodeId, NodeId, Down] {
+  const sides = [from, to].map((node) => {
+    const gateways = gatewaysAt(model, node)
+    return { gateways, one: dutyOf(gateways, down, 'settled')[0]! }
+  })
+  const [near, far] = sides.map(({ one }) => one.id)
+  return [near!, far!, sides.reduce((all, { gateways, one }) => standingBy(gateways, one, all), down)]
 }
 
 /** RFC 5737 and RFC 3849: an address that nobody has stands for the internet. */

@@ -47,7 +47,7 @@ function proveWaves({ mixes }: Rollout, expect: Expect, prove: (model: Model) =>
   }
   return { expect, asked: [], findings: [finding], checks }
 }
-const noBreaks: Breaks = { all: [], of: () => [] }
+const noBreaks: Breaks = { all: [], of: () => [], at: () => [] }
 
 const leaks = (model: Model, expect: Isolate, shapes: Shapes): boolean =>
   proveIsolate([model], expect, shapes).findings.some((finding) => finding.severity === 'error')

@@ -7,8 +7,8 @@
  */
 import type { ClassId, Expect, Finding, Hop, NodeId, Place, Tunnel, TunnelId, Uplink, Waypoint } from '#src/fabric/fabric.ts'
 import { externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
-import { failoverMs } from '#src/path/timing.ts'
-import { type Flow, lossOf, namesOf, type Pair, pairOf, proveReach, relevant, type Verdict } from './expect.ts'
+import { failoverMs, takeoverMs } from '#src/path/timing.ts'
+import { classOf, type Flow, lossOf, namesOf, type OnDuty, type Pair, pairOf, proveReach, relevant, settledOn, type Verdict } from './expect.ts'
 import { type Break, type Breaks, nothingDown, together } from './failures.ts'
 import { choices, type Down, type Edge, type Vertex } from './forward.ts'
 import type { Model } from './model.ts'
@@ -61,11 +61,11 @@ export function provePath(model: Model, breaks: Breaks, expect: PathExpect, shap
       for (const broken of states(breaks, pair, expect)) {
         checks += cases
         if (broken && (broken.dead === from.node || lossOf(pair, broken, 'settled'))) continue
-        const down = broken?.down ?? nothingDown
+        const state = settledOn(pair, broken?.down ?? nothingDown)
         const start = startOf(pair, broken)
-        if (expect.via.length > 0) note(astray(model, lines, pair, expect, down, start), broken)
-        if (expect.symmetric) note(uneven(model, pair, down, start), broken)
-        for (const fault of scarce(model, lines, pair, expect, down, start)) note(fault, broken)
+        if (expect.via.length > 0) note(astray(model, lines, state, expect, start), broken)
+        if (expect.symmetric) note(uneven(model, state, start), broken)
+        for (const fault of scarce(model, lines, state, expect, start)) note(fault, broken)
       }
     }
     if (expect.withinMs === 0) continue
@@ -96,10 +96,11 @@ export function* states(breaks: Breaks, pair: Pair, expect: Pick<PathExpect, 'su
 
 const startOf = ({ from, to }: Pair, broken: Break | null): string =>
   `${broken === null ? 'with everything up' : `if ${namesOf(broken)}`}: ${placeName(from)} → ${placeName(to)}`
-const exampleOf = ({ packets, trafficClass }: Flow, way: Way): string => {
+const exampleOf = (flow: Flow, way: Way): string => {
+  const { packets } = flow
   const packet = sample(packets)
   const shown = way === 'there' ? packet : { ...packet, source: packet.destination, destination: packet.source }
-  return `for example ${formatPacket(shown)}${way === 'back' ? ' (the reply)' : ''}, class ${trafficClass}`
+  return `for example ${formatPacket(shown)}${way === 'back' ? ' (the reply)' : ''}, class ${classOf(flow, way)}`
 }
 export const bothWays = (flow: Flow): readonly (readonly [Way, Vertex])[] => [
   ['there', flow.there],
@@ -196,8 +197,8 @@ function forbidden(model: Model, lines: Lines, pair: Pair, { not }: PathExpect):
   return undefined
 }
 
-function astray(model: Model, lines: Lines, pair: Pair, { via }: PathExpect, down: Down, start: string): Found | undefined {
-  for (const flow of pair.flows) {
+function astray(model: Model, lines: Lines, { flows, down }: OnDuty, { via }: PathExpect, start: string): Found | undefined {
+  for (const flow of flows) {
     for (const [way, entry] of bothWays(flow)) {
       for (const path of firstWays(entry, down)) {
         const nodes = [entry.node, ...path.map((hop) => hop.next)]
@@ -218,9 +219,9 @@ function astray(model: Model, lines: Lines, pair: Pair, { via }: PathExpect, dow
 /** Which of a connection's tunnels is used is the far end's affair, and one line either way. */
 const lineOfHop = (tunnel: Tunnel): string => (tunnel.kind === 'ipsec' ? `${tunnel.ends[1].connection} ${externalOf(tunnel)}` : tunnel.id)
 
-function uneven(model: Model, pair: Pair, down: Down, start: string): Found | undefined {
+function uneven(model: Model, { flows, down }: OnDuty, start: string): Found | undefined {
   const key = (path: readonly Hop[]): readonly string[] => path.map((hop) => lineOfHop(model.tunnel(hop.tunnel)!))
-  for (const flow of pair.flows) {
+  for (const flow of flows) {
     const theres = firstWays(flow.there, down)
     for (const back of firstWays(flow.back, down)) {
       const wanted = key(back).toReversed().join()
@@ -258,12 +259,12 @@ export const linesUnder = (model: Model, lines: Lines, at: NodeId, { tunnel }: H
   })
 /** Nobody trusts the marks of what comes from a cloud or peer. */
 export const classOn = (model: Model, flow: Flow, entry: Vertex): ClassId =>
-  model.node(entry.node)!.of.kind === 'site' ? flow.trafficClass : ('default' as ClassId)
+  model.node(entry.node)!.of.kind === 'site' ? classOf(flow, entry === flow.there ? 'there' : 'back') : ('default' as ClassId)
 
-function scarce(model: Model, lines: Lines, pair: Pair, { bandwidth }: PathExpect, down: Down, start: string): readonly Found[] {
+function scarce(model: Model, lines: Lines, { flows, down }: OnDuty, { bandwidth }: PathExpect, start: string): readonly Found[] {
   const unknown = new Map<string, Found>()
   let least: { readonly kept: number; readonly found: Found } | undefined
-  for (const flow of pair.flows) {
+  for (const flow of flows) {
     for (const [way, entry] of bothWays(flow)) {
       const needed = way === 'there' ? bandwidth.up : bandwidth.down
       if (needed === 0) continue
@@ -359,10 +360,17 @@ function late(
   for (const pair of pairs) {
     if (lossOf(pair, broken, 'settled')) continue
     let slowest: { readonly ms: number; readonly text: string; readonly flow: Flow } | undefined
-    for (const flow of pair.flows) {
+    const before = settledOn(pair, nothingDown)
+    const { flows, down } = settledOn(pair, broken.down)
+    const [first] = flows
+    const taken =
+      first && [first.there, first.back].find(({ node }) => !before.flows.some(({ there, back }) => [there.node, back.node].includes(node)))
+    if (first && taken) slowest = { ms: takeoverMs, text: `gateway ${taken.node} takes over after up to ${takeoverMs} ms`, flow: first }
+    // Who takes over begins with ways that are up.
+    for (const flow of taken ? [] : flows) {
       const each = failoverMs(model.fabric.classes.find(({ id }) => id === flow.trafficClass)?.sla.jitterMs ?? 0)
       for (const [, entry] of bothWays(flow)) {
-        const { tries, at } = triesOf(model, entry, broken.down)
+        const { tries, at } = triesOf(model, entry, down)
         const ms = tries * each
         if (slowest && slowest.ms >= ms) continue
         const text = Number.isFinite(ms)

@@ -24,7 +24,8 @@ export function siteOf(certificate: X509Certificate, network: string): string | 
   const start = siteUri(network, '')
   const uri = onlyUri(certificate.subjectAltName)
   const site = uri?.startsWith(start) ? uri.slice(start.length) : ''
-  return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(site) ? site : undefined
+  // The second gateway of a site has its name and `.b`.
+  return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.b)?$/.test(site) ? site : undefined
 }
 
 /** The network that a controller's certificate is for; undefined when it is not a controller's. */

@@ -1,8 +1,10 @@
 /** Real gateways in namespaces: real WireGuard (wireguard-go where the kernel has none), real nft, real routes. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
+import type { ClassId, Dhcp, Finding, Lan, Rule, SiteConfig } from '#src/fabric/fabric.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
+import type { PortRange } from '#src/net/ports.ts'
 import type { Choice, TunnelCounters } from '#providers/device.ts'
-import { configOf, type Name, realtime, tunnel } from '#test/unit/linux/network.ts'
+import { configOf, type Name, realtime, rules, tunnel } from '#test/unit/linux/network.ts'
 import { eventually, type SetHow, setSite, startWorld, type World } from './linux-world.ts'
 import { pingCommand, readPings } from './ping.ts'
 
@@ -140,6 +142,124 @@ describe('applying', () => {
     expect((await world.run('berlin', 'ip -o link')).stdout).not.toContain('cwe2u0u0p0')
     expect(await ping('b0', '10.3.10.10')).toBe(5)
     for (const prune of [false, true]) for (const site of ['frankfurt', 'berlin'] as const) await set(site, configOf(site), { prune })
+    expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
+  })
+})
+
+describe('hosts of a LAN', () => {
+  const plain = configOf('berlin')
+  const [office, cameras] = plain.lans as readonly [Lan, Lan]
+  const server: Dhcp = {
+    kind: 'server',
+    range: { first: address('10.1.20.100'), last: address('10.1.20.120') },
+    lease: 3600,
+    dns: [address('10.3.10.53')],
+    domain: 'berlin.example.net',
+    reserved: [],
+  }
+  const six: Lan = {
+    segment: cameras.segment,
+    interface: 'lan1',
+    prefix: prefix('2001:db8:20::/64'),
+    address: addressWithLength('2001:db8:20::1/64'),
+    ra: { dns: [], domain: '' },
+  }
+  const served: SiteConfig = { ...plain, lans: [office, { ...cameras, dhcp: server }, six] }
+  const relay: PortRange = { protocol: 'udp', from: 67, to: 67 }
+  const toServer: Rule = {
+    id: 'relay',
+    from: { segment: office.segment, prefixes: [office.prefix] },
+    to: { segment: office.segment, prefixes: [prefix('10.3.10.0/24')] },
+    ports: [relay],
+    trafficClass: 'default' as ClassId,
+  }
+  /** What a host is told: `address router resolver domain`, or '' when nobody answers. */
+  async function ask(host: string, tries = 8): Promise<string> {
+    const script = `/run/udhcpc-${host}`
+    await world.run(
+      host,
+      `printf '#!/bin/sh\\n[ $1 = bound ] && echo $ip $router $dns $domain > ${script}.lease\\n:' > ${script}; chmod +x ${script}; rm -f ${script}.lease`,
+    )
+    await world.run(host, `udhcpc -i eth0 -n -q -f -s ${script} -t ${tries} -T 1 -A 1`)
+    return (await world.run(host, `cat ${script}.lease`)).stdout.trim()
+  }
+  const pid = async (): Promise<string> => (await world.run('berlin', 'pgrep -xf "dnsmasq .*/state-berlin/.*"')).stdout.trim()
+
+  it('get an address, router and resolver by DHCP, and nobody answers on the LAN beside', async () => {
+    await set('berlin', served)
+    await world.run('b1', 'ip -4 addr flush dev eth0')
+    expect(await ask('b1')).toMatch(/^10\.1\.20\.1(0\d|1\d|20) 10\.1\.20\.1 10\.3\.10\.53 berlin\.example\.net$/)
+    expect(await ask('b0', 2)).toBe('')
+    expect(await world.call('berlin', 'drift', served)).toEqual([])
+  })
+
+  it('make themselves an IPv6 address, and have the gateway as router', async () => {
+    const has = async (): Promise<string> => (await world.run('b1', 'ip -6 addr show dev eth0 scope global; ip -6 route show default')).stdout
+    expect(
+      await eventually(async () => /inet6 2001:db8:20:0?:/.test(await has()) && /default via fe80::\S+ dev eth0 proto ra/.test(await has())),
+    ).toBe(true)
+    expect(await eventually(async () => (await world.run('b1', 'ping -6 -c 1 -W 1 2001:db8:20::1')).code === 0)).toBe(true)
+  })
+
+  it('keep their leases when the server is killed, and when the agent is', async () => {
+    const leased = await ask('b1')
+    const first = await pid()
+    await world.restart('berlin')
+    expect(await pid()).toBe(first)
+    world.echoes('berlin')
+    await set('berlin', served)
+    expect(world.echoes('berlin')).toEqual([])
+    await world.run('berlin', `kill -KILL ${first}`)
+    expect(await eventually(async () => !['', first].includes(await pid()))).toBe(true)
+    expect(await ask('b1')).toBe(leased)
+  })
+
+  it('are told of the server of another site by a relay, whose packets leave from the LAN', async () => {
+    await world.run(
+      'f0',
+      '(dnsmasq --port=0 --keep-in-foreground --user= --group= --conf-file=/dev/null --pid-file=/run/f0.pid --dhcp-leasefile=/run/f0.leases --dhcp-range=10.1.10.200,10.1.10.210,255.255.255.0,3600 --dhcp-option=option:router,10.1.10.1 >/run/f0.log 2>&1 &) </dev/null',
+    )
+    await set('frankfurt', configOf('frankfurt', { withRules: [...rules, toServer] }))
+    const relayed = {
+      ...configOf('berlin', { withRules: [...rules, toServer] }),
+      lans: [{ ...office, dhcp: { kind: 'relay', server: address('10.3.10.10') } }, cameras],
+    } satisfies SiteConfig
+    await set('berlin', relayed)
+    expect(await ask('b0')).toMatch(/^10\.1\.10\.2(0\d|10) 10\.1\.10\.1/)
+    await set('frankfurt', configOf('frankfurt'))
+    expect(await ask('b0', 2)).toBe('')
+    await world.run('f0', 'kill $(cat /run/f0.pid)')
+  })
+
+  it('choose their class by DSCP where they are trusted, and nowhere else', async () => {
+    await world.run(
+      'f0',
+      'nft -f - <<EOF\ntable ip marks {\n chain in {\n type filter hook input priority 0;\n ip saddr 10.1.10.10 ip dscp ef counter\n }\n}\nEOF',
+    )
+    const marks = async (): Promise<number> => Number(/packets (\d+)/.exec((await world.run('f0', 'nft list table ip marks')).stdout)?.[1])
+    const overLte = async (): Promise<number> =>
+      (JSON.parse((await world.run('berlin', 'ip -j -s link show dev cwe2u1u0p0')).stdout) as [{ stats64: { tx: { packets: number } } }])[0].stats64
+        .tx.packets
+    const usual = rules.map((rule): Rule => ({ ...rule, trafficClass: 'default' as ClassId }))
+    const whole = configOf('berlin', { withRules: usual })
+    await set('berlin', whole, { choices: [choice('frankfurt', 1)] })
+    const send = () => world.run('b0', 'ping -Q 0xb8 -c 3 -i 0.1 -W 1 10.3.10.10')
+    await send()
+    expect(await marks()).toBe(0)
+    await set('berlin', { ...whole, lans: [{ ...office, trust: 'dscp' }, cameras] })
+    const before = await overLte()
+    await send()
+    expect(await marks()).toBe(3)
+    // Realtime goes by lte now, and the marks take the packets there.
+    expect((await overLte()) - before).toBeGreaterThanOrEqual(3)
+    await world.run('f0', 'nft delete table ip marks')
+  })
+
+  it('are served no longer when no LAN says so', async () => {
+    await set('berlin', plain, { choices: [choice('frankfurt', 0)] })
+    expect(await pid()).toBe('')
+    await world.run('b1', 'ip addr add 10.1.20.10/24 dev eth0; ip route replace default via 10.1.20.1')
+    expect(await world.call('berlin', 'drift', plain)).toEqual([])
     expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)
   })
 })

@@ -62,6 +62,13 @@ function machine(): Finding[] {
     says: frr ? 'FRR' : 'no FRR: a gateway with `bgp:` at a LAN needs it',
     instead: 'apt-get install -y --no-install-recommends frr',
   })
+  const keepalived = onPath('keepalived')
+  found.push({
+    what: 'vrrp',
+    ok: keepalived || 'note',
+    says: keepalived ? 'keepalived' : 'no keepalived: one of two gateways of a site needs it',
+    instead: 'apt-get install -y --no-install-recommends keepalived, and systemctl disable --now keepalived',
+  })
   const namespaces = spawnSync('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true']).status === 0
   found.push({
     what: 'namespaces',

@@ -89,7 +89,10 @@ export function lab(program: Command): void {
       const whole = Object.keys(change).length === 0
       await words(() => attach(labState()).line(link, whole ? { cut: 'all' } : change))
       if (output.json) output.document('Line', { link, change: whole ? { cut: 'all' } : change })
-      else output.line(`${link} is ${whole ? 'cut' : 'worse'}. Look: causeway path list ${link.split('.')[0]}. Undo: causeway lab heal ${link}`)
+      else
+        output.line(
+          `${link} is ${whole ? 'cut' : 'worse'}. Look: causeway path list ${link.slice(0, link.lastIndexOf('.'))}. Undo: causeway lab heal ${link}`,
+        )
     })
 
   command(group, 'heal [link]', 'a line, or all of them, as they were built').action(async ({ output, args: [link = 'all'] }) => {

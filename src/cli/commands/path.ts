@@ -64,7 +64,8 @@ export function path(program: Command): void {
   command(group, 'test <site[.uplink]>', 'a burst of probes from its box: loss, round trip, jitter, and whether full packets pass')
     .option('--count <n>', 'probes over each path (100; at most 500)')
     .action(async ({ output, args: [target = ''], options }): Promise<ExitCode> => {
-      const [, site = '', uplink] = /^([^.]*)(?:\.(.+))?$/.exec(target) ?? []
+      // The second gateway of a site is called berlin.b.
+      const [, site = '', uplink] = /^([^.]*(?:\.b(?=\.|$))?)(?:\.(.+))?$/.exec(target) ?? []
       if (site === '') throw new Stop(exit.usage, `"${target}" names no site`, 'write SITE or SITE.UPLINK: causeway path test berlin.fiber')
       const count = Number(options['count'] ?? 100)
       if (!Number.isInteger(count) || count < 1 || count > 500)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkInterfaces, checkRights, silentUplinks, udpBlocked, waysOf } from '#src/agent/box.ts'
+import { checkInterfaces, checkRights, missingFamilies, silentUplinks, udpBlocked, waysOf } from '#src/agent/box.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { interfaceNamed } from './fake-device.ts'
 import { configOf } from './networks.ts'
@@ -45,6 +45,10 @@ describe('ways out', () => {
       'lte (wwan0)',
       'eth1',
     ])
+  })
+  test('are one by IPv4 and one by IPv6 where the interface has both', () => {
+    const eth0 = { name: 'eth0', up: true, addresses: ['fe80::1/64', '2001:db8::2/64', '100.64.1.2/24'], router: '100.64.1.1', mtu: 1500 }
+    expect(waysOf([eth0], berlin).map((way) => way.localAddress)).toEqual(['100.64.1.2', '2001:db8::2'])
   })
   const heard = (up: readonly string[], down: readonly string[]) => ({
     isHeard: (tunnel: string) => up.includes(tunnel),
@@ -98,5 +102,26 @@ describe('A09: UDP is blocked', () => {
     expect(udpBlocked(config, berlin.uplinks[1]!, 443).says).toBe(
       'Enrolled, but lte gets no reply on udp/51820 from frankfurt (443/tcp works). The carrier or firewall drops UDP',
     )
+  })
+})
+
+describe('A45: a line without an address of a family that it is said to have', () => {
+  const line = (...families: readonly (4 | 6)[]) =>
+    ({ uplinks: [{ id: 'fiber', interface: 'eth0', endpoint: { kind: 'dynamic', families } }] }) as unknown as SiteConfig
+  const eth0 = (...addresses: readonly string[]) => [{ name: 'eth0', up: true, addresses, router: '', mtu: 1500 }]
+  test('says which, and what to do', () => {
+    expect(missingFamilies(line(4, 6), eth0('100.64.1.2/24', 'fe80::1/64'))).toEqual([
+      {
+        code: 'A45',
+        says: 'fiber (eth0) has no IPv6 address, and the plan says that its provider gives one: nothing goes over IPv6 there',
+        instead: "Switch IPv6 on at the provider's router, or tell the engineer to write family: ipv4 at fiber",
+      },
+    ])
+    expect(missingFamilies(line(4), eth0('2001:db8::2/64'))[0]!.says).toContain('no IPv4 address')
+  })
+  test('is silent where it has all of them, and while the line is down or has none yet', () => {
+    expect(missingFamilies(line(4, 6), eth0('100.64.1.2/24', '2001:db8::2/64'))).toEqual([])
+    expect(missingFamilies(line(6), eth0())).toEqual([])
+    expect(missingFamilies(line(6), [{ ...eth0('100.64.1.2/24')[0]!, up: false }])).toEqual([])
   })
 })

@@ -70,8 +70,9 @@ const newSigner = (): Signer => {
 
 export async function createTestController(
   network = 'demo',
-  options: { readonly socket?: string; readonly host?: string } = {},
+  options: { readonly socket?: string; readonly host?: string; readonly listens?: string } = {},
 ): Promise<TestController> {
+  const listens = options.listens ?? '127.0.0.1'
   const [root, caSigner, bundleSigner] = [newSigner(), newSigner(), newSigner()]
   const ca = await createCa(caSigner, network, new Date())
   const credentials = await issueServer(ca, network, new Date())
@@ -116,7 +117,7 @@ export async function createTestController(
         secret,
         caPin: ca.pin,
         expiresAt: Math.floor(Date.now() / 1000) + 86_400,
-        host: options.host ?? `127.0.0.1:${port}`,
+        host: options.host ?? `${listens.includes(':') ? `[${listens}]` : listens}:${port}`,
         ...change,
       })
     },
@@ -159,7 +160,7 @@ export async function createTestController(
         { ...credentials, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false, ca: [ca.certificate] },
         (request, response) => void handle(request, response),
       )
-      await new Promise<void>((resolve) => (options.socket ? server!.listen(options.socket, resolve) : server!.listen(port, '127.0.0.1', resolve)))
+      await new Promise<void>((resolve) => (options.socket ? server!.listen(options.socket, resolve) : server!.listen(port, listens, resolve)))
       if (!options.socket) port = (server.address() as AddressInfo).port
     },
   }

@@ -68,6 +68,17 @@ describe('enrolment', () => {
     expect(said.at(-1)).toContain(identity!.confirmationCode)
   })
 
+  test('over IPv6 goes the same way, by the address that the token has in brackets; IPv4 is no way there', async () => {
+    const six = await createTestController('acme', { listens: '::1' })
+    const device = fakeDevice([{ name: 'eth0', up: true, addresses: ['127.0.0.1/8', '::1/128'], router: 'fe80::1', mtu: 1500 }])
+    const { identity } = await attempt(six.token('berlin'), { device })
+    expect(identity).toMatchObject({ network: 'acme', host: '::1', port: six.port })
+    await six.stop()
+    rmSync(state, { recursive: true })
+    const { said } = await attempt(six.token('berlin', { host: '[::1]:1' }), { until: /A05/, device })
+    expect(said.at(-1)).toContain("[A05] ::1 can't be reached. this box: the connection was refused; eth0: the connection was refused. Check")
+  })
+
   test('leaves only files that nobody else may read, and no token', async () => {
     await attempt(controller.token('berlin'))
     expect(readdirSync(state).sort()).toEqual(['device.key', 'identity.json', 'sealing.key'])

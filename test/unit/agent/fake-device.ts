@@ -13,6 +13,8 @@ export interface FakeDevice extends DeviceDriver {
   learned: Learning
   /** Throws on the next `set` of a config for which this is true. */
   breaks: (config: SiteConfig) => boolean
+  /** Of a pair: it has the LANs, by what VRRP decided. */
+  onDuty: boolean
 }
 
 export const interfaceNamed = (name: string, address: string): OsInterface => ({
@@ -32,6 +34,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     interfaces,
     learned: { sessions: [], missing: [] },
     breaks: () => false,
+    onDuty: true,
     features: async () => ({ wireguard: 'userspace', nftables: true, nexthops: true, ipsec: 'none' }),
     inventory: async () => device.interfaces,
     check: async () => device.findings,
@@ -45,6 +48,8 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     },
     leave: async ({ by }) => void device.calls.push(`leave ${by}`),
     rehandshake: async (tunnel) => void device.calls.push(`rehandshake ${tunnel}`),
+    offer: async (able) => void device.calls.push(`offer ${able}`),
+    carries: () => device.onDuty,
     counters: async () => [],
     learning: async () => device.learned,
     transit: async () => ({ packets: 0, bytes: 0 }),

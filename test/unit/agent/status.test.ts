@@ -27,13 +27,13 @@ describe('the light', () => {
     ['all down', berlin, all.map((one) => ({ ...one, state: 'DOWN' as const })), false, 'RED', 'no path is up'],
     ['headless', berlin, all, true, 'YELLOW', 'carries traffic; the controller is away'],
   ] as const)('%s', (_, config, paths, headless, light, says) => {
-    expect(judge(config, paths as never, { headless, drains: false }, [])).toEqual({ light, says })
+    expect(judge(config, paths as never, { headless, drains: false, standsBy: false }, [])).toEqual({ light, says })
   })
 })
 
 test('a site that drains is not green, and says until when', () => {
   const drained = { ...berlin, drainUntil: '2026-11-23T12:00:00.000Z' }
-  expect(judge(drained, all as never, { headless: false, drains: true }, [])).toEqual({
+  expect(judge(drained, all as never, { headless: false, drains: true, standsBy: false }, [])).toEqual({
     light: 'YELLOW',
     says: 'drains until 2026-11-23T12:00:00.000Z: peers send through it last',
   })

@@ -4,15 +4,34 @@ import { createReport } from '#src/intent/report.ts'
 import { refused, type RefusedKeys } from '#src/intent/refused.ts'
 import { ipsec, peerBody, peerSegment } from '#src/intent/schema-peer.ts'
 import { cloudSegment, regionBody } from '#src/intent/schema-region.ts'
-import { bgp, expectation, group, lan, networkFile, ruleMap, service, siteBody, siteClass, sla, trafficClass, uplink } from '#src/intent/schema.ts'
+import {
+  advertisement,
+  bgp,
+  dhcp,
+  expectation,
+  gateway,
+  group,
+  lan,
+  networkFile,
+  ruleMap,
+  service,
+  siteBody,
+  siteClass,
+  sla,
+  trafficClass,
+  uplink,
+} from '#src/intent/schema.ts'
 import type { ObjectSpec } from '#src/intent/spec.ts'
 import { readYaml } from '#src/intent/yaml.ts'
 import { check, small } from './files.ts'
 
 const maps: Readonly<Record<keyof typeof refused, ObjectSpec<object>>> = {
   uplink,
+  gateway,
   lan,
   bgp,
+  dhcp,
+  ra: advertisement,
   sla,
   siteClass,
   class: trafficClass,

@@ -134,6 +134,7 @@ test('a tunnel that is started brings its address along, an address that was los
     charon: undefined,
     xfrm: [],
     tuns: ['cwi0u0m0p0'],
+    daemons: [],
     addresses: [],
     nexthops: [],
     routes: [],

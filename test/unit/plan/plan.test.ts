@@ -183,6 +183,11 @@ describe('a line says what moves at a site, and whether traffic feels it', () =>
       berlinIs(edge('berlin', { inference: ['10.1.10.0/24'], cameras: ['192.168.1.0/24'], training: ['10.1.99.0/24'] })),
       '+1 LAN, no interruption: additive',
     ],
+    [
+      'a LAN that is served and trusted',
+      berlinIs({ ...berlin, lans: berlin.lans.map((lan, n) => (n === 0 ? { ...lan, ra: { dns: [], domain: '' }, trust: 'dscp' } : lan)) }),
+      '+2 LAN services, no interruption: additive',
+    ],
     ['the MTU', { mtu: 1400 }, 'MTU 1360 → 1400, interrupts traffic: disruptive'],
     [
       'a share of one site',

@@ -2,17 +2,20 @@
  * Connections that are open when something fails. State is kept by the owners alone: the gateways of the two LANs, a
  * cloud's security groups, a peer's own firewall. Whoever carries keeps none. So whatever way a failure sends the packets
  * of an open connection, they meet the same owners, and those know it: it passes wherever a new one would, and there is
- * nothing for a finding to say. Two gateways for one LAN, or a hub that translates, would end that: then this fails first.
+ * nothing for a finding to say. Where a second gateway takes over, it knows nothing: there it passes from the next packet
+ * of who opened it, and not before. A hub that translates would end that: then this fails first.
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ClassId, Group, NodeId, Place } from '#src/fabric/fabric.ts'
+import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { addressFromBits, rangeOf } from '#src/net/address.ts'
 import { breaksOf, nothingDown } from '#src/verify/failures.ts'
 import { type Arrival, decide, type Decision, type Down, follow, type Next, walk } from '#src/verify/forward.ts'
 import { match, type Model, modelOf } from '#src/verify/model.ts'
 import { type Packet, packetsOfOne } from '#src/verify/packets.ts'
+import { dutyOf, gatewaysAt, standingBy } from '#src/verify/pairs.ts'
 import { verify } from '#src/verify/verify.ts'
 import { anyFabric, reader, type Reader } from './random.ts'
 
@@ -67,7 +70,7 @@ function packetBetween(of: Reader, from: Place, to: Place): Packet | undefined {
   return from === to ? undefined : { source: host(from), destination: host(to), protocol, port }
 }
 
-const seen = { opened: 0, moved: 0, external: 0, lostByBoth: 0 }
+const seen = { opened: 0, moved: 0, external: 0, lostByBoth: 0, takenOver: 0, waits: 0 }
 
 test('an open connection passes after a failure wherever a new one would', () => {
   fc.assert(
@@ -77,7 +80,16 @@ test('an open connection passes after a failure wherever a new one would', () =>
       // Two owners of one address, or a route to a stranger, are refused whatever is expected.
       if (verify({ ...fabric, expects: [] }).findings.some(({ severity }) => severity === 'error')) return
       const model = modelOf(fabric)
-      const places = nodesOf(fabric).flatMap(({ id, lans }) => lans.map((lan): Place => ({ node: id, segment: lan.segment, prefixes: [lan.prefix] })))
+      const places = nodesOf(fabric)
+        .filter(({ id }) => !isSecondGateway(id))
+        .flatMap(({ id, lans }) => lans.map((lan): Place => ({ node: id, segment: lan.segment, prefixes: [lan.prefix] })))
+      /** Who is on duty at either site, and what is down for them. */
+      const shift = (sites: readonly NodeId[], down: Down) => {
+        const all = sites.map((site) => gatewaysAt(model, site))
+        const [near, far] = all.map((gateways) => dutyOf(gateways, down, 'settled')[0]!)
+        return { near: near!.id, far: far!.id, down: standingBy(all[0]!, near!, standingBy(all[1]!, far!, down)) }
+      }
+      const sitesOf = (state: ReadonlySet<NodeId>) => [...new Set([...state].map(siteOfGateway))].sort()
       for (let n = 0; n < 12; n++) {
         const [from, to] = [of.pick(places), of.pick(places)]
         const packet = packetBetween(of, from, to)
@@ -87,22 +99,28 @@ test('an open connection passes after a failure wherever a new one would', () =>
         const [before, after] = [anyHop(of.below(9_999)), anyHop(of.below(9_999))]
         const state = new Set<NodeId>()
         const { trafficClass } = rule
-        if (send(model, packet, from.node, trafficClass, state, nothingDown, before) === null) continue
-        if (send(model, reply, to.node, trafficClass, state, nothingDown, before) === null) continue
+        const first = shift([from.node, to.node], nothingDown)
+        if (send(model, packet, first.near, trafficClass, state, first.down, before) === null) continue
+        if (send(model, reply, first.far, trafficClass, state, first.down, before) === null) continue
         seen.opened++
-        const firstWay = walk(model, packet, nothingDown, { from: from.node, trafficClass, choose: before }).hops.map(({ hop }) => hop.tunnel)
+        const firstWay = walk(model, packet, first.down, { from: first.near, trafficClass, choose: before }).hops.map(({ hop }) => hop.tunnel)
         if (nodesOf(fabric).some(({ id, kind }) => kind !== 'site' && state.has(id))) seen.external++
-        for (const { down, dead } of breaksOf(fabric).all) {
+        for (const { down: broken, dead } of breaksOf(fabric).all) {
           if (dead === from.node || dead === to.node) continue
           const options = { trafficClass, choose: after }
-          const there = walk(model, packet, down, { from: from.node, ...options })
-          const back = walk(model, reply, down, { from: to.node, direction: 'reply', ...options })
+          const { near, far, down } = shift([from.node, to.node], broken)
+          const there = walk(model, packet, down, { from: near, ...options })
+          const back = walk(model, reply, down, { from: far, direction: 'reply', ...options })
           const isNewCarried = there.outcome.kind === 'delivered' && back.outcome.kind === 'delivered'
           const known = new Set(state)
+          const isTakenOver = near !== first.near || far !== first.far
+          if (isTakenOver && isNewCarried) {
+            seen.takenOver++
+            if (send(model, reply, far, trafficClass, new Set(state), down, after) === null) seen.waits++
+          }
           const isOpenCarried =
-            send(model, packet, from.node, trafficClass, known, down, after) !== null &&
-            send(model, reply, to.node, trafficClass, known, down, after) !== null
-          expect({ isOpenCarried, known: [...known].sort() }).toEqual({ isOpenCarried: isNewCarried, known: [...state].sort() })
+            send(model, packet, near, trafficClass, known, down, after) !== null && send(model, reply, far, trafficClass, known, down, after) !== null
+          expect({ isOpenCarried, known: sitesOf(known) }).toEqual({ isOpenCarried: isNewCarried, known: sitesOf(state) })
           if (!isNewCarried) seen.lostByBoth++
           else if (there.hops.some(({ hop }, i) => hop.tunnel !== firstWay[i])) seen.moved++
         }

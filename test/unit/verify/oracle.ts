@@ -103,6 +103,12 @@ export function oracle(fabric: Fabric) {
     rule.ports.some((port) => speaks(port, packet.application))
   const allowed = (id: string, packet: Packet) =>
     siteOf(id).denies?.some((deny) => covers(deny, packet)) ? [] : siteOf(id).rules.filter((rule) => covers(rule, packet))
+  /** What a host may make of the class that a rule gives. */
+  const chosen = (id: string, host: number, given: string): readonly string[] => {
+    let lan: { prefix: string; trust?: string } | undefined
+    for (const one of siteOf(id).lans) if (holds(one.prefix, host) && (!lan || length(one.prefix) > length(lan.prefix))) lan = one
+    return lan?.trust === 'dscp' && given === 'default' ? fabric.classes.map((one) => one.id as string) : [given]
+  }
   const joined = (at: string, hop: Hop): boolean => {
     const sites = endsOf(hop.tunnel)?.map((end) => end.site) ?? []
     return sites.includes(at) && sites.includes(hop.next) && hop.next !== at
@@ -174,7 +180,27 @@ export function oracle(fabric: Fabric) {
     return next.some(({ hop, lost }) => !lost && ever(hop.next, hop, id, packet, trafficClass, [...passed, mark]))
   }
 
-  const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null }[] => {
+  /** The gateways at a site, and which of them has its LANs: the first that has a tunnel left; until all has settled, any that has. */
+  const gatewaysAt = (site: string): readonly string[] => nodes.map(({ id }) => id as string).filter((id) => id === site || id === `${site}.b`)
+  const tunnelsAt = (id: string) => [...endsById].filter(([, ends]) => ends.some((end) => end.site === id)).map(([tunnel]) => tunnel)
+  const onDuty = (site: string, down: ReadonlySet<string>, patience: Patience): readonly string[] => {
+    const all = gatewaysAt(site)
+    if (all.length === 1) return all
+    const able = all.filter((id) => tunnelsAt(id).some((tunnel) => !down.has(tunnel)))
+    return able.length === 0 ? [site] : patience === 0 ? able.slice(0, 1) : able
+  }
+  /** Each choice of who is on duty at either end: nothing passes the other of a pair. */
+  const shifts = (from: string, to: string, down: ReadonlySet<string>, patience: Patience) =>
+    onDuty(from, down, patience).flatMap((near) =>
+      onDuty(to, down, patience)
+        .filter((far) => from !== to || near === far)
+        .map((far) => {
+          const resting = [...gatewaysAt(from), ...gatewaysAt(to)].filter((id) => id !== near && id !== far)
+          return { near, far, down: new Set([...down, ...resting.flatMap(tunnelsAt)]) }
+        }),
+    )
+
+  const breaks = (survives: readonly string[]): readonly { down: ReadonlySet<string>; dead: string | null; gateway?: boolean }[] => {
     const touching = (test: (ends: Ends) => boolean) => new Set<string>(fabric.tunnels.filter((one) => test(plain(one))).map((one) => one.id))
     const lines = fabric.sites.flatMap((site) => site.uplinks.map((uplink) => `${site.id}.${uplink.id}`))
     return [
@@ -212,6 +238,15 @@ export function oracle(fabric: Fabric) {
             .filter((site) => site.hub)
             .map((site) => ({ down: touching((ends) => ends.some((end) => end.site === site.id)), dead: site.id as string }))
         : []),
+      ...(survives.includes('gateway')
+        ? fabric.sites
+            .filter((site) => !site.hub)
+            .map(({ id }) => ({
+              down: touching((ends) => ends.some((end) => end.site === id)),
+              dead: gatewaysAt(id.replace('.b', '')).length === 1 ? (id as string) : null,
+              gateway: true,
+            }))
+        : []),
     ]
   }
   const answers = (
@@ -221,7 +256,7 @@ export function oracle(fabric: Fabric) {
     broken: { down: ReadonlySet<string>; dead: string | null },
     patience: Patience,
   ): boolean => {
-    if (broken.dead === to.node) return false
+    if (broken.dead !== null && [from.node, to.node].includes(broken.dead as never)) return false
     const any = expect.ports.some((port) => port.protocol === 'any')
     const pairs = pairsOf(from, to)
     for (const { source, destination } of pairs) {
@@ -232,10 +267,14 @@ export function oracle(fabric: Fabric) {
         const rules = allowed(from.node, packet)
         if (rules.length === 0 && !any) return false
         opened ||= rules.length > 0
+        const reply = { ...packet, source: destination, destination: source }
         for (const trafficClass of new Set(rules.map((rule) => rule.trafficClass as string))) {
-          if (!always(from.node, null, '', packet, classFrom(from.node, trafficClass), false, broken.down, patience, [])) return false
-          const reply = { ...packet, source: destination, destination: source }
-          if (!always(to.node, null, '', reply, classFrom(to.node, trafficClass), true, broken.down, patience, [])) return false
+          for (const { near, far, down } of shifts(from.node, to.node, broken.down, patience)) {
+            for (const one of chosen(from.node, source, trafficClass))
+              if (!always(near, null, '', packet, classFrom(near, one), false, down, patience, [])) return false
+            for (const one of chosen(to.node, destination, trafficClass))
+              if (!always(far, null, '', reply, classFrom(far, one), true, down, patience, [])) return false
+          }
         }
       }
       if (!opened) return false
@@ -247,8 +286,7 @@ export function oracle(fabric: Fabric) {
       (expect.mode === 'any' ? [expect.to] : expect.to.map((to) => [to])).every((targets) =>
         breaks(expect.survives).every(
           (broken) =>
-            broken.dead === from.node ||
-            (expect.mode === 'all' && broken.dead === targets[0]!.node) ||
+            (!broken.gateway && (broken.dead === from.node || (expect.mode === 'all' && broken.dead === targets[0]!.node))) ||
             targets.some((to) => answers(from, to, expect, broken, patience)),
         ),
       ),
@@ -263,8 +301,8 @@ export function oracle(fabric: Fabric) {
               // Within one LAN nobody is in between.
               if (isOneLan(from.node, source, destination)) return source === destination
               const packet = { source, destination, application }
-              return [...new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))].every(
-                (trafficClass) => !ever(from.node, null, '', packet, classFrom(from.node, trafficClass), []),
+              return [...new Set(allowed(from.node, packet).flatMap((rule) => chosen(from.node, source, rule.trafficClass)))].every((trafficClass) =>
+                gatewaysAt(from.node).every((near) => !ever(near, null, '', packet, classFrom(near, trafficClass), [])),
               )
             }),
           ),
@@ -332,20 +370,27 @@ export function oracle(fabric: Fabric) {
   }
 
   type Choose = (id: string, hops: readonly Hop[]) => readonly Hop[]
-  const bothOf = (from: string, to: string, packet: Packet, trafficClass: string, choose: Choose) => [
-    waysOf(packet, from, classFrom(from, trafficClass), false, choose),
-    waysOf({ ...packet, source: packet.destination, destination: packet.source }, to, classFrom(to, trafficClass), true, choose),
+  type Marks = readonly [there: string, back: string]
+  const bothOf = (from: string, to: string, packet: Packet, [there, back]: Marks, choose: Choose) => [
+    waysOf(packet, from, classFrom(from, there), false, choose),
+    waysOf({ ...packet, source: packet.destination, destination: packet.source }, to, classFrom(to, back), true, choose),
   ]
   /** Of the packets between two places that have the same ways whatever is down, one each, by class. */
   const kindsOf = (expect: PathExpect, from: Place, to: Place) => {
-    const kinds = new Map<string, { packet: Packet; trafficClass: string; ever: ReturnType<typeof bothOf> }>()
+    const kinds = new Map<string, { packet: Packet; marks: Marks; ever: ReturnType<typeof bothOf> }>()
     for (const { source, destination } of pairsOf(from, to)) {
       for (const application of applications.filter((one) => expect.ports.some((port) => speaks(port, one)))) {
         const packet = { source, destination, application }
         for (const trafficClass of new Set(allowed(from.node, packet).map((rule) => rule.trafficClass as string))) {
-          const ever = bothOf(from.node, to.node, packet, trafficClass, (_, hops) => hops)
-          const key = `${trafficClass} ${JSON.stringify(ever)}`
-          if (!kinds.has(key)) kinds.set(key, { packet, trafficClass, ever })
+          for (const there of chosen(from.node, source, trafficClass)) {
+            for (const back of chosen(to.node, destination, trafficClass)) {
+              const ever = gatewaysAt(from.node).flatMap((near) =>
+                gatewaysAt(to.node).flatMap((far) => bothOf(near, far, packet, [there, back], (_, hops) => hops)),
+              )
+              const key = `${there} ${back} ${JSON.stringify(ever)}`
+              if (!kinds.has(key)) kinds.set(key, { packet, marks: [there, back], ever })
+            }
+          }
         }
       }
     }
@@ -365,10 +410,11 @@ export function oracle(fabric: Fabric) {
         }
         if (from.node === to.node) continue
         const sound = breaks(expect.survives).filter((broken) => broken.dead !== from.node && answers(from, to, asReach, broken, 0))
-        for (const { packet, trafficClass, ever } of kindsOf(expect, from, to)) {
-          const both = (choose: Choose) => bothOf(from.node, to.node, packet, trafficClass, choose)
+        for (const { packet, marks, ever } of kindsOf(expect, from, to)) {
           if (ever.flat().some(({ steps }) => steps.some((step) => expect.not.some((word) => touches(step, word))))) faults.add('V031')
-          for (const { down } of sound) {
+          for (const broken of sound) {
+            const [{ near, far, down }] = shifts(from.node, to.node, broken.down, 0) as [ReturnType<typeof shifts>[number]]
+            const both = (choose: Choose) => bothOf(near, far, packet, marks, choose)
             const [there, back] = both((id, hops) => possibleAt(id, hops, down, true)).map((ways) => ways.map(({ steps }) => steps))
             if (expect.via.length > 0 && [...there!, ...back!].some((steps) => !steps.some((step) => expect.via.some((word) => touches(step, word)))))
               faults.add('V030')
@@ -377,7 +423,7 @@ export function oracle(fabric: Fabric) {
               faults.add('V032')
             for (const [n, ways] of both((id, hops) => possibleAt(id, hops, down, false)).entries()) {
               const needed = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
-              const marked = classFrom(n === 0 ? from.node : to.node, trafficClass)
+              const marked = classFrom(n === 0 ? from.node : to.node, marks[n]!)
               const share = fabric.classes.find((one) => one.id === marked)?.share ?? 0
               for (const step of ways.flatMap(({ steps }) => steps)) {
                 for (const { site, uplink } of needed > 0 ? lineEnds(step.hop) : []) {
@@ -406,12 +452,13 @@ export function oracle(fabric: Fabric) {
       const askedBy = new Map<string, Map<string, number>>()
       for (const { expect, from, to, kinds } of pairs) {
         if (dead === from.node || !answers(from, to, { ...expect, kind: 'reach' }, { down, dead }, 0)) continue
-        for (const { packet, trafficClass } of kinds) {
-          for (const [n, ways] of bothOf(from.node, to.node, packet, trafficClass, (id, hops) => possibleAt(id, hops, down, true)).entries()) {
+        const [shift] = shifts(from.node, to.node, down, 0) as [ReturnType<typeof shifts>[number]]
+        for (const { packet, marks } of kinds) {
+          for (const [n, ways] of bothOf(shift.near, shift.far, packet, marks, (id, hops) => possibleAt(id, hops, shift.down, true)).entries()) {
             const asked = n === 0 ? expect.bandwidth.up : expect.bandwidth.down
             for (const step of asked > 0 ? ways.flatMap(({ steps }) => steps) : []) {
               for (const { site, uplink } of lineEnds(step.hop)) {
-                const line = `${site} ${uplink} ${site === step.at ? 'up' : 'down'} ${classFrom(n === 0 ? from.node : to.node, trafficClass)}`
+                const line = `${site} ${uplink} ${site === step.at ? 'up' : 'down'} ${classFrom(n === 0 ? from.node : to.node, marks[n]!)}`
                 const callers = askedBy.get(line) ?? new Map<string, number>()
                 const caller = `${asking.indexOf(expect)} ${expect.from.indexOf(from)}`
                 askedBy.set(line, callers.set(caller, Math.max(asked, callers.get(caller) ?? 0)))

@@ -4,15 +4,19 @@ import type {
   Fabric,
   Forwarding,
   Hop,
+  InterfaceId,
   Region,
   RiskId,
   Rule,
   SharedGroup,
   Site,
+  SiteId,
   Survives,
+  TunnelEnd,
   TunnelId,
   Uplink,
   Waypoint,
+  WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
@@ -30,7 +34,7 @@ export function reader(tape: readonly number[]) {
 }
 export type Reader = ReturnType<typeof reader>
 
-export const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub', 'connection', 'shared_risk', 'any two uplinks']
+export const kinds: readonly Survives[] = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks']
 
 /** LANs of four addresses: all of IPv4, all of IPv6, or some of each and of both. */
 function numbering(of: Reader) {
@@ -358,6 +362,84 @@ export function translated(of: Reader, fabric: Fabric): Fabric {
   }
 }
 
+/** A site gets a second gateway: as many uplinks or fewer, LANs, rules and routes as the first. */
+export function paired(of: Reader, fabric: Fabric): Fabric {
+  const first = of.pick(fabric.sites.filter((one) => !one.hub))
+  const second = `${first.id}.b` as SiteId
+  const uplinks = first.uplinks.filter((_, n) => n === 0 || of.chance(60)).map((one) => ({ ...one, slot: one.slot + 4 }))
+  const own = fabric.tunnels.flatMap((tunnel): WireguardTunnel[] => {
+    const [near, far] = tunnel.ends
+    if (tunnel.kind === 'ipsec' || near.site !== first.id || !uplinks.some(({ id }) => id === near.uplink)) return []
+    const at = far as TunnelEnd
+    const [slot] = uplinks.filter(({ id }) => id === near.uplink).map((one) => one.slot)
+    return [
+      {
+        ...tunnel,
+        id: tunnel.id.replace(`${first.id}.`, `${second}.`) as TunnelId,
+        index: tunnel.index + 1000,
+        ends: [
+          { ...near, site: second },
+          { ...at, interface: `hub:${at.uplink}/s${slot}` as InterfaceId },
+        ],
+      },
+    ]
+  })
+  const twin = (hop: Hop): readonly Hop[] => {
+    const tunnel = hop.tunnel.replace(`${first.id}.`, `${second}.`) as TunnelId
+    return own.some(({ id }) => id === tunnel) ? [{ ...hop, tunnel }] : []
+  }
+  const interfaces = (site: SiteId) =>
+    [
+      ...Map.groupBy(
+        own.flatMap(({ id, ends }) => ends.filter((end) => end.site === site).map((end) => ({ id, end }))),
+        ({ end }) => end.interface,
+      ),
+    ].map(([id, all], n) => ({
+      id,
+      kind: site === second ? ('edge' as const) : ('hub' as const),
+      uplink: all[0]!.end.uplink,
+      stem: `cx${n}`,
+      port: 53_000 + 2 * n,
+      tunnels: all.map((one) => one.id),
+    }))
+  const atHub = (site: Site): Site => ({
+    ...site,
+    interfaces: [...site.interfaces, ...interfaces(site.id)],
+    groups: site.groups.map((group) =>
+      group.remotes.includes(first.id)
+        ? {
+            ...group,
+            via: group.via.flatMap((hop, n) => {
+              const isLast = hop.next === first.id && group.via[n + 1]?.next !== first.id
+              const direct = group.via.filter(({ next }) => next === first.id)
+              return isLast ? [hop, ...direct.flatMap(twin).map((one) => ({ ...one, next: second, cost: one.cost + 1000 }))] : [hop]
+            }),
+          }
+        : group,
+    ),
+  })
+  const made: Site = {
+    ...first,
+    id: second,
+    index: 99,
+    uplinks,
+    interfaces: interfaces(second),
+    groups: first.groups.map((group) => ({ ...group, via: group.via.flatMap(twin) })),
+  }
+  return { ...fabric, sites: [...fabric.sites.map((site) => (site.hub ? atHub(site) : site)), made], tunnels: [...fabric.tunnels, ...own] }
+}
+
+/** Hosts of some LANs choose their class themselves: of a LAN behind two gateways at both. */
+function trusting(of: Reader, fabric: Fabric): Fabric {
+  const trusts = new Map<string, boolean>()
+  const trusted = <L extends { readonly prefix: string }>(lan: L): L => {
+    const is = trusts.get(lan.prefix) ?? of.chance(50)
+    trusts.set(lan.prefix, is)
+    return is ? { ...lan, trust: 'dscp' } : lan
+  }
+  return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, lans: site.lans.map(trusted) })) }
+}
+
 /** As the compiler does: hops to a spoke name it `*`, and remotes with the same groups share them. */
 export function shared(fabric: Fabric): Fabric {
   const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
@@ -378,13 +460,15 @@ export function shared(fabric: Fabric): Fabric {
 }
 
 /** With or without a cloud or a peer, shared risks and second choices, and spoiled fewer than `damages` times. */
-export function anyFabric(of: Reader, damages: number): Fabric {
+export function anyFabric(of: Reader, damages: number, gateways: 'pairs too' | 'one gateway a site' = 'pairs too'): Fabric {
   let fabric = build(sound(of))
   if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
   if (of.chance(40)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
+  if (gateways === 'pairs too' && of.chance(40) && fabric.sites.some((one) => !one.hub)) fabric = paired(of, fabric)
   if (of.chance(50)) fabric = risky(of, fabric)
   if (of.chance(25)) fabric = careless(of, fabric)
   for (let n = of.below(damages); n > 0; n--) fabric = damage(of, fabric)
   if (of.chance(30)) fabric = translated(of, fabric)
+  if (of.chance(20)) fabric = trusting(of, fabric)
   return fabric
 }

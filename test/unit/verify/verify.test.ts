@@ -673,6 +673,15 @@ test('the internet, more of which is in internet.test.ts', () => {
   expect(of(local, 'isolate: cameras -> internet')).toEqual(["error V014 cameras can leave to the internet, and this line expects that it can't"])
 })
 
+test('two gateways of a site own and allow the same', () => {
+  const fabric = build(two)
+  const second = { ...fabric.sites.find(({ id }) => id === 'edge')!, id: site('edge.b'), interfaces: [], groups: [] }
+  expect(said(check({ ...fabric, sites: [...fabric.sites, second] })).filter((line) => line.includes('V018'))).toEqual([])
+  expect(said(check({ ...fabric, sites: [...fabric.sites, { ...second, rules: [] }] }))).toContain(
+    'error V018 edge.b is no second gateway of edge: what both have differs',
+  )
+})
+
 test('every code was caused above, and has its page', () => {
   expect([...seenCodes].sort()).toEqual(verifyCodes.map((page) => page.code))
 })

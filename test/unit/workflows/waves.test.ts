@@ -34,6 +34,16 @@ test('edges that wait for a window come last, by window, and a hub keeps its pla
   expect(told([], ['berlin', 'madrid', 'oslo'])).toEqual(['canary: berlin, held berlin', 'edges: oslo, held oslo', 'edges: madrid, held madrid'])
 })
 
+test('of a pair of gateways the second is confirmed before the first moves, and never both in one wave', () => {
+  const told = (...edges: readonly string[]) => wavesOf([], edges).map(({ kind, sites }) => `${kind}: ${sites.join(' ')}`)
+  expect(told('berlin', 'berlin.b', 'madrid', 'oslo')).toEqual(['canary: berlin.b', 'edges: madrid', 'edges: oslo', 'edges: berlin'])
+  expect(told('berlin', 'berlin.b')).toEqual(['canary: berlin.b', 'edges: berlin'])
+  // Alone in a change it moves as any other.
+  expect(told('berlin', 'madrid')).toEqual(['canary: berlin', 'edges: madrid'])
+  const many = Array.from({ length: 60 }, (_, n) => [`s${n}`, `s${n}.b`]).flat()
+  for (const { sites } of wavesOf([], many)) for (const site of sites) expect(sites).not.toContain(`${site}.b`)
+})
+
 test('nobody moves when nothing moved', () => {
   expect(wavesOf([], [])).toEqual([])
 })

@@ -1,0 +1,134 @@
+/** What the hosts of a LAN are served with, and what happens when that can't be. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import type { Dhcp, Lan, SiteConfig } from '#src/fabric/fabric.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
+import { missingDnsmasq } from '#providers/linux/check.ts'
+import { observeDaemons, startDaemon, type WantedDaemon } from '#providers/linux/daemons.ts'
+import { wantedDnsmasq } from '#providers/linux/dnsmasq.ts'
+import { ruleset } from '#providers/linux/nft.ts'
+import { createRunner, type Runner } from '#providers/linux/run.ts'
+import { configOf } from './network.ts'
+
+const berlin = configOf('berlin')
+const [office, cameras] = berlin.lans as readonly [Lan, Lan]
+const server: Dhcp = {
+  kind: 'server',
+  range: { first: address('10.1.10.100'), last: address('10.1.10.199') },
+  lease: 43_200,
+  dns: [address('10.3.10.53'), address('10.2.10.53')],
+  domain: 'berlin.example.com',
+  reserved: [{ name: 'printer', mac: '02:00:5e:00:53:01', address: address('10.1.10.20') }],
+}
+const relay: Dhcp = { kind: 'relay', server: address('10.3.10.5') }
+const six: Lan = {
+  segment: cameras.segment,
+  interface: 'lan1',
+  prefix: prefix('2001:db8:20::/64'),
+  address: addressWithLength('2001:db8:20::1/64'),
+  ra: { dns: [address('2001:db8::53')], domain: 'cams.example.com' },
+}
+const withLans = (...lans: readonly Lan[]): SiteConfig => ({ ...berlin, lans })
+
+test('one dnsmasq serves all LANs: leases, relays and advertises, and answers no names', () => {
+  const want = wantedDnsmasq(withLans({ ...office, dhcp: server }, { ...cameras, dhcp: relay }, six))!
+  expect(want.settings.split('\n').slice(1)).toEqual([
+    'port=0',
+    'no-resolv',
+    'no-hosts',
+    'log-facility=-',
+    'quiet-dhcp',
+    'quiet-dhcp6',
+    'quiet-ra',
+    'interface=lan0',
+    'interface=lan1',
+    'except-interface=lo',
+    'dhcp-authoritative',
+    'dhcp-lease-max=101',
+    'dhcp-range=set:v4-0,10.1.10.100,10.1.10.199,255.255.255.0,43200',
+    'dhcp-option=tag:v4-0,option:router,10.1.10.1',
+    'dhcp-option=tag:v4-0,option:dns-server,10.3.10.53,10.2.10.53',
+    'dhcp-option=tag:v4-0,option:domain-name,berlin.example.com',
+    'dhcp-host=02:00:5e:00:53:01,10.1.10.20,printer',
+    'dhcp-relay=10.1.20.1,10.3.10.5',
+    'dhcp-range=set:v6-2,2001:db8:20::,ra-only,64,7200',
+    'dhcp-option=tag:v6-2,option6:dns-server,[2001:db8::53]',
+    'dhcp-option=tag:v6-2,option6:domain-search,cams.example.com',
+    'enable-ra',
+    'ra-param=lan1,600,1800',
+    '',
+  ])
+  const at = { settings: '/s/dnsmasq/dnsmasq.conf', folder: '/s/dnsmasq' }
+  expect(want.command({ ...at, users: true }).join(' ')).toBe(
+    'dnsmasq --keep-in-foreground --conf-file=/s/dnsmasq/dnsmasq.conf --dhcp-leasefile=/s/dnsmasq/leases --pid-file=',
+  )
+  // A user namespace has no other user to become.
+  expect(want.command({ ...at, users: false }).slice(-2)).toEqual(['--user=', '--group='])
+})
+test('a box whose LANs ask for nothing runs none', () => {
+  expect(wantedDnsmasq(berlin)).toBeUndefined()
+})
+
+test('the policy lets DHCP in from the LANs that are served, and from no other', () => {
+  const input = (config: SiteConfig) =>
+    ruleset(config, [], 'userspace')
+      .split('\n')
+      .flatMap((line) => (/udp dport (67|547)/.test(line) && line.includes('iifname') ? [line.trim()] : []))
+  expect(input(berlin)).toEqual([])
+  expect(input(withLans({ ...office, dhcp: server }, six))).toEqual(['iifname "lan0" udp dport 67 accept'])
+  expect(input(withLans({ ...office, dhcp: server }, { ...cameras, dhcp: relay }))).toEqual(['iifname { "lan0", "lan1" } udp dport 67 accept'])
+})
+test('a host that is trusted chooses a class by its DSCP, where the rule gives the default class', () => {
+  const chain = (config: SiteConfig, name: string) =>
+    new RegExp(`chain ${name} \\{\\n([^}]*)\\}`)
+      .exec(ruleset(config, [], 'userspace'))?.[1]
+      ?.split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+  const trusting = withLans({ ...office, trust: 'dscp' }, cameras)
+  expect(chain(trusting, 'class0')![0]).toBe('iifname "lan0" jump marked')
+  expect(chain(trusting, 'marked')).toEqual(['ip dscp 46 goto class1', 'ip6 dscp 46 goto class1'])
+  expect(chain(trusting, 'class1')).toEqual(chain(berlin, 'class1'))
+  expect(chain(berlin, 'class0')![0]).toBe('meta mark set 0x0')
+  expect(chain(berlin, 'marked')).toBeUndefined()
+})
+
+test('a box without dnsmasq refuses the configuration before anything is touched, and says what to install', async () => {
+  const without = { read: async () => ({ code: 127, stdout: '', stderr: '' }) } as unknown as Runner
+  const says = async (config: SiteConfig) => (await missingDnsmasq(without, config)).map((one) => `${one.code} ${one.says}; ${one.instead}`)
+  expect(await says(withLans({ ...office, dhcp: server }))).toEqual([
+    'D017 this box has no dnsmasq, and lan0 is to be served by DHCP; apt-get install dnsmasq-base',
+  ])
+  expect(await says(withLans(six))).toEqual([
+    'D017 this box has no dnsmasq, and lan1 is to be served by router advertisements; apt-get install dnsmasq-base',
+  ])
+  expect(await says(berlin)).toEqual([])
+  expect(await missingDnsmasq({ read: async () => ({ code: 0, stdout: '', stderr: '' }) } as unknown as Runner, withLans(six))).toEqual([])
+})
+
+test('a daemon that ends at once tells its last words; one that runs is found by the kernel, and replaced', async () => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'cw-daemon-'))
+  try {
+    const runner = createRunner({ echo: () => {} })
+    // Any program that has the name: the daemon itself is tried in the system tests.
+    const named = (script: string): WantedDaemon => ({
+      name: 'dnsmasq',
+      settings: script,
+      command: ({ settings }) => ['bash', '-c', `printf dnsmasq > /proc/$$/comm; ${script}; : "$0"`, `--conf-file=${settings}`],
+    })
+    expect(await startDaemon(runner, stateDir, named('echo first; echo "address already in use" >&2; exit 2'), undefined)).toBe(
+      'first; address already in use',
+    )
+    expect(await observeDaemons(runner, stateDir)).toEqual([])
+    expect(await startDaemon(runner, stateDir, named('exit 2'), undefined)).toBe('it ended without a word')
+    expect(await startDaemon(runner, stateDir, named('read < <(:); sleep 20'), undefined)).toBe('')
+    const [one] = await observeDaemons(runner, stateDir)
+    expect(one).toMatchObject({ name: 'dnsmasq', settings: 'read < <(:); sleep 20' })
+    expect(await startDaemon(runner, stateDir, named('exit 3'), one)).toBe('it ended without a word')
+    expect(await runner.startTime(one!.process.pid)).toBeUndefined()
+  } finally {
+    await rm(stateDir, { recursive: true, force: true })
+  }
+})
