@@ -301,8 +301,11 @@ export function oracle(fabric: Fabric) {
               // Within one LAN nobody is in between.
               if (isOneLan(from.node, source, destination)) return source === destination
               const packet = { source, destination, application }
-              return [...new Set(allowed(from.node, packet).flatMap((rule) => chosen(from.node, source, rule.trafficClass)))].every((trafficClass) =>
-                gatewaysAt(from.node).every((near) => !ever(near, null, '', packet, classFrom(near, trafficClass), [])),
+              // Each gateway goes by its own rules.
+              return gatewaysAt(from.node).every((near) =>
+                [...new Set(allowed(near, packet).flatMap((rule) => chosen(near, source, rule.trafficClass)))].every(
+                  (trafficClass) => !ever(near, null, '', packet, classFrom(near, trafficClass), []),
+                ),
               )
             }),
           ),
