@@ -76,6 +76,10 @@ export const refused = {
   lan: {
     vlan: no('the operating system makes VLANs', 'make it there, and write its interface: interface: eth1.20'),
     mtu: no("the MTU of a LAN is its own affair; TCP is told the overlay's, and larger packets get an answer", 'leave it out'),
+    cluster: no(
+      'what joins the machines of a cluster (RoCE, InfiniBand) is not configured; to the network its LAN is one like others',
+      'leave it out',
+    ),
     vrrp: no('two gateways of a site share its `address:` by VRRP as they are', 'leave it out; write gateways: { a: …, b: … } at the site'),
     routing: notYet.lanRouting,
     vpcs: no('VPCs belong to a region of a cloud', 'write a file that begins with `region: aws-eu-west-1`'),

@@ -412,8 +412,8 @@ test('a site whose box and hub are away is retired all the same, and says what i
   const ended = await world.ended(await world.decommission('madrid'))
   expect(ended).toMatchObject({
     state: 'succeeded',
-    result: { wiped: false, kept: ['dublin lagging'] },
-    findings: [{ code: 'C087' }, { code: 'C088', says: 'not every peer has let go of madrid yet: dublin lagging' }],
+    result: { wiped: false, kept: ['dublin lagging: it is not connected'] },
+    findings: [{ code: 'C087' }, { code: 'C088', says: 'not every peer has let go of madrid yet: dublin lagging: it is not connected' }],
   })
   expect(await row('madrid')).toMatchObject({ state: 'RETIRED', device: null })
 })
