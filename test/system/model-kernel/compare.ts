@@ -47,7 +47,8 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   })
   const answered = back.outcome.kind === 'delivered'
   // A router answers its neighbours past the gateway, and they hear what its host claims (witness.ts).
-  const claimed = lan.via !== undefined && linkOf(lan) === probe.lan
+  const own = model.node(probe.site)!.of.lans.find(({ prefix }) => prefix === probe.lan)
+  const claimed = lan.via !== undefined && at === probe.site && linkOf(lan) === (own?.local ?? probe.lan)
   const home = answered ? [`${probe.box} as dscp ${claimed ? 46 : dscpOf.get(markedFrom(at, trafficClass))}`] : []
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }
