@@ -42,7 +42,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const { intent } = overlay
     const resolved = resolve(intent, memo)
     const reach = paths(intent, memo)
-    const relayed = relays(intent)
+    const relayed = relays(intent, memo)
     if (wrong(resolved, reach, relayed)) return stop(overlay, resolved, reach, relayed)
 
     const joins = externalPaths(intent, memo)

@@ -5,6 +5,7 @@ import { relayText } from '#src/intent/canonical.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { type Address, contains, hostOf, hostPrefix, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import type { Memo } from './memo.ts'
 
 /** RFC 2131 section 4.1. */
 const bootps: PortRange = { protocol: 'udp', from: 67, to: 67 }
@@ -17,8 +18,8 @@ interface Relay {
   readonly translated: boolean
   readonly key: string
 }
-const relaysOf = ({ sites }: Intent): readonly Relay[] =>
-  sites.flatMap(({ id, lans }) =>
+const relaysOf = ({ sites }: Intent, memo: Memo): readonly Relay[] =>
+  memo.sparse('relays of DHCP', [], [sites], ({ id, lans }) =>
     lans.flatMap(({ segment, address, dhcp, local }): readonly Relay[] =>
       dhcp?.kind !== 'relay'
         ? []
@@ -27,8 +28,8 @@ const relaysOf = ({ sites }: Intent): readonly Relay[] =>
   )
 
 /** `intent`: in the overlay. */
-export function relays(intent: Intent): { readonly expects: readonly Expect[]; readonly findings: readonly Finding[] } {
-  const all = relaysOf(intent)
+export function relays(intent: Intent, memo: Memo): { readonly expects: readonly Expect[]; readonly findings: readonly Finding[] } {
+  const all = relaysOf(intent, memo)
   if (all.length === 0) return { expects: [], findings: [] }
   const findings = all.flatMap((relay): readonly Finding[] => {
     const there = holderOf(intent, relay.server)

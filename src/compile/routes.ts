@@ -306,7 +306,7 @@ interface Kind {
 }
 function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], memo: Memo): readonly Kind[] {
   const hubIds = new Set<NodeId>(intent.hubs)
-  const seconds = uplinksOfSeconds(intent, tunnels)
+  const seconds = uplinksOfSeconds(intent, tunnels, memo)
   const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks, seconds], (site, uplinks, others) => {
     // A pair is reached by the name of its first.
     if (site.lans.length === 0 || isSecondGateway(site.id)) return { node: site.id, kind: null }
@@ -357,10 +357,13 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
   return memo.members('kinds', [...ofSites, ...ofExternals])
 }
 /** Beside each first of a pair the uplinks of the second. */
-function uplinksOfSeconds({ sites }: Intent, { uplinks }: Tunnels): readonly (readonly Uplink[] | undefined)[] {
-  const seconds = new Map<SiteId, readonly Uplink[]>()
-  for (const [n, { id }] of sites.entries()) if (isSecondGateway(id)) seconds.set(siteOfGateway(id), uplinks[n]!)
-  return seconds.size === 0 ? sites.map(() => undefined) : sites.map(({ id }) => seconds.get(id))
+function uplinksOfSeconds({ sites }: Intent, { uplinks }: Tunnels, memo: Memo): readonly (readonly Uplink[] | undefined)[] {
+  const found = memo.sparse('second gateways', [], [sites, uplinks], ({ id }, own): readonly (readonly [SiteId, readonly Uplink[]])[] =>
+    isSecondGateway(id) ? [[siteOfGateway(id), own]] : [],
+  )
+  if (found.length === 0) return memo.once('no second gateways', [sites.length], () => new Array<undefined>(sites.length).fill(undefined))
+  const seconds = new Map(found)
+  return sites.map(({ id }) => seconds.get(id))
 }
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
