@@ -361,7 +361,7 @@ function uplinksOfSeconds({ sites }: Intent, { uplinks }: Tunnels, memo: Memo): 
   const found = memo.sparse('second gateways', [], [sites, uplinks], ({ id }, own): readonly (readonly [SiteId, readonly Uplink[]])[] =>
     isSecondGateway(id) ? [[siteOfGateway(id), own]] : [],
   )
-  if (found.length === 0) return memo.once('no second gateways', [sites.length], () => new Array<undefined>(sites.length).fill(undefined))
+  if (found.length === 0) return memo.once('no second gateways', [sites.length], () => sites.map(() => undefined))
   const seconds = new Map(found)
   return sites.map(({ id }) => seconds.get(id))
 }

@@ -1,7 +1,7 @@
 /** Two gateways at one site, through the whole product: a token each, one on duty, a change that the second takes first, a service window. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { networkFiles, openWorld, until, type World } from './world.ts'
 
 const files: Readonly<Record<string, string>> = {
