@@ -183,7 +183,7 @@ function readInterfaces(
 }
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-const shareable = ['interface', 'prefixes', 'next_hop', 'address', 'internet', 'translate']
+const shareable = ['interface', 'prefixes', 'next_hop', 'address', 'internet', 'translate', 'trust']
 function refuse(segments: readonly Entry<readonly RawLan[]>[], lans: readonly IntentLan[], site: SiteId, report: Report): void {
   for (const { value } of segments)
     for (const { fields } of value ?? [])

@@ -53,6 +53,12 @@ describe('a pair of gateways', () => {
     expect(second.rules.length).toBeGreaterThan(0)
     for (const { from, to } of fabric.expects) for (const { node } of [...from, ...to]) expect(node).not.toContain('.b')
   })
+  test('trusts the marks of hosts at both, or neither', () => {
+    const { fabric: trusting } = compiled([], ['berlin.yaml', 'prefixes: 10.1.20.0/24', 'prefixes: 10.1.20.0/24, trust: dscp'])
+    const trusted = (id: string) => at(trusting, id).lans.flatMap(({ prefix, trust }) => (trust === 'dscp' ? [prefix] : []))
+    expect(trusted('berlin')).toEqual(['10.1.20.0/24'])
+    expect(trusted('berlin.b')).toEqual(trusted('berlin'))
+  })
   test('has no two uplinks of one slot, so that no two peers of a hub interface have one prefix', () => {
     const slots = [...first.uplinks, ...second.uplinks].map(({ slot }) => slot)
     expect(new Set(slots).size).toBe(3)
