@@ -10,7 +10,7 @@ import type { DeviceDriver } from '#providers/device.ts'
 import type { Clock } from './clock.ts'
 import type { Disk } from './disk.ts'
 import { holderOf, type Lock, startedAt, takeLock } from './lock.ts'
-import { AgentError } from './trouble.ts'
+import { AgentError, why } from './trouble.ts'
 
 export interface Guard {
   disarm(): void
@@ -79,13 +79,27 @@ export async function fireGuard(of: FireOptions): Promise<'restored' | 'confirme
     // An agent that started meanwhile has done it all.
     if (now.state !== 'pending' || now.nonce !== of.nonce) return 'nothing'
     of.say(`the change was not confirmed in time: restoring the last confirmed bundle`)
-    await of.restore(disk)
+    await restorePersistently(of, disk)
     await disk.rolledBack(now.triple, 'A35', 'the agent did not confirm the change in time, and the guard restored the last confirmed bundle')
     return 'restored'
   } finally {
     lock?.release()
   }
 }
+
+/** Nobody comes after the guard: what a busy kernel refuses now it takes a moment later. An agent that starts waits for longer. */
+async function restorePersistently({ restore, clock, say }: FireOptions, disk: Disk): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await restore(disk)
+    } catch (error) {
+      if (tries === restoreTries) throw error
+      say(`it could not be restored, trying again: ${why(error)}`)
+      await clock.wait(1_000)
+    }
+  }
+}
+const restoreTries = 5
 
 async function takeFrom(state: string, clock: Clock): Promise<Lock | null> {
   const until = clock.boot() + 10

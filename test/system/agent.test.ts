@@ -90,9 +90,12 @@ describe('two agents in the lab', () => {
       async () => status('berlin').state.commit.state === 'pending' && (await mtu()) === '1300',
     )
     await running.lab.stop('agent-berlin', 'SIGKILL')
-    await until('the guard has restored', 30, async () => (await mtu()) === before)
+    const guardSays = () => readFileSync(join(stateOf('berlin'), 'guard.log'), 'utf8')
+    await until('the guard has restored', 30, async () => (await mtu()) === before).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}; mtu ${await mtu()}, before ${before}; ${guardSays()}${logOf('agent-berlin').slice(-1_500)}`)
+    })
     // It says so when it has written that down, too; an agent that starts before would do it all again.
-    await until('the guard has said so', 30, () => readFileSync(join(stateOf('berlin'), 'guard.log'), 'utf8').includes('guard: restored'))
+    await until('the guard has said so', 30, () => guardSays().includes('guard: restored'))
     controller.answer.clear()
     controller.assign('berlin', config, { ...triple, generation: 3 })
     await up('berlin')

@@ -53,7 +53,9 @@ describe('an armed guard', () => {
 
 describe('a guard that fires', () => {
   const triple = { term: 1, generation: 1, revision: 1 }
-  const fire = async (nonce: string) => {
+  /** The first so many times the kernel refuses. */
+  const fire = async (nonce: string, refusals = 0) => {
+    let left = refusals
     const device = fakeDevice()
     const said: string[] = []
     const result = await fireGuard({
@@ -61,11 +63,14 @@ describe('a guard that fires', () => {
       nonce,
       openDisk: () => openDisk(diskFiles(state)),
       driver: device,
-      clock: systemClock(),
-      restore: async () => device.wipe(),
+      clock: { ...systemClock(), wait: async () => {} },
+      restore: async () => {
+        if (left-- > 0) throw new Error('Device or resource busy')
+        await device.wipe()
+      },
       say: (text) => said.push(text),
     })
-    return { result, calls: device.calls }
+    return { result, calls: device.calls, ...(said.length > 1 ? { said: said.slice(1) } : {}) }
   }
   const pending = async () => {
     const disk = await openDisk(diskFiles(state))
@@ -77,6 +82,13 @@ describe('a guard that fires', () => {
     await pending()
     expect(await fire('n1')).toEqual({ result: 'restored', calls: ['wipe'] })
     expect((await openDisk(diskFiles(state))).state().commit).toMatchObject({ state: 'rolled-back', code: 'A35' })
+  })
+  test('tries again where the kernel refuses, and gives up with its words', async () => {
+    await pending()
+    const again = 'it could not be restored, trying again: Device or resource busy'
+    expect(await fire('n1', 2)).toEqual({ result: 'restored', calls: ['wipe'], said: [again, again] })
+    await pending()
+    await expect(fire('n1', 5)).rejects.toThrow('Device or resource busy')
   })
   test('does nothing when the change was confirmed at the last moment', async () => {
     const disk = await pending()
