@@ -2,7 +2,7 @@
 import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
-import { health } from '#src/path/machine.ts'
+import { health, unproven } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
 import { follow, type Selection, select } from '#src/path/selection.ts'
 import { noTunnel } from '#src/wire/stamp.ts'
@@ -42,16 +42,6 @@ const clockStepMs = 10_000
  */
 const lastChoiceMs = 5_000
 const unlimited = { loss: 0, latencyMs: 0, jitterMs: 0 }
-const unproven: HopHealth = {
-  state: 'INIT',
-  rttMs: Number.NaN,
-  jitterMs: 0,
-  loss: 0,
-  remoteState: 'INIT',
-  remoteDraining: false,
-  upSince: Number.POSITIVE_INFINITY,
-  settledAt: Number.POSITIVE_INFINITY,
-}
 const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
 
 /** A group with all that choosing for it looks up: a hub has thousands of them, and chooses anew for each path that changes. */

@@ -24,6 +24,7 @@ import { type Ability, createPairMember, isPair, pairEveryMs } from './pair.ts'
 import { createDriller, type DrillRun, systemRun } from './drill.ts'
 import { createLearningWatch } from './learning.ts'
 import { createMeasurer } from './measure.ts'
+import { createPace } from './pace.ts'
 import type { Prober } from './probe.ts'
 import { createSession, storedBundle } from './session.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
@@ -126,24 +127,18 @@ export function createFollower(of: FollowOptions): Follower {
       status()
     }, coalesceMs)
   }
-  let prompt = promptReports
-  let promptAt = clock.tick()
-  let later: NodeJS.Timeout | null = null
   /** On a box short of CPU each report makes the paths of all others worse. */
-  const pathsChanged = () => {
-    // The one that is on its way tells of it.
-    if (statusTimer !== null || later !== null) return
-    const now = clock.tick()
-    prompt = Math.min(promptReports, prompt + (now - promptAt) / promptAgainMs)
-    promptAt = now
-    if (prompt >= 1) {
-      prompt--
-      return wake()
-    }
-    later = setTimeout(() => {
-      later = null
+  const wakeAtPace = createPace({
+    tick: () => clock.tick(),
+    burst: promptReports,
+    againMs: promptAgainMs,
+    go() {
       if (!signal.aborted) wake()
-    }, promptAgainMs).unref()
+    },
+  })
+  /** A report that is on its way tells of it. */
+  const pathsChanged = () => {
+    if (statusTimer === null) wakeAtPace()
   }
   const sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => {

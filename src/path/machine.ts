@@ -100,6 +100,18 @@ export interface Path {
   readonly classes: readonly ClassWatch[]
 }
 
+/** Of a path that nobody has heard yet. */
+export const unproven: HopHealth = {
+  state: 'INIT',
+  rttMs: Number.NaN,
+  jitterMs: 0,
+  loss: 0,
+  remoteState: 'INIT',
+  remoteDraining: false,
+  upSince: Number.POSITIVE_INFINITY,
+  settledAt: Number.POSITIVE_INFINITY,
+}
+
 export function createPath(options: PathOptions): Path {
   const watch = (sla: Sla): ClassWatch => ({
     sla,
@@ -110,16 +122,7 @@ export function createPath(options: PathOptions): Path {
     cleanLost: 0,
     holdMs: cleanHoldMs,
     flappedAt: Number.NEGATIVE_INFINITY,
-    health: {
-      state: 'INIT',
-      rttMs: Number.NaN,
-      jitterMs: 0,
-      loss: 0,
-      remoteState: 'INIT',
-      remoteDraining: false,
-      upSince: Number.POSITIVE_INFINITY,
-      settledAt: Number.POSITIVE_INFINITY,
-    },
+    health: { ...unproven },
   })
   return {
     alive: 'INIT',
