@@ -6,7 +6,7 @@
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentLan, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, lengthOf, nth } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, hostPrefix, lengthOf, nth } from '#src/net/address.ts'
 
 export interface Underlay {
   readonly links: readonly Link[]
@@ -134,7 +134,7 @@ export function underlay(intent: Intent): Underlay {
       ([namespace, [first, ...others]]): LanRouter[] => {
         const { via, ...link } = first!
         if (via === undefined) return []
-        const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(`${nth(prefix, 10) ?? nth(prefix, 0)!}/32`))
+        const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(hostPrefix(nth(prefix, 10) ?? nth(prefix, 0)!)))
         const address = addressWithLength(`${via}/${lengthOf(link.address)}`)
         return [{ namespace, site: site.id, beside: lanHostName(site, link), address, gateway: hostOf(link.address), hosts }]
       },

@@ -170,7 +170,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   }
   for (const router of plan.routers) {
     await ipBatch(boxes.get(router.namespace)!, [
-      `addr add ${router.address} dev eth0`,
+      `addr add ${router.address} dev eth0${unchecked(router.address)}`,
       ...router.hosts.map((host) => `addr add ${host} dev lo`),
       'link set eth0 up',
       `route add default via ${router.gateway}`,

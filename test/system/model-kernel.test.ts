@@ -194,6 +194,34 @@ describe('networks that overlap', () => {
   })
 })
 
+describe('a pair of gateways', () => {
+  const gateway = (site: string): Failure => ({ kind: 'gateway', site: site as SiteId })
+  const world = agreeing('test/system/model-kernel/pair', [
+    { name: 'gateway harbor', failure: gateway('harbor') },
+    { name: 'gateway harbor.b', failure: gateway('harbor.b') },
+    { name: 'uplink harbor.fiber', failure: uplink('harbor', 'fiber') },
+    { name: 'hub north', failure: hub('north') },
+  ])
+  it('carries the same packets by whichever has the LANs', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'harbor-office', '10.50.1.17', '10.20.0.20', 'tcp', 8000),
+      probe(world(), 'north-office', '10.20.0.13', '10.50.1.20', 'tcp', 22),
+      probe(world(), 'harbor-lab.r1', '10.51.0.5', '10.60.2.20', 'udp', 9),
+      probe(world(), 'harbor-office', '10.50.1.33', '10.20.0.20', 'tcp', 8005),
+    ]
+    const second = settled(network.fabric, 'gateway harbor down', [gateway('harbor')])
+    const ways = new Set<string>()
+    for (const situation of [normal, second]) {
+      await world().become(situation)
+      expect(asked.map((one) => expectation(network, situation, one).answered)).toEqual([true, true, true, false])
+      expect(report(await world().compare(situation, asked))).toBe('')
+      ways.add(expectation(network, situation, asked[1]!).request.find((one) => one.startsWith('harbor'))!)
+    }
+    expect([...ways].map((one) => one.split(' ')[0])).toEqual(['harbor', 'harbor-office'])
+  })
+})
+
 describe('a network of oddities', () => {
   const world = agreeing('test/system/model-kernel/odd', [
     { name: 'hub north', failure: hub('north') },

@@ -30,7 +30,8 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   // A node of the model has one LAN side, a gateway has several: this is the only thing said here and not by the model.
   if (!contains(probe.lan, probe.source))
     return { request: [], reply: [], delivered: false, answered: false, says: [`${probe.source} is not of ${probe.box}: dropped as spoofed`] }
-  const there = walk(model, probe, situation.down, { from: probe.site, choose })
+  const from = situation.onDuty(probe.site)
+  const there = walk(model, probe, situation.down, { from, choose })
   const request = sightings(network, there)
   // Nobody watches the internet: what left is not delivered in the network.
   if (there.outcome.kind !== 'delivered') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
@@ -48,7 +49,7 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   const answered = back.outcome.kind === 'delivered'
   // A router answers its neighbours past the gateway, and they hear what its host claims (witness.ts).
   const own = model.node(probe.site)!.of.lans.find(({ prefix }) => prefix === probe.lan)
-  const claimed = lan.via !== undefined && at === probe.site && linkOf(lan) === (own?.local ?? probe.lan)
+  const claimed = lan.via !== undefined && at === from && linkOf(lan) === (own?.local ?? probe.lan)
   const home = answered ? [`${probe.box} as dscp ${claimed ? 46 : dscpOf.get(markedFrom(at, trafficClass))}`] : []
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }

@@ -20,9 +20,17 @@ async function explained<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+let offering: NodeJS.Timeout | undefined
 serve(socket, {
   set: (config: SiteConfig, choices: readonly Choice[], privateKeys: Texts, secrets: Texts) =>
     explained(driver.set(config, { prune: true, choices, keys: keysOf(privateKeys, secrets) })),
   steer: (choices: readonly Choice[]) => explained(driver.steer(choices)),
+  /** Again and again, as an agent does: VRRP takes its silence for its end. */
+  offer: async (able: boolean) => {
+    clearInterval(offering)
+    offering = setInterval(() => void driver.offer(able), 1_000)
+    await driver.offer(able)
+  },
+  carries: () => driver.carries(),
   drift: (config: SiteConfig) => explained(driver.drift(config)),
 })

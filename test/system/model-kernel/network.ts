@@ -12,9 +12,10 @@ import { renderFindings } from '#src/intent/render.ts'
 import type { ReturnRoutes } from '#providers/cloud.ts'
 import type { Choice } from '#providers/device.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
-import { downWith } from '#src/verify/failures.ts'
+import { downWith, nothingDown } from '#src/verify/failures.ts'
 import { cheapestUp, type Down } from '#src/verify/forward.ts'
 import { type Model, modelOf } from '#src/verify/model.ts'
+import { dutyOf, type Gateway, gatewaysAt, standingBy } from '#src/verify/pairs.ts'
 import type { Cloud } from './cloud.ts'
 
 export interface Network {
@@ -31,7 +32,12 @@ export interface Network {
 export type Steering = ReadonlyMap<NodeId, readonly Choice[]>
 export interface Situation {
   readonly name: string
+  /** What is broken. */
+  readonly cut: Down
+  /** Likewise, and what leads to a gateway that stands by. */
   readonly down: Down
+  /** Who has the LANs of a site: of a pair of gateways the first that can. */
+  readonly onDuty: (site: NodeId) => NodeId
   readonly steering: Steering
   /** Which connection carries the return traffic of each prefix, in each region. */
   readonly routes: ReadonlyMap<RegionId, ReturnRoutes>
@@ -69,7 +75,8 @@ export function networkOf(folder: string, fabric: Fabric, cloud: Pick<Cloud, 'fa
 
 /** Every group on the cheapest hop that is up, as all agents would settle when `failures` last. */
 export function settled(fabric: Fabric, name: string, failures: readonly Failure[]): Situation {
-  const { down } = downWith(fabric, failures)
+  const { down: cut } = downWith(fabric, failures)
+  const { down, onDuty } = duties(fabric, cut)
   const routes = new Map(
     fabric.regions.map(({ id, connections }) => {
       const dead = connections.filter(({ members }) => members.every(({ tunnel }) => down(tunnel)))
@@ -80,7 +87,16 @@ export function settled(fabric: Fabric, name: string, failures: readonly Failure
     fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   for (const region of fabric.regions) steering.set(region.id, choicesOf(region, routes.get(region.id)!, down))
-  return { name, down, steering, routes }
+  return { name, cut, down, onDuty, steering, routes }
+}
+function duties(fabric: Fabric, cut: Down): Pick<Situation, 'down' | 'onDuty'> {
+  const model = modelOf(fabric)
+  const pairs = fabric.sites.map(({ id }) => ({ id, gateways: gatewaysAt(model, id) })).filter(({ gateways }) => gateways.length > 1)
+  const chosen = new Map<NodeId, Gateway>(pairs.map(({ id, gateways }) => [id, dutyOf(gateways, cut, 'settled')[0]!]))
+  return {
+    down: pairs.reduce((down: Down, { id, gateways }) => standingBy(gateways, chosen.get(id)!, down), cut),
+    onDuty: (site) => chosen.get(site)?.id ?? site,
+  }
 }
 /** A cloud knows no groups: its route names a connection, of which it takes a tunnel that is up. */
 const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly Choice[] =>
@@ -91,10 +107,17 @@ const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly C
     return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
   })
 
-/** Every group on any of its hops, for run time may choose each of them: nothing is down. */
+/** Every group on any of its hops, for run time may choose each of them: nothing is broken. */
 export function shuffled(fabric: Fabric, seed: number): Situation {
+  const { down, onDuty } = duties(fabric, nothingDown)
   const numbers = fc.sample(fc.nat(), { seed, numRuns: fabric.sites.reduce((sum, site) => sum + groupsOf(site).length, 0) })
-  const pick = ({ via }: Group): Choice['hop'] => (via.length === 0 ? 'unreachable' : numbers.pop()! % via.length)
+  const pick = ({ via }: Group): Choice['hop'] => {
+    const hops = via
+      .keys()
+      .toArray()
+      .filter((n) => !down(via[n]!.tunnel))
+    return hops[numbers.pop()! % hops.length] ?? 'unreachable'
+  }
   const steering = new Map<NodeId, readonly Choice[]>(
     fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]),
   )
@@ -109,7 +132,7 @@ export function shuffled(fabric: Fabric, seed: number): Situation {
       choicesOf(region, routes.get(region.id)!, () => false),
     )
   }
-  return { name: `every group on a random hop`, down: () => false, steering, routes }
+  return { name: `every group on a random hop`, cut: nothingDown, down, onDuty, steering, routes }
 }
 
 /** The same, but `site` reaches `remote` through another tunnel, in every class that may use it. */

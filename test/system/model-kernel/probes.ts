@@ -1,6 +1,7 @@
 /** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
 import fc from 'fast-check'
 import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { type Address, addressBits, addressFromBits, contains, familyOf, hostOf, overlaps, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
 import { lanHostName } from '#src/lab/underlay.ts'
@@ -22,9 +23,20 @@ export interface Host {
   readonly site: NodeId
   readonly lan: Lan
 }
+/** Of a pair of gateways the first speaks for the site. */
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
-  [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
-export const boxOf = (node: Site | Region, lan: Lan): string => (node.kind === 'region' ? vpcHost.box : lanHostName(node, lan))
+  [...fabric.sites, ...fabric.regions]
+    .filter(({ id }) => !isSecondGateway(id))
+    .flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
+export const boxOf = (node: Site | Region, lan: Lan): string =>
+  node.kind === 'region' ? vpcHost.box : lanHostName({ ...node, id: siteOfGateway(node.id) }, lan)
+/** What gateways have on the link of a LAN: the hosts' router first, then, of a pair, each its own. */
+export const gatewaysOn = (fabric: Fabric, site: NodeId, lan: Lan): readonly Address[] => [
+  hostOf(lan.address),
+  ...fabric.sites
+    .filter(({ id }) => siteOfGateway(id) === site)
+    .flatMap(({ lans }) => lans.flatMap(({ own, address }) => (own !== undefined && address === lan.address ? [hostOf(own)] : []))),
+]
 
 /** A host of the overlay as hosts of a site call it: their own by their own names. */
 export function calledAt(node: Site | Region, overlay: Address): Address {
@@ -72,7 +84,7 @@ export function probesFor(fabric: Fabric, seed: number, count: number, firstPort
   const hosts = hostsOf(fabric)
   const nodes = [...fabric.sites, ...fabric.regions]
   const nodeOf = new Map<NodeId, Site | Region>(nodes.map((node) => [node.id, node]))
-  const gateways = new Set(hosts.map(({ site, lan }) => meantAt(nodeOf.get(site)!, hostOf(lan.address))))
+  const gateways = new Set(hosts.flatMap(({ site, lan }) => gatewaysOn(fabric, site, lan).map((one) => meantAt(nodeOf.get(site)!, one))))
   const prefixes = hosts.flatMap(({ lan }) => [lan.prefix, ...(lan.local === undefined ? [] : [lan.local])])
   const rules = nodes.flatMap((node) => node.rules)
   // What is denied is as near to the edge as what is allowed.

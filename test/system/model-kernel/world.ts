@@ -8,13 +8,14 @@ import type { Ran } from '#src/lab/box.ts'
 import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 import type { Finding, Region, Site, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { publicPort } from '#src/fabric/ids.ts'
-import { contains, familyOf, hostOf, hostPrefix, nth } from '#src/net/address.ts'
+import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
+import { linkOf } from '#src/fabric/lans.ts'
+import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
 import { changes, compileFolder, type Network, networkOf, settled, type Situation } from './network.ts'
-import { calledAt, hostsOf, type Probe } from './probes.ts'
+import { calledAt, gatewaysOn, hostsOf, type Probe } from './probes.ts'
 import { forgetting, gatewayWitness, hostWitness, readWitness } from './witness.ts'
 
 export interface World {
@@ -92,23 +93,24 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const { site } = lans[0]!
       // Every address of the prefix is this host's, but for the gateway's; in a VPC a host has one, and it is there.
       const inCloud = fabric.regions.some(({ id }) => id === site)
-      const behind = lans.some(({ lan }) => lan.via !== undefined)
-      // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them.
-      const six = behind ? undefined : lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? nth(lan.local ?? lan.prefix, 10)! : []))[0]
+      // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them; a router that on the link.
+      const six = lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? (lan.via ?? nth(lan.local ?? lan.prefix, 10)!) : []))[0]
       const routes = (inCloud ? [] : lans).flatMap(({ lan }) => {
         const prefix = lan.local ?? lan.prefix
         const own = `route add local ${prefix} dev lo table main`
-        if (lan.via !== undefined) return [own]
         const router = hostOf(lan.address)
-        const routers = fabric.sites
-          .find(({ id }) => id === site)
-          ?.lans.flatMap(({ interface: device, via }) => (device === lan.interface && via && familyOf(via) === familyOf(router) ? [via] : []))
         const source = familyOf(router) === 6 ? ` src ${six}` : ''
+        const outwards = `route replace default via ${router} dev eth0${source}`
+        if (lan.via !== undefined) return [own, outwards]
+        const gateways = gatewaysOn(fabric, site, lan).filter((one) => familyOf(one) === familyOf(router))
+        const routers = (fabric.sites.find(({ id }) => id === site)?.lans ?? []).flatMap(({ via }) =>
+          via !== undefined && isHostOf(linkOf(lan), via) ? [via] : [],
+        )
         return [
           `route del ${prefix} dev eth0`,
-          ...[router, ...new Set(routers)].map((one) => `route add ${hostPrefix(one)} dev eth0`),
+          ...[...new Set([...gateways, ...routers])].map((one) => `route add ${hostPrefix(one)} dev eth0`),
           own,
-          `route replace default via ${router} dev eth0${source}`,
+          outwards,
         ]
       })
       if (routes.length > 0) await exec(box, ['ip', '-batch', '-'], `${routes.join('\n')}\n`)
@@ -131,6 +133,20 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
   await Promise.all(fabric.sites.map((site) => exec(site.id, ['nft', '-f', '-'], gatewayWitness(devicesOf(network, site.id)))))
   await allTunnelsUp(network, lab)
+  const pairs = fabric.sites.filter(({ lans }) => lans.some(({ own }) => own !== undefined))
+  /** What their agents would say; VRRP does the rest. */
+  const offer = async ({ onDuty }: Situation): Promise<void> => {
+    const carriers = pairs.map(({ id }) => ({ id, carries: onDuty(siteOfGateway(id)) === id }))
+    await Promise.all(carriers.map(({ id, carries }) => gateway(id, 'offer', carries)))
+    for (let tries = 0; ; tries++) {
+      const have = await Promise.all(carriers.map(({ id }) => gateway<boolean>(id, 'carries')))
+      if (have.every((one, n) => one === carriers[n]!.carries)) return
+      if (tries > 100)
+        throw new Error(`the LANs of ${carriers.map(({ id }, n) => `${id} (${have[n]! ? 'has them' : 'has none'})`).join(', ')} don't move`)
+      await new Promise((later) => setTimeout(later, 100))
+    }
+  }
+  await offer(normal)
 
   const witnesses = async (): Promise<Witnesses> => {
     return new Map(
@@ -146,6 +162,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     forget: async () => void (await Promise.all(boxes.map((box) => exec(box, ['nft', '-f', '-'], forgetting)))),
     async become(situation) {
       await exec('internet', ['nft', '-f', '-'], broken(network, situation, await addressesOf(lab)))
+      await offer(situation)
       await Promise.all([
         ...[...changes(now.steering, situation.steering)].flatMap(([node, choices]) =>
           network.configs.has(node as SiteId) ? [gateway(node, 'steer', choices)] : [],
@@ -231,12 +248,12 @@ table ip provider {
 }
 
 /** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
-function broken({ fabric, configs }: Network, { down }: Situation, addresses: ReadonlyMap<string, readonly string[]>): string {
+function broken({ fabric, configs }: Network, { cut }: Situation, addresses: ReadonlyMap<string, readonly string[]>): string {
   const cloudEnds = new Map(
     [...configs.values()].flatMap(({ tunnels }) => tunnels.flatMap((one) => (one.role === 'cloud' ? [[one.id, one.peer.address]] : []))),
   )
   const pairs = fabric.tunnels
-    .filter((tunnel) => down(tunnel.id))
+    .filter((tunnel) => cut(tunnel.id))
     .map((tunnel) => {
       const [a, b] = tunnel.ends
       return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : [cloudEnds.get(tunnel.id)!]] as const
