@@ -39,7 +39,7 @@ const unchecked = (address: Address | AddressWithLength): string => (familyOf(ad
 const firstPort = 20_000
 
 /** The site's end carries the OS's interface name; the internet's end is named by the link's number. */
-const internetEnd = (index: number) => `u${index}`
+export const internetEnd = (index: number) => `u${index}`
 
 async function hasNetem(): Promise<boolean> {
   const ran = await run([

@@ -255,6 +255,27 @@ describe('a network of oddities', () => {
     expect(report(await world().compare(normal, asked))).toBe('')
   })
 
+  it('lets out to the internet who may leave, at the site or at its hub, and nobody else', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'far-office', '10.60.0.9', '8.8.8.8', 'tcp', 443),
+      probe(world(), 'far-plant', '192.168.9.9', '8.8.8.8', 'udp', 53),
+      probe(world(), 'far-plant', '2001:db8:9::9', '2001:db8:ffff::8', 'tcp', 443),
+      probe(world(), 'east-office', '10.50.1.9', '8.8.8.8', 'icmp', 0),
+      probe(world(), 'east-lab', '10.50.2.9', '8.8.8.8', 'tcp', 443),
+      probe(world(), 'far-office', '10.60.0.9', '10.99.0.8', 'tcp', 443),
+    ]
+    await world().become(normal)
+    const expected = asked.map((one) => expectation(network, normal, one))
+    expect(expected.map((one) => one.answered)).toEqual([true, true, true, true, false, false])
+    expect(expected.slice(0, 3).map(({ request }) => request.find((one) => one.startsWith('internet')))).toEqual([
+      'internet from south over isp',
+      'internet from far over fiber',
+      'internet from far over cable',
+    ])
+    expect(report(await world().compare(normal, asked))).toBe('')
+  })
+
   it('asks the policy between two LANs of one segment as well', async () => {
     const { network, normal } = world()
     const asked = [

@@ -1,14 +1,14 @@
 /** What the model says of a probe, what the kernels did with it, and the difference in words. */
-import type { ClassId, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Lan, NodeId, Region, Site, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
-import { type Address, contains } from '#src/net/address.ts'
+import { type Address, contains, familyOf } from '#src/net/address.ts'
 import { formatPacket } from '#src/verify/packets.ts'
 import { walk, type Walk } from '#src/verify/forward.ts'
 import { chooser, type Network, type Situation } from './network.ts'
-import { boxOf, calledAt, type Probe } from './probes.ts'
+import { boxOf, calledAt, outside, type Probe } from './probes.ts'
 import { keyOf, type Seen } from './witness.ts'
 
-/** By box. */
+/** By box; on the internet by the lines that lead there. */
 export type Witnesses = ReadonlyMap<string, Seen>
 /** Where a packet was seen, sorted: `frankfurt over berlin.fiber--frankfurt.isp-a`, `frankfurt-inference as EF`. */
 export type Sightings = readonly string[]
@@ -31,28 +31,57 @@ export function expectation(network: Network, situation: Situation, probe: Probe
   if (!contains(probe.lan, probe.source))
     return { request: [], reply: [], delivered: false, answered: false, says: [`${probe.source} is not of ${probe.box}: dropped as spoofed`] }
   const from = situation.onDuty(probe.site)
-  const there = walk(model, probe, situation.down, { from, choose })
+  const given = walk(model, probe, situation.down, { from, choose })
+  const own = model.node(probe.site)!.of.lans.find(({ prefix }) => prefix === probe.lan)
+  const chosen = marking(fabric, own, given.outcome.trafficClass)
+  const there = chosen === given.outcome.trafficClass ? given : walk(model, probe, situation.down, { from, choose, trafficClass: chosen! })
   const request = sightings(network, there)
-  // Nobody watches the internet: what left is not delivered in the network.
+  if (there.outcome.kind === 'left') return outwards(network, situation, probe, there)
   if (there.outcome.kind !== 'delivered') return { request, reply: [], delivered: false, answered: false, says: words('request', there) }
   const { at, lan, trafficClass } = there.outcome
   const arrived = `${boxOf(model.node(at)!.of as Site | Region, lan)} as dscp ${dscpOf.get(markedFrom(probe.site, trafficClass))}`
   const delivered = { request: [...request, arrived].sort(), delivered: true }
   // Nothing answers a protocol that nobody knows.
   if (probe.protocol === 'other') return { ...delivered, reply: [], answered: false, says: words('request', there) }
+  const answer = marking(fabric, lan, given.outcome.trafficClass) ?? trafficClass
   const back = walk(model, { ...probe, source: probe.destination, destination: probe.source }, situation.down, {
     from: at,
     choose,
     direction: 'reply',
-    trafficClass,
+    trafficClass: answer,
   })
   const answered = back.outcome.kind === 'delivered'
   // A router answers its neighbours past the gateway, and they hear what its host claims (witness.ts).
-  const own = model.node(probe.site)!.of.lans.find(({ prefix }) => prefix === probe.lan)
   const claimed = lan.via !== undefined && at === from && linkOf(lan) === (own?.local ?? probe.lan)
-  const home = answered ? [`${probe.box} as dscp ${claimed ? 46 : dscpOf.get(markedFrom(at, trafficClass))}`] : []
+  const home = answered ? [`${probe.box} as dscp ${claimed ? 46 : dscpOf.get(markedFrom(at, answer))}`] : []
   return { ...delivered, answered, reply: [...sightings(network, back), ...home].sort(), says: [...words('request', there), ...words('reply', back)] }
 }
+
+/** What hosts of a LAN that is trusted choose where the rule leaves it open: ours claim EF in everything (witness.ts). */
+const marking = ({ classes }: Fabric, lan: Lan | undefined, given: ClassId | null): ClassId | null =>
+  lan?.trust === 'dscp' && given === 'default' ? (classes.find(({ dscp }) => dscp === claim)?.id ?? given) : given
+const claim = 46
+
+/** What left is seen on the line; an answer comes back to the gateway that let it out, and from there as the site's own. */
+function outwards(network: Network, situation: Situation, probe: Probe, there: Walk): Expectation {
+  const { outcome } = there
+  if (outcome.kind !== 'left') throw new TypeError('it did not leave')
+  const isSeen = probe.protocol === 'tcp' || probe.protocol === 'udp'
+  const request = [...sightings(network, there), ...(isSeen ? [lineOf(outcome.at, outcome.uplinks)] : [])].sort()
+  const says = words('request', there)
+  const isAnswered = probe.protocol !== 'other' && outside.some((one) => contains(one, probe.destination))
+  if (!isAnswered) return { request, reply: [], delivered: false, answered: false, says }
+  const home = `${probe.box} as dscp 0`
+  const [group] = outcome.at === probe.site ? [] : [network.model.node(outcome.at)!.group(probe.site, 'default' as ClassId, 'anywhere')]
+  const hop = group && chooser(situation.steering)(outcome.at, group)
+  const via = group && typeof hop === 'number' ? group.via[hop] : undefined
+  const back = via ? [`${via.next} by ${deviceOf(network, via.next, via.tunnel)}`] : []
+  return { request, reply: [...back, home].sort(), delivered: false, answered: true, says }
+}
+/** In one order. */
+export const linesOf = ({ sites }: Fabric): readonly (readonly [site: SiteId, uplink: UplinkId])[] =>
+  sites.flatMap(({ id, uplinks }) => uplinks.map((uplink) => [id, uplink.id] as const))
+const lineOf = (site: NodeId, uplinks: readonly string[]): string => `internet from ${site} over ${uplinks.join(' or ')}`
 
 /** Nobody watches inside a cloud: there the host sees what arrived. */
 const sightings = (network: Network, { hops }: Walk): Sightings =>
@@ -94,12 +123,27 @@ export interface Observation {
 }
 export function observation(network: Network, witnesses: Witnesses, probe: Probe): Observation {
   const { fabric } = network
+  const { protocol, source, destination, sourcePort, port } = probe
+  /** On the line its source is that of an uplink, and the port, which no other probe has, stays. */
+  const left = (): Sightings =>
+    protocol !== 'tcp' && protocol !== 'udp'
+      ? []
+      : [...(witnesses.get('internet')?.packets ?? [])].flatMap(([key, noted]) => {
+          const [kind, , to, from, service] = key.split(' ')
+          if (kind !== protocol || to !== destination || Number(from) !== sourcePort || Number(service) !== port) return []
+          return noted.map((line) => {
+            const [site, uplink] = linesOf(fabric)[line - 1]!
+            const exits = network.model.node(site)?.breakout?.uplinks[familyOf(destination)] ?? []
+            return lineOf(site, exits.includes(uplink) ? exits : [uplink])
+          })
+        })
   const homes = new Map<string, Site | Region>(
     [...fabric.sites, ...fabric.regions].flatMap((node) => node.lans.map((lan) => [boxOf(node, lan), node])),
   )
   /** A tunnel has the overlay's names, a host hears of itself by its own. */
   const find = (of: (named: (overlay: Address) => Address) => string): Sightings =>
     [...witnesses]
+      .filter(([box]) => box !== 'internet')
       .flatMap(([box, { packets }]) => {
         const devices = fabric.sites.some((site) => site.id === box) ? devicesOf(network, box) : undefined
         const home = devices ? undefined : homes.get(box)
@@ -112,9 +156,8 @@ export function observation(network: Network, witnesses: Witnesses, probe: Probe
         )
       })
       .sort()
-  const { protocol, source, destination, sourcePort, port } = probe
   return {
-    request: find((named) => keyOf(protocol, named(source), sourcePort, named(destination), port)),
+    request: [...find((named) => keyOf(protocol, named(source), sourcePort, named(destination), port)), ...left()].sort(),
     reply: find((named) => keyOf(protocol, named(destination), port, named(source), sourcePort)),
   }
 }

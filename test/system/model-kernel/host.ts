@@ -1,6 +1,6 @@
 /**
  * A host on a LAN: it answers UDP and TCP on every address and port of its prefix (the box's nft leads them all to port 9)
- * and sends what it is told to, from any source. `host.ts SOCKET`.
+ * and sends what it is told to, from any source. `host.ts SOCKET [ADDRESS]`: the address of IPv6 that it answers from.
  */
 import { execFile } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -9,12 +9,12 @@ import type { Probe } from './probes.ts'
 import { otherProtocol } from './witness.ts'
 import { serve } from './line.ts'
 
-const [path = ''] = process.argv.slice(2)
+const [path = '', six = '::'] = process.argv.slice(2)
 /** How long an answer may take before the probe counts as silent in this attempt, ms. */
 const patience = 700
 
 const socketFor = (address: string) => (isIPv6(address) ? createSocket({ type: 'udp6', ipv6Only: true }) : createSocket('udp4'))
-for (const any of ['0.0.0.0', '::']) {
+for (const any of ['0.0.0.0', six]) {
   const udp = socketFor(any)
   udp.on('message', (text, from) => udp.send(text, from.port, from.address))
   udp.on('error', () => {})

@@ -49,17 +49,10 @@ function meantAt(node: Site | Region, called: Address): Address {
   return lan?.local === undefined ? called : translated(called, lan.local, lan.prefix)
 }
 
-const undeclared = [
-  '10.99.0.0/16',
-  '172.19.0.0/16',
-  '192.168.77.0/24',
-  '100.100.0.0/16',
-  '8.8.8.0/24',
-  '192.0.2.0/24',
-  '100.64.0.0/16',
-  'fd99:1::/64',
-  '2001:db8:ffff::/64',
-].map(prefix)
+/** Somebody is there, on the internet. */
+export const outside = ['8.8.8.0/24', '2001:db8:ffff::/64'].map(prefix)
+/** Nobody is there, and a provider would not know the way: what leaves all the same is seen. */
+const undeclared = ['10.99.0.0/16', '172.19.0.0/16', '192.168.77.0/24', 'fd99:1::/64'].map(prefix).concat(outside)
 
 /**
  * A host holds all its sources itself, spoofed ones too, so it must not find any of them where it sends or answers:

@@ -43,10 +43,20 @@ ${more}}
 export const gatewayWitness = (devices: readonly string[]): string =>
   table(`iifname != "cw*" accept\n    meta mark set iifname map { ${devices.map((device, index) => `"${device}" : ${index + 1}`).join(', ')} }`, '')
 
+/** Numbers the lines from 1, in the order given, and answers for all that is outside; of IPv6 from `six`. */
+export const internetWitness = (devices: readonly string[], outside: readonly Prefix[], six: Address): string =>
+  table(
+    `iifname != "u*" accept\n    meta mark set iifname map { ${devices.map((device, index) => `"${device}" : ${index + 1}`).join(', ')} }`,
+    `  chain sink { type nat hook prerouting priority dstnat; policy accept;
+    ${outside.map((one) => (familyOf(one) === 4 ? `ip daddr ${one} meta l4proto { tcp, udp } redirect to :9` : `ip6 daddr ${one} meta l4proto { tcp, udp } dnat ip6 to [${six}]:9`)).join('\n    ')}
+  }
+`,
+  )
+
 const every = Array.from({ length: 64 }, (_, dscp) => `${dscp} : ${dscp}`).join(', ')
 /**
- * Also claims to be voice in everything that it sends: LANs are not trusted to mark. `six`: the one of its IPv6 addresses
- * that it answers from.
+ * Also claims to be voice in everything that it sends: LANs are not trusted to mark, unless they say so. `own`: what comes
+ * from there crossed no tunnel. `six`: the one of its IPv6 addresses that it answers from.
  */
 export const hostWitness = (own: readonly Prefix[], six: Address | undefined, { v4, v6 }: Network['mss']): string =>
   table(

@@ -7,16 +7,17 @@ import { fileURLToPath } from 'node:url'
 import type { Ran } from '#src/lab/box.ts'
 import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
+import { internetEnd } from '#src/lab/world.ts'
 import type { Finding, Region, Site, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
-import { devicesOf, disagreement, expectation, isMissing, observation, type Witnesses } from './compare.ts'
+import { devicesOf, disagreement, linesOf, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
 import { changes, compileFolder, type Network, networkOf, settled, type Situation } from './network.ts'
-import { calledAt, gatewaysOn, hostsOf, type Probe } from './probes.ts'
-import { forgetting, gatewayWitness, hostWitness, readWitness } from './witness.ts'
+import { calledAt, gatewaysOn, hostsOf, outside, type Probe } from './probes.ts'
+import { forgetting, gatewayWitness, hostWitness, internetWitness, readWitness } from './witness.ts'
 
 export interface World {
   readonly network: Network
@@ -80,11 +81,25 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     return { ...probe, source: calledAt(node, probe.source), destination: calledAt(node, probe.destination) }
   }
   const gateway = <T>(site: string, method: string, ...args: readonly unknown[]): Promise<T> => call(socketOf(site), method, ...args)
-  const boxes = [...new Set([...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box)])]
+  const boxes = [...new Set([...fabric.sites.map((site) => site.id as string), ...hosts.map(({ box }) => box), 'internet'])]
   let now = settled(fabric, 'nothing broken', [])
   const normal = now
 
   await openInternet(network, lab)
+  const links = (await lab.status()).links.map(({ id }) => id)
+  const answering = nth(outside.find((one) => familyOf(one) === 6)!, 9)!
+  const reached = [`addr add ${answering}/128 dev lo nodad`, ...outside.map((one) => `route add local ${one} dev lo`)]
+  await exec('internet', ['ip', '-batch', '-'], `${reached.join('\n')}\n`)
+  await exec(
+    'internet',
+    ['nft', '-f', '-'],
+    internetWitness(
+      linesOf(fabric).map(([site, uplink]) => internetEnd(links.indexOf(`${site}.${uplink}`))),
+      outside,
+      answering,
+    ),
+  )
+  await lab.start('internet', 'host-internet', [process.execPath, script('host.ts'), socketOf('internet'), answering])
   await Promise.all([
     ...fabric.sites.map((site) =>
       lab.start(site.id, `gateway-${site.id}`, [process.execPath, script('gateway.ts'), socketOf(site.id), join(state, `${site.id}.d`)]),
@@ -118,12 +133,12 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
         box,
         ['nft', '-f', '-'],
         hostWitness(
-          [...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.local ?? one.prefix),
+          [...[...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.local ?? one.prefix), ...outside],
           six,
           fabric.network.mss,
         ),
       )
-      await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box)])
+      await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box), ...(six === undefined ? [] : [six])])
     }),
   ])
   const set = (site: SiteId, config: SiteConfig): Promise<void> =>
