@@ -4,7 +4,8 @@
  */
 import type { BgpLan, SiteConfig } from '#src/fabric/fabric.ts'
 import { announced, learnable } from '#src/fabric/bgp.ts'
-import { addressFromBits, type Address, type Family, familyOf, hostOf, lengthOf, type Prefix, width } from '#src/net/address.ts'
+import { addressFromBits, type Address, contains, type Family, familyOf, hostOf, lengthOf, networkOf, type Prefix, width } from '#src/net/address.ts'
+import { sharedLans, standingAddress } from './vrrp.ts'
 
 /** A line with the contexts that it stands in, outermost first: `router bgp 65000`, `address-family ipv4 unicast`, … */
 export type Setting = readonly string[]
@@ -13,6 +14,7 @@ const ip: Readonly<Record<Family, string>> = { 4: 'ip', 6: 'ipv6' }
 const routeMap = 'route-map learn permit 10'
 const learnList = (neighbor: Address): string => `learn-${neighbor}`
 const announceList = (neighbor: Address): string => `announce-${neighbor}`
+const anywhere: Readonly<Record<Family, Prefix>> = { 4: '0.0.0.0/0' as Prefix, 6: '::/0' as Prefix }
 const unicast = (family: Family): string => `address-family ${family === 4 ? 'ipv4' : 'ipv6'} unicast`
 /** A prefix and its parts. */
 const orLonger = (of: Prefix): string => (lengthOf(of) === width(familyOf(of)) ? of : `${of} le ${width(familyOf(of))}`)
@@ -22,7 +24,12 @@ const ownAsn = (sessions: readonly BgpLan[]): number => Math.min(...sessions.map
 /** Any number that no other speaker of the AS has (RFC 6286). */
 const routerId = ({ lans, index }: SiteConfig): Address => {
   const lan = lans.find(({ prefix, via }) => via === undefined && familyOf(prefix) === 4)
-  return lan ? hostOf(lan.address) : addressFromBits(4, BigInt(index + 1))
+  return lan ? hostOf(standingAddress(lan)) : addressFromBits(4, BigInt(index + 1))
+}
+/** The address that two gateways share on the LAN of a neighbor: whichever of them says it, packets go to the one that has it. */
+const sharedWith = ({ lans }: SiteConfig, neighbor: Address): Address | undefined => {
+  const lan = sharedLans({ lans }).find(({ address }) => contains(networkOf(address), neighbor))
+  return lan && hostOf(lan.address)
 }
 
 /** Everything that FRR is told; [] when the site speaks to no router. Filters come first: no session is ever without. */
@@ -32,10 +39,10 @@ export function bgpSettings(config: SiteConfig): readonly Setting[] {
   const peers = sessions.flatMap((session) => session.neighbors.map((neighbor) => ({ session, neighbor, family: familyOf(neighbor) })))
   const told = new Map(sessions.map((session) => [session, { 4: announced(config, session, 4), 6: announced(config, session, 6) }]))
   const lists = peers.flatMap(({ session, neighbor, family }) => {
-    const { prefixes, passedOn } = told.get(session)![family]
+    const { prefixes, passedOn, byDefault } = told.get(session)![family]
     return [
       ...learnable(config, session, family).map((one) => `${ip[family]} prefix-list ${learnList(neighbor)} permit ${orLonger(one)}`),
-      ...prefixes.map((one) => `${ip[family]} prefix-list ${announceList(neighbor)} permit ${one}`),
+      ...[...prefixes, ...(byDefault ? [anywhere[family]] : [])].map((one) => `${ip[family]} prefix-list ${announceList(neighbor)} permit ${one}`),
       ...passedOn.map((one) => `${ip[family]} prefix-list ${announceList(neighbor)} permit ${orLonger(one)}`),
     ]
   })
@@ -55,17 +62,23 @@ export function bgpSettings(config: SiteConfig): readonly Setting[] {
   const families = ([4, 6] as const).flatMap((family) =>
     peers.some((one) => one.family === family)
       ? [
-          ...new Set(sessions.flatMap((session) => told.get(session)![family].prefixes.map((one) => `network ${one}`))),
+          ...new Set(
+            sessions.flatMap((session) => {
+              const { prefixes, byDefault } = told.get(session)![family]
+              return [...prefixes, ...(byDefault ? [anywhere[family]] : [])].map((one) => `network ${one}`)
+            }),
+          ),
           ...peers
             .filter((one) => one.family === family)
             .flatMap(({ session, neighbor }) => [
-              `neighbor ${neighbor} next-hop-self`,
+              sharedWith(config, neighbor) === undefined
+                ? `neighbor ${neighbor} next-hop-self`
+                : `neighbor ${neighbor} route-map ${announceList(neighbor)} out`,
               `neighbor ${neighbor} prefix-list ${learnList(neighbor)} in`,
               `neighbor ${neighbor} prefix-list ${announceList(neighbor)} out`,
               // Whatever next hop it names: packets go to the router that the line is about.
               `neighbor ${neighbor} route-map learn in`,
               `neighbor ${neighbor} maximum-prefix ${session.maxPrefixes} restart 1`,
-              ...(told.get(session)![family].byDefault ? [`neighbor ${neighbor} default-originate`] : []),
               `neighbor ${neighbor} activate`,
             ]),
         ].map((line): Setting => [router, unicast(family), line])
@@ -76,6 +89,11 @@ export function bgpSettings(config: SiteConfig): readonly Setting[] {
     [routeMap],
     [routeMap, 'set ip next-hop peer-address'],
     [routeMap, 'set ipv6 next-hop peer-address'],
+    ...peers.flatMap(({ neighbor }): readonly Setting[] => {
+      const shared = sharedWith(config, neighbor)
+      const map = `route-map ${announceList(neighbor)} permit 10`
+      return shared === undefined ? [] : [[map], [map, `set ip next-hop ${shared}`]]
+    }),
     [router],
     ...speaker.map((line): Setting => [router, line]),
     ...families,
@@ -106,7 +124,9 @@ export interface BgpChange {
 const key = (setting: Setting): string => setting.join('\n')
 /** Lines of which a second one takes the place of the first. */
 function replaced(setting: Setting): string | undefined {
-  const [words] = /^(?:bgp router-id|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(setting.at(-1)!) ?? []
+  const [words] =
+    /^(?:bgp router-id|set ip next-hop(?= \d)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(setting.at(-1)!) ??
+    []
   return words && key([...setting.slice(0, -1), words])
 }
 const neighborOf = (setting: Setting): string | undefined => /^neighbor (\S+) /.exec(setting.at(-1)!)?.[1]
@@ -124,7 +144,12 @@ export function bgpDifference(want: readonly Setting[], have: readonly Setting[]
     (one) => !peers.has(one),
   )
   const left = kept.filter(
-    (setting) => !wanted.has(key(setting)) && !takenBy.has(replaced(setting) ?? '') && !strangers.includes(neighborOf(setting) ?? ''),
+    (setting) =>
+      !wanted.has(key(setting)) &&
+      !takenBy.has(replaced(setting) ?? '') &&
+      !strangers.includes(neighborOf(setting) ?? '') &&
+      // What stands in it goes with it.
+      (setting.length === 1 || setting[0]!.startsWith('router bgp ') || wanted.has(setting[0]!)),
   )
   const router = want.find((setting) => setting.length === 1 && setting[0]!.startsWith('router bgp '))?.[0]
   return {

@@ -1,7 +1,9 @@
 /** DHCP and router advertisements by one dnsmasq for all LANs of the box: what it is told. Pure. */
 import type { Lan, SiteConfig } from '#src/fabric/fabric.ts'
 import { addressBits, familyOf, hostOf, lengthOf, type Prefix, rangeOf, addressFromBits } from '#src/net/address.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import type { WantedDaemon } from './daemons.ts'
+import { standingAddress } from './vrrp.ts'
 
 /** Its hosts ask the gateway for addresses, by DHCP. */
 export const leases = (lan: Lan): boolean => lan.dhcp !== undefined
@@ -10,13 +12,16 @@ export const serves = (lan: Lan): boolean => leases(lan) || lan.ra !== undefined
 /** Seconds between advertisements, for which the gateway is a router, and for which an address that was made holds. */
 const advertising = { interval: 600, router: 1800, prefix: 7200 }
 
+/** Seconds that the second gateway of a site lets the first answer. */
+const patience = 2
+
 /** undefined: no LAN here has hosts that ask. */
 export function wantedDnsmasq(config: SiteConfig): WantedDaemon | undefined {
   const lans = config.lans.filter(serves)
   if (lans.length === 0) return undefined
   return {
     name: 'dnsmasq',
-    settings: settings(lans),
+    settings: settings(lans, isSecondGateway(config.site)),
     command: ({ settings: file, folder, users }) => [
       'dnsmasq',
       // Without a shell between: its pid is the one that was started.
@@ -29,7 +34,8 @@ export function wantedDnsmasq(config: SiteConfig): WantedDaemon | undefined {
   }
 }
 
-function settings(lans: readonly Lan[]): string {
+/** `waits`: another gateway serves the same LANs. Hosts take the first offer, so this one's counts while the other is silent. */
+function settings(lans: readonly Lan[], waits: boolean): string {
   const count = lans.reduce((sum, { dhcp }) => sum + (dhcp?.kind === 'server' ? sizeOf(dhcp.range) + dhcp.reserved.length : 0), 0)
   return [
     '# Made by Causeway; changes here are undone.',
@@ -45,6 +51,7 @@ function settings(lans: readonly Lan[]): string {
     'except-interface=lo',
     // There is no other server on these LANs, so a host that comes with an address of elsewhere is told at once.
     ...(count > 0 ? ['dhcp-authoritative', `dhcp-lease-max=${count}`] : []),
+    ...(count > 0 && waits ? [`dhcp-reply-delay=${patience}`] : []),
     ...lans.flatMap((lan, n) => [...dhcpLines(lan, `v4-${n}`), ...advertisementLines(lan, `v6-${n}`)]),
     ...(lans.some((lan) => lan.ra) ? ['enable-ra'] : []),
     ...[...new Set(lans.filter((lan) => lan.ra).map((lan) => lan.interface))]
@@ -54,9 +61,11 @@ function settings(lans: readonly Lan[]): string {
   ].join('\n')
 }
 
-function dhcpLines({ dhcp, address, prefix }: Lan, tag: string): readonly string[] {
+function dhcpLines(lan: Lan, tag: string): readonly string[] {
+  const { dhcp, address, prefix } = lan
   if (!dhcp) return []
-  if (dhcp.kind === 'relay') return [`dhcp-relay=${hostOf(address)},${dhcp.server}`]
+  // Of a pair each relays as itself: the answer comes back to the one that asked, through whichever carries the LAN.
+  if (dhcp.kind === 'relay') return [`dhcp-relay=${hostOf(standingAddress(lan))},${dhcp.server}`]
   const option = (name: string, value: string) => `dhcp-option=tag:${tag},option:${name},${value}`
   return [
     `dhcp-range=set:${tag},${dhcp.range.first},${dhcp.range.last},${maskOf(prefix)},${dhcp.lease}`,

@@ -144,6 +144,17 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     exits.length === 0
       ? []
       : [...(leavingHere.length > 0 ? [names(leavingHere.map((lan) => lan.interface))] : []), ...(guests.length > 0 ? [tunnels] : [])]
+  const meshes = config.interfaces.filter(({ kind }) => kind === 'mesh').map(({ device }) => device)
+  /** Answers to guests that left at another hub, which sends them by way of this one. Their gateway knows what they asked for. */
+  const answers =
+    guests.length === 0 || meshes.length === 0
+      ? []
+      : families.flatMap((family) => {
+          const members = ofFamily(guests, family)
+          return members.length === 0
+            ? []
+            : [`iifname ${names(meshes)} ${word(family)} saddr != @pool${family} ${word(family)} daddr ${oneOf(members)}`]
+        })
   const outwards = (sources: string) =>
     families.map((family) => ({ family, match: `${word(family)} saddr @${sources}${family} ${word(family)} daddr != @pool${family}` }))
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
@@ -211,6 +222,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...families.map((family) => `${word(family)} saddr @others${family} accept`),
       // Answers from the internet, by way of the hub; `forward` lets in what was asked for.
       ...(leavingAtHub.length > 0 ? families.map((family) => `${word(family)} saddr != @pool${family} accept`) : []),
+      ...answers.map((match) => `${match} ${untracking}`),
       `ip6 saddr ${config.network.ula} accept`,
       'counter drop',
     ]),
@@ -305,6 +317,14 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(here.length > 0 ? [`oifname ${exitNames} tcp flags syn tcp option maxseg size set rt mtu`] : []),
     ]),
   )
+  // Whoever is on the internet chooses no class here, or at the gateway that reads it next.
+  if (here.length > 0)
+    blocks.push(
+      block('chain unmark', [
+        'type filter hook forward priority mangle; policy accept;',
+        ...families.map((family) => `iifname ${exitNames} ${word(family)} dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0}`),
+      ]),
+    )
   // The first packet of a connection comes by here, and the mark keeps the others on its uplink.
   if (here.length > 0)
     blocks.push(
@@ -340,6 +360,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...icmpErrors,
       ...behindRouters(config.lans),
       ...families.flatMap((family) => transits[family].rules(counted, `iifname ${tunnels} oifname ${tunnels} `)),
+      ...answers.map((match) => `${match} oifname ${tunnels} ${counted}`),
       'ct state { new, established, related } jump owner',
       'counter',
     ]),

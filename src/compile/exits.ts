@@ -1,6 +1,6 @@
 /** Where hosts leave to the internet, if their LAN may: over uplinks of their own site, or of its hubs. */
 import type { Finding, Site, SiteId, UplinkId } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
@@ -69,7 +69,9 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
     })
     return all.some((way) => way !== undefined) ? all : noWay
   })
+  // Of a pair of gateways the first speaks for the site: both have the same LANs, and leave at the same hubs.
   const atHubs = memo.sparse('LANs that leave at hubs', [], [sites, ways], (site, leaving) => {
+    if (isSecondGateway(site.id)) return []
     const prefixes = site.lans.flatMap((lan, n) => (leaving[n] === 'hub' ? [lan.prefix] : []))
     return prefixes.length > 0 ? [{ hubs: site.hubs, prefixes }] : []
   })
@@ -111,7 +113,7 @@ function staysInside(site: IntentSite, ways: readonly Way[]): readonly Finding[]
   if (inside.length === 0) return noFinding
   return inside.map((lan): Finding => {
     const { segment, prefix } = lan
-    const place = `site/${id}/lan/${segment}/${lans.filter((one) => one.segment === segment).indexOf(lan)}`
+    const place = `site/${siteOfGateway(id)}/lan/${segment}/${lans.filter((one) => one.segment === segment).indexOf(lan)}`
     const at = askedOf(lan, site) === 'hub' ? hubs[0]! : id
     const why = `no uplink of ${at} on the internet that class default uses has IPv6`
     const beside = lans.some((other, n) => other.segment === segment && ways[n] !== undefined)
@@ -147,7 +149,7 @@ function nothingLeads({ id, uplinks }: IntentSite, own: readonly Exit[], sites: 
   return {
     code: 'I141',
     severity: 'error',
-    at: [`site/${site.id}/lan/${lan.segment}/${n}/internet`, `internet/${lan.segment}`],
+    at: [`site/${siteOfGateway(site.id)}/lan/${lan.segment}/${n}/internet`, `internet/${lan.segment}`],
     says: `hosts of ${lan.segment} at ${site.id} are to leave to the internet${site.id === id ? '' : ` at hub ${id}`}, and ${
       there ? `class default never uses an uplink of ${id} that is on it` : `no uplink of ${id} is on it${own.length > 0 ? ' over IPv4' : ''}`
     }`,

@@ -1,9 +1,9 @@
 /** DHCP relays: what their packets need is an expectation like any other, so that it is proven, and after each edit again. */
 import type { Expect, Finding, NodeId, Place, SegmentId } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import { relayText } from '#src/intent/canonical.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { type Address, contains, hostOf, hostPrefix, type Prefix } from '#src/net/address.ts'
+import { type Address, contains, hostOf, hostPrefix, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Memo } from './memo.ts'
 
@@ -19,19 +19,20 @@ interface Relay {
   readonly key: string
 }
 const relaysOf = ({ sites }: Intent, memo: Memo): readonly Relay[] =>
-  memo.sparse('relays of DHCP', [], [sites], ({ id, lans }) =>
-    lans.flatMap(({ segment, address, dhcp, local }): readonly Relay[] =>
-      dhcp?.kind !== 'relay'
-        ? []
-        : [{ node: id, segment, address: hostOf(address), server: dhcp.server, translated: local !== undefined, key: `site/${id}/lan/${segment}` }],
-    ),
-  )
+  memo.sparse('relays of DHCP', [], [sites], ({ id, lans }) => {
+    const node = siteOfGateway(id)
+    return lans.flatMap(({ segment, address, own, dhcp, local }): readonly Relay[] => {
+      if (dhcp?.kind !== 'relay') return []
+      const key = `site/${node}/lan/${segment}`
+      return [{ node, segment, address: hostOf(own ?? address), server: dhcp.server, translated: local !== undefined, key }]
+    })
+  })
 
 /** `intent`: in the overlay. */
 export function relays(intent: Intent, memo: Memo): { readonly expects: readonly Expect[]; readonly findings: readonly Finding[] } {
   const all = relaysOf(intent, memo)
   if (all.length === 0) return { expects: [], findings: [] }
-  const findings = all.flatMap((relay): readonly Finding[] => {
+  const findings = [...new Map(all.map((relay) => [`${relay.key} ${relay.server}`, relay])).values()].flatMap((relay): readonly Finding[] => {
     const there = holderOf(intent, relay.server)
     if (there && !relay.translated) return []
     return [
@@ -54,8 +55,9 @@ export function relays(intent: Intent, memo: Memo): { readonly expects: readonly
     const { segment, server } = own[0]!
     const there = holderOf(intent, server)
     if (!there) return []
-    const from = own
-      .map((relay): Place => ({ node: relay.node, segment, prefixes: [hostPrefix(relay.address)] }))
+    // Of a pair of gateways each relays as itself, and both are the site's.
+    const from = [...Map.groupBy(own, ({ node }) => node)]
+      .map(([node, all]): Place => ({ node, segment, prefixes: sortPrefixes(all.map(({ address }) => hostPrefix(address))) }))
       .sort((a, b) => compareText(a.node, b.node))
     const to = [{ ...there, prefixes: [hostPrefix(server)] }]
     const text = `${segment} -> ${there.node}/${there.segment} udp/67`

@@ -6,7 +6,7 @@
  * a translated one its prefix of the pool for good, so that nobody's addresses move when another comes or goes.
  */
 import type { Allocation, Finding, NodeId, SegmentId, SiteId } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { translationPools } from '#src/intent/defaults.ts'
 import { type Intent, type IntentLan, type IntentSite, modeOf, type Translate } from '#src/intent/intent.ts'
 import {
@@ -42,7 +42,7 @@ export function translate(intent: Intent, held: readonly Allocation[], memo: Mem
   if ((intent.translate?.mode ?? 'never') === 'never' && asking.length === 0) return { intent, claims: [], findings: [] }
 
   const known = memo.once('held translations', [held], () => readHeld(held))
-  const lans = intent.sites.flatMap((site) => site.lans.map((lan): Contender => contender(intent, site, lan, known)))
+  const lans = ownersOf(intent).flatMap((site) => site.lans.map((lan): Contender => contender(intent, site, lan, known)))
   const others = externalsOf(intent, memo).flatMap((external) => external.lans.map((lan) => lan.prefix))
   const moved = newcomers(lans, others)
   const { overlayOf, claims, refused } = allocate(moved, intent.translate?.pools ?? translationPools, known)
@@ -96,7 +96,7 @@ interface Land {
   readonly key: string
 }
 const landsOf = (intent: Intent): readonly Land[] => [
-  ...intent.sites.flatMap(({ id, lans }) =>
+  ...ownersOf(intent).flatMap(({ id, lans }) =>
     lans.map(
       ({ prefix, segment, local }): Land => ({
         node: id,
@@ -112,8 +112,10 @@ const landsOf = (intent: Intent): readonly Land[] => [
   ),
 ]
 
+/** Of a pair of gateways the first: the second has the same LANs, by the same names. */
+const ownersOf = ({ sites }: Intent): readonly IntentSite[] => sites.filter(({ id }) => !isSecondGateway(id))
 /** `site/prefix`: a LAN that is renumbered is another. */
-const ownerOf = (site: Pick<IntentSite, 'id'>, lan: Pick<IntentLan, 'prefix'>): string => `${site.id}/${lan.prefix}`
+const ownerOf = (site: Pick<IntentSite, 'id'>, lan: Pick<IntentLan, 'prefix'>): string => `${siteOfGateway(site.id)}/${lan.prefix}`
 
 interface Known {
   /** By owner, when it was last found to be first among those that were there. */

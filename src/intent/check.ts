@@ -249,15 +249,6 @@ export function checkOverlaps(
   }
   // Both of a pair have the same.
   const owners = sites.filter(({ id }) => !isSecondGateway(id))
-  for (const { id, lans } of owners)
-    for (const [n, lan] of lans.entries())
-      if (lan.own !== undefined && modeOf(translate, lan) !== 'never')
-        report.error(
-          'I059',
-          [`site/${id}/lan/${lan.segment}/${lans.slice(0, n).filter((one) => one.segment === lan.segment).length}`, 'network/translate'],
-          `${lan.prefix} can't be translated at a pair of gateways yet`,
-          'write translate: never at this LAN',
-        )
   const all = [
     ...owners.flatMap(({ id, lans }) => numbered(`site/${id}`, lans)),
     ...regions.flatMap(({ id, segment, networks }) => {

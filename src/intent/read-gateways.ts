@@ -1,8 +1,20 @@
 /** A pair of gateways at one site: what a site says of either, and what each alone has on LANs whose address both share. */
 import type { SiteId } from '#src/fabric/fabric.ts'
-import { type Address, type AddressWithLength, familyOf, hostOf, isHostOf, lengthOf, networkOf, nth, type Prefix } from '#src/net/address.ts'
+import {
+  type Address,
+  type AddressWithLength,
+  addressBits,
+  familyOf,
+  hostOf,
+  isHostOf,
+  lengthOf,
+  networkOf,
+  nth,
+  type Prefix,
+  rangeOf,
+} from '#src/net/address.ts'
 import { slots } from '#src/fabric/ids.ts'
-import type { IntentLan } from './intent.ts'
+import type { IntentLan, IntentSite } from './intent.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import type { Report } from './report.ts'
 import type { RawGateway, RawLan } from './schema.ts'
@@ -56,25 +68,36 @@ interface Gateway {
   /** Its interfaces. */
   readonly claimed: Map<string, Located<string>>
 }
+type Range = { readonly first: Address; readonly last: Address }
+type Lans = Pick<IntentSite, 'lans' | 'bgp'>
 /** The same LANs as each of the two has them. */
 export function sharedLans(
   site: SiteId,
-  lans: readonly IntentLan[],
+  { lans, bgp }: Lans,
   gateways: readonly Gateway[],
   segments: readonly Entry<readonly RawLan[]>[],
   report: Report,
-): readonly (readonly IntentLan[])[] {
+): readonly Lans[] {
   refuse(segments, lans, site, report)
   const links = [...new Set(lans.filter(({ via }) => via === undefined).map(({ prefix }) => prefix))]
   const taken = new Map<Prefix, Set<Address>>(links.map((link) => [link, new Set()]))
   for (const { address } of lans) taken.get(networkOf(address))?.add(hostOf(address))
-  for (const { via } of lans) if (via !== undefined) for (const [link, own] of taken) if (isHostOf(link, via)) own.add(via)
+  const routers = [...lans.flatMap(({ via }) => via ?? []), ...(bgp ?? []).flatMap(({ neighbors }) => neighbors)]
+  const leased = lans.flatMap(({ dhcp }): Range[] => (dhcp?.kind === 'server' ? [dhcp.range] : []))
+  const reserved = lans.flatMap(({ dhcp }) => (dhcp?.kind === 'server' ? dhcp.reserved.map(({ address }) => address) : []))
+  for (const one of [...routers, ...reserved]) for (const [link, own] of taken) if (isHostOf(link, one)) own.add(one)
   const written = gateways.map(({ raw }, n) => readOwn(nameAt(n), `site/${site}/gateway/${nameAt(n)}`, raw, links, taken, report))
   return gateways.map(({ raw, claimed }, n) => {
     const names = readInterfaces(`site/${site}/gateway/${nameAt(n)}`, raw, lans, claimed, report)
     const own = new Map(
       links.flatMap((link) => {
-        const host = written[n]!.get(link) ?? freeHost(link, taken.get(link)!)
+        const host =
+          written[n]!.get(link) ??
+          freeHost(
+            link,
+            taken.get(link)!,
+            leased.filter(({ first }) => isHostOf(link, first)),
+          )
         return host === undefined ? [] : [[link, `${host}/${lengthOf(link)}` as AddressWithLength]]
       }),
     )
@@ -86,19 +109,26 @@ export function sharedLans(
         `${without} has no room for a pair of gateways`,
         'give it three addresses for them: the one that both share, and one for each',
       )
-    return lans.map((lan): IntentLan => {
-      const link = networkOf(lan.address)
-      const address = own.get(link)
-      return { ...lan, interface: names.get(lan.interface) ?? lan.interface, ...(address === undefined ? {} : { own: address }) }
-    })
+    const called = (device: string): string => names.get(device) ?? device
+    return {
+      lans: lans.map((lan): IntentLan => {
+        const address = own.get(networkOf(lan.address))
+        return { ...lan, interface: called(lan.interface), ...(address === undefined ? {} : { own: address }) }
+      }),
+      ...(bgp ? { bgp: bgp.map((session) => ({ ...session, interface: called(session.interface) })) } : {}),
+    }
   })
 }
 
-function freeHost(link: Prefix, taken: Set<Address>): Address | undefined {
-  for (let n = 1; n < 64; n++) {
+/** The first that nobody has, and that no host is leased. */
+function freeHost(link: Prefix, taken: Set<Address>, leased: readonly Range[]): Address | undefined {
+  const { low } = rangeOf(link)
+  for (let n = 1, tries = 0; tries < 64; tries++) {
     const host = nth(link, n)
     if (host === undefined) return undefined
-    if (!isHostOf(link, host) || taken.has(host)) continue
+    const range = leased.find(({ first, last }) => addressBits(host) >= addressBits(first) && addressBits(host) <= addressBits(last))
+    n = range ? Number(addressBits(range.last) - low) + 1 : n + 1
+    if (range || !isHostOf(link, host) || taken.has(host)) continue
     taken.add(host)
     return host
   }
@@ -183,7 +213,7 @@ function readInterfaces(
 }
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-const shareable = ['interface', 'prefixes', 'next_hop', 'address', 'internet', 'translate', 'trust']
+const shareable = ['interface', 'prefixes', 'next_hop', 'bgp', 'ospf', 'address', 'internet', 'translate', 'trust', 'dhcp']
 function refuse(segments: readonly Entry<readonly RawLan[]>[], lans: readonly IntentLan[], site: SiteId, report: Report): void {
   for (const { value } of segments)
     for (const { fields } of value ?? [])
@@ -200,13 +230,5 @@ function refuse(segments: readonly Entry<readonly RawLan[]>[], lans: readonly In
       originOf(lans, six.prefix, site),
       `${six.prefix} can't be shared by a pair of gateways: their VRRP speaks IPv4 only, yet`,
       'leave IPv6 out here, or write one gateway: uplinks:',
-    )
-  const leaving = lans.find(({ internet }) => internet !== 'none')
-  if (leaving)
-    report.error(
-      'I059',
-      [`${originOf(lans, leaving.prefix, site)}/internet`, `internet/${leaving.segment}`],
-      `hosts of ${leaving.segment} can't leave to the internet at a pair of gateways yet`,
-      `write internet: none at the LAN`,
     )
 }

@@ -32,11 +32,16 @@ export interface ServedDhcp {
   readonly dhcp: Dhcp
 }
 
-/** `routers`: next hops on the LAN. undefined: refused, and reported. */
+/** Who else has an address on the LAN, in words. */
+export interface Neighbour {
+  readonly address: Address
+  readonly who: string
+}
+/** `others`: besides the gateway. undefined: refused, and reported. */
 export function readDhcp(
   { at, fields, wrote }: RawDhcp,
   links: readonly Link[],
-  routers: readonly Address[],
+  others: readonly Neighbour[],
   report: Report,
 ): ServedDhcp | undefined {
   const own = links.filter(({ lan }) => familyOf(lan.prefix) === 4)
@@ -57,17 +62,17 @@ export function readDhcp(
       'I069',
       written!.at,
       `${formatAddresses(written!.value)} is not inside ${own.map(({ lan }) => lan.prefix).join(' or ')}`,
-      `write addresses of the LAN, like ${suggested(first, routers)}, or leave the range out`,
+      `write addresses of the LAN, like ${suggested(first, others)}, or leave the range out`,
     )
     return undefined
   }
-  const range = written ? checked(written, link, routers, report) : freeRange(link, routers)
+  const range = written ? checked(written, link, others, report) : freeRange(link, others)
   if (!range) {
     if (!written)
       report.error('I075', [at, link.at], `${link.lan.prefix} has no address left to lease`, 'give the LAN a larger prefix, or remove `dhcp:`')
     return undefined
   }
-  const reserved = readReserved(fields.reserved ?? [], link, routers, report)
+  const reserved = readReserved(fields.reserved ?? [], link, others, report)
   return {
     prefix: link.lan.prefix,
     dhcp: {
@@ -82,14 +87,9 @@ export function readDhcp(
 }
 
 function readRelay(relay: Located<Address>, wrote: ReadonlySet<string>, own: readonly Link[], report: Report): ServedDhcp | undefined {
-  const others = [...wrote].filter((key) => key !== 'relay')
-  if (others.length > 0)
-    report.error(
-      'I069',
-      relay.at,
-      `a relay leases nothing itself, and ${others.join(', ')} would be for a server`,
-      'keep `relay:` alone, or remove it',
-    )
+  const more = [...wrote].filter((key) => key !== 'relay')
+  if (more.length > 0)
+    report.error('I069', relay.at, `a relay leases nothing itself, and ${more.join(', ')} would be for a server`, 'keep `relay:` alone, or remove it')
   if (familyOf(relay.value) === 6)
     report.error('I076', relay.at, `${relay.value} is IPv6, and DHCP is relayed over IPv4`, 'write the IPv4 address of the server')
   const beside = own.find(({ lan }) => contains(lan.prefix, relay.value))
@@ -101,28 +101,28 @@ function readRelay(relay: Located<Address>, wrote: ReadonlySet<string>, own: rea
       'remove `dhcp:`; the server answers them itself',
     )
   // Relayed as from the first prefix: the server tells by that address of which LAN to lease.
-  return beside || others.length > 0 || familyOf(relay.value) === 6
+  return beside || more.length > 0 || familyOf(relay.value) === 6
     ? undefined
     : { prefix: own[0]!.lan.prefix, dhcp: { kind: 'relay', server: relay.value } }
 }
 
 /** Whoever has an address of the LAN already. */
-const takenOf = ({ lan }: Link, routers: readonly Address[]) => [
+const takenOf = ({ lan }: Link, others: readonly Neighbour[]): readonly Neighbour[] => [
   { address: hostOf(lan.address), who: "the gateway's own address" },
-  ...routers.filter((router) => contains(lan.prefix, router)).map((address) => ({ address, who: 'the address of a router, by `next_hop:`' })),
+  ...others.filter(({ address }) => contains(lan.prefix, address)),
 ]
 /** The first and the last address that a host may have. */
 function hostBits(prefix: Prefix): { readonly low: bigint; readonly high: bigint } {
   const { low, high } = rangeOf(prefix)
   return lengthOf(prefix) >= 31 ? { low, high } : { low: low + 1n, high: high - 1n }
 }
-function checked(written: Located<{ readonly first: Address; readonly last: Address }>, link: Link, routers: readonly Address[], report: Report) {
+function checked(written: Located<{ readonly first: Address; readonly last: Address }>, link: Link, others: readonly Neighbour[], report: Report) {
   const { first, last } = written.value
   const [from, to] = [addressBits(first), addressBits(last)]
   const { low, high } = hostBits(link.lan.prefix)
-  const taken = takenOf(link, routers).find(({ address }) => addressBits(address) >= from && addressBits(address) <= to)
+  const taken = takenOf(link, others).find(({ address }) => addressBits(address) >= from && addressBits(address) <= to)
   if (taken)
-    report.error('I069', written.at, `the range holds ${taken.address}, ${taken.who}`, `write a range beside it, like ${suggested(link, routers)}`)
+    report.error('I069', written.at, `the range holds ${taken.address}, ${taken.who}`, `write a range beside it, like ${suggested(link, others)}`)
   else if (from < low || to > high)
     report.error(
       'I069',
@@ -134,11 +134,11 @@ function checked(written: Located<{ readonly first: Address; readonly last: Addr
   return undefined
 }
 /** The longest run of addresses that nobody has, in the upper half of the LAN; undefined: none. */
-function freeRange(link: Link, routers: readonly Address[]): { readonly first: Address; readonly last: Address } | undefined {
+function freeRange(link: Link, others: readonly Neighbour[]): { readonly first: Address; readonly last: Address } | undefined {
   const { low, high } = rangeOf(link.lan.prefix)
   const hosts = hostBits(link.lan.prefix)
   const middle = low + (high - low + 1n) / 2n
-  const taken = takenOf(link, routers)
+  const taken = takenOf(link, others)
     .map(({ address }) => addressBits(address))
     .sort((a, b) => (a < b ? -1 : 1))
   let best: { readonly from: bigint; readonly to: bigint } | undefined
@@ -149,12 +149,12 @@ function freeRange(link: Link, routers: readonly Address[]): { readonly first: A
   }
   return best && { first: addressFromBits(4, best.from), last: addressFromBits(4, best.to) }
 }
-function suggested(link: Link, routers: readonly Address[]): string {
-  const free = freeRange(link, routers)
+function suggested(link: Link, others: readonly Neighbour[]): string {
+  const free = freeRange(link, others)
   return free ? formatAddresses(free) : 'one of a larger LAN'
 }
 
-function readReserved(entries: NonNullable<RawDhcp['fields']['reserved']>, link: Link, routers: readonly Address[], report: Report) {
+function readReserved(entries: NonNullable<RawDhcp['fields']['reserved']>, link: Link, others: readonly Neighbour[], report: Report) {
   const out: { readonly name: string; readonly mac: string; readonly address: Address }[] = []
   const macs = new Map<string, Origin>()
   const addresses = new Map<Address, Origin>()
@@ -162,7 +162,7 @@ function readReserved(entries: NonNullable<RawDhcp['fields']['reserved']>, link:
   for (const { key, value } of entries) {
     const { mac, address } = value?.fields ?? {}
     if (!mac || !address) continue
-    const taken = takenOf(link, routers).find((one) => one.address === address.value)
+    const taken = takenOf(link, others).find((one) => one.address === address.value)
     const bits = addressBits(address.value)
     const twice = macs.get(mac.value) ?? addresses.get(address.value)
     if (familyOf(address.value) === 6 || bits < low || bits > high)

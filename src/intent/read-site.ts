@@ -27,7 +27,7 @@ import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import { checkGateways, sharedLans } from './read-gateways.ts'
-import { readAdvertisement, readDhcp } from './read-lan-services.ts'
+import { type Neighbour, readAdvertisement, readDhcp } from './read-lan-services.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
 import type { Names } from './selector.ts'
@@ -74,9 +74,10 @@ export function readSite(
     return { ...gateway, claimed, uplinks: readUplinks(at, gateway.uplinks, claimed, transports, report) }
   })
   const [first] = gateways
-  const { lans, ...routing } = readLans(
+  const shared = readLans(
     base,
     fields.segments,
+    gateways.flatMap(({ raw }) => (raw?.fields.address ?? []).map(({ value }) => (value.kind === 'plain' ? value.address : hostOf(value.address)))),
     // What a LAN's interface is called at either of a pair is known later.
     first!.raw ? new Map() : first!.claimed,
     names,
@@ -88,12 +89,12 @@ export function readSite(
   const owned = first!.raw
     ? sharedLans(
         id,
-        lans,
+        shared,
         gateways.map(({ raw, claimed }) => ({ raw: raw!, claimed })),
         fields.segments ?? [],
         report,
       )
-    : [lans]
+    : [shared]
   return gateways.map(({ id: gateway, uplinks }, n) => ({
     id: gateway,
     role: fields.role?.value ?? defaultRole,
@@ -101,8 +102,7 @@ export function readSite(
     place: fields.place?.value ?? '',
     hubs,
     uplinks,
-    lans: owned[n]!,
-    ...routing,
+    ...owned[n]!,
     // Read when the network's are known: read-classes.ts.
     classes: [],
   }))
@@ -240,6 +240,7 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
 function readLans(
   base: string,
   entries: readonly Entry<readonly RawLan[]>[] | undefined,
+  standing: readonly Address[],
   claimed: Map<string, Located<string>>,
   names: Names,
   uplinks: readonly IntentUplink[],
@@ -262,7 +263,7 @@ function readLans(
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
     const breakout = internet.find((one) => one.segment === segment)?.breakout ?? 'none'
-    const own = (value ?? []).flatMap((raw) => readLan(lanBase, segment, raw, claimed, uplinks, breakout, sessions, report))
+    const own = (value ?? []).flatMap((raw) => readLan(lanBase, segment, raw, standing, claimed, uplinks, breakout, sessions, report))
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
@@ -286,6 +287,7 @@ function readLan(
   base: string,
   segment: SegmentId,
   { fields }: RawLan,
+  standing: readonly Address[],
   claimed: Map<string, Located<string>>,
   uplinks: readonly IntentUplink[],
   breakout: Breakout,
@@ -328,7 +330,13 @@ function readLan(
   const { session, learned } = readBgp(fields.bgp, base, links, (each) => usable(each, uplinks, report), report)
   if (session) sessions.push(session)
   const routers = [...(fields.next_hop ?? []).map(({ key }) => key.value as Address), ...(session?.neighbors ?? [])]
-  return [...served(fields, links, routers, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
+  const others = [
+    ...routers.map(
+      (one): Neighbour => ({ address: one, who: `the address of a router, by \`${session?.neighbors.includes(one) ? 'bgp' : 'next_hop'}:\`` }),
+    ),
+    ...standing.map((one): Neighbour => ({ address: one, who: "one gateway's own address" })),
+  ]
+  return [...served(fields, links, others, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
 }
 
 function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Map<string, Origin>): void {
@@ -341,9 +349,9 @@ function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Map<st
 }
 
 /** What is behind a router is served by that router, if at all. */
-function served({ dhcp, ra }: RawLan['fields'], links: readonly ReadLan[], routers: readonly Address[], report: Report): readonly ReadLan[] {
+function served({ dhcp, ra }: RawLan['fields'], links: readonly ReadLan[], others: readonly Neighbour[], report: Report): readonly ReadLan[] {
   const plain = links.map(({ lan, at }) => ({ lan, at: at.prefix }))
-  const leased = dhcp && readDhcp(dhcp, plain, routers, report)
+  const leased = dhcp && readDhcp(dhcp, plain, others, report)
   const advertised = ra && readAdvertisement(ra, plain, report)
   return links.map(({ lan, at }): ReadLan => {
     const leases = leased?.prefix === lan.prefix

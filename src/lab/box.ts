@@ -17,8 +17,16 @@ export interface Ran {
 }
 
 export async function openBox(name: string): Promise<Box> {
-  const script =
-    'mount -t tmpfs tmpfs /run && ip link set lo up && sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 && echo ready && exec sleep infinity'
+  const script = [
+    'mount -t tmpfs tmpfs /run',
+    'ip link set lo up',
+    'sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0',
+    // FRR wants whom it runs as, here root, to be of its groups, and no other group is known in here.
+    "{ grep -v '^frr' /etc/group; printf 'frr:x:0:root\\nfrrvty:x:0:root\\n'; } > /run/group",
+    'mount --bind /run/group /etc/group',
+    'echo ready',
+    'exec sleep infinity',
+  ].join(' && ')
   const holder = spawn('unshare', ['-n', '-m', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaint = ''
   holder.stderr.on('data', (text: Buffer) => {

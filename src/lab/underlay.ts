@@ -5,8 +5,9 @@
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
-import type { Intent, IntentLan, IntentUplink } from '#src/intent/intent.ts'
+import type { Intent, IntentLan, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, hostPrefix, lengthOf, nth } from '#src/net/address.ts'
+import type { Speaker } from './speaker.ts'
 
 export interface Underlay {
   readonly links: readonly Link[]
@@ -69,6 +70,8 @@ export interface LanRouter {
   readonly address: AddressWithLength
   readonly gateway: Address
   readonly hosts: readonly AddressWithLength[]
+  /** null: the gateway knows what is behind it without being told. */
+  readonly speaks: Speaker | null
 }
 
 type LanWords = Pick<IntentLan, 'segment' | 'interface' | 'via'>
@@ -93,9 +96,6 @@ const edgeLine = { delayMs: 6, jitterMs: 0 }
 const hubLine = { delayMs: 2, jitterMs: 0 }
 
 export function underlay(intent: Intent): Underlay {
-  const speaker = intent.sites.find(({ bgp }) => bgp)
-  if (speaker)
-    throw new Error(`routers of the lab don't speak BGP: to try this network there, write next_hop instead of bgp at ${speaker.id}, in a copy`)
   let edgeLinks = 0
   const links = intent.sites.flatMap((site) =>
     site.uplinks.map((uplink, index): Link => {
@@ -136,7 +136,12 @@ export function underlay(intent: Intent): Underlay {
         if (via === undefined) return []
         const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(hostPrefix(nth(prefix, 10) ?? nth(prefix, 0)!)))
         const address = addressWithLength(`${via}/${lengthOf(link.address)}`)
-        return [{ namespace, site: site.id, beside: lanHostName(site, link), address, gateway: hostOf(link.address), hosts }]
+        const session = site.bgp?.find(({ interface: device, neighbors }) => device === link.interface && neighbors.includes(via))
+        const behind = [first!, ...others].flatMap(({ prefix, learned }) => (learned ? [prefix] : []))
+        const speaks: Speaker | null = session
+          ? { asn: session.asn, gatewayAsn: session.localAsn, gateways: gatewaysOn(intent, site, link), announces: behind }
+          : null
+        return [{ namespace, site: site.id, beside: lanHostName(site, link), address, gateway: hostOf(link.address), hosts, speaks }]
       },
     ),
   )
@@ -151,6 +156,15 @@ export function underlay(intent: Intent): Underlay {
     )
   return { links, lans, routers, seconds }
 }
+
+/** By their own addresses on the link of a LAN: one, or of a pair both. */
+const gatewaysOn = ({ sites }: Intent, { id }: IntentSite, { address }: Pick<IntentLan, 'address'>): readonly Address[] => [
+  ...new Set(
+    sites
+      .filter((site) => siteOfGateway(site.id) === id)
+      .flatMap(({ lans }) => lans.flatMap((lan) => (lan.address === address ? [hostOf(lan.own ?? lan.address)] : []))),
+  ),
+]
 
 function dynamicAddress(uplink: IntentUplink, n: number) {
   if (n > 120) throw new RangeError('the lab has addresses for 120 dynamic uplinks')

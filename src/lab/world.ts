@@ -8,6 +8,7 @@ import type { Intent, IntentService } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, contains, familyOf, hostOf, lengthOf, networkOf, prefix } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
+import { startSpeaker } from './speaker.ts'
 import { controllerAddress, controllerPort, type Line, type LanHost, type Link, lanHostName, underlay } from './underlay.ts'
 
 export interface World {
@@ -175,6 +176,8 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       'link set eth0 up',
       `route add default via ${router.gateway}`,
     ])
+    if (router.speaks)
+      children.push(...(await startSpeaker(boxes.get(router.namespace)!, router.speaks, router, join(options.logs, `${router.namespace}.log`))))
   }
   await ipBatch(internet, [
     `addr add ${controllerAddress}/32 dev lo`,

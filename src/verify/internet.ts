@@ -10,6 +10,7 @@ import { type Break, type Breaks, isBroken, nameOf, nothingDown, together } from
 import { type Course, courses, firstStop, type Vertex } from './forward.ts'
 import type { Model, Node } from './model.ts'
 import { cut, everything } from './packets.ts'
+import { dutyOf, type Gateway, gatewaysAt } from './pairs.ts'
 import type { Shapes } from './shapes.ts'
 import { halves, lineOf, placeName, stopText } from './words.ts'
 
@@ -31,10 +32,14 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
     // Of two families each that leaves is judged. IPv6 that stays inside beside IPv4 that leaves was told (I142).
     const four = lans.some(({ prefix, internet }) => familyOf(prefix) === 4 && internet)
     const judged = lans.filter(({ prefix, internet }) => !four || internet || familyOf(prefix) === 4)
-    const leaving = judged.map((lan) => ({ lan, ways: outwards(model, node!, lan) }))
+    const gateways = gatewaysAt(model, from.node)
+    const leaving = gateways.flatMap((gateway) => judged.map((lan) => ({ gateway, lan, ways: outwards(model, model.node(gateway.id)!, lan) })))
     const lost = (broken: Break | null): Case[] => {
-      const [first] = leaving.flatMap(({ lan, ways }) => {
-        const why = whyStuck(model, lan, from.node, ways, broken)
+      // While the first of a pair waits before it takes over again, either may have the LANs; never a box that is gone.
+      const present = gateways.filter(({ id }) => gateways.length === 1 || !broken?.failures.some((one) => one.kind === 'gateway' && one.site === id))
+      const duty = dutyOf(present, broken?.down ?? nothingDown, broken ? 'held' : 'settled')
+      const [first] = leaving.flatMap(({ gateway, lan, ways }) => {
+        const why = duty.includes(gateway) ? whyStuck(model, lan, gateway.id, ways, broken) : null
         return why === null ? [] : [{ from, lan, broken, why }]
       })
       return first ? [first] : []
@@ -45,7 +50,7 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
       ...relevantTo(
         breaks,
         bySite,
-        from.node,
+        gateways,
         leaving.flatMap(({ ways }) => ways),
       ),
     ]
@@ -108,9 +113,15 @@ function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[],
     : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
 }
 /** Failures of lines and hubs on the ways; an uplink without a tunnel may be an exit all the same. */
-function relevantTo(breaks: Breaks, bySite: ReadonlyMap<NodeId, readonly Break[]>, from: NodeId, ways: readonly Course[]): ReadonlySet<Break> {
-  const tunnels = new Set<TunnelId>()
-  const sites = new Set<NodeId>([from])
+function relevantTo(
+  breaks: Breaks,
+  bySite: ReadonlyMap<NodeId, readonly Break[]>,
+  from: readonly Gateway[],
+  ways: readonly Course[],
+): ReadonlySet<Break> {
+  // Of a pair of gateways also one that no packet passes: it decides which of the two is on duty.
+  const tunnels = new Set<TunnelId>(from.flatMap((gateway) => [...gateway.tunnels]))
+  const sites = new Set(from.map(({ id }) => id))
   const visit = ({ node, edges }: Vertex): void => {
     sites.add(node)
     for (const { hop, to } of edges) {

@@ -20,7 +20,7 @@
  */
 import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { anyRemote } from '#src/fabric/groups.ts'
-import { compareText, ipsecTunnelId, nodeOf, tunnelId } from '#src/fabric/ids.ts'
+import { compareText, ipsecTunnelId, isSecondGateway, nodeOf, siteOfGateway, tunnelId } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
@@ -274,6 +274,8 @@ class Facts {
     for (const node of nodesOf(fabric)) {
       const at = index(node.id)
       const here = named(node.id)
+      // What one of two gateways can do decides for the LANs of both.
+      if (isSecondGateway(node.id)) this.#keep(at, index(siteOfGateway(node.id)))
       if (at >= 0) this.#note(at, -1, kind('site'), words.word(describe(node as Site, (prefix) => lands.of(prefix).part, ways)), 0)
 
       this.#groups(node, at, here, kind('group'), tunnels)

@@ -287,14 +287,15 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   if (!packets) return []
   const packet = sample(packets)
   const { fabric } = model
-  const { down, dead } = downWith(fabric, question.without)
-  const there = walk(model, packet, down, { from: source.node })
+  const { dead, ...broken } = downWith(fabric, question.without)
+  const [near, , down] = onDutyAt(model, [source.node, source.node], broken.down)
+  const there = walk(model, packet, down, { from: near })
   const { outcome } = there
   const own = model.node(source.node)!.of.lans.filter(({ segment }) => segment === source.segment)
   const lan = own.findIndex(({ prefix }) => contains(prefix, packet.source))
   const way = pathText(
     model,
-    source.node,
+    near,
     there.hops.map(({ hop }) => hop),
   )
   const line = {

@@ -220,6 +220,18 @@ describe('a pair of gateways', () => {
     }
     expect([...ways].map((one) => one.split(' ')[0])).toEqual(['harbor', 'harbor-office'])
   })
+  it('hears from the internet by way of another hub than that of its exit, whatever class somebody out there claims', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'harbor-lab', '10.50.4.9', '8.8.8.8', 'udp', 53),
+      probe(world(), 'harbor-office', '10.50.1.9', '8.8.8.8', 'icmp', 0),
+    ]
+    const around = via(normal, network.fabric, 'north', 'harbor', 'north.isp-a--south.isp')
+    await world().become(around)
+    const [there] = asked.map((one) => expectation(network, around, one))
+    expect([there!.answered, there!.reply.length]).toEqual([true, 3])
+    expect(report(await world().compare(around, asked))).toBe('')
+  })
 })
 
 describe('a network of oddities', () => {

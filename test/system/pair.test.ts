@@ -1,4 +1,4 @@
-/** Two gateways at one site: real agents, real VRRP and WireGuard; the LAN's traffic goes by one of the two, whatever fails. */
+/** Two gateways at one site: real agents, real VRRP, DHCP and WireGuard; the LAN's traffic goes by one of the two, whatever fails. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -44,7 +44,7 @@ gateways:
       cable: { interface: eth0 }
     interfaces: { eth1: ens4 }
 segments:
-  inference: { interface: eth1, prefixes: 10.1.10.0/24 }
+  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: true }
 `,
   },
 ] as const
@@ -167,6 +167,25 @@ describe('a pair of gateways in the lab', () => {
     console.log(`all lines lost: ${taken} ms without an answer, and ${back} ms when they are back`)
     expect(taken).toBeLessThan(2 * takeoverMs)
     expect(back).toBeLessThan(2 * takeoverMs)
+  })
+
+  it('both lease: the first is asked, and the second knows what to do when it is gone', async () => {
+    const script = '/run/leased'
+    const ask = async (...more: readonly string[]): Promise<string> => {
+      await exec('berlin-inference', 'sh', '-c', `udhcpc -i eth0 -n -q -f -s ${script} -t 4 -T 2 -A 1 ${more.join(' ')} && cat ${script}.got`)
+      return (await exec('berlin-inference', 'cat', `${script}.got`)).stdout.trim()
+    }
+    const put = `printf '#!/bin/sh\\n[ $1 != bound ] || echo $ip $router $serverid > ${script}.got\\n' > ${script}; chmod +x ${script}`
+    await exec('berlin-inference', 'sh', '-c', put)
+    const [leased, router, by] = (await ask()).split(' ')
+    expect([router, by]).toEqual(['10.1.10.1', '10.1.10.2'])
+    expect(leased).toMatch(/^10\.1\.10\.(1[3-9]\d|2\d\d)$/)
+    await exec('berlin', 'ip', 'link', 'set', 'eth1', 'down')
+    await until('the other has taken over', 20, async () => (await holders()) === 'berlin.b')
+    // It never leased this one, and a host that comes back with it keeps it.
+    expect(await ask('-r', leased!)).toBe(`${leased} 10.1.10.1 10.1.10.3`)
+    await exec('berlin', 'ip', 'link', 'set', 'eth1', 'up')
+    await until('it is back', 30, async () => (await holders()) === 'berlin' && standsBy('berlin.b'))
   })
 
   it('whose agent hangs loses the LAN within seconds, for nobody tells its peers any more', async () => {

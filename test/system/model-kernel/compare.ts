@@ -1,5 +1,6 @@
 /** What the model says of a probe, what the kernels did with it, and the difference in words. */
 import type { ClassId, Fabric, Lan, NodeId, Region, Site, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import { siteOfGateway } from '#src/fabric/ids.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { type Address, contains, familyOf } from '#src/net/address.ts'
 import { formatPacket } from '#src/verify/packets.ts'
@@ -71,12 +72,15 @@ function outwards(network: Network, situation: Situation, probe: Probe, there: W
   const says = words('request', there)
   const isAnswered = probe.protocol !== 'other' && outside.some((one) => contains(one, probe.destination))
   if (!isAnswered) return { request, reply: [], delivered: false, answered: false, says }
-  const home = `${probe.box} as dscp 0`
-  const [group] = outcome.at === probe.site ? [] : [network.model.node(outcome.at)!.group(probe.site, 'default' as ClassId, 'anywhere')]
-  const hop = group && chooser(situation.steering)(outcome.at, group)
-  const via = group && typeof hop === 'number' ? group.via[hop] : undefined
-  const back = via ? [`${via.next} by ${deviceOf(network, via.next, via.tunnel)}`] : []
-  return { request, reply: [...back, home].sort(), delivered: false, answered: true, says }
+  const back: string[] = []
+  const choose = chooser(situation.steering)
+  for (let at = outcome.at; siteOfGateway(at) !== probe.site; ) {
+    const group = network.model.node(at)!.group(probe.site, 'default' as ClassId, back.length > 0 ? 'mesh' : 'anywhere')!
+    const { next, tunnel } = group.via[choose(at, group) as number]!
+    back.push(`${next} by ${deviceOf(network, next, tunnel)}`)
+    at = next
+  }
+  return { request, reply: [...back, `${probe.box} as dscp 0`].sort(), delivered: false, answered: true, says }
 }
 /** In one order. */
 export const linesOf = ({ sites }: Fabric): readonly (readonly [site: SiteId, uplink: UplinkId])[] =>

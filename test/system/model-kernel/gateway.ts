@@ -32,5 +32,6 @@ serve(socket, {
     await driver.offer(able)
   },
   carries: () => driver.carries(),
+  learning: () => driver.learning(),
   drift: (config: SiteConfig) => explained(driver.drift(config)),
 })

@@ -9,6 +9,7 @@ import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 import { internetEnd } from '#src/lab/world.ts'
 import type { Finding, Region, Site, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Learning } from '#providers/device.ts'
 import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
@@ -148,6 +149,15 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
   await Promise.all(fabric.sites.map((site) => exec(site.id, ['nft', '-f', '-'], gatewayWitness(devicesOf(network, site.id)))))
   await allTunnelsUp(network, lab)
+  /** Routers of LANs have said what is behind them. */
+  const learned = async (id: SiteId): Promise<void> => {
+    for (let tries = 0; ; tries++) {
+      const { sessions, missing } = await gateway<Learning>(id, 'learning')
+      if (sessions.every(({ state }) => state === 'Established') && missing.length === 0) return
+      if (tries > 100) throw new Error(`${id} has not learned ${missing.join(', ')}: ${JSON.stringify(sessions)}`)
+      await new Promise((later) => setTimeout(later, 200))
+    }
+  }
   const pairs = fabric.sites.filter(({ lans }) => lans.some(({ own }) => own !== undefined))
   /** What their agents would say; VRRP does the rest. */
   const offer = async ({ onDuty }: Situation): Promise<void> => {
@@ -162,6 +172,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     }
   }
   await offer(normal)
+  await Promise.all(fabric.sites.filter(({ bgp }) => bgp).map(({ id }) => learned(id)))
 
   const witnesses = async (): Promise<Witnesses> => {
     return new Map(

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseIntent } from '#src/intent/parse.ts'
+import { speakerText } from '#src/lab/speaker.ts'
 import { underlay } from '#src/lab/underlay.ts'
 import { addressWithLength, nth, prefix } from '#src/net/address.ts'
 
@@ -8,6 +9,11 @@ const files = readdirSync('test/networks/branches')
   .filter((name) => name.endsWith('.yaml'))
   .map((path) => ({ path, text: readFileSync(`test/networks/branches/${path}`, 'utf8') }))
 const { intent } = parseIntent(files)
+const parsed = (texts: Readonly<Record<string, string>>) => {
+  const read = parseIntent(Object.entries(texts).map(([path, text]) => ({ path, text })))
+  if (!read.intent) throw new Error(JSON.stringify(read.findings))
+  return read.intent
+}
 
 describe('the underlay of an intent', () => {
   const { links, lans } = underlay(intent!)
@@ -66,6 +72,7 @@ describe('the underlay of an intent', () => {
         address: lan!.prefix.replace('.0/', '.254/'),
         gateway: nth(lan!.prefix, 1),
         hosts: ['10.9.0.10/32', '10.8.0.10/32'],
+        speaks: null,
       },
     ])
   })
@@ -76,10 +83,34 @@ describe('the underlay of an intent', () => {
     expect(both.map(({ hosts, gateways }) => `${hosts.at(-1)} via ${gateways.at(-1)}`)).toEqual(['2001:db8:9::a/64 via 2001:db8:9::1'])
     expect(both[0]!.gateways).toHaveLength(2)
   })
-  it('says where it would need a router that speaks BGP', () => {
-    const [site] = intent!.sites
-    const speaks = { ...site!, bgp: [] }
-    expect(() => underlay({ ...intent!, sites: [speaks] })).toThrow(`write next_hop instead of bgp at ${site!.id}, in a copy`)
+  it('has a router that speaks BGP where the intent has one, to each of a pair of gateways', () => {
+    const { routers } = underlay(
+      parsed({
+        'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
+        'north.yaml': 'site: north\nrole: core\nuplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }\nsegments: {}\n',
+        'east.yaml': `site: east
+gateways: { a: { uplinks: { fiber: { interface: eth0 } } }, b: { uplinks: { lte: { interface: wwan0 } } } }
+segments:
+  office: { interface: lan0, prefixes: 10.50.0.0/24, bgp: { asn: 65010, neighbor: 10.50.0.254, prefixes: [10.51.0.0/16, 10.52.0.0/16] } }
+`,
+      }),
+    )
+    expect(routers.map(({ namespace, hosts }) => [namespace, hosts])).toEqual([['east-office.r1', ['10.51.0.10/32', '10.52.0.10/32']]])
+    expect(speakerText(routers[0]!.speaks!, routers[0]!)).toBe(`router bgp 65010
+ bgp router-id 10.50.0.254
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ no bgp default ipv4-unicast
+ neighbor 10.50.0.2 remote-as 65000
+ neighbor 10.50.0.2 timers connect 1
+ neighbor 10.50.0.3 remote-as 65000
+ neighbor 10.50.0.3 timers connect 1
+ address-family ipv4 unicast
+  network 10.51.0.0/16
+  network 10.52.0.0/16
+  neighbor 10.50.0.2 activate
+  neighbor 10.50.0.3 activate
+`)
   })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!

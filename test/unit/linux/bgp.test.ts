@@ -68,7 +68,28 @@ describe('what a router is told', () => {
     const leaving = { ...config, lans: config.lans.map((lan): Lan => (lan.prefix === '10.5.0.0/16' ? { ...lan, internet: 'local' } : lan)) }
     expect(announced(leaving, session, 4).byDefault).toBe(true)
     expect(announced(leaving, session, 6).byDefault).toBe(false)
-    expect(texts(bgpSettings(leaving))).toContain('router bgp 65000 | address-family ipv4 unicast | neighbor 10.1.10.254 default-originate')
+    const said = texts(bgpSettings(leaving))
+    expect(said).toContain('router bgp 65000 | address-family ipv4 unicast | network 0.0.0.0/0')
+    expect(said).toContain('ip prefix-list announce-10.1.10.254 permit 0.0.0.0/0')
+    expect(said.filter((line) => line.includes('::/0'))).toEqual([])
+  })
+
+  it('is, by each of a pair of gateways, to send to the address that both share', () => {
+    const shared = { ...config, lans: lans.berlin.map((lan): Lan => ({ ...lan, own: addressWithLength('10.1.10.3/24') })).slice(0, 1) }
+    const pair: SiteConfig = { ...shared, lans: [...shared.lans, learnedLans[0]!], bgp: [{ ...session, neighbors: session.neighbors.slice(0, 1) }] }
+    const said = texts(bgpSettings(pair))
+    expect(said).toContain('route-map announce-10.1.10.254 permit 10 | set ip next-hop 10.1.10.1')
+    expect(said).toContain('router bgp 65000 | address-family ipv4 unicast | neighbor 10.1.10.254 route-map announce-10.1.10.254 out')
+    expect(said).toContain('router bgp 65000 | bgp router-id 10.1.10.3')
+    expect(said.filter((line) => line.includes('next-hop-self'))).toEqual([])
+    // Alone again: the map goes as a whole, and the shared address with it.
+    const alone = { ...pair, lans: pair.lans.map(({ own: _, ...lan }) => lan) }
+    const { make, prune } = bgpDifference(bgpSettings(alone), bgpSettings(pair))
+    expect(make.lines).toContain('neighbor 10.1.10.254 next-hop-self')
+    expect(prune.lines.filter((line) => line.includes('announce-10.1.10.254') || line.includes('next-hop'))).toEqual([
+      'no route-map announce-10.1.10.254 permit 10',
+      'no neighbor 10.1.10.254 route-map announce-10.1.10.254 out',
+    ])
   })
 
   it('is what a router of another LAN announces, for as long as it does', () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { Dhcp, Lan, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Dhcp, Lan, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { missingDnsmasq } from '#providers/linux/check.ts'
 import { observeDaemons, startDaemon, type WantedDaemon } from '#providers/linux/daemons.ts'
@@ -66,6 +66,20 @@ test('one dnsmasq serves all LANs: leases, relays and advertises, and answers no
   )
   // A user namespace has no other user to become.
   expect(want.command({ ...at, users: false }).slice(-2)).toEqual(['--user=', '--group='])
+})
+
+test('of a pair of gateways both serve, the second after a while, and each relays as itself', () => {
+  const shared = (last: number) => [office, cameras].map((lan, n): Lan => ({ ...lan, own: addressWithLength(`10.1.${n + 1}0.${last}/24`) }))
+  const at = (site: string, last: number): string => {
+    const [first, second] = shared(last) as [Lan, Lan]
+    return wantedDnsmasq({ ...withLans({ ...first, dhcp: server }, { ...second, dhcp: relay }), site: site as SiteId })!.settings
+  }
+  expect(at('berlin', 2)).not.toContain('dhcp-reply-delay')
+  expect(at('berlin.b', 3)).toContain('dhcp-authoritative\ndhcp-lease-max=101\ndhcp-reply-delay=2\n')
+  expect(at('berlin', 2)).toContain('dhcp-relay=10.1.20.2,10.3.10.5')
+  expect(at('berlin.b', 3)).toContain('dhcp-relay=10.1.20.3,10.3.10.5')
+  // The router of hosts is the address that both share.
+  expect(at('berlin.b', 3)).toContain('option:router,10.1.10.1')
 })
 test('a box whose LANs ask for nothing runs none', () => {
   expect(wantedDnsmasq(berlin)).toBeUndefined()

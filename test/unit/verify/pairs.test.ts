@@ -102,6 +102,25 @@ describe('a pair', () => {
     expect(told(both, 'frankfurt/inference', 'berlin/inference', 'berlin.fiber')).toContain('there  frankfurt ─isp-a/cable→ berlin.b')
     expect(told(both, 'berlin/inference', 'frankfurt/inference', 'berlin.b')).toContain('there  berlin ─fiber/isp-a→ frankfurt')
   })
+  test('leaves to the internet by whoever has the LAN', () => {
+    const leaving = (survives: string, way: string, a?: string) =>
+      network(
+        `  - { reach: berlin/inference -> internet, survives: ${survives} }\n`,
+        pair(a),
+        `internet: { inference: ${way} }\nclasses: { default: { never: lte } }\n`,
+      )
+    for (const way of ['local', 'hub']) expect(said(leaving('[uplink, hub, gateway]', way))).toEqual([])
+    // It keeps the LAN, for it has a tunnel left.
+    const half = 'fiber: { interface: eth0, rate: 100M }, cell: { interface: wwan0, medium: lte, rate: 100M }'
+    expect(said(leaving('gateway', 'local', half))).toEqual([])
+    expect(said(leaving('uplink', 'local', half))).toEqual(['V009 berlin/inference loses the internet if berlin.fiber fails'])
+    const sound = leaving('gateway', 'local')
+    expect(told(sound, 'berlin/inference', 'internet')).toContain('berlin ─fiber→ internet')
+    expect(told(sound, 'berlin/inference', 'internet', 'berlin')).toContain('berlin.b ─cable→ internet')
+    expect(told(leaving('gateway', 'hub'), 'berlin/inference', 'internet', 'berlin.fiber')).toContain(
+      'berlin.b ─cable/isp-a→ frankfurt ─isp-a→ internet',
+    )
+  })
   test('loses nothing when one is drained, and the LAN when both are', () => {
     const [first, second] = ['berlin', 'berlin.b'] as [SiteId, SiteId]
     expect(drainLosses(both, first, [])).toEqual([])
