@@ -83,7 +83,7 @@ describe('what a router is told', () => {
     expect(said).toContain('router bgp 65000 | bgp router-id 10.1.10.3')
     expect(said.filter((line) => line.includes('next-hop-self'))).toEqual([])
     // Alone again: the map goes as a whole, and the shared address with it.
-    const alone = { ...pair, lans: pair.lans.map(({ own: _, ...lan }) => lan) }
+    const alone = { ...pair, lans: [...lans.berlin.slice(0, 1), learnedLans[0]!] }
     const { make, prune } = bgpDifference(bgpSettings(alone), bgpSettings(pair))
     expect(make.lines).toContain('neighbor 10.1.10.254 next-hop-self')
     expect(prune.lines.filter((line) => line.includes('announce-10.1.10.254') || line.includes('next-hop'))).toEqual([
