@@ -225,6 +225,7 @@ export function createFollower(of: FollowOptions): Follower {
       headlessSince,
       ...(drilled ? { drill: drilled } : {}),
       ...(drains ? { drain: drains } : {}),
+      ...(isPair(running?.config ?? null) ? { carries: driver.carries() } : {}),
       ...(measured ? { measured } : {}),
       ...(inventoryText === inventorySent ? {} : { inventory }),
     }

@@ -16,6 +16,7 @@ export interface SiteView {
   readonly running: Triple | null
   readonly tunnels: { readonly total: number; readonly up: number }
   readonly drain: { readonly until: string; readonly drained: boolean; readonly packets: number; readonly bytes: number } | null
+  readonly carries: boolean | null
   readonly finding: { readonly code: string; readonly says: string; readonly instead: string } | null
 }
 export interface SiteDetailView extends SiteView {

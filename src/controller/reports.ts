@@ -153,6 +153,7 @@ async function write(store: Store, fabricOf: (tx: Tx) => Promise<Fabric | null>,
         inventory: report.inventory ?? null,
         headlessSince: report.headlessSince === null ? null : new Date(report.headlessSince),
         drain: report.drain ?? null,
+        carries: report.carries ?? null,
         every,
         at,
       })

@@ -169,6 +169,8 @@ export const Report = z.object({
   headlessSince: z.nullable(z.string()),
   drill: z.optional(DrillReport),
   drain: z.optional(DrainReport),
+  /** Of one of two gateways: whether it has the LANs of the site. */
+  carries: z.optional(z.boolean()),
   measured: z.optional(MeasureReport),
 })
 export type Report = z.infer<typeof Report>

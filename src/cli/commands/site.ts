@@ -17,6 +17,9 @@ function stateOf(site: SiteView, output: Output): string {
   return output.style(colour, site.state)
 }
 
+/** Of a box that is gone nobody knows. */
+const pairing = ({ carries, online }: SiteView): string => (carries === null || !online ? '' : carries ? 'carries the LANs' : 'stands by')
+
 export function site(program: Command): void {
   const group = program.command('site').description('onboarding to retirement of a site')
 
@@ -33,7 +36,7 @@ export function site(program: Command): void {
           `${one.tunnels.up}/${one.tunnels.total} tunnels`,
           `runs ${triple(one.running)}`,
           one.online ? 'online' : `seen ${ago(one.lastSeen)}${one.lastSeen ? ' ago' : ''}`,
-          one.finding?.says ?? '',
+          one.finding?.says ?? pairing(one),
         ]),
       ),
     )
@@ -187,6 +190,7 @@ function printSite(one: SiteDetailView, output: Output): void {
   output.line(
     `  runs      generation ${triple(one.running)}${triple(one.assigned) === triple(one.running) ? '' : `, assigned ${triple(one.assigned)}`}`,
   )
+  if (pairing(one) !== '') output.line(`  pair      ${pairing(one)}`)
   if (one.drain)
     output.line(
       `  window    until ${new Date(one.drain.until).toLocaleString()}, ${one.drain.drained ? 'drained' : 'not drained yet'}: ${one.drain.packets} packets (${one.drain.bytes} bytes) passed since it began`,

@@ -64,6 +64,8 @@ const Site = z
     tunnels: z.object({ total: z.int(), up: z.int() }),
     /** Its service window; `packets` and `bytes`: what its box passed on from tunnel to tunnel since it began. */
     drain: z.object({ until: Time, drained: z.boolean(), packets: z.int(), bytes: z.int() }).nullable(),
+    /** Of two gateways at a site: whether this one has its LANs, as it last said. null: it is alone. */
+    carries: z.boolean().nullable(),
     finding: FindingShape.nullable(),
   })
   .openapi('Site')
@@ -121,6 +123,7 @@ const siteOf = (row: SiteRow, rows: readonly PathRow[], now: Date) => ({
   pending: row.pending && row.pending.triple,
   tunnels: tunnelsOf(rows.filter(({ site }) => site === row.id)),
   drain: drainOf(row),
+  carries: row.carries,
   finding: row.finding && plain([row.finding])[0]!,
 })
 const claimOf = (of: ClaimRow) => ({

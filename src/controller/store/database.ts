@@ -156,6 +156,7 @@ export interface Database {
     state_since: Stamp
     drain: NullableJson<Drain>
     drain_report: NullableJson<DrainReport>
+    carries: Nullable<boolean>
   }
   replacements: {
     site: string

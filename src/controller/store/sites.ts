@@ -25,6 +25,8 @@ export interface SiteRow {
   /** Its service window, from `site drain` until it ends or is closed. */
   readonly drain: Drain | null
   readonly drain_report: DrainReport | null
+  /** Of two gateways at a site: whether it has its LANs. */
+  readonly carries: boolean | null
 }
 
 export const get = (db: Db, id: string): Promise<SiteRow | undefined> => db.selectFrom('sites').selectAll().where('id', '=', id).executeTakeFirst()
@@ -146,6 +148,7 @@ export interface SiteReport {
   readonly inventory: Inventory | null
   readonly headlessSince: Date | null
   readonly drain: DrainReport | null
+  readonly carries: boolean | null
   readonly every: number
   readonly at: Date
 }
@@ -161,6 +164,7 @@ export async function reported(tx: Db, report: SiteReport): Promise<void> {
       findings: json(report.findings),
       headless_since: report.headlessSince,
       drain_report: report.drain && json(report.drain),
+      carries: report.carries,
       last_seen: report.at,
       report_every: report.every,
       ...(report.inventory ? { inventory: json(report.inventory) } : {}),
@@ -182,6 +186,7 @@ export async function forget(tx: Tx, site: string): Promise<void> {
       findings: '[]',
       drain: null,
       drain_report: null,
+      carries: null,
     })
     .where('id', '=', site)
     .execute()

@@ -26,6 +26,7 @@ const report = (site: string, at: Date) =>
     inventory: null,
     headlessSince: null,
     drain: null,
+    carries: null,
     every: 5,
     at,
   })
@@ -75,6 +76,7 @@ test('a site that reports seldom is silent later', async () => {
     inventory: null,
     headlessSince: null,
     drain: null,
+    carries: null,
     every: 60,
     at,
   })

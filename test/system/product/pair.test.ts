@@ -63,6 +63,11 @@ it('the one on duty is drained: the other takes the LAN over, says so, and gives
   const back = await world.cli('site', 'undrain', 'berlin')
   expect(back.code, back.stdout + back.stderr).toBe(0)
   await until('the first carries again', 30, () => standsBy('berlin.b') && !standsBy('berlin'))
+  await until('the controller knows', 20, async () => {
+    const { stdout } = await world.cli('site', 'list')
+    return /^berlin .* carries the LANs$/m.test(stdout) && /^berlin\.b .* stands by$/m.test(stdout)
+  })
+  expect((await world.cli('site', 'status', 'berlin.b')).stdout).toContain('\n  pair      stands by\n')
   expect(await answers()).toBeGreaterThan(38)
 })
 

@@ -158,6 +158,7 @@ export function startFleet(store: Store, commands: () => Commands): Fleet {
           inventory: null,
           headlessSince: null,
           drain: drains(),
+          carries: null,
           every: 5,
           at: new Date(),
         })
