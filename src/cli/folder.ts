@@ -33,6 +33,13 @@ export function readFolder(folder: string): readonly SourceFile[] {
     .sort()
   return names.map((name) => readSource(folder, name))
 }
+/** The folder of what others own, and each of theirs in it; none where nothing was pulled. */
+export function pulledFolders(folder: string): readonly string[] {
+  const root = join(folder, pulledFolder)
+  if (!existsSync(root)) return []
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true })
+  return [root, ...entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))]
+}
 /** What others own, as `causeway pull` wrote it below the folder. */
 export function readPulledFiles(folder: string): readonly SourceFile[] {
   const root = join(folder, pulledFolder)

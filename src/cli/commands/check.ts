@@ -1,7 +1,7 @@
-import { watch } from 'node:fs'
+import { type FSWatcher, watch } from 'node:fs'
 import type { Command } from 'commander'
 import { isPulled } from '#src/intent/fragments.ts'
-import { findFolder } from '../folder.ts'
+import { findFolder, pulledFolders } from '../folder.ts'
 import { createReaders, loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
 import { type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
@@ -43,17 +43,33 @@ async function checkForever(folder: string | undefined, output: Output): Promise
       if (!error.printed) output.line(error.message)
     }
   }
-  once()
+  const root = findFolder(folder)
+  const watchers = new Map<string, FSWatcher>()
   let timer: NodeJS.Timeout | undefined
-  const watcher = watch(findFolder(folder), () => {
+  const changed = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
       output.line(`\n${clock()}  changed`)
+      follow()
       once()
     }, 100)
-  })
+  }
+  /** Folders come and go as others own something, or nothing any more. */
+  function follow(): void {
+    const folders = new Set([root, ...pulledFolders(root)])
+    for (const [one, watcher] of watchers)
+      if (!folders.has(one)) {
+        watcher.close()
+        watchers.delete(one)
+      }
+    for (const one of folders) if (!watchers.has(one)) watchers.set(one, watch(one, changed))
+  }
+  // What is saved while the first check goes on is checked after it.
+  follow()
+  once()
   await new Promise((resolve) => process.once('SIGINT', resolve))
-  watcher.close()
+  clearTimeout(timer)
+  for (const watcher of watchers.values()) watcher.close()
 }
 
 export function check(program: Command): void {
