@@ -17,6 +17,7 @@ import {
   modeOf,
   type Selector,
 } from './intent.ts'
+import { type Identity, nameOfFolder } from './fragments.ts'
 import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
 import { formatAddresses, formatDuration, formatLease, formatLifetime, formatPercent, formatRate } from './values.ts'
@@ -275,6 +276,13 @@ export type Overlays = ReadonlyMap<string, Prefix>
 const unknown: Overlays = new Map()
 
 /** Everything that the intent says, in the order of the files' keys. */
+/** Whose files these are, of those that make the network. */
+function* identityFacts(of: Identity | null): Generator<Fact> {
+  if (!of) return
+  yield { path: ['folder'], value: nameOfFolder(of.owner), key: 'folder', otherwise: 'default: the name of the network' }
+  yield { path: ['of'], value: of.network, key: 'folder/of', otherwise: 'the network that stands here' }
+}
+
 function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   const plain = (path: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path, value, key, otherwise })
   yield plain(['network'], intent.network, 'network')
@@ -358,12 +366,12 @@ export const explainAll = (intent: Intent, origins: Origins, overlays = unknown)
   [...facts(intent, overlays)].map((fact) => placed(fact, origins))
 
 /** Everything at or below `path`: `berlin.uplinks.lte`, `classes.business.sla.latency`, `hubs`; dots or slashes. */
-export function explain(intent: Intent, origins: Origins, path: string, overlays = unknown): Explanation {
+export function explain(intent: Intent, origins: Origins, path: string, overlays = unknown, identity: Identity | null = null): Explanation {
   const wanted = full(
     path.split(/[./]/).filter((part) => part !== ''),
     intent,
   )
-  const all = [...facts(intent, overlays), ...inherited(wanted, intent, origins)]
+  const all = [...identityFacts(identity), ...facts(intent, overlays), ...inherited(wanted, intent, origins)]
   const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
   if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))

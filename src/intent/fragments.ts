@@ -23,6 +23,7 @@ export interface Fragment {
   readonly since: number
 }
 export const folderOwner = (name: string): Owner => `folder:${name}`
+export const nameOfFolder = (owner: Owner): string => owner.slice(owner.indexOf(':') + 1)
 /** Of whoever has an access token of that name: a new token of the same name is the same owner. */
 export const apiOwner = (name: string): Owner => `api:${encodeURIComponent(name)}`
 

@@ -230,6 +230,7 @@ type OwnerOf = (at: Origin) => string | undefined
 function readFolder(folders: readonly RawFolder[], network: Located<string> | undefined, report: Report): RawFolder | undefined {
   const [first, ...others] = folders
   for (const other of others) report.error('I009', [other.at, first!.at], 'a second file names the folder', 'keep one')
+  for (const [key, one] of Object.entries({ folder: first?.fields.folder, 'folder/of': first?.fields.of })) if (one) report.origins.set(key, one.at)
   const of = first?.fields.of
   if (of && network && of.value !== network.value)
     report.error('I151', [of.at, network.at], `the folder is of network "${of.value}", not of "${network.value}"`, `write of: ${network.value}`)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { identityOf } from '#src/intent/fragments.ts'
 import { explain as explainPath, type Overlays } from '#src/intent/explain.ts'
 import { codePages } from '../codes.ts'
 import { load } from '../load.ts'
@@ -26,9 +27,9 @@ export function explain(program: Command): void {
     .option('--folder <dir>', 'the network; default: the one here')
     .action(({ output, args: [what = ''], options }) => {
       if (/^[A-Z]\d{3}$/.test(what)) return explainCode(what, output)
-      const { intent, origins, fabric } = load(options['folder'] as string | undefined)
+      const { intent, origins, fabric, files } = load(options['folder'] as string | undefined)
       if (!intent) throw new Stop(exit.refused, 'the network has errors, so nothing is effective yet', 'see them: causeway check')
-      const explained = explainPath(intent, origins, what, overlaysOf(fabric))
+      const explained = explainPath(intent, origins, what, overlaysOf(fabric), identityOf(files))
       if (!explained.ok) throw new Stop(exit.usage, explained.says)
       if (output.json) return output.document('Explain', explained.entries)
       const width = Math.max(...explained.entries.map((entry) => entry.path.length + entry.value.length))

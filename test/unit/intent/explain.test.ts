@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { explain, explainAll } from '#src/intent/explain.ts'
+import { identityOf } from '#src/intent/fragments.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { prefix } from '#src/net/address.ts'
 import { demo, small } from './files.ts'
@@ -107,4 +108,15 @@ it('says what a translated LAN is called in the overlay, which is allocated', ()
     entries: [{ value: '198.18.0.0/24 for 10.1.10.0/24', at: { file: 'network.yaml', line: 4 }, why: 'allocated from the pool' }],
   })
   expect(explain(parsed.intent!, parsed.origins, 'berlin.segments.inference.overlay').ok).toBe(false)
+})
+
+it('says whose files these are, and of which network', () => {
+  const explained = (files: readonly { readonly path: string; readonly text: string }[], path: string) => {
+    const { intent, origins } = parseIntent(files)
+    const answer = explain(intent!, origins, path, undefined, identityOf(files))
+    return answer.ok ? answer.entries.map(({ value, at, why }) => [value, at?.file ?? why]) : answer.says
+  }
+  expect(explained(small(), 'folder')).toEqual([['acme', 'default: the name of the network']])
+  const named = [...small(), { path: 'folder.yaml', text: 'folder: core\nof: acme\n' }]
+  expect([explained(named, 'folder'), explained(named, 'of')]).toEqual([[['core', 'folder.yaml']], [['acme', 'folder.yaml']]])
 })
