@@ -408,7 +408,12 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
         neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
       ),
       // From the other gateway of the site (RFC 9568 section 5.1.1.2).
-      ...(pairDevices.length > 0 ? [`iifname ${names(pairDevices)} ip daddr 224.0.0.18 ip protocol vrrp accept`] : []),
+      ...(pairDevices.length > 0
+        ? [
+            `iifname ${names(pairDevices)} ip daddr 224.0.0.18 ip protocol vrrp accept`,
+            `iifname ${names(pairDevices)} ip6 daddr ff02::12 ip6 nexthdr vrrp accept`,
+          ]
+        : []),
       'counter',
     ]),
   )

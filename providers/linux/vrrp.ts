@@ -1,6 +1,6 @@
 /**
- * The address that a pair of gateways shares on each LAN, kept by keepalived: VRRP version 3 (RFC 9568), one instance a LAN,
- * all of one priority, so that one box has all LANs. It outlives the agent, as tunnels do, and it takes the LANs from a box
+ * The address that a pair of gateways shares on each LAN, kept by keepalived: VRRP version 3 (RFC 9568), one instance a LAN
+ * and family, all of one priority, so that one box has all LANs. It outlives the agent, as tunnels do, and it takes the LANs from a box
  * that can't carry their traffic: whose tunnels are all DOWN, whose agent has been silent for seconds, or that has lost a
  * LAN's link. The first of a pair takes them back when it can; which box has them is what the kernel says of the address.
  */
@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import type { Lan, SiteConfig } from '#src/fabric/fabric.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
 import { advertisementMs, priorities } from '#src/fabric/vrrp.ts'
-import { hostOf } from '#src/net/address.ts'
+import { type Address, familyOf, hostOf, hostPrefix } from '#src/net/address.ts'
 import type { Runner, Started } from './run.ts'
 
 /** Nobody else's on a LAN of ours, and the same on each: VRRP tells instances apart by interface too. */
@@ -19,6 +19,9 @@ const virtualRouter = 67
 const weight = -120
 /** Seconds without a sign of the agent. Its restart takes one. */
 const silence = 4
+
+/** The router of IPv6 hosts on the link, and what VRRP speaks of first: from the virtual router's MAC address (RFC 9568 section 7.3, RFC 4291). */
+export const virtualLinkLocal = `fe80::200:5eff:fe00:2${virtualRouter.toString(16)}` as Address
 
 type SharedLan = Lan & { readonly own: NonNullable<Lan['own']> }
 /** The links that are shared; what is behind a router has no address of its own. */
@@ -54,6 +57,14 @@ export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable
   if (byDevice.length === 0) return ''
   const priority = isSecondGateway(config.site) ? priorities.second : priorities.first
   const tracked = byDevice.map(([device]) => `    ${device} weight ${weight}`)
+  const instances = byDevice.flatMap(([device, lans]) =>
+    ([4, 6] as const).flatMap((family) => {
+      // As hosts: the network is reached by the box's own address, whether it has these or not.
+      const hosts = lans.filter(({ prefix }) => familyOf(prefix) === family).map(({ address }) => hostPrefix(hostOf(address)))
+      if (hosts.length === 0) return []
+      return [{ name: family === 4 ? device : `${device}-6`, device, shared: family === 4 ? hosts : [`${virtualLinkLocal}/64`, ...hosts] }]
+    }),
+  )
   return [
     'global_defs {',
     `  router_id ${config.site}`,
@@ -63,8 +74,8 @@ export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable
     `  file "${unable}"`,
     `  weight ${weight}`,
     '}',
-    ...byDevice.flatMap(([device, lans]) => [
-      `vrrp_instance ${device} {`,
+    ...instances.flatMap(({ name, device, shared }) => [
+      `vrrp_instance ${name} {`,
       '  state BACKUP',
       `  interface ${device}`,
       `  virtual_router_id ${virtualRouter}`,
@@ -72,8 +83,7 @@ export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable
       `  advert_int ${advertisementMs / 1000}`,
       '  garp_master_refresh 60',
       '  virtual_ipaddress {',
-      // As a host: the network is reached by the box's own address, whether it has this one or not.
-      ...lans.map((lan) => `    ${hostOf(lan.address)}/32 dev ${device}`),
+      ...shared.map((one) => `    ${one} dev ${device}`),
       '  }',
       '  track_interface {',
       ...tracked,

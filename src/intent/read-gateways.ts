@@ -78,7 +78,7 @@ export function sharedLans(
   segments: readonly Entry<readonly RawLan[]>[],
   report: Report,
 ): readonly Lans[] {
-  refuse(segments, lans, site, report)
+  refuse(segments, bgp, site, report)
   const links = [...new Set(lans.filter(({ via }) => via === undefined).map(({ prefix }) => prefix))]
   const taken = new Map<Prefix, Set<Address>>(links.map((link) => [link, new Set()]))
   for (const { address } of lans) taken.get(networkOf(address))?.add(hostOf(address))
@@ -214,7 +214,7 @@ function readInterfaces(
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
 const shareable = ['interface', 'prefixes', 'next_hop', 'bgp', 'ospf', 'address', 'internet', 'translate', 'trust', 'dhcp']
-function refuse(segments: readonly Entry<readonly RawLan[]>[], lans: readonly IntentLan[], site: SiteId, report: Report): void {
+function refuse(segments: readonly Entry<readonly RawLan[]>[], bgp: Lans['bgp'], site: SiteId, report: Report): void {
   for (const { value } of segments)
     for (const { fields } of value ?? [])
       for (const [key, of] of Object.entries(fields)) {
@@ -223,12 +223,12 @@ function refuse(segments: readonly Entry<readonly RawLan[]>[], lans: readonly In
         if (!shareable.includes(key) && at)
           report.error('I059', at, `a pair of gateways can't have ${key} at a LAN yet`, 'remove it, or write one gateway: uplinks:')
       }
-  const six = lans.find(({ prefix }) => familyOf(prefix) === 6)
+  const six = bgp?.find(({ neighbors }) => neighbors.some((one) => familyOf(one) === 6))
   if (six)
     report.error(
       'I059',
-      originOf(lans, six.prefix, site),
-      `${six.prefix} can't be shared by a pair of gateways: their VRRP speaks IPv4 only, yet`,
-      'leave IPv6 out here, or write one gateway: uplinks:',
+      [`site/${site}/lan/${six.segment}/bgp/${six.interface}/neighbor`],
+      "a pair of gateways can't speak BGP over IPv6 yet: routers would send to the one that says it, not to the one that has the LAN",
+      'remove the IPv6 neighbor, or write next_hop: for what is behind it',
     )
 }

@@ -29,7 +29,7 @@ role: core
 uplinks:
   isp-a: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }
 segments:
-  inference: { interface: eth2, prefixes: 10.10.0.0/16 }
+  inference: { interface: eth2, prefixes: [10.10.0.0/16, "fd10::/64"] }
 `,
   },
   {
@@ -44,7 +44,7 @@ gateways:
       cable: { interface: eth0 }
     interfaces: { eth1: ens4 }
 segments:
-  inference: { interface: eth1, prefixes: 10.1.10.0/24, dhcp: true }
+  inference: { interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"], dhcp: true }
 `,
   },
 ] as const
@@ -76,7 +76,9 @@ describe('a pair of gateways in the lab', () => {
   /** Who has the address that hosts know as their router. */
   const holders = async () => {
     const found = await Promise.all(
-      (['berlin', 'berlin.b'] as const).map(async (site) => ((await exec(site, 'ip', '-4', 'addr')).stdout.includes('10.1.10.1/32') ? [site] : [])),
+      (['berlin', 'berlin.b'] as const).map(async (site) =>
+        (await exec(site, 'ip', 'addr')).stdout.match(/ (10\.1\.10\.1\/32|fd01:10::1\/128) /g)?.length === 2 ? [site] : [],
+      ),
     )
     return found.flat().join()
   }
@@ -129,6 +131,7 @@ describe('a pair of gateways in the lab', () => {
     for (const [from, to] of [
       ['berlin-inference', '10.10.0.10'],
       ['frankfurt-inference', '10.1.10.10'],
+      ['berlin-inference', 'fd10::a'],
     ] as const)
       await until(`${from} is answered`, 20, async () => (await exec(from, 'ping', '-c', '1', '-W', '1', to)).code === 0)
   })
@@ -142,7 +145,7 @@ describe('a pair of gateways in the lab', () => {
     )
     const back = await gapWhile(
       'frankfurt-inference',
-      '10.1.10.10',
+      'fd01:10::a',
       () => exec('berlin', 'ip', 'link', 'set', 'eth1', 'up'),
       async () => (await holders()) === 'berlin' && standsBy('berlin.b'),
     )
@@ -160,7 +163,7 @@ describe('a pair of gateways in the lab', () => {
     )
     const back = await gapWhile(
       'berlin-inference',
-      '10.10.0.10',
+      'fd10::a',
       () => running.lab.heal('berlin.fiber'),
       async () => (await holders()) === 'berlin' && standsBy('berlin.b'),
     )

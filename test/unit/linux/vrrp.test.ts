@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { SiteConfig, SiteId } from '#src/fabric/fabric.ts'
-import { addressWithLength } from '#src/net/address.ts'
+import type { Lan, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
+import { addressWithLength, prefix } from '#src/net/address.ts'
 import { desired } from '#providers/linux/desired.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import { keepalivedText } from '#providers/linux/vrrp.ts'
@@ -59,6 +59,28 @@ vrrp_instance lan1 {
   }
 }
 `)
+  })
+  it('shares IPv6 by an instance of its own, which begins with the link-local address of the virtual router', () => {
+    const six: Lan = {
+      ...paired.lans[0]!,
+      prefix: prefix('fd01:10::/64'),
+      address: addressWithLength('fd01:10::1/64'),
+      own: addressWithLength('fd01:10::2/64'),
+    }
+    const both = { ...paired, lans: [...paired.lans, six] }
+    expect(keepalivedText(both, '/s/unable')).toContain(`vrrp_instance lan0-6 {
+  state BACKUP
+  interface lan0
+  virtual_router_id 67
+  priority 200
+  advert_int 0.2
+  garp_master_refresh 60
+  virtual_ipaddress {
+    fe80::200:5eff:fe00:243/64 dev lan0
+    fd01:10::1/128 dev lan0
+  }
+`)
+    expect(ruleset(both, [], 'userspace')).toContain('iifname { "lan0", "lan1" } ip6 daddr ff02::12 ip6 nexthdr vrrp accept')
   })
   it('ranks below the first as the second, and above it as soon as something is amiss there', () => {
     const second = keepalivedText({ ...paired, site: 'berlin.b' as SiteId }, '/s/unable')
