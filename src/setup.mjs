@@ -105,7 +105,7 @@ const programs = {
   'wireguard-tools': 'wg',
 }
 /** What serves the hosts of a LAN, and a host that asks. */
-const lanServices = { 'dnsmasq-base': 'dnsmasq', udhcpc: 'udhcpc' }
+const lanServices = { 'dnsmasq-base': 'dnsmasq', radvd: 'radvd', udhcpc: 'udhcpc' }
 const strongswan = {
   'charon-systemd': 'charon-systemd',
   'libcharon-extra-plugins': '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so',

@@ -147,7 +147,7 @@ async function one(means: Means, change: Change): Promise<void> {
               'D039',
               [change.want.name],
               `${change.want.name} does not run: ${why}`,
-              'stop the other DHCP server of this box, if there is one; it is tried again by itself',
+              'stop the other that this box may have; it is tried again by itself',
             ),
       )
       return

@@ -4,7 +4,8 @@ import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { addressWithLength, comparePrefixes, contains, hostOf, overlaps } from '#src/net/address.ts'
 import { finding } from './errors.ts'
-import { serves } from './dnsmasq.ts'
+import { leases } from './dnsmasq.ts'
+import { advertises } from './radvd.ts'
 import { peersOf } from './lookup.ts'
 import type { Observed } from './observe.ts'
 import type { Runner } from './run.ts'
@@ -61,17 +62,25 @@ export const missingBgp = (installed: boolean, config: SiteConfig): readonly Fin
           'apt-get install --no-install-recommends frr',
         ),
       ]
-export async function missingDnsmasq(runner: Runner, config: SiteConfig): Promise<readonly Finding[]> {
-  const lan = config.lans.find(serves)
-  if (!lan || (await runner.read(['dnsmasq', '--version'])).code === 0) return []
-  return [
-    finding(
-      'D017',
-      [`site/${config.site}/lan/${lan.segment}/0`],
-      `this box has no dnsmasq, and ${lan.interface} is to be served by ${lan.dhcp ? 'DHCP' : 'router advertisements'}`,
-      'apt-get install dnsmasq-base',
-    ),
+export async function missingLanServices(runner: Runner, config: SiteConfig): Promise<readonly Finding[]> {
+  const services = [
+    { program: 'dnsmasq', package: 'dnsmasq-base', lan: config.lans.find(leases), by: 'DHCP' },
+    { program: 'radvd', package: 'radvd', lan: config.lans.find(advertises), by: 'router advertisements' },
   ]
+  const missing = await Promise.all(
+    services.map(async ({ program, package: name, lan, by }): Promise<readonly Finding[]> => {
+      if (!lan || (await runner.read(['sh', '-c', `command -v ${program}`])).code === 0) return []
+      return [
+        finding(
+          'D017',
+          [`site/${config.site}/lan/${lan.segment}/0`],
+          `this box has no ${program}, and ${lan.interface} is to be served by ${by}`,
+          `apt-get install ${name}`,
+        ),
+      ]
+    }),
+  )
+  return missing.flat()
 }
 
 export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'interfaces'>): readonly Finding[] {

@@ -116,10 +116,10 @@ export const linuxCodes: readonly CodePage[] = [
   },
   {
     code: 'D017',
-    title: 'no DHCP server on this box',
-    text: 'A LAN of the configuration has `dhcp:` or `ra:`, which the gateway does by dnsmasq, and that is not installed. Nothing of the configuration is applied before it is. The distribution need not start it: the agent runs one of its own, with its own settings.',
+    title: 'no DHCP server or router advertisements on this box',
+    text: 'A LAN of the configuration has `dhcp:`, which the gateway does by dnsmasq, or `ra:`, by radvd, and that is not installed. Nothing of the configuration is applied before it is. The distribution need not start it: the agent runs one of its own, with its own settings.',
     wrong: 'segments: { inference: { …, dhcp: true } }, on a box without dnsmasq',
-    right: 'apt-get install dnsmasq-base',
+    right: 'apt-get install dnsmasq-base radvd',
   },
   {
     code: 'D020',
@@ -180,7 +180,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D028',
     title: 'a DHCP server is not as configured',
-    text: 'The dnsmasq of the agent ended, has other settings, or runs though no LAN needs one. One that ended is started again within seconds, and knows its leases by the file that it keeps.',
+    text: 'The dnsmasq or radvd of the agent ended, has other settings, or runs though no LAN needs one. One that ended is started again within seconds; dnsmasq knows its leases by the file that it keeps.',
     wrong: 'kill of dnsmasq',
     right: 'the agent starts it again',
   },
@@ -249,7 +249,7 @@ export const linuxCodes: readonly CodePage[] = [
   },
   {
     code: 'D039',
-    title: 'the DHCP server does not run',
+    title: 'dnsmasq or radvd does not run',
     text: 'It ended at once; the message has its last words. Most often another DHCP server of the box has udp/67. Everything else is applied, and it is tried again every few seconds.',
     wrong: 'systemctl enable isc-dhcp-server',
     right: 'systemctl disable --now isc-dhcp-server',

@@ -20,6 +20,8 @@ export interface WantedDaemon {
   readonly settings: string
   /** `settings` is the path of the file that has them; what it writes itself goes into `folder`. */
   readonly command: (at: Place) => readonly string[]
+  /** What has it read its settings again. Absent: a process is replaced by another. */
+  readonly reload?: 'SIGHUP'
 }
 export interface ObservedDaemon {
   readonly name: string
@@ -28,7 +30,7 @@ export interface ObservedDaemon {
   readonly settings: string | undefined
 }
 /** Where state is kept, and which daemons there are at all. */
-export const daemonFolders = ['dnsmasq'] as const
+export const daemonFolders = ['dnsmasq', 'radvd'] as const
 const folderOf = (stateDir: string, name: string): string => join(stateDir, name)
 const settingsOf = (stateDir: string, name: string): string => join(folderOf(stateDir, name), `${name}.conf`)
 export const logOf = (stateDir: string, name: string): string => join(folderOf(stateDir, name), `${name}.log`)
@@ -53,13 +55,17 @@ export async function observeDaemons(runner: Runner, stateDir: string): Promise<
 /** How long a daemon has to find out that it can't serve: it reads its settings and binds its sockets first. */
 const trialMs = 300
 const lastLines = 3
-/** Starts it, in place of the one that runs; returns why it ended at once, or ''. */
+/** Starts it, in place of the one that runs, or has that read its settings again; returns why it ended at once, or ''. */
 export async function startDaemon(runner: Runner, stateDir: string, want: WantedDaemon, have: ObservedDaemon | undefined): Promise<string> {
-  if (have) await endDaemon(runner, have)
+  if (have && !want.reload) await endDaemon(runner, have)
   const folder = folderOf(stateDir, want.name)
   const [settings, log] = [settingsOf(stateDir, want.name), logOf(stateDir, want.name)]
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await writeFile(settings, want.settings, { mode: 0o600 })
+  if (have && want.reload) {
+    await runner.change(['kill', `-${want.reload.slice(3)}`, String(have.process.pid)])
+    return ''
+  }
   await rm(log, { force: true })
   const users = ((await runner.readFile('/proc/self/uid_map')) ?? '').trim().endsWith(' 4294967295')
   const pid = await runner.daemon(want.command({ settings, folder, users }), { env: {}, log })

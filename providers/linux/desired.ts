@@ -9,6 +9,7 @@ import { bgpSettings, type Setting } from './bgp.ts'
 import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import { wantedDnsmasq } from './dnsmasq.ts'
+import { wantedRadvd } from './radvd.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { ruleset } from './nft.ts'
@@ -450,7 +451,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     nexthops: inner.nexthops,
     routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),
     rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
-    daemons: [wantedDnsmasq(config)].filter((one) => one !== undefined),
+    daemons: [wantedDnsmasq(config), wantedRadvd(config)].filter((one) => one !== undefined),
     nft: ruleset(
       whole,
       [...config.interfaces.filter((one) => !isIpsecInterface(one)).map((one) => one.listenPort), ...situation.keptPorts],

@@ -6,8 +6,9 @@ import { contains, type Family, hostOf } from '#src/net/address.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
-import { missingBgp, missingDnsmasq, missingFeatures, missingIpsec, misfits } from './check.ts'
-import { serves } from './dnsmasq.ts'
+import { missingBgp, missingLanServices, missingFeatures, missingIpsec, misfits } from './check.ts'
+import { leases } from './dnsmasq.ts'
+import { advertises } from './radvd.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
@@ -378,7 +379,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   /** A daemon that ended is started again: nothing else of the box has to be touched for that. */
   async function keepDaemons(): Promise<void> {
     await serially(async () => {
-      if (applied === undefined || !applied.lans.some(serves)) return
+      if (applied === undefined || !applied.lans.some((lan) => leases(lan) || advertises(lan))) return
       const { make: changes, memory } = await compare(applied, undefined, false)
       await apply(
         meansOf(memory, { wireguard: (await features()).wireguard }),
@@ -434,7 +435,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         ...missingIpsec(found, config),
         ...missingBgp(installed !== undefined, config),
         ...(await missingVrrp(config)),
-        ...(await missingDnsmasq(runner, config)),
+        ...(await missingLanServices(runner, config)),
         ...misfits(config, kernel),
       ]
       if (found.nftables) {

@@ -17,8 +17,8 @@ import { slots } from '#src/fabric/ids.ts'
 import type { IntentLan, IntentSite } from './intent.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import type { Report } from './report.ts'
-import type { RawGateway, RawLan } from './schema.ts'
-import type { Entry, Located } from './spec.ts'
+import type { RawGateway } from './schema.ts'
+import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 
 const nameAt = (n: number): string => (n === 0 ? 'a' : 'b')
@@ -71,14 +71,8 @@ interface Gateway {
 type Range = { readonly first: Address; readonly last: Address }
 type Lans = Pick<IntentSite, 'lans' | 'bgp'>
 /** The same LANs as each of the two has them. */
-export function sharedLans(
-  site: SiteId,
-  { lans, bgp }: Lans,
-  gateways: readonly Gateway[],
-  segments: readonly Entry<readonly RawLan[]>[],
-  report: Report,
-): readonly Lans[] {
-  refuse(segments, bgp, site, report)
+export function sharedLans(site: SiteId, { lans, bgp }: Lans, gateways: readonly Gateway[], report: Report): readonly Lans[] {
+  refuse(bgp, site, report)
   const links = [...new Set(lans.filter(({ via }) => via === undefined).map(({ prefix }) => prefix))]
   const taken = new Map<Prefix, Set<Address>>(links.map((link) => [link, new Set()]))
   for (const { address } of lans) taken.get(networkOf(address))?.add(hostOf(address))
@@ -213,16 +207,7 @@ function readInterfaces(
 }
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-const shareable = ['interface', 'prefixes', 'next_hop', 'bgp', 'ospf', 'address', 'internet', 'translate', 'trust', 'dhcp']
-function refuse(segments: readonly Entry<readonly RawLan[]>[], bgp: Lans['bgp'], site: SiteId, report: Report): void {
-  for (const { value } of segments)
-    for (const { fields } of value ?? [])
-      for (const [key, of] of Object.entries(fields)) {
-        const first: unknown = Array.isArray(of) ? of[0] : of
-        const at = (first as { readonly at?: Located<unknown>['at'] } | undefined)?.at
-        if (!shareable.includes(key) && at)
-          report.error('I059', at, `a pair of gateways can't have ${key} at a LAN yet`, 'remove it, or write one gateway: uplinks:')
-      }
+function refuse(bgp: Lans['bgp'], site: SiteId, report: Report): void {
   const six = bgp?.find(({ neighbors }) => neighbors.some((one) => familyOf(one) === 6))
   if (six)
     report.error(

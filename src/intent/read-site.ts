@@ -91,7 +91,6 @@ export function readSite(
         id,
         shared,
         gateways.map(({ raw, claimed }) => ({ raw: raw!, claimed })),
-        fields.segments ?? [],
         report,
       )
     : [shared]

@@ -183,7 +183,7 @@ describe('hosts of a LAN', () => {
     await world.run(host, `udhcpc -i eth0 -n -q -f -s ${script} -t ${tries} -T 1 -A 1`)
     return (await world.run(host, `cat ${script}.lease`)).stdout.trim()
   }
-  const pid = async (): Promise<string> => (await world.run('berlin', 'pgrep -xf "dnsmasq .*/state-berlin/.*"')).stdout.trim()
+  const pid = async (program = 'dnsmasq'): Promise<string> => (await world.run('berlin', `pgrep -xf "${program} .*/state-berlin/.*"`)).stdout.trim()
 
   it('get an address, router and resolver by DHCP, and nobody answers on the LAN beside', async () => {
     await set('berlin', served)
@@ -199,6 +199,16 @@ describe('hosts of a LAN', () => {
       await eventually(async () => /inet6 2001:db8:20:0?:/.test(await has()) && /default via fe80::\S+ dev eth0 proto ra/.test(await has())),
     ).toBe(true)
     expect(await eventually(async () => (await world.run('b1', 'ping -6 -c 1 -W 1 2001:db8:20::1')).code === 0)).toBe(true)
+  })
+
+  it('are told of another resolver by the radvd that runs, which takes no leave of them', async () => {
+    const first = await pid('radvd')
+    await set('berlin', { ...served, lans: [office, { ...cameras, dhcp: server }, { ...six, ra: { dns: [], domain: 'cams.example.net' } }] })
+    expect(await pid('radvd')).toBe(first)
+    expect((await world.run('b1', 'ip -6 route show default')).stdout).toMatch(/default via fe80::\S+ dev eth0 proto ra/)
+    await set('berlin', served)
+    await world.run('berlin', `kill -KILL ${first}`)
+    expect(await eventually(async () => !['', first].includes(await pid('radvd')))).toBe(true)
   })
 
   it('keep their leases when the server is killed, and when the agent is', async () => {
@@ -257,7 +267,7 @@ describe('hosts of a LAN', () => {
 
   it('are served no longer when no LAN says so', async () => {
     await set('berlin', plain, { choices: [choice('frankfurt', 0)] })
-    expect(await pid()).toBe('')
+    expect([await pid(), await pid('radvd')]).toEqual(['', ''])
     await world.run('b1', 'ip addr add 10.1.20.10/24 dev eth0; ip route replace default via 10.1.20.1')
     expect(await world.call('berlin', 'drift', plain)).toEqual([])
     expect(await eventually(async () => (await ping('b0', '10.3.10.10')) === 5)).toBe(true)

@@ -44,7 +44,7 @@ gateways:
       cable: { interface: eth0 }
     interfaces: { eth1: ens4 }
 segments:
-  inference: { interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"], dhcp: true }
+  inference: { interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"], dhcp: true, ra: true }
 `,
   },
 ] as const
@@ -172,10 +172,13 @@ describe('a pair of gateways in the lab', () => {
     expect(back).toBeLessThan(2 * takeoverMs)
   })
 
-  it('both lease: the first is asked, and the second knows what to do when it is gone', async () => {
+  it('both lease: the first is asked, and the second knows what to do when it is gone; both are one router of IPv6', async () => {
+    const routers = async () =>
+      (await exec('berlin-inference', 'ip', '-6', 'route', 'show', 'default', 'proto', 'ra')).stdout.match(/via \S+/g)?.join()
+    await until('the virtual router is advertised', 20, async () => (await routers()) === 'via fe80::200:5eff:fe00:243')
     const script = '/run/leased'
     const ask = async (...more: readonly string[]): Promise<string> => {
-      await exec('berlin-inference', 'sh', '-c', `udhcpc -i eth0 -n -q -f -s ${script} -t 4 -T 2 -A 1 ${more.join(' ')} && cat ${script}.got`)
+      await exec('berlin-inference', 'sh', '-c', `udhcpc -i eth0 -n -q -f -s ${script} -t 8 -T 2 -A 1 ${more.join(' ')} && cat ${script}.got`)
       return (await exec('berlin-inference', 'cat', `${script}.got`)).stdout.trim()
     }
     const put = `printf '#!/bin/sh\\n[ $1 != bound ] || echo $ip $router $serverid > ${script}.got\\n' > ${script}; chmod +x ${script}`
@@ -187,6 +190,10 @@ describe('a pair of gateways in the lab', () => {
     await until('the other has taken over', 20, async () => (await holders()) === 'berlin.b')
     // It never leased this one, and a host that comes back with it keeps it.
     expect(await ask('-r', leased!)).toBe(`${leased} 10.1.10.1 10.1.10.3`)
+    const towards = ['-6', 'route', 'replace', 'fd10::/64', 'via', 'fe80::200:5eff:fe00:243', 'dev', 'eth0']
+    await exec('berlin-inference', 'ip', ...towards)
+    expect((await exec('berlin-inference', 'ping', '-c', '2', '-W', '2', 'fd10::a')).code).toBe(0)
+    expect(await routers()).toBe('via fe80::200:5eff:fe00:243')
     await exec('berlin', 'ip', 'link', 'set', 'eth1', 'up')
     await until('it is back', 30, async () => (await holders()) === 'berlin' && standsBy('berlin.b'))
   })

@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Dhcp, Lan, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, prefix } from '#src/net/address.ts'
-import { missingDnsmasq } from '#providers/linux/check.ts'
+import { missingLanServices } from '#providers/linux/check.ts'
 import { observeDaemons, startDaemon, type WantedDaemon } from '#providers/linux/daemons.ts'
 import { wantedDnsmasq } from '#providers/linux/dnsmasq.ts'
+import { wantedRadvd } from '#providers/linux/radvd.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import { createRunner, type Runner } from '#providers/linux/run.ts'
 import { configOf } from './network.ts'
@@ -32,7 +33,7 @@ const six: Lan = {
 }
 const withLans = (...lans: readonly Lan[]): SiteConfig => ({ ...berlin, lans })
 
-test('one dnsmasq serves all LANs: leases, relays and advertises, and answers no names', () => {
+test('one dnsmasq serves all LANs: leases and relays, and answers no names', () => {
   const want = wantedDnsmasq(withLans({ ...office, dhcp: server }, { ...cameras, dhcp: relay }, six))!
   expect(want.settings.split('\n').slice(1)).toEqual([
     'port=0',
@@ -40,24 +41,17 @@ test('one dnsmasq serves all LANs: leases, relays and advertises, and answers no
     'no-hosts',
     'log-facility=-',
     'quiet-dhcp',
-    'quiet-dhcp6',
-    'quiet-ra',
     'interface=lan0',
     'interface=lan1',
     'except-interface=lo',
     'dhcp-authoritative',
     'dhcp-lease-max=101',
-    'dhcp-range=set:v4-0,10.1.10.100,10.1.10.199,255.255.255.0,43200',
-    'dhcp-option=tag:v4-0,option:router,10.1.10.1',
-    'dhcp-option=tag:v4-0,option:dns-server,10.3.10.53,10.2.10.53',
-    'dhcp-option=tag:v4-0,option:domain-name,berlin.example.com',
+    'dhcp-range=set:lan0,10.1.10.100,10.1.10.199,255.255.255.0,43200',
+    'dhcp-option=tag:lan0,option:router,10.1.10.1',
+    'dhcp-option=tag:lan0,option:dns-server,10.3.10.53,10.2.10.53',
+    'dhcp-option=tag:lan0,option:domain-name,berlin.example.com',
     'dhcp-host=02:00:5e:00:53:01,10.1.10.20,printer',
     'dhcp-relay=10.1.20.1,10.3.10.5',
-    'dhcp-range=set:v6-2,2001:db8:20::,ra-only,64,7200',
-    'dhcp-option=tag:v6-2,option6:dns-server,[2001:db8::53]',
-    'dhcp-option=tag:v6-2,option6:domain-search,cams.example.com',
-    'enable-ra',
-    'ra-param=lan1,600,1800',
     '',
   ])
   const at = { settings: '/s/dnsmasq/dnsmasq.conf', folder: '/s/dnsmasq' }
@@ -68,6 +62,35 @@ test('one dnsmasq serves all LANs: leases, relays and advertises, and answers no
   expect(want.command({ ...at, users: false }).slice(-2)).toEqual(['--user=', '--group='])
 })
 
+test('one radvd advertises all LANs, and of a pair of gateways only the one that has the address that both share', () => {
+  expect(wantedRadvd(berlin)).toBeUndefined()
+  const more: Lan = { ...six, prefix: prefix('2001:db8:21::/64'), address: addressWithLength('2001:db8:21::1/64') }
+  const want = wantedRadvd(withLans(office, six, more))!
+  expect(want.settings).toBe(`# Made by Causeway; changes here are undone.
+interface lan1 {
+  AdvSendAdvert on;
+  IgnoreIfMissing on;
+  MaxRtrAdvInterval 600;
+  AdvDefaultLifetime 1800;
+  prefix 2001:db8:20::/64 {
+    AdvValidLifetime 7200;
+    AdvPreferredLifetime 7200;
+  };
+  prefix 2001:db8:21::/64 {
+    AdvValidLifetime 7200;
+    AdvPreferredLifetime 7200;
+  };
+  RDNSS 2001:db8::53 { };
+  DNSSL cams.example.com { };
+};
+`)
+  expect(want.command({ settings: '/s/radvd/radvd.conf', folder: '/s/radvd', users: true }).join(' ')).toBe(
+    'radvd --nodaemon --logmethod=stderr --config=/s/radvd/radvd.conf --pidfile=/s/radvd/pid',
+  )
+  const shared = wantedRadvd(withLans({ ...six, own: addressWithLength('2001:db8:20::2/64') }))!
+  expect(shared.settings).toContain('  AdvRASrcAddress { fe80::200:5eff:fe00:243; };\n')
+})
+
 test('of a pair of gateways both serve, the second after a while, and each relays as itself', () => {
   const shared = (last: number) => [office, cameras].map((lan, n): Lan => ({ ...lan, own: addressWithLength(`10.1.${n + 1}0.${last}/24`) }))
   const at = (site: string, last: number): string => {
@@ -75,7 +98,7 @@ test('of a pair of gateways both serve, the second after a while, and each relay
     return wantedDnsmasq({ ...withLans({ ...first, dhcp: server }, { ...second, dhcp: relay }), site: site as SiteId })!.settings
   }
   expect(at('berlin', 2)).not.toContain('dhcp-reply-delay')
-  expect(at('berlin.b', 3)).toContain('dhcp-authoritative\ndhcp-lease-max=101\ndhcp-reply-delay=2\n')
+  expect(at('berlin.b', 3)).toContain('dhcp-authoritative\ndhcp-lease-max=101\ndhcp-reply-delay=4\n')
   expect(at('berlin', 2)).toContain('dhcp-relay=10.1.20.2,10.3.10.5')
   expect(at('berlin.b', 3)).toContain('dhcp-relay=10.1.20.3,10.3.10.5')
   // The router of hosts is the address that both share.
@@ -109,17 +132,15 @@ test('a host that is trusted chooses a class by its DSCP, where the rule gives t
   expect(chain(berlin, 'marked')).toBeUndefined()
 })
 
-test('a box without dnsmasq refuses the configuration before anything is touched, and says what to install', async () => {
+test('a box without dnsmasq or radvd refuses the configuration before anything is touched, and says what to install', async () => {
   const without = { read: async () => ({ code: 127, stdout: '', stderr: '' }) } as unknown as Runner
-  const says = async (config: SiteConfig) => (await missingDnsmasq(without, config)).map((one) => `${one.code} ${one.says}; ${one.instead}`)
+  const says = async (config: SiteConfig) => (await missingLanServices(without, config)).map((one) => `${one.code} ${one.says}; ${one.instead}`)
   expect(await says(withLans({ ...office, dhcp: server }))).toEqual([
     'D017 this box has no dnsmasq, and lan0 is to be served by DHCP; apt-get install dnsmasq-base',
   ])
-  expect(await says(withLans(six))).toEqual([
-    'D017 this box has no dnsmasq, and lan1 is to be served by router advertisements; apt-get install dnsmasq-base',
-  ])
+  expect(await says(withLans(six))).toEqual(['D017 this box has no radvd, and lan1 is to be served by router advertisements; apt-get install radvd'])
   expect(await says(berlin)).toEqual([])
-  expect(await missingDnsmasq({ read: async () => ({ code: 0, stdout: '', stderr: '' }) } as unknown as Runner, withLans(six))).toEqual([])
+  expect(await missingLanServices({ read: async () => ({ code: 0, stdout: '', stderr: '' }) } as unknown as Runner, withLans(six))).toEqual([])
 })
 
 test('a daemon that ends at once tells its last words; one that runs is found by the kernel, and replaced', async () => {
