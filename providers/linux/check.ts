@@ -10,6 +10,7 @@ import { peersOf } from './lookup.ts'
 import type { Observed } from './observe.ts'
 import type { Runner } from './run.ts'
 import { highestClass, isOurs } from './scheme.ts'
+import { sharedLans } from './vrrp.ts'
 
 export function missingFeatures(features: Features, ipv6: boolean): readonly Finding[] {
   const findings: Finding[] = []
@@ -81,6 +82,19 @@ export async function missingLanServices(runner: Runner, config: SiteConfig): Pr
     }),
   )
   return missing.flat()
+}
+
+export async function missingVrrp(runner: Runner, config: SiteConfig): Promise<readonly Finding[]> {
+  const [shared] = sharedLans(config)
+  if (!shared || (await runner.read(['sh', '-c', 'command -v keepalived'])).code === 0) return []
+  return [
+    finding(
+      'D049',
+      [`site/${config.site}`],
+      `this box has no keepalived, and shares ${hostOf(shared.address)} with the other gateway of its site`,
+      'apt-get install keepalived, and leave its own service off: systemctl disable --now keepalived',
+    ),
+  ]
 }
 
 export function misfits(config: SiteConfig, { interfaces }: Pick<Observed, 'interfaces'>): readonly Finding[] {

@@ -5,7 +5,9 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
+import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { type Address, contains, familyOf, type Prefix } from '#src/net/address.ts'
+import type { Learning } from '../device.ts'
 import { type BgpChange, readSettings, type Setting } from './bgp.ts'
 import { DeviceError, finding } from './errors.ts'
 import { end } from './ipsec.ts'
@@ -137,8 +139,18 @@ export async function tellFrr(frr: Frr, { lines, refresh, left }: BgpChange & { 
     await runner.change(vtysh(folder, '-c', `clear bgp ${familyOf(neighbor) === 4 ? 'ipv4' : 'ipv6'} unicast ${neighbor} soft in`))
 }
 
+/** How the sessions stand, and which declared prefixes nobody announces. */
+export async function readLearning(frr: Frr, config: SiteConfig): Promise<Learning> {
+  const [states, learned] = await Promise.all([sessionStates(frr), learnedRoutes(frr.runner)])
+  return {
+    sessions: (config.bgp ?? []).flatMap(({ segment, interface: device, neighbors }) =>
+      neighbors.map((neighbor) => ({ segment, interface: device, neighbor, state: states.get(neighbor) ?? 'no bgpd' })),
+    ),
+    missing: config.lans.filter((lan) => lan.learned && !learned.some((one) => contains(lan.prefix, one))).map(({ prefix }) => prefix),
+  }
+}
 /** By neighbor: `Established`, or what it waits for (RFC 4271 section 8.2.2). */
-export async function sessionStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
+async function sessionStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
   const { folder } = await placeOf(runner, stateDir)
   const { code, stdout } = await runner.read(vtysh(folder, '-c', 'show bgp summary json'))
   if (code !== 0 || stdout.trim() === '') return new Map()
@@ -150,7 +162,7 @@ export async function sessionStates({ runner, stateDir }: Frr): Promise<Readonly
   )
 }
 /** What routers have announced and the kernel has taken. */
-export async function learnedRoutes(runner: Runner): Promise<readonly Prefix[]> {
+async function learnedRoutes(runner: Runner): Promise<readonly Prefix[]> {
   const found = await Promise.all(
     (['4', '6'] as const).map(async (family) => {
       const { code, stdout } = await runner.read(['ip', `-${family}`, '-j', 'route', 'show', 'proto', 'bgp'])

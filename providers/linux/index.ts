@@ -2,27 +2,27 @@
 import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { contains, type Family, hostOf } from '#src/net/address.ts'
-import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
-import { charonState, ipsecKind, reinitiate, wantedTunnels } from './charons.ts'
-import { missingBgp, missingLanServices, missingFeatures, missingIpsec, misfits } from './check.ts'
+import { charonState, ipsecKind, reinitiate } from './charons.ts'
+import { missingBgp, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
 import { leases } from './dnsmasq.ts'
-import { advertises } from './radvd.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
 import { drifted, vectorFindings } from './drift.ts'
 import { DeviceError, finding } from './errors.ts'
+import { exitDevices, leavingSeen } from './exits.ts'
 import { follow, type Follower } from './follow.ts'
-import { frrHome, learnedRoutes, observeFrr, sessionStates, tellFrr } from './frr.ts'
+import { frrHome, observeFrr, readLearning, tellFrr } from './frr.ts'
+import { readKeys, readSecrets } from './keys.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
+import { advertises } from './radvd.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
 import { type Esp, exitTable, isOurs, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
-import { createVrrp, sharedLans, standingAddress } from './vrrp.ts'
-import { forgetSource, publicKeyOf, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
+import { createVrrp, standingAddress } from './vrrp.ts'
+import { forgetSource, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
 /** How long a LAN may be without its DHCP server when that ends. */
 const daemonWatchMs = 5000
@@ -46,22 +46,6 @@ export interface LinuxDriver extends DeviceDriver {
   refresh(): Promise<void>
 }
 
-/** What the kernel does: an agent that starts again must not move what leaves. */
-function leavingSeen({ exits = [], uplinks }: SiteConfig, { routes }: Observed): Leaving | null {
-  const devices = (table: number) =>
-    routes.flatMap((route) => (route.table === table && route.target.kind === 'device' && route.target.router !== '' ? [route.target.device] : []))
-  const own = uplinks.filter((uplink) => exits.includes(uplink.id))
-  // An uplink of one family carries the other by another one.
-  const by = own.find((uplink) => uplink.interface === devices(exitTable)[0])
-  return by ? { by: by.id, open: own.filter((uplink) => devices(pinnedTable(uplink.slot)).includes(uplink.interface)).map(({ id }) => id) } : null
-}
-/** By which hosts leave to the internet, by family. */
-function exitDevices({ routes }: Pick<Desired, 'routes'>): Record<Family, readonly string[]> {
-  const of = (family: Family) =>
-    routes.flatMap((route) => (route.table === exitTable && route.family === family && route.target.kind === 'device' ? [route.target.device] : []))
-  return { 4: of(4), 6: of(6) }
-}
-
 export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const { stateDir } = options
   const echo = options.echo ?? ((line: string) => void process.stderr.write(`${line}\n`))
@@ -73,7 +57,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   let leaving: Leaving | null = null
   let follower: Follower | undefined
   let known: Promise<Features> | undefined
-  let lacking: Finding[] = []
+  let lacking: readonly Finding[] = []
   /** Daemons that ended at once, by name. */
   const idle = new Map<string, Finding>()
   let watch: NodeJS.Timeout | undefined
@@ -119,33 +103,6 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       return hop < 0 ? [] : [{ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop }]
     })
     return choicesBy(choices)
-  }
-
-  async function missingVrrp(config: SiteConfig): Promise<readonly Finding[]> {
-    const [shared] = sharedLans(config)
-    if (!shared || (await runner.read(['sh', '-c', 'command -v keepalived'])).code === 0) return []
-    return [
-      finding(
-        'D049',
-        [`site/${config.site}`],
-        `this box has no keepalived, and shares ${hostOf(shared.address)} with the other gateway of its site`,
-        'apt-get install keepalived, and leave its own service off: systemctl disable --now keepalived',
-      ),
-    ]
-  }
-
-  async function readKeys(
-    config: SiteConfig,
-    keys: KeyStore,
-  ): Promise<{ readonly privateKeys: ReadonlyMap<string, string>; readonly publicKeys: ReadonlyMap<string, string> }> {
-    const privateKeys = new Map(
-      await Promise.all(
-        config.interfaces
-          .filter((one) => !isIpsecInterface(one))
-          .map(async (one) => [one.device, await keys.privateKey({ interface: one.id, linkEpoch: one.linkEpoch })] as const),
-      ),
-    )
-    return { privateKeys, publicKeys: new Map([...privateKeys].map(([device, key]) => [device, publicKeyOf(key)])) }
   }
 
   interface Comparison extends Difference {
@@ -256,39 +213,6 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     }
   }
 
-  /** The secrets that could be opened. A tunnel without one is left out and said; the others must not wait for it. */
-  async function readSecrets(
-    whole: SiteConfig,
-    keys: KeyStore,
-  ): Promise<{ readonly config: SiteConfig; readonly secrets: ReadonlyMap<string, Uint8Array> }> {
-    const secrets = new Map<string, Uint8Array>()
-    const without = new Set<string>()
-    lacking = []
-    for (const { tunnel, psk } of wantedTunnels(whole, await espHere())) {
-      try {
-        secrets.set(tunnel.device, await keys.secret(psk))
-      } catch (error) {
-        without.add(tunnel.device)
-        lacking.push(
-          finding(
-            'D046',
-            whole.tunnels.filter((one) => interfaceOf(whole, one)?.device === tunnel.device).map((one) => one.id),
-            `the IPsec tunnel ${tunnel.device} to ${tunnel.remote.address} has no pre-shared key here: ${(error as Error).message}`,
-            'it comes with the next bundle, when the controller can be reached',
-          ),
-        )
-      }
-    }
-    if (without.size === 0) return { config: whole, secrets }
-    const gone = new Set(whole.interfaces.filter((one) => without.has(one.device)).map((one) => one.id))
-    const config = {
-      ...whole,
-      interfaces: whole.interfaces.filter((one) => !gone.has(one.id)),
-      tunnels: whole.tunnels.filter((one) => !gone.has(one.interface)),
-    }
-    return { config, secrets }
-  }
-
   async function set(
     whole: SiteConfig,
     how: { readonly prune: boolean; readonly choices: readonly Choice[]; readonly keys: KeyStore },
@@ -296,7 +220,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const blocking = missingFeatures(await features(), (await runner.readFile('/proc/sys/net/ipv6/conf/all/forwarding')) !== undefined)
     if (blocking[0]) throw new DeviceError(blocking[0])
     for (const choice of how.choices) chosen.set(groupKey(choice), choice)
-    const { config, secrets } = await readSecrets(whole, how.keys)
+    const { config, secrets, ...opened } = await readSecrets(whole, how.keys, await espHere())
+    lacking = opened.lacking
     const { privateKeys, publicKeys } = await readKeys(config, how.keys)
     const before = new Map(chosen)
     const comparison = await compare(config, publicKeys, how.prune)
@@ -355,13 +280,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const { make: changes } = await compare(config, undefined, false)
       await speak(changes)
     }
-    const [states, learned] = await Promise.all([sessionStates({ runner, stateDir }), learnedRoutes(runner)])
-    return {
-      sessions: config.bgp.flatMap(({ segment, interface: device, neighbors }) =>
-        neighbors.map((neighbor) => ({ segment, interface: device, neighbor, state: states.get(neighbor) ?? 'no bgpd' })),
-      ),
-      missing: config.lans.filter((lan) => lan.learned && !learned.some((one) => contains(lan.prefix, one))).map(({ prefix }) => prefix),
-    }
+    return readLearning({ runner, stateDir }, config)
   }
   /**
    * What can't be said to FRR is printed, and told by `drift` and `learning`: a daemon that doesn't start must not keep a
@@ -434,7 +353,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         ...missingFeatures(found, ipv6 !== undefined),
         ...missingIpsec(found, config),
         ...missingBgp(installed !== undefined, config),
-        ...(await missingVrrp(config)),
+        ...(await missingVrrp(runner, config)),
         ...(await missingLanServices(runner, config)),
         ...misfits(config, kernel),
       ]
