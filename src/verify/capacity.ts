@@ -7,7 +7,8 @@
  * uplinks once. Whoever answers keeps a shape of its own, so that nobody's uplink is asked by callers and as a place.
  */
 import type { ClassId, Failure, Finding, NodeId, Place } from '#src/fabric/fabric.ts'
-import { lossOf, namesOf, pairOf, settledOn } from './expect.ts'
+import { lossOf, pairOf, settledOn } from './flows.ts'
+import { namesOf } from './reach.ts'
 import { siteOfGateway } from '#src/fabric/ids.ts'
 import { type Break, type Breaks, nameOf, nothingDown } from './failures.ts'
 import type { Model } from './model.ts'

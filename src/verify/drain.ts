@@ -1,7 +1,7 @@
 /** What a network loses when one more site is taken out of service, apart from what ends at that site. */
 import type { Expect, Fabric, Failure, NodeId, SiteId } from '#src/fabric/fabric.ts'
 import { isSecondGateway, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
-import { losers, type Reach } from './expect.ts'
+import { losers, type Reach } from './reach.ts'
 import { type Break, downWith } from './failures.ts'
 import { modelOf } from './model.ts'
 import { halves } from './words.ts'

@@ -5,7 +5,7 @@
  */
 import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId } from '#src/fabric/fabric.ts'
 import { contains, familyOf, rangeOf, width } from '#src/net/address.ts'
-import type { Verdict } from './expect.ts'
+import type { Verdict } from './reach.ts'
 import { type Break, type Breaks, isBroken, nameOf, nothingDown, together } from './failures.ts'
 import { type Course, courses, firstStop, type Vertex } from './forward.ts'
 import type { Model, Node } from './model.ts'

@@ -1,6 +1,6 @@
 /** What a drill is measured against. */
 import type { Fabric, Place } from '#src/fabric/fabric.ts'
-import { pairOf } from './expect.ts'
+import { pairOf } from './flows.ts'
 import { type Model, modelOf } from './model.ts'
 import type { PathExpect } from './ways.ts'
 
