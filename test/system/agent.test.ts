@@ -91,7 +91,7 @@ describe('two agents in the lab', () => {
     )
     await running.lab.stop('agent-berlin', 'SIGKILL')
     const guardSays = () => readFileSync(join(stateOf('berlin'), 'guard.log'), 'utf8')
-    await until('the guard has restored', 30, async () => (await mtu()) === before).catch(async (error: unknown) => {
+    await until('the guard has restored', 60, async () => (await mtu()) === before).catch(async (error: unknown) => {
       throw new Error(`${String(error)}; mtu ${await mtu()}, before ${before}; ${guardSays()}${logOf('agent-berlin').slice(-1_500)}`)
     })
     // It says so when it has written that down, too; an agent that starts before would do it all again.

@@ -69,6 +69,16 @@ function machine(): Finding[] {
     says: keepalived ? 'keepalived' : 'no keepalived: one of two gateways of a site needs it',
     instead: 'apt-get install -y --no-install-recommends keepalived, and systemctl disable --now keepalived',
   })
+  const [dnsmasq, radvd] = [onPath('dnsmasq'), onPath('radvd')]
+  found.push({
+    what: 'hosts',
+    ok: (dnsmasq && radvd) || 'note',
+    says: [
+      dnsmasq ? 'dnsmasq' : 'no dnsmasq: a gateway with `dhcp:` at a LAN needs it',
+      radvd ? 'radvd' : 'no radvd: a gateway with `ra:` at a LAN needs it',
+    ].join(', '),
+    instead: 'apt-get install -y --no-install-recommends dnsmasq-base radvd',
+  })
   const namespaces = spawnSync('unshare', ['-Urnmpf', '--kill-child', '--mount-proc', 'true']).status === 0
   found.push({
     what: 'namespaces',
