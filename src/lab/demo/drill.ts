@@ -63,7 +63,7 @@ export async function drill(story: Story, stream: Stream, figures: Figures): Pro
       await sleep(200)
       ended = await controller.api<OperationView>(`/v1/operations/${operation}`)
     } while (ended.state === 'running')
-    return { before, id, ended, after: await stream.summary(), of: await controller.api<DrillView>(`/v1/drills/${id}`) }
+    return { before, ended, after: await stream.summary(), of: await controller.api<DrillView>(`/v1/drills/${id}`) }
   }
   let tried = await attempt()
   // Where a standby is not good enough nothing is cut, as it should be: an operator waits, and asks once more.
@@ -72,7 +72,7 @@ export async function drill(story: Story, stream: Stream, figures: Figures): Pro
     await atRest(story)
     tried = await attempt()
   }
-  const { before, id, ended, after } = tried
+  const { before, ended, after } = tried
   const { evidence, measured, state: drilled } = tried.of
 
   const classes = measured?.classes ?? []
