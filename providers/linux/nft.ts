@@ -158,6 +158,8 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   const outwards = (sources: string) =>
     families.map((family) => ({ family, match: `${word(family)} saddr @${sources}${family} ${word(family)} daddr != @pool${family}` }))
   const classes = [...config.classes].sort((a, b) => a.index - b.index)
+  /** The DSCP of class default. */
+  const usual = classes.find(({ index }) => index === 0)?.dscp ?? 0
   const blocks: string[] = []
   const counted = `counter name ${transitCounter} accept` as const
   const transits = { 4: transitTable(config.transits, 4, [untracking, counted]), 6: transitTable(config.transits, 6, [untracking, counted]) }
@@ -236,10 +238,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(lanDevices.length > 0 ? [`iifname ${names(lanDevices)} goto classify_lan`] : []),
       // The DSCP of a cloud or peer is not trusted, here or at whoever comes next and reads it.
       ...(clouds.length > 0
-        ? families.map(
-            (family) =>
-              `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ${word(family)} dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0} accept`,
-          )
+        ? families.map((family) => `iifname ${names(clouds.map((one) => one.device))} meta mark set 0x0 ${word(family)} dscp set ${usual} accept`)
         : []),
       ...(guests.length > 0 ? outwards('leaving').map(({ match }) => `iifname ${tunnels} ${match} goto leaving`) : []),
       ...families.map(
@@ -322,7 +321,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     blocks.push(
       block('chain unmark', [
         'type filter hook forward priority mangle; policy accept;',
-        ...families.map((family) => `iifname ${exitNames} ${word(family)} dscp set ${classes.find(({ index }) => index === 0)?.dscp ?? 0}`),
+        ...families.map((family) => `iifname ${exitNames} ${word(family)} dscp set ${usual}`),
       ]),
     )
   // The first packet of a connection comes by here, and the mark keeps the others on its uplink.

@@ -344,16 +344,20 @@ export async function cutFiber(story: Story, stream: Stream, figures: Figures): 
     const before = others()
     const cut = await cutAndMeasure(story, stream)
     await sleep(1500)
-    return { cut, still: others() === before, ok: cut.arrives && cut.gap > 0 && cut.gap <= 300 }
+    return { cut, still: others() === before }
   }
-  let measured = await measure()
-  // On a machine that is short of CPU others move by themselves. What a cut does it does each time.
-  for (let again = 0; again < 2 && !(measured.ok && measured.still); again++) {
-    screen.row('disturbed, measured once more', `gap ${measured.cut.gap} ms${measured.still ? '' : ', other sites moved as well'}`)
+  let last = await measure()
+  let { cut } = last
+  // On a machine that is short of CPU others move by themselves, and what a cut does it does each time. A silence that was
+  // too long stays one: of several cuts the worst counts.
+  for (let again = 0; again < 2 && !(last.cut.gap > 0 && last.still); again++) {
+    screen.row('disturbed, measured once more', `gap ${last.cut.gap} ms${last.still ? '' : ', other sites moved as well'}`)
     await story.lab.heal('berlin.fiber')
-    measured = await measure()
+    last = await measure()
+    if (cut.arrives && (!last.cut.arrives || last.cut.gap > cut.gap)) cut = last.cut
   }
-  const { cut, still, ok } = measured
+  const { still } = last
+  const ok = cut.arrives && cut.gap > 0 && cut.gap <= 300
   screen.row(
     'the stream moved to lte',
     ok
