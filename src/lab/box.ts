@@ -71,6 +71,17 @@ export async function ipBatch(box: Box, lines: readonly string[]): Promise<void>
   if (ran.code !== 0) throw new Error(`ip in ${box.name}: ${ran.stderr.trim()}`)
 }
 
+let wires = 0
+/** Two boxes, joined by a link. Its ends are made where the lab itself is, and then moved. */
+export async function wire(a: Box, nameA: string, b: Box, nameB: string): Promise<void> {
+  const [one, other] = [`wire${wires}a`, `wire${wires}b`]
+  wires++
+  await must(
+    ['ip', '-batch', '-'],
+    `link add ${one} type veth peer name ${other}\nlink set ${one} netns ${a.pid} name ${nameA}\nlink set ${other} netns ${b.pid} name ${nameB}\n`,
+  )
+}
+
 export async function must(argv: readonly string[], stdin?: string): Promise<string> {
   const ran = await run(argv, stdin === undefined ? {} : { stdin })
   if (ran.code !== 0) throw new Error(`${argv.join(' ')}: ${ran.stderr.trim() || `exit ${ran.code}`}`)

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Ran } from './box.ts'
 import type { Answer, Request, Status } from './control.ts'
 import type { AwsPart, LabArguments } from './main.ts'
+import type { PeerText } from './peer.ts'
 import type { Line } from './underlay.ts'
 
 export interface Lab {
@@ -21,6 +22,8 @@ export interface Lab {
     argv: readonly string[],
     options?: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> },
   ): Promise<void>
+  /** Brings a third party's gateway to life by the text of `causeway peer config`. */
+  peer(name: string, text: string): Promise<PeerText>
   stop(name: string, signal?: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<void>
   line(link: string, change: Partial<Line>): Promise<void>
   heal(link: string): Promise<void>
@@ -67,6 +70,7 @@ export function attach(state: string): Lab {
     status: async () => (await send({ op: 'status' })).status!,
     exec: async (box, argv, options) => (await send({ op: 'exec', box, argv, ...options })).ran!,
     start: async (box, name, argv, options) => void (await send({ op: 'start', box, name, argv, ...options })),
+    peer: async (peer, text) => (await send({ op: 'peer', peer, text })).told!,
     stop: async (name, signal = 'SIGTERM') => void (await send({ op: 'stop', name, signal })),
     line: async (link, change) => void (await send({ op: 'line', link, change })),
     heal: async (link) => void (await send({ op: 'heal', link })),

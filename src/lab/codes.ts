@@ -52,4 +52,18 @@ export const labCodes: readonly CodePage[] = [
     wrong: '',
     right: 'causeway doctor',
   },
+  {
+    code: 'L008',
+    title: 'no such peer',
+    text: "Peers of the network stand in the lab as boxes of their own: the third party's gateway, and a host for each segment behind it, named peer-segment.",
+    wrong: 'causeway lab peer partner-inference',
+    right: 'causeway lab peer partner',
+  },
+  {
+    code: 'L009',
+    title: 'not what the owner of a peer is told',
+    text: 'The gateway of a third party comes to life by the text that its owner gets, on stdin: a swanctl.conf with the tunnels of this peer, the addresses inside and the routes in its comments.',
+    wrong: 'causeway lab peer partner < berlin.yaml',
+    right: 'causeway peer config partner --secret | causeway lab peer partner',
+  },
 ]

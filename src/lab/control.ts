@@ -1,5 +1,6 @@
 /** What lab main answers on its UNIX socket: one JSON document a line, one line back. */
 import type { Ran } from './box.ts'
+import type { PeerText } from './peer.ts'
 import type { Line } from './underlay.ts'
 
 export type Request =
@@ -14,6 +15,8 @@ export type Request =
       readonly stdin?: string
       readonly env?: Readonly<Record<string, string>>
     }
+  /** What the owner of a third party's gateway was told: a swanctl.conf of `causeway peer config`. */
+  | { readonly op: 'peer'; readonly peer: string; readonly text: string }
   | { readonly op: 'stop'; readonly name: string; readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' }
   | { readonly op: 'line'; readonly link: string; readonly change: Partial<Line> }
   /** The line as it was built, or `all`. */
@@ -35,5 +38,5 @@ export interface Status {
   readonly processes: readonly { readonly name: string; readonly box: string; readonly pid: number; readonly running: boolean }[]
 }
 export type Answer =
-  | { readonly ok: true; readonly status?: Status; readonly ran?: Ran; readonly pid?: number; readonly line?: Line }
+  | { readonly ok: true; readonly status?: Status; readonly ran?: Ran; readonly pid?: number; readonly line?: Line; readonly told?: PeerText }
   | { readonly ok: false; readonly code: string; readonly says: string; readonly instead: string }

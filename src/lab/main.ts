@@ -14,6 +14,7 @@ import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { enter, run, start } from './box.ts'
 import type { Answer, Request } from './control.ts'
+import { addPeers, type Peers } from './peer.ts'
 import { addRegions } from './region.ts'
 import { buildWorld, type World } from './world.ts'
 
@@ -55,6 +56,7 @@ interface Process {
 async function handle(
   request: Request,
   world: World,
+  peers: Peers,
   processes: Map<string, Process>,
   original: ReadonlyMap<string, ReturnType<World['line']>>,
   logs: string,
@@ -125,6 +127,23 @@ async function handle(
       processes.delete(request.name)
       return { ok: true }
     }
+    case 'peer': {
+      if (!peers.names.includes(request.peer))
+        return refuse(
+          'L008',
+          `there is no peer "${request.peer}" in the lab`,
+          `write one of: ${peers.names.join(', ') || '(the network has no peer)'}`,
+        )
+      try {
+        return { ok: true, told: await peers.tell(request.peer, request.text) }
+      } catch (error) {
+        return refuse(
+          'L009',
+          `that is no configuration for ${request.peer}: ${(error as Error).message}`,
+          `give it what this prints: causeway peer config ${request.peer} --secret`,
+        )
+      }
+    }
     case 'line': {
       if (!world.links.has(request.link)) return noLink(request.link)
       const line = { ...world.line(request.link), ...request.change }
@@ -150,11 +169,13 @@ async function main(): Promise<void> {
   const world = await buildWorld(intent, { controllerSocket: options.controllerSocket, logs })
   const cloud =
     options.aws && (await addRegions(world, { ...options.aws, seed: JSON.parse(readFileSync(options.aws.seed, 'utf8')) as unknown, logs }))
+  const peers = await addPeers(world, intent, logs)
   const processes = new Map<string, Process>()
   const original = new Map([...world.links.keys()].map((id) => [id, world.line(id)]))
 
   const end = async () => {
     for (const { child } of processes.values()) child.kill('SIGTERM')
+    peers.close()
     await cloud?.close()
     await world.close()
     rmSync(options.control, { force: true })
@@ -172,7 +193,7 @@ async function main(): Promise<void> {
     socket.on('error', () => {})
     createInterface({ input: socket }).on('line', (text) => {
       const reply = (answer: Answer) => socket.write(`${JSON.stringify(answer)}\n`)
-      handle(JSON.parse(text) as Request, world, processes, original, logs).then(reply, (error: unknown) =>
+      handle(JSON.parse(text) as Request, world, peers, processes, original, logs).then(reply, (error: unknown) =>
         reply({ ok: false, code: 'L006', says: (error as Error).message, instead: '' }),
       )
     })

@@ -11,8 +11,9 @@ import { listen } from '#providers/aws/emulator/listen.ts'
 import { type Allowed, type Attached, type Forwarding, forwardingOf, type HostForwarding, type TransitForward } from '#providers/aws/emulator/view.ts'
 import { parseSeed, type RegionSeed } from '#providers/aws/emulator/seed.ts'
 import { lengthOf, nth } from '#src/net/address.ts'
-import { type Box, enter, ipBatch, must, run, start } from './box.ts'
+import { type Box, enter, ipBatch, must, run, start, wire } from './box.ts'
 import { startResponder } from './responder.ts'
+import { externalRouter } from './underlay.ts'
 import type { World } from './world.ts'
 
 export interface CloudOptions {
@@ -28,8 +29,6 @@ export interface Cloud {
   close(): Promise<void>
 }
 
-/** The internet's own address towards the clouds' tunnels. */
-const internetAddress = '203.0.113.249'
 /** Link addresses between the cloud's boxes; every link uses the same, for none is ever a destination. */
 const [transitSide, tunnelSide, routerSide] = ['100.127.0.1', '100.127.0.2', '100.127.0.3']
 const httpPort = 8443
@@ -78,7 +77,7 @@ export async function addRegions(world: World, options: CloudOptions): Promise<C
   const log = join(options.logs, 'cloud.log')
   const trouble = (error: unknown): void => writeFileSync(log, `${error instanceof Error ? error.message : String(error)}\n`, { flag: 'a' })
   const internet = world.boxes.get('internet')!
-  await ipBatch(internet, [`addr replace ${internetAddress}/32 dev lo`])
+  await ipBatch(internet, [`addr replace ${externalRouter}/32 dev lo`])
   const regions = new Map<string, Awaited<ReturnType<typeof openRegion>>>()
   for (const region of seed.regions) regions.set(region.name, await openRegion(world, region, options.logs, dirname(options.socket), regions.size))
 
@@ -105,18 +104,8 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
   const internet = world.boxes.get('internet')!
   const transit = await world.openBox(`${seed.name}-tgw`)
   const children: ChildProcess[] = []
-  let made = 0
   /** A device's name that no other region uses; at most 15 characters. */
   const nameOf = (what: string): string => `r${index}${what}`
-  /** Both ends are made in the lab's own namespace and then moved. */
-  const wire = async (a: Box, nameA: string, b: Box, nameB: string): Promise<void> => {
-    const n = made++
-    const [one, other] = [nameOf(`a${n}`), nameOf(`b${n}`)]
-    await must(
-      ['ip', '-batch', '-'],
-      `link add ${one} type veth peer name ${other}\nlink set ${one} netns ${a.pid} name ${nameA}\nlink set ${other} netns ${b.pid} name ${nameB}\n`,
-    )
-  }
   /** Device of the transit gateway towards an attachment, and the table of what comes in through it. */
   const doors = new Map<string, { readonly device: string; readonly table: number }>()
   const keyOf = (of: Attached): string => (of.kind === 'vpc' ? of.vpc : of.connection)
@@ -175,7 +164,7 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       await ipBatch(box, [
         `addr add ${options.outside}/32 dev wan0`,
         'link set wan0 up',
-        `route add default via ${internetAddress} dev wan0 onlink`,
+        `route add default via ${externalRouter} dev wan0 onlink`,
         `addr add ${tunnelSide}/32 dev tgw0`,
         'link set tgw0 up',
       ])

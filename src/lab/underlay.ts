@@ -5,8 +5,19 @@
  */
 import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
-import type { Intent, IntentLan, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, address, addressWithLength, familyOf, hostOf, hostPrefix, lengthOf, nth } from '#src/net/address.ts'
+import type { Intent, IntentLan, IntentPeer, IntentSite, IntentUplink } from '#src/intent/intent.ts'
+import {
+  type Address,
+  type AddressWithLength,
+  address,
+  addressWithLength,
+  contains,
+  familyOf,
+  hostOf,
+  hostPrefix,
+  lengthOf,
+  nth,
+} from '#src/net/address.ts'
 import type { Speaker } from './speaker.ts'
 
 export interface Underlay {
@@ -86,6 +97,8 @@ export function lanHostName({ id, lans }: { readonly id: string; readonly lans: 
 /** Where the agents find the controller: a documentation address (RFC 5737) inside the lab. */
 export const controllerAddress = address('203.0.113.250')
 export const controllerPort = 443
+/** The internet's own address towards what is not a site: the gateways of clouds and third parties. */
+export const externalRouter = address('203.0.113.249')
 
 const lines: Readonly<Record<string, { delayMs: number; jitterMs: number }>> = {
   lte: { delayMs: 22, jitterMs: 2 },
@@ -156,6 +169,24 @@ export function underlay(intent: Intent): Underlay {
     )
   return { links, lans, routers, seconds }
 }
+
+/** What is behind a third party's gateway: a host a segment, `<peer>-<segment>`, and what its gateway has on that link. */
+export interface PeerLan {
+  readonly namespace: string
+  readonly gateways: readonly AddressWithLength[]
+  /** `.10` of each prefix, and the host that is asked whether the tunnels carry. */
+  readonly hosts: readonly AddressWithLength[]
+}
+export const peerLans = ({ id, lans, probe }: IntentPeer): readonly PeerLan[] =>
+  [...Map.groupBy(lans, ({ segment }) => segment)].map(([segment, own]) => {
+    const hosts = own.flatMap(({ prefix }) =>
+      [...new Set([nth(prefix, 10), ...(probe !== null && contains(prefix, probe) ? [probe] : [])])].flatMap((host) =>
+        host === undefined ? [] : [addressWithLength(`${host}/${lengthOf(prefix)}`)],
+      ),
+    )
+    const gateways = own.flatMap(({ prefix }) => (nth(prefix, 10) ? [addressWithLength(`${nth(prefix, 1)}/${lengthOf(prefix)}`)] : []))
+    return { namespace: `${id}-${segment}`, gateways, hosts }
+  })
 
 /** By their own addresses on the link of a LAN: one, or of a pair both. */
 const gatewaysOn = ({ sites }: Intent, { id }: IntentSite, { address }: Pick<IntentLan, 'address'>): readonly Address[] => [

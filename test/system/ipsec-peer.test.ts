@@ -11,6 +11,7 @@ import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { verify } from '#src/verify/verify.ts'
 import { peerConfig } from '#providers/export/peer.ts'
+import { charonText, folderOf, readPeerText, trackText } from '#src/lab/peer.ts'
 import { type HubWorld, startHubWorld } from './ipsec-hub-world.ts'
 import { pingCommand, sayPings } from './ping.ts'
 
@@ -73,7 +74,7 @@ const paths = () => world.ask<readonly string[]>('paths')
 /** How it stands at both ends, for whoever reads a failure. */
 async function scene(): Promise<string> {
   const told = { paths: await paths(), findings: await world.ask('findings'), events: await world.ask('events') }
-  const partner = await world.sh('partner', 'ip addr; ip route; nft list ruleset; tail -n 30 /run/partner*/log')
+  const partner = await world.sh('partner', 'ip addr; ip route; nft list ruleset; tail -n 30 /run/tunnel*/log')
   return `${JSON.stringify(told, null, 1)}\n${partner}\n${await world.sh('hub', 'ip addr; ip rule; tail -n 20 /run/h/device/ipsec/*/log')}`
 }
 async function until(question: () => Promise<boolean>, seconds = 30): Promise<void> {
@@ -91,57 +92,43 @@ const run = (of: Fabric = fabric, version = 1, key = secret) => world.ask('run',
 
 /** By which of its tunnels the owner's gateway sends to us, as its script has it now. */
 const sendsBy = async () =>
-  [...(await world.sh('partner', 'ip route show 10.9.0.0/24')).matchAll(/metric (\d)/g)].map(([, metric]) => metric).join(' ')
+  [...(await world.sh('partner', 'ip route show 10.9.0.0/24')).matchAll(/metric 10(\d)/g)].map(([, metric]) => metric).join(' ')
 
 /** A process a tunnel, for without ESP in the kernel all tunnels of one would share a device; each reads the whole text. */
 async function ownersStart(): Promise<void> {
   const hubs = ['192.0.2.10', '198.51.100.10']
   await world.sh('partner', 'ip addr add fd20::10/128 dev lo nodad')
   for (const [i, hub] of hubs.entries()) {
-    const folder = `/run/partner${i}`
-    const port = 4501 + i
+    const folder = folderOf(i)
     await world.sh(
       'partner',
-      `mkdir -p ${folder}/swanctl && cat > ${folder}/strongswan.conf <<'E'
-charon-systemd {
-  load_modular = no
-  load = random nonce openssl aes gcm sha2 hmac kdf curve25519 kernel-libipsec kernel-netlink socket-default vici
-  port = ${port + 100}
-  port_nat_t = ${port}
-  routing_table = ${9001 + i}
-  routing_table_prio = 40001
-  plugins { kernel-libipsec { allow_peer_ts = yes } kernel-netlink { fwmark = !0x41 } socket-default { fwmark = 0x41 } vici { socket = unix://${folder}/vici } }
-  filelog { stderr { default = 1 } }
-}
-E
+      `mkdir -p ${folder} && cat > ${folder}/strongswan.conf <<'E'
+${charonText(i)}E
 STRONGSWAN_CONF=${folder}/strongswan.conf charon-systemd >${folder}/log 2>&1 </dev/null &
 for n in $(seq 100); do [ -S ${folder}/vici ] && ip link show ipsec${i} >/dev/null 2>&1 && break; sleep 0.05; done
 ip link set ipsec${i} mtu 1400 up
 nft add table ip owner; nft 'add chain ip owner in { type nat hook prerouting priority dstnat; }'
-nft add rule ip owner in ip saddr ${hub} udp dport 4500 redirect to :${port}`,
+nft add rule ip owner in ip saddr ${hub} udp dport 4500 redirect to :${4501 + i}`,
     )
   }
 }
 async function ownersLoad(of: Fabric): Promise<string> {
   const text = peerConfig(of, of.peers[0]!, secret)
   const loads = [0, 1].map(
-    (i) =>
-      `cat > /run/partner${i}/swanctl/swanctl.conf <<'E'\n${text}E\nSWANCTL_DIR=/run/partner${i}/swanctl swanctl --load-all --uri unix:///run/partner${i}/vici`,
+    (i) => `cat > ${folderOf(i)}/swanctl.conf <<'E'\n${text}E\nSWANCTL_DIR=${folderOf(i)} swanctl --load-all --uri unix://${folderOf(i)}/vici`,
   )
   return await world.sh('partner', loads.join('\n'))
 }
-/** What the comments of the text say, typed in: `# frankfurt_isp-a_0, 169.254.100.1 -> 169.254.100.2`, `ip route add …`. */
+/** What the comments of the text say, typed in. */
 async function ownersRoutes(text: string): Promise<void> {
-  const insides = [...text.matchAll(/# frankfurt_\S+, (\S+) -> (\S+)$/gm)].map(([, own, hub]) => ({ own, hub }))
-  const ours = [...text.matchAll(/ip route add (\S+) dev causeway1/g)].map(([, to]) => to)
-  expect(insides).toHaveLength(2)
-  expect(ours).toEqual(['10.9.0.0/24', 'fd09::/64'])
-  for (const [i, { own, hub }] of insides.entries())
-    await world.sh(
-      'partner',
-      `ip address add ${own}/30 dev ipsec${i}
-(while sleep 0.2; do if ping -q -n -c 1 -W 1 -I ${own} ${hub} >/dev/null; then do=replace; else do=del; fi; for to in ${ours.join(' ')}; do ip route $do $to dev ipsec${i} metric ${i + 1} 2>/dev/null; done; done) >/dev/null 2>&1 </dev/null &`,
-    )
+  const { tunnels, routes } = readPeerText(text)
+  expect(tunnels).toEqual([
+    { gateway: '203.0.113.200', hub: '192.0.2.10', inside: '169.254.100.1/30', hubInside: '169.254.100.2' },
+    { gateway: '203.0.113.200', hub: '198.51.100.10', inside: '169.254.100.5/30', hubInside: '169.254.100.6' },
+  ])
+  expect(routes).toEqual(['10.9.0.0/24', 'fd09::/64'])
+  for (const [i, { inside }] of tunnels.entries()) await world.sh('partner', `ip address add ${inside} dev ipsec${i}`)
+  await world.sh('partner', `(${trackText(tunnels, routes)}) >/dev/null 2>&1 </dev/null &`)
 }
 
 beforeAll(async () => {
@@ -220,9 +207,7 @@ test.each(ikeProposals.map((ike, i) => [ike, espProposals[i]!] as const))('%s wi
   await until(async () => (await sendsBy()) === '1 2')
   const carried = await received('hub', '10.9.0.1', '172.20.0.10')
   if (carried !== '5/5') throw new Error(`${carried}\n${await scene()}`)
-  expect(await world.sh('partner', 'swanctl --list-sas --uri unix:///run/partner0/vici')).toContain(
-    esp.includes('gcm') ? 'AES_GCM_16' : 'AES_CBC-256',
-  )
+  expect(await world.sh('partner', 'swanctl --list-sas --uri unix:///run/tunnel0/vici')).toContain(esp.includes('gcm') ? 'AES_GCM_16' : 'AES_CBC-256')
 })
 
 test('proposals that the two have not in common are named', async () => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Failure, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, contains, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import { expectation, observation } from './model-kernel/compare.ts'
-import { settled, shuffled, type Situation, via } from './model-kernel/network.ts'
+import { sendingBy, settled, shuffled, type Situation, via } from './model-kernel/network.ts'
 import { hostsOf, type Probe, probesFor } from './model-kernel/probes.ts'
 import { startWorld, type World } from './model-kernel/world.ts'
 
@@ -25,7 +25,9 @@ function probes(world: World, count: number): readonly Probe[] {
   return made
 }
 function probe(world: World, box: string, source: string, destination: string, protocol: Probe['protocol'], port: number): Probe {
-  const host = hostsOf(world.network.fabric).find((one) => one.box === box && contains(one.lan.prefix, source as Address))!
+  const own = hostsOf(world.network.fabric).filter((one) => one.box === box)
+  // A source of somebody else's is a lie.
+  const host = own.find(({ lan }) => contains(lan.prefix, source as Address)) ?? own[0]!
   nextPort += 1
   return {
     box,
@@ -87,8 +89,8 @@ describe('the demo', () => {
   })
 })
 
-describe('a network with a cloud region', () => {
-  const world = agreeing('test/system/model-kernel/cloud', [
+describe('a network with a cloud region and a third party', () => {
+  const world = agreeing('test/system/model-kernel/external', [
     { name: 'uplink frankfurt.isp-a', failure: uplink('frankfurt', 'isp-a') },
     { name: 'uplink berlin.fiber', failure: uplink('berlin', 'fiber') },
     { name: 'hub frankfurt', failure: hub('frankfurt') },
@@ -109,6 +111,34 @@ describe('a network with a cloud region', () => {
     expect(allowed.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true])
     expect(refused.map((one) => expectation(network, normal, one).delivered)).toEqual([false, false, false])
     expect(report(await world().compare(normal, [...allowed, ...refused]))).toBe('')
+  })
+  it('asked the host of the third party and was asked by it, in both families and by whichever of four tunnels it likes', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'berlin-training', '10.1.20.13', '172.20.9.20', 'tcp', 443),
+      probe(world(), 'berlin-training', 'fd10:1::d', 'fd20::14', 'udp', 5000),
+      probe(world(), 'partner-training', '172.20.9.13', '10.20.0.20', 'tcp', 8004),
+      probe(world(), 'partner-training', 'fd20::d', 'fd10:1::14', 'tcp', 8001),
+      // What its owner is told to drop comes, and no farther than a gateway of ours.
+      probe(world(), 'partner-training', '172.20.9.13', '10.1.20.20', 'tcp', 8004),
+      probe(world(), 'partner-training', '172.20.64.13', '10.1.20.20', 'tcp', 8000),
+      probe(world(), 'partner-training', '172.20.9.13', '10.1.20.20', 'tcp', 8011),
+      probe(world(), 'partner-training', '172.20.9.13', '10.1.10.20', 'tcp', 9000),
+      probe(world(), 'partner-training', 'fd10:1::7', 'fd10:20::14', 'tcp', 8001),
+    ]
+    const answered = [true, true, true, true, false, false, false, false, false]
+    const ways = new Set<string>()
+    const steerings = [0, 1, 2, 3].map((n) => sendingBy(normal, network.fabric, 'partner', n))
+    for (const situation of steerings) {
+      await world().become(situation)
+      expect(asked.map((one) => expectation(network, situation, one).answered)).toEqual(answered)
+      expect(report(await world().compare(situation, asked))).toBe('')
+      ways.add(expectation(network, situation, asked[2]!).request.find((one) => one.startsWith('frankfurt by'))!)
+    }
+    expect(ways.size).toBe(4)
+    // It sends by another one than the model believes.
+    expect(await world().compare(steerings[0]!, asked.slice(2, 3))).toHaveLength(1)
+    await world().become(normal)
   })
 })
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { text as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { Line } from '#src/lab/underlay.ts'
 import { findFolder, stateFolder } from '../folder.ts'
@@ -101,6 +102,16 @@ export function lab(program: Command): void {
     if (output.json) output.document('Line', { link })
     else output.line(`${link === 'all' ? 'all lines are' : `${link} is`} whole again`)
   })
+
+  command(group, 'peer <peer>', "set up a third party's gateway: `causeway peer config partner --secret | causeway lab peer partner`").action(
+    async ({ output, args: [name = ''] }) => {
+      const { attach } = await client()
+      const told = await words(async () => attach(labState()).peer(name, await readAll(process.stdin)))
+      if (output.json) return output.document('LabPeer', { peer: name, ...told })
+      const { length } = told.tunnels
+      output.line(`${name} waits for ${length === 1 ? 'its tunnel' : `its ${length} tunnels`}. Look: causeway peer status ${name}`)
+    },
+  )
 
   command(group, 'shell <box> [command...]', "a shell (or one command) in a site's gateway or LAN host, e.g. `shell berlin wg show`")
     .passThrough()

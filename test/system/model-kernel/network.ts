@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Fabric, Fact, Failure, Group, NodeId, Region, RegionId, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Fabric, Fact, Failure, Group, NodeId, Peer, Region, RegionId, SecretRef, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import type { ReturnRoutes } from '#providers/cloud.ts'
+import { linesOf } from '#providers/export/peer.ts'
 import type { Choice } from '#providers/device.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
 import { downWith, nothingDown } from '#src/verify/failures.ts'
@@ -69,8 +70,14 @@ export function networkOf(folder: string, fabric: Fabric, cloud: Pick<Cloud, 'fa
     }
     privateKeys.set(site.id, own)
   }
+  const secrets = { ...cloud.secrets }
+  for (const { id, connections } of fabric.peers) {
+    const ref = { id: `psk/peer/${id}`, version: 1 } as SecretRef
+    secrets[ref.id] = `key.of.${id}.of.model-kernel`
+    for (const { tunnel } of connections.flatMap(({ members }) => members)) facts.push({ kind: 'psk', tunnel, linkEpoch: 0, ref })
+  }
   const configs = new Map(fabric.sites.map((site) => [site.id, configure(fabric, facts, site.id)]))
-  return { folder, secrets: cloud.secrets, fabric, model: modelOf(fabric), configs, privateKeys }
+  return { folder, secrets, fabric, model: modelOf(fabric), configs, privateKeys }
 }
 
 /** Every group on the cheapest hop that is up, as all agents would settle when `failures` last. */
@@ -87,6 +94,7 @@ export function settled(fabric: Fabric, name: string, failures: readonly Failure
     fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   for (const region of fabric.regions) steering.set(region.id, choicesOf(region, routes.get(region.id)!, down))
+  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer).find(({ member }) => !down(member.tunnel))?.member.tunnel))
   return { name, cut, down, onDuty, steering, routes }
 }
 function duties(fabric: Fabric, cut: Down): Pick<Situation, 'down' | 'onDuty'> {
@@ -104,6 +112,19 @@ const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly C
     const to = region.routes.find(({ remote }) => remote === group.remote)?.to
     const connection = region.connections.find(({ id }) => id === routes.get(to!))
     const hop = group.via.findIndex(({ tunnel }) => !down(tunnel) && connection?.members.some((member) => member.tunnel === tunnel))
+    return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
+  })
+
+/** The same, but a peer sends by its n-th tunnel. */
+export const sendingBy = (of: Situation, { peers }: Fabric, id: string, n: number): Situation => {
+  const peer = peers.find((one) => one.id === id)!
+  const { tunnel } = linesOf(peer)[n]!.member
+  return { ...of, name: `${of.name}, ${id} by ${tunnel}`, steering: new Map(of.steering).set(peer.id, by(peer, tunnel)) }
+}
+/** As its text asks, a peer sends by one tunnel to all of us. */
+const by = (peer: Peer, tunnel: TunnelId | undefined): readonly Choice[] =>
+  groupsOf(peer).map((group): Choice => {
+    const hop = group.via.findIndex((one) => one.tunnel === tunnel)
     return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
   })
 
@@ -132,6 +153,7 @@ export function shuffled(fabric: Fabric, seed: number): Situation {
       choicesOf(region, routes.get(region.id)!, () => false),
     )
   }
+  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer)[seed % linesOf(peer).length]!.member.tunnel))
   return { name: `every group on a random hop`, cut: nothingDown, down, onDuty, steering, routes }
 }
 

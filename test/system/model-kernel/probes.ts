@@ -1,6 +1,6 @@
 /** Random packets that look for disagreement: near the edges of what is allowed, and far from it. */
 import fc from 'fast-check'
-import type { Deny, Fabric, Lan, NodeId, Region, Site } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { type Address, addressBits, addressFromBits, contains, familyOf, hostOf, overlaps, type Prefix, prefix, rangeOf } from '#src/net/address.ts'
@@ -23,12 +23,15 @@ export interface Host {
   readonly site: NodeId
   readonly lan: Lan
 }
+/** Whatever has LANs. */
+export type Place = Site | Region | Peer
+export const nodesOf = ({ sites, regions, peers }: Fabric): readonly Place[] => [...sites, ...regions, ...peers]
 /** Of a pair of gateways the first speaks for the site. */
 export const hostsOf = (fabric: Fabric): readonly Host[] =>
-  [...fabric.sites, ...fabric.regions]
+  nodesOf(fabric)
     .filter(({ id }) => !isSecondGateway(id))
     .flatMap((node) => node.lans.map((lan) => ({ box: boxOf(node, lan), site: node.id, lan })))
-export const boxOf = (node: Site | Region, lan: Lan): string =>
+export const boxOf = (node: Place, lan: Lan): string =>
   node.kind === 'region' ? vpcHost.box : lanHostName({ ...node, id: siteOfGateway(node.id) }, lan)
 /** What gateways have on the link of a LAN: the hosts' router first, then, of a pair, each its own. */
 export const gatewaysOn = (fabric: Fabric, site: NodeId, lan: Lan): readonly Address[] => [
@@ -39,12 +42,12 @@ export const gatewaysOn = (fabric: Fabric, site: NodeId, lan: Lan): readonly Add
 ]
 
 /** A host of the overlay as hosts of a site call it: their own by their own names. */
-export function calledAt(node: Site | Region, overlay: Address): Address {
+export function calledAt(node: Place, overlay: Address): Address {
   const lan = node.lans.find(({ prefix: own }) => contains(own, overlay))
   return lan?.local === undefined ? overlay : translated(overlay, lan.prefix, lan.local)
 }
 /** And the other way round: whom they mean. */
-function meantAt(node: Site | Region, called: Address): Address {
+function meantAt(node: Place, called: Address): Address {
   const lan = node.lans.find(({ local }) => local !== undefined && contains(local, called))
   return lan?.local === undefined ? called : translated(called, lan.local, lan.prefix)
 }
@@ -75,8 +78,8 @@ const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Add
 /** `count` different probes; the same seed gives the same. `firstPort`: source ports count from there. */
 export function probesFor(fabric: Fabric, seed: number, count: number, firstPort: number): readonly Probe[] {
   const hosts = hostsOf(fabric)
-  const nodes = [...fabric.sites, ...fabric.regions]
-  const nodeOf = new Map<NodeId, Site | Region>(nodes.map((node) => [node.id, node]))
+  const nodes = nodesOf(fabric)
+  const nodeOf = new Map<NodeId, Place>(nodes.map((node) => [node.id, node]))
   const gateways = new Set(hosts.flatMap(({ site, lan }) => gatewaysOn(fabric, site, lan).map((one) => meantAt(nodeOf.get(site)!, one))))
   const prefixes = hosts.flatMap(({ lan }) => [lan.prefix, ...(lan.local === undefined ? [] : [lan.local])])
   const rules = nodes.flatMap((node) => node.rules)

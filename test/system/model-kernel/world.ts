@@ -8,16 +8,18 @@ import type { Ran } from '#src/lab/box.ts'
 import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
 import { internetEnd } from '#src/lab/world.ts'
-import type { Finding, Region, Site, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Finding, Peer, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import type { Learning } from '#providers/device.ts'
+import { linesOf as linesOfPeer, peerConfig } from '#providers/export/peer.ts'
 import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, linesOf, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
 import { changes, compileFolder, type Network, networkOf, settled, type Situation } from './network.ts'
-import { calledAt, gatewaysOn, hostsOf, outside, type Probe } from './probes.ts'
+import { calledAt, gatewaysOn, hostsOf, nodesOf, outside, type Place, type Probe } from './probes.ts'
 import { forgetting, gatewayWitness, hostWitness, internetWitness, readWitness } from './witness.ts'
 
 export interface World {
@@ -75,7 +77,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     if (ran.code !== 0) throw new Error(`${box}: ${argv.join(' ')}: ${ran.stderr.trim()}`)
     return ran.stdout
   }
-  const nodes = new Map<string, Site | Region>([...fabric.sites, ...fabric.regions].map((node) => [node.id, node]))
+  const nodes = new Map<string, Place>(nodesOf(fabric).map((node) => [node.id, node]))
   /** As its host says it. */
   const spoken = (probe: Probe): Probe => {
     const node = nodes.get(probe.site)!
@@ -133,11 +135,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       await exec(
         box,
         ['nft', '-f', '-'],
-        hostWitness(
-          [...[...fabric.sites, ...fabric.regions].find((one) => one.id === site)!.lans.map((one) => one.local ?? one.prefix), ...outside],
-          six,
-          fabric.network.mss,
-        ),
+        hostWitness([...nodes.get(site)!.lans.map((one) => one.local ?? one.prefix), ...outside], six, fabric.network.mss),
       )
       await lab.start(box, `host-${box}`, [process.execPath, script('host.ts'), socketOf(box), ...(six === undefined ? [] : [six])])
     }),
@@ -148,6 +146,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
   for (const hub of [true, false])
     await Promise.all(fabric.sites.filter((site) => site.hub === hub).map((site) => set(site.id, network.configs.get(site.id)!)))
   await Promise.all(fabric.sites.map((site) => exec(site.id, ['nft', '-f', '-'], gatewayWitness(devicesOf(network, site.id)))))
+  for (const peer of fabric.peers) await lab.peer(peer.id, peerConfig(fabric, peer, network.secrets[`psk/peer/${peer.id}`]!))
   await allTunnelsUp(network, lab)
   /** Routers of LANs have said what is behind them. */
   const learned = async (id: SiteId): Promise<void> => {
@@ -193,6 +192,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
         ...[...changes(now.steering, situation.steering)].flatMap(([node, choices]) =>
           network.configs.has(node as SiteId) ? [gateway(node, 'steer', choices)] : [],
         ),
+        ...fabric.peers.map((peer) => exec(peer.id, ['ip', '-batch', '-'], sending(peer, situation))),
         ...[...situation.routes.values()].map((routes) => cloud?.route(routes)),
       ])
       now = situation
@@ -228,6 +228,19 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     leaks: async () => Number(/packets (\d+)/.exec(await exec('internet', ['nft', 'list', 'counter', 'inet', 'clear', 'leaked']))![1]),
   }
   return world
+}
+
+/** Before what its owner's own watching has chosen meanwhile. */
+function sending(peer: Peer, { steering }: Situation): string {
+  const lines = linesOfPeer(peer)
+  return peer.routes
+    .map(({ to, remote }) => {
+      const { hop } = steering.get(peer.id)!.find((one) => one.remote === remote)!
+      const tunnel = hop === 'unreachable' ? undefined : groupsOf(peer).find((one) => one.remote === remote)!.via[hop]!.tunnel
+      const n = lines.findIndex(({ member }) => member.tunnel === tunnel)
+      return n < 0 ? `route replace unreachable ${to} metric 1` : `route replace ${to} dev ipsec${n} metric 1`
+    })
+    .join('\n')
 }
 
 /** `site.uplink` → the addresses on its line. */
@@ -275,14 +288,14 @@ table ip provider {
 
 /** A tunnel is one pair of uplinks, so what is down can be cut between their addresses, exactly. */
 function broken({ fabric, configs }: Network, { cut }: Situation, addresses: ReadonlyMap<string, readonly string[]>): string {
-  const cloudEnds = new Map(
-    [...configs.values()].flatMap(({ tunnels }) => tunnels.flatMap((one) => (one.role === 'cloud' ? [[one.id, one.peer.address]] : []))),
+  const farEnds = new Map(
+    [...configs.values()].flatMap(({ tunnels }) => tunnels.flatMap((one) => (one.peer.kind === 'ipsec' ? [[one.id, one.peer.address]] : []))),
   )
   const pairs = fabric.tunnels
     .filter((tunnel) => cut(tunnel.id))
     .map((tunnel) => {
       const [a, b] = tunnel.ends
-      return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : [cloudEnds.get(tunnel.id)!]] as const
+      return [addresses.get(`${a.site}.${a.uplink}`)!, 'site' in b ? addresses.get(`${b.site}.${b.uplink}`)! : [farEnds.get(tunnel.id)!]] as const
     })
   const ends = pairs.flatMap(([near, far]) =>
     near.flatMap((a) => far.map((b) => [a, b] as const)).filter(([a, b]) => a !== '' && b !== '' && isIPv6(a) === isIPv6(b)),

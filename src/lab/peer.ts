@@ -1,0 +1,161 @@
+/**
+ * A third party's gateway and its hosts:
+ *
+ *   internet ── wan0 <peer> lan0, lan1 … ── <peer>-<segment>
+ *
+ * Until it is told what its owner would be told it only has its addresses. Then a real strongSwan reads that text as it
+ * stands, and what its comments ask for by hand is done here. Userspace ESP (kernel-libipsec), so one charon a tunnel.
+ */
+import { type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
+import type { Intent, IntentPeer } from '#src/intent/intent.ts'
+import { type Address, type AddressWithLength, familyOf, hostOf, type Prefix } from '#src/net/address.ts'
+import { type Box, enter, ipBatch, must, start, wire } from './box.ts'
+import { externalRouter, peerLans } from './underlay.ts'
+import type { World } from './world.ts'
+
+/** What the text of `causeway peer config` says of one tunnel. */
+export interface PeerTunnel {
+  readonly gateway: Address
+  readonly hub: Address
+  readonly inside: AddressWithLength
+  readonly hubInside: Address
+}
+export interface PeerText {
+  readonly tunnels: readonly PeerTunnel[]
+  /** What leads into the tunnels. */
+  readonly routes: readonly Prefix[]
+}
+export interface Peers {
+  readonly names: readonly string[]
+  /** Anew, where it was told something before. Throws Error when the text is not one of `causeway peer config` for it. */
+  tell(name: string, text: string): Promise<PeerText>
+  close(): void
+}
+
+/** From a swanctl.conf of `causeway peer config`: the order of its comments is that of its connections. */
+export function readPeerText(text: string): PeerText {
+  const all = (pattern: RegExp): readonly string[] => [...text.matchAll(pattern)].map(([, found]) => found!)
+  const gateways = all(/^ {4}local_addrs = ([^,\s]+)/gm)
+  const hubs = all(/^ {4}remote_addrs = (\S+)$/gm)
+  const insides = all(/^# {3}ip address add (\S+) dev causeway\d+/gm)
+  const hubInsides = all(/^# {3}ip link add causeway\d+ .* -> (\S+)$/gm)
+  const routes = all(/^# {3}ip route add (\S+) dev causeway1 /gm)
+  const tunnels = hubs.map((hub, n) => ({ gateway: gateways[n], hub, inside: insides[n], hubInside: hubInsides[n] }) as PeerTunnel)
+  return { tunnels, routes: routes as readonly Prefix[] }
+}
+
+export async function addPeers(world: World, intent: Intent, logs: string): Promise<Peers> {
+  const internet = world.boxes.get('internet')!
+  if (intent.peers.length > 0) await ipBatch(internet, [`addr replace ${externalRouter}/32 dev lo`])
+  const boxes = new Map(await Promise.all(intent.peers.map(async (peer, n) => [peer.id as string, await openPeer(world, peer, n, logs)] as const)))
+  const running = new Map<string, readonly ChildProcess[]>()
+  const stop = (name: string): void => {
+    for (const child of running.get(name) ?? []) child.kill('SIGKILL')
+  }
+  const hosts = [...boxes.values()].flatMap(({ children }) => children)
+  return {
+    names: [...boxes.keys()],
+    async tell(name, text) {
+      const { box, gateways } = boxes.get(name)!
+      const read = readPeerText(text)
+      const foreign = read.tunnels.find(({ gateway }) => !gateways.includes(gateway))
+      if (read.tunnels.length === 0 || foreign) throw new Error(foreign ? `its tunnels are those of ${foreign.gateway}` : 'it has no tunnels')
+      stop(name)
+      running.set(name, await startTunnels(box, text, read, join(logs, `${name}.log`)))
+      return read
+    },
+    close() {
+      for (const name of running.keys()) stop(name)
+      for (const child of hosts) child.kill('SIGKILL')
+    },
+  }
+}
+
+async function openPeer(world: World, peer: IntentPeer, index: number, logs: string) {
+  const internet = world.boxes.get('internet')!
+  const box = await world.openBox(peer.id)
+  const gateways = peer.gateways.map(({ address }) => address)
+  const toInternet = `peer${index}`
+  await wire(internet, toInternet, box, 'wan0')
+  await ipBatch(box, [
+    ...gateways.map((one) => `addr add ${one}/32 dev wan0`),
+    'link set wan0 up',
+    `route add default via ${externalRouter} dev wan0 onlink`,
+  ])
+  await ipBatch(internet, [`link set ${toInternet} up`, ...gateways.map((one) => `route replace ${one}/32 dev ${toInternet}`)])
+  const children: ChildProcess[] = []
+  for (const [n, lan] of peerLans(peer).entries()) {
+    const host = await world.openBox(lan.namespace)
+    await wire(box, `lan${n}`, host, 'eth0')
+    await ipBatch(box, [...lan.gateways.map((one) => `addr add ${one} dev lan${n}${unchecked(one)}`), `link set lan${n} up`])
+    await ipBatch(host, [
+      ...lan.hosts.map((one) => `addr add ${one} dev eth0${unchecked(one)}`),
+      'link set eth0 up',
+      ...[...Map.groupBy(lan.gateways.map(hostOf), familyOf).values()].map(([one]) => `route add default via ${one} dev eth0`),
+    ])
+    children.push(start(enter(host, ['socat', 'TCP-LISTEN:8000,fork,reuseaddr', 'EXEC:cat']), { log: join(logs, `${lan.namespace}.log`) }))
+  }
+  await must(enter(box, ['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']))
+  return { box, gateways, children }
+}
+/** Without duplicate address detection an address works at once. */
+const unchecked = (one: AddressWithLength): string => (familyOf(hostOf(one)) === 6 ? ' nodad' : '')
+
+/** Of the charon of the n-th tunnel. */
+export const folderOf = (n: number): string => `/run/tunnel${n}`
+const firstPort = 4501
+/** Whoever chooses by hand has the lower ones. */
+const metricOf = (n: number): number => 101 + n
+
+async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerText, log: string): Promise<readonly ChildProcess[]> {
+  const shell = (script: string, stdin?: string) => must(enter(box, ['sh', '-c', script]), stdin)
+  const redirects = tunnels.map(
+    ({ hub, gateway }, n) => `add rule ip owner in ip saddr ${hub} ip daddr ${gateway} udp dport 4500 redirect to :${firstPort + n}`,
+  )
+  await shell(
+    'nft -f -',
+    ['add table ip owner', 'flush table ip owner', 'add chain ip owner in { type nat hook prerouting priority dstnat; }', ...redirects, ''].join(
+      '\n',
+    ),
+  )
+  const children: ChildProcess[] = []
+  for (const [n, { inside }] of tunnels.entries()) {
+    const folder = folderOf(n)
+    await shell(`rm -rf ${folder}; mkdir -p ${folder}; cat > ${folder}/swanctl.conf`, text)
+    await shell(`cat > ${folder}/strongswan.conf`, charonText(n))
+    children.push(start(enter(box, ['charon-systemd']), { log, env: { STRONGSWAN_CONF: `${folder}/strongswan.conf` } }))
+    // One after the other, for they name their devices so.
+    await shell(
+      `for n in $(seq 200); do [ -S ${folder}/vici ] && ip link show ipsec${n} >/dev/null 2>&1 && break; sleep 0.05; done
+ip address add ${inside} dev ipsec${n} && ip link set ipsec${n} mtu 1400 up
+SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
+    )
+  }
+  children.push(start(enter(box, ['sh', '-c', trackText(tunnels, routes)]), { log }))
+  return children
+}
+
+/** charon's own packets carry a mark, or IKE would capture itself under 0/0 selectors. */
+export const charonText = (n: number): string => `charon-systemd {
+  load_modular = no
+  load = random nonce openssl aes gcm sha2 hmac kdf curve25519 kernel-libipsec kernel-netlink socket-default vici
+  port = ${firstPort + 100 + n}
+  port_nat_t = ${firstPort + n}
+  routing_table = ${9001 + n}
+  routing_table_prio = 40001
+  plugins { kernel-libipsec { allow_peer_ts = yes } kernel-netlink { fwmark = !0x41 } socket-default { fwmark = 0x41 } vici { socket = unix://${folderOf(n)}/vici } }
+  filelog { stderr { default = 1 } }
+}
+`
+
+/** As the text asks: our prefixes into each tunnel whose hub answers, the first preferred. One process, which ends as one. */
+export const trackText = (tunnels: readonly PeerTunnel[], routes: readonly Prefix[]): string =>
+  [
+    'while sleep 0.2; do',
+    ...tunnels.map(
+      ({ inside, hubInside }, n) =>
+        `if ping -q -n -c 1 -W 0.5 -I ${hostOf(inside)} ${hubInside} >/dev/null; then do=replace; else do=del; fi; for to in ${routes.join(' ')}; do ip route $do $to dev ipsec${n} metric ${metricOf(n)} 2>/dev/null; done`,
+    ),
+    'done',
+  ].join('\n')
