@@ -41,14 +41,16 @@ export interface TransitCount {
   readonly packets: number
   readonly bytes: number
 }
-/** BGP with routers of LANs. */
+/** What routers of LANs say. */
 export interface Learning {
   readonly sessions: readonly {
+    readonly protocol: 'bgp' | 'ospf'
     readonly segment: SegmentId
     readonly interface: string
     readonly neighbor: Address
-    /** RFC 4271 section 8.2.2; `Established` is the one that is up. */
+    /** RFC 4271 section 8.2.2, RFC 2328 section 10.1. */
     readonly state: string
+    readonly up: boolean
   }[]
   /** Declared prefixes of which no router announces anything. */
   readonly missing: readonly Prefix[]

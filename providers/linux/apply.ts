@@ -132,10 +132,10 @@ async function one(means: Means, change: Change): Promise<void> {
       return means.runner.dryRun ? undefined : startCharon(means, change.ifIds)
     case 'charon-stop':
       return means.runner.dryRun ? undefined : stopCharon(means, change.have)
-    case 'bgp':
+    case 'frr':
       return means.runner.dryRun ? undefined : tellFrr(means, change)
-    case 'bgp-stop':
-      return means.runner.dryRun ? undefined : stopFrr(means, change.have)
+    case 'frr-stop':
+      return means.runner.dryRun ? undefined : stopFrr(means, change)
     case 'daemon': {
       if (means.runner.dryRun) return
       const why = await startDaemon(means.runner, means.stateDir, change.want, change.have)

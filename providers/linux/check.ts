@@ -1,4 +1,5 @@
 /** What keeps a config from being applied on this box, found without touching it. */
+import { speaking } from '#src/fabric/lan-routing.ts'
 import type { Features } from '../device.ts'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
@@ -52,14 +53,14 @@ export function missingIpsec(features: Features, config: SiteConfig): readonly F
   ]
 }
 
-export const missingBgp = (installed: boolean, config: SiteConfig): readonly Finding[] =>
-  installed || !config.bgp
+export const missingFrr = (installed: boolean, config: SiteConfig): readonly Finding[] =>
+  installed || speaking(config).length === 0
     ? []
     : [
         finding(
           'D016',
-          config.bgp.map((one) => `site/${config.site}/lan/${one.segment}`),
-          'this box has no FRR, and the configuration speaks BGP with routers of its LANs',
+          speaking(config).map((one) => `site/${config.site}/lan/${one.segment}`),
+          'this box has no FRR, and the configuration speaks with routers of its LANs',
           'apt-get install --no-install-recommends frr',
         ),
       ]

@@ -2,10 +2,13 @@
 import type { Choice, Leaving } from '../device.ts'
 import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
-import { bgpSettings, type Setting } from './bgp.ts'
+import { bgpSettings } from './bgp.ts'
+import type { Setting } from './frr-settings.ts'
+import { announcedByOspf, ospfSettings } from './ospf.ts'
 import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import { wantedDnsmasq } from './dnsmasq.ts'
@@ -41,8 +44,10 @@ import { sharedLans, standingAddress } from './vrrp.ts'
 export interface Desired extends Kernel {
   /** IPsec, as charon is told. */
   readonly tunnels: readonly WantedTunnel[]
-  /** BGP with routers of LANs, as FRR is told. */
-  readonly bgp: readonly Setting[]
+  /** BGP and OSPF with routers of LANs, as FRR is told. */
+  readonly frr: readonly Setting[]
+  /** Routes that stand for being announced. */
+  readonly announces: boolean
   readonly daemons: readonly WantedDaemon[]
   readonly sysctls: readonly Sysctl[]
   /** `table inet causeway { … }`. */
@@ -324,7 +329,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
   for (const family of families) {
     for (const device of meshDevices) {
       // What is learned is in `main`, and only there.
-      if (config.bgp) rules.push(lookup(family, priority.learned, 'main', { iif: device, withoutDefault: true }))
+      if (speaking(config).length > 0) rules.push(lookup(family, priority.learned, 'main', { iif: device, withoutDefault: true }))
       for (const one of classes)
         rules.push(
           lookup(family, priority.mesh + (one.index === 0 ? 1 : 0), meshTable(one.index), {
@@ -397,6 +402,10 @@ const nextHops = (config: SiteConfig, { interfaces }: Situation): readonly Route
     return [{ family: familyOf(lan.prefix), table: 'main', to: lan.prefix, metric: 0, target, source: '' }]
   })
 
+/** What ospfd announces has to be a route, and no packet goes by it. */
+const announcements = (config: SiteConfig): readonly Route[] =>
+  announcedByOspf(config).map((to) => ({ family: 4, table: 'main', to, metric: 0, target: { kind: 'device', device: 'lo', router: '' }, source: '' }))
+
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
   const all: readonly (readonly [string, number])[] = [
@@ -431,7 +440,8 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
 /** What a box can't have now because the interface isn't there: a LAN that is gone must not keep the rest from working. */
 function withoutMissing(config: SiteConfig, { interfaces }: Situation): SiteConfig {
   const isHere = (of: { readonly interface: string }): boolean => interfaces.some((one) => one.name === of.interface)
-  return { ...config, lans: config.lans.filter(isHere), ...(config.bgp ? { bgp: config.bgp.filter(isHere) } : {}) }
+  const { bgp, ospf, ...rest } = config
+  return { ...rest, lans: config.lans.filter(isHere), ...(bgp ? { bgp: bgp.filter(isHere) } : {}), ...(ospf && isHere(ospf) ? { ospf } : {}) }
 }
 
 export function desired(whole: SiteConfig, situation: Situation): Desired {
@@ -446,10 +456,11 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     links: links(config, situation.publicKeys),
     xfrm: tunnels.flatMap(({ tunnel }) => (tunnel.esp === 'kernel' ? [{ name: tunnel.device, ifId: tunnel.ifId, up: true, mtu: tunnel.mtu }] : [])),
     tunnels,
-    bgp: bgpSettings(config),
+    frr: [...bgpSettings(config), ...ospfSettings(config)],
+    announces: announcedByOspf(config).length > 0,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
-    routes: unique([...outer.routes, ...nextHops(config, situation), ...inner.routes, ...leaving.routes]),
+    routes: unique([...outer.routes, ...nextHops(config, situation), ...announcements(config), ...inner.routes, ...leaving.routes]),
     rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
     daemons: [wantedDnsmasq(config), wantedRadvd(config)].filter((one) => one !== undefined),
     nft: ruleset(

@@ -1,6 +1,6 @@
 /** What separates two kernel states, as the smallest list of changes. Pure. */
-import { type BgpChange, bgpDifference } from './bgp.ts'
-import type { ObservedFrr } from './frr.ts'
+import { type FrrChange, settingsDifference } from './frr-settings.ts'
+import { programsFor, type Start } from './frr.ts'
 import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
 import type { ObservedDaemon, WantedDaemon } from './daemons.ts'
 import type { Desired } from './desired.ts'
@@ -17,7 +17,7 @@ import {
 } from './kernel.ts'
 import type { Observed } from './observe.ts'
 import type { Started } from './run.ts'
-import { isOurs, priority, uplinkTable } from './scheme.ts'
+import { announcedGroup, isOurs, priority, uplinkTable } from './scheme.ts'
 import { slots } from '#src/fabric/ids.ts'
 import { contains, type Family, type Prefix } from '#src/net/address.ts'
 
@@ -36,8 +36,8 @@ export type Change =
   | { readonly kind: 'charon'; readonly ifIds: readonly number[] }
   | { readonly kind: 'charon-stop'; readonly have: Started }
   /** FRR is told, and started before if it isn't there. */
-  | ({ readonly kind: 'bgp'; readonly left: ObservedFrr | undefined } & BgpChange)
-  | { readonly kind: 'bgp-stop'; readonly have: ObservedFrr }
+  | ({ readonly kind: 'frr'; readonly start: Start | undefined } & FrrChange)
+  | ({ readonly kind: 'frr-stop' } & Start)
   | { readonly kind: 'daemon'; readonly want: WantedDaemon; readonly have: ObservedDaemon | undefined }
   | { readonly kind: 'daemon-stop'; readonly have: ObservedDaemon }
 
@@ -158,17 +158,20 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const hops = new Map(have.nexthops.map((hop) => [hop.id, nexthopArguments(hop)]))
   for (const hop of want.nexthops)
     if (hops.get(hop.id) !== nexthopArguments(hop)) ip(make, 'nexthop', hop.family, `nexthop replace ${nexthopArguments(hop)}`)
+  if (want.announces && !have.announces) ip(make, 'link', 4, `link set dev lo group ${announcedGroup}`)
   replaceRoutes(want.routes.filter((route) => !isOuterRoute(route)))
   addRules(want.rules.filter((rule) => rule.priority >= priority.mesh))
   if (have.nft === '' || memory.nft.text !== want.nft || memory.nft.listing !== have.nft) make.push({ kind: 'nft', text: want.nft })
   late.forEach(sysctl)
   // Last: a router that doesn't answer keeps nothing else waiting, and what it announces is policed from the start.
-  const speaks = have.frr.daemons.size === 2
-  const bgp = bgpDifference(want.bgp, speaks ? have.frr.settings : [])
-  const tell = (to: Change[], change: BgpChange, left: ObservedFrr | undefined): void => {
-    if (left || change.lines.length > 0) to.push({ kind: 'bgp', left, ...change })
+  const wanted = programsFor(want.frr)
+  // Whoever starts knows nothing, and is told all: what others of them heard before is no news to them.
+  const speaks = wanted.every((one) => have.frr.daemons.has(one))
+  const tell = (to: Change[], change: FrrChange, start: Start | undefined): void => {
+    if (start || change.lines.length > 0) to.push({ kind: 'frr', start, ...change })
   }
-  if (want.bgp.length > 0) tell(make, bgp.make, speaks ? undefined : have.frr)
+  if (wanted.length > 0)
+    tell(make, settingsDifference(want.frr, speaks ? have.frr.settings : []).make, speaks ? undefined : { wanted, have: have.frr })
   // Last: they serve on addresses, and through a policy, that must stand.
   for (const one of want.daemons) {
     const running = have.daemons.find(({ name }) => name === one.name)
@@ -179,6 +182,7 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   for (const rule of have.rules) if (!wantedRules.has(ruleKey(rule))) ip(prune, 'rule', rule.family, `rule del ${ruleArguments(rule)}`)
   const wantedRoutes = new Set(want.routes.map(routeKey))
   for (const route of have.routes) if (!wantedRoutes.has(routeKey(route))) ip(prune, 'route', route.family, `route del ${routeIdentity(route)}`)
+  if (have.announces && !want.announces) ip(prune, 'link', 4, 'link set dev lo group 0')
   const wantedHops = new Set(want.nexthops.map((hop) => hop.id))
   for (const hop of have.nexthops) if (!wantedHops.has(hop.id)) ip(prune, 'nexthop', hop.family, `nexthop del id ${hop.id}`)
   const wantedAddresses = new Set(want.addresses.map(addressKey))
@@ -195,8 +199,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   for (const link of have.xfrm) if (!wantedLinks.has(link.name)) prune.push({ kind: 'remove', device: link.name, ifId: link.ifId })
   for (const one of have.daemons) if (!want.daemons.some(({ name }) => name === one.name)) prune.push({ kind: 'daemon-stop', have: one })
   if (want.xfrm.length === 0 && have.charon) prune.push({ kind: 'charon-stop', have: have.charon })
-  if (want.bgp.length > 0) tell(prune, bgp.prune, undefined)
-  else if (have.frr.daemons.size > 0) prune.push({ kind: 'bgp-stop', have: have.frr })
+  if (wanted.length > 0) tell(prune, settingsDifference(want.frr, have.frr.settings).prune, undefined)
+  if (have.frr.daemons.keys().some((one) => !wanted.includes(one))) prune.push({ kind: 'frr-stop', wanted, have: have.frr })
   return { make, prune }
 }
 
@@ -230,10 +234,12 @@ export function say(change: Change): string {
       return 'no charon runs for the IPsec tunnels'
     case 'charon-stop':
       return 'a charon is left over'
-    case 'bgp':
-      return change.left ? 'no bgpd runs for the routers of the LANs' : `bgpd is to be told: ${change.lines.join('; ')}`
-    case 'bgp-stop':
-      return 'a bgpd is left over'
+    case 'frr':
+      return change.start
+        ? `FRR does not run for the routers of the LANs: ${change.start.wanted.join(', ')}`
+        : `FRR is to be told: ${change.lines.join('; ')}`
+    case 'frr-stop':
+      return 'a daemon of FRR is left over'
     case 'daemon':
       return change.have ? `${change.want.name} has other settings` : `${change.want.name} does not run`
     case 'daemon-stop':

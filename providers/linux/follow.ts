@@ -24,7 +24,7 @@ export function follow(runner: Runner, refresh: () => Promise<void>): Follower {
       ['ip', '-o', 'monitor', 'link', 'address', 'route'],
       (line) => {
         // Our own tunnels and tables would wake us for nothing, and so would what routers of LANs announce.
-        if (!/\bcw[hemi]\w*p[01]\b|proto (67|bgp)\b/.test(line)) soon(quietMs)
+        if (!/\bcw[hemi]\w*p[01]\b|proto (67|bgp|ospf)\b/.test(line)) soon(quietMs)
       },
       () => {
         // Events may have been missed while it was away.

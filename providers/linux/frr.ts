@@ -1,27 +1,34 @@
 /**
- * FRR's zebra and bgpd for the LANs of a gateway: processes of their own, with sockets of their own, beside whatever FRR
+ * FRR's zebra, bgpd and ospfd for the LANs of a gateway: processes of their own, with sockets of their own, beside whatever FRR
  * the box may run otherwise. They outlive the agent and are found again by the folder that their command line names.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { type Address, contains, familyOf, type Prefix } from '#src/net/address.ts'
 import type { Learning } from '../device.ts'
-import { type BgpChange, readSettings, type Setting } from './bgp.ts'
+import { type FrrChange, readSettings, type Setting } from './frr-settings.ts'
 import { DeviceError, finding } from './errors.ts'
 import { end } from './ipsec.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
 
 export interface ObservedFrr {
-  /** By program; both or the sessions don't work. */
+  /** By program. */
   readonly daemons: ReadonlyMap<Program, Started>
-  /** What bgpd runs by; [] when it doesn't. */
+  /** What they run by; [] without zebra, for then none does. */
   readonly settings: readonly Setting[]
 }
-/** In the order in which they are started: bgpd hands its routes to zebra, which puts them into the kernel. */
-const programs = ['zebra', 'bgpd'] as const
-type Program = (typeof programs)[number]
+/** In the order in which they are started: the others hand their routes to zebra, which puts them into the kernel. */
+const programs = ['zebra', 'bgpd', 'ospfd'] as const
+export type Program = (typeof programs)[number]
+/** Who is needed to run by these. */
+export const programsFor = (settings: readonly Setting[]): readonly Program[] => {
+  const speaks = (router: string): boolean => settings.some(([first]) => first!.startsWith(router))
+  const speakers = programs.filter((one) => (one === 'bgpd' && speaks('router bgp ')) || (one === 'ospfd' && speaks('router ospf')))
+  return speakers.length === 0 ? [] : ['zebra', ...speakers]
+}
 export const noFrr: ObservedFrr = { daemons: new Map(), settings: [] }
 
 /** Debian and Ubuntu, Fedora and its kin. */
@@ -60,7 +67,7 @@ export async function observeFrr(runner: Runner, stateDir: string): Promise<Obse
     const startTime = await runner.startTime(Number(pid))
     if (startTime !== undefined) daemons.set(program, { pid: Number(pid), startTime })
   }
-  if (daemons.size < programs.length) return { daemons, settings: [] }
+  if (!daemons.has('zebra')) return { daemons, settings: [] }
   const { stdout } = await runner.read(vtysh(folder, '-c', 'show running-config'))
   return { daemons, settings: readSettings(stdout) }
 }
@@ -69,19 +76,28 @@ export interface Frr {
   readonly runner: Runner
   readonly stateDir: string
 }
-/** Both, anew: of one that has died the other knows nothing any more. They know nobody yet. */
-async function startFrr({ runner, stateDir }: Frr, left: ObservedFrr): Promise<void> {
+export interface Start {
+  readonly wanted: readonly Program[]
+  readonly have: ObservedFrr
+}
+/** Those that are missing; all of them where zebra is, for it alone knows what the others have put into the kernel. */
+async function startFrr({ runner, stateDir }: Frr, { wanted, have }: Start): Promise<void> {
   const home = await frrHome(runner)
   if (home === undefined)
-    throw new DeviceError(finding('D016', [], 'this box has no FRR to speak BGP with', 'apt-get install --no-install-recommends frr'))
-  await endAll(runner, left)
+    throw new DeviceError(finding('D016', [], 'this box has no FRR to speak with routers', 'apt-get install --no-install-recommends frr'))
   const { folder, user } = await placeOf(runner, stateDir)
-  await rm(folder, { force: true, recursive: true })
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  // It writes none itself, and without one it would read what the box's own FRR is told.
-  for (const name of ['frr.conf', 'vtysh.conf']) await writeFile(join(folder, name), '', { mode: 0o644 })
-  if (user !== 'root') await runner.change(['chown', '-R', `${user}:${user}`, folder])
-  for (const program of programs) {
+  const anew = !have.daemons.has('zebra')
+  if (anew) {
+    await endAll(runner, have, programs)
+    await rm(folder, { force: true, recursive: true })
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    // It writes none itself, and without one it would read what the box's own FRR is told.
+    for (const name of ['frr.conf', 'vtysh.conf']) await writeFile(join(folder, name), '', { mode: 0o644 })
+    if (user !== 'root') await runner.change(['chown', '-R', `${user}:${user}`, folder])
+  }
+  for (const program of programs.filter((one) => wanted.includes(one) && (anew || !have.daemons.has(one)))) {
+    // A dead one's would make it look as if the new one listened already.
+    await rm(join(folder, `${program}.vty`), { force: true })
     const options = ['-u', user, '-g', user, '-i', join(folder, `${program}.pid`), '-z', join(folder, 'zserv.api'), '--vty_socket', folder]
     const pid = await runner.daemon([join(home, program), ...options, '-P', '0', '-f', join(folder, 'frr.conf')], {
       env: {},
@@ -110,22 +126,27 @@ async function ready(runner: Runner, folder: string, daemon: Started, program: P
     ),
   )
 }
-export async function stopFrr({ runner, stateDir }: Frr, have: ObservedFrr): Promise<void> {
-  await endAll(runner, have)
-  if (!runner.dryRun) await rm((await placeOf(runner, stateDir)).folder, { force: true, recursive: true })
+/** Those that run and aren't `wanted`; all of them, with their folder, where nobody is. */
+export async function stopFrr({ runner, stateDir }: Frr, { wanted, have }: Start): Promise<void> {
+  await endAll(
+    runner,
+    have,
+    programs.filter((one) => !wanted.includes(one)),
+  )
+  if (!runner.dryRun && wanted.length === 0) await rm((await placeOf(runner, stateDir)).folder, { force: true, recursive: true })
 }
-/** bgpd first: it says goodbye to its neighbors, and takes its routes out of the kernel through zebra. */
-async function endAll(runner: Runner, { daemons }: ObservedFrr): Promise<void> {
-  for (const program of [...programs].reverse()) {
+/** zebra last: the others say goodbye to their neighbors, and take their routes out of the kernel through it. */
+async function endAll(runner: Runner, { daemons }: ObservedFrr, which: readonly Program[]): Promise<void> {
+  for (const program of [...which].reverse()) {
     const daemon = daemons.get(program)
     if (daemon) await end(daemon, runner)
   }
 }
 
-/** `left`: what there is of it when it has to be started first. */
-export async function tellFrr(frr: Frr, { lines, refresh, left }: BgpChange & { readonly left: ObservedFrr | undefined }): Promise<void> {
+/** `start`: who of them has to be started first. */
+export async function tellFrr(frr: Frr, { lines, refresh, start }: FrrChange & { readonly start: Start | undefined }): Promise<void> {
   const { runner, stateDir } = frr
-  if (left) await startFrr(frr, left)
+  if (start) await startFrr(frr, start)
   const { folder } = await placeOf(runner, stateDir)
   const file = join(folder, 'change.conf')
   if (lines.length > 0) {
@@ -141,10 +162,17 @@ export async function tellFrr(frr: Frr, { lines, refresh, left }: BgpChange & { 
 
 /** How the sessions stand, and which declared prefixes nobody announces. */
 export async function readLearning(frr: Frr, config: SiteConfig): Promise<Learning> {
-  const [states, learned] = await Promise.all([sessionStates(frr), learnedRoutes(frr.runner)])
+  const [bgp, ospf, learned] = await Promise.all([
+    config.bgp ? sessionStates(frr) : nobody,
+    config.ospf ? neighborStates(frr) : nobody,
+    learnedRoutes(frr.runner),
+  ])
   return {
-    sessions: (config.bgp ?? []).flatMap(({ segment, interface: device, neighbors }) =>
-      neighbors.map((neighbor) => ({ segment, interface: device, neighbor, state: states.get(neighbor) ?? 'no bgpd' })),
+    sessions: speaking(config).flatMap(({ protocol, segment, interface: device, neighbors }) =>
+      neighbors.map((neighbor) => {
+        const state = protocol === 'bgp' ? (bgp.get(neighbor) ?? 'no bgpd') : (ospf.get(neighbor) ?? 'Down')
+        return { protocol, segment, interface: device, neighbor, state, up: protocol === 'bgp' ? state === 'Established' : adjacent.test(state) }
+      }),
     ),
     missing: config.lans.filter((lan) => lan.learned && !learned.some((one) => contains(lan.prefix, one))).map(({ prefix }) => prefix),
   }
@@ -161,11 +189,39 @@ async function sessionStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Add
     Object.values(summary).flatMap((of) => Object.entries(of?.peers ?? {}).map(([neighbor, { state }]) => [neighbor as Address, state] as const)),
   )
 }
+/** By neighbor (RFC 2328 section 10.1). */
+async function neighborStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
+  const { folder } = await placeOf(runner, stateDir)
+  const { code, stdout } = await runner.read(vtysh(folder, '-c', 'show ip ospf neighbor json'))
+  if (code !== 0 || stdout.trim() === '') return new Map()
+  const { neighbors = {} } = JSON.parse(stdout) as {
+    readonly neighbors?: Readonly<
+      Record<string, readonly { readonly nbrState?: string; readonly state?: string; readonly ifaceAddress?: string; readonly address?: string }[]>
+    >
+  }
+  return new Map(
+    Object.values(neighbors)
+      .flat()
+      // By the address it sends from; what it is called by, its router id, may be any number.
+      .flatMap(({ address, ifaceAddress, nbrState, state }) => {
+        const from = address ?? ifaceAddress
+        return from === undefined ? [] : [[from as Address, (nbrState ?? state ?? '').split('/')[0]!] as const]
+      }),
+  )
+}
+/** Two that neither is the designated router of their LAN stay at 2-Way, and route by each other all the same. */
+const adjacent = /^(Full|2-Way)$/
+const nobody: ReadonlyMap<Address, string> = new Map()
 /** What routers have announced and the kernel has taken. */
 async function learnedRoutes(runner: Runner): Promise<readonly Prefix[]> {
+  const spoken = [
+    ['4', 'bgp'],
+    ['6', 'bgp'],
+    ['4', 'ospf'],
+  ] as const
   const found = await Promise.all(
-    (['4', '6'] as const).map(async (family) => {
-      const { code, stdout } = await runner.read(['ip', `-${family}`, '-j', 'route', 'show', 'proto', 'bgp'])
+    spoken.map(async ([family, by]) => {
+      const { code, stdout } = await runner.read(['ip', `-${family}`, '-j', 'route', 'show', 'proto', by])
       if (code !== 0 || stdout.trim() === '') return []
       const routes = JSON.parse(stdout) as readonly { readonly dst: string }[]
       return routes

@@ -2,9 +2,11 @@
 import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate } from './charons.ts'
-import { missingBgp, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
+import { bgpSettings } from './bgp.ts'
+import { missingFrr, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
 import { leases } from './dnsmasq.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
@@ -12,11 +14,12 @@ import { drifted, vectorFindings } from './drift.ts'
 import { DeviceError, finding } from './errors.ts'
 import { exitDevices, leavingSeen } from './exits.ts'
 import { follow, type Follower } from './follow.ts'
-import { frrHome, observeFrr, readLearning, tellFrr } from './frr.ts'
+import { frrHome, observeFrr, programsFor, readLearning, tellFrr } from './frr.ts'
 import { readKeys, readSecrets } from './keys.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
+import { ospfSettings } from './ospf.ts'
 import { advertises } from './radvd.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
@@ -185,16 +188,16 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     }
     await save()
     try {
-      const isBgp = ({ kind }: Change): boolean => kind === 'bgp'
+      const isTold = ({ kind }: Change): boolean => kind === 'frr'
       await apply(
         means,
-        changes.filter((change) => !isBgp(change)),
+        changes.filter((change) => !isTold(change)),
         { tolerant: false },
       )
       if (prune)
         await apply(
           means,
-          leftovers.filter((change) => !isBgp(change)),
+          leftovers.filter((change) => !isTold(change)),
           { tolerant: true },
         )
       await speak(all)
@@ -271,12 +274,12 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     })
   }
 
-  /** A bgpd that died is started again: nobody else looks after it, and its routes went with it. */
+  /** One of FRR that died is started again: nobody else looks after it, and its routes went with it. */
   async function learning(): Promise<Learning> {
     const config = applied
-    if (!config?.bgp) return { sessions: [], missing: [] }
+    if (!config || speaking(config).length === 0) return { sessions: [], missing: [] }
     const { daemons } = await observeFrr(runner, stateDir)
-    if (daemons.size < 2) {
+    if (!programsFor([...bgpSettings(config), ...ospfSettings(config)]).every((one) => daemons.has(one))) {
       const { make: changes } = await compare(config, undefined, false)
       await speak(changes)
     }
@@ -288,7 +291,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
    */
   async function speak(changes: readonly Change[]): Promise<void> {
     for (const change of changes) {
-      if (change.kind !== 'bgp' || runner.dryRun) continue
+      if (change.kind !== 'frr' || runner.dryRun) continue
       await tellFrr({ runner, stateDir }, change).catch((error: unknown) => {
         if (!(error instanceof DeviceError)) throw error
         echo(`[!] ${error.finding.says}`)
@@ -352,7 +355,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const findings = [
         ...missingFeatures(found, ipv6 !== undefined),
         ...missingIpsec(found, config),
-        ...missingBgp(installed !== undefined, config),
+        ...missingFrr(installed !== undefined, config),
         ...(await missingVrrp(runner, config)),
         ...(await missingLanServices(runner, config)),
         ...misfits(config, kernel),
@@ -467,7 +470,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
           links: [],
           xfrm: [],
           tunnels: [],
-          bgp: [],
+          frr: [],
+          announces: false,
           daemons: [],
           addresses: [],
           nexthops: [],

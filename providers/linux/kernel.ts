@@ -3,7 +3,7 @@
  * shape, and an object is equal when the arguments of the `ip` command that makes it are equal.
  */
 import type { Family } from '#src/net/address.ts'
-import { hex, protocol } from './scheme.ts'
+import { announcedGroup, hex, protocol } from './scheme.ts'
 
 export interface Peer {
   readonly publicKey: string
@@ -62,6 +62,7 @@ export interface PolicyRule {
   readonly mask: number
   readonly from: string
   readonly iif: string
+  /** `withoutDefault`: nor what is only announced, scheme.ts. */
   readonly action: { readonly kind: 'lookup'; readonly table: number | 'main'; readonly withoutDefault: boolean } | { readonly kind: 'unreachable' }
 }
 export interface Sysctl {
@@ -118,7 +119,7 @@ export function ruleArguments(of: PolicyRule): string {
   if (of.action.kind === 'unreachable') words.push('unreachable')
   else {
     words.push(`lookup ${of.action.table}`)
-    if (of.action.withoutDefault) words.push('suppress_prefixlength 0')
+    if (of.action.withoutDefault) words.push(`suppress_prefixlength 0 suppress_ifgroup ${announcedGroup}`)
   }
   words.push(`protocol ${protocol}`)
   return words.join(' ')

@@ -406,6 +406,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(config.bgp ?? []).flatMap(({ interface: device, neighbors }) =>
         neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
       ),
+      ...(config.ospf ? [`iifname "${config.ospf.interface}" ip saddr { ${config.ospf.neighbors.join(', ')} } ip protocol ospf accept`] : []),
       // From the other gateway of the site (RFC 9568 section 5.1.1.2).
       ...(pairDevices.length > 0
         ? [

@@ -8,7 +8,7 @@ import type { DeviceAddress, Kernel, Link, Nexthop, Peer, PolicyRule, Route, Xfr
 import { type ObservedFrr, observeFrr } from './frr.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
 import type { TransitCount } from '../device.ts'
-import { isIpsecDevice, isOurs, nftTable, protocol, transitCounter } from './scheme.ts'
+import { announcedGroup, isIpsecDevice, isOurs, nftTable, protocol, transitCounter } from './scheme.ts'
 
 export interface ObservedPeer extends Peer {
   /** Seconds since the epoch, 0 = never. */
@@ -33,7 +33,7 @@ export interface Observed extends Kernel {
   readonly charon: Started | undefined
   readonly tunnels: readonly ObservedTunnel[]
   readonly tuns: readonly string[]
-  /** What speaks BGP with routers of LANs. */
+  /** What speaks with routers of LANs. */
   readonly frr: ObservedFrr
   /** Of this state folder, too. */
   readonly daemons: readonly ObservedDaemon[]
@@ -44,6 +44,8 @@ export interface Observed extends Kernel {
   readonly tentative: readonly DeviceAddress[]
   /** Interfaces of the OS that are switched off (not: without carrier). */
   readonly off: readonly string[]
+  /** `lo` is in the group of what is only announced. */
+  readonly announces: boolean
   /** The nft table as listed, without handles and counters; '' if there is none. */
   readonly nft: string
 }
@@ -52,6 +54,7 @@ interface IpLink {
   readonly ifname: string
   readonly flags: readonly string[]
   readonly mtu: number
+  readonly group?: string
   readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly if_id?: string } }
   readonly addr_info?: readonly {
     readonly family: string
@@ -80,6 +83,7 @@ interface IpRule {
   readonly iif?: string
   readonly table?: string
   readonly suppress_prefixlen?: number
+  readonly suppress_ifgroup?: string
   readonly action?: string
   readonly protocol?: string
 }
@@ -128,7 +132,7 @@ function readRule(family: Family, of: IpRule): PolicyRule {
     action:
       of.action === 'unreachable'
         ? { kind: 'unreachable' }
-        : { kind: 'lookup', table: tableOf(of.table), withoutDefault: of.suppress_prefixlen === 0 },
+        : { kind: 'lookup', table: tableOf(of.table), withoutDefault: of.suppress_prefixlen === 0 && of.suppress_ifgroup === String(announcedGroup) },
   }
 }
 
@@ -276,6 +280,7 @@ export async function observe(runner: Runner, stateDir = ''): Promise<Observed> 
     interfaces,
     defaults,
     tentative,
+    announces: links.some((link) => link.ifname === 'lo' && link.group === String(announcedGroup)),
     off: links.filter((link) => !link.flags.includes('UP')).map((link) => link.ifname),
   }
 }

@@ -69,6 +69,11 @@ export const wellKnownPorts = { ike: 500, nat: 4500 } as const
 /** On which charon listens for a tunnel whose interface has this port. */
 export const ikePorts = (esp: Esp, port: number): { readonly ike: number; readonly nat: number } =>
   esp === 'kernel' ? wellKnownPorts : { ike: port, nat: port + 1 }
+/**
+ * Group of `lo` while routes that lead there stand in the main table for zebra alone, which announces what it finds in the
+ * kernel: whatever asks that table on a packet's way passes over them (`suppress_ifgroup`).
+ */
+export const announcedGroup = 7713
 /** RFC 4271. */
 export const bgpPort = 179
 /** RFC 8762. */

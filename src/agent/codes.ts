@@ -272,7 +272,7 @@ export const agentCodes: readonly CodePage[] = [
   {
     code: 'A41',
     title: 'a router of a LAN does not speak',
-    text: 'The BGP session with a router on a LAN is not up, so what it announced is unreachable for everybody, here and behind the tunnels, until it is back. The state is that of RFC 4271: Active and Connect mean that it does not answer on tcp/179, OpenSent and OpenConfirm that the two do not agree, most often on AS numbers, and Idle (PfxCt) that it announced more than `max_prefixes`.',
+    text: 'The BGP session with a router on a LAN is not up, so what it announced is unreachable for everybody, here and behind the tunnels, until it is back. The state is that of RFC 4271: Active and Connect mean that it does not answer on tcp/179, OpenSent and OpenConfirm that the two do not agree, most often on AS numbers, and Idle (PfxCt) that it announced more than `max_prefixes`. Of OSPF it is that of RFC 2328: Down means that nothing is heard of it, most often because area, hello or dead interval differ; ExStart and Exchange that stay, that the MTU does.',
     wrong: 'neighbor 10.1.10.1 remote-as 65001 at the router, and local_asn: 65000 here',
     right: 'neighbor 10.1.10.1 remote-as 65000',
   },

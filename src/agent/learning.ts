@@ -2,6 +2,7 @@
 import type { DeviceDriver, Learning } from '#providers/device.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import type { Log } from './log.ts'
 import { line, type Trouble } from './trouble.ts'
 
@@ -13,13 +14,20 @@ export interface LearningWatch {
 
 /** One cause is told once: with every session of a LAN down nobody asks why its prefixes are gone. */
 export function troublesOf(config: SiteConfig, { sessions, missing }: Learning): readonly Trouble[] {
-  const down = sessions.filter(({ state }) => state !== 'Established')
+  const down = sessions.filter(({ up }) => !up)
   const silent = (device: string): boolean => sessions.every((one) => one.interface !== device || down.includes(one))
   return [
-    ...down.map(({ segment, interface: device, neighbor, state }) => ({
+    ...down.map(({ protocol, segment, interface: device, neighbor, state }) => ({
       code: 'A41',
-      says: `The BGP session with ${neighbor} on ${segment} (${device}) is not up: ${state}`,
-      instead: 'Look at the cable, and at address and AS numbers of the router',
+      ...(protocol === 'bgp'
+        ? {
+            says: `The BGP session with ${neighbor} on ${segment} (${device}) is not up: ${state}`,
+            instead: 'Look at the cable, and at address and AS numbers of the router',
+          }
+        : {
+            says: `${neighbor} on ${segment} (${device}) is no OSPF neighbor: ${state}`,
+            instead: 'Look at the cable, and at area, hello and dead interval of the router',
+          }),
     })),
     ...config.lans
       .filter((lan) => lan.learned && missing.includes(lan.prefix) && !silent(lan.interface))
@@ -45,7 +53,7 @@ export function createLearningWatch({
   return {
     findings: () => told,
     async look(config) {
-      const now = config?.bgp ? troublesOf(config, await learning()) : []
+      const now = config && speaking(config).length > 0 ? troublesOf(config, await learning()) : []
       // A session that was just made, or flaps once, is no news: what holds for two looks is.
       const lasting = now.filter((one) => before.some((other) => other.code === one.code && other.says === one.says))
       before = now

@@ -72,6 +72,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     ...(own.exitsFor ? { exitsFor: own.exitsFor } : {}),
     ...(own.exitHub ? { exitHub: own.exitHub } : {}),
     ...(own.bgp ? { bgp: own.bgp } : {}),
+    ...(own.ospf ? { ospf: own.ospf } : {}),
     classes: classesAt(slice.classes, own),
     segments: slice.segments,
     ...(slice.translations.length > 0 ? { translations: slice.translations } : {}),

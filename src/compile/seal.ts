@@ -89,6 +89,7 @@ export function seal(
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),
         ...leaving,
         ...(site.bgp ? { bgp: site.bgp } : {}),
+        ...(site.ospf ? { ospf: site.ospf } : {}),
         ...reach,
         ...policy,
       }

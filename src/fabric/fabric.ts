@@ -130,22 +130,37 @@ export interface Site extends Forwarding {
   readonly exitsFor?: readonly Prefix[]
   /** The home hub, to which its LANs send what leaves there; the next one in the way is an exit as well. Absent: none does. */
   readonly exitHub?: SiteId
-  /** By interface. Absent: it speaks to no router of a LAN. */
+  /** By interface. Absent: it speaks BGP to no router of a LAN. */
   readonly bgp?: readonly BgpLan[]
+  readonly ospf?: OspfLan
 }
-/** BGP-4 (RFC 4271) with the routers of a LAN, which announce parts of what is declared to be behind them: `Lan.learned`. */
-export interface BgpLan {
+/** Routers of a LAN, which announce parts of what is declared to be behind them: `Lan.learned`. */
+export interface LanRouters {
   readonly segment: SegmentId
   readonly interface: string
+  /** On connected prefixes of the interface; in order. */
+  readonly neighbors: readonly Address[]
+}
+/** BGP-4 (RFC 4271). */
+export interface BgpLan extends LanRouters {
   /** Theirs, and the gateway's own. They differ: a session inside an AS would want all of its routers (RFC 4271 section 5.1.5). */
   readonly asn: number
   readonly localAsn: number
-  /** On connected prefixes of the interface; in order. */
-  readonly neighbors: readonly Address[]
   /** Seconds of silence after which a session is over; keepalives come in a third of it. */
   readonly hold: number
   /** How many prefixes a neighbor may announce within the declared ones; with more its session is closed for a minute. */
   readonly maxPrefixes: number
+}
+/**
+ * OSPFv2 (RFC 2328), on one LAN of a gateway: whatever it is told there it would tell on every other. What the overlay has
+ * goes into it as AS-external routes of type 2.
+ */
+export interface OspfLan extends LanRouters {
+  /** Dotted, as an address. */
+  readonly area: Address
+  /** Seconds: all routers of a LAN have the same, or they are no neighbors (RFC 2328 section 10.5). */
+  readonly hello: number
+  readonly dead: number
 }
 /** What a site asks of its own paths, and guarantees on its own lines. */
 export type SiteClass = Pick<TrafficClass, 'id' | 'share' | 'sla'>
@@ -579,6 +594,7 @@ export interface SiteConfig extends Forwarding {
   readonly exitsFor?: readonly Prefix[]
   readonly exitHub?: SiteId
   readonly bgp?: readonly BgpLan[]
+  readonly ospf?: OspfLan
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   /**

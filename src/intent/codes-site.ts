@@ -127,12 +127,12 @@ export const siteCodes = [
   },
   {
     code: 'I065',
-    title: 'No OSPF at a LAN yet',
-    text: 'A gateway does not speak OSPF to the routers of its LANs yet. Speak BGP with them, or state what is behind each router: either way the prefixes belong to the segment, this site is their owner, and they are guarded and proven like the LAN itself.',
+    title: 'OSPF that can not be spoken',
+    text: 'A gateway speaks OSPFv2 (RFC 2328) with one to four routers on one of its LANs, for IPv4. Area, hello and dead interval are those of the routers, or they are no neighbors; the area is no stub, for what the overlay has is announced as external routes. Only what is declared is taken, and at most 100 prefixes are.',
     wrong:
-      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    ospf: { area: 0.0.0.0 }',
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    ospf: { neighbor: 10.1.10.254, prefixes: 10.5.0.0/16, hello: 10s, dead: 5s }',
     right:
-      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+      '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    ospf: { neighbor: 10.1.10.254, prefixes: 10.5.0.0/16, hello: 1s, dead: 4s }',
   },
   {
     code: 'I067',

@@ -1,6 +1,6 @@
 /** What holds where the files say nothing. */
 import type { Sla } from '#src/fabric/fabric.ts'
-import { type Family, type Prefix, prefix } from '#src/net/address.ts'
+import { address, type Family, type Prefix, prefix } from '#src/net/address.ts'
 
 /** Seconds: half a day, so that who comes in the morning keeps its address, and one who left is forgotten by the next. */
 export const defaultLease = 43_200
@@ -16,6 +16,8 @@ export const hubAsn = 65_000
 export const defaultCloudAsn = 64_512
 /** BGP with routers of LANs: the gateway has the AS of the hubs; a dead router is left after nine seconds. */
 export const bgpDefaults = { localAsn: hubAsn, hold: 9, maxPrefixes: 100 } as const
+/** RFC 2328, appendix C.3 and D: what routers have when nobody says otherwise. */
+export const ospfDefaults = { area: address('0.0.0.0'), hello: 10, dead: 40 } as const
 export const defaultClass = 'default'
 
 export interface ClassDefaults {

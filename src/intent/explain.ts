@@ -1,6 +1,7 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
 import { isSecondGateway, secondGateway } from '#src/fabric/ids.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
 import { endpointText, formatHosts, type Prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
@@ -217,16 +218,26 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
           fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),
           ...overlay([...path, 'overlay', 'next_hop', String(i)], lan),
         ]
-      const session = site.bgp?.find((one) => one.segment === segment && one.interface === own[0]!.lan.interface)
+      const device = own[0]!.lan.interface
+      const session = speaking(site).find((one) => one.segment === segment && one.interface === device)
       if (!session) continue
-      const said = (key: string, value: string): Fact => fact([...path, 'bgp', key], value, `lan/${segment}/bgp/${session.interface}/${key}`)
-      yield said('asn', String(session.asn))
-      yield said('neighbor', many(session.neighbors))
+      const { protocol, neighbors } = session
+      const said = (key: string, value: string): Fact => fact([...path, protocol, key], value, `lan/${segment}/${protocol}/${device}/${key}`)
+      const bgp = protocol === 'bgp' ? site.bgp?.find((one) => one.interface === device) : undefined
+      if (bgp) yield said('asn', String(bgp.asn))
+      yield said('neighbor', many(neighbors))
       for (const [i, { lan, key }] of own.filter(({ lan: { learned } }) => learned).entries())
-        yield* [fact([...path, 'bgp', 'prefixes', String(i)], lan.prefix, key), ...overlay([...path, 'overlay', 'bgp', String(i)], lan)]
-      yield said('local_asn', String(session.localAsn))
-      yield said('hold', formatLifetime(session.hold))
-      yield said('max_prefixes', String(session.maxPrefixes))
+        yield* [fact([...path, protocol, 'prefixes', String(i)], lan.prefix, key), ...overlay([...path, 'overlay', protocol, String(i)], lan)]
+      if (bgp) {
+        yield said('local_asn', String(bgp.localAsn))
+        yield said('hold', formatLifetime(bgp.hold))
+        yield said('max_prefixes', String(bgp.maxPrefixes))
+      }
+      if (protocol === 'ospf' && site.ospf) {
+        yield said('area', site.ospf.area)
+        yield said('hello', formatLifetime(site.ospf.hello))
+        yield said('dead', formatLifetime(site.ospf.dead))
+      }
     }
   }
 }

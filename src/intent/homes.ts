@@ -1,7 +1,7 @@
 /** Where a key stands that was written in a map that doesn't have it. */
 import { ipsec, peerBody } from './schema-peer.ts'
 import { cloudSegment, regionBody } from './schema-region.ts'
-import { bgp, dhcp, expectation, gateway, group, lan, networkFile, service, siteBody, sla, trafficClass, uplink } from './schema.ts'
+import { bgp, dhcp, expectation, gateway, group, lan, networkFile, ospf, service, siteBody, sla, trafficClass, uplink } from './schema.ts'
 import type { Home, Spec } from './spec.ts'
 
 /** What a map is called, its keys, and how a key of it is written. Of two that have a key, the first is told. */
@@ -25,6 +25,7 @@ const maps: readonly {
   { what: 'a cloud region', fields: regionBody.fields, written: (key) => `${key} in the file of the region` },
   { what: 'the IPsec of a peer', fields: ipsec.fields, written: (key) => `ipsec: { ${key} } in the file of the peer` },
   { what: 'the BGP of a LAN', fields: bgp.fields, written: (key) => `segments: { inference: { bgp: { ${key} } } }` },
+  { what: 'the OSPF of a LAN', fields: ospf.fields, written: (key) => `segments: { inference: { ospf: { ${key} } } }` },
   { what: 'a peer', fields: peerBody.fields, written: (key) => `${key} in the file of the peer` },
 ]
 

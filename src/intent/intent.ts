@@ -16,6 +16,7 @@
  */
 import type {
   BgpLan,
+  OspfLan,
   Advertisement,
   ClassId,
   Dhcp,
@@ -73,8 +74,9 @@ export interface IntentSite {
   readonly hubs: readonly SiteId[]
   readonly uplinks: readonly IntentUplink[]
   readonly lans: readonly IntentLan[]
-  /** By interface. Absent: it speaks to no router of a LAN. */
+  /** By interface. Absent: it speaks BGP to no router of a LAN. */
   readonly bgp?: readonly BgpLan[]
+  readonly ospf?: OspfLan
   /** What differs from the network's classes here, by name, complete. */
   readonly classes: readonly SiteClass[]
   /** Where its own lines are wanted otherwise than the network says, by class, complete. Absent: nowhere. */

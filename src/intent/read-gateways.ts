@@ -69,10 +69,11 @@ interface Gateway {
   readonly claimed: Map<string, Located<string>>
 }
 type Range = { readonly first: Address; readonly last: Address }
-type Lans = Pick<IntentSite, 'lans' | 'bgp'>
+type Lans = Pick<IntentSite, 'lans' | 'bgp' | 'ospf'>
 /** The same LANs as each of the two has them. */
-export function sharedLans(site: SiteId, { lans, bgp }: Lans, gateways: readonly Gateway[], report: Report): readonly Lans[] {
-  refuse(bgp, site, report)
+export function lansOfPair(site: SiteId, shared: Lans, gateways: readonly Gateway[], report: Report): readonly Lans[] {
+  const { lans, bgp } = shared
+  refuse(shared, site, report)
   const links = [...new Set(lans.filter(({ via }) => via === undefined).map(({ prefix }) => prefix))]
   const taken = new Map<Prefix, Set<Address>>(links.map((link) => [link, new Set()]))
   for (const { address } of lans) taken.get(networkOf(address))?.add(hostOf(address))
@@ -207,7 +208,14 @@ function readInterfaces(
 }
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-function refuse(bgp: Lans['bgp'], site: SiteId, report: Report): void {
+function refuse({ bgp, ospf }: Lans, site: SiteId, report: Report): void {
+  if (ospf)
+    report.error(
+      'I059',
+      [`site/${site}/lan/${ospf.segment}/ospf/${ospf.interface}/neighbor`],
+      "a pair of gateways can't speak OSPF yet: routers would send to the one that says it, not to the one that has the LAN",
+      'write bgp:, or next_hop: for what is behind the router',
+    )
   const six = bgp?.find(({ neighbors }) => neighbors.some((one) => familyOf(one) === 6))
   if (six)
     report.error(

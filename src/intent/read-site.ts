@@ -1,5 +1,5 @@
 /** One site: what its keys mean together, with defaults. Nothing of other sites but their names. */
-import type { BgpLan, Origin, RiskId, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { BgpLan, Origin, OspfLan, RiskId, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import {
   type Address,
   type AddressWithLength,
@@ -19,14 +19,17 @@ import {
   width,
 } from '#src/net/address.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
-import { readBgp, type ReadLan } from './read-bgp.ts'
+import { readBgp } from './read-bgp.ts'
+import { readOspf } from './read-ospf.ts'
+import type { ReadLan } from './read-routers.ts'
 import { defaultRole, defaultTransport } from './defaults.ts'
 import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
-import { checkGateways, sharedLans } from './read-gateways.ts'
+import { checkGateways, lansOfPair } from './read-gateways.ts'
 import { type Neighbour, readAdvertisement, readDhcp } from './read-lan-services.ts'
 import type { Report } from './report.ts'
 import type { LanAddress, RawLan, RawUplink } from './schema.ts'
@@ -87,7 +90,7 @@ export function readSite(
   )
   const hubs = hub ? hubsOfHub(fields.hubs, report) : readOwnHubs(base, fields.hubs, networkHubs, names, report)
   const owned = first!.raw
-    ? sharedLans(
+    ? lansOfPair(
         id,
         shared,
         gateways.map(({ raw, claimed }) => ({ raw: raw!, claimed })),
@@ -245,9 +248,9 @@ function readLans(
   uplinks: readonly IntentUplink[],
   internet: Intent['internet'],
   report: Report,
-): Pick<IntentSite, 'lans' | 'bgp'> {
+): Pick<IntentSite, 'lans' | 'bgp' | 'ospf'> {
   const out: ReadLan[] = []
-  const sessions: BgpLan[] = []
+  const spoken: Spoken = { bgp: [], ospf: [] }
   for (const { key, value } of entries ?? []) {
     const segment = key.value as SegmentId
     if (!names.segments.has(segment) && !names.partial) {
@@ -262,7 +265,7 @@ function readLans(
     const lanBase = `${base}/lan/${segment}`
     report.origins.set(lanBase, key.at)
     const breakout = internet.find((one) => one.segment === segment)?.breakout ?? 'none'
-    const own = (value ?? []).flatMap((raw) => readLan(lanBase, segment, raw, standing, claimed, uplinks, breakout, sessions, report))
+    const own = (value ?? []).flatMap((raw) => readLan(lanBase, segment, raw, standing, claimed, uplinks, breakout, spoken, report))
     own.sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
     for (const [i, { at }] of own.entries()) {
       report.origins.set(`${lanBase}/${i}`, at.prefix)
@@ -276,10 +279,18 @@ function readLans(
     const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this site` : `${each.prefix} is part of ${over.prefix} in this site`
     report.error('I033', [each.at, over.at], says, 'give every LAN of a site a network of its own')
   }
+  const ospf = spoken.ospf[0]?.session
   return {
     lans: out.map(({ lan }) => lan).sort((a, b) => (a.segment === b.segment ? comparePrefixes(a.prefix, b.prefix) : a.segment < b.segment ? -1 : 1)),
-    ...(sessions.length > 0 ? { bgp: sessions.sort((a, b) => (a.interface < b.interface ? -1 : 1)) } : {}),
+    ...(spoken.bgp.length > 0 ? { bgp: spoken.bgp.sort((a, b) => (a.interface < b.interface ? -1 : 1)) } : {}),
+    ...(ospf ? { ospf } : {}),
   }
+}
+
+/** On the LANs of a site. */
+interface Spoken {
+  readonly bgp: BgpLan[]
+  readonly ospf: { readonly at: Origin; readonly session: OspfLan | undefined }[]
 }
 
 function readLan(
@@ -290,7 +301,7 @@ function readLan(
   claimed: Map<string, Located<string>>,
   uplinks: readonly IntentUplink[],
   breakout: Breakout,
-  sessions: BgpLan[],
+  spoken: Spoken,
   report: Report,
 ): readonly ReadLan[] {
   if (fields.interface) claim(fields.interface, claimed, report)
@@ -319,20 +330,27 @@ function readLan(
       },
     }
   })
-  if (fields.ospf)
+  const isUsable = (each: Located<Prefix>): boolean => usable(each, uplinks, report)
+  const bgp = readBgp(fields.bgp, base, links, isUsable, report)
+  const ospf = readOspf(fields.ospf, base, links, isUsable, report)
+  if (fields.bgp && fields.ospf) report.error('I065', fields.ospf.at, 'the routers of a LAN speak BGP or OSPF, not both', 'keep one of the two')
+  if (fields.ospf && spoken.ospf.length > 0)
     report.error(
       'I065',
-      fields.ospf.at,
-      "gateways don't speak OSPF to the routers of a LAN yet",
-      'write bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }, or what is behind the router: next_hop: { 10.1.10.254: 10.5.0.0/16 }',
+      [fields.ospf.at, ...spoken.ospf.slice(0, 1).map(({ at }) => at)],
+      'a gateway speaks OSPF on one of its LANs: what it is told there it would tell on every other',
+      'write bgp: at this LAN, or next_hop:',
     )
-  const { session, learned } = readBgp(fields.bgp, base, links, (each) => usable(each, uplinks, report), report)
-  if (session) sessions.push(session)
-  const routers = [...(fields.next_hop ?? []).map(({ key }) => key.value as Address), ...(session?.neighbors ?? [])]
+  if (bgp.session) spoken.bgp.push(bgp.session)
+  if (fields.ospf) spoken.ospf.push({ at: fields.ospf.at, session: ospf.session })
+  const sessions = [...speaking({ ...(bgp.session ? { bgp: [bgp.session] } : {}), ...(ospf.session ? { ospf: ospf.session } : {}) })]
+  const learned = [...bgp.learned, ...ospf.learned]
+  const routers = [
+    ...(fields.next_hop ?? []).map(({ key }) => ({ address: key.value as Address, key: 'next_hop' })),
+    ...sessions.flatMap(({ protocol, neighbors }) => neighbors.map((address) => ({ address, key: protocol }))),
+  ]
   const others = [
-    ...routers.map(
-      (one): Neighbour => ({ address: one, who: `the address of a router, by \`${session?.neighbors.includes(one) ? 'bgp' : 'next_hop'}:\`` }),
-    ),
+    ...routers.map(({ address, key }): Neighbour => ({ address, who: `the address of a router, by \`${key}:\`` })),
     ...standing.map((one): Neighbour => ({ address: one, who: "one gateway's own address" })),
   ]
   return [...served(fields, links, others, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]

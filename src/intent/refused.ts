@@ -96,6 +96,22 @@ export const refused = {
     communities: no('nothing is attached to what is announced', 'leave it out, and attach it at the router'),
     announce: no('what is announced follows from the allows', 'leave it out'),
   },
+  ospf: {
+    password: no(
+      'neighbors are not authenticated yet (RFC 5709), and a secret never stands in a file',
+      'leave it out; ospfd listens to the neighbors named here, and only on their LAN',
+    ),
+    bfd: no('a silent router is noticed by its hellos alone', 'write hello: 1s, also at the router'),
+    cost: no('a gateway is on one LAN of the area', 'leave it out, and set it at the routers'),
+    priority: no('who is the designated router is left to chance and age, as RFC 2328 has it', 'leave it out, and set it at the routers'),
+    type: no(
+      'what the overlay has is announced as external, which a stub area does not take',
+      'leave it out, and make it a normal area at the routers',
+    ),
+    asn: no('areas have no AS numbers', 'leave it out, or write bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }'),
+    announce: no('what is announced follows from the allows', 'leave it out'),
+    redistribute: no('what is announced follows from the allows', 'leave it out'),
+  },
   dhcp: {
     router: no('the router of its hosts is the gateway', 'leave it out; `address:` of the LAN is what they get'),
     gateway: no('the router of its hosts is the gateway', 'leave it out; `address:` of the LAN is what they get'),

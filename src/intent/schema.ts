@@ -10,7 +10,7 @@ import {
   type Prefix,
 } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
-import { bgpDefaults } from './defaults.ts'
+import { bgpDefaults, ospfDefaults } from './defaults.ts'
 import { refused } from './refused.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
@@ -18,6 +18,7 @@ import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, wor
 import {
   media,
   uplinkFamilies,
+  parseArea,
   parseDomain,
   parseDscp,
   parseDuration,
@@ -127,8 +128,36 @@ export const bgp = object(
     example: '{ asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
   },
 )
-/** Read so that mistakes are told now; the data plane doesn't speak it yet, see read-site.ts. */
-const ospf = object({ area: text('The area of this LAN.', '0.0.0.0') }, { required: ['area'], example: '{ area: 0.0.0.0 }' })
+export const ospf = object(
+  {
+    neighbor: list(
+      parsedText('I030', parseAddress, {
+        description: "The routers' IPv4 addresses on this LAN; no other is listened to.",
+        examples: ['10.1.10.254'],
+      }),
+    ),
+    prefixes: list(
+      prefixText(
+        'What may be learned: these IPv4 networks and parts of them, which belong to the segment as the LAN does.',
+        '10.5.0.0/16',
+        '10.6.0.0/16',
+      ),
+    ),
+    area: parsedText('I065', parseArea, {
+      description: `The area of this LAN, dotted or a number; no stub, for what the overlay has is announced as external. Default: ${ospfDefaults.area}.`,
+      examples: ['0.0.0.0', '0.0.0.1'],
+    }),
+    hello: parsedText('I065', parseLifetime, {
+      description: `A hello each so long, as at the routers. Default: ${ospfDefaults.hello}s.`,
+      examples: ['10s', '1s'],
+    }),
+    dead: parsedText('I065', parseLifetime, {
+      description: 'Silence after which a router counts as gone, as at the routers. Default: four hellos.',
+      examples: ['40s', '4s'],
+    }),
+  },
+  { required: ['neighbor', 'prefixes'], refused: refused.ospf, example: '{ neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }' },
+)
 /** RFC 2663 calls it basic NAT: address for address, the host part stays. */
 const translation = (description: string) => word('I097', 'way to translate', ['auto', 'always', 'never'], description)
 
@@ -406,6 +435,7 @@ export type RawUplink = ReadOf<typeof uplink>
 export type RawGateway = ReadOf<typeof gateway>
 export type RawLan = ReadOf<typeof lan>
 export type RawBgp = ReadOf<typeof bgp>
+export type RawOspf = ReadOf<typeof ospf>
 export type RawDhcp = ReadOf<typeof dhcp>
 export type RawAdvertisement = ReadOf<typeof advertisement>
 export type RawMaintenance = ReadOf<typeof maintenance>

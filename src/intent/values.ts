@@ -1,7 +1,7 @@
 /** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
 import type { WeekWindow } from '#src/fabric/fabric.ts'
 import { isTimezone, readWindow } from '#src/fabric/windows.ts'
-import { type Address, addressBits, type Family, familyOf, type Parsed, parseAddress } from '#src/net/address.ts'
+import { type Address, addressBits, addressFromBits, type Family, familyOf, type Parsed, parseAddress } from '#src/net/address.ts'
 
 const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
 const scale: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
@@ -53,6 +53,16 @@ export function parseLifetime(text: string): Parsed<number> {
 /** The inverse of `parseLifetime`. */
 export const formatLifetime = (seconds: number): string =>
   seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
+
+/** An area of OSPF (RFC 2328, appendix C.2): dotted, or the number of 32 bits that stands for. */
+export function parseArea(text: string): Parsed<Address> {
+  const number = /^\d{1,10}$/.test(text) ? BigInt(text) : undefined
+  if (number !== undefined && number < 1n << 32n) return { ok: true, value: addressFromBits(4, number) }
+  const dotted = parseAddress(text)
+  return dotted.ok && familyOf(dotted.value) === 4
+    ? dotted
+    : refuse(`"${text}" is not an area of OSPF`, 'write it as at the router: 0.0.0.0, or a number like 1')
+}
 
 /** `2%`, `0.5%` as a fraction 0–1; more than 0, less than 100. `none` is 0: no limit. */
 export function parsePercent(text: string): Parsed<number> {

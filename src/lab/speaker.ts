@@ -1,21 +1,36 @@
-/** A router of a LAN that speaks BGP, as most that stand in real ones do: FRR, with a folder of its own in its box. */
+/** A router of a LAN that speaks, as most that stand in real ones do: FRR, with a folder of its own in its box. */
 import type { ChildProcess } from 'node:child_process'
 import { type Address, type Family, familyOf, hostOf, type Prefix } from '#src/net/address.ts'
-import { type Box, enter, must, start } from './box.ts'
+import { type Box, enter, ipBatch, must, start } from './box.ts'
 import type { LanRouter } from './underlay.ts'
 
-export interface Speaker {
+interface Announcer {
+  readonly announces: readonly Prefix[]
+}
+export interface BgpSpeaker extends Announcer {
+  readonly protocol: 'bgp'
   readonly asn: number
   /** The gateway, or each of a pair, and its AS number. */
   readonly gateways: readonly Address[]
   readonly gatewayAsn: number
-  readonly announces: readonly Prefix[]
 }
+export interface OspfSpeaker extends Announcer {
+  readonly protocol: 'ospf'
+  readonly area: Address
+  /** Seconds. */
+  readonly hello: number
+  readonly dead: number
+}
+export type Speaker = BgpSpeaker | OspfSpeaker
 
 const folder = '/run/router'
+type Where = Pick<LanRouter, 'address'>
 
-/** What bgpd is told. It takes whatever it hears, and announces its own prefixes. */
-export function speakerText({ asn, gateways, gatewayAsn, announces }: Speaker, { address }: Pick<LanRouter, 'address'>): string {
+/** What its daemon is told. It takes whatever it hears, and announces its own prefixes. */
+export const speakerText = (speaker: Speaker, where: Where): string =>
+  [...(speaker.protocol === 'bgp' ? bgpText(speaker, where) : ospfText(speaker, where)), ''].join('\n')
+
+function bgpText({ asn, gateways, gatewayAsn, announces }: BgpSpeaker, { address }: Where): readonly string[] {
   const family = familyOf(address)
   const word: Readonly<Record<Family, string>> = { 4: 'ipv4', 6: 'ipv6' }
   return [
@@ -29,17 +44,36 @@ export function speakerText({ asn, gateways, gatewayAsn, announces }: Speaker, {
     ` address-family ${word[family]} unicast`,
     ...announces.map((one) => `  network ${one}`),
     ...gateways.map((one) => `  neighbor ${one} activate`),
-    '',
-  ].join('\n')
+  ]
 }
+const ospfText = ({ area, hello, dead, announces }: OspfSpeaker, { address }: Where): readonly string[] => [
+  ...announces.map((one) => `ip prefix-list own permit ${one}`),
+  'route-map own permit 10',
+  ' match ip address prefix-list own',
+  'interface eth0',
+  ` ip ospf dead-interval ${dead}`,
+  ` ip ospf hello-interval ${hello}`,
+  ` ip ospf area ${area}`,
+  'router ospf',
+  ` ospf router-id ${hostOf(address)}`,
+  ' timers throttle lsa all 1000',
+  ' redistribute kernel route-map own',
+]
 
 /** Also where it is: Debian and Ubuntu, Fedora and its kin. */
 const startText = `cd ${folder}
 for home in /usr/lib/frr /usr/libexec/frr; do [ ! -x $home/$1 ] || exec $home/$1 -u root -g root -i $PWD/$1.pid -z $PWD/zserv --vty_socket $PWD -P 0 -f $PWD/$1.conf; done
-echo "this network has a router that speaks BGP, and FRR is not installed: apt-get install --no-install-recommends frr"; exit 1`
+echo "this network has a router that speaks BGP or OSPF, and FRR is not installed: apt-get install --no-install-recommends frr"; exit 1`
 
 export async function startSpeaker(box: Box, speaker: Speaker, router: LanRouter, log: string): Promise<readonly ChildProcess[]> {
-  const put = `mkdir -p ${folder} && cd ${folder} && : > vtysh.conf && : > zebra.conf && cat > bgpd.conf`
+  const program = speaker.protocol === 'bgp' ? 'bgpd' : 'ospfd'
+  const put = `mkdir -p ${folder} && cd ${folder} && : > vtysh.conf && : > zebra.conf && cat > ${program}.conf`
   await must(enter(box, ['sh', '-c', put]), speakerText(speaker, router))
-  return ['zebra', 'bgpd'].map((program) => start(enter(box, ['sh', '-c', startText, 'sh', program]), { log }))
+  // OSPF announces what zebra finds in the kernel; its hosts are nearer.
+  if (speaker.protocol === 'ospf')
+    await ipBatch(
+      box,
+      speaker.announces.map((one) => `route add ${one} dev lo metric 20000`),
+    )
+  return ['zebra', program].map((one) => start(enter(box, ['sh', '-c', startText, 'sh', one]), { log }))
 }

@@ -3,7 +3,7 @@
  * Pure: intent in, description out. Hubs keep the addresses of their YAML; edges get 100.64.N.0/24 (RFC 6598), of IPv6 2001:db8:6400:N::/64, and LTE
  * links sit behind a NAT, as a carrier's do.
  */
-import type { SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { LanRouters, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentLan, IntentPeer, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import {
@@ -149,11 +149,14 @@ export function underlay(intent: Intent): Underlay {
         if (via === undefined) return []
         const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(hostPrefix(nth(prefix, 10) ?? nth(prefix, 0)!)))
         const address = addressWithLength(`${via}/${lengthOf(link.address)}`)
-        const session = site.bgp?.find(({ interface: device, neighbors }) => device === link.interface && neighbors.includes(via))
+        const isWith = ({ interface: device, neighbors }: LanRouters): boolean => device === link.interface && neighbors.includes(via)
+        const [session, area] = [site.bgp?.find(isWith), [site.ospf].find((one) => one && isWith(one))]
         const behind = [first!, ...others].flatMap(({ prefix, learned }) => (learned ? [prefix] : []))
         const speaks: Speaker | null = session
-          ? { asn: session.asn, gatewayAsn: session.localAsn, gateways: gatewaysOn(intent, site, link), announces: behind }
-          : null
+          ? { protocol: 'bgp', asn: session.asn, gatewayAsn: session.localAsn, gateways: gatewaysOn(intent, site, link), announces: behind }
+          : area
+            ? { protocol: 'ospf', area: area.area, hello: area.hello, dead: area.dead, announces: behind }
+            : null
         return [{ namespace, site: site.id, beside: lanHostName(site, link), address, gateway: hostOf(link.address), hosts, speaks }]
       },
     ),

@@ -4,6 +4,7 @@ import { classesAt } from '#src/fabric/classes.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { sameContent } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
@@ -84,7 +85,8 @@ function changeOf(
     delta('uplink property', inBoth(was.uplinks, site.uplinks), inBoth(site.uplinks, was.uplinks), byId, never),
     delta('LAN', was.lans.map(attached), site.lans.map(attached), (lan) => lan.local ?? lan.prefix, always),
     // Neighbors that stay keep their session.
-    delta('BGP session', sessionsOf(was), sessionsOf(site), ({ neighbor, interface: on }) => `${on} ${neighbor}`, always),
+    delta('BGP session', sessionsOf(was, 'bgp'), sessionsOf(site, 'bgp'), ({ neighbor, interface: on }) => `${on} ${neighbor}`, always),
+    delta('OSPF neighbor', sessionsOf(was, 'ospf'), sessionsOf(site, 'ospf'), ({ neighbor, interface: on }) => `${on} ${neighbor}`, always),
     delta('LAN service', services(was), services(site), ({ id }) => id, never),
     delta('internet breakout', breakouts(was), breakouts(site), ({ prefix }) => prefix, always),
     delta(
@@ -136,7 +138,8 @@ const services = ({ lans }: Site) =>
   )
 const breakouts = ({ lans, exitHub }: Site) =>
   lans.flatMap(({ prefix, internet }) => (internet ? [{ prefix, at: internet === 'hub' ? exitHub : 'here' }] : []))
-const sessionsOf = ({ bgp = [] }: Site) => bgp.flatMap(({ neighbors, ...session }) => neighbors.map((neighbor) => ({ ...session, neighbor })))
+const sessionsOf = (site: Site, by: 'bgp' | 'ospf') =>
+  speaking(site).flatMap(({ protocol, neighbors, ...session }) => (protocol === by ? neighbors.map((neighbor) => ({ ...session, neighbor })) : []))
 const exitsOf = ({ exits = [] }: Site) => exits.map((id, order) => ({ id, order }))
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })

@@ -1,5 +1,6 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
@@ -342,7 +343,7 @@ function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceL
 function learnedAt(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['learned']> {
   const site = model.fabric.sites.find((one) => one.id === id)
   const lan = site?.lans.find((one) => one.learned && contains(one.prefix, overlay))
-  const session = site?.bgp?.find((one) => one.interface === lan?.interface)
+  const session = site && speaking(site).find((one) => one.interface === lan?.interface)
   if (!lan || !session) return []
   return [{ node: id, prefix: lan.prefix, from: session.neighbors.filter((one) => familyOf(one) === familyOf(lan.prefix)) }]
 }

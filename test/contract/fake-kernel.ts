@@ -277,6 +277,7 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
               ...(words['iif'] === undefined ? {} : { iif: words['iif'] }),
               ...(unreachable ? { action: 'unreachable' } : { table: words['lookup'] }),
               ...(words['suppress_prefixlength'] === undefined ? {} : { suppress_prefixlen: 0 }),
+              ...(words['suppress_ifgroup'] === undefined ? {} : { suppress_ifgroup: words['suppress_ifgroup'] }),
             })),
         ),
       )

@@ -102,7 +102,7 @@ describe('a learned prefix', () => {
   it('is within what was declared: neither a default route nor what others have is taken', async () => {
     expect(await learned()).toEqual(['10.7.1.0/24'])
     expect(await learning()).toEqual({
-      sessions: [{ segment: 'inference', interface: 'lan0', neighbor: '10.3.10.10', state: 'Established' }],
+      sessions: [{ protocol: 'bgp', segment: 'inference', interface: 'lan0', neighbor: '10.3.10.10', state: 'Established', up: true }],
       missing: [],
     })
   })

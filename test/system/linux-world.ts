@@ -176,8 +176,8 @@ export async function setSite(world: World, site: Name, config: SiteConfig, how:
   await world.call(site, 'set', config, { prune: how.prune ?? true, choices: how.choices ?? [], privateKeys: Object.fromEntries(keys) })
 }
 /** Asks until it holds: handshakes and neighbour discovery take their time. */
-export async function eventually(question: () => Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 50; tries++) {
+export async function eventually(question: () => Promise<boolean>, seconds = 10): Promise<boolean> {
+  for (let tries = 0; tries < 5 * seconds; tries++) {
     if (await question()) return true
     await new Promise((resolve) => setTimeout(resolve, 200))
   }

@@ -57,9 +57,9 @@ function machine(): Finding[] {
   })
   const frr = ['/usr/lib/frr/bgpd', '/usr/libexec/frr/bgpd'].some((program) => existsSync(program))
   found.push({
-    what: 'bgp',
+    what: 'routers',
     ok: frr || 'note',
-    says: frr ? 'FRR' : 'no FRR: a gateway with `bgp:` at a LAN needs it',
+    says: frr ? 'FRR' : 'no FRR: a gateway with `bgp:` or `ospf:` at a LAN needs it',
     instead: 'apt-get install -y --no-install-recommends frr',
   })
   const keepalived = onPath('keepalived')

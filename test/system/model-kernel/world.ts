@@ -13,6 +13,7 @@ import type { Learning } from '#providers/device.ts'
 import { linesOf as linesOfPeer, peerConfig } from '#providers/export/peer.ts'
 import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, linesOf, expectation, isMissing, observation, type Witnesses } from './compare.ts'
@@ -152,8 +153,8 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
   const learned = async (id: SiteId): Promise<void> => {
     for (let tries = 0; ; tries++) {
       const { sessions, missing } = await gateway<Learning>(id, 'learning')
-      if (sessions.every(({ state }) => state === 'Established') && missing.length === 0) return
-      if (tries > 100) throw new Error(`${id} has not learned ${missing.join(', ')}: ${JSON.stringify(sessions)}`)
+      if (sessions.every(({ up }) => up) && missing.length === 0) return
+      if (tries > 200) throw new Error(`${id} has not learned ${missing.join(', ')}: ${JSON.stringify(sessions)}`)
       await new Promise((later) => setTimeout(later, 200))
     }
   }
@@ -171,7 +172,7 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
     }
   }
   await offer(normal)
-  await Promise.all(fabric.sites.filter(({ bgp }) => bgp).map(({ id }) => learned(id)))
+  await Promise.all(fabric.sites.filter((site) => speaking(site).length > 0).map(({ id }) => learned(id)))
 
   const witnesses = async (): Promise<Witnesses> => {
     return new Map(

@@ -15,7 +15,14 @@ const config: SiteConfig = {
   ],
 }
 const seen = (states: Readonly<Record<string, string>>, missing = [declared]): Learning => ({
-  sessions: Object.entries(states).map(([one, state]) => ({ segment: 'inference' as SegmentId, interface: 'lan0', neighbor: address(one), state })),
+  sessions: Object.entries(states).map(([one, state]) => ({
+    protocol: 'bgp',
+    segment: 'inference' as SegmentId,
+    interface: 'lan0',
+    neighbor: address(one),
+    state,
+    up: state === 'Established',
+  })),
   missing,
 })
 

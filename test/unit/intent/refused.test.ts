@@ -7,6 +7,7 @@ import { cloudSegment, regionBody } from '#src/intent/schema-region.ts'
 import {
   advertisement,
   bgp,
+  ospf,
   dhcp,
   expectation,
   gateway,
@@ -30,6 +31,7 @@ const maps: Readonly<Record<keyof typeof refused, ObjectSpec<object>>> = {
   gateway,
   lan,
   bgp,
+  ospf,
   dhcp,
   ra: advertisement,
   sla,

@@ -112,6 +112,31 @@ segments:
   neighbor 10.50.0.3 activate
 `)
   })
+  it('has one that speaks OSPF likewise', () => {
+    const { routers } = underlay(
+      parsed({
+        'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
+        'north.yaml': `site: north
+role: core
+uplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }
+segments:
+  office: { interface: lan0, prefixes: 10.50.0.0/24, ospf: { neighbor: 10.50.0.254, prefixes: 10.51.0.0/16, area: 7, hello: 2s } }
+`,
+      }),
+    )
+    expect(speakerText(routers[0]!.speaks!, routers[0]!)).toBe(`ip prefix-list own permit 10.51.0.0/16
+route-map own permit 10
+ match ip address prefix-list own
+interface eth0
+ ip ospf dead-interval 8
+ ip ospf hello-interval 2
+ ip ospf area 0.0.0.7
+router ospf
+ ospf router-id 10.50.0.254
+ timers throttle lsa all 1000
+ redistribute kernel route-map own
+`)
+  })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!
     const many = Array.from({ length: 61 }, (_, n) => ({ ...site, id: `edge-${n}` as typeof site.id }))

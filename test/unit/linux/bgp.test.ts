@@ -1,8 +1,9 @@
 /** BGP with routers of LANs: what follows from a configuration, and what has to be said to an FRR that runs otherwise. */
 import { describe, expect, it } from 'vitest'
-import { bgpDifference, bgpSettings, readSettings, type Setting } from '#providers/linux/bgp.ts'
+import { bgpSettings } from '#providers/linux/bgp.ts'
+import { readSettings, type Setting, settingsDifference } from '#providers/linux/frr-settings.ts'
 import { ruleset } from '#providers/linux/nft.ts'
-import { announced } from '#src/fabric/bgp.ts'
+import { announced } from '#src/fabric/lan-routing.ts'
 import type { BgpLan, Lan, SegmentId, SiteConfig } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
@@ -84,7 +85,7 @@ describe('what a router is told', () => {
     expect(said.filter((line) => line.includes('next-hop-self'))).toEqual([])
     // Alone again: the map goes as a whole, and the shared address with it.
     const alone = { ...pair, lans: [...lans.berlin.slice(0, 1), learnedLans[0]!] }
-    const { make, prune } = bgpDifference(bgpSettings(alone), bgpSettings(pair))
+    const { make, prune } = settingsDifference(bgpSettings(alone), bgpSettings(pair))
     expect(make.lines).toContain('neighbor 10.1.10.254 next-hop-self')
     expect(prune.lines.filter((line) => line.includes('announce-10.1.10.254') || line.includes('next-hop'))).toEqual([
       'no route-map announce-10.1.10.254 permit 10',
@@ -150,7 +151,7 @@ describe('what FRR is told', () => {
     const want = bgpSettings(config)
     const have = readSettings(`Building configuration...\n!\nfrr version 8.4.4\nhostname vm\nno ip forwarding\n!\n${running(want)}\nend\n`)
     expect([...texts(have)].sort()).toEqual([...texts(want)].sort())
-    expect(bgpDifference(want, have)).toEqual({ make: { lines: [], refresh: [] }, prune: { lines: [], refresh: [] } })
+    expect(settingsDifference(want, have)).toEqual({ make: { lines: [], refresh: [] }, prune: { lines: [], refresh: [] } })
   })
 
   it('is only what is new, and what is left over once the change is confirmed', () => {
@@ -159,7 +160,7 @@ describe('what FRR is told', () => {
       ...config,
       lans: config.lans.map((lan) => (lan.prefix === '10.5.0.0/16' ? { ...lan, prefix: prefix('10.6.0.0/16') } : lan)),
     })
-    expect(bgpDifference(want, have)).toEqual({
+    expect(settingsDifference(want, have)).toEqual({
       make: { lines: ['ip prefix-list learn-10.1.10.254 permit 10.6.0.0/16 le 32'], refresh: ['10.1.10.254'] },
       prune: { lines: ['no ip prefix-list learn-10.1.10.254 permit 10.5.0.0/16 le 32'], refresh: ['10.1.10.254'] },
     })
@@ -168,7 +169,7 @@ describe('what FRR is told', () => {
   it('replaces a value in place, and lets a neighbor go with all that was said of it', () => {
     const have = bgpSettings(config)
     const slower = bgpSettings({ ...config, bgp: [{ ...session, hold: 30 }] })
-    expect(bgpDifference(slower, have)).toEqual({
+    expect(settingsDifference(slower, have)).toEqual({
       make: {
         lines: ['router bgp 65000', 'neighbor 10.1.10.254 timers 10 30', 'neighbor 2001:db8:1:10::fe timers 10 30', 'exit'],
         refresh: [],
@@ -180,7 +181,7 @@ describe('what FRR is told', () => {
       lans: config.lans.filter((lan) => lan !== learnedLans[1]),
       bgp: [{ ...session, neighbors: [session.neighbors[0]!] }],
     })
-    expect(bgpDifference(alone, have)).toEqual({
+    expect(settingsDifference(alone, have)).toEqual({
       make: { lines: [], refresh: [] },
       prune: {
         lines: [
@@ -195,7 +196,7 @@ describe('what FRR is told', () => {
   })
 
   it('starts anew where the gateway gets another AS', () => {
-    const { lines } = bgpDifference(bgpSettings({ ...config, bgp: [{ ...session, localAsn: 65_001 }] }), bgpSettings(config)).make
+    const { lines } = settingsDifference(bgpSettings({ ...config, bgp: [{ ...session, localAsn: 65_001 }] }), bgpSettings(config)).make
     expect(lines.slice(0, 2)).toEqual(['no router bgp 65000', 'router bgp 65001'])
     expect(lines).toContain('neighbor 10.1.10.254 remote-as 65010')
   })

@@ -144,6 +144,7 @@ test('a tunnel that is started brings its address along, an address that was los
     interfaces: [],
     defaults: [],
     tentative: [],
+    announces: false,
   }
   const lines = difference(want, have as Observed, {}, nothing).make.flatMap((change) =>
     change.kind === 'ip' && change.object === 'addr' ? [change.line] : [],

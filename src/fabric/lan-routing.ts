@@ -1,16 +1,25 @@
 /** What a gateway tells the routers of a LAN, and what it hears from them: both follow from the rest of its configuration. */
 import { contains, type Family, familyOf, networkOf, type Prefix } from '#src/net/address.ts'
 import { mergePrefixes, subtractPrefixes } from '#src/net/sets.ts'
-import type { BgpLan, Forwarding, Lan } from './fabric.ts'
+import type { BgpLan, Forwarding, Lan, LanRouters, OspfLan } from './fabric.ts'
 
 type Speaker = Pick<Forwarding, 'lans' | 'rules' | 'denies'>
 
+export interface Speaking extends LanRouters {
+  readonly protocol: 'bgp' | 'ospf'
+}
+/** All LANs on which a gateway speaks with routers. */
+export const speaking = ({ bgp = [], ospf }: { readonly bgp?: readonly BgpLan[]; readonly ospf?: OspfLan }): readonly Speaking[] => [
+  ...bgp.map((one): Speaking => ({ ...one, protocol: 'bgp' })),
+  ...(ospf ? [{ ...ospf, protocol: 'ospf' } as const] : []),
+]
+
 /** What the routers of the LAN send for: its own prefixes, where they are neighbors, and all that is behind them. */
-const near = ({ lans }: Speaker, { interface: device, neighbors }: BgpLan): readonly Lan[] =>
+const near = ({ lans }: Speaker, { interface: device, neighbors }: LanRouters): readonly Lan[] =>
   lans.filter((lan) => lan.interface === device && neighbors.some((one) => contains(networkOf(lan.address), one)))
 
 /** What may be learned: these and parts of them. */
-export const learnable = ({ lans }: Speaker, { interface: device }: BgpLan, family: Family): readonly Prefix[] =>
+export const learnable = ({ lans }: Speaker, { interface: device }: LanRouters, family: Family): readonly Prefix[] =>
   lans.filter((lan) => lan.learned && lan.interface === device && familyOf(lan.prefix) === family).map((lan) => lan.prefix)
 
 export interface Announced {
@@ -21,7 +30,7 @@ export interface Announced {
   /** That hosts of the LAN may leave to the internet through this gateway. */
   readonly byDefault: boolean
 }
-export function announced(of: Speaker, session: BgpLan, family: Family): Announced {
+export function announced(of: Speaker, session: LanRouters, family: Family): Announced {
   const own = near(of, session)
   const prefixes = own.map((lan) => lan.prefix)
   const touches = (some: readonly Prefix[]): boolean => some.some((one) => prefixes.some((lan) => contains(lan, one) || contains(one, lan)))
