@@ -3,7 +3,7 @@ import type { BgpLan, SiteConfig } from '#src/fabric/fabric.ts'
 import { announced, learnable } from '#src/fabric/lan-routing.ts'
 import { type Address, contains, type Family, familyOf, hostOf, networkOf } from '#src/net/address.ts'
 import { anywhere, orLonger, routerId, type Setting } from './frr-settings.ts'
-import { sharedLans } from './vrrp.ts'
+import { sharedLans, virtualLinkLocal } from './vrrp.ts'
 
 const ip: Readonly<Record<Family, string>> = { 4: 'ip', 6: 'ipv6' }
 const routeMap = 'route-map learn permit 10'
@@ -80,7 +80,10 @@ export function bgpSettings(config: SiteConfig): readonly Setting[] {
     ...peers.flatMap(({ neighbor }): readonly Setting[] => {
       const shared = sharedWith(config, neighbor)
       const map = `route-map ${announceList(neighbor)} permit 10`
-      return shared === undefined ? [] : [[map], [map, `set ip next-hop ${shared}`]]
+      if (shared === undefined) return []
+      // Of IPv6 routers take the link-local one that comes along (RFC 2545), which moves with the LAN as the other does.
+      const hops = familyOf(shared) === 4 ? [`ip next-hop ${shared}`] : [`ipv6 next-hop global ${shared}`, `ipv6 next-hop local ${virtualLinkLocal}`]
+      return [[map], ...hops.map((hop): Setting => [map, `set ${hop}`])]
     }),
     [router],
     ...speaker.map((line): Setting => [router, line]),

@@ -46,7 +46,7 @@ const key = (setting: Setting): string => setting.join('\n')
 /** Lines of which a second one takes the place of the first; of an area FRR wants the first to be taken back before. */
 function replaced(setting: Setting): string | undefined {
   const [words] =
-    /^(?:bgp router-id|ospf router-id|ip ospf (?:area|hello-interval|dead-interval)|set ip next-hop(?= \d)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
+    /^(?:bgp router-id|ospf router-id|ip ospf (?:area|hello-interval|dead-interval)|set ip next-hop(?= \d)|set ipv6 next-hop (?:global|local)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
       setting.at(-1)!,
     ) ?? []
   return words && key([...setting.slice(0, -1), words])

@@ -4,7 +4,6 @@ import {
   type Address,
   type AddressWithLength,
   addressBits,
-  familyOf,
   hostOf,
   isHostOf,
   lengthOf,
@@ -208,20 +207,12 @@ function readInterfaces(
 }
 
 /** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-function refuse({ bgp, ospf }: Lans, site: SiteId, report: Report): void {
+function refuse({ ospf }: Lans, site: SiteId, report: Report): void {
   if (ospf)
     report.error(
       'I059',
       [`site/${site}/lan/${ospf.segment}/ospf/${ospf.interface}/neighbor`],
       "a pair of gateways can't speak OSPF yet: routers would send to the one that says it, not to the one that has the LAN",
       'write bgp:, or next_hop: for what is behind the router',
-    )
-  const six = bgp?.find(({ neighbors }) => neighbors.some((one) => familyOf(one) === 6))
-  if (six)
-    report.error(
-      'I059',
-      [`site/${site}/lan/${six.segment}/bgp/${six.interface}/neighbor`],
-      "a pair of gateways can't speak BGP over IPv6 yet: routers would send to the one that says it, not to the one that has the LAN",
-      'remove the IPv6 neighbor, or write next_hop: for what is behind it',
     )
 }

@@ -239,13 +239,14 @@ describe('a pair of gateways', () => {
       probe(world(), 'north-office', '10.20.0.13', '10.50.1.20', 'tcp', 22),
       probe(world(), 'harbor-lab.r1', '10.51.0.5', '10.60.2.20', 'udp', 9),
       probe(world(), 'harbor-lab.r1', '10.51.0.5', '10.61.3.20', 'udp', 9),
+      probe(world(), 'harbor-lab.r2', 'fd51::5', 'fd60:2::14', 'udp', 9),
       probe(world(), 'harbor-office', '10.50.1.33', '10.20.0.20', 'tcp', 8005),
     ]
     const second = settled(network.fabric, 'gateway harbor down', [gateway('harbor')])
     const ways = new Set<string>()
     for (const situation of [normal, second]) {
       await world().become(situation)
-      expect(asked.map((one) => expectation(network, situation, one).answered)).toEqual([true, true, true, true, false])
+      expect(asked.map((one) => expectation(network, situation, one).answered)).toEqual([true, true, true, true, true, false])
       expect(report(await world().compare(situation, asked))).toBe('')
       ways.add(expectation(network, situation, asked[1]!).request.find((one) => one.startsWith('harbor'))!)
     }

@@ -83,6 +83,17 @@ describe('what a router is told', () => {
     expect(said).toContain('router bgp 65000 | address-family ipv4 unicast | neighbor 10.1.10.254 route-map announce-10.1.10.254 out')
     expect(said).toContain('router bgp 65000 | bgp router-id 10.1.10.3')
     expect(said.filter((line) => line.includes('next-hop-self'))).toEqual([])
+    const of6 = texts(
+      bgpSettings({
+        ...config,
+        lans: [{ ...six, own: addressWithLength('2001:db8:1:10::3/64') }, learnedLans[1]!],
+        bgp: [{ ...session, neighbors: session.neighbors.slice(1) }],
+      }),
+    )
+    expect(of6.filter((line) => line.includes(' | set ') && line.includes('announce-'))).toEqual([
+      'route-map announce-2001:db8:1:10::fe permit 10 | set ipv6 next-hop global 2001:db8:1:10::1',
+      'route-map announce-2001:db8:1:10::fe permit 10 | set ipv6 next-hop local fe80::200:5eff:fe00:243',
+    ])
     // Alone again: the map goes as a whole, and the shared address with it.
     const alone = { ...pair, lans: [...lans.berlin.slice(0, 1), learnedLans[0]!] }
     const { make, prune } = settingsDifference(bgpSettings(alone), bgpSettings(pair))
