@@ -2,22 +2,20 @@
  * Keeps the box at what the controller assigns: reports, hears hints, fetches, verifies, stages, commits. None of it is
  * needed to carry traffic: with the controller away the last confirmed bundle runs, failover included.
  */
-import type { DeviceDriver, OsInterface } from '#providers/device.ts'
-import type { SiteConfig, Triple, TunnelId } from '#src/fabric/fabric.ts'
-import { canonicalJson } from '#src/fabric/hash.ts'
+import type { DeviceDriver } from '#providers/device.ts'
+import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import { secretsOf } from '#src/fabric/secrets.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { type Report, ReportAnswer } from '#src/wire/messages.ts'
-import { checkInterfaces, inventoryOf, missingFamilies, silentUplinks, udpBlocked, waysOf } from './box.ts'
+import { checkInterfaces, waysOf } from './box.ts'
 import { backoff, type Clock, instant, pause } from './clock.ts'
 import { type Bundle, commit, restore } from './commit.ts'
-import { answers, type Controller } from './controller.ts'
+import type { Controller } from './controller.ts'
 import { type Disk, mostAttempts, sameTriple, settle } from './disk.ts'
 import type { Identity } from './enrol.ts'
 import type { Files } from './files.ts'
 import type { Guard } from './guard.ts'
 import { type BoxKeys, destroy, keyed } from './keys.ts'
-import { createMeter } from './load.ts'
 import type { Log } from './log.ts'
 import { createDrain, drainEnd } from './drain.ts'
 import { type Ability, createPairMember, isPair, pairEveryMs } from './pair.ts'
@@ -26,9 +24,11 @@ import { createLearningWatch } from './learning.ts'
 import { createMeasurer } from './measure.ts'
 import { createPace } from './pace.ts'
 import type { Prober } from './probe.ts'
+import { createReporter } from './reporter.ts'
 import { createSession, storedBundle } from './session.ts'
 import { judge, type Status, uplinkCounts } from './status.ts'
 import { AgentError, line, type Trouble, troubleOf } from './trouble.ts'
+import { createUplinkWatch } from './uplinks.ts'
 
 export interface FollowOptions {
   readonly files: Files
@@ -71,7 +71,16 @@ export function createFollower(of: FollowOptions): Follower {
   const signal = AbortSignal.any([of.signal, left.signal])
   const session = createSession({ ...of, signal })
   const driller = createDriller({ prober, clock, log, config: () => running?.config ?? null, run: of.drillRun ?? systemRun, changed: () => wake() })
-  const meter = createMeter(() => clock.tick())
+  const reporter = createReporter(of)
+  const uplinks = createUplinkWatch({
+    ...of,
+    host: of.identity.host,
+    port: of.identity.port,
+    changed() {
+      setWays()
+      wake()
+    },
+  })
   const drain = createDrain({
     transit: () => driver.transit(),
     clock,
@@ -93,8 +102,6 @@ export function createFollower(of: FollowOptions): Follower {
   })
   const measurer = createMeasurer({ prober, clock, log, changed: () => wake() })
   let running: Bundle | null = null
-  let interfaces: readonly OsInterface[] = []
-  let inventorySent = ''
   let headlessSince: string | null = null
   let assigned: Triple | null = null
   let retryAt = 0
@@ -103,10 +110,7 @@ export function createFollower(of: FollowOptions): Follower {
   /** Why this box is to remove itself; '' as long as it is not. */
   let leaving = ''
   let drift: readonly Trouble[] = []
-  let lineTroubles: readonly Trouble[] = []
   let headlessSaid = ''
-  /** Seconds since 1970; 0: never. While link epochs overlap, of the one that shook hands last. */
-  let handshakes: ReadonlyMap<TunnelId, number> = new Map()
   let wakeUp = () => {}
   /**
    * After a change: a firewall that is loaded under an open connection knows it only by what this end sends, and on the
@@ -115,7 +119,7 @@ export function createFollower(of: FollowOptions): Follower {
   let listenAnew = () => {}
   let woken = false
 
-  const setWays = () => controller.setWays(waysOf(interfaces, running?.config ?? null, prober))
+  const setWays = () => controller.setWays(waysOf(uplinks.interfaces(), running?.config ?? null, prober))
   let statusTimer: NodeJS.Timeout | null = null
   const wake = () => {
     woken = true
@@ -157,8 +161,8 @@ export function createFollower(of: FollowOptions): Follower {
   function findings(): readonly Trouble[] {
     const { commit: last } = disk.state()
     const own: Trouble[] = last.state === 'refused' || last.state === 'rolled-back' ? [{ code: last.code, says: last.why, instead: '' }] : []
-    const wrong = running ? checkInterfaces(running.config, interfaces).map(({ code, says, instead }) => ({ code, says, instead })) : []
-    return [...own, ...wrong, ...lineTroubles, ...prober.findings(), ...routers.findings(), ...drift]
+    const wrong = running ? checkInterfaces(running.config, uplinks.interfaces()).map(({ code, says, instead }) => ({ code, says, instead })) : []
+    return [...own, ...wrong, ...uplinks.findings(), ...prober.findings(), ...routers.findings(), ...drift]
   }
 
   function status(): void {
@@ -186,48 +190,21 @@ export function createFollower(of: FollowOptions): Follower {
     })
   }
 
-  /** Where the far ends are seen: what only a hub can tell of a site behind NAT. Notes load and handshakes of the tunnels on the way. */
-  async function endpoints(): Promise<Report['endpoints']> {
-    const roaming = new Set(
-      running?.config.tunnels.filter((one) => one.peer.kind === 'wireguard' && one.peer.endpoint === 'roams').map((one) => one.id),
-    )
-    if (roaming.size === 0 && !meter.isDue()) return []
-    const counters = await driver.counters()
-    meter.look(counters)
-    handshakes = new Map([...counters].sort((a, b) => a.lastHandshake - b.lastHandshake).map((one) => [one.tunnel, one.lastHandshake]))
-    return counters.flatMap(({ tunnel, endpoint }) => {
-      const match = /^\[?([0-9a-fA-F.:]+)\]?:(\d+)$/.exec(endpoint)
-      return match && roaming.has(tunnel) ? [{ tunnel, address: match[1]!, port: Number(match[2]) }] : []
-    })
-  }
-
-  const shookHands = (tunnel: TunnelId) => {
-    const last = handshakes.get(tunnel) ?? 0
-    return last === 0 ? {} : { handshakeAt: instant(last * 1000) }
-  }
-
   async function report(): Promise<void> {
-    const inventory = inventoryOf(await driver.features(), interfaces, of.serial)
-    const inventoryText = JSON.stringify(inventory)
-    const { commit: state, confirmed } = disk.state()
-    const shown: Report['commit'] =
-      state.state === 'pending' ? { state: 'pending', triple: state.triple, nonce: state.nonce, deadline: state.deadline } : state
+    const composed = await reporter.compose({
+      config: running?.config ?? null,
+      interfaces: uplinks.interfaces(),
+      findings: findings(),
+      headlessSince,
+    })
     const drilled = driller.report()
     const drains = drain.report()
     const measured = measurer.report()
     const body: Report = {
-      running: confirmed,
-      commit: shown,
-      keys: keys.publicKeys().map((one) => ({ ...one })),
-      endpoints: await endpoints(),
-      paths: prober.paths().map((path) => ({ ...path, load: meter.of(path.tunnel as TunnelId), ...shookHands(path.tunnel as TunnelId) })),
-      findings: findings().map((one) => ({ ...one, severity: 'error' as const })),
-      headlessSince,
+      ...composed.report,
       ...(drilled ? { drill: drilled } : {}),
       ...(drains ? { drain: drains } : {}),
-      ...(isPair(running?.config ?? null) ? { carries: driver.carries() } : {}),
       ...(measured ? { measured } : {}),
-      ...(inventoryText === inventorySent ? {} : { inventory }),
     }
     const { status: code, body: said, problem } = await controller.call({ method: 'POST', path: '/v1/report', body, signal })
     // It answers, so this is not the controller being away.
@@ -236,7 +213,7 @@ export function createFollower(of: FollowOptions): Follower {
     const answer = ReportAnswer.safeParse(said)
     if (!answer.success)
       throw new AgentError('A16', "The controller's answer to a report is not understood", 'Upgrade the agent, or the controller', true)
-    inventorySent = inventoryText
+    composed.delivered()
     clock.atLeast(Date.parse(answer.data.serverTime))
     reportEveryMs = Math.max(500, answer.data.reportEverySeconds * 1000)
     if (!sameTriple(assigned, answer.data.assigned?.triple)) retryAt = 0
@@ -361,36 +338,6 @@ export function createFollower(of: FollowOptions): Follower {
     for (const one of drift) log('drift', line(one), { code: one.code })
   }
 
-  /** What the operating system does to uplinks (DHCP, cables): the driver follows by itself, reports and ways out have to. */
-  async function look(): Promise<void> {
-    const now = await driver.inventory()
-    if (canonicalJson(now) === canonicalJson(interfaces)) return
-    interfaces = now
-    setWays()
-    log(
-      'uplinks',
-      (running?.config.uplinks.map((uplink) => uplink.interface) ?? now.map((one) => one.name))
-        .map((name) => `${name} ${now.find((one) => one.name === name)?.addresses[0] ?? 'has no address'}`)
-        .join(', '),
-    )
-    wake()
-  }
-
-  /** A line without an address that it should have, or one that carries TCP and no tunnel. */
-  async function lookAtLines(): Promise<void> {
-    const config = running?.config
-    const found: Trouble[] = config ? [...missingFamilies(config, interfaces)] : []
-    for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
-      const ways = waysOf(interfaces, config!).filter((one) => one.name.startsWith(`${uplink.id} (`))
-      const heard = await Promise.all(ways.map((way) => answers(of.identity.host, of.identity.port, way)))
-      if (heard.includes(true)) found.push(udpBlocked(config!, uplink, of.identity.port))
-    }
-    if (canonicalJson(found) === canonicalJson(lineTroubles)) return
-    lineTroubles = found
-    for (const one of found) log('uplinks', line(one), { code: one.code })
-    wake()
-  }
-
   /** One change at a time. */
   async function exclusively(work: () => Promise<void>): Promise<void> {
     if (busy) return
@@ -464,9 +411,11 @@ export function createFollower(of: FollowOptions): Follower {
     while (!signal.aborted) {
       await pause(lookEveryMs, signal)
       if (!signal.aborted)
-        await Promise.all([look(), lookAtLines(), routers.look(running?.config ?? null)]).catch((error: unknown) =>
-          log('uplinks', line(troubleOf(error))),
-        )
+        await Promise.all([
+          uplinks.look(running?.config ?? null),
+          uplinks.judge(running?.config ?? null),
+          routers.look(running?.config ?? null),
+        ]).catch((error: unknown) => log('uplinks', line(troubleOf(error))))
     }
   }
 
@@ -495,7 +444,7 @@ export function createFollower(of: FollowOptions): Follower {
     pathsChanged,
     async boot() {
       await settle(disk)
-      interfaces = await driver.inventory()
+      await uplinks.read()
       running = await storedBundle(disk, session.identity(), disk.state().confirmed)
       setWays()
       if (running) {

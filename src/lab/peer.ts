@@ -50,9 +50,8 @@ export async function addPeers(world: World, intent: Intent, logs: string): Prom
   if (intent.peers.length > 0) await ipBatch(internet, [`addr replace ${externalRouter}/32 dev lo`])
   const boxes = new Map(await Promise.all(intent.peers.map(async (peer, n) => [peer.id as string, await openPeer(world, peer, n, logs)] as const)))
   const running = new Map<string, readonly ChildProcess[]>()
-  const stop = (name: string): void => {
-    for (const child of running.get(name) ?? []) child.kill('SIGKILL')
-  }
+  /** To its end: a device goes with its charon, and the next one would be called otherwise beside it. */
+  const stop = (name: string): Promise<unknown> => Promise.all((running.get(name) ?? []).map(ended))
   const hosts = [...boxes.values()].flatMap(({ children }) => children)
   return {
     names: [...boxes.keys()],
@@ -61,16 +60,22 @@ export async function addPeers(world: World, intent: Intent, logs: string): Prom
       const read = readPeerText(text)
       const foreign = read.tunnels.find(({ gateway }) => !gateways.includes(gateway))
       if (read.tunnels.length === 0 || foreign) throw new Error(foreign ? `its tunnels are those of ${foreign.gateway}` : 'it has no tunnels')
-      stop(name)
+      await stop(name)
       running.set(name, await startTunnels(box, text, read, join(logs, `${name}.log`)))
       return read
     },
     close() {
-      for (const name of running.keys()) stop(name)
-      for (const child of hosts) child.kill('SIGKILL')
+      for (const child of [...[...running.values()].flat(), ...hosts]) child.kill('SIGKILL')
     },
   }
 }
+
+const ended = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve()
+    child.once('exit', () => resolve())
+    child.kill('SIGKILL')
+  })
 
 async function openPeer(world: World, peer: IntentPeer, index: number, logs: string) {
   const internet = world.boxes.get('internet')!
