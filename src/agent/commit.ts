@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { DeviceDriver, KeyStore } from '#providers/device.ts'
-import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import type { ReadyTunnel, SiteConfig, Triple } from '#src/fabric/fabric.ts'
+import { canonicalJson } from '#src/fabric/hash.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import { checkInterfaces } from './box.ts'
 import { type Clock, instant } from './clock.ts'
@@ -81,7 +82,7 @@ export async function commit(of: CommitDeps, next: Bundle, running: Bundle | nul
   )
   let failure: Trouble | null
   try {
-    const wereUp = running !== null && running.config.tunnels.some((one) => prober.isUp(one.id))
+    const wereUp = running !== null && running.config.tunnels.some((one) => prober.isUp(one.id) && !isRekeyed(one, next.config))
     const choices = prober.choicesFor(next.config)
     prober.hold(next.config)
     await driver.set(next.config, { prune: false, choices, keys: of.keys })
@@ -113,6 +114,12 @@ export async function commit(of: CommitDeps, next: Bundle, running: Bundle | nul
   of.event('commit', `${running ? tripleText(running.triple) : 'an empty box'} restored`)
   of.changed()
   return { kind: 'rolled-back', trouble: failure }
+}
+
+/** With another pre-shared key a tunnel comes up when its far end has that, too: when that is lies with somebody else. */
+function isRekeyed({ id, peer }: ReadyTunnel, { tunnels }: SiteConfig): boolean {
+  const now = tunnels.find((one) => one.id === id)?.peer
+  return peer.kind === 'ipsec' && now?.kind === 'ipsec' && canonicalJson(peer.psk) !== canonicalJson(now.psk)
 }
 
 /** Before anything is touched. */

@@ -120,7 +120,7 @@ describe('a confirmed commit', () => {
 
   test('goes back when a path was up before and none is after', async () => {
     const { disk } = await freshDisk(0)
-    const tunnel = { id: 'berlin.fiber--frankfurt.isp-a' }
+    const tunnel = { id: 'berlin.fiber--frankfurt.isp-a', peer: { kind: 'wireguard' } }
     const withTunnel = { ...other, tunnels: [tunnel] } as unknown as SiteConfig
     let loaded = false
     const prober: Prober = { ...idleProber, isUp: () => !loaded, load: () => void (loaded = true) }
@@ -132,6 +132,22 @@ describe('a confirmed commit', () => {
     )
     expect(await outcome).toMatchObject({ kind: 'rolled-back', trouble: { code: 'A33' } })
     expect(device.running?.network.mtu).toBe(config.network.mtu)
+  })
+
+  test('stays where all paths have another pre-shared key, which their far ends have to learn first', async () => {
+    const { disk } = await freshDisk(0)
+    const keyed = (version: number): SiteConfig =>
+      ({
+        ...config,
+        tunnels: [{ id: 'berlin.fiber--partner.0', peer: { kind: 'ipsec', psk: { id: 'psk/peer/partner', version } } }],
+      }) as unknown as SiteConfig
+    let up = true
+    const { deps } = box(disk, { prober: { ...idleProber, isUp: () => up, load: () => void (up = false) } })
+    expect(await commit(deps, { triple: triple(1), config: keyed(2) }, { triple: triple(0), config: keyed(1) })).toEqual({ kind: 'confirmed' })
+    up = true
+    expect(await commit(deps, { triple: triple(2), config: keyed(2) }, { triple: triple(1), config: keyed(2) })).toMatchObject({
+      trouble: { code: 'A33' },
+    })
   })
 
   test('of the very first bundle goes back to an empty box', async () => {
