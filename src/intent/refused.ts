@@ -17,8 +17,8 @@ const notYet = {
     'leave it out; a cloud region has an `asn:` of its own',
   ),
   lanRouting: no(
-    'what is behind the routers of a LAN is stated, or learned by BGP',
-    'write it at the LAN: next_hop: { 10.1.10.254: 10.5.0.0/16 }, or bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
+    'what is behind the routers of a LAN is stated, or learned by BGP or OSPF',
+    'write it at the LAN: next_hop: { 10.1.10.254: 10.5.0.0/16 }, bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 } or ospf: { neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }',
   ),
 }
 const always = {

@@ -1,6 +1,6 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
 import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
-import { speaking } from '#src/fabric/lan-routing.ts'
+import { speaking, type Speaking } from '#src/fabric/lan-routing.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
 import { formatPortRange, type PortRange } from '#src/net/ports.ts'
@@ -30,7 +30,12 @@ export interface TraceLine {
   /** Hosts of the packet that call themselves something else than it does. Absent: none. */
   readonly translated?: readonly { readonly node: NodeId; readonly local: Address; readonly overlay: Address }[]
   /** Declared prefixes that it comes from or goes to and that are reached while a router announces them. Absent: none. */
-  readonly learned?: readonly { readonly node: NodeId; readonly prefix: Prefix; readonly from: readonly Address[] }[]
+  readonly learned?: readonly {
+    readonly node: NodeId
+    readonly prefix: Prefix
+    readonly by: Speaking['protocol']
+    readonly from: readonly Address[]
+  }[]
   readonly outcome: 'passes' | 'blocked'
   /** Where it is delivered or leaves the network, or where it stops. */
   readonly at: NodeId | null
@@ -345,7 +350,7 @@ function learnedAt(model: Model, id: NodeId, overlay: Address): NonNullable<Trac
   const lan = site?.lans.find((one) => one.learned && contains(one.prefix, overlay))
   const session = site && speaking(site).find((one) => one.interface === lan?.interface)
   if (!lan || !session) return []
-  return [{ node: id, prefix: lan.prefix, from: session.neighbors.filter((one) => familyOf(one) === familyOf(lan.prefix)) }]
+  return [{ node: id, prefix: lan.prefix, by: session.protocol, from: session.neighbors.filter((one) => familyOf(one) === familyOf(lan.prefix)) }]
 }
 
 /** The port that some allow opens between the places, so that a question without one is about something real. */
@@ -389,7 +394,9 @@ export function renderTrace(of: Trace, origins: Origins): string {
 function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
   const names = (line.translated ?? []).map(({ node, local, overlay }) => `  ${local} of ${node} is ${overlay} in the overlay\n`).join('')
   const routers = (line.learned ?? [])
-    .map(({ node, prefix, from }) => `  ${prefix} of ${node} is learned: reached while ${from.join(' or ')} announces it by BGP\n`)
+    .map(
+      ({ node, prefix, by, from }) => `  ${prefix} of ${node} is learned: reached while ${from.join(' or ')} announces it by ${by.toUpperCase()}\n`,
+    )
     .join('')
   return `${renderVerdict(of, line, origins, without, title)}${names}${routers}`
 }

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
-import type { Fabric } from '#src/fabric/fabric.ts'
+import type { Fabric, LanRouters, SegmentId } from '#src/fabric/fabric.ts'
 import type { Breakout, Intent } from '#src/intent/intent.ts'
 import { plan } from '#src/plan/plan.ts'
 import { resourcesOf } from '#src/plan/regions.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
-import { prefix } from '#src/net/address.ts'
+import { address, prefix } from '#src/net/address.ts'
 import { desired } from '#providers/aws/desired.ts'
 import { diffReachability } from '#src/plan/reachability.ts'
 import { renderPlan } from '#src/plan/render.ts'
@@ -155,6 +155,11 @@ describe('a plan, as people read it', () => {
 })
 
 describe('a line says what moves at a site, and whether traffic feels it', () => {
+  const onLan = (device: string, neighbor: string): LanRouters => ({
+    segment: 'inference' as SegmentId,
+    interface: device,
+    neighbors: [address(neighbor)],
+  })
   const berlinLine = (more: Partial<Intent>) => {
     const change = plan(base, fabricOf(more)).changes.find((one) => one.site === 'berlin')
     return change && `${change.text}: ${change.class}`
@@ -187,6 +192,15 @@ describe('a line says what moves at a site, and whether traffic feels it', () =>
       'a LAN that is served and trusted',
       berlinIs({ ...berlin, lans: berlin.lans.map((lan, n) => (n === 0 ? { ...lan, ra: { dns: [], domain: '' }, trust: 'dscp' } : lan)) }),
       '+2 LAN services, no interruption: additive',
+    ],
+    [
+      'a router that speaks BGP, and one that speaks OSPF',
+      berlinIs({
+        ...berlin,
+        bgp: [{ ...onLan('eth1', '10.1.10.254'), asn: 65_010, localAsn: 65_000, hold: 9, maxPrefixes: 100 }],
+        ospf: { ...onLan('eth2', '192.168.1.254'), area: address('0.0.0.0'), hello: 10, dead: 40 },
+      }),
+      '+1 BGP session, +1 OSPF neighbor, no interruption: additive',
     ],
     ['the MTU', { mtu: 1400 }, 'MTU 1360 → 1400, interrupts traffic: disruptive'],
     [

@@ -106,6 +106,12 @@ describe('trace', () => {
     const routed = { ...fabric, sites: [{ ...berlin!, lans: [...berlin!.lans, behind], bgp }, ...others] }
     const told = renderTrace(trace(routed, { from: '10.1.10.7', to: '10.5.3.4', port: null, trafficClass: null, without: [] }), origins)
     expect(told).toMatch(/\n {2}10\.5\.0\.0\/16 of berlin is learned: reached while 10\.1\.10\.253 or 10\.1\.10\.254 announces it by BGP\n$/)
+    const { bgp: _, ...first } = routed.sites[0]!
+    const ospf = { segment: lan.segment, interface: lan.interface, area: address('0.0.0.0'), neighbors: [via], hello: 10, dead: 40 }
+    const byOspf = { ...routed, sites: [{ ...first, ospf }, ...others] }
+    expect(renderTrace(trace(byOspf, { from: '10.1.10.7', to: '10.5.3.4', port: null, trafficClass: null, without: [] }), origins)).toMatch(
+      /reached while 10\.1\.10\.253 announces it by OSPF\n$/,
+    )
   })
   test('a service with endpoints, each', () => {
     const { fabric, origins } = demo([
