@@ -65,7 +65,7 @@ export function settingsDifference(want: readonly Setting[], have: readonly Sett
   const strangers = [...new Set(kept.flatMap((setting) => (setting.length === 2 ? (neighborOf(setting) ?? []) : [])))].filter(
     (one) => !peers.has(one),
   )
-  const stubborn = kept.filter((setting) => /^ip ospf area /.test(setting.at(-1)!) && added.some((one) => replaced(one) === replaced(setting)))
+  const stubborn = kept.filter((setting) => setting.at(-1)!.startsWith('ip ospf area ') && added.some((one) => replaced(one) === replaced(setting)))
   const left = kept.filter(
     (setting) =>
       !wanted.has(key(setting)) &&

@@ -196,7 +196,7 @@ async function neighborStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Ad
   if (code !== 0 || stdout.trim() === '') return new Map()
   const { neighbors = {} } = JSON.parse(stdout) as {
     readonly neighbors?: Readonly<
-      Record<string, readonly { readonly nbrState?: string; readonly state?: string; readonly ifaceAddress?: string; readonly address?: string }[]>
+      Record<string, readonly { readonly nbrState?: string; readonly state?: string; readonly ifaceAddress?: Address; readonly address?: Address }[]>
     >
   }
   return new Map(
@@ -205,7 +205,7 @@ async function neighborStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Ad
       // By the address it sends from; what it is called by, its router id, may be any number.
       .flatMap(({ address, ifaceAddress, nbrState, state }) => {
         const from = address ?? ifaceAddress
-        return from === undefined ? [] : [[from as Address, (nbrState ?? state ?? '').split('/')[0]!] as const]
+        return from === undefined ? [] : [[from, (nbrState ?? state ?? '').split('/')[0]!] as const]
       }),
   )
 }

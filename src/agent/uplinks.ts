@@ -54,7 +54,7 @@ export function createUplinkWatch(of: {
     async judge(config) {
       const found: Trouble[] = config ? [...missingFamilies(config, interfaces)] : []
       for (const uplink of config ? silentUplinks(config, interfaces, prober.paths(), clock.now()) : []) {
-        const ways = waysOf(interfaces, config!).filter((one) => one.name.startsWith(`${uplink.id} (`))
+        const ways = waysOf(interfaces, config).filter((one) => one.name.startsWith(`${uplink.id} (`))
         const heard = await Promise.all(ways.map((way) => answers(host, port, way)))
         if (heard.includes(true)) found.push(udpBlocked(config!, uplink, port))
       }
