@@ -33,7 +33,7 @@ export interface Peers {
   close(): void
 }
 
-/** From a swanctl.conf of `causeway peer config`: the order of its comments is that of its connections. */
+/** From a swanctl.conf of `causeway peer config`: the order of its comments is that of its connections. Throws Error when it is none. */
 export function readPeerText(text: string): PeerText {
   const all = (pattern: RegExp): readonly string[] => [...text.matchAll(pattern)].map(([, found]) => found!)
   const gateways = all(/^ {4}local_addrs = ([^,\s]+)/gm)
@@ -41,6 +41,9 @@ export function readPeerText(text: string): PeerText {
   const insides = all(/^# {3}ip address add (\S+) dev causeway\d+/gm)
   const hubInsides = all(/^# {3}ip link add causeway\d+ .* -> (\S+)$/gm)
   const routes = all(/^# {3}ip route add (\S+) dev causeway1 /gm)
+  if (hubs.length === 0) throw new Error('it has no tunnels')
+  if ([gateways, insides, hubInsides].some(({ length }) => length !== hubs.length) || routes.length === 0)
+    throw new Error('the comments with addresses and routes are not all there')
   const tunnels = hubs.map((hub, n) => ({ gateway: gateways[n], hub, inside: insides[n], hubInside: hubInsides[n] }) as PeerTunnel)
   return { tunnels, routes: routes as readonly Prefix[] }
 }
@@ -59,9 +62,11 @@ export async function addPeers(world: World, intent: Intent, logs: string): Prom
       const { box, gateways } = boxes.get(name)!
       const read = readPeerText(text)
       const foreign = read.tunnels.find(({ gateway }) => !gateways.includes(gateway))
-      if (read.tunnels.length === 0 || foreign) throw new Error(foreign ? `its tunnels are those of ${foreign.gateway}` : 'it has no tunnels')
+      if (foreign) throw new Error(`its tunnels are those of ${foreign.gateway}`)
       await stop(name)
-      running.set(name, await startTunnels(box, text, read, join(logs, `${name}.log`)))
+      const children: ChildProcess[] = []
+      running.set(name, children)
+      await startTunnels(box, text, read, join(logs, `${name}.log`), children)
       return read
     },
     close() {
@@ -113,7 +118,8 @@ const firstPort = 4501
 /** Whoever chooses by hand has the lower ones. */
 const metricOf = (n: number): number => 101 + n
 
-async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerText, log: string): Promise<readonly ChildProcess[]> {
+/** Into `children` as they start: whoever fails in the middle leaves none. */
+async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerText, log: string, children: ChildProcess[]): Promise<void> {
   const shell = (script: string, stdin?: string) => must(enter(box, ['sh', '-c', script]), stdin)
   const redirects = tunnels.map(
     ({ hub, gateway }, n) => `add rule ip owner in ip saddr ${hub} ip daddr ${gateway} udp dport 4500 redirect to :${firstPort + n}`,
@@ -124,7 +130,6 @@ async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerTex
       '\n',
     ),
   )
-  const children: ChildProcess[] = []
   for (const [n, { inside }] of tunnels.entries()) {
     const folder = folderOf(n)
     await shell(`rm -rf ${folder}; mkdir -p ${folder}; cat > ${folder}/swanctl.conf`, text)
@@ -138,7 +143,6 @@ SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
     )
   }
   children.push(start(enter(box, ['sh', '-c', trackText(tunnels, routes)]), { log }))
-  return children
 }
 
 /** charon's own packets carry a mark, or IKE would capture itself under 0/0 selectors. */

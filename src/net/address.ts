@@ -29,8 +29,9 @@ interface PrefixBits extends Bits {
   readonly order: number
   /** Of IPv6, 16 bits each. */
   readonly groups: readonly number[]
-  /** Its first host, once somebody has asked for it. */
+  /** Its first host and its last address, once somebody has asked for them. */
   host?: Address
+  high?: bigint
   /** Likewise what its addresses begin with, of IPv6 and a /64 or wider: those numbered below 2^16, and from there to 2^32. */
   heads?: readonly [string, string]
 }
@@ -204,8 +205,9 @@ export function* enclosing(of: Prefix): Generator<Prefix> {
 
 /** First and last address as numbers, both included. */
 export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bigint; readonly high: bigint } {
-  const { family, value, length } = prefixBits(of)
-  return { family, low: value, high: value | ((1n << BigInt(width(family) - length)) - 1n) }
+  const bits = prefixBits(of)
+  const { family, value, length } = bits
+  return { family, low: value, high: (bits.high ??= value | ((1n << BigInt(width(family) - length)) - 1n)) }
 }
 
 /** RFC 5952 section 6: `192.0.2.1:51820`, `[2001:db8::1]:51820`. */

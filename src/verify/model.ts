@@ -18,7 +18,7 @@ import type {
   TunnelId,
   UplinkId,
 } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupOf } from '#src/fabric/groups.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
@@ -73,7 +73,7 @@ export function modelOf(fabric: Fabric): Model {
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nodes = new Map<NodeId, Node>()
   let spans: ByFamily<readonly Entry<true>[]> | undefined
-  const pool = () => (spans ??= perFamily((family) => spansOf(fabric.network.pool, family)))
+  const pool = () => (spans ??= spansOf(fabric.network.pool))
   return {
     fabric,
     tunnel: (id) => tunnels.get(id),
@@ -89,11 +89,12 @@ export function modelOf(fabric: Fabric): Model {
 }
 
 function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<true>[]>): Node {
-  const groups = new Map(groupsOf(of).map((group) => [groupKey(group.remote, group.trafficClass, group.arrived), group]))
+  const group = groupFinder(of)
   const [ruleEntries, denyEntries] = [of.rules.flatMap(clausesOf), (of.denies ?? []).flatMap(clausesOf)]
   const transitEntries = of.transits.flatMap((transit) => {
     const one = (from: readonly Prefix[], to: readonly Prefix[]) => {
-      const clauses = perFamily((family) => ({ destinations: spansOf(to, family), applications: [everything], value: transit }))
+      const spans = spansOf(to)
+      const clauses = perFamily((family) => ({ destinations: spans[family], applications: [everything], value: transit }))
       return from.map((prefix) => ({ prefix, value: clauses[familyOf(prefix)] }))
     }
     return [...one(transit.a, transit.b), ...one(transit.b, transit.a)]
@@ -101,19 +102,14 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
   return {
     id: of.id,
     of,
-    lans: perFamily((family) => longest(entries(of.lans, (lan) => lan.prefix, family))),
+    lans: longestOf(of.lans, (lan) => lan.prefix),
     breakout: of.kind === 'site' ? breakoutOf(of, pool) : null,
-    shadow: perFamily((family) =>
-      spansOf(
-        of.lans.flatMap(({ local }) => local ?? []),
-        family,
-      ),
-    ),
-    routes: perFamily((family) => longest(entries(of.routes, (route) => route.to, family))),
-    rules: perFamily((family) => tableOf(ruleEntries, family)),
-    denies: perFamily((family) => tableOf(denyEntries, family)),
-    transits: perFamily((family) => tableOf(transitEntries, family)),
-    group: (remote, trafficClass, arrived) => groups.get(groupKey(remote, trafficClass, arrived)),
+    shadow: spansOf(of.lans.flatMap(({ local }) => local ?? [])),
+    routes: longestOf(of.routes, (route) => route.to),
+    rules: tableOf(ruleEntries),
+    denies: tableOf(denyEntries),
+    transits: tableOf(transitEntries),
+    group,
     get tunnels() {
       return of.kind === 'site' ? of.interfaces.flatMap((one) => one.tunnels) : []
     },
@@ -127,7 +123,7 @@ const breakoutOf = ({ exits = [], exitsFor, exitHub, uplinks }: Site, pool: () =
         uplinks: perFamily((family) =>
           exits.filter((id) => uplinks.some((uplink) => uplink.id === id && familiesOf(uplink.endpoint).includes(family))),
         ),
-        guests: perFamily((family) => spansOf(exitsFor ?? [], family)),
+        guests: spansOf(exitsFor ?? []),
         hub: exitHub,
         pool: pool(),
       }
@@ -135,21 +131,55 @@ const breakoutOf = ({ exits = [], exitsFor, exitHub, uplinks }: Site, pool: () =
 /** By source. */
 function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix; readonly value: Clause<T> }[] {
   const applications = value.ports.map(applicationOf)
-  const clauses = perFamily((family) => ({ destinations: spansOf(value.to.prefixes, family), applications, value }))
+  const spans = spansOf(value.to.prefixes)
+  const clauses = perFamily((family) => ({ destinations: spans[family], applications, value }))
   return value.from.prefixes.map((from) => ({ prefix: from, value: clauses[familyOf(from)] }))
 }
 
+/** Written out when it is asked for: a hub has one for each remote, class and way of arrival, and a proof asks for a few. */
+function groupFinder({ groups }: Site | Region | Peer): Node['group'] {
+  const shared = new Map(groups.flatMap((one) => one.remotes.map((remote) => [groupKey(remote, one.trafficClass, one.arrived), one] as const)))
+  const written = new Map<string, Group>()
+  return (remote, trafficClass, arrived) => {
+    const key = groupKey(remote, trafficClass, arrived)
+    const known = written.get(key)
+    const of = known ? undefined : shared.get(key)
+    if (!of) return known
+    const made = groupOf(of, remote)
+    written.set(key, made)
+    return made
+  }
+}
 const groupKey = (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']): string => `${remote} ${trafficClass} ${arrived}`
 const perFamily = <T>(of: (family: Family) => T): ByFamily<T> => ({ 4: of(4), 6: of(6) })
-const entries = <T>(of: readonly T[], prefixOf: (one: T) => Prefix, family: Family): readonly Entry<T>[] =>
-  of.flatMap((value) => {
-    const range = rangeOf(prefixOf(value))
-    return range.family === family ? [{ low: range.low, high: range.high, value }] : []
-  })
-const spansOf = (prefixes: readonly Prefix[], family: Family): readonly Entry<true>[] =>
-  longest(entries(prefixes, (prefix) => prefix, family).map((entry) => ({ ...entry, value: true })))
-const tableOf = <T>(of: readonly { readonly prefix: Prefix; readonly value: Clause<T> }[], family: Family): Table<T>[Family] =>
-  overlay(entries(of, (one) => one.prefix, family).map((entry) => ({ ...entry, value: entry.value.value })))
+function entries<T, V>(of: readonly T[], prefixOf: (one: T) => Prefix, valueOf: (one: T) => V): ByFamily<readonly Entry<V>[]> {
+  const all: ByFamily<Entry<V>[]> = { 4: [], 6: [] }
+  for (const one of of) {
+    const { family, low, high } = rangeOf(prefixOf(one))
+    all[family].push({ low, high, value: valueOf(one) })
+  }
+  return all
+}
+function longestOf<T>(of: readonly T[], prefixOf: (one: T) => Prefix): ByFamily<readonly Entry<T>[]> {
+  const all = entries(of, prefixOf, (one) => one)
+  return perFamily((family) => longest(all[family]))
+}
+function spansOf(prefixes: readonly Prefix[]): ByFamily<readonly Entry<true>[]> {
+  const all = entries(
+    prefixes,
+    (prefix) => prefix,
+    () => true as const,
+  )
+  return perFamily((family) => longest(all[family]))
+}
+function tableOf<T>(of: readonly { readonly prefix: Prefix; readonly value: Clause<T> }[]): Table<T> {
+  const all = entries(
+    of,
+    (one) => one.prefix,
+    (one) => one.value,
+  )
+  return perFamily((family) => overlay(all[family]))
+}
 
 /** Either the set is of one mind, or here are its pieces: ask again with each. */
 export type Answer<T> = { readonly kind: 'one'; readonly value: T } | { readonly kind: 'split'; readonly pieces: readonly Packets[] }

@@ -133,7 +133,11 @@ function nextHops(fabric: Fabric): readonly Finding[] {
 
 /** Both ends of every tunnel have an interface for it. */
 function interfaces(fabric: Fabric): readonly Finding[] {
-  const carried = new Map(fabric.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels))]))
+  // A hub has tens of thousands, of which a smaller Fabric has a few.
+  const asked = new Set(fabric.tunnels.map(({ id }) => id))
+  const carried = new Map(
+    fabric.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels.filter((tunnel) => asked.has(tunnel))))]),
+  )
   const findings: Finding[] = []
   for (const tunnel of fabric.tunnels) {
     const { id } = tunnel

@@ -1,7 +1,7 @@
 /** Proves a Fabric before anything is touched: structure, then every expectation, with everything up and after each failure. */
 import type { Expect, Fabric, Finding, NodeId } from '#src/fabric/fabric.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
-import { overlaps } from '#src/net/address.ts'
+import { overlaps, type Prefix } from '#src/net/address.ts'
 import { type Capacity, proveCapacity } from './capacity.ts'
 import { proveIsolate } from './isolate.ts'
 import { type Asked, proveReach, type Verdict } from './reach.ts'
@@ -154,15 +154,17 @@ function bystanders(fabric: Fabric, touched: ReadonlySet<NodeId>): readonly Node
   const owners = lanOwners(fabric)
   const theirs = fabric.sites.filter((site) => touched.has(site.id)).flatMap((site) => site.lans.map((lan) => lan.prefix))
   const near = new Set<string>(theirs)
+  // Thousands of rules have the same list at one of their ends.
+  const judged = new Map<readonly Prefix[], boolean>()
+  const isNear = (prefixes: readonly Prefix[]): boolean => {
+    const known = judged.get(prefixes)
+    if (known !== undefined) return known
+    const answer = prefixes.some((prefix) => near.has(prefix) || (!owners.has(prefix) && theirs.some((lan) => overlaps(lan, prefix))))
+    judged.set(prefixes, answer)
+    return answer
+  }
   return fabric.sites
-    .filter(({ id, rules }) => {
-      if (!asked.has(id) || touched.has(id)) return false
-      return rules.some(({ from, to }) =>
-        [from, to].some(({ prefixes }) =>
-          prefixes.some((prefix) => near.has(prefix) || (!owners.has(prefix) && theirs.some((lan) => overlaps(lan, prefix)))),
-        ),
-      )
-    })
+    .filter(({ id, rules }) => asked.has(id) && !touched.has(id) && rules.some(({ from, to }) => isNear(from.prefixes) || isNear(to.prefixes)))
     .map((site) => site.id)
 }
 
