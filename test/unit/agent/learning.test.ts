@@ -77,3 +77,25 @@ it('says when all is well again, and asks nobody where no LAN speaks BGP', async
   await of.look(configOf('berlin'))
   expect(of.findings()).toEqual([])
 })
+
+it('tells of an OSPF neighbor in words of its own', async () => {
+  const of = watch()
+  const { bgp: _, ...rest } = config
+  const area = {
+    ...rest,
+    ospf: { segment: 'inference' as SegmentId, interface: 'lan0', area: address('0.0.0.0'), neighbors: [neighbor], hello: 10, dead: 40 },
+  }
+  now = {
+    sessions: [{ protocol: 'ospf', segment: 'inference' as SegmentId, interface: 'lan0', neighbor, state: 'ExStart', up: false }],
+    missing: [declared],
+  }
+  await of.look(area)
+  await of.look(area)
+  expect(of.findings()).toEqual([
+    {
+      code: 'A41',
+      says: '10.1.10.254 on inference (lan0) is no OSPF neighbor: ExStart',
+      instead: 'Look at the cable, and at area, hello and dead interval of the router',
+    },
+  ])
+})
