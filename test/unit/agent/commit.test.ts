@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { commit, type CommitDeps, type PermitAnswer, restore } from '#src/agent/commit.ts'
 import type { Clock } from '#src/agent/clock.ts'
 import { type Disk, openDisk, settle } from '#src/agent/disk.ts'
+import { readArguments } from '#src/agent/options.ts'
 import type { Prober } from '#src/agent/probe.ts'
 import type { SiteConfig, Triple } from '#src/fabric/fabric.ts'
 import { fakeDevice, interfaceNamed, memoryFiles, PowerCut } from './fake-device.ts'
@@ -148,6 +149,15 @@ describe('a confirmed commit', () => {
     expect(await commit(deps, { triple: triple(2), config: keyed(2) }, { triple: triple(1), config: keyed(2) })).toMatchObject({
       trouble: { code: 'A33' },
     })
+  })
+
+  test('arms a guard that understands what it is told', async () => {
+    for (let revision = 1; revision <= 300; revision++) {
+      const { disk } = await freshDisk(0)
+      const { deps, guards } = box(disk)
+      await commit(deps, { triple: triple(revision), config: other }, { triple: triple(0), config })
+      expect(readArguments(['guard', '--nonce', guards[0]!.nonce])).toMatchObject({ command: 'guard', nonce: guards[0]!.nonce })
+    }
   })
 
   test('of the very first bundle goes back to an empty box', async () => {
