@@ -94,7 +94,7 @@ describe('an agent', () => {
     controller.assign('berlin', config, triple(1))
     await eventually(() => expect(lastReport()).toMatchObject({ running: triple(1), commit: { state: 'confirmed', triple: triple(1) } }))
     expect(lastReport()!.keys.map((key) => key.interface)).toEqual(config.interfaces.map((one) => one.id))
-    expect(controller.permits).toEqual([{ site: 'berlin', triple: triple(1), nonce: expect.stringMatching(/^[\w-]{22}$/) }])
+    expect(controller.permits).toEqual([{ site: 'berlin', triple: triple(1), nonce: expect.stringMatching(/^[0-9a-f]{32}$/) }])
     expect(agent.device.running).toEqual(config)
     expect(controller.history.filter(({ report }) => report.inventory).length, 'the inventory comes once').toBe(1)
   })
