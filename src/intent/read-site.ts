@@ -19,7 +19,6 @@ import {
   width,
 } from '#src/net/address.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
-import { speaking } from '#src/fabric/lan-routing.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
 import { readBgp } from './read-bgp.ts'
 import { readOspf } from './read-ospf.ts'
@@ -343,11 +342,11 @@ function readLan(
     )
   if (bgp.session) spoken.bgp.push(bgp.session)
   if (fields.ospf) spoken.ospf.push({ at: fields.ospf.at, session: ospf.session })
-  const sessions = [...speaking({ ...(bgp.session ? { bgp: [bgp.session] } : {}), ...(ospf.session ? { ospf: ospf.session } : {}) })]
   const learned = [...bgp.learned, ...ospf.learned]
   const routers = [
     ...(fields.next_hop ?? []).map(({ key }) => ({ address: key.value as Address, key: 'next_hop' })),
-    ...sessions.flatMap(({ protocol, neighbors }) => neighbors.map((address) => ({ address, key: protocol }))),
+    ...(bgp.session?.neighbors ?? []).map((address) => ({ address, key: 'bgp' })),
+    ...(ospf.session?.neighbors ?? []).map((address) => ({ address, key: 'ospf' })),
   ]
   const others = [
     ...routers.map(({ address, key }): Neighbour => ({ address, who: `the address of a router, by \`${key}:\`` })),

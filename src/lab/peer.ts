@@ -12,7 +12,7 @@ import type { Intent, IntentPeer } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, familyOf, hostOf, type Prefix } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, start, wire } from './box.ts'
 import { externalRouter, peerLans } from './underlay.ts'
-import type { World } from './world.ts'
+import { unchecked, type World } from './world.ts'
 
 /** What the text of `causeway peer config` says of one tunnel. */
 export interface PeerTunnel {
@@ -109,8 +109,6 @@ async function openPeer(world: World, peer: IntentPeer, index: number, logs: str
   await must(enter(box, ['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']))
   return { box, gateways, children }
 }
-/** Without duplicate address detection an address works at once. */
-const unchecked = (one: AddressWithLength): string => (familyOf(hostOf(one)) === 6 ? ' nodad' : '')
 
 /** Of the charon of the n-th tunnel. */
 export const folderOf = (n: number): string => `/run/tunnel${n}`

@@ -35,7 +35,7 @@ const endsOf = ({ address, router, six }: Link): readonly { readonly address: Ad
   ...(six ? [six] : []),
 ]
 /** Without duplicate address detection an address works at once. */
-const unchecked = (address: Address | AddressWithLength): string => (familyOf(address) === 6 ? ' nodad' : '')
+export const unchecked = (address: Address | AddressWithLength): string => (familyOf(address) === 6 ? ' nodad' : '')
 
 const firstPort = 20_000
 
