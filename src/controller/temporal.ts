@@ -1,6 +1,6 @@
 /** The embedded Temporal: the CLI's development server as a supervised child, its file on disk, on loopback only. */
 import { randomInt } from 'node:crypto'
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -61,7 +61,14 @@ const answers = (port: number): Promise<boolean> =>
     connection.once('error', () => done(false))
   })
 
+/** Its address, written when it answers; stays, so a folder without it has a server that never did. */
 export const temporalPointer = (folder: string): string => join(folder, 'temporal.address')
+const databaseOf = (folder: string): string => join(folder, 'temporal.db')
+/** Of a server that never answered, on a full disk or killed: half its tables are made, and it would not start on them. */
+function removeHalfMade(folder: string): void {
+  if (existsSync(temporalPointer(folder))) return
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${databaseOf(folder)}${suffix}`, { force: true })
+}
 
 export interface TemporalOptions {
   /** Holds `temporal.db`, `temporal.pid`, `temporal.log` and `temporal.address`. */
@@ -76,6 +83,7 @@ export async function startTemporal({ folder, binary = temporalBinary(), died, r
   await removeLeftover(join(folder, 'temporal.pid'))
   for (let attempt = 1; ; attempt++)
     try {
+      removeHalfMade(folder)
       return await startOn(await freePort(), { folder, binary, ...(died ? { died } : {}), ...(restarted ? { restarted } : {}) })
     } catch (error) {
       // Its ports, and those that it chooses inside, may be another's by the time it takes them.
@@ -110,7 +118,7 @@ async function startOn(port: number, { folder, binary = '', died, restarted }: T
   const address = `127.0.0.1:${port}`
   const child = await supervise({
     name: 'Temporal',
-    command: temporalCommand(binary, port, join(folder, 'temporal.db')),
+    command: temporalCommand(binary, port, databaseOf(folder)),
     pidFile: join(folder, 'temporal.pid'),
     logFile: join(folder, 'temporal.log'),
     ready: () => answers(port),

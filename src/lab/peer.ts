@@ -8,6 +8,7 @@
  */
 import { type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
+import { natTraversalPort } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentPeer } from '#src/intent/intent.ts'
 import { type Address, type AddressWithLength, familyOf, hostOf, type Prefix } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, start, wire } from './box.ts'
@@ -112,22 +113,32 @@ async function openPeer(world: World, peer: IntentPeer, index: number, logs: str
 
 /** Of the charon of the n-th tunnel. */
 export const folderOf = (n: number): string => `/run/tunnel${n}`
-const firstPort = 4501
+/** Where the n-th listens; hubs know one port. */
+const portOf = (n: number): number => natTraversalPort + 1 + n
+/**
+ * Each charon hears what its hub sends to the one port. Rewritten packet by packet: hubs call already, and a flow whose
+ * first packet NAT saw before it had the rule would never get it.
+ */
+export const portRules = (tunnels: readonly Pick<PeerTunnel, 'gateway' | 'hub'>[]): string =>
+  [
+    'add table ip owner',
+    'add chain ip owner in { type filter hook prerouting priority raw; }',
+    'add chain ip owner out { type filter hook output priority raw; }',
+    ...tunnels.flatMap(({ gateway, hub }, n) => [
+      `add rule ip owner in ip saddr ${hub} ip daddr ${gateway} udp dport ${natTraversalPort} udp dport set ${portOf(n)}`,
+      `add rule ip owner out ip saddr ${gateway} ip daddr ${hub} udp sport ${portOf(n)} udp sport set ${natTraversalPort}`,
+    ]),
+    '',
+  ].join('\n')
+const noPortRules = 'add table ip owner\ndelete table ip owner\n'
 /** Whoever chooses by hand has the lower ones. */
 const metricOf = (n: number): number => 101 + n
 
 /** Into `children` as they start: whoever fails in the middle leaves none. */
 async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerText, log: string, children: ChildProcess[]): Promise<void> {
   const shell = (script: string, stdin?: string) => must(enter(box, ['sh', '-c', script]), stdin)
-  const redirects = tunnels.map(
-    ({ hub, gateway }, n) => `add rule ip owner in ip saddr ${hub} ip daddr ${gateway} udp dport 4500 redirect to :${firstPort + n}`,
-  )
-  await shell(
-    'nft -f -',
-    ['add table ip owner', 'flush table ip owner', 'add chain ip owner in { type nat hook prerouting priority dstnat; }', ...redirects, ''].join(
-      '\n',
-    ),
-  )
+  // Nobody calls before all is loaded: a charon that knows no connection yet refuses for good (NO_PROPOSAL_CHOSEN).
+  await shell('nft -f -', noPortRules)
   for (const [n, { inside }] of tunnels.entries()) {
     const folder = folderOf(n)
     await shell(`rm -rf ${folder}; mkdir -p ${folder}; cat > ${folder}/swanctl.conf`, text)
@@ -140,6 +151,7 @@ ip address add ${inside} dev ipsec${n} && ip link set ipsec${n} mtu 1400 up
 SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
     )
   }
+  await shell('nft -f -', portRules(tunnels))
   children.push(start(enter(box, ['sh', '-c', trackText(tunnels, routes)]), { log }))
 }
 
@@ -147,8 +159,8 @@ SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
 export const charonText = (n: number): string => `charon-systemd {
   load_modular = no
   load = random nonce openssl aes gcm sha2 hmac kdf curve25519 kernel-libipsec kernel-netlink socket-default vici
-  port = ${firstPort + 100 + n}
-  port_nat_t = ${firstPort + n}
+  port = ${portOf(100 + n)}
+  port_nat_t = ${portOf(n)}
   routing_table = ${9001 + n}
   routing_table_prio = 40001
   plugins { kernel-libipsec { allow_peer_ts = yes } kernel-netlink { fwmark = !0x41 } socket-default { fwmark = 0x41 } vici { socket = unix://${folderOf(n)}/vici } }

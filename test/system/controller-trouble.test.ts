@@ -5,9 +5,11 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { embeddedUrl, type EmbeddedPostgres, startPostgres } from '#src/controller/postgres.ts'
+import { startTemporal } from '#src/controller/temporal.ts'
 import { demoFiles } from '#test/contract/demo.ts'
 import { killAll, recorded, type Served, serve, tokenBelow } from './controller-process.ts'
 
@@ -191,6 +193,14 @@ test("a terminal shows the controller's own sentences only, whatever is killed u
   expect(readFileSync(join(second.data, 'controller.log'), 'utf8')).toMatch(/Temporal ended by SIGKILL[^]*PostgreSQL ended by SIGKILL/)
   expect(embeddedUrl(second.data)).toBeNull()
   expect(existsSync(join(second.data, 'run.json'))).toBe(false)
+})
+
+test('a Temporal that never came to answer leaves nothing that the next one trips over', async () => {
+  const data = place('half-made')
+  const half = new DatabaseSync(join(data, 'temporal.db'))
+  half.exec('create table schema_version (version_partition int, db_name varchar(255), primary key (version_partition, db_name))')
+  half.close()
+  await (await startTemporal({ folder: data })).stop()
 })
 
 test('a full disk and a read-only one: a sentence, nothing half-made, and with space it goes on', async () => {

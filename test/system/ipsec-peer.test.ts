@@ -9,9 +9,10 @@ import { configure } from '#src/compile/configure.ts'
 import type { Fabric, Fact, SiteConfig, SiteId } from '#src/fabric/fabric.ts'
 import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
 import { parseIntent } from '#src/intent/parse.ts'
+import type { Address } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
 import { peerConfig } from '#providers/export/peer.ts'
-import { charonText, folderOf, readPeerText, trackText } from '#src/lab/peer.ts'
+import { charonText, folderOf, portRules, readPeerText, trackText } from '#src/lab/peer.ts'
 import { type HubWorld, startHubWorld } from './ipsec-hub-world.ts'
 import { pingCommand, sayPings } from './ping.ts'
 
@@ -96,9 +97,9 @@ const sendsBy = async () =>
 
 /** A process a tunnel, for without ESP in the kernel all tunnels of one would share a device; each reads the whole text. */
 async function ownersStart(): Promise<void> {
-  const hubs = ['192.0.2.10', '198.51.100.10']
+  const hubs = ['192.0.2.10', '198.51.100.10'] as Address[]
   await world.sh('partner', 'ip addr add fd20::10/128 dev lo nodad')
-  for (const [i, hub] of hubs.entries()) {
+  for (const i of hubs.keys()) {
     const folder = folderOf(i)
     await world.sh(
       'partner',
@@ -106,11 +107,10 @@ async function ownersStart(): Promise<void> {
 ${charonText(i)}E
 STRONGSWAN_CONF=${folder}/strongswan.conf charon-systemd >${folder}/log 2>&1 </dev/null &
 for n in $(seq 100); do [ -S ${folder}/vici ] && ip link show ipsec${i} >/dev/null 2>&1 && break; sleep 0.05; done
-ip link set ipsec${i} mtu 1400 up
-nft add table ip owner; nft 'add chain ip owner in { type nat hook prerouting priority dstnat; }'
-nft add rule ip owner in ip saddr ${hub} udp dport 4500 redirect to :${4501 + i}`,
+ip link set ipsec${i} mtu 1400 up`,
     )
   }
+  await world.sh('partner', `nft -f - <<'E'\n${portRules(hubs.map((hub) => ({ hub, gateway: '203.0.113.200' as Address })))}E`)
 }
 async function ownersLoad(of: Fabric): Promise<string> {
   const text = peerConfig(of, of.peers[0]!, secret)
