@@ -359,8 +359,8 @@ function summary(report, code) {
   }
   const result = JSON.parse(readFileSync(report, 'utf8'))
   const skipped = result.numPendingTests + result.numTodoTests
-  // A file that could not be loaded has no tests to count, but has failed all the same.
-  const broken = result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+  // A file that could not be loaded, or whose world could not be made, has no failed test to count, but has failed.
+  const broken = result.testResults.filter((file) => file.status === 'failed' && !file.assertionResults.some((one) => one.status === 'failed')).length
   const failed = result.numFailedTests + broken
   process.stdout.write(`${result.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`)
   return code || (failed > 0 || result.numPassedTests === 0 ? 1 : 0)
