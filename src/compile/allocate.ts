@@ -19,8 +19,10 @@ import {
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
+import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
 import type { Path, Paths } from './paths.ts'
+import { sitesOf } from './sites.ts'
 
 export interface Numbers {
   readonly ula: Prefix
@@ -33,8 +35,8 @@ export interface Numbers {
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
-  /** In the order of the intent's sites: all of the site and of the paths that begin there, the same object while none moves. */
-  readonly at: readonly (readonly number[])[]
+  /** In the order of sites: all of the site and of the paths that begin there, the same object while none moves. */
+  readonly at: List<readonly number[]>
   /** What is held gives one number to two owners. */
   readonly contradict: boolean
 }
@@ -72,8 +74,9 @@ export function allocate(
   const known = memo.once('held numbers', [held], () => readHeld(held))
   const ledger = openLedger(known)
   const findings: Finding[] = []
+  const sites = sitesOf(intent, memo)
   // Sites whose numbers are all held are not looked at again.
-  const owners = memo.rows('owners at sites', [], [intent.sites, paths.of], siteOwners)
+  const owners = memo.rows('owners at sites', [], [sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
   const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
@@ -154,12 +157,12 @@ export function allocate(
   }))
 
   const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
-  const atOld = memo.rows('numbers of sites', [known], [intent.sites, numbersHeld], (site, values) => (values ? keep(site, values) : noNumbers))
+  const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], (site, values) => (values ? keep(site, values) : noNumbers))
   const given = (own: Owners) => kinds.flatMap((kind) => own[kind].map((one) => ledger.of(numberOf[kind], one.owner)))
   const at =
     newcomers.length === 0 || findings.length > 0
       ? atOld
-      : atOld.map((values, n) => (numbersHeld[n] ? values : keep(intent.sites[n]!, given(owners[n]!))))
+      : atOld.map((values, n) => (values === noNumbers ? keep(sites.at(n)!, given(owners.at(n)!)) : values), atOld)
   // Asked for with each tunnel, and the names would have to be put together each time.
   const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
   const numbers: Numbers = {

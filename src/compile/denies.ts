@@ -5,9 +5,11 @@ import { comparePrefixes, contains, type Family, overlaps, type Prefix } from '#
 import { anyPort, portsOverlap } from '#src/net/ports.ts'
 import { familiesIn } from '#src/net/sets.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { isSame, type Memo } from './memo.ts'
+import { isSame } from './arrays.ts'
+import { type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
+import { sitesOf } from './sites.ts'
 
 export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind): readonly Finding[] {
   return [
@@ -81,8 +83,8 @@ const warning = (code: string, at: readonly string[], says: string, instead: str
 
 /** By prefix behind a router on a LAN, the link to it. */
 export type Behind = ReadonlyMap<Prefix, Prefix>
-export function behindRouters({ sites }: Intent, memo: Memo): Behind {
-  const routed = memo.sparse('prefixes behind routers', [], [sites], ({ lans }) =>
+export function behindRouters(intent: Intent, memo: Memo): Behind {
+  const routed = memo.sparse('prefixes behind routers', [], [sitesOf(intent, memo)], ({ lans }) =>
     lans.filter(({ via }) => via !== undefined).map((lan) => ({ prefix: lan.prefix, link: linkOf(lan) })),
   )
   return new Map(routed.map(({ prefix, link }) => [prefix, link]))
@@ -108,19 +110,14 @@ function withinOneLan({ pairings }: ResolvedLine, { all }: NetworkRoutes, behind
 }
 /** LANs are in order and disjoint. */
 function lanOf(hosts: Prefix, all: NetworkRoutes['all']): Prefix | undefined {
-  let [low, high] = [0, all.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (comparePrefixes(all[middle]!.to, hosts) <= 0) low = middle + 1
-    else high = middle
-  }
-  const lan = all[low - 1]?.to
+  const n = all.firstFrom(hosts, ({ to }, prefix) => comparePrefixes(to, prefix))
+  const lan = [all.at(n), all.at(n - 1)].find((one) => one && contains(one.to, hosts))?.to
   return lan !== undefined && contains(lan, hosts) ? lan : undefined
 }
 
 /** Clouds and peers that a line has at both ends, where no gateway of ours is. */
 function strangers({ pairings }: ResolvedLine): readonly { readonly pairing: Pairing; readonly text: string }[] {
-  const strange = ({ located }: Selection) => located.filter(({ role }) => role === 'region' || role === 'peer').map(({ place }) => place.node)
+  const strange = ({ located }: Selection) => located.all.filter(({ role }) => role === 'region' || role === 'peer').map(({ place }) => place.node)
   return pairings.flatMap((pairing) => {
     const [a] = strange(pairing.from)
     const b = strange(pairing.to).find((one) => one !== a)
@@ -149,12 +146,12 @@ function meet(one: Pick<ResolvedLine, 'pairings'>, other: Pick<ResolvedLine, 'pa
 }
 function share(a: Selection, b: Selection): boolean {
   const [few, many] = a.places.length <= b.places.length ? [a, placesOf(b)] : [b, placesOf(a)]
-  return few.places.some((place) => many.get(keyOf(place))?.prefixes.some((one) => place.prefixes.some((other) => overlaps(one, other))))
+  return few.places.some((place) => many.get(keyOf(place))?.prefixes.some((one) => place.prefixes.some((other) => overlaps(one, other))) ?? false)
 }
 const keyOf = ({ node, segment }: Place): string => `${node}/${segment}`
 const known = new WeakMap<Selection, ReadonlyMap<string, Place>>()
 function placesOf(selection: Selection): ReadonlyMap<string, Place> {
-  const made = known.get(selection) ?? new Map(selection.places.map((place) => [keyOf(place), place]))
+  const made = known.get(selection) ?? new Map(selection.places.all.map((place) => [keyOf(place), place]))
   known.set(selection, made)
   return made
 }

@@ -6,21 +6,24 @@ import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
 import { type Family, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { familiesIn } from '#src/net/sets.ts'
+import type { List } from './list.ts'
 import type { Memo } from './memo.ts'
 import { costOf, wordsAt } from './routes.ts'
+import { sitesOf } from './sites.ts'
 import type { Tunnels } from './tunnels.ts'
 
+type Leaving = Pick<Site, 'exits' | 'exitsFor' | 'exitHub'>
 export interface Exits {
-  /** In the order of the intent's. */
-  readonly sites: readonly Pick<Site, 'exits' | 'exitsFor' | 'exitHub'>[]
+  /** In the order of sites. */
+  readonly sites: List<Leaving>
   /** Beside them: how hosts of each LAN leave, in the order of the intent's LANs; empty where none does. */
-  readonly ways: readonly (readonly Way[])[]
+  readonly ways: List<readonly Way[]>
   readonly findings: readonly Finding[]
 }
 /** undefined: they stay inside. */
 export type Way = 'local' | 'hub' | undefined
 
-const nowhere: Exits['sites'][number] = {}
+const nowhere: Leaving = {}
 const nobody: readonly Prefix[] = []
 const noFinding: readonly Finding[] = []
 const noHub: readonly SiteId[] = []
@@ -43,7 +46,8 @@ const askedOf = ({ internet }: IntentLan, { hubs }: IntentSite): Way => (interne
  * the prefix that it gave, RFC 2827), so by uplinks that have one of it. IPv6 stays inside where its own site, or the home
  * hub, has none: programs fall back to IPv4 (RFC 8305). From IPv4 they fall back to nothing, and that is an error.
  */
-export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
+export function exits({ sites: all, hubs, classes }: Intent, { uplinks }: Pick<Tunnels, 'uplinks'>, memo: Memo): Exits {
+  const sites = sitesOf({ sites: all }, memo)
   const trafficClass = classes.find((one) => one.id === 'default')!
   const world = [JSON.stringify(trafficClass), hubs.join(' ')]
   const ownHubs = new Set<SiteId>(hubs)
@@ -82,25 +86,25 @@ export function exits({ sites, hubs, classes }: Intent, { uplinks }: Pick<Tunnel
       new Map(hubs.map((hub) => [hub, sortPrefixes(atHubs.filter((one) => one.hubs.includes(hub)).flatMap(({ prefixes }) => prefixes))] as const)),
   )
   const carried = memo.rows('LANs that leave at a site', [leavingAt], [sites], ({ id }) => (leavingAt.get(id) ?? nobody).join(' '))
-  const all = memo.rows('exits', world, [sites, found, ways, carried], (site, own, leaving, text) => {
+  const leaving = memo.rows('exits', world, [sites, found, ways, carried], (site, own, wayOf, text) => {
     const exitsFor = text === '' ? nobody : leavingAt.get(site.id)!
-    const families = new Set([...familiesIn(exitsFor), ...site.lans.flatMap((lan, n) => (leaving[n] === 'local' ? [familyOf(lan.prefix)] : []))])
+    const families = new Set([...familiesIn(exitsFor), ...site.lans.flatMap((lan, n) => (wayOf[n] === 'local' ? [familyOf(lan.prefix)] : []))])
     const ids = own.filter((exit) => exit.families.some((family) => families.has(family))).map(({ id }) => id)
     const [home] = site.hubs
-    const at: Exits['sites'][number] = {
+    const at: Leaving = {
       ...(ids.length > 0 ? { exits: ids } : {}),
       ...(exitsFor.length > 0 ? { exitsFor } : {}),
-      ...(leaving.includes('hub') && home !== undefined ? { exitHub: home } : {}),
+      ...(wayOf.includes('hub') && home !== undefined ? { exitHub: home } : {}),
     }
     return { site, own, at: Object.keys(at).length > 0 ? at : nowhere, stuck: families.has(4) && !carry(own, 4) }
   })
-  const stuck = memo.sparse('sites without an exit', [], [all], (one) => (one.stuck ? [one] : []))
+  const stuck = memo.sparse('sites without an exit', [], [leaving], (one) => (one.stuck ? [one] : []))
   const kept = memo.sparse('IPv6 that stays inside', [], [sites, ways], staysInside)
   return {
-    sites: memo.rows('exits of sites', [], [all], (one) => one.at),
+    sites: memo.rows('exits of sites', [], [leaving], (one) => one.at),
     ways,
     findings: [
-      ...[...stuck].sort((a, b) => compareText(a.site.id, b.site.id)).map(({ site, own }) => nothingLeads(site, own, sites)),
+      ...[...stuck].sort((a, b) => compareText(a.site.id, b.site.id)).map(({ site, own }) => nothingLeads(site, own, all)),
       ...[...kept].sort((a, b) => compareText(a.at[0]!, b.at[0]!)),
     ],
   }

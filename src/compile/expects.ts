@@ -11,7 +11,8 @@ import type { Resolved } from './resolve.ts'
  */
 export function expects(resolved: Resolved, implied: readonly Expect[] = []): readonly Expect[] {
   const all = resolved.expects.flatMap(({ expect, pairings, ports, byHost }) =>
-    pairings.flatMap(({ caller, from: { places: from }, to: { places: targets } }): Expect[] => {
+    pairings.flatMap(({ caller, from: callers, to: answering }): Expect[] => {
+      const [from, targets] = [callers.places.all, answering.places.all]
       const text = `${expect.from.text} -> ${expect.to.text}`
       const id = `${expectText(expect)}${caller === null ? '' : ` @${caller}`}`
       if (expect.kind === 'internet')

@@ -18,7 +18,8 @@ import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from 
 import { type Address, type AddressWithLength, comparePrefixes, firstHost, hostOf, lengthOf, type Prefix } from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
 import { createMemo, type Memo } from './memo.ts'
-import { hubsOf, transportsMeet } from './paths.ts'
+import { transportsMeet } from './paths.ts'
+import { hubsOf } from './sites.ts'
 
 /** A region or peer, as far as hubs need to know it to join it. */
 export interface External {

@@ -2,6 +2,9 @@
  * What was computed before, kept by what it was computed from: a pass asks here instead of computing again. Inputs are
  * told apart by identity, so whatever is new is also computed anew, and the bytes are those of a compiler without memory.
  */
+import { flatten, isSame, sameMembers } from './arrays.ts'
+import { alike, List } from './list.ts'
+
 export interface Memo {
   /** `make` again only when one of `inputs` is another; it is given what it made before, to patch where that is cheaper. */
   once<T>(name: string, inputs: readonly unknown[], make: (before?: Made<T>) => T): T
@@ -9,29 +12,32 @@ export interface Memo {
    * A row for each object of the first column: `make` again where the object, or what stands beside it in another column,
    * is another; everywhere when one of `world` is.
    */
-  rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): readonly T[]
+  rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): List<T>
   /** Likewise, where a row of which only what stands beside its object is another is cheaper to patch than to make. */
   patchedRows<R extends readonly unknown[], T>(
     name: string,
     world: readonly unknown[],
     columns: Columns<R>,
     make: (row: R, before?: MadeRow<R, T>) => T,
-  ): readonly T[]
-  /** A list with other values at some places. */
-  overlaid<T>(name: string, list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[]
-  /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. */
-  keep<T>(name: string, value: T): T
-  /** Likewise for a long list: the same when its members are. */
-  members<T>(name: string, list: readonly T[]): readonly T[]
-  /** All that rows hold, one after the other, where most of thousands hold nothing: those few alone are kept. */
+  ): List<T>
+  /** All that rows hold, one after the other, where most of thousands hold nothing: the same while that is. */
   sparse<R extends readonly unknown[], T>(
     name: string,
     world: readonly unknown[],
     columns: Columns<R>,
     make: (...row: R) => readonly T[],
   ): readonly T[]
+  /** An array that comes anew each time, as a list that shares what it can with the one before. */
+  list<T>(name: string, all: readonly T[]): List<T>
+  /** A list with other values at some places. */
+  overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T>
+  /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. */
+  keep<T>(name: string, value: T): T
+  /** Likewise for a short list: the same when its members are. */
+  members<T>(name: string, list: readonly T[]): readonly T[]
 }
-type Columns<R extends readonly unknown[]> = readonly [...{ [N in keyof R]: readonly R[N][] }]
+/** Arrays where they are short. */
+type Columns<R extends readonly unknown[]> = readonly [...{ [N in keyof R]: List<R[N]> | readonly R[N][] }]
 export interface MadeRow<R, T> {
   readonly row: R
   readonly value: T
@@ -45,9 +51,9 @@ export interface Made<T> {
 export function createMemo(): Memo {
   const once = new Map<string, Made<unknown>>()
   const tables = new Map<string, Table<unknown>>()
-  const sparse = new Map<string, Sparse<unknown>>()
   const kept = new Map<string, unknown>()
-  const lists = new Map<string, readonly unknown[]>()
+  const lists = new Map<string, { readonly of: readonly unknown[]; readonly list: List<unknown> }>()
+  const members = new Map<string, readonly unknown[]>()
   return {
     once<T>(name: string, inputs: readonly unknown[], make: (before?: Made<T>) => T): T {
       const before = once.get(name) as Made<T> | undefined
@@ -56,7 +62,7 @@ export function createMemo(): Memo {
       once.set(name, { inputs, value })
       return value
     },
-    rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): readonly T[] {
+    rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): List<T> {
       return this.patchedRows<R, T>(name, world, columns, (row) => make(...row))
     },
     patchedRows<R extends readonly unknown[], T>(
@@ -64,23 +70,43 @@ export function createMemo(): Memo {
       world: readonly unknown[],
       columns: Columns<R>,
       make: (row: R, before?: MadeRow<R, T>) => T,
-    ): readonly T[] {
+    ): List<T> {
       const before = tables.get(name) as Table<T> | undefined
-      const made = fill(before && sameMembers(before.world, world) ? before : undefined, columns, make as unknown as MakeRow<T>)
-      tables.set(name, { world, columns, made })
-      return made
+      const table = fill(before, sameMembers(before?.world ?? [], world), columns, make as unknown as MakeRow<T>)
+      tables.set(name, { world, ...table })
+      return table.made
     },
-    overlaid<T>(name: string, list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[] {
-      return this.once(name, [list, ...values.flat()], (before?: Made<readonly T[]>) => {
-        const all = list.slice()
-        for (const [place, value] of values) all[place] = value
-        if (before) {
-          const [old, ...others] = before.inputs as [readonly T[], ...(number | T)[]]
-          const runs = commonRuns(old, list)
-          const places = others.filter((_, n) => n % 2 === 0) as number[]
-          remember(before.value, all, split(runs, [...values.map(([place]) => place), ...nowAt(runs, places)]))
-        }
-        return all
+    sparse<R extends readonly unknown[], T>(
+      name: string,
+      world: readonly unknown[],
+      columns: Columns<R>,
+      make: (...row: R) => readonly T[],
+    ): readonly T[] {
+      const rows = this.rows(name, world, columns, (...row: R) => {
+        const held = make(...row)
+        return held.length === 0 ? nothing : held
+      })
+      return this.once(`all of ${name}`, [rows], (before?: Made<Sparse<T>>): Sparse<T> => {
+        const [old, now] = [before?.inputs[0] as List<readonly T[]> | undefined, rows.chunks]
+        const shift = (old?.chunks.length ?? 0) - now.length
+        const partOf = (chunk: (typeof now)[number], c: number): readonly T[] =>
+          old?.chunks[c] === chunk ? before!.value.parts[c]! : old?.chunks[c + shift] === chunk ? before!.value.parts[c + shift]! : flatten(chunk)
+        const parts = now.map(partOf)
+        const all = flatten(parts)
+        return { parts, all: before && sameMembers(before.value.all, all) ? before.value.all : all }
+      }).all
+    },
+    list<T>(name: string, all: readonly T[]): List<T> {
+      const before = lists.get(name) as { readonly of: readonly T[]; readonly list: List<T> } | undefined
+      if (before?.of === all) return before.list
+      const list = before ? before.list.relisted(all) : List.of(all)
+      lists.set(name, { of: all, list })
+      return list
+    },
+    overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T> {
+      return this.once(name, [list, ...values.flat()], (before?: Made<List<T>>) => {
+        const all = list.with(values)
+        return before ? alike(before.value, all.chunks) : all
       })
     },
     keep<T>(name: string, value: T): T {
@@ -90,395 +116,119 @@ export function createMemo(): Memo {
       return value
     },
     members<T>(name: string, list: readonly T[]): readonly T[] {
-      const before = lists.get(name)
+      const before = members.get(name)
       if (before && sameMembers(before, list)) return before as readonly T[]
-      lists.set(name, list)
+      members.set(name, list)
       return list
     },
-    sparse<R extends readonly unknown[], T>(
-      name: string,
-      world: readonly unknown[],
-      columns: Columns<R>,
-      make: (...row: R) => readonly T[],
-    ): readonly T[] {
-      const before = sparse.get(name) as Sparse<T> | undefined
-      const made = gather(
-        before && sameMembers(before.world, world) ? before : undefined,
-        columns,
-        make as unknown as (...row: unknown[]) => readonly T[],
-      )
-      sparse.set(name, { world, columns, ...made })
-      return made.all
+  }
+}
+interface Sparse<T> {
+  /** Of each chunk. */
+  readonly parts: readonly (readonly T[])[]
+  readonly all: readonly T[]
+}
+const nothing: readonly never[] = []
+
+interface Filled<T> {
+  /** All in chunks as long as those of the first. */
+  readonly columns: readonly List<unknown>[]
+  readonly made: List<T>
+}
+interface Table<T> extends Filled<T> {
+  readonly world: readonly unknown[]
+}
+/** Chunks of which every column is as it was are not looked at, and rows of the others are found by their keys. */
+function fill<T>(
+  before: Filled<T> | undefined,
+  sameWorld: boolean,
+  given: readonly (List<unknown> | readonly unknown[])[],
+  make: MakeRow<T>,
+): Filled<T> {
+  const columns = inStep(given, before?.columns)
+  const [keys] = columns
+  const rowAt = (c: number, n: number) => columns.map((column) => column.chunks[c]![n])
+  if (!before || !sameWorld) {
+    const chunks = keys!.chunks.map((chunk, c) => chunk.map((_, n) => make(rowAt(c, n))))
+    return { columns, made: before ? alike(before.made, chunks) : new List(chunks) }
+  }
+  const old = before.columns
+  const rowBefore = (c: number, n: number): MadeRow<readonly unknown[], T> => ({
+    row: old.map((column) => column.chunks[c]![n]),
+    value: before.made.chunks[c]![n]!,
+  })
+  const remade = (c: number, n: number, was: number, at: number): T => {
+    for (let k = 1; k < columns.length; k++) if (columns[k]!.chunks[c]![n] !== old[k]!.chunks[was]![at]) return make(rowAt(c, n), rowBefore(was, at))
+    return before.made.chunks[was]![at]!
+  }
+  const isAsItWas = (c: number, was: number): boolean => {
+    for (let k = 0; k < columns.length; k++) if (columns[k]!.chunks[c] !== old[k]!.chunks[was]) return false
+    return true
+  }
+  const lookUp = finderOfKeys(old[0]!, keys!)
+  const chunks = keys!.chunks.map((chunk, c): readonly T[] => {
+    const was = lookUp.chunk(c)
+    if (was >= 0 && isAsItWas(c, was)) return before.made.chunks[was]!
+    if (was >= 0) return chunk.map((_, n) => remade(c, n, was, n))
+    // Its neighbours mostly are where they were, or as far from the end.
+    const near = lookUp.near(c)
+    const keysNear = old[0]!.chunks[near] ?? nothing
+    const late = keysNear.length - chunk.length
+    return chunk.map((key, n) => {
+      if (keysNear[n] === key) return remade(c, n, near, n)
+      if (keysNear[n + late] === key) return remade(c, n, near, n + late)
+      const place = lookUp.key(key)
+      return place ? remade(c, n, place[0], place[1]) : make(rowAt(c, n))
+    })
+  })
+  return { columns, made: alike(before.made, chunks) }
+}
+/** More keys than these are not looked for one by one. */
+const few = 8
+/** Where chunks and keys of now stood before: nearly all chunks are where they were, or as far from the end. */
+function finderOfKeys(before: List<unknown>, now: List<unknown>) {
+  const shift = before.chunks.length - now.chunks.length
+  let head = 0
+  while (head < now.chunks.length && before.chunks[head] === now.chunks[head]) head++
+  let tail = now.chunks.length
+  while (tail > head && before.chunks[tail - 1 + shift] === now.chunks[tail - 1]) tail--
+  // What an edit took apart lies between.
+  const places = new Map(before.chunks.slice(head, tail + shift).map((chunk, c) => [chunk, head + c]))
+  const inside = now.chunks.slice(head, tail)
+  const found = inside.map((chunk) => places.get(chunk) ?? -1)
+  for (const chunk of inside) places.delete(chunk)
+  let keys: Map<unknown, readonly [number, number]> | undefined
+  let asked = 0
+  return {
+    chunk: (c: number): number => (c < head ? c : c >= tail ? c + shift : found[c - head]!),
+    near: (c: number): number => (shift === 0 || c < tail - 1 ? c : c + shift),
+    key(key: unknown): readonly [number, number] | undefined {
+      if (++asked > few) {
+        keys ??= new Map([...places].flatMap(([chunk, c]) => chunk.map((one, n) => [one, [c, n]] as const)))
+        return keys.get(key)
+      }
+      for (const [chunk, c] of places) {
+        const n = chunk.indexOf(key)
+        if (n >= 0) return [c, n]
+      }
+      return undefined
     },
   }
 }
-
-export const sameMembers = (a: readonly unknown[], b: readonly unknown[]): boolean => {
-  if (a === b) return true
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
-}
-
-interface Table<T> {
-  readonly world: readonly unknown[]
-  readonly columns: readonly (readonly unknown[])[]
-  readonly made: readonly T[]
-}
-/** Rows stay beside their old neighbours but for a few: no other is looked at. */
-function fill<T>(before: Table<T> | undefined, columns: readonly (readonly unknown[])[], make: MakeRow<T>): readonly T[] {
-  const [keys = [], ...others] = columns
-  const row = (n: number) => columns.map((column) => column[n])
-  if (!before) return keys.map((_, n) => make(row(n)))
-  const [oldKeys = [], ...oldOthers] = before.columns
-  const old = before.made
-  const runs = commonRuns(oldKeys, keys)
-  const isOld = (was: number, is: number): boolean => others.every((column, c) => column[is] === oldOthers[c]![was])
-  const remade = (was: number, is: number): T => make(row(is), { row: before.columns.map((column) => column[was]), value: old[was]! })
-
-  const moved = movedKeys(oldKeys, runs)
-  const made = aligned(old, runs, keys.length, (n): T => {
-    const was = moved.get(keys[n])
-    return was === undefined ? make(row(n)) : isOld(was, n) ? old[was]! : remade(was, n)
+/** As lists, in chunks like those of the first. */
+function inStep(given: readonly (List<unknown> | readonly unknown[])[], before?: readonly List<unknown>[]): readonly List<unknown>[] {
+  const [first] = given
+  const keys = first instanceof List ? first : (before?.[0]?.relisted(first!) ?? List.of(first!))
+  return given.map((column, k) => {
+    if (k === 0) return keys
+    const isInStep = column instanceof List && column.chunks.length === keys.chunks.length
+    if (isInStep && column.chunks.every((chunk, c) => chunk.length === keys.chunks[c]!.length)) return column
+    const all = column instanceof List ? column.all : column
+    let from = 0
+    const chunks = keys.chunks.map(({ length }) => all.slice(from, (from += length)))
+    return before?.[k] ? alike(before[k], chunks) : new List(chunks)
   })
-  const asked = new Map<number, number>()
-  for (const [c, column] of others.entries()) for (const [was, is] of unlike(runs, oldOthers[c]!, column)) asked.set(is, was)
-  const values = [...asked].map(([is, was]) => [is, remade(was, is)] as const)
-  // Whoever reads rows that came out as they were need not know that they were asked.
-  const changed = values.filter(([is, value]) => made[is] !== value)
-  if (made === old) return replaced(old, changed)
-  for (const [is, value] of changed) (made as T[])[is] = value
-  remember(
-    old,
-    made,
-    split(
-      runs,
-      changed.map(([is]) => is),
-    ),
-  )
-  return made
-}
-interface Sparse<T> {
-  readonly world: readonly unknown[]
-  readonly columns: readonly (readonly unknown[])[]
-  /** By key, of the rows that hold something. */
-  readonly held: ReadonlyMap<unknown, readonly T[]>
-  readonly all: readonly T[]
-}
-function gather<T>(
-  before: Sparse<T> | undefined,
-  columns: readonly (readonly unknown[])[],
-  make: (...row: unknown[]) => readonly T[],
-): Pick<Sparse<T>, 'held' | 'all'> {
-  const [keys = [], ...others] = columns
-  const [keysBefore = [], ...othersBefore] = before?.columns ?? []
-  const runs = before ? commonRuns(keysBefore, keys) : []
-  const gone = outside(runs, 'was', keysBefore.length).map((n) => keysBefore[n])
-  const asked = [...outside(runs, 'is', keys.length)]
-  for (const [c, column] of others.entries()) for (const [, is] of unlike(runs, othersBefore[c] ?? [], column)) asked.push(is)
-  const held = new Map(before?.held)
-  let same = before !== undefined
-  const put = (key: unknown, of: readonly T[]) => {
-    if (of.length === 0 && !held.has(key)) return
-    same = false
-    if (of.length === 0) held.delete(key)
-    else held.set(key, of)
-  }
-  for (const key of gone) put(key, nothing)
-  for (const n of asked) put(keys[n], make(...columns.map((column) => column[n])))
-  return same ? before! : { held, all: held.size === 0 ? nothing : keys.flatMap((key) => held.get(key) ?? nothing) }
-}
-const nothing: readonly never[] = []
-/** Places that are in no run. */
-function outside(runs: readonly Run[], side: 'was' | 'is', length: number): readonly number[] {
-  const places: number[] = []
-  let at = 0
-  for (const run of runs) {
-    for (; at < run[side]; at++) places.push(at)
-    at += run.length
-  }
-  for (; at < length; at++) places.push(at)
-  return places
 }
 /** What was made of each key, along with the keys as they are now. */
-export const along = <K, T>(made: readonly T[], keysBefore: readonly K[], keys: readonly K[], make: (key: K) => T): readonly T[] =>
-  fill({ world: [], columns: [keysBefore], made }, [keys], ([key]) => make(key as K))
-/** A list with other values at some places; the list itself where that is none. */
-export function replaced<T>(list: readonly T[], values: readonly (readonly [place: number, value: T])[]): readonly T[] {
-  if (values.length === 0) return list
-  const all = list.slice()
-  for (const [place, value] of values) all[place] = value
-  remember(
-    list,
-    all,
-    split(
-      wholly(list),
-      values.map(([place]) => place),
-    ),
-  )
-  return all
-}
-/** The old values where they are now, and what `make` gives between them; the old list itself where that is all the same. */
-function aligned<T>(old: readonly T[], runs: readonly Run[], length: number, make: (n: number) => T): readonly T[] {
-  const gaps: Gap<T>[] = []
-  let [was, is] = [0, 0]
-  let same = old.length === length
-  for (const run of [...runs, { was: old.length, is: length, length: 0 }]) {
-    if (run.was > was || run.is > is) {
-      const come = Array.from({ length: run.is - is }, (_, n) => make(is + n))
-      same &&= run.is === run.was && come.every((one, n) => one === old[was + n])
-      gaps.push({ at: was, gone: run.was - was, come })
-    }
-    was = run.was + run.length
-    is = run.is + run.length
-  }
-  return same ? old : spliced(old, gaps)
-}
-/** What leaves a list at a place of it, and what comes instead. */
-interface Gap<T> {
-  readonly at: number
-  readonly gone: number
-  readonly come: readonly T[]
-}
-/** `gaps` in order. As long at once as it gets, for a list that grows is copied again, and larger. */
-function spliced<T>(list: readonly T[], gaps: readonly Gap<T>[]): T[] {
-  const growth = gaps.reduce((sum, { gone, come }) => sum + come.length - gone, 0)
-  const all = growth > list.length ? [] : growth > 0 ? list.concat(list.slice(0, growth)) : list.slice(0, list.length + growth)
-  let [from, to] = [0, 0]
-  for (const { at, gone, come } of [...gaps, { at: list.length, gone: 0, come: nothing }]) {
-    // What keeps its place stands there already.
-    if (from === to && growth <= list.length) from = to = at
-    while (from < at) all[to++] = list[from++]!
-    for (const one of come) all[to++] = one
-    from += gone
-  }
-  return all
-}
-const wholly = (list: readonly unknown[]): readonly Run[] => (list.length === 0 ? [] : [{ was: 0, is: 0, length: list.length }])
-/** Runs without `places` of now. */
-function split(runs: readonly Run[], places: readonly number[]): readonly Run[] {
-  if (places.length === 0) return runs
-  const sorted = [...places].sort((a, b) => a - b)
-  const parts: Run[] = []
-  let k = 0
-  for (const { was, is, length } of runs) {
-    let from = is
-    const part = (to: number) => {
-      if (to > from) parts.push({ was: was + from - is, is: from, length: to - from })
-      from = to + 1
-    }
-    while (k < sorted.length && sorted[k]! < is) k++
-    for (; k < sorted.length && sorted[k]! < is + length; k++) part(sorted[k]!)
-    part(is + length)
-  }
-  return parts
-}
-/** Where places of before are now, of those in runs. */
-const nowAt = (runs: readonly Run[], places: readonly number[]): readonly number[] =>
-  runs.flatMap(({ was, is, length }) => places.filter((place) => place >= was && place < was + length).map((place) => place - was + is))
-/** Where in runs of the keys another column is another, before and now. */
-function unlike(runs: readonly Run[], before: readonly unknown[], now: readonly unknown[]): readonly (readonly [was: number, is: number])[] {
-  const found: [number, number][] = []
-  const own = commonRuns(before, now)
-  let k = 0
-  for (const { was, is, length } of runs) {
-    const [shift, end] = [was - is, is + length]
-    let at = is
-    const look = (to: number) => {
-      for (; at < to; at++) if (now[at] !== before[at + shift]) found.push([at + shift, at])
-    }
-    while (k < own.length && own[k]!.is + own[k]!.length <= is) k++
-    for (; k < own.length && own[k]!.is < end; k++) {
-      const other = own[k]!
-      if (other.was - other.is === shift) {
-        look(Math.min(other.is, end))
-        at = Math.max(at, Math.min(other.is + other.length, end))
-      }
-      if (other.is + other.length > end) break
-    }
-    look(end)
-  }
-  return found
-}
-/** Places of the old keys that are in no run. */
-const movedKeys = (old: readonly unknown[], runs: readonly Run[]): ReadonlyMap<unknown, number> =>
-  new Map(outside(runs, 'was', old.length).map((n) => [old[n], n]))
-
-/** As `flat` does, which takes ten times as long for thousands of short ones. */
-export function flatten<T>(rows: readonly (readonly T[])[]): T[] {
-  const all: T[] = []
-  for (const row of rows) for (const one of row) all.push(one)
-  return all
-}
-
-/** Of plain values, arrays and objects. */
-export function isSame(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
-  if (Array.isArray(a)) {
-    if (!Array.isArray(b) || a.length !== b.length) return false
-    for (let i = 0; i < a.length; i++) if (!isSame(a[i], b[i])) return false
-    return true
-  }
-  if (Array.isArray(b)) return false
-  const keys = Object.keys(a)
-  if (keys.length !== Object.keys(b).length) return false
-  for (const key of keys) if (!isSame(a[key as keyof typeof a], b[key as keyof typeof b])) return false
-  return true
-}
-
-/** Members that follow each other in both lists: `before[was + n] === now[is + n]`. */
-interface Run {
-  readonly was: number
-  readonly is: number
-  readonly length: number
-}
-/** How a list came from another: many tables have the same column, and each is made of others. */
-interface Origin {
-  readonly id: number
-  /** The other's id; 0: not known. The list itself would live as long as this one, and the one before it as well. */
-  readonly from: number
-  readonly runs: readonly Run[]
-}
-const origins = new WeakMap<readonly unknown[], Origin>()
-let lists = 0
-function originOf(list: readonly unknown[]): Origin {
-  let known = origins.get(list)
-  if (!known) origins.set(list, (known = { id: ++lists, from: 0, runs: [] }))
-  return known
-}
-/** Shorter ones are compared again. */
-const long = 64
-function remember(before: readonly unknown[], now: readonly unknown[], runs: readonly Run[]): void {
-  if (now.length < long) return
-  const from = originOf(before).id
-  origins.set(now, { id: origins.get(now)?.id ?? ++lists, from, runs })
-}
-/** In order; together all but what left, came or moved, as long as that is little or in its place. */
-function commonRuns(before: readonly unknown[], now: readonly unknown[]): readonly Run[] {
-  if (before === now) return wholly(now)
-  const known = now.length < long ? undefined : origins.get(now)
-  if (known && known.from > 0 && known.from === origins.get(before)?.id) return known.runs
-  const runs = compareRuns(before, now)
-  remember(before, now, runs)
-  return runs
-}
-function compareRuns(before: readonly unknown[], now: readonly unknown[]): readonly Run[] {
-  const runs: Run[] = []
-  let [was, is] = [0, 0]
-  while (was < before.length && is < now.length) {
-    const start = is
-    while (was < before.length && is < now.length && before[was] === now[is]) {
-      was++
-      is++
-    }
-    if (is > start) runs.push({ was: was - (is - start), is: start, length: is - start })
-    const [left, joined] = nextCommon(before, was, now, is)
-    was += left
-    is += joined
-  }
-  return runs
-}
-/** How far two lists must be read from here to meet again: to the nearest, else to where both go on in step, else to their ends. */
-function nextCommon(a: readonly unknown[], from: number, b: readonly unknown[], start: number): readonly [number, number] {
-  const near = 12
-  const [end, stop] = [a.length - from, b.length - start]
-  for (let sum = 1; sum < near; sum++) {
-    for (let left = Math.min(sum, end - 1); left >= 0; left--) {
-      const right = sum - left
-      if (right < stop && a[from + left] === b[start + right]) return [left, right]
-    }
-  }
-  // In step with their heads, or with their tails.
-  const [least, late] = [Math.min(end, stop), end - stop]
-  for (let n = 1; n < least; n++) if (a[from + n] === b[start + n]) return [n, n]
-  for (let n = late > 0 ? 0 : -late; n < stop; n++) if (a[from + n + late] === b[start + n]) return [n + late, n]
-  return [end, stop]
-}
-
-/** What left a list and what came, when most of it stayed. */
-export function difference<T>(before: readonly T[], after: readonly T[]): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
-  const gone = new Set<T>()
-  const come: T[] = []
-  if (before === after) return { gone, come }
-  let [was, is] = [0, 0]
-  for (const run of [...commonRuns(before, after), { was: before.length, is: after.length, length: 0 }]) {
-    for (; was < run.was; was++) gone.add(before[was]!)
-    for (; is < run.is; is++) come.push(after[is]!)
-    was += run.length
-    is += run.length
-  }
-  // What moved is in both.
-  return gone.size === 0 ? { gone, come } : { gone, come: come.filter((one) => !gone.delete(one)) }
-}
-
-/** Likewise of what lists of lists hold. */
-export function membersMoved<T>(
-  before: readonly unknown[] | undefined,
-  after: readonly (readonly (readonly T[])[])[],
-): { readonly gone: ReadonlySet<T>; readonly come: readonly T[] } {
-  const moved = after.map((lists, n) => difference((before?.[n] ?? nothing) as typeof lists, lists))
-  return { gone: new Set(moved.flatMap((one) => [...one.gone].flat())), come: moved.flatMap((one) => flatten(one.come)) }
-}
-
-/** A sorted list without `gone` and with `come`, each at its place; the list itself where nothing moves. */
-export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
-  if ((gone.size + come.length) * 16 > sorted.length) {
-    const rest = gone.size === 0 ? sorted : sorted.filter((one) => !gone.has(one))
-    return come.length === 0 ? rest : merged(rest, [...come].sort(compare), compare)
-  }
-  // A few in a long list: each is looked for, and what lies between them is copied as it is.
-  const holes = [...gone].map((one) => placeOf(sorted, one, compare)).filter((at) => at >= 0)
-  const inserts = [...come].sort(compare).map((one) => ({ at: after(sorted, one, compare), one }))
-  if (holes.length + inserts.length === 0) return sorted
-  const cuts = new Map<number, { readonly at: number; gone: number; readonly come: T[] }>()
-  const cutAt = (at: number) => {
-    const known = cuts.get(at) ?? { at, gone: 0, come: [] }
-    cuts.set(at, known)
-    return known
-  }
-  for (const at of holes) cutAt(at).gone++
-  for (const { at, one } of inserts) cutAt(at).come.push(one)
-  const gaps: { readonly at: number; gone: number; come: readonly T[] }[] = []
-  for (const cut of [...cuts.values()].sort((a, b) => a.at - b.at)) {
-    const last = gaps.at(-1)
-    if (last && last.at + last.gone === cut.at) {
-      last.gone += cut.gone
-      last.come = [...last.come, ...cut.come]
-    } else gaps.push(cut)
-  }
-  const all = spliced(sorted, gaps)
-  const runs: Run[] = []
-  let [was, is] = [0, 0]
-  for (const { at, gone, come } of [...gaps, { at: sorted.length, gone: 0, come: [] }]) {
-    if (at > was) runs.push({ was, is, length: at - was })
-    is += at - was + come.length
-    was = at + gone
-  }
-  remember(sorted, all, runs)
-  return all
-}
-/** Of two sorted lists one; of equals those of the first come first. */
-function merged<T>(a: readonly T[], b: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
-  if (a.length === 0) return b
-  const all: T[] = []
-  let [left, right] = [0, 0]
-  while (left < a.length && right < b.length) all.push(compare(a[left]!, b[right]!) <= 0 ? a[left++]! : b[right++]!)
-  while (left < a.length) all.push(a[left++]!)
-  while (right < b.length) all.push(b[right++]!)
-  return all
-}
-/** Behind the last that is not greater. */
-function after<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
-  let [low, high] = [0, sorted.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (compare(sorted[middle]!, one) <= 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-function placeOf<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
-  for (let at = after(sorted, one, compare) - 1; at >= 0 && compare(sorted[at]!, one) === 0; at--) if (sorted[at] === one) return at
-  return -1
-}
+export const along = <K, T>(made: List<T>, keysBefore: List<K>, keys: List<K>, make: (key: K) => T): List<T> =>
+  fill({ columns: [keysBefore], made }, true, [keys], ([key]) => make(key as K)).made

@@ -4,17 +4,19 @@ import { isSecondGateway } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, overlaps } from '#src/net/address.ts'
 import { externalsOf } from './externals.ts'
-import { createMemo, membersMoved, type Made, type Memo, patched } from './memo.ts'
+import { List } from './list.ts'
+import { createMemo, type Made, type Memo } from './memo.ts'
+import { sitesOf } from './sites.ts'
 
 export interface NetworkRoutes {
   /** By prefix. */
-  readonly all: readonly Route[]
+  readonly all: List<Route>
   /** An address stands in two of them. */
   readonly overlap: boolean
 }
 
 export function networkRoutes(intent: Intent, memo: Memo = createMemo()): NetworkRoutes {
-  const toSites = memo.rows('routes to sites', [], [intent.sites], ({ id, lans }) =>
+  const toSites = memo.rows('routes to sites', [], [sitesOf(intent, memo)], ({ id, lans }) =>
     memo.keep(
       `routes to ${id}`,
       // Those of a pair are known by the name of the first.
@@ -25,16 +27,16 @@ export function networkRoutes(intent: Intent, memo: Memo = createMemo()): Networ
     lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id })),
   )
   return memo.once('routes of the network', [toSites, toExternals], (before?: Made<NetworkRoutes>) => {
-    const { gone, come: fresh } = membersMoved<Route>(before?.inputs, [toSites, toExternals])
-    const all = patched(before?.value.all ?? [], gone, fresh, (a, b) => comparePrefixes(a.to, b.to))
+    const rows = [toSites, toExternals].map((list, n) => list.since(before?.inputs[n] as typeof list | undefined))
+    const [gone, fresh] = [rows.flatMap((one) => [...one.gone]).flat(), rows.flatMap((one) => one.come).flat()]
+    const all = (before?.value.all ?? none).patched(new Set(gone), fresh, byPrefix)
     // Nested or equal prefixes are neighbours once sorted, so only newcomers can have brought an overlap.
     if (before && !before.value.overlap && fresh.length === 0) return { all, overlap: false }
-    const asked = before && !before.value.overlap ? new Set(fresh) : null
-    let overlap = false
-    for (let n = 1; n < all.length && !overlap; n++) {
-      const [one, next] = [all[n - 1]!, all[n]!]
-      overlap = (asked === null || asked.has(one) || asked.has(next)) && overlaps(one.to, next.to)
-    }
-    return { all, overlap }
+    const meet = (one: Route | undefined, next: Route | undefined): boolean => one !== undefined && next !== undefined && overlaps(one.to, next.to)
+    if (!before || before.value.overlap) return { all, overlap: all.all.some((one, n, routes) => meet(one, routes[n + 1])) }
+    const places = fresh.map((route) => all.firstFrom(route, byPrefix))
+    return { all, overlap: places.some((n) => [n, n + 1].some((next) => meet(all.at(next - 1), all.at(next)))) }
   })
 }
+const none: List<Route> = List.of([])
+const byPrefix = (a: Route, b: Route): number => comparePrefixes(a.to, b.to)

@@ -3,7 +3,9 @@ import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, hostOf } from '#src/net/address.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import type { List } from './list.ts'
+import { createMemo, type Memo } from './memo.ts'
+import { hubsOf, sitesOf } from './sites.ts'
 
 export interface PathEnd {
   readonly site: IntentSite
@@ -17,8 +19,8 @@ export interface Path {
 }
 
 export interface Paths {
-  /** In the order of the intent's sites: those that begin there, by id. */
-  readonly of: readonly (readonly Path[])[]
+  /** In the order of sites: those that begin there, by id. */
+  readonly of: List<readonly Path[]>
   readonly findings: readonly Finding[]
 }
 interface Found {
@@ -28,6 +30,7 @@ interface Found {
 
 export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
   const meets = transportsMeet(intent)
+  const sites = sitesOf(intent, memo)
   const hubs = hubsOf(intent, memo)
   const alone = intent.sites.length < 2
   const world = [JSON.stringify(intent.transports), alone, ...hubs]
@@ -62,7 +65,7 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
       }),
     )
   })
-  const all = memo.rows('paths of sites', world, [intent.sites], (site): Found => {
+  const all = memo.rows('paths of sites', world, [sites], (site): Found => {
     const meshed = mesh.get(site.id)
     if (meshed) return meshed
     const joined = site.hubs.map((id) => {
@@ -80,7 +83,7 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
       ],
     }
   })
-  const ofSpokes = memo.sparse('findings of paths', [mesh], [intent.sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
+  const ofSpokes = memo.sparse('findings of paths', [mesh], [sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
   const findings = [
     ...sharedPorts(hubs),
     ...[...mesh.values()].flatMap((one) => one.findings),
@@ -89,24 +92,10 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
   ]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
-/** By name. */
-export function hubsOf({ hubs, sites }: Pick<Intent, 'hubs' | 'sites'>, memo: Memo = createMemo()): readonly IntentSite[] {
-  const ids = new Set<string>(hubs)
-  return memo.once(`hubs ${hubs.join(' ')}`, [sites], (before?: Made<readonly IntentSite[]>) => {
-    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof sites, sites)
-    const found = patched(
-      before?.value ?? [],
-      gone,
-      come.filter((site) => ids.has(site.id)),
-      (a, b) => compareText(a.id, b.id),
-    )
-    return found
-  })
-}
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 
 /** Which uplinks of a hub carry a path; looks no further once all do. */
-function usedBy(hub: IntentSite, all: readonly Found[]): ReadonlySet<IntentUplink> {
+function usedBy(hub: IntentSite, all: Iterable<Found>): ReadonlySet<IntentUplink> {
   const used = new Set<IntentUplink>()
   for (const { paths } of all) {
     for (const { ends } of paths) for (const end of ends) if (end.site === hub) used.add(end.uplink)

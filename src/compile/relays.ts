@@ -6,6 +6,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { type Address, contains, hostOf, hostPrefix, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { Memo } from './memo.ts'
+import { sitesOf } from './sites.ts'
 
 /** RFC 2131 section 4.1. */
 const bootps: PortRange = { protocol: 'udp', from: 67, to: 67 }
@@ -18,8 +19,8 @@ interface Relay {
   readonly translated: boolean
   readonly key: string
 }
-const relaysOf = ({ sites }: Intent, memo: Memo): readonly Relay[] =>
-  memo.sparse('relays of DHCP', [], [sites], ({ id, lans }) => {
+const relaysOf = (intent: Intent, memo: Memo): readonly Relay[] =>
+  memo.sparse('relays of DHCP', [], [sitesOf(intent, memo)], ({ id, lans }) => {
     const node = siteOfGateway(id)
     return lans.flatMap(({ segment, address, own, dhcp, local }): readonly Relay[] => {
       if (dhcp?.kind !== 'relay') return []

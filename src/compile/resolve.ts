@@ -8,9 +8,10 @@ import { portsOf } from '#src/intent/canonical.ts'
 import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
-import { firstFrom } from '#src/net/sorted.ts'
 import { type External, externalsOf } from './externals.ts'
-import { along, createMemo, difference, flatten, type Made, membersMoved, type Memo, patched, replaced } from './memo.ts'
+import { List } from './list.ts'
+import { along, createMemo, type Made, type Memo } from './memo.ts'
+import { sitesOf } from './sites.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
@@ -21,8 +22,8 @@ export interface Pairing {
 /** What a selector finds, by node: the same lists while what they say is. */
 export interface Selection {
   readonly name: string
-  readonly located: readonly Located[]
-  readonly places: readonly Place[]
+  readonly located: List<Located>
+  readonly places: List<Place>
 }
 /** A place and what is asked of its node. It stays the same object while all of it does. */
 export interface Located {
@@ -72,8 +73,10 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
         return { pairings: callers.places.length > 0 && targets.places.length > 0 ? [{ caller: null, from: callers, to: targets }] : [], without: [] }
       const [own, theirs] = [byNode(callers, memo), byNode(targets, memo)]
       const there = beside(`there of ${name}`, own, theirs, nodeOf, memo)
-      const found = memo.rows(`pairs of ${name}`, [], [own, there], (from, to): Pairing[] => (to ? [{ caller: nodeOf(from), from, to }] : []))
-      return { pairings: flatten(found), without: own.filter((_, n) => !there[n]).map(nodeOf) }
+      return {
+        pairings: memo.sparse(`pairs of ${name}`, [], [own, there], (from, to): Pairing[] => (to ? [{ caller: nodeOf(from), from, to }] : [])),
+        without: memo.sparse(`alone in ${name}`, [], [own, there], (from, to) => (to ? [] : [nodeOf(from)])),
+      }
     })
   }
 
@@ -106,51 +109,52 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
   })
   const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
   const named = [...services.values()].map(
-    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id)).places, ports, trafficClass }),
+    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id)).places.all, ports, trafficClass }),
   )
   const hostGroups = intent.groups.map(
-    ({ id }): HostGroup => ({ id, places: find({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }).places }),
+    ({ id }): HostGroup => ({ id, places: find({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }).places.all }),
   )
   const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
   return { allows, denies, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
 }
 /** What a selection finds at each node, by node; places follow each other so. */
-function byNode({ name, located }: Selection, memo: Memo): readonly Selection[] {
-  const alone = memo.rows(`nodes of ${name}`, [], [located], (one): Selection => ({ name, located: [one], places: [one.place] }))
+function byNode({ name, located }: Selection, memo: Memo): List<Selection> {
+  const alone = memo.rows(`nodes of ${name}`, [], [located], (one): Selection => selectionOf(name, [one]))
   if (memo.once(`${name} once a node`, [located], (before?: Made<boolean>) => isOnceANode(located, before))) return alone
-  return [...Map.groupBy(located, ({ place }) => place.node).values()].map((own) => ({ name, located: own, places: own.map((one) => one.place) }))
+  const grouped = [...Map.groupBy(located, ({ place }) => place.node).values()]
+  return List.of(grouped.map((own) => selectionOf(name, own)))
 }
-function isOnceANode(located: readonly Located[], before?: Made<boolean>): boolean {
-  const follows = (n: number) => located[n]?.place.node === located[n - 1]?.place.node
-  if (!before?.value) return !located.some((_, n) => n > 0 && follows(n))
-  const places = difference(before.inputs[0] as typeof located, located).come.map((one) => firstFrom(located, one, risingPlaces))
+const selectionOf = (name: string, located: readonly Located[]): Selection => ({
+  name,
+  located: List.of(located),
+  places: List.of(located.map((one) => one.place)),
+})
+function isOnceANode(located: List<Located>, before?: Made<boolean>): boolean {
+  const follows = (n: number) => located.at(n)?.place.node === located.at(n - 1)?.place.node
+  if (!before?.value) return !located.all.some((one, n) => n > 0 && one.place.node === located.all[n - 1]!.place.node)
+  const places = located.since(before.inputs[0] as typeof located).come.map((one) => located.firstFrom(one, risingPlaces))
   return !places.some((n) => (n > 0 && follows(n)) || (n + 1 < located.length && follows(n + 1)))
 }
-const nodeOf = ({ places }: Selection): NodeId => places[0]!.node
+const nodeOf = ({ places }: Selection): NodeId => places.at(0)!.node
 /** For each what is at the same node among the others; both are by node, each node once. */
-export function beside<T>(name: string, own: readonly T[], others: readonly T[], nodeOf: (one: T) => NodeId, memo: Memo): readonly (T | undefined)[] {
+export function beside<T>(name: string, own: List<T>, others: List<T>, nodeOf: (one: T) => NodeId, memo: Memo): List<T | undefined> {
   const rising = (a: T, b: T) => compareText(nodeOf(a), nodeOf(b))
-  const at = (list: readonly T[], one: T): number | undefined => {
-    const n = firstFrom(list, one, rising)
-    return n < list.length && nodeOf(list[n]!) === nodeOf(one) ? n : undefined
+  const at = (list: List<T>, one: T): readonly [number, T] | undefined => {
+    const n = list.firstFrom(one, rising)
+    const found = list.at(n)
+    return found !== undefined && nodeOf(found) === nodeOf(one) ? [n, found] : undefined
   }
-  const mate = (one: T): T | undefined => {
-    const n = at(others, one)
-    return n === undefined ? undefined : others[n]
-  }
-  return memo.once(name, [own, others], (before?: Made<readonly (T | undefined)[]>) => {
+  const mate = (one: T): T | undefined => at(others, one)?.[1]
+  return memo.once(name, [own, others], (before?: Made<List<T | undefined>>) => {
     if (!before) return own.map(mate)
-    const [ownBefore, othersBefore] = before.inputs as readonly [readonly T[], readonly T[]]
-    const { gone, come } = difference(othersBefore, others)
-    const places = new Set([...gone, ...come].flatMap((one) => at(own, one) ?? []))
-    return replaced(
-      along(before.value, ownBefore, own, mate),
-      [...places].map((n) => [n, mate(own[n]!)] as const),
-    )
+    const [ownBefore, othersBefore] = before.inputs as readonly [List<T>, List<T>]
+    const { gone, come } = others.since(othersBefore)
+    const places = new Map([...gone, ...come].flatMap((one) => [at(own, one) ?? []].filter((found) => found.length > 0) as [number, T][]))
+    return along(before.value, ownBefore, own, mate).with([...places].map(([n, one]) => [n, mate(one)] as const))
   })
 }
 
-const nobody: Selection = { name: 'internet', located: [], places: [] }
+const nobody: Selection = selectionOf('internet', [])
 
 interface Paired {
   readonly pairings: readonly Pairing[]
@@ -216,23 +220,26 @@ const joined = (name: string, a: Located, b: Located, memo: Memo): Located =>
 const outermost = (prefixes: readonly Prefix[]): readonly Prefix[] =>
   sortPrefixes(prefixes).reduce<Prefix[]>((kept, next) => (kept.length > 0 && contains(kept.at(-1)!, next) ? kept : [...kept, next]), [])
 
-type BySegment = ReadonlyMap<SegmentId, readonly Located[]>
+const none: List<Located> = List.of([])
+type BySegment = ReadonlyMap<SegmentId, List<Located>>
 /** Answers a selector. `same` is for its caller to narrow. */
 function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, memo: Memo): (selector: Selector) => Selection {
   const hubs = new Set(intent.hubs)
   const groups = new Map(intent.groups.map((group) => [group.id, group]))
-  const located: readonly (readonly (readonly Located[])[])[] = [
-    memo.rows('places of sites', [intent.hubs.join(' ')], [intent.sites], (site) =>
+  const located = [
+    memo.rows('places of sites', [intent.hubs.join(' ')], [sitesOf(intent, memo)], (site) =>
       memo.keep(`places of ${site.id}`, locateSite(site, hubs.has(site.id), memo)),
     ),
     memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
   ]
   const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
-    const { gone, come } = membersMoved<Located>(before?.inputs, located)
+    const moved = located.map((all, n) => all.since(before?.inputs[n] as typeof all | undefined))
+    const [gone, come] = [moved.flatMap((one) => [...one.gone]).flat(), moved.flatMap((one) => one.come).flat()]
+    const leaving = new Set(gone)
     const segments = new Map(before?.value ?? [])
     for (const segment of new Set([...gone, ...come].map((one) => one.place.segment))) {
       const own = come.filter((one) => one.place.segment === segment)
-      segments.set(segment, patched(segments.get(segment) ?? [], gone, own, risingPlaces))
+      segments.set(segment, (segments.get(segment) ?? none).patched(leaving, own, risingPlaces))
     }
     return segments
   })
@@ -253,52 +260,52 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     }
   }
   /** Of each place the hosts that are in the group, as a place of its own. */
-  const hostsOf = ({ id, hosts }: IntentGroup): readonly Located[] => {
+  const hostsOf = ({ id, hosts }: IntentGroup): List<Located> => {
     const inside = located.map((all, n) =>
       memo.sparse(`hosts of group ${id} ${n}`, [hosts.join(' ')], [all], (places) =>
         places.flatMap((one) => narrowed(`group ${id} at`, one, hosts, memo)),
       ),
     )
-    return memo.once(`sorted hosts of group ${id}`, inside, () => inside.flat().sort(risingPlaces))
+    return memo.once(`sorted hosts of group ${id}`, inside, () => List.of(inside.flat().sort(risingPlaces)))
   }
-  const asked = new Map<string, readonly Located[]>()
-  const remember = (key: string, make: () => readonly Located[]): readonly Located[] => {
+  const asked = new Map<string, List<Located>>()
+  const remember = (key: string, make: () => List<Located>): List<Located> => {
     const known = asked.get(key) ?? make()
     asked.set(key, known)
     return known
   }
-  const candidates = (what: Selector['what']): readonly Located[] => {
-    if (what.kind === 'segment') return bySegment.get(what.segment) ?? []
+  const candidates = (what: Selector['what']): List<Located> => {
+    if (what.kind === 'segment') return bySegment.get(what.segment) ?? none
     if (what.kind === 'group') {
       const group = groups.get(what.group)
-      return group ? remember(`group ${group.id}`, () => hostsOf(group)) : []
+      return group ? remember(`group ${group.id}`, () => hostsOf(group)) : none
     }
-    if (what.kind === 'internet') return []
+    if (what.kind === 'internet') return none
     const service = services.get(what.service)
-    return service ? remember(`service ${service.id}`, () => servicePlaces(service)) : []
+    return service ? remember(`service ${service.id}`, () => servicePlaces(service)) : none
   }
-  const servicePlaces = (service: IntentService): readonly Located[] => {
+  const servicePlaces = (service: IntentService): List<Located> => {
     const parts = service.at.map((selector) => select(selector))
     return memo.once(`places of service ${service.id}`, [...parts, service.endpoints.join(' ')], () => {
       const found = new Map<string, Located>()
-      for (const one of parts.flat()) {
+      for (const one of parts.flatMap(({ all }) => all)) {
         const key = `${one.place.node}/${one.place.segment}`
         const other = found.get(key)
         found.set(key, other && other !== one ? joined(`service ${service.id}`, other, one, memo) : one)
       }
       const all = [...found.values()].sort(risingPlaces)
       const { id, endpoints } = service
-      return endpoints.length === 0 ? all : all.flatMap((one) => narrowed(`endpoints of ${id} at`, one, endpoints, memo))
+      return List.of(endpoints.length === 0 ? all : all.flatMap((one) => narrowed(`endpoints of ${id} at`, one, endpoints, memo)))
     })
   }
-  const select = ({ where, what }: Selector): readonly Located[] => {
+  const select = ({ where, what }: Selector): List<Located> => {
     const all = candidates(what)
     if (where.kind === 'any') return all
     const key = JSON.stringify([where, what])
-    const found = (before?: Made<readonly Located[]>): readonly Located[] => {
-      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof all, all)
+    const found = (before?: Made<List<Located>>): List<Located> => {
+      const { gone, come } = all.since(before?.inputs[0] as typeof all | undefined)
       const mine = (of: Iterable<Located>) => [...of].filter((one) => matches(one, where))
-      return patched(before?.value ?? [], new Set(mine(gone)), mine(come), risingPlaces)
+      return (before?.value ?? none).patched(new Set(mine(gone)), mine(come), risingPlaces)
     }
     return remember(key, () => memo.once(`places of ${key}`, [all], found))
   }

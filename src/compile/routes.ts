@@ -25,11 +25,13 @@ import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteEn
 import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { firstFrom } from '#src/net/sorted.ts'
+import { difference, isSame, type Moved, patched, sameMembers } from './arrays.ts'
 import { type External, externalsOf } from './externals.ts'
-import { createMemo, difference, isSame, type Made, type MadeRow, type Memo, patched, sameMembers } from './memo.ts'
+import { List } from './list.ts'
+import { createMemo, type Made, type MadeRow, type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
-import { hubsOf } from './paths.ts'
 import type { Policies, Policy } from './rules.ts'
+import { hubsOf, sitesOf } from './sites.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Reachability {
@@ -37,8 +39,8 @@ export interface Reachability {
   readonly groups: readonly SharedGroup[]
 }
 export interface Routed {
-  /** In the order of the intent's. */
-  readonly sites: readonly Reachability[]
+  /** In the order of sites. */
+  readonly sites: List<Reachability>
   readonly of: (external: ExternalId) => Reachability
   readonly findings: readonly Finding[]
 }
@@ -48,17 +50,18 @@ const homeReturn = 300
 const connectionReturn = 60
 
 export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels, policies: Policies, memo: Memo = createMemo()): Routed {
+  const all = sitesOf(intent, memo)
   const hubs = hubsOf(intent, memo)
   const hubById = new Map<NodeId, IntentSite>(hubs.map((hub) => [hub.id, hub]))
   const classesText = JSON.stringify(intent.classes)
   const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
-  const uplinksOf = (hub: SiteId) => tunnels.uplinks[hubPlaces.get(hub)!]!
+  const uplinksOf = (hub: SiteId) => tunnels.uplinks.at(hubPlaces.get(hub)!)!
   // One object while all of it stays, for whoever remembers what was made in it.
   const world = memo.members('world of routes', [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => uplinksOf(hub.id))])
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
   let moved = unmoved<Route>()
   const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => {
-    moved = difference((before?.inputs[0] ?? []) as readonly Route[], network.all)
+    moved = network.all.since(before?.inputs[0] as typeof network.all | undefined)
     return ownersOf(moved, before?.value)
   })
   const routing: Routing = { owner, moved, nested: network.overlap }
@@ -81,7 +84,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
   const routesAt = (hub: SiteId): readonly Route[] =>
     memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
-      const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Route[], network.all)
+      const { gone, come } = network.all.since(before?.inputs[0] as typeof network.all | undefined)
       return patched(
         before?.value ?? [],
         gone,
@@ -133,7 +136,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const spokes = memo.patchedRows(
     'reachability of spokes',
     [world, holders],
-    [intent.sites, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
+    [all, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
     ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
       if (hubById.has(site.id)) return noSpoke
       const named = namesOf(listsOf(policy), before?.value.named)
@@ -179,9 +182,9 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   )
   const ofSpokes = memo.rows('reachability of sites', [], [spokes], ({ reach }) => reach)
   const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [world, network.all, kinds], () => reachFrom(hub.id)))
-  const homesOf = memo.rows('homes of sites', [], [intent.sites], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
+  const homesOf = memo.rows('homes of sites', [], [all], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
   const homes = memo.once('homes', [homesOf], (before?: Made<Homes>): Homes => {
-    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof homesOf, homesOf)
+    const { gone, come } = homesOf.since(before?.inputs[0] as typeof homesOf | undefined)
     const of = before?.value.of ?? new Map<NodeId, readonly SiteId[]>()
     for (const { id } of gone) of.delete(id)
     for (const { id, hubs: own } of come) of.set(id, own)
@@ -202,7 +205,10 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     const orderAt = before?.orderAt ?? new Map<NodeId, string>()
     const { gone, come } = difference(before?.known.remotes ?? [], known.remotes)
     const asked = new Set([...gone, ...come])
-    if (before) for (const { id } of homesMoved(before.homesOf, homesOf)) if (orderAt.has(id)) asked.add(id)
+    if (before) {
+      const homing = homesOf.since(before.homesOf)
+      for (const { id } of [...homing.gone, ...homing.come]) if (orderAt.has(id)) asked.add(id)
+    }
     const [leaving, joining] = [new Map<string, NodeId[]>(), new Map<string, NodeId[]>()]
     const note = (to: Map<string, NodeId[]>, order: string | undefined, remote: NodeId) => {
       if (order !== undefined) (to.get(order) ?? (to.set(order, []), to.get(order)!)).push(remote)
@@ -251,11 +257,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
 interface Homes {
   readonly of: Map<NodeId, readonly SiteId[]>
 }
-type HomesOf = readonly { readonly id: NodeId; readonly hubs: readonly SiteId[] }[]
-function homesMoved(before: HomesOf, after: HomesOf): HomesOf {
-  const { gone, come } = difference(before, after)
-  return [...gone, ...come]
-}
+type HomesOf = List<{ readonly id: SiteId; readonly hubs: readonly SiteId[] }>
 type SpokeRow = readonly [IntentSite, Policy, readonly Uplink[], readonly WireguardTunnel[]]
 /** What a spoke reaches, and what that was made of. */
 interface Spoke {
@@ -271,10 +273,6 @@ interface Spread extends Omit<Spoke, 'made'> {
   /** Kept from one network to the next. */
   readonly orderAt: Map<NodeId, string>
   readonly byOrder: ReadonlyMap<string, readonly NodeId[]>
-}
-interface Moved<T> {
-  readonly gone: ReadonlySet<T>
-  readonly come: readonly T[]
 }
 const unmoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
 /** Who owns what, and how that differs from the network before. */
@@ -306,8 +304,8 @@ interface Kind {
 }
 function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], memo: Memo): readonly Kind[] {
   const hubIds = new Set<NodeId>(intent.hubs)
-  const seconds = uplinksOfSeconds(intent, tunnels, memo)
-  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [intent.sites, tunnels.uplinks, seconds], (site, uplinks, others) => {
+  const { paired, uplinks: seconds } = uplinksOfSeconds(intent, tunnels, memo)
+  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [sitesOf(intent, memo), tunnels.uplinks, seconds], (site, uplinks, others) => {
     // A pair is reached by the name of its first.
     if (site.lans.length === 0 || isSecondGateway(site.id)) return { node: site.id, kind: null }
     const shapeOf = (of: readonly Uplink[]) =>
@@ -319,7 +317,7 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
-    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof names, names)
+    const { gone, come } = names.since(before?.inputs[0] as typeof names | undefined)
     const kinds = new Map(before?.value ?? [])
     for (const kind of new Set([...gone, ...come].map((one) => one.kind))) {
       if (kind === null) continue
@@ -333,8 +331,9 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
   })
   const ofSites = [...members].map(([name, remotes]) =>
     memo.once(`kind ${name}`, [remotes, world], (): Kind => {
-      const at = [remotes[0]!, secondGateway(remotes[0]!)].map((id) => intent.sites.findIndex((site) => site.id === id))
-      const gateways = at.flatMap((n) => (n < 0 ? [] : [{ id: intent.sites[n]!.id, uplinks: tunnels.uplinks[n]!, own: tunnels.ofSpokes[n]! }]))
+      const ids = [remotes[0]!, ...(paired ? [secondGateway(remotes[0]!)] : [])]
+      const at = ids.map((id) => intent.sites.findIndex((site) => site.id === id))
+      const gateways = at.flatMap((n) => (n < 0 ? [] : [{ id: intent.sites[n]!.id, uplinks: tunnels.uplinks.at(n)!, own: tunnels.ofSpokes.at(n)! }]))
       return { name, sample: intent.sites[at[0]!]!, gateways, remotes }
     }),
   )
@@ -357,17 +356,22 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
   return memo.members('kinds', [...ofSites, ...ofExternals])
 }
 /** Beside each first of a pair the uplinks of the second. */
-function uplinksOfSeconds({ sites }: Intent, { uplinks }: Tunnels, memo: Memo): readonly (readonly Uplink[] | undefined)[] {
+function uplinksOfSeconds(
+  intent: Intent,
+  { uplinks }: Tunnels,
+  memo: Memo,
+): { readonly paired: boolean; readonly uplinks: List<readonly Uplink[] | undefined> } {
+  const sites = sitesOf(intent, memo)
   const found = memo.sparse('second gateways', [], [sites, uplinks], ({ id }, own): readonly (readonly [SiteId, readonly Uplink[]])[] =>
     isSecondGateway(id) ? [[siteOfGateway(id), own]] : [],
   )
-  if (found.length === 0) return memo.once('no second gateways', [sites.length], () => sites.map(() => undefined))
   const seconds = new Map(found)
-  return sites.map(({ id }) => seconds.get(id))
+  return { paired: found.length > 0, uplinks: memo.rows('uplinks of second gateways', [found], [sites], ({ id }) => seconds.get(id)) }
 }
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
-function emptyClasses({ classes, sites }: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
-  const empty = memo.sparse('classes without an uplink', [classesText], [sites, uplinks], (site, own) =>
+function emptyClasses(intent: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {
+  const { classes, sites } = intent
+  const empty = memo.sparse('classes without an uplink', [classesText], [sitesOf(intent, memo), uplinks], (site, own) =>
     classes
       .filter((one) => {
         const words = wordsAt(site, one)
@@ -468,7 +472,8 @@ function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: 
   const joining = [...found].filter((route) => route.remote !== node && had(route.to) !== route)
   if (leaving.size + joining.length === 0) return { ...before, prefixes }
   const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
-  const lost = new Set([...leaving].map((route) => route.remote).filter((remote) => !routes.some((route) => route.remote === remote)))
+  const leavers = new Set([...leaving].map((route) => route.remote))
+  const lost = new Set([...leavers].filter((remote) => !routes.some((route) => route.remote === remote)))
   const won = new Set(joining.map((route) => route.remote))
   for (const remote of won) if (before.remotes[firstFrom(before.remotes, remote, compareText)] === remote) won.delete(remote)
   return { prefixes, routes, remotes: patched(before.remotes, lost, [...won], compareText) }

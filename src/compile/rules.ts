@@ -10,8 +10,11 @@ import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefixes } from '#src/net/sets.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import { createMemo, difference, isSame, type Made, type Memo, patched, replaced } from './memo.ts'
+import { difference, isSame, patched } from './arrays.ts'
+import { List } from './list.ts'
+import { createMemo, type Made, type Memo } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
+import { sitesOf } from './sites.ts'
 
 export interface Policy {
   readonly rules: readonly Rule[]
@@ -21,8 +24,8 @@ export interface Policy {
 const nothing: Policy = { rules: [], transits: [] }
 
 export interface Policies {
-  /** In the order of the intent's. */
-  readonly sites: readonly Policy[]
+  /** In the order of sites. */
+  readonly sites: List<Policy>
   readonly of: (node: NodeId) => Policy
 }
 
@@ -51,29 +54,17 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     const alone = (all: readonly Share[]) => new Set(all.map((share) => share.id)).size === all.length
     const patch = alone(old) && alone(shares)
     for (const [node, of] of moved) at(node).policy = patch ? patchedPolicy(node, at(node).policy, of, shares) : policyAt(node, shares)
-    return { at, moved: new Set(moved.keys()) }
+    return { at }
   })
-  const places = memo.rows('places of policies', [], [intent.sites], ({ id }) => policies.at(siteOfGateway(id)))
+  const places = memo.rows('places of policies', [], [sitesOf(intent, memo)], ({ id }) => policies.at(siteOfGateway(id)))
   return {
-    sites: memo.once('policies of sites', [policies, places], (before?: Made<readonly Policy[]>) => {
-      if (!before || before.inputs[1] !== places || policies.moved.size * 16 > places.length) return places.map((one) => one.policy)
-      const at = memo.once('places in the list', [places], () => new Map(places.map((one, n) => [one, n])))
-      return replaced(
-        before.value,
-        [...policies.moved].flatMap((node) => {
-          const n = at.get(policies.at(node))
-          return n === undefined ? [] : [[n, policies.at(node).policy] as const]
-        }),
-      )
-    }),
+    sites: memo.once('policies of sites', [policies, places], (before?: Made<List<Policy>>) => places.map(({ policy }) => policy, before?.value)),
     of: (node) => policies.at(node).policy,
   }
 }
 
 /** Kept from one network to the next, each policy at its place: most stay as they are. */
 interface Shelf {
-  /** Since the network before. */
-  readonly moved: ReadonlySet<NodeId>
   readonly at: (node: NodeId) => { policy: Policy }
 }
 function createShelf(): Shelf['at'] {
@@ -92,8 +83,8 @@ interface Entry<T> {
 /** What one line adds to each node: lists by node, each node once in each. */
 interface Share {
   readonly id: string
-  readonly rules: readonly (readonly Entry<Rule>[])[]
-  readonly denies: readonly (readonly Entry<Deny>[])[]
+  readonly rules: readonly List<Entry<Rule>>[]
+  readonly denies: readonly List<Entry<Deny>>[]
   readonly transits: readonly Entry<Transit>[]
 }
 interface MovedAt {
@@ -117,8 +108,8 @@ function movedAt(before: readonly Share[], after: readonly Share[]): ReadonlyMap
     nodes.set(node, known)
     return known
   }
-  const note = <T>(was: readonly Entry<T>[] = [], is: readonly Entry<T>[] = [], to: (at: MovedAt) => Moved<T>) => {
-    const moved = difference(was, is)
+  const note = <T>(was: List<Entry<T>> = List.of([]), is: List<Entry<T>> = List.of([]), to: (at: MovedAt) => Moved<T>) => {
+    const moved = is.since(was)
     for (const { node, of } of moved.gone) to(at(node)).gone.add(of)
     for (const { node, of } of moved.come) to(at(node)).come.push(of)
   }
@@ -156,14 +147,9 @@ const policyOf = (rules: readonly Rule[], denies: readonly Deny[], transits: rea
 const risingIds = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 const byId = <T extends { readonly id: string }>(all: readonly T[]): readonly T[] =>
   [...new Map(all.map((one) => [one.id, one])).values()].sort(risingIds)
-function entryAt<T>(list: readonly Entry<T>[], node: NodeId): readonly T[] {
-  let [low, high] = [0, list.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (list[middle]!.node < node) low = middle + 1
-    else high = middle
-  }
-  return list[low]?.node === node ? [list[low]!.of] : []
+function entryAt<T>(list: List<Entry<T>>, node: NodeId): readonly T[] {
+  const found = list.at(list.firstFrom(node, (one, other) => compareText(one.node, other)))
+  return found?.node === node ? [found.of] : []
 }
 
 /** Pairings of `same` stay within a site, the others run between nodes. */
@@ -194,8 +180,8 @@ function denied(id: string, { pairings, ports, log }: ResolvedLine, memo: Memo):
 interface Side {
   readonly name: string
   readonly segment: SegmentId
-  readonly located: readonly Located[]
-  readonly places: readonly Place[]
+  readonly located: List<Located>
+  readonly places: List<Place>
 }
 interface SegmentPair {
   readonly from: Side
@@ -205,18 +191,16 @@ interface SegmentPair {
 const segmentPairs = ({ from, to }: Pairing, memo: Memo): SegmentPair[] =>
   sidesOf(from, memo).flatMap((source) => sidesOf(to, memo).map((target) => ({ from: source, to: target })))
 function sidesOf({ name, located, places }: Selection, memo: Memo): Side[] {
-  const segment = places[0]?.segment
+  const segment = places.at(0)?.segment
   if (segment === undefined) return []
   const divided = memo.once(`segments of ${name}`, [located], () =>
-    places.every((place) => place.segment === segment) ? null : [...Map.groupBy(located, (one) => one.place.segment)],
+    places.some((place) => place.segment !== segment) ? [...Map.groupBy(located, (one) => one.place.segment)] : null,
   )
   if (divided === null) return [{ name, segment, located, places }]
-  return divided.map(([of, own]) => ({
-    name: `${name} in ${of}`,
-    segment: of,
-    located: memo.members(`located ${name} in ${of}`, own),
-    places: memo.rows(`places ${name} in ${of}`, [], [own], (one) => one.place),
-  }))
+  return divided.map(([of, own]) => {
+    const part = memo.list(`located ${name} in ${of}`, own)
+    return { name: `${name} in ${of}`, segment: of, located: part, places: memo.rows(`places ${name} in ${of}`, [], [part], (one) => one.place) }
+  })
 }
 
 const portsText = (ports: readonly PortRange[]): string =>
@@ -244,7 +228,7 @@ function localRule<S extends Said>(line: string, said: S, from: Place, to: Place
   return oneLan ? [] : ruleOf(ruleId(line, 'local', from.segment, to.segment), flowOf(from), flowOf(to), said)
 }
 
-function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): (readonly Entry<Ruled<S>>[])[] {
+function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): List<Entry<Ruled<S>>>[] {
   const id = (way: 'out' | 'in' | 'local') => ruleId(line, way, from.segment, to.segment)
   const world = worldOf(said)
   const [callers, targets] = [prefixesOf(from.name, from.located, memo), prefixesOf(to.name, to.located, memo)]
@@ -267,19 +251,21 @@ const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefi
   own ? patched(all, new Set(own.prefixes), [], comparePrefixes) : all
 const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
 /** By node. */
-const joined = <T>(name: string, rows: readonly (readonly Entry<T>[])[], memo: Memo): readonly Entry<T>[] =>
-  memo.once(`entries of ${name}`, [rows], (before?: Made<readonly Entry<T>[]>) => {
-    const { gone, come } = difference((before?.inputs[0] ?? []) as typeof rows, rows)
-    return patched(before?.value ?? [], new Set([...gone].flat()), come.flat(), risingNodes)
+const joined = <T>(name: string, rows: List<readonly Entry<T>[]>, memo: Memo): List<Entry<T>> =>
+  memo.once(`entries of ${name}`, [rows], (before?: Made<List<Entry<T>>>) => {
+    const { gone, come } = rows.since(before?.inputs[0] as typeof rows | undefined)
+    return (before?.value ?? List.of<Entry<T>>([])).patched(new Set([...gone].flat()), come.flat(), risingNodes)
   })
 const risingNodes = (a: { readonly node: NodeId }, b: { readonly node: NodeId }): number => compareText(a.node, b.node)
 /** `same`: what a caller finds at its own site. A service may be there in several segments. */
-function localRules<S extends Said>(line: string, said: S, within: readonly Pairing[], memo: Memo): (readonly Entry<Ruled<S>>[])[] {
+function localRules<S extends Said>(line: string, said: S, within: readonly Pairing[], memo: Memo): List<Entry<Ruled<S>>>[] {
   const rows = memo.rows(`${line}#local`, worldOf(said), [within], ({ from, to }) =>
-    from.places.flatMap((caller) => to.places.flatMap((target) => entries(caller.node, localRule(line, said, caller, target)))),
+    from.places.all.flatMap((caller) => to.places.all.flatMap((target) => entries(caller.node, localRule(line, said, caller, target)))),
   )
   const all = joined(`${line}#local`, rows, memo)
-  return rows.some((row) => row.length > 1) ? [...Map.groupBy(all, ({ of }) => of.id).values()] : [all]
+  return rows.some((row) => row.length > 1)
+    ? [...Map.groupBy(all, ({ of }) => of.id)].map(([id, some]) => memo.list(`${line}#local ${id}`, some))
+    : [all]
 }
 
 /**
@@ -309,7 +295,7 @@ function transitsOf(text: string, { from, to }: SegmentPair, shut: readonly Segm
 const hubsBefore = ({ name, located }: Side, memo: Memo): Iterable<SiteId> =>
   memo
     .once(`hubs before ${name}`, [located], (before?: Made<ReadonlyMap<SiteId, number>>) => {
-      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof located, located)
+      const { gone, come } = located.since(before?.inputs[0] as typeof located | undefined)
       const counts = new Map(before?.value ?? [])
       const count = (some: Iterable<Located>, by: 1 | -1) => {
         for (const { hubs } of some) for (const hub of hubs) counts.set(hub, (counts.get(hub) ?? 0) + by)
@@ -323,15 +309,15 @@ const hubsBefore = ({ name, located }: Side, memo: Memo): Iterable<SiteId> =>
 /** Those of a side that something is true of: the same list while none of them moves. */
 interface Part {
   readonly name: string
-  readonly located: readonly Located[]
+  readonly located: List<Located>
 }
 const part = (which: string, { name: of, located }: Part, is: (one: Located) => boolean, memo: Memo): Part => {
   const name = `${of}, ${which}`
   return {
     name,
-    located: memo.once(`part ${name}`, [located], (before?: Made<readonly Located[]>) => {
-      const { gone, come } = difference((before?.inputs[0] ?? []) as typeof located, located)
-      return patched(before?.value ?? [], gone, come.filter(is), risingPlaces)
+    located: memo.once(`part ${name}`, [located], (before?: Made<List<Located>>) => {
+      const { gone, come } = located.since(before?.inputs[0] as typeof located | undefined)
+      return (before?.value ?? nobody).patched(gone, come.filter(is), risingPlaces)
     }),
   }
 }
@@ -339,7 +325,7 @@ const part = (which: string, { name: of, located }: Part, is: (one: Located) => 
 function cut({ node, of }: Entry<Transit>, cuts: readonly SegmentPair[]): readonly Entry<Transit>[] {
   let pieces: readonly Pick<Transit, 'a' | 'b'>[] = [of]
   for (const { from, to } of cuts) {
-    const [callers, targets] = [from, to].map(({ places }) => sortPrefixes(places.flatMap((place) => place.prefixes))) as [Prefix[], Prefix[]]
+    const [callers, targets] = [from, to].map(({ places }) => sortPrefixes(places.all.flatMap((place) => place.prefixes))) as [Prefix[], Prefix[]]
     pieces = pieces.flatMap((piece) => {
       const [a, b] = [commonPrefixes(piece.a, callers), commonPrefixes(piece.b, targets)]
       if (a.length === 0 || b.length === 0) return [piece]
@@ -353,18 +339,18 @@ function cut({ node, of }: Entry<Transit>, cuts: readonly SegmentPair[]): readon
 }
 /** Those for whom there is another node among `others`. */
 function meeting(some: Part, others: Part, memo: Memo): Part {
-  const only = others.located[0]?.place.node
+  const only = others.located.at(0)?.place.node
   if (only === undefined) return { name: 'nobody', located: nobody }
   return others.located.some((one) => one.place.node !== only) ? some : part(`not at ${only}`, some, ({ place }) => place.node !== only, memo)
 }
-const nobody: readonly Located[] = []
+const nobody: List<Located> = List.of([])
 /** In order; those of places that came or left are put in or taken out. */
-const prefixesOf = (name: string, located: readonly Located[], memo: Memo): readonly Prefix[] =>
+const prefixesOf = (name: string, located: List<Located>, memo: Memo): readonly Prefix[] =>
   memo.once(`prefixes of ${name}`, [located], (before?: Made<readonly Prefix[]>) => {
     const places = (some: Iterable<Located>) => [...some].map(({ place }) => place)
     const prefixes = (some: readonly Place[]) => some.flatMap((place) => place.prefixes)
     if (!before) return sortPrefixes(prefixes(places(located)))
-    const moved = difference(before.inputs[0] as typeof located, located)
+    const moved = located.since(before.inputs[0] as typeof located)
     const [gone, come] = [places(moved.gone), places(moved.come)]
     // What is asked of a node may be other while its place is not.
     if (gone.length === come.length && gone.every((place, n) => place === come[n])) return before.value

@@ -19,11 +19,13 @@ import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
+import { patched } from './arrays.ts'
 import type { Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
-import { createMemo, difference, type Made, type Memo, patched } from './memo.ts'
+import { createMemo, type Made, type Memo } from './memo.ts'
 import type { Routed } from './routes.ts'
 import type { Policies } from './rules.ts'
+import { sitesOf } from './sites.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Parts {
@@ -52,7 +54,7 @@ export function seal(
   const sites = memo.rows(
     'sealed sites',
     [numbers.ula, intent.hubs.join(' ')],
-    [intent.sites, numbers.at, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
+    [sitesOf(intent, memo), numbers.at, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
     (site, _numbers, uplinks, interfaces, leaving, ways, reach, policy): Site => {
       const index = numbers.node(site.id)
       const hub = hubs.has(site.id)
@@ -104,7 +106,7 @@ export function seal(
   return {
     network: memo.keep('network', network),
     sites: memo.once('sealed sites by name', [sites], (before?: Made<readonly Site[]>) => {
-      const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Site[], sites)
+      const { gone, come } = sites.since(before?.inputs[0] as typeof sites | undefined)
       return patched(before?.value ?? [], gone, come, byId)
     }),
     regions: memo.keep('sealed regions', regions.sort(byId)),
@@ -121,7 +123,9 @@ export function seal(
 }
 
 function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> {
-  const bySite = memo.sparse('maintenance of sites', [], [intent.sites], ({ id, maintenance }) => (maintenance ? [{ site: id, ...maintenance }] : []))
+  const bySite = memo.sparse('maintenance of sites', [], [sitesOf(intent, memo)], ({ id, maintenance }) =>
+    maintenance ? [{ site: id, ...maintenance }] : [],
+  )
   const all = [...bySite].sort((a, b) => compareText(a.site, b.site))
   return all.length > 0 ? { maintenance: memo.keep('maintenance of all', all) } : {}
 }
@@ -129,7 +133,7 @@ function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> 
 /** What must not leak: private space, and the declared prefixes outside of it. */
 function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
-  const ofSites = memo.sparse('public prefixes of sites', [], [intent.sites], ({ lans }) =>
+  const ofSites = memo.sparse('public prefixes of sites', [], [sitesOf(intent, memo)], ({ lans }) =>
     outside(lans.flatMap(({ prefix: overlay, local }) => (local === undefined ? [overlay] : [overlay, local]))),
   )
   const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
@@ -140,7 +144,7 @@ function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
 
 /** Uplinks by what they fail with. */
 function risksOf(intent: Intent, memo: Memo): readonly SharedRisk[] {
-  const ofSites = memo.sparse('shared risks of sites', [], [intent.sites], ({ id, uplinks }) =>
+  const ofSites = memo.sparse('shared risks of sites', [], [sitesOf(intent, memo)], ({ id, uplinks }) =>
     uplinks.flatMap((uplink) => uplink.risks.map((risk) => ({ risk, site: id, uplink: uplink.id }))),
   )
   const named = [...ofSites].sort((a, b) => compareText(a.risk, b.risk) || compareText(a.site, b.site) || compareText(a.uplink, b.uplink))

@@ -26,6 +26,7 @@ import {
 import { transplant } from '#src/net/translate.ts'
 import { externalsOf } from './externals.ts'
 import { createMemo, type Memo } from './memo.ts'
+import { sitesOf } from './sites.ts'
 import type { Policies } from './rules.ts'
 
 export interface Translated {
@@ -292,7 +293,7 @@ function carriers(intent: Intent): readonly Finding[] {
  * an allow would let them.
  */
 export function strangers(intent: Intent, policies: Policies, memo: Memo = createMemo()): readonly Finding[] {
-  const called = memo.sparse('LANs that have a name of their own', [], [intent.sites], ({ id, lans }) => {
+  const called = memo.sparse('LANs that have a name of their own', [], [sitesOf(intent, memo)], ({ id, lans }) => {
     const locals = lans.flatMap(({ local }) => local ?? [])
     return locals.length > 0 ? [{ id, locals }] : []
   })

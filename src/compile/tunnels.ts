@@ -27,10 +27,13 @@ import {
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { type Numbers, pathNumbers } from './allocate.ts'
+import { difference, flatten, patched } from './arrays.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
-import { createMemo, difference, type Made, membersMoved, type Memo, patched } from './memo.ts'
+import type { List } from './list.ts'
+import { createMemo, type Made, type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
-import { hubsOf, type Path, type PathEnd, type Paths } from './paths.ts'
+import type { Path, PathEnd, Paths } from './paths.ts'
+import { hubsOf, sitesOf } from './sites.ts'
 
 export interface Tunnels {
   /** By id. */
@@ -38,11 +41,11 @@ export interface Tunnels {
   /** Those to clouds and peers. */
   readonly ipsec: readonly IpsecTunnel[]
   readonly mesh: Mesh
-  /** In the order of the intent's sites: those to its hubs. */
-  readonly ofSpokes: readonly (readonly WireguardTunnel[])[]
-  /** In the order of the intent's sites, as are `interfaces`. */
-  readonly uplinks: readonly (readonly Uplink[])[]
-  readonly interfaces: readonly (readonly Interface[])[]
+  /** In the order of sites: those to its hubs. */
+  readonly ofSpokes: List<readonly WireguardTunnel[]>
+  /** In the order of sites, as are `interfaces`. */
+  readonly uplinks: List<readonly Uplink[]>
+  readonly interfaces: List<readonly Interface[]>
   readonly findings: readonly Finding[]
 }
 export interface Mesh {
@@ -67,14 +70,15 @@ export function tunnels(
   routes: NetworkRoutes,
   memo: Memo = createMemo(),
 ): Tunnels {
+  const sites = sitesOf(intent, memo)
   const hubs = hubsOf(intent, memo)
   const places = new Map(hubs.map((hub) => [hub, intent.sites.indexOf(hub)]))
-  const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at[places.get(hub)!])]
+  const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at.at(places.get(hub)!))]
 
   const mesh = memo.once('the mesh', world, () =>
-    buildMesh(hubs.flatMap((hub) => madeAt(hub, paths.of[places.get(hub)!]!, numbers.at[places.get(hub)!]!, numbers))),
+    buildMesh(hubs.flatMap((hub) => madeAt(hub, paths.of.at(places.get(hub)!)!, numbers.at.at(places.get(hub)!)!, numbers))),
   )
-  const built = memo.rows('spokes', world, [intent.sites, paths.of, numbers.at], (site, own, values) =>
+  const built = memo.rows('spokes', world, [sites, paths.of, numbers.at], (site, own, values) =>
     places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, numbers) } : spoke(site, madeAt(site, own, values, numbers), numbers, memo),
   )
   const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
@@ -92,12 +96,14 @@ export function tunnels(
   const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly (readonly Tunnel[])[] => [mesh.tunnels, ipsec])
   const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
   const all = memo.once('tunnels', [ofSpokes, hubTunnels], (before?: Made<readonly Tunnel[]>) => {
-    const { gone, come } = membersMoved<Tunnel>(before?.inputs, [ofSpokes, hubTunnels])
-    return patched(before?.value ?? [], gone, come, byId)
+    const spokes = ofSpokes.since(before?.inputs[0] as typeof ofSpokes | undefined)
+    const others = difference((before?.inputs[1] ?? []) as typeof hubTunnels, hubTunnels)
+    const gone = new Set<Tunnel>([...spokes.gone, ...others.gone].flat())
+    return patched(before?.value ?? [], gone, [...spokes.come, ...others.come].flat(), byId)
   })
   const inUla = memo.once('prefixes in the /48', [numbers.ula, routes.all], (before?: Made<readonly Route[]>) => {
     const same = before?.inputs[0] === numbers.ula
-    const { gone, come } = difference(same ? (before.inputs[1] as typeof routes.all) : [], routes.all)
+    const { gone, come } = routes.all.since(same ? (before.inputs[1] as typeof routes.all) : undefined)
     const inside = come.filter(({ to }) => overlaps(to, numbers.ula))
     return patched(same ? before.value : [], gone, inside, (a, b) => comparePrefixes(a.to, b.to))
   })
@@ -111,20 +117,12 @@ export function tunnels(
     interfaces: memo.overlaid(
       'interfaces',
       memo.rows('interfaces of spokes', [], [built], (one) => one.interfaces),
-      hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs[n]!]),
+      hubs.map((hub, n) => [places.get(hub)!, interfacesOfHubs.at(n)!]),
     ),
     // Where all prefixes and numbers are told apart, those of the peers of one interface are.
     findings: [
       ...inUla.map((route) => ownedTwice(route, numbers.ula)),
-      ...(doubtful
-        ? overlappingPeers(
-            hubPeers(
-              intent,
-              built.flatMap((one) => one.tunnels),
-              numbers.ula,
-            ),
-          )
-        : []),
+      ...(doubtful ? overlappingPeers(hubPeers(intent, flatten(ofSpokes.all), numbers.ula)) : []),
     ],
   }
 }
@@ -191,8 +189,8 @@ function buildMesh(made: readonly Built[]) {
 
 type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
 /** Each serves all spokes' uplinks of one slot: those of the spokes that came or left are put in or taken out. */
-function towardsSpokes(shares: readonly Share[], before?: Made<HubInterfaces>): HubInterfaces {
-  const { gone, come } = difference((before?.inputs[0] ?? []) as readonly Share[], shares)
+function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubInterfaces {
+  const { gone, come } = shares.since(before?.inputs[0] as typeof shares | undefined)
   const moved = Map.groupBy(
     [...[...gone].flat().map((one) => ({ ...one, gone: true })), ...come.flat().map((one) => ({ ...one, gone: false }))],
     (one) => one.hub,

@@ -193,11 +193,11 @@ const start = () =>
     allow: [...network().allow, allow('printers -> training'), allow('edge/inference -> printers')],
     deny: [allow('edge/inference -> dublin/inference')],
   })
-/** Enough of them that lists are patched and no longer made again. */
-const startLarge = (): Intent => ({
+/** Of 70 arrays are patched and no longer made again; of 320 lists have several chunks. */
+const startLarge = (length: number) => (): Intent => ({
   ...start(),
   sites: [
-    ...Array.from({ length: 70 }, (_, n) =>
+    ...Array.from({ length }, (_, n) =>
       edge(`s${n}`, lans(n + 20), { labels: n % 3 === 0 ? ['north'] : [], ...(n % 5 === 0 ? { uplinks: [line(n)] } : {}) }),
     ),
     ...start().sites,
@@ -208,7 +208,8 @@ const steps = fc.array(fc.tuple(fc.constantFrom(...Object.keys(edits)), roll, fc
 describe('after any edits', () => {
   test.each([
     ['of five sites', start, 120],
-    ['of seventy', startLarge, 12],
+    ['of seventy', startLarge(70), 12],
+    ['of hundreds', startLarge(320), 5],
   ])('%s: the same Fabric, claims and findings as without memory', (_, from, numRuns) =>
     fc.assert(
       fc.property(steps, (all) => {

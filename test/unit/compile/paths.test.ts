@@ -8,7 +8,7 @@ import { allow, berlin, cloud, dublin, edge, fixed, frankfurt, network, site, si
 
 const ids = (intent: Intent) =>
   paths(intent)
-    .of.flat()
+    .of.all.flat()
     .map((path) => path.id)
 const findings = (intent: Intent) => compile(intent, []).findings.map(({ code, severity, at, says }) => [code, severity, at[0], says])
 

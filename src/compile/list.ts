@@ -1,0 +1,195 @@
+/**
+ * A list of thousands in chunks: an edit copies the chunks that it touches and shares the others, and two lists are
+ * compared chunk by chunk. So what a change of one site costs hardly grows with the sites. Immutable.
+ */
+import { merged, type Moved, sameMembers } from './arrays.ts'
+
+export class List<T> implements Iterable<T> {
+  readonly chunks: readonly (readonly T[])[]
+  readonly length: number
+  private whole: readonly T[] | undefined
+
+  /** None of `chunks` is empty. */
+  constructor(chunks: readonly (readonly T[])[]) {
+    this.chunks = chunks
+    let length = 0
+    for (const chunk of chunks) length += chunk.length
+    this.length = length
+  }
+  static of<T>(all: readonly T[]): List<T> {
+    return new List(cut(all))
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (const chunk of this.chunks) yield* chunk
+  }
+  /** As one array, which costs what the list is long. */
+  get all(): readonly T[] {
+    return (this.whole ??= (this.chunks as readonly T[][]).flat() as readonly T[])
+  }
+  at(n: number): T | undefined {
+    const [c, k] = this.placeOf(n)
+    return this.chunks[c]?.[k]
+  }
+  /** Chunk, and place in it. */
+  private placeOf(n: number): readonly [number, number] {
+    let [c, k] = [0, n]
+    for (; c < this.chunks.length - 1 && k >= this.chunks[c]!.length; c++) k -= this.chunks[c]!.length
+    return [c, k]
+  }
+  some(is: (one: T) => boolean): boolean {
+    return this.chunks.some((chunk) => chunk.some(is))
+  }
+  /** Chunks that come out as those of `like` beside them are those: whoever reads them need not know that they were asked. */
+  map<U>(make: (one: T, n: number) => U, like?: List<U>): List<U> {
+    let n = 0
+    const chunks = this.chunks.map((chunk, c): readonly U[] => {
+      const old = like?.chunks[c]
+      const made: U[] = []
+      if (old?.length !== chunk.length) return chunk.map((one) => make(one, n++))
+      for (let k = 0; k < chunk.length; k++) {
+        const value = make(chunk[k]!, n++)
+        // Copied from the first that is another.
+        if (made.length === 0 && value === old[k]) continue
+        if (made.length === 0) made.push(...old.slice(0, k))
+        made.push(value)
+      }
+      return made.length === 0 ? old : made
+    })
+    return like ? alike(like, chunks) : new List(chunks)
+  }
+  /** With other values at some places. */
+  with(values: readonly (readonly [place: number, value: T])[]): List<T> {
+    if (values.length === 0) return this
+    const chunks: (readonly T[])[] = [...this.chunks]
+    for (const [n, value] of values) {
+      const [c, k] = this.placeOf(n)
+      if (chunks[c]![k] !== value) chunks[c] = chunks[c]!.with(k, value)
+    }
+    return alike(this, chunks)
+  }
+
+  /** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
+  firstFrom<K>(one: K, compare: (a: T, b: K) => number): number {
+    const c = firstOf(this.chunks.length, (n) => compare(this.chunks[n]!.at(-1)!, one) >= 0)
+    const chunk = this.chunks[c]
+    if (!chunk) return this.length
+    let start = 0
+    for (let before = 0; before < c; before++) start += this.chunks[before]!.length
+    return start + firstOf(chunk.length, (n) => compare(chunk[n]!, one) >= 0)
+  }
+  /** A sorted list without `gone` and with `come`, each at its place; the list itself where nothing moves. */
+  patched(gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): List<T> {
+    if ((gone.size + come.length) * 16 > this.length) {
+      const rest = gone.size === 0 ? this.all : this.all.filter((one) => !gone.has(one))
+      if (come.length === 0 && rest.length === this.length) return this
+      return List.of(merged(rest, [...come].sort(compare), compare))
+    }
+    const edits = new Map<number, { readonly gone: Set<T>; readonly come: T[] }>()
+    const edit = (c: number) => {
+      const known = edits.get(c) ?? { gone: new Set(), come: [] }
+      edits.set(c, known)
+      return known
+    }
+    for (const one of gone) {
+      // Equals may stand in several.
+      for (let c = firstOf(this.chunks.length, (n) => compare(this.chunks[n]!.at(-1)!, one) >= 0); c < this.chunks.length; c++) {
+        const chunk = this.chunks[c]!
+        if (chunk.includes(one)) edit(c).gone.add(one)
+        else if (compare(chunk[0]!, one) <= 0) continue
+        break
+      }
+    }
+    // Behind the last that is not greater.
+    const after = (one: T) =>
+      Math.min(
+        firstOf(this.chunks.length, (n) => compare(this.chunks[n]!.at(-1)!, one) > 0),
+        this.chunks.length - 1,
+      )
+    for (const one of come) edit(after(one)).come.push(one)
+    if (edits.size === 0) return this
+    return new List(
+      this.chunks.flatMap((chunk, c) => {
+        const own = edits.get(c)
+        if (!own) return [chunk]
+        const rest = own.gone.size === 0 ? chunk : chunk.filter((one) => !own.gone.has(one))
+        return cut(own.come.length === 0 ? rest : merged(rest, own.come.sort(compare), compare))
+      }),
+    )
+  }
+  /** What left `before` and what came. What moved is in both. */
+  since(before: List<T> | undefined): Moved<T> {
+    if (before === this) return { gone: new Set(), come: [] }
+    const [old, now] = unlike(before?.chunks ?? [], this.chunks)
+    const [theirs, mine] = [new Set(old), new Set(now)]
+    return moved(
+      old.filter((chunk) => !mine.has(chunk)),
+      now.filter((chunk) => !theirs.has(chunk)),
+    )
+  }
+  /** These members, in chunks of this list as far as they stand in it. */
+  relisted(now: readonly T[]): List<T> {
+    const byFirst = new Map(this.chunks.map((chunk) => [chunk[0]!, chunk]))
+    const chunks: (readonly T[])[] = []
+    let [from, n] = [0, 0]
+    while (n < now.length) {
+      const chunk = byFirst.get(now[n]!)
+      if (!chunk || !standsAt(chunk, now, n)) n++
+      else {
+        chunks.push(...cut(now.slice(from, n)), chunk)
+        from = n += chunk.length
+      }
+    }
+    chunks.push(...cut(now.slice(from)))
+    // Cut up by many edits.
+    return chunks.length * usual > 4 * now.length + many * usual ? List.of(now) : alike(this, chunks)
+  }
+}
+
+/** Without what both begin and end with. */
+function unlike<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
+  let [start, endA, endB] = [0, a.length, b.length]
+  while (start < endA && start < endB && a[start] === b[start]) start++
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) [endA, endB] = [endA - 1, endB - 1]
+  return [a.slice(start, endA), b.slice(start, endB)]
+}
+function moved<T>(before: readonly (readonly T[])[], after: readonly (readonly T[])[]): Moved<T> {
+  const [old, now] = unlike(before.length === 1 ? before[0]! : before.flat(), after.length === 1 ? after[0]! : after.flat())
+  const gone = new Set(old)
+  return { gone, come: now.filter((one) => !gone.delete(one)) }
+}
+
+/** Members of a chunk: an edit copies as many, and once for each chunk its place in the list. */
+const usual = 128
+const many = 16
+function cut<T>(all: readonly T[]): readonly (readonly T[])[] {
+  if (all.length === 0) return []
+  if (all.length <= 2 * usual) return [all]
+  const size = Math.ceil(all.length / Math.round(all.length / usual))
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
+}
+/** A list of `chunks`, or of those of `like` in the same place where they say the same. */
+export function alike<T>(like: List<T>, chunks: readonly (readonly T[])[]): List<T> {
+  const shift = like.chunks.length - chunks.length
+  const keep = (chunk: readonly T[], c: number): readonly T[] => {
+    for (const old of [c, c + shift]) if (like.chunks[old] && sameMembers(like.chunks[old], chunk)) return like.chunks[old]
+    return chunk
+  }
+  const kept = chunks.map(keep)
+  return sameMembers(like.chunks, kept) ? like : new List(kept)
+}
+function standsAt(chunk: readonly unknown[], all: readonly unknown[], from: number): boolean {
+  if (from + chunk.length > all.length) return false
+  for (let n = 0; n < chunk.length; n++) if (all[from + n] !== chunk[n]) return false
+  return true
+}
+/** The first of `length` numbers for which it is true, as it is for all behind; `length` where there is none. */
+function firstOf(length: number, is: (n: number) => boolean): number {
+  let [low, high] = [0, length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (is(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
+}
