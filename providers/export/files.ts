@@ -3,17 +3,18 @@
  * wg-quick's form, those of IPsec in swanctl's and the policy as an nftables file; per cloud region a README, per peer what
  * its owner sets. Secrets stand as placeholders.
  */
-import type { Deny, Fabric, Fact, Interface, Region, Site, Transit } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import type { Deny, Fabric, Fact, Interface, Site, Transit } from '#src/fabric/fabric.ts'
 import { atHome } from '#src/fabric/home.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
-import { isIpsecInterface } from '#src/fabric/ipsec.ts'
-import { type CloudEndpoints, cloudEndpoints, commonEpoch, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
+import { type CloudEndpoints, cloudEndpoints, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
+import { type SiteSlice, type SliceExternal, siteSlice } from '#src/fabric/slice.ts'
 import { endpointText, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
+import { familiesIn } from '#src/net/sets.ts'
 import { nftRewrite } from '#src/net/translate.ts'
+import { type Device, devicesOf, farEnd } from './devices.ts'
 import { peerConfig } from './peer.ts'
+import { networkReadme, regionReadme, siteReadme } from './readme.ts'
 
 export interface ExportedFile {
   /** Relative, with `/`. */
@@ -42,24 +43,6 @@ export function exportFiles(fabric: Fabric, facts: readonly Fact[] = []): readon
   return [{ path: 'README.md', text: networkReadme(fabric) }, ...files, ...regions, ...peers].sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-interface Device {
-  readonly name: string
-  readonly linkEpoch: number
-  readonly peers: readonly SlicePeer[]
-}
-/** One per link epoch in use; peers without a common key are planned for the newest, 0 at first. */
-function devicesOf({ site, peers }: SliceOf, own: Interface, keys: Keyring): readonly Device[] {
-  const known = keys.epochs(site.id, own.id)
-  const newest = known.at(-1) ?? 0
-  const byEpoch = Map.groupBy(
-    peers.filter(({ tunnel, end }) => tunnel.ends[end].interface === own.id),
-    (peer) => commonEpoch(known, keys.epochs(farEnd(peer).site, farEnd(peer).interface)) ?? newest,
-  )
-  return [...byEpoch].sort(([a], [b]) => a - b).map(([linkEpoch, of]) => ({ name: deviceName(own.stem, linkEpoch), linkEpoch, peers: of }))
-}
-type SliceOf = Pick<SiteSlice, 'site' | 'peers'>
-const farEnd = ({ tunnel, end }: SlicePeer) => tunnel.ends[end === 0 ? 1 : 0]
-
 function wireguard({ site, network }: SiteSlice, own: Interface, device: Device, keys: Keyring): string {
   const { linkEpoch } = device
   const peers = device.peers.map((peer) => ({ peer, far: farEnd(peer), ...peerOf(network.ula, own.kind, peer, linkEpoch) }))
@@ -86,12 +69,18 @@ function wireguard({ site, network }: SiteSlice, own: Interface, device: Device,
 }
 
 /** One tunnel to a cloud or peer, as strongSwan reads it; the connection is route-based, so its selectors are everything. */
-function ipsec(folder: string, site: Site, { tunnel, address, far: stated, profile }: SliceExternal, clouds: CloudEndpoints): ExportedFile {
+function ipsec(
+  folder: string,
+  site: Site,
+  { tunnel, address, far: stated, farPrefixes, profile }: SliceExternal,
+  clouds: CloudEndpoints,
+): ExportedFile {
   const own = site.interfaces.find((one) => one.id === tunnel.ends[0].interface)!
   const device = deviceName(own.stem, 0)
   const cloud = clouds.address(tunnel.id) ?? `<address of ${externalOf(tunnel)}>`
   const far = stated ?? { address: cloud, id: cloud }
   const { ike, esp, rekey } = profile
+  const selectors = familiesIn(farPrefixes).includes(6) ? '0.0.0.0/0, ::/0' : '0.0.0.0/0'
   const lines = [
     `# ${tunnel.id}, inside ${nth(tunnel.inside, 2)} to ${nth(tunnel.inside, 1)}`,
     'connections {',
@@ -104,8 +93,8 @@ function ipsec(folder: string, site: Site, { tunnel, address, far: stated, profi
     `    remote { auth = psk, id = ${far.id} }`,
     '    children {',
     `      ${device} {`,
-    '        local_ts = 0.0.0.0/0',
-    '        remote_ts = 0.0.0.0/0',
+    `        local_ts = ${selectors}`,
+    `        remote_ts = ${selectors}`,
     `        esp_proposals = ${esp.join(', ')}`,
     `        rekey_time = ${rekey.esp}s`,
     '        start_action = start',
@@ -196,125 +185,3 @@ function match({ protocol, from, to }: PortRange, family: Family): string {
       throw new TypeError(`unknown protocol ${String(protocol satisfies never)}`)
   }
 }
-
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
-  `| ${head.join(' | ')} |`,
-  `|${head.map(() => '---').join('|')}|`,
-  ...rows.map((row) => `| ${row.join(' | ')} |`),
-]
-const section = (title: string, head: readonly string[], rows: readonly (readonly string[])[]): string[] =>
-  rows.length === 0 ? [] : ['', `## ${title}`, '', ...table(head, rows)]
-
-function siteReadme(slice: SiteSlice, keys: Keyring): string {
-  const { site, network } = slice
-  const ipsecDevices = site.interfaces.flatMap((own) =>
-    isIpsecInterface(own) ? [[deviceName(own.stem, 0), String(own.port), own.kind, own.tunnels.join('<br>')]] : [],
-  )
-  const wireguardDevices = site.interfaces.flatMap((own) =>
-    devicesOf(slice, own, keys).map((device) => [
-      device.name,
-      String(listenPort(own.port, device.linkEpoch)),
-      own.kind,
-      device.peers.map((peer) => peer.tunnel.id).join('<br>'),
-    ]),
-  )
-  const devices = [...ipsecDevices, ...wireguardDevices]
-  const uplinks = site.uplinks.map((one) => [
-    one.id,
-    one.interface,
-    one.transport,
-    one.metered ? `${one.medium}, metered` : one.medium,
-    one.endpoint.kind === 'fixed' ? one.endpoint.address : 'from the provider',
-  ])
-  const lans = site.lans.map((lan) => [
-    lan.segment,
-    lan.interface,
-    lan.local === undefined ? lan.prefix : `${lan.local}, ${lan.prefix} in the overlay`,
-    lan.via === undefined ? lan.address : lan.learned ? `learned from ${lan.via}` : `next hop ${lan.via}`,
-  ])
-  const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
-  const groups = groupsOf(site)
-    .filter((group) => group.arrived === 'anywhere')
-    .map((group) => [group.remote, group.trafficClass, stages(group.via)])
-  return `${[
-    `# ${site.id}`,
-    '',
-    `${site.hub ? 'Hub' : site.role === 'core' ? 'Core' : 'Edge'} of network ${network.id}, node ${site.index}, loopback ${site.loopback}.${site.hubs.length > 0 ? ` Hubs in order: ${site.hubs.join(', ')}.` : ''}`,
-    `Overlay MTU ${network.mtu}, TCP MSS ${network.mss.v4} (IPv4) and ${network.mss.v6} (IPv6).`,
-    ...section('Uplinks', ['uplink', 'interface', 'transport', 'medium', 'address'], uplinks),
-    ...section('LANs', ['segment', 'interface', 'prefix', 'gateway'], lans),
-    ...section('Interfaces', ['device', 'port', 'kind', 'tunnels'], devices),
-    ...section('Routes', ['to', 'at'], routes),
-    ...section('Paths, best first', ['remote', 'class', 'tunnels; a semicolon is where the next stage begins'], groups),
-    ...section(
-      'Carried for others',
-      ['between', 'and'],
-      site.transits.map(({ a, b }) => [a.join(', '), b.join(', ')]),
-    ),
-  ].join('\n')}\n`
-}
-function stages(via: Site['groups'][number]['via']): string {
-  const byStage = Map.groupBy(via, (hop) => hop.stage)
-  return [...byStage.values()].map((hops) => hops.map((hop) => hop.tunnel).join(', ')).join('; ') || 'none: unreachable'
-}
-
-function regionReadme(region: Region): string {
-  const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  const back = [...new Map(groupsOf(region).map((group) => [group.remote, group.via])).entries()].map(([remote, via]) => [
-    remote,
-    [...new Set(via.map((hop) => connectionOf.get(hop.tunnel)!))].join(', '),
-  ])
-  return `${[
-    `# ${region.id}`,
-    '',
-    `Region ${region.location} of ${region.provider}, segment ${region.segment}, joined by a ${region.attach.replaceAll('-', ' ')} with ${region.routing} routing; AS ${region.asn}, hubs ${region.hubAsn}.`,
-    ...section(
-      'VPCs',
-      ['VPC', 'prefixes'],
-      region.networks.map((network) => [network.id, network.prefixes.join(', ')]),
-    ),
-    ...section(
-      'Connections',
-      ['connection', 'customer gateway', 'tunnels', 'inside'],
-      region.connections.map(({ id, address, members }) => [
-        id,
-        address,
-        members.map((member) => member.tunnel).join('<br>'),
-        members.map((member) => member.inside).join('<br>'),
-      ]),
-    ),
-    ...section('Return routes: the first connection that works', ['to', 'connections'], back),
-    ...section(
-      'Security groups',
-      ['allow'],
-      region.rules.map((rule) => [rule.id]),
-    ),
-    ...section(
-      'Left out of them',
-      ['deny'],
-      (region.denies ?? []).map((deny) => [deny.id]),
-    ),
-  ].join('\n')}\n`
-}
-
-const networkReadme = (fabric: Fabric): string =>
-  `${[
-    `# Network ${fabric.network.id}`,
-    '',
-    `${fabric.sites.length} sites, ${fabric.regions.length > 0 ? `${fabric.regions.length} cloud ${fabric.regions.length === 1 ? 'region' : 'regions'}, ` : ''}${fabric.peers.length > 0 ? `${fabric.peers.length} ${fabric.peers.length === 1 ? 'peer' : 'peers'}, ` : ''}${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
-    '',
-    ...table(
-      ['site', 'role', 'tunnels', 'LANs'],
-      fabric.sites.map((site) => [
-        `[${site.id}](sites/${site.id}/README.md)`,
-        site.hub ? 'hub' : site.role,
-        String(tunnelsOf(fabric, site.id).length),
-        site.lans.map((lan) => lan.prefix).join(', '),
-      ]),
-    ),
-    ...section(
-      'Classes',
-      ['class', 'DSCP', 'share'],
-      fabric.classes.map((one) => [one.id, String(one.dscp), `${one.share} %`]),
-    ),
-  ].join('\n')}\n`

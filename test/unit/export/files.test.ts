@@ -4,7 +4,8 @@ import { exportFiles } from '#providers/export/files.ts'
 import { compile } from '#src/compile/compile.ts'
 import type { Fact } from '#src/fabric/fabric.ts'
 import { ipsecTunnelId } from '#src/fabric/ids.ts'
-import { address } from '#src/net/address.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import { address, prefix } from '#src/net/address.ts'
 import { allow, berlin, cloud, fixed, madrid, network, partner, site, siteId, uplinkId } from '../compile/networks.ts'
 
 const hub = site('hub', 'core', [fixed('isp', '192.0.2.10/28', '192.0.2.1')], { inference: ['10.10.0.0/16'], training: ['10.20.0.0/16'] })
@@ -95,6 +96,56 @@ describe('export files', () => {
   })
 })
 
+describe('a site with gateways, routers and hosts that are told things', () => {
+  const parsed = parseIntent([
+    {
+      path: 'network.yaml',
+      text: 'network: small\nhubs: north\nsegments: [office, lab]\ninternet: { office: local, lab: hub }\nmaintenance: { window: "sun 02:00-04:00", timezone: Europe/Berlin }\nallow: [harbor/lab -> north/lab]\n',
+    },
+    {
+      path: 'north.yaml',
+      text: 'site: north\nrole: core\nuplinks:\n  isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 }\nsegments:\n  lab: { interface: eth1, prefixes: 10.20.0.0/16, ospf: { neighbor: 10.20.0.2, prefixes: 10.21.0.0/16 } }\n',
+    },
+    {
+      path: 'harbor.yaml',
+      text: `site: harbor
+gateways:
+  a: { uplinks: { fiber: { interface: eth0 } } }
+  b: { uplinks: { cable: { interface: eth0 } } }
+segments:
+  office: { interface: lan0, prefixes: [10.50.1.0/24, "fd50:1::/64"], trust: dscp, dhcp: { range: 10.50.1.10-10.50.1.99, dns: 10.20.0.53 }, ra: { dns: "fd20::53" } }
+  lab: { interface: lan1, prefixes: 10.50.2.0/24, bgp: { asn: 65010, neighbor: 10.50.2.9, prefixes: 10.51.0.0/20 }, dhcp: { relay: 10.20.0.5 } }
+`,
+    },
+  ])
+  const files = new Map(exportFiles(compile(parsed.intent!, []).fabric!).map((one) => [one.path, one.text]))
+  const [first, second, hub] = ['harbor', 'harbor.b', 'north'].map((id) => files.get(`sites/${id}/README.md`)!)
+  test('says which other gateway has its LANs with it, and which addresses each has alone', () => {
+    expect(first).toContain('One of the two gateways of harbor, with harbor.b')
+    expect(second).toContain('One of the two gateways of harbor, with harbor:')
+    expect(first).toContain('| 10.50.2.1/24 of whichever is on duty, its own 10.50.2.2/24 |')
+    expect(second).toContain('| 10.50.2.1/24 of whichever is on duty, its own 10.50.2.3/24 |')
+    expect(hub).not.toContain('gateways')
+  })
+  test('says who leaves to the internet, and by what', () => {
+    expect(first).toContain('| by fiber, behind their IPv4 addresses | believed |')
+    expect(second).toContain('| by cable, behind their IPv4 addresses | believed |')
+    expect(first).toContain('| at hub north |')
+  })
+  test('says what hosts are told, and what routers are and may announce', () => {
+    expect(first).toContain('| office | lan0 | DHCP | 10.50.1.10 to 10.50.1.99 for 43200 s<br>resolvers 10.20.0.53 |')
+    expect(first).toContain('| office | lan0 | router advertisements | this gateway as router<br>resolvers fd20::53 |')
+    expect(first).toContain('| lab | lan1 | DHCP | what 10.20.0.5 says |')
+    expect(first).toContain('| lab | lan1 | 10.50.2.9 | BGP, AS 65010, here 65000, hold 9 s | 10.51.0.0/20 | 10.20.0.0/15, a default route |')
+    expect(hub).toContain(
+      '| lab | eth1 | 10.20.0.2 | OSPF, area 0.0.0.0, hello 10 s, dead 40 s | 10.21.0.0/16 | 10.50.2.0/24, 10.51.0.0/20, a default route |',
+    )
+  })
+  test('says when changes are made', () => {
+    expect(files.get('README.md')).toContain('| harbor | sun 02:00-04:00 Europe/Berlin |')
+  })
+})
+
 describe('a peer', () => {
   const joined = compile(network({ peers: [partner], allow: [allow('edge/inference -> partner/inference', 'tcp/5432')], expect: [] }), []).fabric!
   const files = new Map(exportFiles(joined).map((one) => [one.path, one.text]))
@@ -116,6 +167,13 @@ describe('a peer', () => {
     expect(theirs).toContain('secret = "<pre-shared key: causeway peer config partner --secret>"')
     expect(theirs).toContain('#   ip route add 10.1.10.0/23 dev causeway1 metric 1')
     expect(theirs).toContain('#   edge/inference -> partner/inference tcp/5432: 10.1.10.0/24, 10.1.11.0/24, 10.1.12.0/24 -> 172.20.0.0/16')
+  })
+  test('with IPv6 behind it has tunnels for both families at either end', () => {
+    const six = { ...partner, lans: [...partner.lans, { ...partner.lans[0]!, prefix: prefix('fd20::/48') }] }
+    const both = exportFiles(compile(network({ peers: [six], expect: [] }), []).fabric!).filter(
+      ({ path }) => path.includes('/ipsec/') || path.startsWith('peers/'),
+    )
+    for (const { text } of both) expect(text).toContain('local_ts = 0.0.0.0/0, ::/0')
   })
   test('gets its secret only when it is given one, once for each pair of identities', () => {
     const text = peerConfig(joined, joined.peers[0]!, 'a-secret-of-twenty-characters')
