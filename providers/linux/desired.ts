@@ -5,7 +5,7 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
-import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix } from '#src/net/address.ts'
+import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix, privateSpace } from '#src/net/address.ts'
 import { bgpSettings } from './bgp.ts'
 import type { Setting } from './frr-settings.ts'
 import { announcedByOspf, ospfSettings } from './ospf.ts'
@@ -35,7 +35,6 @@ import {
   outerMask,
   pinnedTable,
   priority,
-  privateSpace,
   uplinkTable,
 } from './scheme.ts'
 import { outermost } from './transit.ts'

@@ -5,25 +5,12 @@
 import type { Deny, Lan, SiteConfig, Translation } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
-import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { contains, type Family, familyOf, type Prefix, privateSpace } from '#src/net/address.ts'
 import { leases } from './dnsmasq.ts'
 import { interfaceOf } from './lookup.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { nftRewrite } from '#src/net/translate.ts'
-import {
-  bgpPort,
-  type Esp,
-  exitMark,
-  exitMask,
-  guestMark,
-  hex,
-  ikePorts,
-  nftTable,
-  privateSpace,
-  stampPort,
-  transitCounter,
-  tunnelPrefix,
-} from './scheme.ts'
+import { bgpPort, type Esp, exitMark, exitMask, guestMark, hex, ikePorts, nftTable, stampPort, transitCounter, tunnelPrefix } from './scheme.ts'
 import { outermost, transitTable, untracking } from './transit.ts'
 import { sharedLans } from './vrrp.ts'
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Features } from '../device.ts'
 import type { ClassId, NodeId } from '#src/fabric/fabric.ts'
-import { type Family, type Prefix, prefix } from '#src/net/address.ts'
+import type { Family } from '#src/net/address.ts'
 
 /** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
 export const protocol = 67
@@ -16,9 +16,6 @@ export const cloudPrefix = 'cwi'
 /** Made by charon, not by WireGuard. */
 export const isIpsecDevice = (device: string): boolean => isOurs(device) && device.startsWith(cloudPrefix)
 export const isOurs = (device: string): boolean => /^cw[hemi][0-9a-z]*p[01]$/.test(device) && device.length <= 15
-
-/** RFC 1918, RFC 4193: never routed but by the overlay. */
-export const privateSpace: readonly Prefix[] = [prefix('10.0.0.0/8'), prefix('172.16.0.0/12'), prefix('192.168.0.0/16'), prefix('fc00::/7')]
 
 export const uplinkTable = (slot: number): number => 7700 + slot
 export const guardTable = 7710

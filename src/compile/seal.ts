@@ -16,7 +16,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { comparePrefixes, contains, type Prefix, prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Prefix, privateSpace } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { Numbers } from './allocate.ts'
 import { patched } from './arrays.ts'
@@ -42,9 +42,6 @@ export interface Parts {
   readonly hostGroups: readonly HostGroup[]
   readonly expects: readonly Expect[]
 }
-
-/** RFC 1918 and RFC 4193: private in any case, so declaring a LAN inside them changes nobody's guard. */
-const privateSpace = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(prefix)
 
 export function seal(
   { intent, numbers, tunnels, exits, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
@@ -130,7 +127,7 @@ function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> 
   return all.length > 0 ? { maintenance: memo.keep('maintenance of all', all) } : {}
 }
 
-/** What must not leak: private space, and the declared prefixes outside of it. */
+/** What must not leak: private space in any case, so that a LAN inside it changes nobody's guard, and the declared prefixes outside of it. */
 function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const outside = (prefixes: readonly Prefix[]) => prefixes.filter((one) => !privateSpace.some((range) => contains(range, one)))
   const ofSites = memo.sparse('public prefixes of sites', [], [sitesOf(intent, memo)], ({ lans }) =>

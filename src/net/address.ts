@@ -280,3 +280,6 @@ export function sortPrefixes(prefixes: readonly Prefix[]): Prefix[] {
   const keyed = prefixes.map((prefix) => ({ prefix, bits: prefixBits(prefix) }))
   return keyed.sort((a, b) => compareBits(a.bits, b.bits)).map(({ prefix }) => prefix)
 }
+
+/** RFC 1918, RFC 4193. */
+export const privateSpace: readonly Prefix[] = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(prefix)

@@ -1,9 +1,7 @@
 /** For programs, the CLI and the page: the API's types, and a client of what a cloud team automates. No code of the server. */
 import type { Finding } from '#src/fabric/fabric.ts'
-import type { Ownership } from '#src/plan/owners.ts'
-import type { Plan } from '#src/plan/plan.ts'
-import { type Proof, renderPlan } from '#src/plan/render.ts'
-import type { LocatedFinding } from '../generations.ts'
+import { renderPlan } from '#src/plan/render.ts'
+import type { LocatedFinding, Proposed } from '../generations.ts'
 import type { ProblemDocument } from '../problem.ts'
 
 export type { App } from './app.ts'
@@ -28,16 +26,7 @@ export interface RegionIntent {
     >
   >
 }
-interface PlanView extends Ownership {
-  readonly id: string
-  readonly base: number
-  readonly network: string | null
-  readonly verdict: 'passed' | 'refused'
-  readonly findings: readonly LocatedFinding[]
-  readonly plan: Plan | null
-  readonly proof: Proof | null
-}
-export interface ClientPlan extends PlanView {
+export interface ClientPlan extends Proposed {
   readonly ok: boolean
   /** As `causeway plan` prints it; when it was refused, its findings. */
   readonly text: string
@@ -78,7 +67,7 @@ export function connect({ url, token }: ClientOptions) {
     return (await answer.json()) as T
   }
   const at = (region: string): string => `/v1/regions/${encodeURIComponent(region)}`
-  const planned = async (asked: Promise<PlanView>): Promise<ClientPlan> => {
+  const planned = async (asked: Promise<Proposed>): Promise<ClientPlan> => {
     const view = await asked
     const ok = view.plan !== null && view.proof !== null
     return { ...view, ok, text: ok ? renderPlan(view.plan, view.proof, Date.now(), view) : view.findings.map(findingLine).join('\n') }
