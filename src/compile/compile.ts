@@ -89,12 +89,11 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
 }
 
 /** A site that was read again and says the same is the site known before: passes tell by identity what is new. */
-const recognised = (intent: Intent, memo: Memo): Intent => ({
-  ...intent,
-  sites: memo.once('sites', [intent.sites], (before?: Made<Intent['sites']>) => known(intent.sites, before?.value ?? [])),
-  regions: memo.once('regions', [intent.regions], (before?: Made<Intent['regions']>) => known(intent.regions, before?.value ?? [])),
-  peers: memo.once('peers', [intent.peers], (before?: Made<Intent['peers']>) => known(intent.peers, before?.value ?? [])),
-})
+const recognised = (intent: Intent, memo: Memo): Intent => {
+  const things = <T extends { readonly id: string }>(name: string, now: readonly T[]): readonly T[] =>
+    memo.once(name, [now], (before?: Made<readonly T[]>) => memo.members(name, known(now, before?.value ?? [])))
+  return { ...intent, sites: things('sites', intent.sites), regions: things('regions', intent.regions), peers: things('peers', intent.peers) }
+}
 function known<T extends { readonly id: string }>(now: readonly T[], before: readonly T[]): readonly T[] {
   const { gone, come } = difference(before, now)
   const old = new Map([...gone].map((one) => [one.id, one]))

@@ -734,4 +734,4 @@ export interface Origin {
   /** Characters, for the caret. */
   readonly length: number
 }
-export type Origins = ReadonlyMap<string, Origin>
+export type Origins = Pick<ReadonlyMap<string, Origin>, 'get' | 'has'> & Iterable<readonly [string, Origin]>

@@ -1,7 +1,7 @@
 /** What an allow, a deny or an expectation is called in the Fabric: its own words, so that a line added above changes no hash. */
-import type { Origin } from '#src/fabric/fabric.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import type { Intent, IntentExpect, IntentLine } from './intent.ts'
+import type { Places } from './places.ts'
 
 /** The written ports, else those of the service. */
 export function portsOf(intent: Pick<Intent, 'services'>, line: IntentLine): readonly PortRange[] {
@@ -25,11 +25,11 @@ const verbOf = (expect: IntentExpect): string => {
   return expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
 }
 
-/** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>`, `deny/<n>` or `expect/<n>`. */
 /** What a DHCP relay needs, for all LANs of a segment that have the same server. */
 export const relayText = (segment: string, server: string): string => `dhcp of ${segment} -> ${server}`
 
-export function placeTexts(intent: Intent, origins: Map<string, Origin>): void {
+/** Findings of `verify` name lines by these texts: each gets the place of its `allow/<n>`, `deny/<n>` or `expect/<n>`. */
+export function placeTexts(intent: Intent, origins: Places): void {
   const place = (text: string, key: string): void => {
     const origin = origins.get(key)
     if (origin) origins.set(text, origin)

@@ -5,9 +5,10 @@ import { type Family, familyOf, lengthOf, overlaps, type Prefix } from '#src/net
 import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
 import { placeTexts } from './canonical.ts'
 import { defaultMtu, translationPools } from './defaults.ts'
-import type { Intent } from './intent.ts'
+import type { Intent, IntentSite } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
-import { type Declared, gatewaysOf, type Raw, type ReadBefore, readFiles } from './raw.ts'
+import type { Layer } from './places.ts'
+import { type Declared, gatewaysOf, type NamedSite, type Raw, type ReadBefore, readFiles } from './raw.ts'
 import { readClasses, readPreferences, readSiteClasses } from './read-classes.ts'
 import { checkGroups, landsOf, readGroups } from './read-groups.ts'
 import { checkRelays } from './read-lan-services.ts'
@@ -40,33 +41,52 @@ export const parseIntent = (files: readonly SourceFile[]): ParseResult => create
 /** A parser that remembers: of a folder in which one file was edited, that one is read. It gives what one without memory does. */
 export function createParser(): (files: readonly SourceFile[]) => ParseResult {
   const before: ReadBefore = new Map()
+  let sites: SitesBefore = { world: '', of: new WeakMap() }
   return (files) => {
     const report = createReport()
-    return parse(readFiles(files, report, before), report)
+    return parse(readFiles(files, report, before), report, (world) => (sites = sites.world === world ? sites : { world, of: new WeakMap() }))
   }
 }
 
-function parse(raw: Raw, report: Report): ParseResult {
+/** Sites that were read and about which there was nothing to say, by what they wrote. */
+interface SitesBefore {
+  /** What else reading one depends on: in another it is read again. */
+  readonly world: string
+  readonly of: WeakMap<NamedSite['fields'], { readonly value: readonly IntentSite[]; readonly layer: Layer }>
+}
+
+function parse(raw: Raw, report: Report, sitesBefore: (world: string) => SitesBefore): ParseResult {
   const names = readNames(raw, report)
   const hubs = readHubs(raw, names, report)
   const transports = readTransports(raw, report)
   const words = readUplinkWords(raw, transports, report)
   const transportIds = new Set(transports.map((each) => each.id))
   const classes = readClasses(raw, words, report)
-  const siteClasses = readSiteClasses(raw, classes, report)
-  const preferences = readPreferences(raw, classes, words, report)
   const internet = readInternet(raw, names, report)
   const maintenance = readMaintenance(raw, report)
-  const siteMaintenance = readSiteMaintenance(raw, maintenance, report)
-  const sites = raw.sites.flatMap((site) => {
-    const preferred = preferences.get(site.name.value) ?? []
-    const windows = siteMaintenance.get(site.name.value) ?? maintenance
+  const whole = (site: NamedSite): readonly IntentSite[] => {
+    const own = readSiteClasses(site, classes, report)
+    const preferences = readPreferences(site, classes, words, report)
+    const windows = readSiteMaintenance(site, maintenance, report) ?? maintenance
     return readSite(site, names, transportIds, hubs, internet, report).map((gateway) => ({
       ...gateway,
-      classes: siteClasses.get(site.name.value) ?? [],
-      ...(preferred.length > 0 ? { preferences: preferred } : {}),
+      classes: own,
+      ...(preferences.length > 0 ? { preferences } : {}),
       ...(windows ? { maintenance: windows } : {}),
     }))
+  }
+  const before = sitesBefore(JSON.stringify([hubs, transports, segmentsOf(names), names.partial, classes, [...words], internet, maintenance]))
+  const sites = raw.sites.flatMap((site) => {
+    const said = report.findings.length
+    const known = before.of.get(site.fields)
+    const read = known ?? report.origins.apart(() => whole(site))
+    const { value: gateways, layer } = read
+    report.origins.lay(
+      gateways.map(({ id }) => id),
+      layer,
+    )
+    if (!known && report.findings.length === said) before.of.set(site.fields, read)
+    return gateways
   })
   sites.sort((a, b) => compareText(a.id, b.id))
   const regions = raw.regions.map((region) => readRegion(region, names, hubs, report))

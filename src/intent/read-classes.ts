@@ -3,11 +3,11 @@ import type { ClassId, SiteClass } from '#src/fabric/fabric.ts'
 import { type ClassDefaults, classDefaults, defaultClass } from './defaults.ts'
 import type { IntentClass, Preference, UplinkSelector } from './intent.ts'
 import type { UplinkWords } from './names.ts'
-import type { Raw } from './raw.ts'
+import type { NamedSite, Raw } from './raw.ts'
 import { noteFields } from './read-site.ts'
 import type { Report } from './report.ts'
 import type { RawClass, RawSiteClass } from './schema.ts'
-import type { Entry, Located } from './spec.ts'
+import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 
 /** Marks and tables are few: three bits of them are classes. */
@@ -117,10 +117,8 @@ function checkMarks(classes: readonly IntentClass[], written: Written, report: R
 }
 
 /** What a site says of classes, over what the network says of them. */
-export function readSiteClasses(raw: Raw, network: readonly IntentClass[], report: Report): ReadonlyMap<string, readonly SiteClass[]> {
-  return new Map(raw.sites.map(({ name, fields }) => [name.value, ofSite(`site/${name.value}`, fields.classes ?? [], network, report)]))
-}
-function ofSite(base: string, entries: readonly Entry<RawSiteClass>[], network: readonly IntentClass[], report: Report): readonly SiteClass[] {
+export function readSiteClasses({ name, fields }: NamedSite, network: readonly IntentClass[], report: Report): readonly SiteClass[] {
+  const [base, entries] = [`site/${name.value}`, fields.classes ?? []]
   const ids = network.map(({ id }) => id)
   for (const { key, value } of entries) {
     const own = `${base}/class/${key.value}`
@@ -158,31 +156,20 @@ function ofSite(base: string, entries: readonly Entry<RawSiteClass>[], network: 
 
 const verbs = ['prefer', 'avoid', 'never'] as const
 /** Which uplinks the classes of a site take, where it says so itself; what it says of a word counts, whatever the network says of it. */
-export function readPreferences(
-  raw: Raw,
-  network: readonly IntentClass[],
-  words: UplinkWords,
-  report: Report,
-): ReadonlyMap<string, readonly Preference[]> {
-  return new Map(
-    raw.sites.map(({ name, fields }) => {
-      const own = network.flatMap((one): readonly Preference[] => {
-        const said = fields.classes?.find(({ key }) => key.value === one.id)?.value?.fields
-        if (!said || verbs.every((verb) => said[verb] === undefined)) return []
-        checkOpposites(one.id, { prefer: said.prefer, avoid: said.avoid, never: said.never }, report)
-        const read = {
-          prefer: readWords(said.prefer, words, report),
-          avoid: readWords(said.avoid, words, report),
-          never: readWords(said.never, words, report),
-        }
-        const named = new Set(verbs.flatMap((verb) => read[verb].map(({ value }) => value)))
-        const here = (verb: (typeof verbs)[number]) => (said[verb] ? read[verb] : one[verb].filter(({ value }) => !named.has(value)))
-        return [{ id: one.id, prefer: here('prefer'), avoid: [...here('avoid')].sort(byValue), never: [...here('never')].sort(byValue) }]
-      })
-      return [name.value, own] as const
-    }),
-  )
-}
+export const readPreferences = ({ fields }: NamedSite, network: readonly IntentClass[], words: UplinkWords, report: Report): readonly Preference[] =>
+  network.flatMap((one): readonly Preference[] => {
+    const said = fields.classes?.find(({ key }) => key.value === one.id)?.value?.fields
+    if (!said || verbs.every((verb) => said[verb] === undefined)) return []
+    checkOpposites(one.id, { prefer: said.prefer, avoid: said.avoid, never: said.never }, report)
+    const read = {
+      prefer: readWords(said.prefer, words, report),
+      avoid: readWords(said.avoid, words, report),
+      never: readWords(said.never, words, report),
+    }
+    const named = new Set(verbs.flatMap((verb) => read[verb].map(({ value }) => value)))
+    const here = (verb: (typeof verbs)[number]) => (said[verb] ? read[verb] : one[verb].filter(({ value }) => !named.has(value)))
+    return [{ id: one.id, prefer: here('prefer'), avoid: [...here('avoid')].sort(byValue), never: [...here('never')].sort(byValue) }]
+  })
 
 /** `default` absorbs what the others leave, unless its own share is written. */
 function withShares(classes: readonly IntentClass[], written: Written<RawClass | RawSiteClass>, report: Report): readonly IntentClass[] {

@@ -1,21 +1,15 @@
 /** When traffic of a site may be interrupted: its own word, else the network's. */
 import type { Maintenance } from '#src/fabric/fabric.ts'
-import type { Raw } from './raw.ts'
+import type { NamedSite, Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import type { RawMaintenance } from './schema.ts'
 
 export const readMaintenance = (raw: Raw, report: Report): Maintenance | undefined =>
   read('maintenance', raw.network?.fields.maintenance, 'UTC', report)
 
-/** By site, those that say something themselves. */
-export function readSiteMaintenance(raw: Raw, ofNetwork: Maintenance | undefined, report: Report): ReadonlyMap<string, Maintenance> {
-  return new Map(
-    raw.sites.flatMap(({ name, fields }) => {
-      const own = read(`site/${name.value}/maintenance`, fields.maintenance, ofNetwork?.timezone ?? 'UTC', report)
-      return own ? [[name.value, own] as const] : []
-    }),
-  )
-}
+/** What a site says itself. */
+export const readSiteMaintenance = ({ name, fields }: NamedSite, ofNetwork: Maintenance | undefined, report: Report): Maintenance | undefined =>
+  read(`site/${name.value}/maintenance`, fields.maintenance, ofNetwork?.timezone ?? 'UTC', report)
 
 function read(key: string, written: RawMaintenance | undefined, timezone: string, report: Report): Maintenance | undefined {
   if (!written) return undefined

@@ -27,6 +27,7 @@ import { defaultRole, defaultTransport } from './defaults.ts'
 import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
 import { readOwnHubs } from './names.ts'
 import { overlapping } from './overlap.ts'
+import type { Places } from './places.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import { checkGateways, lansOfPair } from './read-gateways.ts'
 import { type Neighbour, readAdvertisement, readDhcp } from './read-lan-services.ts'
@@ -45,7 +46,7 @@ const linkLocal = prefix('fe80::/10')
 export const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
 
 /** Origins of every key that was written: `base/key`. */
-export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Map<string, Origin>): void {
+export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Places): void {
   for (const [key, value] of Object.entries(fields)) {
     const first = Array.isArray(value) ? value[0] : value
     const at = (first as Partial<Located<unknown>> | undefined)?.at
@@ -355,7 +356,7 @@ function readLan(
   return [...served(fields, links, others, report), ...readNextHops(fields.next_hop ?? [], links, uplinks, report), ...learned]
 }
 
-function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Map<string, Origin>): void {
+function noteServices(base: string, { dhcp, ra }: ReadLan['at'], origins: Places): void {
   for (const [name, raw] of Object.entries({ dhcp, ra })) {
     if (!raw) continue
     origins.set(`${base}/${name}`, raw.at)

@@ -1,5 +1,6 @@
 import type { Finding, Origin, Severity } from '#src/fabric/fabric.ts'
 import type { IntentCode } from './codes.ts'
+import { Places } from './places.ts'
 import { didYouMean } from './suggest.ts'
 
 /** Where a text stands, or a key that is (or will be) in the Origins. */
@@ -7,7 +8,7 @@ export type Place = Origin | string
 
 /** Collects the findings of one reading together with the places they point to. */
 export interface Report {
-  readonly origins: Map<string, Origin>
+  readonly origins: Places
   readonly findings: readonly Finding[]
   error(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string, witness?: readonly string[]): void
   warning(code: IntentCode, at: Place | readonly Place[], says: string, instead?: string): void
@@ -17,7 +18,7 @@ export interface Report {
 const suggestions = 100
 
 export function createReport(): Report {
-  const origins = new Map<string, Origin>()
+  const origins = new Places()
   const findings: Finding[] = []
   const seen = new Set<string>()
   let left = suggestions
