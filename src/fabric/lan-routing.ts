@@ -40,13 +40,13 @@ export function announced(of: Speaker, session: LanRouters, family: Family): Ann
   const far = (['from', 'to'] as const).flatMap((end) =>
     subtractPrefixes(
       mergePrefixes(of.rules.filter((rule) => touches(rule[end].prefixes)).flatMap((rule) => rule[opposite[end]].prefixes)),
-      closed.filter((deny) => covers(deny[end].prefixes)).flatMap((deny) => deny[opposite[end]].prefixes),
+      mergePrefixes(closed.filter((deny) => covers(deny[end].prefixes)).flatMap((deny) => deny[opposite[end]].prefixes)),
     ),
   )
-  const others = subtractPrefixes(mergePrefixes(far.filter((one) => familyOf(one) === family)), prefixes)
+  const others = subtractPrefixes(mergePrefixes(far.filter((one) => familyOf(one) === family)), mergePrefixes(prefixes))
   const elsewhere = of.lans.filter((lan) => lan.learned && lan.interface !== session.interface).map((lan) => lan.prefix)
   return {
-    prefixes: mergePrefixes(subtractPrefixes(others, elsewhere)),
+    prefixes: subtractPrefixes(others, mergePrefixes(elsewhere)),
     passedOn: elsewhere.filter((one) => others.some((other) => contains(one, other) || contains(other, one))),
     byDefault: own.some((lan) => lan.internet !== undefined && familyOf(lan.prefix) === family),
   }

@@ -63,6 +63,8 @@ describe('what a router is told', () => {
     const closed = { id: 'deny', from: own, to: { segment: inference, prefixes: [prefix('10.3.10.0/24')] }, ports: [anyPort] }
     const calls = { ...rules[0]!, from: own }
     expect(announced({ ...config, rules: [calls], denies: [closed] }, session, 4).prefixes).toEqual(['10.2.10.0/24'])
+    const alsoClosed = { ...closed, to: { segment: inference, prefixes: [prefix('10.2.10.0/24')] } }
+    expect(announced({ ...config, rules: [calls], denies: [closed, alsoClosed] }, session, 4).prefixes).toEqual([])
   })
 
   it('is a default route where its hosts may leave to the internet, in that family', () => {
