@@ -6,9 +6,9 @@ import { speaking } from '#src/fabric/lan-routing.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix, privateSpace } from '#src/net/address.ts'
-import { bgpSettings } from './bgp.ts'
 import type { Setting } from './frr-settings.ts'
-import { announcedByOspf, ospfSettings } from './ospf.ts'
+import { announcedByOspf } from './ospf.ts'
+import { frrSettings } from './routers.ts'
 import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import { wantedDnsmasq } from './dnsmasq.ts'
@@ -401,9 +401,16 @@ const nextHops = (config: SiteConfig, { interfaces }: Situation): readonly Route
     return [{ family: familyOf(lan.prefix), table: 'main', to: lan.prefix, metric: 0, target, source: '' }]
   })
 
-/** What ospfd announces has to be a route, and no packet goes by it. */
+/** What OSPF announces has to be a route, and no packet goes by it. */
 const announcements = (config: SiteConfig): readonly Route[] =>
-  announcedByOspf(config).map((to) => ({ family: 4, table: 'main', to, metric: 0, target: { kind: 'device', device: 'lo', router: '' }, source: '' }))
+  announcedByOspf(config).map((to) => ({
+    family: familyOf(to),
+    table: 'main',
+    to,
+    metric: 0,
+    target: { kind: 'device', device: 'lo', router: '' },
+    source: '',
+  }))
 
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
@@ -455,7 +462,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     links: links(config, situation.publicKeys),
     xfrm: tunnels.flatMap(({ tunnel }) => (tunnel.esp === 'kernel' ? [{ name: tunnel.device, ifId: tunnel.ifId, up: true, mtu: tunnel.mtu }] : [])),
     tunnels,
-    frr: [...bgpSettings(config), ...ospfSettings(config)],
+    frr: frrSettings(config),
     announces: announcedByOspf(config).length > 0,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,

@@ -1,5 +1,5 @@
 /** What separates two kernel states, as the smallest list of changes. Pure. */
-import { type FrrChange, settingsDifference } from './frr-settings.ts'
+import { type FrrChange, ofThoseThatRun, settingsDifference } from './frr-settings.ts'
 import { programsFor, type Start } from './frr.ts'
 import { type ObservedTunnel, type TunnelWork, type WantedTunnel, workFor } from './charons.ts'
 import type { ObservedDaemon, WantedDaemon } from './daemons.ts'
@@ -165,13 +165,16 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   late.forEach(sysctl)
   // Last: a router that doesn't answer keeps nothing else waiting, and what it announces is policed from the start.
   const wanted = programsFor(want.frr)
-  // Whoever starts knows nothing, and is told all: what others of them heard before is no news to them.
   const speaks = wanted.every((one) => have.frr.daemons.has(one))
   const tell = (to: Change[], change: FrrChange, start: Start | undefined): void => {
     if (start || change.lines.length > 0) to.push({ kind: 'frr', start, ...change })
   }
   if (wanted.length > 0)
-    tell(make, settingsDifference(want.frr, speaks ? have.frr.settings : []).make, speaks ? undefined : { wanted, have: have.frr })
+    tell(
+      make,
+      settingsDifference(want.frr, speaks ? have.frr.settings : ofThoseThatRun(have.frr.settings)).make,
+      speaks ? undefined : { wanted, have: have.frr },
+    )
   // Last: they serve on addresses, and through a policy, that must stand.
   for (const one of want.daemons) {
     const running = have.daemons.find(({ name }) => name === one.name)

@@ -31,10 +31,17 @@ export function readSettings(text: string): readonly Setting[] {
     path.push(said.replace(/^(ip(?:v6)? prefix-list \S+) seq \d+ /, '$1 '))
     // An interface is there or isn't: what counts is what is said of it.
     const isContext = said.startsWith('address-family ') || said.startsWith('interface ')
-    if (/^(router|route-map|ip prefix-list|ipv6 prefix-list|interface|ip protocol) /.test(path[0]!) && !isContext) out.push([...path])
+    if (/^(no zebra nexthop|router|route-map|ip prefix-list|ipv6 prefix-list|interface|ip protocol) /.test(path[0]!) && !isContext)
+      out.push([...path])
   }
   return out
 }
+
+/**
+ * What holds when one more of FRR starts: it is told the lists and maps that others know already. What is said of routers comes
+ * from those that run, and must not be said again, for ospf6d leaves its neighbors when it hears its own router id.
+ */
+export const ofThoseThatRun = (have: readonly Setting[]): readonly Setting[] => have.filter(([first]) => /^(router|interface) /.test(first!))
 
 export interface FrrChange {
   /** For `vtysh -f`. */

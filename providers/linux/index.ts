@@ -5,7 +5,6 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate } from './charons.ts'
-import { bgpSettings } from './bgp.ts'
 import { missingFrr, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
 import { leases } from './dnsmasq.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
@@ -19,7 +18,7 @@ import { readKeys, readSecrets } from './keys.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
-import { ospfSettings } from './ospf.ts'
+import { frrSettings } from './routers.ts'
 import { advertises } from './radvd.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
@@ -279,7 +278,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const config = applied
     if (!config || speaking(config).length === 0) return { sessions: [], missing: [] }
     const { daemons } = await observeFrr(runner, stateDir)
-    if (!programsFor([...bgpSettings(config), ...ospfSettings(config)]).every((one) => daemons.has(one))) {
+    if (!programsFor(frrSettings(config)).every((one) => daemons.has(one))) {
       const { make: changes } = await compare(config, undefined, false)
       await speak(changes)
     }

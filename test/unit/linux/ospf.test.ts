@@ -5,6 +5,7 @@ import { bgpSettings } from '#providers/linux/bgp.ts'
 import { readSettings, settingsDifference } from '#providers/linux/frr-settings.ts'
 import { programsFor } from '#providers/linux/frr.ts'
 import { ruleset } from '#providers/linux/nft.ts'
+import { frrSettings } from '#providers/linux/routers.ts'
 import { announcedByOspf, ospfSettings } from '#providers/linux/ospf.ts'
 import { configOf, inference, lans } from './network.ts'
 
@@ -71,6 +72,14 @@ describe('what FRR is told of OSPF', () => {
     expect(programsFor([...bgpSettings(config), ...ospfSettings(config)])).toEqual(['zebra', 'bgpd', 'ospfd'])
     expect(programsFor(ospfSettings(config))).toEqual(['zebra', 'ospfd'])
   })
+})
+
+it('zebra keeps its hands off the nexthops of others, where it runs', () => {
+  const [first, ...others] = frrSettings(speaks())
+  expect(first).toEqual(['no zebra nexthop kernel enable'])
+  expect(others).toEqual(ospfSettings(speaks()))
+  expect(readSettings(`hostname berlin\n!\n${first![0]}\n!\nend\n`)).toEqual([first])
+  expect(frrSettings(configOf('berlin'))).toEqual([])
 })
 
 describe('a change', () => {
