@@ -1,11 +1,11 @@
 /** BGP with the routers of LANs, as lines of FRR's configuration. Pure. */
 import type { BgpLan, SiteConfig } from '#src/fabric/fabric.ts'
-import { announced, learnable } from '#src/fabric/lan-routing.ts'
+import { announced, learnable, spokenTo } from '#src/fabric/lan-routing.ts'
 import { type Address, contains, type Family, familyOf, hostOf, networkOf } from '#src/net/address.ts'
-import { anywhere, orLonger, routerId, type Setting } from './frr-settings.ts'
+import { anywhere, ip, orLonger, routerId, type Setting } from './frr-settings.ts'
+import { ospfOf } from './ospf.ts'
 import { sharedLans, virtualLinkLocal } from './vrrp.ts'
 
-const ip: Readonly<Record<Family, string>> = { 4: 'ip', 6: 'ipv6' }
 const routeMap = 'route-map learn permit 10'
 const learnList = (neighbor: Address): string => `learn-${neighbor}`
 const announceList = (neighbor: Address): string => `announce-${neighbor}`
@@ -55,7 +55,7 @@ export function bgpSettings(config: SiteConfig): readonly Setting[] {
             }),
           ),
           // What is passed on to whom, the lists say.
-          ...(config.ospf && family === 4 ? ['redistribute ospf'] : []),
+          ...(config.ospf && spokenTo(config.ospf).includes(family) ? [`redistribute ${ospfOf[family]}`] : []),
           ...peers
             .filter((one) => one.family === family)
             .flatMap(({ session, neighbor }) => [

@@ -110,7 +110,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D016',
     title: 'no FRR on this box',
-    text: "Routers of LANs are spoken with by FRR: its zebra, and bgpd or ospfd, run by the agent with a configuration and sockets of their own. The distribution's own service is not needed, and is best left off.",
+    text: "Routers of LANs are spoken with by FRR: its zebra, and bgpd, ospfd or ospf6d, run by the agent with a configuration and sockets of their own. The distribution's own service is not needed, and is best left off.",
     wrong: 'bgp: or ospf: at a LAN, and a box without /usr/lib/frr',
     right: 'apt-get install --no-install-recommends frr',
   },
@@ -173,7 +173,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D027',
     title: 'FRR is not as configured',
-    text: 'The running configuration of FRR, which speaks with routers of LANs, is read back and compared line by line with what follows from the intent: neighbors, what may be learned, what is announced. A line is missing or left over, or one of zebra, bgpd and ospfd does not run.',
+    text: 'The running configuration of FRR, which speaks with routers of LANs, is read back and compared line by line with what follows from the intent: neighbors, what may be learned, what is announced. A line is missing or left over, or one of zebra, bgpd, ospfd and ospf6d does not run.',
     wrong: 'vtysh: ip prefix-list learn-10.1.10.254 permit any',
     right: 'the agent tells it again; sessions stay up',
   },
@@ -313,7 +313,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D048',
     title: 'FRR does not do what it is told',
-    text: 'One of zebra, bgpd and ospfd does not start, or refuses a line of its configuration; the message has what it said. Tunnels and everything else stay as they are; what routers of the LANs announce is unreachable until then.',
+    text: 'One of zebra, bgpd, ospfd and ospf6d does not start, or refuses a line of its configuration; the message has what it said. Tunnels and everything else stay as they are; what routers of the LANs announce is unreachable until then.',
     wrong: 'another bgpd in the network namespace of the gateway, on tcp/179',
     right: 'systemctl disable --now frr',
   },

@@ -9,6 +9,7 @@ import { standingAddress } from './vrrp.ts'
 /** A line with the contexts that it stands in, outermost first: `router bgp 65000`, `address-family ipv4 unicast`, … */
 export type Setting = readonly string[]
 
+export const ip: Readonly<Record<Family, 'ip' | 'ipv6'>> = { 4: 'ip', 6: 'ipv6' }
 /** A default route. */
 export const anywhere: Readonly<Record<Family, Prefix>> = { 4: '0.0.0.0/0' as Prefix, 6: '::/0' as Prefix }
 /** A prefix and its parts. */
@@ -31,7 +32,7 @@ export function readSettings(text: string): readonly Setting[] {
     path.push(said.replace(/^(ip(?:v6)? prefix-list \S+) seq \d+ /, '$1 '))
     // An interface is there or isn't: what counts is what is said of it.
     const isContext = said.startsWith('address-family ') || said.startsWith('interface ')
-    if (/^(no zebra nexthop|router|route-map|ip prefix-list|ipv6 prefix-list|interface|ip protocol) /.test(path[0]!) && !isContext)
+    if (/^(no zebra nexthop|router|route-map|ip prefix-list|ipv6 prefix-list|interface|ip protocol|ipv6 protocol) /.test(path[0]!) && !isContext)
       out.push([...path])
   }
   return out
@@ -53,7 +54,7 @@ const key = (setting: Setting): string => setting.join('\n')
 /** Lines of which a second one takes the place of the first; of an area FRR wants the first to be taken back before. */
 function replaced(setting: Setting): string | undefined {
   const [words] =
-    /^(?:bgp router-id|ospf router-id|ip ospf (?:area|hello-interval|dead-interval)|set ip next-hop(?= \d)|set ipv6 next-hop (?:global|local)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
+    /^(?:bgp router-id|ospf6? router-id|(?:ip ospf|ipv6 ospf6) (?:area|hello-interval|dead-interval)|set ip next-hop(?= \d)|set ipv6 next-hop (?:global|local)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
       setting.at(-1)!,
     ) ?? []
   return words && key([...setting.slice(0, -1), words])
@@ -72,7 +73,9 @@ export function settingsDifference(want: readonly Setting[], have: readonly Sett
   const strangers = [...new Set(kept.flatMap((setting) => (setting.length === 2 ? (neighborOf(setting) ?? []) : [])))].filter(
     (one) => !peers.has(one),
   )
-  const stubborn = kept.filter((setting) => setting.at(-1)!.startsWith('ip ospf area ') && added.some((one) => replaced(one) === replaced(setting)))
+  const stubborn = kept.filter(
+    (setting) => /^(ip ospf|ipv6 ospf6) area /.test(setting.at(-1)!) && added.some((one) => replaced(one) === replaced(setting)),
+  )
   const left = kept.filter(
     (setting) =>
       !wanted.has(key(setting)) &&

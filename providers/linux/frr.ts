@@ -1,6 +1,6 @@
 /**
- * FRR's zebra, bgpd and ospfd for the LANs of a gateway: processes of their own, with sockets of their own, beside whatever FRR
- * the box may run otherwise. They outlive the agent and are found again by the folder that their command line names.
+ * FRR's zebra, bgpd, ospfd and ospf6d for the LANs of a gateway: processes of their own, with sockets of their own, beside
+ * whatever FRR the box may run otherwise. They outlive the agent and are found again by the folder that their command line names.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -21,12 +21,12 @@ export interface ObservedFrr {
   readonly settings: readonly Setting[]
 }
 /** In the order in which they are started: the others hand their routes to zebra, which puts them into the kernel. */
-const programs = ['zebra', 'bgpd', 'ospfd'] as const
+const programs = ['zebra', 'bgpd', 'ospfd', 'ospf6d'] as const
 export type Program = (typeof programs)[number]
 /** Who is needed to run by these. */
 export const programsFor = (settings: readonly Setting[]): readonly Program[] => {
-  const speaks = (router: string): boolean => settings.some(([first]) => first!.startsWith(router))
-  const speakers = programs.filter((one) => (one === 'bgpd' && speaks('router bgp ')) || (one === 'ospfd' && speaks('router ospf')))
+  const speaks: Readonly<Record<Exclude<Program, 'zebra'>, RegExp>> = { bgpd: /^router bgp /, ospfd: /^router ospf$/, ospf6d: /^router ospf6$/ }
+  const speakers = programs.filter((one) => one !== 'zebra' && settings.some(([first]) => speaks[one].test(first!)))
   return speakers.length === 0 ? [] : ['zebra', ...speakers]
 }
 export const noFrr: ObservedFrr = { daemons: new Map(), settings: [] }
@@ -164,7 +164,7 @@ export async function tellFrr(frr: Frr, { lines, refresh, start }: FrrChange & {
 export async function readLearning(frr: Frr, config: SiteConfig): Promise<Learning> {
   const [bgp, ospf, learned] = await Promise.all([
     config.bgp ? sessionStates(frr) : nobody,
-    config.ospf ? neighborStates(frr) : nobody,
+    config.ospf ? adjacencies(frr) : nobody,
     learnedRoutes(frr.runner),
   ])
   return {
@@ -189,26 +189,36 @@ async function sessionStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Add
     Object.values(summary).flatMap((of) => Object.entries(of?.peers ?? {}).map(([neighbor, { state }]) => [neighbor as Address, state] as const)),
   )
 }
-/** By neighbor (RFC 2328 section 10.1). */
-async function neighborStates({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
+/** By neighbor (RFC 2328 section 10.1), of both versions. */
+async function adjacencies({ runner, stateDir }: Frr): Promise<ReadonlyMap<Address, string>> {
   const { folder } = await placeOf(runner, stateDir)
-  const { code, stdout } = await runner.read(vtysh(folder, '-c', 'show ip ospf neighbor json'))
-  if (code !== 0 || stdout.trim() === '') return new Map()
-  const { neighbors = {} } = JSON.parse(stdout) as {
+  const said = await Promise.all(
+    ['show ip ospf neighbor json', 'show ipv6 ospf6 neighbor detail json'].map((what) => runner.read(vtysh(folder, '-c', what))),
+  )
+  const [two, three] = said.map(({ code, stdout }): unknown => (code !== 0 || stdout.trim() === '' ? {} : JSON.parse(stdout)))
+  return new Map([...neighborsOf(two), ...sixNeighborsOf(three)])
+}
+function neighborsOf(said: unknown): readonly (readonly [Address, string])[] {
+  const { neighbors = {} } = said as {
     readonly neighbors?: Readonly<
       Record<string, readonly { readonly nbrState?: string; readonly state?: string; readonly ifaceAddress?: Address; readonly address?: Address }[]>
     >
   }
-  return new Map(
+  return (
     Object.values(neighbors)
       .flat()
       // By the address it sends from; what it is called by, its router id, may be any number.
       .flatMap(({ address, ifaceAddress, nbrState, state }) => {
         const from = address ?? ifaceAddress
         return from === undefined ? [] : [[from, (nbrState ?? state ?? '').split('/')[0]!] as const]
-      }),
+      })
   )
 }
+const sixNeighborsOf = (said: unknown): readonly (readonly [Address, string])[] =>
+  Object.values(said as Readonly<Record<string, { readonly linkLocalAddress: Address; readonly neighborState: string }>>).map(
+    // In the words of the other.
+    ({ linkLocalAddress, neighborState }) => [linkLocalAddress, neighborState === 'Twoway' ? '2-Way' : neighborState],
+  )
 /** Two that neither is the designated router of their LAN stay at 2-Way, and route by each other all the same. */
 const adjacent = /^(Full|2-Way)$/
 const nobody: ReadonlyMap<Address, string> = new Map()
@@ -218,6 +228,7 @@ async function learnedRoutes(runner: Runner): Promise<readonly Prefix[]> {
     ['4', 'bgp'],
     ['6', 'bgp'],
     ['4', 'ospf'],
+    ['6', 'ospf'],
   ] as const
   const found = await Promise.all(
     spoken.map(async ([family, by]) => {

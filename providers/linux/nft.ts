@@ -4,6 +4,7 @@
  */
 import type { Deny, Lan, SiteConfig, Translation } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
+import { spokenTo } from '#src/fabric/lan-routing.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix, privateSpace } from '#src/net/address.ts'
 import { leases } from './dnsmasq.ts'
@@ -393,7 +394,12 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       ...(config.bgp ?? []).flatMap(({ interface: device, neighbors }) =>
         neighbors.map((one) => `iifname "${device}" ${word(familyOf(one))} saddr ${one} tcp dport ${bgpPort} accept`),
       ),
-      ...(config.ospf ? [`iifname "${config.ospf.interface}" ip saddr { ${config.ospf.neighbors.join(', ')} } ip protocol ospf accept`] : []),
+      ...(config.ospf ? [config.ospf] : []).flatMap((ospf) =>
+        spokenTo(ospf).map((family) => {
+          const from = ospf.neighbors.filter((one) => familyOf(one) === family).join(', ')
+          return `iifname "${ospf.interface}" ${word(family)} saddr { ${from} } ${family === 4 ? 'ip protocol' : 'ip6 nexthdr'} ospf accept`
+        }),
+      ),
       // From the other gateway of the site (RFC 9568 section 5.1.1.2).
       ...(pairDevices.length > 0
         ? [

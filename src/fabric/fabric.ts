@@ -138,7 +138,7 @@ export interface Site extends Forwarding {
 export interface LanRouters {
   readonly segment: SegmentId
   readonly interface: string
-  /** On connected prefixes of the interface; in order. */
+  /** On connected prefixes of the interface, or link-local; in order. */
   readonly neighbors: readonly Address[]
 }
 /** BGP-4 (RFC 4271). */
@@ -152,8 +152,9 @@ export interface BgpLan extends LanRouters {
   readonly maxPrefixes: number
 }
 /**
- * OSPFv2 (RFC 2328), on one LAN of a gateway: whatever it is told there it would tell on every other. What the overlay has
- * goes into it as AS-external routes of type 2.
+ * OSPFv2 (RFC 2328) with neighbors of IPv4, OSPFv3 (RFC 5340) with those of IPv6, by their link-local addresses; on one LAN of
+ * a gateway: whatever it is told there it would tell on every other. What the overlay has goes into it as AS-external routes of
+ * type 2.
  */
 export interface OspfLan extends LanRouters {
   /** Dotted, as an address. */

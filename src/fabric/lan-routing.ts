@@ -1,7 +1,8 @@
 /** What a gateway tells the routers of a LAN, and what it hears from them: both follow from the rest of its configuration. */
-import { contains, type Family, familyOf, networkOf, type Prefix } from '#src/net/address.ts'
+import { contains, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import { mergePrefixes, subtractPrefixes } from '#src/net/sets.ts'
 import type { BgpLan, Forwarding, Lan, LanRouters, OspfLan } from './fabric.ts'
+import { isOnLink, linkOf } from './lans.ts'
 
 type Speaker = Pick<Forwarding, 'lans' | 'rules' | 'denies'>
 
@@ -16,7 +17,11 @@ export const speaking = ({ bgp = [], ospf }: { readonly bgp?: readonly BgpLan[];
 
 /** What the routers of the LAN send for: its own prefixes, where they are neighbors, and all that is behind them. */
 const near = ({ lans }: Speaker, { interface: device, neighbors }: LanRouters): readonly Lan[] =>
-  lans.filter((lan) => lan.interface === device && neighbors.some((one) => contains(networkOf(lan.address), one)))
+  lans.filter((lan) => lan.interface === device && neighbors.some((one) => isOnLink(linkOf(lan), one)))
+
+/** Of both BGP and OSPF: a router is told of its own family, and tells of it. */
+export const spokenTo = ({ neighbors }: LanRouters): readonly Family[] =>
+  ([4, 6] as const).filter((family) => neighbors.some((one) => familyOf(one) === family))
 
 /** What may be learned: these and parts of them. */
 export const learnable = ({ lans }: Speaker, { interface: device }: LanRouters, family: Family): readonly Prefix[] =>

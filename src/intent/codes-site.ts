@@ -128,7 +128,7 @@ export const siteCodes = [
   {
     code: 'I065',
     title: 'OSPF that can not be spoken',
-    text: 'A gateway speaks OSPFv2 (RFC 2328) with one to four routers on one of its LANs, for IPv4. Area, hello and dead interval are those of the routers, or they are no neighbors; the area is no stub, for what the overlay has is announced as external routes. Only what is declared is taken, and at most 100 prefixes are.',
+    text: 'A gateway speaks OSPF with one to four routers on one of its LANs: OSPFv2 (RFC 2328) with those of IPv4 addresses, from whom it learns IPv4 prefixes, and OSPFv3 (RFC 5340) for IPv6. Of IPv6 a router is named by its link-local address on that LAN, for no other comes with what it says. Area, hello and dead interval are those of the routers, or they are no neighbors; the area is no stub, for what the overlay has is announced as external routes. Only what is declared is taken, and at most 100 prefixes are.',
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference:\n    interface: eth1\n    prefixes: 10.1.10.0/24\n    ospf: { neighbor: 10.1.10.254, prefixes: 10.5.0.0/16, hello: 10s, dead: 5s }',
     right:

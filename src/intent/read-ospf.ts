@@ -1,6 +1,6 @@
-/** `ospf` of a LAN: OSPFv2 with the routers that may announce what is behind them. */
+/** `ospf` of a LAN: OSPFv2 and OSPFv3 with the routers that may announce what is behind them. */
 import type { OspfLan } from '#src/fabric/fabric.ts'
-import { familyOf, type Prefix } from '#src/net/address.ts'
+import type { Prefix } from '#src/net/address.ts'
 import { ospfDefaults } from './defaults.ts'
 import { type ReadLan, readRouters } from './read-routers.ts'
 import type { Report } from './report.ts'
@@ -8,7 +8,7 @@ import type { RawOspf } from './schema.ts'
 import type { Located } from './spec.ts'
 import { formatLifetime } from './values.ts'
 
-/** RFC 2328, appendix C.3: fields of 16 and 32 bits; nobody waits longer for a dead router than an hour. */
+/** RFC 2328, appendix C.3, and RFC 5340: fields of 16 and 32 bits; nobody waits longer for a dead router than an hour. */
 const longest = { hello: 65_535, dead: 3_600 } as const
 
 interface Read {
@@ -38,19 +38,7 @@ export function readOspf(
       `a router can't be dead after ${formatLifetime(silence)} with a hello every ${formatLifetime(hellos)}`,
       `write more than a hello and at most ${longest.dead}s, as at the router; four hellos are usual`,
     )
-  const isFour = ({ value, at }: Located<string>): boolean => {
-    const four = familyOf(value as Prefix) === 4
-    if (!four)
-      report.error(
-        'I065',
-        at,
-        `${value} is IPv6, and gateways speak OSPF for IPv4 alone`,
-        'write bgp: or next_hop: for what is behind the router in IPv6',
-      )
-    return four
-  }
-  const four = { neighbor: neighbor?.filter(isFour), prefixes: prefixes?.filter(isFour) }
-  const { neighbors, learned } = readRouters(four, 'I065', links, isUsable, report)
+  const { neighbors, learned } = readRouters({ neighbor, prefixes }, 'I065', links, isUsable, report)
   const [first] = links
   if (!first) return { session: undefined, learned: [] }
   const { segment, interface: device } = first.lan

@@ -1,6 +1,6 @@
 /** What `bgp` and `ospf` of a LAN have in common: the routers on it, and what they may announce. */
 import type { Origin } from '#src/fabric/fabric.ts'
-import { type Address, comparePrefixes, familyOf, hostOf, hostPrefix, isHostOf, type Prefix } from '#src/net/address.ts'
+import { type Address, comparePrefixes, familyOf, hostOf, hostPrefix, isHostOf, isLinkLocal, type Prefix } from '#src/net/address.ts'
 import type { IntentLan } from './intent.ts'
 import type { Report } from './report.ts'
 import type { RawAdvertisement, RawDhcp } from './schema.ts'
@@ -52,8 +52,24 @@ export function readRouters(
   const neighbors = [...(neighbor ?? [])]
     .sort((a, b) => comparePrefixes(hostPrefix(a.value), hostPrefix(b.value)))
     .flatMap((each) => {
-      const link = links.find(({ lan }) => isHostOf(lan.prefix, each.value))
-      if (!link)
+      // OSPFv3 is spoken by link-local addresses, which are of no prefix (RFC 5340 section 2.5).
+      const byLinkLocal = code === 'I065' && familyOf(each.value) === 6
+      const link = links.find(({ lan }) => (byLinkLocal ? familyOf(lan.prefix) === 6 : isHostOf(lan.prefix, each.value)))
+      if (byLinkLocal && !isLinkLocal(each.value))
+        report.error(
+          code,
+          each.at,
+          `${each.value} is not link-local, and OSPF knows no router of IPv6 by another address`,
+          'write the one that the router has on this LAN, like fe80::fe',
+        )
+      else if (!link && byLinkLocal)
+        report.error(
+          'I036',
+          each.at,
+          `neighbor ${each.value} is IPv6, and this LAN is not`,
+          "add an IPv6 prefix to the LAN's `prefixes:`, or remove it",
+        )
+      else if (!link)
         report.error(
           'I036',
           each.at,

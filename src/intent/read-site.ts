@@ -10,6 +10,7 @@ import {
   firstHost,
   hostOf,
   isHostOf,
+  isLinkLocal,
   lengthOf,
   networkOf,
   nth,
@@ -40,8 +41,6 @@ import { familiesNamed, mediumOfName, meteredByDefault } from './values.ts'
 
 /** Not for hosts: this network, loopback, IPv4 in IPv6, link-local, the site-local of old, multicast and reserved (RFC 6890, RFC 4291). */
 export const special: readonly Prefix[] = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', '::/8', 'fe80::/9', 'ff00::/8'].map(prefix)
-/** IPv6 routers are known by such (RFC 4861 section 4.2). */
-const linkLocal = prefix('fe80::/10')
 /** The largest LAN, or network behind a peer: of IPv6, what a registry hands to the largest of providers. */
 export const largest: Readonly<Record<Family, number>> = { 4: 8, 6: 16 }
 
@@ -230,7 +229,7 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
   if (router.value === host)
     report.error('I036', router.at, `the router has the address of the uplink itself, ${host}`, "write the provider's end of the link")
   // Clouds hand out /32s whose router is off-link.
-  else if (lengthOf(address.value) < width(family) && !isHostOf(link, router.value) && !contains(linkLocal, router.value))
+  else if (lengthOf(address.value) < width(family) && !isHostOf(link, router.value) && !isLinkLocal(router.value))
     report.error(
       'I036',
       router.at,

@@ -98,7 +98,7 @@ export const refused = {
   },
   ospf: {
     password: no(
-      'neighbors are not authenticated yet (RFC 5709), and a secret never stands in a file',
+      'neighbors are not authenticated yet (RFC 5709, RFC 7166), and a secret never stands in a file',
       'leave it out; ospfd listens to the neighbors named here, and only on their LAN',
     ),
     bfd: no('a silent router is noticed by its hellos alone', 'write hello: 1s, also at the router'),
@@ -108,6 +108,7 @@ export const refused = {
       'what the overlay has is announced as external, which a stub area does not take',
       'leave it out, and make it a normal area at the routers',
     ),
+    instance: no('routers of IPv6 are spoken with in instance 0 (RFC 5340 section 2.4)', 'leave it out, and write 0 at the routers'),
     asn: no('areas have no AS numbers', 'leave it out, or write bgp: { asn: 65010, neighbor: 10.1.10.254, prefixes: 10.5.0.0/16 }'),
     announce: no('what is announced follows from the allows', 'leave it out'),
     redistribute: no('what is announced follows from the allows', 'leave it out'),

@@ -132,15 +132,15 @@ export const ospf = object(
   {
     neighbor: list(
       parsedText('I030', parseAddress, {
-        description: "The routers' IPv4 addresses on this LAN; no other is listened to.",
-        examples: ['10.1.10.254'],
+        description: "The routers' addresses on this LAN, link-local of IPv6 (OSPFv3); no other is listened to.",
+        examples: ['10.1.10.254', 'fe80::fe'],
       }),
     ),
     prefixes: list(
       prefixText(
-        'What may be learned: these IPv4 networks and parts of them, which belong to the segment as the LAN does.',
+        'What may be learned: these networks and parts of them, which belong to the segment as the LAN does.',
         '10.5.0.0/16',
-        '10.6.0.0/16',
+        '2001:db8:5::/48',
       ),
     ),
     area: parsedText('I065', parseArea, {

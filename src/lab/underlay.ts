@@ -15,6 +15,7 @@ import {
   familyOf,
   hostOf,
   hostPrefix,
+  isLinkLocal,
   lengthOf,
   nth,
 } from '#src/net/address.ts'
@@ -148,7 +149,7 @@ export function underlay(intent: Intent): Underlay {
         const { via, ...link } = first!
         if (via === undefined) return []
         const hosts = [first!, ...others].map(({ prefix }) => addressWithLength(hostPrefix(nth(prefix, 10) ?? nth(prefix, 0)!)))
-        const address = addressWithLength(`${via}/${lengthOf(link.address)}`)
+        const address = addressWithLength(`${via}/${isLinkLocal(via) ? 64 : lengthOf(link.address)}`)
         const isWith = ({ interface: device, neighbors }: LanRouters): boolean => device === link.interface && neighbors.includes(via)
         const [session, area] = [site.bgp?.find(isWith), [site.ospf].find((one) => one && isWith(one))]
         const behind = [first!, ...others].flatMap(({ prefix, learned }) => (learned ? [prefix] : []))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Intent, IntentService } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, contains, familyOf, hostOf, lengthOf, networkOf, prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, familyOf, hostOf, isLinkLocal, lengthOf, networkOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, openBox, run, start } from './box.ts'
 import type { RelayLink } from './relay.ts'
 import { startSpeaker } from './speaker.ts'
@@ -29,7 +29,6 @@ export interface WorldOptions {
   readonly logs: string
 }
 
-const linkLocal = prefix('fe80::/10')
 const endsOf = ({ address, router, six }: Link): readonly { readonly address: AddressWithLength; readonly router: Address }[] => [
   { address, router },
   ...(six ? [six] : []),
@@ -171,10 +170,12 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
   }
   for (const router of plan.routers) {
     await ipBatch(boxes.get(router.namespace)!, [
+      // OSPFv3 sends from whichever link-local address it finds.
+      ...(isLinkLocal(hostOf(router.address)) ? ['link set eth0 addrgenmode none'] : []),
       `addr add ${router.address} dev eth0${unchecked(router.address)}`,
       ...router.hosts.map((host) => `addr add ${host} dev lo`),
       'link set eth0 up',
-      `route add default via ${router.gateway}`,
+      `route add default via ${router.gateway} dev eth0 onlink`,
     ])
     if (router.speaks)
       children.push(...(await startSpeaker(boxes.get(router.namespace)!, router.speaks, router, join(options.logs, `${router.namespace}.log`))))
@@ -185,9 +186,7 @@ export async function buildWorld(intent: Intent, options: WorldOptions): Promise
       ...endsOf(link).map(({ address, router }) => `addr add ${router}/${lengthOf(address)} dev ${internetEnd(index)}${unchecked(router)}`),
       `link set ${internetEnd(index)} up`,
       // A router that is known by its link-local address has no other there.
-      ...endsOf(link).flatMap(({ address, router }) =>
-        contains(linkLocal, router) ? [`route add ${networkOf(address)} dev ${internetEnd(index)}`] : [],
-      ),
+      ...endsOf(link).flatMap(({ address, router }) => (isLinkLocal(router) ? [`route add ${networkOf(address)} dev ${internetEnd(index)}`] : [])),
     ]),
   ])
   if (plan.links.some((link) => endsOf(link).some(({ address }) => familyOf(address) === 6)))

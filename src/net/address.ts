@@ -267,6 +267,9 @@ export const isHostOf = (link: Prefix, host: Address): boolean => {
   // that of all routers there (RFC 4291 section 2.6.1).
   return contains(link, host) && (width(family) - lengthOf(link) <= 1 || (bits !== low && (family === 6 || bits !== high)))
 }
+const linkLocal = prefix('fe80::/10')
+/** Of IPv6 (RFC 4291 section 2.5.6): how routers on a link know each other. */
+export const isLinkLocal = (of: Address): boolean => contains(linkLocal, of)
 /** IPv4 before IPv6, then by number, then the shorter length first. */
 export const comparePrefixes = (a: Prefix, b: Prefix): number => compareBits(prefixBits(a), prefixBits(b))
 function compareBits(x: PrefixBits, y: PrefixBits): number {

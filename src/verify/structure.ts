@@ -5,7 +5,7 @@
 import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
-import { isSameLan } from '#src/fabric/lans.ts'
+import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
@@ -123,7 +123,7 @@ function nextHops(fabric: Fabric): readonly Finding[] {
       const { via } = lan
       if (via === undefined) return []
       const link = lans.find((other) => other.via === undefined && other.interface === lan.interface && isSameLan(lan, other))
-      if (link && contains(link.local ?? link.prefix, via) && hostOf(link.address) !== via) return []
+      if (link && isOnLink(link.local ?? link.prefix, via) && hostOf(link.address) !== via) return []
       return [
         error('V029', [`site/${id}/lan/${lan.segment}`], `${lan.prefix} of ${id} is behind ${via}, which is no router on that LAN`, compilerFault),
       ]

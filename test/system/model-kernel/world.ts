@@ -15,7 +15,7 @@ import { publicPort, siteOfGateway } from '#src/fabric/ids.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { linkOf } from '#src/fabric/lans.ts'
-import { contains, familyOf, hostOf, hostPrefix, isHostOf, nth } from '#src/net/address.ts'
+import { contains, familyOf, hostOf, hostPrefix, isHostOf, isLinkLocal, nth } from '#src/net/address.ts'
 import { devicesOf, disagreement, linesOf, expectation, isMissing, observation, type Witnesses } from './compare.ts'
 import { call } from './line.ts'
 import { type Cloud, makeRegion } from './cloud.ts'
@@ -112,14 +112,16 @@ async function build(network: Network, lab: Lab, state: string, stop: () => Prom
       const { site } = lans[0]!
       // Every address of the prefix is this host's, but for the gateway's; in a VPC a host has one, and it is there.
       const inCloud = fabric.regions.some(({ id }) => id === site)
-      // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them; a router that on the link.
-      const six = lans.flatMap(({ lan }) => (familyOf(lan.prefix) === 6 ? (lan.via ?? nth(lan.local ?? lan.prefix, 10)!) : []))[0]
+      // It has one of its addresses of IPv6 where it chooses, and more when it is asked for them; a router that on the link, if it is global.
+      const six = lans.flatMap(({ lan }) =>
+        familyOf(lan.prefix) === 6 ? (lan.via === undefined || isLinkLocal(lan.via) ? nth(lan.local ?? lan.prefix, 10)! : lan.via) : [],
+      )[0]
       const routes = (inCloud ? [] : lans).flatMap(({ lan }) => {
         const prefix = lan.local ?? lan.prefix
         const own = `route add local ${prefix} dev lo table main`
         const router = hostOf(lan.address)
         const source = familyOf(router) === 6 ? ` src ${six}` : ''
-        const outwards = `route replace default via ${router} dev eth0${source}`
+        const outwards = `route replace default via ${router} dev eth0 onlink${source}`
         if (lan.via !== undefined) return [own, outwards]
         const gateways = gatewaysOn(fabric, site, lan).filter((one) => familyOf(one) === familyOf(router))
         const routers = (fabric.sites.find(({ id }) => id === site)?.lans ?? []).flatMap(({ via }) =>

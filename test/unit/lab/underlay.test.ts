@@ -137,6 +137,37 @@ router ospf
  redistribute kernel route-map own
 `)
   })
+  it('has a second one for IPv6, with its link-local address alone, which it says over OSPFv3', () => {
+    const { routers } = underlay(
+      parsed({
+        'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
+        'north.yaml': `site: north
+role: core
+uplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }
+segments:
+  office:
+    interface: lan0
+    prefixes: [10.50.0.0/24, "2001:db8:50::/126"]
+    ospf: { neighbor: [10.50.0.254, "fe80::fe"], prefixes: [10.51.0.0/16, "2001:db8:51::/48"] }
+`,
+      }),
+    )
+    expect(routers.map(({ namespace, address, gateway }) => [namespace, address, gateway])).toEqual([
+      ['north-office.r1', '10.50.0.254/24', '10.50.0.1'],
+      ['north-office.r2', 'fe80::fe/64', '2001:db8:50::1'],
+    ])
+    expect(speakerText(routers[1]!.speaks!, routers[1]!)).toBe(`ipv6 prefix-list own permit 2001:db8:51::/48
+route-map own permit 10
+ match ipv6 address prefix-list own
+interface eth0
+ ipv6 ospf6 dead-interval 40
+ ipv6 ospf6 hello-interval 10
+ ipv6 ospf6 area 0.0.0.0
+router ospf6
+ ospf6 router-id 192.0.2.254
+ redistribute kernel route-map own
+`)
+  })
   it('says when it runs out of addresses', () => {
     const site = intent!.sites.find((one) => one.id === 'berlin')!
     const many = Array.from({ length: 61 }, (_, n) => ({ ...site, id: `edge-${n}` as typeof site.id }))

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
-import { address, prefix } from '#src/net/address.ts'
+import { type Address, address, addressWithLength, prefix } from '#src/net/address.ts'
 import { bgpSettings } from '#providers/linux/bgp.ts'
-import { readSettings, settingsDifference } from '#providers/linux/frr-settings.ts'
+import { ofThoseThatRun, readSettings, settingsDifference } from '#providers/linux/frr-settings.ts'
 import { programsFor } from '#providers/linux/frr.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import { frrSettings } from '#providers/linux/routers.ts'
@@ -18,6 +18,22 @@ const speaks = (more: Partial<NonNullable<SiteConfig['ospf']>> = {}, others: Par
   ospf: { segment: inference, interface: 'lan0', area: address('0.0.0.0'), neighbors: [router], hello: 10, dead: 40, ...more },
   ...others,
 })
+const six = {
+  lan: { ...lans.berlin[0]!, prefix: prefix('2001:db8:1:10::/64'), address: addressWithLength('2001:db8:1:10::1/64') },
+  router: address('fe80::fe'),
+  learned: prefix('2001:db8:5::/48'),
+  far: prefix('2001:db8:2:10::/64'),
+}
+/** The same in both families, OSPFv3 beside OSPFv2. */
+const speaksBoth = (more: Partial<NonNullable<SiteConfig['ospf']>> = {}): SiteConfig => {
+  const { lan, router: via, learned: behind, far } = six
+  const rules = configOf('berlin').rules.map((rule) => ({
+    ...rule,
+    from: { ...rule.from, prefixes: [...rule.from.prefixes, lan.prefix] },
+    to: { ...rule.to, prefixes: [...rule.to.prefixes, far] },
+  }))
+  return speaks({ neighbors: [router, via], ...more }, { lans: [...speaks().lans, lan, { ...lan, prefix: behind, via, learned: true }], rules })
+}
 const lines = (config: SiteConfig): readonly string[] => ospfSettings(config).map((one) => one.join(' | '))
 
 describe('what FRR is told of OSPF', () => {
@@ -74,6 +90,52 @@ describe('what FRR is told of OSPF', () => {
   })
 })
 
+describe('what FRR is told of OSPFv3', () => {
+  const others = (config: SiteConfig) => lines(config).filter((one) => !lines(speaks()).includes(one))
+  it('is a router of its own, which learns and announces IPv6 alone', () => {
+    expect(others(speaksBoth())).toEqual([
+      'ipv6 prefix-list learn-ospf6 permit 2001:db8:5::/48 le 128',
+      'ipv6 prefix-list announce-ospf6 permit 2001:db8:2:10::/64',
+      'route-map learn-ospf6 permit 10',
+      'route-map learn-ospf6 permit 10 | match ipv6 address prefix-list learn-ospf6',
+      'route-map announce-ospf6 permit 10',
+      'route-map announce-ospf6 permit 10 | match ipv6 address prefix-list announce-ospf6',
+      'ipv6 protocol ospf6 route-map learn-ospf6',
+      'router ospf6',
+      'router ospf6 | ospf6 router-id 10.1.10.1',
+      'router ospf6 | redistribute kernel route-map announce-ospf6',
+      'interface lan0 | ipv6 ospf6 area 0.0.0.0',
+    ])
+    expect(announcedByOspf(speaksBoth())).toEqual([...announcedByOspf(speaks()), six.far])
+  })
+  it('takes the timers of the LAN', () => {
+    expect(others(speaksBoth({ hello: 1, dead: 4 })).filter((one) => one.includes(' ospf6 ') && one.startsWith('interface'))).toEqual([
+      'interface lan0 | ipv6 ospf6 dead-interval 4',
+      'interface lan0 | ipv6 ospf6 hello-interval 1',
+      'interface lan0 | ipv6 ospf6 area 0.0.0.0',
+    ])
+  })
+  it('is alone where no router is of IPv4, and none of it where none is of IPv6', () => {
+    const alone = speaksBoth({ neighbors: [six.router] })
+    expect(lines(alone).filter((one) => /^(?:ip |router ospf$)|ip ospf/.test(one))).toEqual([])
+    expect(announcedByOspf(alone)).toEqual([six.far])
+    expect(programsFor(ospfSettings(alone))).toEqual(['zebra', 'ospf6d'])
+    expect(programsFor(ospfSettings(speaksBoth()))).toEqual(['zebra', 'ospfd', 'ospf6d'])
+    expect(lines(speaksBoth({ neighbors: [router] })).join()).not.toContain('ospf6')
+  })
+  it('hears of routers of another LAN by BGP of its own family', () => {
+    const bgp = [
+      { segment: inference, interface: 'lan1', asn: 65_010, localAsn: 65_000, neighbors: [address('2001:db8:9::fe')], hold: 9, maxPrefixes: 1 },
+    ]
+    const redistributes = (neighbors: readonly Address[]) =>
+      bgpSettings({ ...speaksBoth({ neighbors }), bgp })
+        .map((one) => one.at(-1)!)
+        .filter((one) => one.startsWith('redistribute'))
+    expect(redistributes([router, six.router])).toEqual(['redistribute ospf6'])
+    expect(redistributes([router])).toEqual([])
+  })
+})
+
 it('zebra keeps its hands off the nexthops of others, where it runs', () => {
   const [first, ...others] = frrSettings(speaks())
   expect(first).toEqual(['no zebra nexthop kernel enable'])
@@ -88,15 +150,31 @@ describe('a change', () => {
       .map((one) => one.map((line, depth) => ' '.repeat(depth) + line).join('\n'))
       .join('\n')
   it('is none when FRR says what it was told', () => {
-    expect(settingsDifference(ospfSettings(speaks()), readSettings(written(speaks())))).toEqual({
-      make: { lines: [], refresh: [] },
-      prune: { lines: [], refresh: [] },
-    })
+    for (const config of [speaks(), speaksBoth()])
+      expect(settingsDifference(ospfSettings(config), readSettings(written(config)))).toEqual({
+        make: { lines: [], refresh: [] },
+        prune: { lines: [], refresh: [] },
+      })
   })
   it('of the area takes the first one back, for FRR has no other before', () => {
     const { make, prune } = settingsDifference(ospfSettings(speaks({ area: address('0.0.0.7') })), ospfSettings(speaks()))
     expect(make.lines).toEqual(['interface lan0', 'no ip ospf area 0.0.0.0', 'exit', 'interface lan0', 'ip ospf area 0.0.0.7', 'exit'])
     expect(prune.lines).toEqual([])
+    const both = settingsDifference(ospfSettings(speaksBoth({ area: address('0.0.0.7') })), ospfSettings(speaksBoth()))
+    expect(both.make.lines.filter((one) => one.startsWith('no '))).toEqual(['no ip ospf area 0.0.0.0', 'no ipv6 ospf6 area 0.0.0.0'])
+    expect(both.prune.lines).toEqual([])
+  })
+  it('that ends OSPFv3 leaves OSPFv2 as it is', () => {
+    const { make, prune } = settingsDifference(ospfSettings(speaks()), ospfSettings(speaksBoth()))
+    expect(make.lines).toEqual([])
+    expect(prune.lines).toContain('no router ospf6')
+    expect(prune.lines.filter((one) => one.startsWith('no ') && !one.includes('ospf6'))).toEqual([])
+  })
+  it('that starts one more of FRR tells it the lists, and those that run nothing of their routers', () => {
+    const { make } = settingsDifference(ospfSettings(speaksBoth()), ofThoseThatRun(ospfSettings(speaksBoth({ neighbors: [six.router] }))))
+    expect(make.lines).toContain('ipv6 prefix-list learn-ospf6 permit 2001:db8:5::/48 le 128')
+    expect(make.lines).toContain('router ospf')
+    expect(make.lines.filter((one) => /router ospf6|ospf6 router-id|ipv6 ospf6/.test(one))).toEqual([])
   })
   it('of the LAN leaves nothing on the one before', () => {
     const { make, prune } = settingsDifference(ospfSettings(speaks({ interface: 'lan1' })), ospfSettings(speaks()))
@@ -105,12 +183,16 @@ describe('a change', () => {
   })
 })
 
-it('only the named routers reach ospfd, and only on their LAN', () => {
-  const text = ruleset(speaks(), [], 'userspace')
-  expect(
-    text
+it('only the named routers reach ospfd and ospf6d, and only on their LAN', () => {
+  const guards = (config: SiteConfig) =>
+    ruleset(config, [], 'userspace')
       .split('\n')
       .filter((line) => line.includes('ospf'))
-      .map((line) => line.trim()),
-  ).toEqual(['iifname "lan0" ip saddr { 10.1.10.254 } ip protocol ospf accept'])
+      .map((line) => line.trim())
+  const [two, three] = [
+    'iifname "lan0" ip saddr { 10.1.10.254 } ip protocol ospf accept',
+    'iifname "lan0" ip6 saddr { fe80::fe } ip6 nexthdr ospf accept',
+  ]
+  expect(guards(speaks())).toEqual([two])
+  expect(guards(speaksBoth())).toEqual([two, three])
 })
