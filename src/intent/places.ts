@@ -1,5 +1,6 @@
 /** Where the things of a network are written, by key: what findings point to. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import type { Located } from './spec.ts'
 
 /** Keys of sites, `site/<id>/…`, that were written while it was read. */
 export type Layer = ReadonlyMap<string, Origin>
@@ -42,4 +43,13 @@ function siteOf(key: string): string | undefined {
   if (!key.startsWith('site/')) return undefined
   const end = key.indexOf('/', 5)
   return key.slice(5, end < 0 ? undefined : end)
+}
+
+/** Origins of every key that was written: `base/key`. */
+export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Places): void {
+  for (const [key, value] of Object.entries(fields)) {
+    const first = Array.isArray(value) ? value[0] : value
+    const at = (first as Partial<Located<unknown>> | undefined)?.at
+    if (at) origins.set(`${base}/${key}`, at)
+  }
 }
