@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { compile } from '#src/compile/compile.ts'
-import { rememberingCompiler } from '#src/controller/planner.ts'
+import { compile, createCompiler } from '#src/compile/compile.ts'
+import { remembering } from '#src/controller/planner.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import { dublin, edge, frankfurt, network } from '#test/unit/compile/networks.ts'
 
@@ -11,18 +11,31 @@ const intent = (...edges: readonly string[]) =>
 const siteIn = (fabric: Fabric | null, id: string) => fabric?.sites.find((site) => site.id === id)
 
 test('plan after plan says what a compiler without memory says, and makes no site again that did not move', () => {
-  const remembering = rememberingCompiler()
+  const compiler = remembering(createCompiler)
   // Read anew for each plan.
   const held = () => compile(intent('a', 'b'), []).claims
-  const [first, second] = [remembering(intent('a', 'b'), held()), remembering(intent('a', 'b', 'c'), held())]
+  const [first, second] = [compiler(intent('a', 'b'), held()), compiler(intent('a', 'b', 'c'), held())]
   expect(first).toEqual(compile(intent('a', 'b'), held()))
   expect(second).toEqual(compile(intent('a', 'b', 'c'), held()))
   expect(siteIn(second.fabric, 'a')?.uplinks).toBe(siteIn(first.fabric, 'a')?.uplinks)
 })
+test('what went wrong in the middle is not remembered', () => {
+  let made = 0
+  const odd = remembering(() => {
+    const mine = ++made
+    return (fail: boolean) => {
+      if (fail) throw new Error('in the middle')
+      return mine
+    }
+  })
+  expect([odd(false), odd(false)]).toEqual([1, 1])
+  expect(() => odd(true)).toThrow('in the middle')
+  expect(odd(false)).toBe(2)
+})
 test('it forgets when nobody plans, and after many plans', () => {
   vi.useFakeTimers()
-  const remembering = rememberingCompiler()
-  const uplinks = () => siteIn(remembering(intent('a', 'b'), []).fabric, 'a')?.uplinks
+  const compiler = remembering(createCompiler)
+  const uplinks = () => siteIn(compiler(intent('a', 'b'), []).fabric, 'a')?.uplinks
   const first = uplinks()
   vi.advanceTimersByTime(9 * 60_000)
   expect(uplinks()).toBe(first)
