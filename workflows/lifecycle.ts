@@ -1,19 +1,7 @@
 /** The life of a site as a table: pure, shared by the entity and by the activity that moves the row. */
-export type SiteState =
-  | 'DECLARED'
-  | 'INVITED'
-  | 'EXPIRED'
-  | 'CLAIMED'
-  | 'ENROLLED'
-  | 'QUARANTINED'
-  | 'PROVISIONING'
-  | 'ACTIVE'
-  | 'CHANGING'
-  | 'DRAINING'
-  | 'MAINTENANCE'
-  | 'REPLACING'
-  | 'DECOMMISSIONING'
-  | 'RETIRED'
+import type { SiteState } from '#src/controller/store/database.ts'
+
+export type { SiteState } from '#src/controller/store/database.ts'
 
 export type SiteEvent =
   /** A generation names the site. */
@@ -86,3 +74,4 @@ export const isInService = (state: SiteState): boolean => state === 'ACTIVE' || 
 export const isInWindow = (state: SiteState): boolean => state === 'DRAINING' || state === 'MAINTENANCE'
 
 export const siteStates = Object.keys(table) as readonly SiteState[]
+export const siteEvents = [...new Set(Object.values(table).flatMap(Object.keys))] as readonly SiteEvent[]

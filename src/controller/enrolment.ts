@@ -44,7 +44,7 @@ export interface Enrolment {
 export const headlessMaxDays = 90
 /** INVITED may not have been reached yet: the token's row is what counts. */
 const takesBox: Readonly<Record<Purpose, readonly SiteState[]>> = {
-  enrol: ['DECLARED', 'INVITED', 'EXPIRED', 'QUARANTINED', 'REVOKED', 'CLAIMED'],
+  enrol: ['DECLARED', 'INVITED', 'EXPIRED', 'QUARANTINED', 'CLAIMED'],
   replace: ['ACTIVE', 'REPLACING'],
 }
 

@@ -46,7 +46,7 @@ export interface Wakes {
 }
 
 /** Nobody waits for the paths of a site in these states. */
-const settled: readonly SiteState[] = ['ACTIVE', 'MAINTENANCE', 'RETIRED', 'QUARANTINED', 'REVOKED']
+const settled: readonly SiteState[] = ['ACTIVE', 'MAINTENANCE', 'RETIRED', 'QUARANTINED']
 
 export function createReports({ store, signals, now, log, collect = 50 }: ReportsDeps): Reports {
   let waiting = new Map<string, { arrived: Arrived; readonly stored: (() => void)[]; readonly lost: ((error: unknown) => void)[] }>()

@@ -5,7 +5,7 @@ import type { Db, Tx } from '#src/controller/store/index.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { SiteId } from '#src/fabric/fabric.ts'
 import type { Command, DrainCommand } from '../contract.ts'
-import { isInService, isInWindow, type SiteState } from '../lifecycle.ts'
+import { isInService, isInWindow } from '../lifecycle.ts'
 import { carryOut, type Deps, finding, Refused } from './context.ts'
 import { regionsOf } from './regions.ts'
 import { lockKnown, move } from './sites.ts'
@@ -62,7 +62,7 @@ export function drainActivities(deps: Deps) {
             finding(
               'C132',
               'error',
-              isInWindow(row.state as SiteState) ? `${site} is on its way back already` : `${site} is ${row.state}: it is not drained`,
+              isInWindow(row.state) ? `${site} is on its way back already` : `${site} is ${row.state}: it is not drained`,
               `causeway site status ${site}`,
             ),
           )
@@ -93,7 +93,7 @@ export function drainActivities(deps: Deps) {
     async endService({ site }: Of): Promise<'back' | 'stage' | 'again' | 'waits'> {
       return await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
-        if (row === undefined || row.drain !== null || !isInWindow(row.state as SiteState)) return 'waits'
+        if (row === undefined || row.drain !== null || !isInWindow(row.state)) return 'waits'
         const bundle = row.assigned === null ? undefined : await bundles.get(tx, site, row.assigned)
         if (bundle?.config.drainUntil !== undefined) return 'stage'
         const { commit } = row
@@ -114,7 +114,7 @@ export function drainActivities(deps: Deps) {
     const now = new Date()
     const serving = new Set(
       (await sites.list(db))
-        .filter((row) => row.drain === null && isInService(row.state as SiteState) && sites.isOnline(row, now, deps.offlineAfter))
+        .filter((row) => row.drain === null && isInService(row.state) && sites.isOnline(row, now, deps.offlineAfter))
         .map(({ id }) => id),
     )
     const away = fabric.sites.filter(({ id, hub }) => hub && id !== site && !serving.has(id)).map(({ id }) => id)

@@ -26,7 +26,7 @@ import { heldSites } from '#src/plan/held.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { ApplyCommand, RolloutCommand, SiteDone } from '../contract.ts'
-import { isEnrolled, type SiteState } from '../lifecycle.ts'
+import { isEnrolled } from '../lifecycle.ts'
 import type { Wave } from '../rollout.ts'
 import { wavesOf } from '../waves.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
@@ -366,7 +366,7 @@ export function generationActivities(deps: Deps) {
     const moved = new Set<string>()
     const known = new Map<number, GenerationRow['site_hashes']>()
     for (const row of rows) {
-      if (row.assigned === null || !isEnrolled(row.state as SiteState)) continue
+      if (row.assigned === null || !isEnrolled(row.state)) continue
       const old = known.get(row.assigned.generation) ?? (await generations.get(tx, row.assigned.generation))?.site_hashes ?? {}
       known.set(row.assigned.generation, old)
       if (old[row.id] !== hashes[row.id]) moved.add(row.id)

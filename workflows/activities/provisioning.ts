@@ -6,7 +6,7 @@ import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { Fabric, Fact, SiteId, Triple } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { contentHash } from '#src/fabric/hash.ts'
-import { isEnrolled, isInWindow, type SiteState } from '../lifecycle.ts'
+import { isEnrolled, isInWindow } from '../lifecycle.ts'
 import type { OnboardResult } from '../onboard.ts'
 import { type Deps, finding } from './context.ts'
 import { move } from './sites.ts'
@@ -41,8 +41,7 @@ export function provisioningActivities({ store, model }: Deps) {
       return await store.transaction(async (tx) => {
         const row = await sites.lock(tx, site)
         const at = await network.get(tx)
-        if (row === undefined || at === undefined || !isEnrolled(row.state as SiteState))
-          return { kind: 'refused', why: `${site} has no enrolled gateway` }
+        if (row === undefined || at === undefined || !isEnrolled(row.state)) return { kind: 'refused', why: `${site} has no enrolled gateway` }
         if (at.frozen) return { kind: 'refused', why: 'the network is frozen after a restore' }
         const { assigned } = row
         const floor = assigned !== null && assigned.term === at.term ? assigned.generation : 0
@@ -51,7 +50,7 @@ export function provisioningActivities({ store, model }: Deps) {
         if (of === undefined) return { kind: 'refused', why: `there is no generation ${wanted}` }
         if (!of.fabric.sites.some(({ id }) => id === site)) return { kind: 'refused', why: `generation ${wanted} does not name ${site}` }
         const joined = model.configure(of.fabric, await believed(tx), site as SiteId)
-        const config = row.drain === null || !isInWindow(row.state as SiteState) ? joined : { ...joined, drainUntil: row.drain.until }
+        const config = row.drain === null || !isInWindow(row.state) ? joined : { ...joined, drainUntil: row.drain.until }
         const hash = contentHash(config)
         if (assigned !== null && assigned.term === at.term && assigned.generation === wanted && !failed(row, assigned)) {
           const current = await bundles.get(tx, site, assigned)
@@ -92,7 +91,7 @@ export function provisioningActivities({ store, model }: Deps) {
         ]
           .filter((peer) => {
             const other = rows.get(peer)
-            return other !== undefined && other.assigned !== null && isEnrolled(other.state as SiteState)
+            return other !== undefined && other.assigned !== null && isEnrolled(other.state)
           })
           .sort()
       const expected = await shared(db, row, rows)
@@ -161,7 +160,7 @@ const failed = (row: SiteRow, triple: Triple): boolean =>
 
 /** Facts of sites whose device we (still) trust: one that is leaving or in quarantine is no peer. */
 export async function believed(db: Db): Promise<readonly Fact[]> {
-  const enrolled = new Set((await sites.list(db)).filter((row) => isEnrolled(row.state as SiteState)).map((row) => row.id))
+  const enrolled = new Set((await sites.list(db)).filter((row) => isEnrolled(row.state)).map((row) => row.id))
   return (await facts.all(db)).filter((fact) => !('site' in fact) || enrolled.has(fact.site))
 }
 

@@ -57,7 +57,7 @@ export function siteActivities(deps: Deps) {
       const replacement = row.state === 'REPLACING' ? await replacements.get(db, site) : undefined
       const invited = row.state === 'INVITED' || (replacement !== undefined && replacement.device === null)
       return {
-        state: row.state as SiteState,
+        state: row.state,
         assigned: row.assigned,
         confirmed: row.confirmed,
         failed:
@@ -101,7 +101,7 @@ export function siteActivities(deps: Deps) {
         // Told late: the box was quicker, and its claim has made the site INVITED already.
         const late = token.redeemed_at !== null && row.state !== 'DECLARED'
         if (!late) {
-          if (nextState(row.state as SiteState, 'invited') === null)
+          if (nextState(row.state, 'invited') === null)
             throw new Refused(
               finding('C030', 'error', `${site} is ${row.state} and has a gateway already`, `to exchange its box: causeway site replace ${site}`),
             )
@@ -243,7 +243,7 @@ export function siteActivities(deps: Deps) {
 
   /** What `admitClaim` has not seen: the newest token's claim at a site that is not past it. */
   async function unheard(row: SiteRow): Promise<string | null> {
-    if (row.device !== null || !claimable.includes(row.state as SiteState)) return null
+    if (row.device !== null || !claimable.includes(row.state)) return null
     const token = await tokens.newest(store.db, row.id)
     const known = (await claims.ofSite(store.db, row.id)).filter((claim) => !claims.isOver(claim))
     const own = known.filter(({ token_id }) => token_id === token?.id)
@@ -283,7 +283,7 @@ export async function lockKnown(tx: Tx, site: string): Promise<SiteRow> {
 
 /** By the table of lifecycle.ts; an event that means nothing now (a repeated or late one) changes nothing. */
 export async function move(tx: Tx, row: SiteRow, event: SiteEvent, why: Finding | null, operationId?: string): Promise<SiteRow> {
-  const to = nextState(row.state as SiteState, event)
+  const to = nextState(row.state, event)
   if (to === null) return row
   const from = siteStates.filter((state) => nextState(state, event) === to)
   if (!(await sites.transition(tx, row.id, from, to, why))) return row

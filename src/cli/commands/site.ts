@@ -13,7 +13,7 @@ const readSite = (name: string) => request<SiteDetailView>(`/v1/sites/${encodeUR
 const triple = (of: SiteView['running']) => (of ? `${of.generation}.${of.revision}` : '-')
 
 function stateOf(site: SiteView, output: Output): string {
-  const colour = site.state === 'ACTIVE' ? 'green' : ['QUARANTINED', 'REVOKED', 'EXPIRED'].includes(site.state) ? 'red' : 'yellow'
+  const colour = site.state === 'ACTIVE' ? 'green' : ['QUARANTINED', 'EXPIRED'].includes(site.state) ? 'red' : 'yellow'
   return output.style(colour, site.state)
 }
 

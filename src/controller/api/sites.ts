@@ -43,7 +43,6 @@ const states = [
   'DRAINING',
   'MAINTENANCE',
   'REPLACING',
-  'REVOKED',
   'DECOMMISSIONING',
   'RETIRED',
 ] as const satisfies readonly SiteState[]
@@ -241,8 +240,8 @@ const decommissionRoute = createRoute({
 /** Seconds. */
 const [shortestWindow, longestWindow] = [10, 7 * 86_400]
 
-/** A token is for a site without a box; QUARANTINED and REVOKED ones start over with a new one. */
-const invitable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAIMED', 'QUARANTINED', 'REVOKED']
+/** A token is for a site without a box; a QUARANTINED one starts over with a new one. */
+const invitable: readonly SiteState[] = ['DECLARED', 'INVITED', 'EXPIRED', 'CLAIMED', 'QUARANTINED']
 
 export const sitesApi = (deps: ApiDeps) => {
   const { db } = deps.store

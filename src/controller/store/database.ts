@@ -29,7 +29,6 @@ export type SiteState =
   | 'DRAINING'
   | 'MAINTENANCE'
   | 'REPLACING'
-  | 'REVOKED'
   | 'DECOMMISSIONING'
   | 'RETIRED'
 export type RegionState = 'DECLARED' | 'CREATING' | 'ACTIVE' | 'CHANGING' | 'FAILED' | 'DELETING' | 'RETIRED'

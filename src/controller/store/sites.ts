@@ -61,28 +61,27 @@ export async function declare(tx: Tx, id: string, role: 'edge' | 'core'): Promis
     .execute()
 }
 
-/** The lifecycle of lifecycle.md; anything else is a mistake of the caller. */
+/** The arrows of a site's life, as its events lead (workflows/lifecycle.ts); anything else is a mistake of the caller. */
 const allowed: Readonly<Record<SiteState, readonly SiteState[]>> = {
   DECLARED: ['INVITED', 'DECOMMISSIONING'],
   INVITED: ['EXPIRED', 'CLAIMED', 'DECOMMISSIONING'],
   EXPIRED: ['INVITED', 'DECOMMISSIONING'],
   CLAIMED: ['ENROLLED', 'QUARANTINED', 'INVITED', 'DECOMMISSIONING'],
-  QUARANTINED: ['INVITED', 'REVOKED', 'DECOMMISSIONING'],
-  ENROLLED: ['PROVISIONING', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  PROVISIONING: ['ACTIVE', 'ENROLLED', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  ACTIVE: ['CHANGING', 'DRAINING', 'REPLACING', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  CHANGING: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  DRAINING: ['MAINTENANCE', 'ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  MAINTENANCE: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  REPLACING: ['ACTIVE', 'QUARANTINED', 'REVOKED', 'DECOMMISSIONING'],
-  REVOKED: ['INVITED', 'DECOMMISSIONING'],
+  QUARANTINED: ['INVITED', 'DECOMMISSIONING'],
+  ENROLLED: ['PROVISIONING', 'QUARANTINED', 'DECOMMISSIONING'],
+  PROVISIONING: ['ACTIVE', 'ENROLLED', 'QUARANTINED', 'DECOMMISSIONING'],
+  ACTIVE: ['CHANGING', 'DRAINING', 'REPLACING', 'QUARANTINED', 'DECOMMISSIONING'],
+  CHANGING: ['ACTIVE', 'QUARANTINED', 'DECOMMISSIONING'],
+  DRAINING: ['MAINTENANCE', 'ACTIVE', 'QUARANTINED', 'DECOMMISSIONING'],
+  MAINTENANCE: ['ACTIVE', 'QUARANTINED', 'DECOMMISSIONING'],
+  REPLACING: ['ACTIVE', 'QUARANTINED', 'DECOMMISSIONING'],
   DECOMMISSIONING: ['RETIRED'],
   RETIRED: ['DECLARED'],
 }
 
 /**
  * Moves `site` to `to` if it is in one of `from`; false if it is elsewhere, so that a repeated or late caller changes
- * nothing. Already being in `to` counts as moved. Throws when lifecycle.md has no such arrow.
+ * nothing. Already being in `to` counts as moved. Throws where there is no such arrow.
  */
 export async function transition(
   tx: Db,
