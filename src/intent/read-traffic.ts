@@ -3,7 +3,7 @@ import type { ClassId, NodeId, Origin, SegmentId } from '#src/fabric/fabric.ts'
 import { contains, formatHosts, type Prefix } from '#src/net/address.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
-import type { Intent, IntentClass, IntentGroup, IntentLine, IntentService, NodeRole, Selector } from './intent.ts'
+import type { Intent, IntentClass, IntentGroup, IntentLine, IntentService, IntentSite, NodeRole, Selector } from './intent.ts'
 import type { Raw } from './raw.ts'
 import { type Land, type Lands, readHosts, reportNowhere } from './read-groups.ts'
 import { noteFields } from './places.ts'
@@ -111,6 +111,28 @@ interface Selectable {
   readonly role: NodeRole
   readonly labels: readonly string[]
   readonly segments: readonly SegmentId[]
+  /** Of two of a kind, what selects one selects the other, but by its name or for its hosts. */
+  readonly kind: string
+}
+const selectable = (one: Omit<Selectable, 'kind'>): Selectable => ({ ...one, kind: [one.role, ...one.labels, '', ...one.segments].join(' ') })
+/** A site that reads the same is the same object. */
+const known = new WeakMap<IntentSite, Selectable>()
+function ofSite(site: IntentSite): Selectable {
+  const { id, role, labels, lans } = site
+  const made = known.get(site) ?? selectable({ id, role, labels, segments: lans.map((lan) => lan.segment) })
+  known.set(site, made)
+  return made
+}
+/** By name, one of each kind first: most of what is selected is found among them. */
+function inOrderOfKinds(all: readonly Selectable[]): ReadonlyMap<NodeId, Selectable> {
+  const kinds = new Set<string>()
+  const [firsts, others]: [Selectable[], Selectable[]] = [[], []]
+  for (const one of all) {
+    const of = kinds.has(one.kind) ? others : firsts
+    of.push(one)
+    kinds.add(one.kind)
+  }
+  return new Map([...firsts, ...others].map((one) => [one.id, one]))
 }
 /** What selectors select from, and what they do. */
 interface World {
@@ -161,9 +183,12 @@ function fitsOf(what: Selector['what'], world: World): Selects {
   const answering = new Set(service.endpoints.flatMap((each) => answeringAt(service, each, world).map((land) => land.node)))
   return (node) => answering.has(node.id)
 }
-/** Most are found among the first of thousands. */
-function isAnywhere(is: Selects, world: World): boolean {
-  for (const node of world.nodes.values()) if (is(node)) return true
+/** Whether it selects a node, of which this is true as well. */
+function isAnywhere(selector: Selector, world: World, also: Selects = () => true): boolean {
+  const is = selects(selector, world)
+  const { where } = selector
+  const named = where.kind === 'site' ? [world.nodes.get(where.site)].filter((node) => node !== undefined) : world.nodes.values()
+  for (const node of named) if (is(node) && also(node)) return true
   return false
 }
 
@@ -220,10 +245,10 @@ export function checkPlaces(
 ): void {
   const world: World = {
     lands,
-    nodes: new Map<NodeId, Selectable>([
-      ...sites.map(({ id, role, labels, lans }) => [id, { id, role, labels, segments: lans.map((lan) => lan.segment) }] as const),
-      ...regions.map(({ id, segment }) => [id, { id, role: 'region', labels: [], segments: [segment] }] as const),
-      ...peers.map(({ id, lans }) => [id, { id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) }] as const),
+    nodes: inOrderOfKinds([
+      ...sites.map(ofSite),
+      ...regions.map(({ id, segment }) => selectable({ id, role: 'region', labels: [], segments: [segment] })),
+      ...peers.map(({ id, lans }) => selectable({ id, role: 'peer', labels: [], segments: lans.map((lan) => lan.segment) })),
     ]),
     services: new Map(services.map((service) => [service.id, service])),
     groups: new Map(groups.map(({ id, hosts }) => [id, hosts])),
@@ -231,7 +256,7 @@ export function checkPlaces(
     asked: new Map(),
   }
   const empty = (key: string, selector: Selector, mistake: boolean): boolean => {
-    if (isAnywhere(selects(selector, world), world)) return false
+    if (isAnywhere(selector, world)) return false
     const { kind } = selector.what
     const says =
       kind === 'service'
@@ -262,12 +287,11 @@ export function checkPlaces(
         (to.what.kind !== 'service' && to.what.kind !== 'internet' && empty(`${kind}/${n}/to`, to, mistake))
       if (nowhere) continue
       // A service that is nowhere has been reported where it is declared; a promise about it is empty all the same.
-      if (to.what.kind === 'service' && !isAnywhere(selects(to, world), world)) {
+      if (to.what.kind === 'service' && !isAnywhere(to, world)) {
         if (mistake || to.where.kind !== 'any') empty(`${kind}/${n}/to`, to, mistake)
         continue
       }
-      const [calls, answers] = [selects(from, world), selects(to, world)]
-      if (to.where.kind === 'same' && !isAnywhere((node) => calls(node) && answers(node), world)) {
+      if (to.where.kind === 'same' && !isAnywhere(from, world, selects(to, world))) {
         const says = `no site has both ends of "${from.text} -> ${to.text}"`
         if (mistake) report.error('I019', `${kind}/${n}/to`, says, 'select another place than same')
         else report.warning('I019', `${kind}/${n}/to`, says, 'select another place than same')
