@@ -1,4 +1,5 @@
 /** IPsec that AWS, Azure and strongSwan all accept; both ends of a tunnel are made from the same entry. */
+import type { Family } from '#src/net/address.ts'
 import type { Interface, IpsecProfile, IpsecProfileId, ReadyIpsec, ReadyTunnel } from './fabric.ts'
 
 /** New keys well before the old ones end: at five sixths of their time. */
@@ -34,6 +35,15 @@ export const espProposals = [
   'aes256-sha256-modp3072',
   'aes256-sha256-modp2048',
 ] as const
+/** kernel-libipsec reads no more of its TUN at once, whatever the MTU of that says: what is longer loses its end. */
+const mostInUserspace = 1400
+/** The most that fits into one packet of ESP in UDP over a line of 1500 bytes (RFC 4106, RFC 3602), whoever encrypts. */
+export function roomInEsp(proposal: string, outer: Family): number {
+  const [iv, icv, block] = proposal.includes('gcm16') ? [8, 16, 4] : [16, proposal.includes('sha384') ? 24 : 16, 16]
+  const [udp, header, trailer] = [8, 8, 2]
+  const encrypted = 1500 - (outer === 4 ? 20 : 40) - udp - header - iv - icv
+  return Math.min(encrypted - (encrypted % block) - trailer, mostInUserspace)
+}
 /** IKE and ESP in UDP on one port (RFC 3948): what a charon of its own can speak behind NAT and beside others. */
 export const natTraversalPort = 4500
 

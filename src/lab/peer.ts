@@ -24,6 +24,8 @@ export interface PeerTunnel {
 }
 export interface PeerText {
   readonly tunnels: readonly PeerTunnel[]
+  /** Of each tunnel's device. */
+  readonly mtu: number
   /** What leads into the tunnels. */
   readonly routes: readonly Prefix[]
 }
@@ -41,12 +43,13 @@ export function readPeerText(text: string): PeerText {
   const hubs = all(/^ {4}remote_addrs = (\S+)$/gm)
   const insides = all(/^# {3}ip address add (\S+) dev causeway\d+/gm)
   const hubInsides = all(/^# {3}ip link add causeway\d+ .* -> (\S+)$/gm)
+  const [mtu] = all(/; ip link set causeway1 mtu (\d+) up$/gm)
   const routes = all(/^# {3}ip route add (\S+) dev causeway1 /gm)
   if (hubs.length === 0) throw new Error('it has no tunnels')
-  if ([gateways, insides, hubInsides].some(({ length }) => length !== hubs.length) || routes.length === 0)
+  if ([gateways, insides, hubInsides].some(({ length }) => length !== hubs.length) || routes.length === 0 || mtu === undefined)
     throw new Error('the comments with addresses and routes are not all there')
   const tunnels = hubs.map((hub, n) => ({ gateway: gateways[n], hub, inside: insides[n], hubInside: hubInsides[n] }) as PeerTunnel)
-  return { tunnels, routes: routes as readonly Prefix[] }
+  return { tunnels, mtu: Number(mtu), routes: routes as readonly Prefix[] }
 }
 
 export async function addPeers(world: World, intent: Intent, logs: string): Promise<Peers> {
@@ -135,7 +138,7 @@ const noPortRules = 'add table ip owner\ndelete table ip owner\n'
 const metricOf = (n: number): number => 101 + n
 
 /** Into `children` as they start: whoever fails in the middle leaves none. */
-async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerText, log: string, children: ChildProcess[]): Promise<void> {
+async function startTunnels(box: Box, text: string, { tunnels, mtu, routes }: PeerText, log: string, children: ChildProcess[]): Promise<void> {
   const shell = (script: string, stdin?: string) => must(enter(box, ['sh', '-c', script]), stdin)
   // Nobody calls before all is loaded: a charon that knows no connection yet refuses for good (NO_PROPOSAL_CHOSEN).
   await shell('nft -f -', noPortRules)
@@ -147,7 +150,7 @@ async function startTunnels(box: Box, text: string, { tunnels, routes }: PeerTex
     // One after the other, for they name their devices so.
     await shell(
       `for n in $(seq 200); do [ -S ${folder}/vici ] && ip link show ipsec${n} >/dev/null 2>&1 && break; sleep 0.05; done
-ip address add ${inside} dev ipsec${n} && ip link set ipsec${n} mtu 1400 up
+ip address add ${inside} dev ipsec${n} && ip link set ipsec${n} mtu ${mtu} up
 SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
     )
   }

@@ -5,8 +5,9 @@
 import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
+import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
-import { nodesOf } from '#src/fabric/slice.ts'
+import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
@@ -357,12 +358,16 @@ function devices(fabric: Fabric): readonly Finding[] {
   return findings
 }
 
-/** 1500 less WireGuard's 60 bytes over IPv4, 80 over IPv6; IPv6 inside needs 1280 (RFC 8200 section 5). */
+/** 1500 less WireGuard's 60 bytes over IPv4, 80 over IPv6, or what ESP takes; IPv6 inside needs 1280 (RFC 8200 section 5). */
 function mtu(fabric: Fabric): readonly Finding[] {
   const overV6 = fabric.sites.some((site) =>
     site.uplinks.some((uplink) => uplink.endpoint.kind === 'fixed' && familyOf(uplink.endpoint.public) === 6),
   )
-  const most = overV6 ? 1420 : 1440
+  const inEsp = externalsOf(fabric).flatMap((external) => {
+    const { esp } = external.kind === 'peer' ? external.profile : ipsecProfiles.strong
+    return external.connections.flatMap(({ address }) => esp.map((proposal) => roomInEsp(proposal, familyOf(address))))
+  })
+  const most = Math.min(overV6 ? 1420 : 1440, ...inEsp)
   const { mtu: bytes, mss } = fabric.network
   const findings: Finding[] = []
   if (bytes > most)

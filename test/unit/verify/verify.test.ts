@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Fabric, Finding, RiskId, SharedGroup, Site, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, Peer, RiskId, SharedGroup, Site, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import { ipsecProfiles, profileOf } from '#src/fabric/ipsec.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { eachItself } from '#src/verify/shapes.ts'
@@ -496,6 +497,35 @@ describe('structure', () => {
     [1200, 'an MTU of 1200 is too small for IPv6, which needs 1280'],
   ])('an MTU of %i', (mtu, says) => {
     expect(first({ ...sound, network: { ...sound.network, mtu, mss: { v4: mtu - 40, v6: mtu - 60 } } })).toMatchObject({ code: 'V026', says })
+  })
+  test.each([
+    ['192.0.2.10', 'aes256gcm16-ecp384', 1400],
+    ['192.0.2.10', 'aes256-sha384-ecp384', 1400],
+    ['2001:db8::10', 'aes256gcm16-ecp384', 1400],
+    ['2001:db8::10', 'aes256-sha256-ecp256', 1400],
+    ['2001:db8::10', 'aes256-sha384-ecp384', 1390],
+  ])('an MTU that a tunnel to a peer from %s with %s does not carry', (from, proposal, most) => {
+    const profile = profileOf(ipsecProfiles.strong.ike, ['aes128gcm16-ecp256', proposal], ipsecProfiles.strong.lifetime)
+    const connection = { id: 'hub.a', site: 'hub', uplink: 'a', address: from, members: [] }
+    const peer = {
+      kind: 'peer',
+      id: 'partner',
+      gateways: [],
+      profile,
+      lans: [],
+      connections: [connection],
+      routes: [],
+      groups: [],
+      rules: [],
+      transits: [],
+    }
+    const of = (mtu: number) => ({
+      ...sound,
+      peers: [peer as unknown as Peer],
+      network: { ...sound.network, mtu, mss: { v4: mtu - 40, v6: mtu - 60 } },
+    })
+    expect(first(of(most))?.code).not.toBe('V026')
+    expect(first(of(most + 1))).toMatchObject({ code: 'V026', says: expect.stringContaining(`lines of 1500: at most ${most}`) as string })
   })
   test('a clamp that does not fit the MTU', () => {
     expect(first({ ...sound, network: { ...sound.network, mss: { v4: 1400, v6: 1300 } } })).toMatchObject({
