@@ -123,6 +123,11 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
     return [{ tunnel, device: own.device, ports: ikePorts(esp, own.port) }]
   })
   const uplinks = config.uplinks.length > 0 ? names(config.uplinks.map((uplink) => uplink.interface)) : undefined
+  /** IKE and ESP in UDP, from the far endpoints only. */
+  const ike = clouds.map(
+    ({ tunnel: { peer }, ports }) =>
+      `iifname ${uplinks} ${word(familyOf(peer.address))} saddr ${peer.address} udp dport { ${ports.ike}, ${ports.nat} } accept`,
+  )
   const exits = config.uplinks.filter((uplink) => config.exits?.includes(uplink.id)).sort((a, b) => a.slot - b.slot)
   const exitNames = names(exits.map((uplink) => uplink.interface))
   const [leavingHere, leavingAtHub] = (['local', 'hub'] as const).map((way) => config.lans.filter((lan) => lan.internet === way)) as [Lan[], Lan[]]
@@ -172,7 +177,11 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
       `iifname ${tunnels} goto tunnel`,
       ...(uplinks === undefined
         ? []
-        : families.flatMap((family) => ['own', 'others'].map((set) => `iifname ${uplinks} ${word(family)} saddr @${set}${family} counter drop`))),
+        : [
+            // A third party's gateway may have an address of the prefixes behind it.
+            ...ike,
+            ...families.flatMap((family) => ['own', 'others'].map((set) => `iifname ${uplinks} ${word(family)} saddr @${set}${family} counter drop`)),
+          ]),
     ]),
   )
   lanDevices.forEach((device, index) => {
@@ -381,11 +390,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
         ? []
         : [
             ...(ports.length > 0 ? [`iifname ${uplinks} udp dport ${oneOf(ports)} accept`] : []),
-            // IKE and ESP in UDP, from the far endpoint only.
-            ...clouds.map(
-              ({ tunnel, ports }) =>
-                `iifname ${uplinks} ${word(familyOf(tunnel.peer.address))} saddr ${tunnel.peer.address} udp dport { ${ports.ike}, ${ports.nat} } accept`,
-            ),
+            ...ike,
             `iifname ${uplinks} udp sport 67 udp dport 68 accept`,
             `iifname ${uplinks} ip6 saddr fe80::/10 udp dport 546 accept`,
           ]),

@@ -15,7 +15,7 @@ import type { Observed } from '#providers/linux/observe.ts'
 import { createRunner, type Runner } from '#providers/linux/run.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
-import { prefix } from '#src/net/address.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { hubConfig } from '../../system/ipsec-hub-world.ts'
 
 const wanted = wantedTunnels(hubConfig(), 'userspace')
@@ -173,6 +173,39 @@ test('IPv6 passes the tunnel of who has some behind it, and no other', () => {
   expect(chain(1)).toContain('meta nfproto ipv6 counter drop')
   const selectors = wantedTunnels(both, 'kernel').map(({ tunnel }) => JSON.stringify(connection(tunnel)).match(/"local_ts":(\[.*?\])/)?.[1])
   expect(selectors).toEqual(['["0.0.0.0/0","::/0"]', '["0.0.0.0/0"]'])
+})
+
+test('a far end with IPv6 is dialled from the uplink’s, and let in although its address is behind it', () => {
+  const config = hubConfig()
+  const [first, ...others] = config.tunnels.filter(isIpsec)
+  const peer = { ...first!.peer, address: address('2001:db8:c::200'), localId: '2001:db8:a::10', prefixes: [prefix('2001:db8:c::/64')] }
+  const [wan0, wan1] = config.uplinks
+  const endpoint = {
+    ...wan0!.endpoint,
+    address: addressWithLength('2001:db8:a::10/64'),
+    router: address('fe80::1'),
+    public: address('2001:db8:a::10'),
+  }
+  const six: SiteConfig = {
+    ...config,
+    uplinks: [{ ...wan0!, endpoint }, wan1!],
+    routes: [{ ...config.routes[0]!, to: peer.prefixes[0]! }],
+    tunnels: [{ ...first!, peer }, ...others],
+  }
+  for (const esp of ['kernel', 'userspace'] as const) {
+    const { tunnel } = wantedTunnels(six, esp)[0]!
+    expect(connection(tunnel)[tunnel.device]).toMatchObject({
+      local_addrs: ['2001:db8:a::10'],
+      remote_addrs: ['2001:db8:c::200'],
+      encap: 'yes',
+      local: { id: '2001:db8:a::10' },
+    })
+    const { ike, nat } = tunnel.local.ports
+    const letIn = `iifname { "wan0", "wan1" } ip6 saddr 2001:db8:c::200 udp dport { ${ike}, ${nat} } accept`
+    const text = ruleset(six, [], esp)
+    for (const chain of ['chain ingress {', 'chain input {']) expect(text.slice(text.indexOf(chain)).split('\n\t}')[0]).toContain(letIn)
+    expect(text.indexOf(letIn)).toBeLessThan(text.indexOf('ip6 saddr @others6 counter drop'))
+  }
 })
 
 test('with kernel ESP, on the well-known ports', () => {
