@@ -1,27 +1,24 @@
 /** What the owner of a peer sets at the other end: a swanctl.conf to use as it stands, or to read the values from. */
-import type { ConnectionMember, Deny, Fabric, Peer, PeerGateway } from '#src/fabric/fabric.ts'
-import { natTraversalPort } from '#src/fabric/ipsec.ts'
+import type { Deny, Fabric, Peer } from '#src/fabric/fabric.ts'
+import { natTraversalPort, type TunnelToPeer, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { type Address, nth, type Prefix } from '#src/net/address.ts'
 import { familiesIn, mergePrefixes } from '#src/net/sets.ts'
 
-export interface PeerLine {
+export interface PeerLine extends Omit<TunnelToPeer, 'inside'> {
   readonly name: string
   /** From 1; names the peer's device, and with xfrm interfaces is its if_id. */
   readonly number: number
-  readonly member: ConnectionMember
-  readonly gateway: PeerGateway
-  /** The hub's end: what it comes from, and its IKE identity. */
-  readonly hub: Address
   readonly inside: { readonly peer: Address; readonly hub: Address }
 }
 /** Its tunnels, in the order of preference of the hubs. */
-export const linesOf = ({ connections, gateways }: Peer): readonly PeerLine[] =>
-  connections
-    .flatMap(({ site, uplink, address, members }) =>
-      // Names have no underscore, and sections of swanctl.conf no dot.
-      members.map((member, i) => ({ name: `${site}_${uplink}_${i}`, member, gateway: gateways[i]!, hub: address })),
-    )
-    .map((line, i) => ({ ...line, number: i + 1, inside: { peer: nth(line.member.inside, 1)!, hub: nth(line.member.inside, 2)! } }))
+export const linesOf = (peer: Peer): readonly PeerLine[] =>
+  tunnelsToPeer(peer).map((one, i) => ({
+    ...one,
+    // Names have no underscore, and sections of swanctl.conf no dot.
+    name: `${one.site}_${one.uplink}_${one.member}`,
+    number: i + 1,
+    inside: { peer: nth(one.inside, 1)!, hub: nth(one.inside, 2)! },
+  }))
 /** What the peer sends into the tunnels. */
 export const ourPrefixes = ({ routes }: Peer): readonly Prefix[] => mergePrefixes(routes.map(({ to }) => to))
 

@@ -82,7 +82,7 @@ export function allocate(
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
   for (const own of newcomers) for (const kind of kinds) for (const owner of own[kind]) wanted[kind].push(owner)
   for (const { id } of [...intent.regions, ...intent.peers]) wanted.node.push({ owner: id, scope: '' })
-  const ipsecTunnels = joins.flatMap((path) => path.tunnels.map((owner) => ({ owner, scope: '' })))
+  const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }) => ({ owner: tunnel, scope: '' })))
 
   const stored = known.ula.get(intent.network)
   const ula = stored ?? ulaOf(intent.network)
@@ -214,7 +214,7 @@ function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
 }
 
 const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
-  joins.flatMap((path) => path.external.members.map((member) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
+  joins.flatMap((path) => path.members.map(({ member }) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
 /** The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's. */
 const insideAt = (number: number): Prefix => prefixFromBits(4, BigInt(number) << 2n, 30)
@@ -234,7 +234,7 @@ function insides(ledger: ReturnType<typeof openLedger>, joins: readonly External
   const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
   for (const [pool, paths] of Map.groupBy(joins, ({ external }) => external.pool)) {
     const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
-    const all = paths.flatMap(({ external, tunnels }) => tunnels.map((tunnel) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
+    const all = paths.flatMap(({ external, members }) => members.map(({ tunnel }) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
     const none = new Set(ledger.number('inside', all, pool === null ? usualPool : insideRange(pool)))
     for (const one of all) {
       owners.set(one.tunnel, one.owner)

@@ -42,11 +42,11 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
 
     const { intent } = overlay
     const resolved = resolve(intent, memo)
-    const reach = paths(intent, memo)
+    const joins = externalPaths(intent, memo)
+    const reach = paths(intent, joins, memo)
     const relayed = relays(intent, memo)
     if (wrong(resolved, reach, relayed)) return stop(overlay, resolved, reach, relayed)
 
-    const joins = externalPaths(intent, memo)
     const allocated = allocate(intent, reach, joins, held, memo)
     if (wrong(allocated)) return stop(overlay, resolved, reach, allocated)
 

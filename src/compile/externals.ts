@@ -14,8 +14,19 @@ import type {
   TunnelId,
 } from '#src/fabric/fabric.ts'
 import { compareText, connectionId, externalOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
+import { gatewaysOver } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, comparePrefixes, firstHost, hostOf, lengthOf, type Prefix } from '#src/net/address.ts'
+import {
+  type Address,
+  type AddressWithLength,
+  comparePrefixes,
+  type Family,
+  familyOf,
+  firstHost,
+  hostOf,
+  lengthOf,
+  type Prefix,
+} from '#src/net/address.ts'
 import type { Numbers } from './allocate.ts'
 import { createMemo, type Memo } from './memo.ts'
 import { transportsMeet } from './paths.ts'
@@ -27,8 +38,8 @@ export interface External {
   readonly role: IpsecTunnel['role']
   readonly hubs: readonly SiteId[]
   readonly transport: string
-  /** Tunnels of each connection. */
-  readonly members: readonly (0 | 1)[]
+  /** Tunnels of a connection, by the family of the uplink's address: outside of a tunnel there is no other. */
+  readonly members: Readonly<Record<Family, readonly (0 | 1)[]>>
   /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
   readonly pool: Prefix | null
   readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
@@ -40,20 +51,21 @@ export interface ExternalPath {
   readonly uplink: IntentUplink
   /** What the far end dials back and knows the hub by. */
   readonly address: Address
-  /** By member. */
-  readonly tunnels: readonly TunnelId[]
+  readonly members: readonly { readonly member: 0 | 1; readonly tunnel: TunnelId }[]
 }
-/** Clouds are on the internet. */
+/** Clouds are on the internet; AWS ends its tunnels at IPv4 addresses. */
 const cloudTransport = 'internet'
+const cloudMembers: External['members'] = { 4: [0, 1], 6: [] }
 
 export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'>, memo: Memo = createMemo()): readonly External[] =>
   memo.once('externals', [regions, peers], () => [
     ...regions.map(({ id, hubs, segment, networks }): External => {
       const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
-      return { id, role: 'cloud', hubs, transport: cloudTransport, members: [0, 1], pool: null, lans }
+      return { id, role: 'cloud', hubs, transport: cloudTransport, members: cloudMembers, pool: null, lans }
     }),
     ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
-      return { id, role: 'peer', hubs, transport, members: gateways.length > 1 ? [0, 1] : [0], pool, lans }
+      const over = (family: Family) => gatewaysOver(gateways, family).map(({ member }) => member)
+      return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, pool, lans }
     }),
   ])
 
@@ -64,16 +76,17 @@ export function externalPaths(intent: Intent, memo: Memo = createMemo()): readon
     external.hubs.flatMap((hub) => {
       const site = hubs.find((one) => one.id === hub)
       if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is none`)
-      return (
-        site.uplinks
-          // AWS ends its tunnels at IPv4 addresses, and so do peers.
-          .filter((uplink) => meets(uplink.transport, external.transport) && uplink.families.includes(4))
-          .flatMap((uplink): ExternalPath[] => {
-            const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
-            const tunnels = external.members.map((member) => ipsecTunnelId(site.id, uplink.id, external.id, member))
-            return address === undefined ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, tunnels }]
-          })
-      )
+      return site.uplinks
+        .filter((uplink) => meets(uplink.transport, external.transport))
+        .flatMap((uplink): ExternalPath[] => {
+          const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
+          if (address === undefined) return []
+          const members = external.members[familyOf(address)].map((member) => ({
+            member,
+            tunnel: ipsecTunnelId(site.id, uplink.id, external.id, member),
+          }))
+          return members.length === 0 ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, members }]
+        })
     }),
   )
 }
@@ -85,9 +98,8 @@ export const interfaceOf = ({ external, uplink }: ExternalPath, member: 0 | 1): 
 /** The tunnels of each connection, hub end first. */
 export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): readonly IpsecTunnel[] =>
   paths.flatMap((path) =>
-    path.external.members.map((member): IpsecTunnel => {
-      const { external, connection, site, uplink, tunnels } = path
-      const id = tunnels[member]!
+    path.members.map(({ member, tunnel: id }): IpsecTunnel => {
+      const { external, connection, site, uplink } = path
       const near = { site: site.id, uplink: uplink.id, interface: interfaceOf(path, member) }
       const common = { id, kind: 'ipsec', index: numbers.tunnel(id) } as const
       const inside = numbers.inside(id)
@@ -156,10 +168,10 @@ const lanOf = (segment: SegmentId, name: string, prefix: Prefix): Lan => ({
 const connectionsOf = (of: ExternalId, paths: readonly ExternalPath[], numbers: Numbers): readonly Connection[] =>
   paths
     .filter((path) => path.external.id === of)
-    .map(({ connection, site, uplink, address, tunnels }) => ({
+    .map(({ connection, site, uplink, address, members }) => ({
       id: connection,
       site: site.id,
       uplink: uplink.id,
       address,
-      members: tunnels.map((tunnel) => ({ tunnel, inside: numbers.inside(tunnel) })),
+      members: members.map(({ tunnel }) => ({ tunnel, inside: numbers.inside(tunnel) })),
     }))

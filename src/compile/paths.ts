@@ -3,6 +3,7 @@ import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, hostOf } from '#src/net/address.ts'
+import type { ExternalPath } from './externals.ts'
 import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
 import { hubsOf, sitesOf } from './sites.ts'
@@ -28,7 +29,8 @@ interface Found {
   readonly findings: readonly Finding[]
 }
 
-export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
+/** `joins`: what hubs hold beside them. */
+export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo = createMemo()): Paths {
   const meets = transportsMeet(intent)
   const sites = sitesOf(intent, memo)
   const hubs = hubsOf(intent, memo)
@@ -88,15 +90,15 @@ export function paths(intent: Intent, memo: Memo = createMemo()): Paths {
     ...sharedPorts(hubs),
     ...[...mesh.values()].flatMap((one) => one.findings),
     ...ofSpokes,
-    ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all)))),
+    ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all, joins)))),
   ]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 
-/** Which uplinks of a hub carry a path; looks no further once all do. */
-function usedBy(hub: IntentSite, all: Iterable<Found>): ReadonlySet<IntentUplink> {
-  const used = new Set<IntentUplink>()
+/** Which uplinks of a hub carry a tunnel; looks no further once all do. */
+function usedBy(hub: IntentSite, all: Iterable<Found>, joins: readonly ExternalPath[]): ReadonlySet<IntentUplink> {
+  const used = new Set(joins.filter(({ site }) => site === hub).map(({ uplink }) => uplink))
   for (const { paths } of all) {
     for (const { ends } of paths) for (const end of ends) if (end.site === hub) used.add(end.uplink)
     if (used.size === hub.uplinks.length) break

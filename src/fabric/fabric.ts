@@ -436,7 +436,7 @@ export interface Peer extends Forwarding {
   readonly kind: 'peer'
   readonly id: PeerId
   readonly index: number
-  /** What hubs dial, one tunnel each a hub uplink, with the IKE identity that it proves. */
+  /** What hubs dial, one tunnel each from every hub uplink of its family, with the IKE identity that it proves. */
   readonly gateways: readonly PeerGateway[]
   readonly profile: IpsecProfile
   /** What answers ICMP behind it; null: the far inside address of each tunnel. */

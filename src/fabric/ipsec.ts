@@ -1,6 +1,17 @@
 /** IPsec that AWS, Azure and strongSwan all accept; both ends of a tunnel are made from the same entry. */
-import type { Family } from '#src/net/address.ts'
-import type { Interface, IpsecProfile, IpsecProfileId, ReadyIpsec, ReadyTunnel } from './fabric.ts'
+import { type Address, type Family, familyOf } from '#src/net/address.ts'
+import type {
+  ConnectionMember,
+  Interface,
+  IpsecProfile,
+  IpsecProfileId,
+  Peer,
+  PeerGateway,
+  ReadyIpsec,
+  ReadyTunnel,
+  SiteId,
+  UplinkId,
+} from './fabric.ts'
 
 /** New keys well before the old ones end: at five sixths of their time. */
 const rekeyOf = (lifetime: number): number => Math.floor((lifetime * 5) / 6)
@@ -46,6 +57,27 @@ export function roomInEsp(proposal: string, outer: Family): number {
 }
 /** IKE and ESP in UDP on one port (RFC 3948): what a charon of its own can speak behind NAT and beside others. */
 export const natTraversalPort = 4500
+
+/** Those that an uplink can dial whose address is of this family. `member` names the tunnel: the place among all. */
+export const gatewaysOver = (
+  gateways: readonly PeerGateway[],
+  family: Family,
+): readonly { readonly gateway: PeerGateway; readonly member: 0 | 1 }[] =>
+  gateways.flatMap((gateway, n) => (familyOf(gateway.address) === family ? [{ gateway, member: n as 0 | 1 }] : []))
+
+export interface TunnelToPeer extends ConnectionMember {
+  readonly site: SiteId
+  readonly uplink: UplinkId
+  /** The hub's end: what it comes from, and its IKE identity. */
+  readonly hub: Address
+  readonly gateway: PeerGateway
+  readonly member: 0 | 1
+}
+/** In the order of preference of the hubs. */
+export const tunnelsToPeer = ({ connections, gateways }: Pick<Peer, 'connections' | 'gateways'>): readonly TunnelToPeer[] =>
+  connections.flatMap(({ site, uplink, address, members }) =>
+    gatewaysOver(gateways, familyOf(address)).map((end, n) => ({ ...members[n]!, ...end, site, uplink, hub: address })),
+  )
 
 export const isIpsec = (tunnel: ReadyTunnel): tunnel is ReadyIpsec => tunnel.peer.kind === 'ipsec'
 /** Its device is charon's, and its keys are IKE's: no link epoch of ours makes or moves them. */

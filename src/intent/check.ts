@@ -1,7 +1,7 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
-import { type Address, comparePrefixes, contains, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
+import { type Address, comparePrefixes, contains, type Family, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
 import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
 import { overlapping } from './overlap.ts'
@@ -197,18 +197,32 @@ export function checkExternals(
   const meets = joinedBy(transports)
   const byId = new Map(sites.map((site) => [site.id, site]))
   const externals = [
-    ...regions.map(({ id, hubs }) => ({ id, hubs, kind: 'region', transport: defaultTransport })),
-    ...peers.map(({ id, hubs, transport }) => ({ id, hubs, kind: 'peer', transport })),
+    ...regions.map(({ id, hubs }) => ({ id, hubs, kind: 'region', transport: defaultTransport, families: [4] as readonly Family[] })),
+    ...peers.map(({ id, hubs, transport, gateways }) => {
+      return { id, hubs, kind: 'peer', transport, families: gateways.map(({ address }) => familyOf(address)) }
+    }),
   ]
-  for (const { id, hubs, kind, transport } of externals) {
+  for (const { id, hubs, kind, transport, families } of externals) {
     const known = new Map<Address, string>()
+    const there = transport === defaultTransport ? 'the internet' : transport
+    const over = (hub: SiteId, wanted: readonly Family[]): readonly IntentUplink[] =>
+      byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport) && wanted.some((family) => uplink.families.includes(family))) ?? []
+    const reached = hubs.filter((hub) => over(hub, families).length > 0)
+    for (const [i, family] of families.entries())
+      if (reached.length > 0 && reached.every((hub) => over(hub, [family]).length === 0))
+        report.error(
+          'I084',
+          [`${kind}/${id}/address/${i}`, ...reached.map((hub) => `site/${hub}`)],
+          `no hub of ${id} has an uplink that reaches ${there} over IPv${family}: nobody dials this address`,
+          'give one of them such an uplink, or leave the address out',
+        )
     for (const hub of hubs) {
-      const uplinks = byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport) && uplink.families.includes(4)) ?? []
+      const uplinks = over(hub, families)
       if (uplinks.length === 0)
         report.error(
           'I084',
           [`${kind}/${id}`, `site/${hub}`],
-          `no uplink of hub ${hub} reaches ${transport === defaultTransport ? 'the internet' : transport} over IPv4, where ${id} is`,
+          `no uplink of hub ${hub} reaches ${there} over ${[...new Set(families)].map((family) => `IPv${family}`).join(' or ')}, where ${id} is`,
           `give it one, or leave the hub out: hubs: in the file of the ${kind}`,
         )
       for (const uplink of uplinks) {

@@ -7,7 +7,7 @@ export const peerCodes = [
   {
     code: 'I090',
     title: 'Not a peer',
-    text: "A peer is a third party's IPsec gateway: one or two different addresses, to each of which every uplink of its hubs holds a tunnel, and what is behind it, by segment.",
+    text: "A peer is a third party's IPsec gateway: one or two different addresses, to each of which every uplink of its hubs that has the same family holds a tunnel, and what is behind it, by segment.",
     wrong: '# partner.yaml\npeer: partner\naddress: [203.0.113.200, 203.0.113.200]\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }',
     right: right,
   },

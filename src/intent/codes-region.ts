@@ -39,7 +39,7 @@ export const regionCodes = [
   {
     code: 'I084',
     title: 'A hub that a cloud or peer can’t join',
-    text: 'Tunnels to a cloud run over the internet, those to a peer over its transport, and it knows each hub uplink by its public address. So every hub of a region or peer has an uplink there, and no two uplinks share an address, not even with different ports.',
+    text: 'Tunnels to a cloud run over the internet and IPv4, those to a peer over its transport and the family of its address, and it knows each hub uplink by its public address. So every hub of a region or peer has an uplink there, every address of a peer is of a family that one of its hubs has, and no two uplinks share an address, not even with different ports.',
     wrong: `# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1, public: 203.0.113.7:40000 }\n  isp-b: { interface: eth1, address: 10.0.1.2/24, router: 10.0.1.1, public: 203.0.113.7:50000 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }\n${right}`,
     right: `# frankfurt.yaml\nsite: frankfurt\nrole: core\nuplinks:\n  isp-a: { interface: eth0, address: 10.0.0.2/24, router: 10.0.0.1, public: 203.0.113.7:40000 }\n  isp-b: { interface: eth1, address: 10.0.1.2/24, router: 10.0.1.1, public: 203.0.113.8:50000 }\nsegments:\n  inference: { interface: eth2, prefixes: 10.10.0.0/16 }\n${right}`,
   },

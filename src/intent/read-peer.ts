@@ -87,13 +87,6 @@ function readGateways(base: string, written: readonly Located<Address>[], id: Lo
     report.origins.set(`${base}/address/${i}`, at)
     const other = seen.get(value)
     if (other) report.error('I090', [at, other.at], `${value} stands twice`, 'write two addresses of the peer, or one')
-    else if (familyOf(value) === 6)
-      report.error(
-        'I008',
-        at,
-        'a peer that is joined over IPv6 is not supported yet: hubs prove themselves to it by the IPv4 address of their uplink',
-        'write its IPv4 address; IPv6 behind it is no obstacle',
-      )
     else if (special.some((range) => contains(range, value)))
       report.error('I091', at, `${value} can't be the address of a host`, "write the peer's own address")
     else if (seen.size === 2) report.error('I090', at, 'a peer has one or two addresses', 'leave the others out, or declare another peer')

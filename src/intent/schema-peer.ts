@@ -53,7 +53,7 @@ export const peerSegment = object(
 )
 
 const peerFields = {
-  address: list(address('What hubs dial, one or two: a tunnel to each.', '203.0.113.200')),
+  address: list(address('What hubs dial, one or two, of IPv4 or IPv6: a tunnel to each from every uplink of its family.', '203.0.113.200')),
   transport: text('Which uplinks reach it, as for uplinks. Default: internet.', 'internet'),
   hubs: list(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
   segments: map(text('A segment of the network.', 'inference'), peerSegment, '{ inference: { prefixes: 172.20.0.0/16 } }'),

@@ -10,9 +10,9 @@ import { type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { natTraversalPort } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentPeer } from '#src/intent/intent.ts'
-import { type Address, type AddressWithLength, familyOf, hostOf, type Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, familyOf, hostOf, hostPrefix, type Prefix } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, start, wire } from './box.ts'
-import { externalRouter, peerLans } from './underlay.ts'
+import { externalRouter, externalRouterSix, peerLans } from './underlay.ts'
 import { unchecked, type World } from './world.ts'
 
 /** What the text of `causeway peer config` says of one tunnel. */
@@ -93,11 +93,16 @@ async function openPeer(world: World, peer: IntentPeer, index: number, logs: str
   const toInternet = `peer${index}`
   await wire(internet, toInternet, box, 'wan0')
   await ipBatch(box, [
-    ...gateways.map((one) => `addr add ${one}/32 dev wan0`),
+    ...gateways.map((one) => `addr add ${hostPrefix(one)} dev wan0${unchecked(one)}`),
     'link set wan0 up',
     `route add default via ${externalRouter} dev wan0 onlink`,
+    `route add default via ${hostOf(externalRouterSix)} dev wan0`,
   ])
-  await ipBatch(internet, [`link set ${toInternet} up`, ...gateways.map((one) => `route replace ${one}/32 dev ${toInternet}`)])
+  await ipBatch(internet, [
+    `addr add ${externalRouterSix} dev ${toInternet}${unchecked(externalRouterSix)}`,
+    `link set ${toInternet} up`,
+    ...gateways.map((one) => `route replace ${hostPrefix(one)} dev ${toInternet}`),
+  ])
   const children: ChildProcess[] = []
   for (const [n, lan] of peerLans(peer).entries()) {
     const host = await world.openBox(lan.namespace)
@@ -124,16 +129,19 @@ const portOf = (n: number): number => natTraversalPort + 1 + n
  */
 export const portRules = (tunnels: readonly Pick<PeerTunnel, 'gateway' | 'hub'>[]): string =>
   [
-    'add table ip owner',
-    'add chain ip owner in { type filter hook prerouting priority raw; }',
-    'add chain ip owner out { type filter hook output priority raw; }',
-    ...tunnels.flatMap(({ gateway, hub }, n) => [
-      `add rule ip owner in ip saddr ${hub} ip daddr ${gateway} udp dport ${natTraversalPort} udp dport set ${portOf(n)}`,
-      `add rule ip owner out ip saddr ${gateway} ip daddr ${hub} udp sport ${portOf(n)} udp sport set ${natTraversalPort}`,
-    ]),
+    'add table inet owner',
+    'add chain inet owner in { type filter hook prerouting priority raw; }',
+    'add chain inet owner out { type filter hook output priority raw; }',
+    ...tunnels.flatMap(({ gateway, hub }, n) => {
+      const ip = familyOf(hub) === 4 ? 'ip' : 'ip6'
+      return [
+        `add rule inet owner in ${ip} saddr ${hub} ${ip} daddr ${gateway} udp dport ${natTraversalPort} udp dport set ${portOf(n)}`,
+        `add rule inet owner out ${ip} saddr ${gateway} ${ip} daddr ${hub} udp sport ${portOf(n)} udp sport set ${natTraversalPort}`,
+      ]
+    }),
     '',
   ].join('\n')
-const noPortRules = 'add table ip owner\ndelete table ip owner\n'
+const noPortRules = 'add table inet owner\ndelete table inet owner\n'
 /** Whoever chooses by hand has the lower ones. */
 const metricOf = (n: number): number => 101 + n
 

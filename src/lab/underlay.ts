@@ -100,6 +100,8 @@ export const controllerAddress = address('203.0.113.250')
 export const controllerPort = 443
 /** The internet's own address towards what is not a site: the gateways of clouds and third parties. */
 export const externalRouter = address('203.0.113.249')
+/** Of IPv6 on the link of each, as on those of sites: neighbor discovery answers for no address of another interface. */
+export const externalRouterSix = addressWithLength('fe80::1/64')
 
 const lines: Readonly<Record<string, { delayMs: number; jitterMs: number }>> = {
   lte: { delayMs: 22, jitterMs: 2 },

@@ -5,7 +5,8 @@
  *                     internet ─────────┤                      172.31.0.10
  *   wan1 198.51.100.10 ──┘              └─ 203.0.113.2 cloud-b ┘
  *
- * or, instead of the cloud, a third party's gateway, 203.0.113.200 with 172.20.0.10 behind it, that its owner sets up.
+ * or, instead of the cloud, a third party's gateway, 203.0.113.200 with 172.20.0.10 behind it, that its owner sets up. Then
+ * all lines have IPv6 as well: 2001:db8:a::10 and 2001:db8:b::10 at the hub, 2001:db8:c::200 at the third party.
  *
  * The hub is a process with the agent's keys, prober and driver, which can be killed; the clouds run strongSwan from plain
  * files. The world's process is the init of its namespaces, so that nothing outlives it.
@@ -164,6 +165,12 @@ wire partner wan0 203.0.113.200/24 203.0.113.1/24 partner
 ip -n partner route add default via 203.0.113.1
 ip -n partner addr add 172.20.0.10/32 dev lo
 ip netns exec partner sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+ip netns exec internet sysctl -qw net.ipv6.conf.all.forwarding=1
+wire_six() { ip -n $1 addr add $3 dev $2 nodad; ip -n internet addr add $4 dev $5 nodad; }
+wire_six hub wan0 2001:db8:a::10/64 2001:db8:a::1/64 isp-a
+wire_six hub wan1 2001:db8:b::10/64 2001:db8:b::1/64 isp-b
+wire_six partner wan0 2001:db8:c::200/64 2001:db8:c::1/64 partner
+ip -n partner route add default via 2001:db8:c::1
 `,
 }
 function startCloud(side: Side, inside: string): void {

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { pskFault } from '#src/fabric/ipsec.ts'
+import { pskFault, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import type { Peer } from '#src/fabric/fabric.ts'
 import { suggest } from '#src/intent/suggest.ts'
 import { hubsOf, replaceSecret, showSecret } from '../peers.ts'
@@ -95,16 +95,14 @@ export const peersApi = (deps: ApiDeps) => {
       id: peer.id,
       addresses: peer.gateways.map(({ address }) => address),
       prefixes: peer.lans.map(({ prefix }) => prefix),
-      tunnels: peer.connections.flatMap(({ site, uplink, members }) =>
-        members.map(({ tunnel, inside }, member) => ({
-          id: tunnel,
-          hub: site,
-          uplink,
-          address: peer.gateways[member]!.address,
-          inside,
-          state: reported.find((path) => path.tunnel === tunnel && path.site === site)?.state ?? 'unknown',
-        })),
-      ),
+      tunnels: tunnelsToPeer(peer).map(({ site, uplink, gateway, tunnel, inside }) => ({
+        id: tunnel,
+        hub: site,
+        uplink,
+        address: gateway.address,
+        inside,
+        state: reported.find((path) => path.tunnel === tunnel && path.site === site)?.state ?? 'unknown',
+      })),
       secret: secret
         ? {
             version: secret.version,

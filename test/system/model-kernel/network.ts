@@ -94,7 +94,7 @@ export function settled(fabric: Fabric, name: string, failures: readonly Failure
     fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   for (const region of fabric.regions) steering.set(region.id, choicesOf(region, routes.get(region.id)!, down))
-  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer).find(({ member }) => !down(member.tunnel))?.member.tunnel))
+  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer).find(({ tunnel }) => !down(tunnel))?.tunnel))
   return { name, cut, down, onDuty, steering, routes }
 }
 function duties(fabric: Fabric, cut: Down): Pick<Situation, 'down' | 'onDuty'> {
@@ -118,7 +118,7 @@ const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly C
 /** The same, but a peer sends by its n-th tunnel. */
 export const sendingBy = (of: Situation, { peers }: Fabric, id: string, n: number): Situation => {
   const peer = peers.find((one) => one.id === id)!
-  const { tunnel } = linesOf(peer)[n]!.member
+  const { tunnel } = linesOf(peer)[n]!
   return { ...of, name: `${of.name}, ${id} by ${tunnel}`, steering: new Map(of.steering).set(peer.id, by(peer, tunnel)) }
 }
 /** As its text asks, a peer sends by one tunnel to all of us. */
@@ -153,7 +153,7 @@ export function shuffled(fabric: Fabric, seed: number): Situation {
       choicesOf(region, routes.get(region.id)!, () => false),
     )
   }
-  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer)[seed % linesOf(peer).length]!.member.tunnel))
+  for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer)[seed % linesOf(peer).length]!.tunnel))
   return { name: `every group on a random hop`, cut: nothingDown, down, onDuty, steering, routes }
 }
 

@@ -240,7 +240,7 @@ function sending(peer: Peer, { steering }: Situation): string {
     .map(({ to, remote }) => {
       const { hop } = steering.get(peer.id)!.find((one) => one.remote === remote)!
       const tunnel = hop === 'unreachable' ? undefined : groupsOf(peer).find((one) => one.remote === remote)!.via[hop]!.tunnel
-      const n = lines.findIndex(({ member }) => member.tunnel === tunnel)
+      const n = lines.findIndex((one) => one.tunnel === tunnel)
       return n < 0 ? `route replace unreachable ${to} metric 1` : `route replace ${to} dev ipsec${n} metric 1`
     })
     .join('\n')

@@ -7,7 +7,7 @@ import type { Allocation } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, frankfurt, madrid, network, oslo, segmentId, site, fixed, siteId, trafficClass, uplink, uplinkId } from './networks.ts'
 
-const allocated = (intent: Intent, held: readonly Allocation[] = []) => allocate(intent, paths(intent), externalPaths(intent), held)
+const allocated = (intent: Intent, held: readonly Allocation[] = []) => allocate(intent, paths(intent, []), externalPaths(intent), held)
 const values = (claims: readonly Allocation[], kind: Allocation['kind'], scope = '') =>
   Object.fromEntries(claims.filter((one) => one.kind === kind && one.owner.startsWith(scope)).map((one) => [one.owner, one.value]))
 

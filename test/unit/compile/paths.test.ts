@@ -3,11 +3,11 @@ import { compile } from '#src/compile/compile.ts'
 import { paths } from '#src/compile/paths.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import type { Family } from '#src/net/address.ts'
-import { allow, berlin, cloud, dublin, edge, fixed, frankfurt, network, site, siteId, uplink } from './networks.ts'
+import { address, type Family } from '#src/net/address.ts'
+import { allow, berlin, cloud, dublin, edge, fixed, frankfurt, network, partner, site, siteId, uplink } from './networks.ts'
 
 const ids = (intent: Intent) =>
-  paths(intent)
+  paths(intent, [])
     .of.all.flat()
     .map((path) => path.id)
 const findings = (intent: Intent) => compile(intent, []).findings.map(({ code, severity, at, says }) => [code, severity, at[0], says])
@@ -167,6 +167,15 @@ describe('the family of a line', () => {
       'site/a/uplink/up-1/transport',
       'uplink a.up-1 carries no tunnel: nothing it could reach is on transport "internet" over IPv6',
     ])
+  })
+  test('that only a peer has is carried by a tunnel all the same', () => {
+    const six = fixed('isp-6', '2001:db8:2::10/64', 'fe80::1')
+    const joint = site('hub', 'core', [fixed('isp-4', '192.0.2.2/28', '192.0.2.1'), six], lans(40))
+    const alone = network({ hubs: [siteId('hub')], sites: [joint, at('a', [4])], expect: [] })
+    const idle = (of: Intent) => compile(of, []).findings.flatMap(({ code, at: [where] }) => (code === 'I114' ? [where] : []))
+    expect(idle(alone)).toEqual(['site/hub/uplink/isp-6/transport'])
+    const gateways = [{ address: address('2001:db8:200::200'), id: 'gw.partner.example' }]
+    expect(idle({ ...alone, peers: [{ ...partner, gateways, hubs: [siteId('hub')] }] })).toEqual([])
   })
   test('of clouds is IPv4: hubs join them from such a line', () => {
     const { fabric } = compile(network({ hubs: [siteId('hub')], sites: [hub, at('a', [4])], regions: [{ ...cloud, hubs: [siteId('hub')] }] }), [])

@@ -4,13 +4,13 @@ import { configure } from '#src/compile/configure.ts'
 import type { Allocation, Fabric, Fact, PeerId, ReadyIpsec, SecretRef } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { ipsecTunnelId } from '#src/fabric/ids.ts'
-import { ipsecProfiles } from '#src/fabric/ipsec.ts'
+import { ipsecProfiles, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentPeer } from '#src/intent/intent.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { trace } from '#src/verify/trace.ts'
 import { verify } from '#src/verify/verify.ts'
-import { allow, cloud, isolate, network, partner, ports, reach, segmentId, siteId, uplinkId } from './networks.ts'
+import { allow, cloud, fixed, frankfurt, isolate, network, partner, ports, reach, segmentId, siteId, uplinkId } from './networks.ts'
 
 const withPeer = (peer: Partial<IntentPeer> = {}, more: Partial<Intent> = {}): Intent =>
   network({
@@ -40,6 +40,32 @@ describe('a peer', () => {
         .interfaces.filter(({ kind }) => kind === 'peer')
         .map(({ id, stem }) => `${id} ${stem}`),
     ).toEqual(['peer:isp-a/partner.0 cwi5u0m0', 'peer:isp-a/partner.1 cwi5u0m1', 'peer:isp-b/partner.0 cwi5u1m0', 'peer:isp-b/partner.1 cwi5u1m1'])
+  })
+  test('with IPv6 is joined by the uplinks that have it, each tunnel with the number of its address', () => {
+    const six = { address: address('2001:db8:200::200'), id: '2001:db8:200::200' }
+    const hub = { ...frankfurt, uplinks: [...frankfurt.uplinks, fixed('isp-v6', '2001:db8:2::10/64', 'fe80::1')] }
+    const tunnels = (...gateways: IntentPeer['gateways']) => {
+      const { sites } = network()
+      const of = made(withPeer({ gateways, hubs: [hub.id] }, { sites: sites.map((one) => (one.id === hub.id ? hub : one)) }))
+      expect(verify(of).findings.filter(({ severity }) => severity === 'error')).toEqual([])
+      return { of, lines: tunnelsToPeer(of.peers[0]!).map((one) => `${one.tunnel} ${one.hub} ${one.gateway.address}`) }
+    }
+    const [four] = partner.gateways
+    expect(tunnels(six).lines).toEqual(['frankfurt.isp-v6--partner.0 2001:db8:2::10 2001:db8:200::200'])
+    const both = tunnels(four!, six)
+    expect(both.lines).toEqual([
+      'frankfurt.isp-a--partner.0 192.0.2.10 203.0.113.200',
+      'frankfurt.isp-b--partner.0 198.51.100.10 203.0.113.200',
+      'frankfurt.isp-v6--partner.1 2001:db8:2::10 2001:db8:200::200',
+    ])
+    const id = ipsecTunnelId(hub.id, uplinkId('isp-v6'), partner.id, 1)
+    const facts: Fact[] = [{ kind: 'psk', tunnel: id, linkEpoch: 0, ref }]
+    const [ready] = configure(both.of, facts, hub.id).tunnels
+    expect(ready).toMatchObject({
+      id,
+      inside: expect.stringMatching(/^169\.254\./) as string,
+      peer: { address: six.address, localId: '2001:db8:2::10', remoteId: six.id, port: 4500 },
+    })
   })
   test('is named by selectors like a region, and its rules are what its owner should let pass', () => {
     expect(peer!.rules.map(({ id }) => id)).toEqual([

@@ -175,6 +175,41 @@ describe('a peer', () => {
     )
     for (const { text } of both) expect(text).toContain('local_ts = 0.0.0.0/0, ::/0')
   })
+  test('that is joined over IPv6 as well: each connection between two addresses of one family', () => {
+    const gateways = [partner.gateways[0]!, { address: address('2001:db8:200::200'), id: '2001:db8:200::200' }]
+    const hub = site('hub', 'core', [fixed('isp', '192.0.2.10/28', '192.0.2.1'), fixed('isp-v6', '2001:db8:2::10/64', 'fe80::1')], {
+      inference: ['10.10.0.0/16'],
+    })
+    const joined = compile(
+      network({
+        hubs: [hub.id],
+        sites: [{ ...berlin, hubs: [hub.id] }, hub],
+        peers: [{ ...partner, gateways, hubs: [hub.id] }],
+        allow: [allow('edge/inference -> partner/inference')],
+        expect: [],
+      }),
+      [],
+    ).fabric!
+    const text = peerConfig(joined, joined.peers[0]!, null)
+    expect(text.match(/^ {2}hub_.*|^ {4}(local|remote)_addrs = .*|^ {6}id = .*|^ {4}id-.*/gm)).toEqual([
+      '  hub_isp_0 {',
+      '    local_addrs = 203.0.113.200, %any',
+      '    remote_addrs = 192.0.2.10',
+      '      id = 203.0.113.200',
+      '      id = 192.0.2.10',
+      '  hub_isp-v6_1 {',
+      '    local_addrs = 2001:db8:200::200, %any',
+      '    remote_addrs = 2001:db8:2::10',
+      '      id = 2001:db8:200::200',
+      '      id = 2001:db8:2::10',
+      '    id-peer = 203.0.113.200',
+      '    id-hub = 192.0.2.10',
+      '    id-peer = 2001:db8:200::200',
+      '    id-hub = 2001:db8:2::10',
+    ])
+    const ours = exportFiles(joined).find(({ text: of }) => of.includes('remote_addrs = 2001:db8:200::200'))!.text
+    expect(ours).toContain('local { auth = psk, id = 2001:db8:2::10 }')
+  })
   test('gets its secret only when it is given one, once for each pair of identities', () => {
     const text = peerConfig(joined, joined.peers[0]!, 'a-secret-of-twenty-characters')
     expect(text.match(/secret = "a-secret-of-twenty-characters"/g)).toHaveLength(8)

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
-import { readPeerText } from '#src/lab/peer.ts'
+import { portRules, readPeerText } from '#src/lab/peer.ts'
+import { address } from '#src/net/address.ts'
 import { peerConfig } from '#providers/export/peer.ts'
 import { network, partner } from '../compile/networks.ts'
 
@@ -8,7 +9,7 @@ const { fabric } = compile(network({ peers: [partner] }), [])
 const text = peerConfig(fabric!, fabric!.peers[0]!, 'what-they-agreed-on')
 
 it('reads of a swanctl.conf what its owner would type', () => {
-  const { tunnels, routes } = readPeerText(text)
+  const { tunnels, routes, mtu } = readPeerText(text)
   expect(tunnels.map(({ gateway, hub }) => `${gateway} ${hub}`)).toEqual(
     fabric!.peers[0]!.connections.flatMap(({ address, members }) => members.map((_, n) => `${fabric!.peers[0]!.gateways[n]!.address} ${address}`)),
   )
@@ -17,6 +18,17 @@ it('reads of a swanctl.conf what its owner would type', () => {
     hubInside: expect.stringMatching(/^169\.254\./) as string,
   })
   expect(routes.length).toBeGreaterThan(0)
+  expect(mtu).toBe(1360)
+})
+it('brings what a hub sends to the one port to the charon of its tunnel, in either family', () => {
+  const [four, six] = ['192.0.2.10', '2001:db8:2::10'].map(address)
+  const rules = portRules([
+    { hub: four!, gateway: address('203.0.113.200') },
+    { hub: six!, gateway: address('2001:db8:200::200') },
+  ])
+  expect(rules).toContain('in ip saddr 192.0.2.10 ip daddr 203.0.113.200 udp dport 4500 udp dport set 4501\n')
+  expect(rules).toContain('in ip6 saddr 2001:db8:2::10 ip6 daddr 2001:db8:200::200 udp dport 4500 udp dport set 4502\n')
+  expect(rules).toContain('out ip6 saddr 2001:db8:200::200 ip6 daddr 2001:db8:2::10 udp sport 4502 udp sport set 4500\n')
 })
 it('says what a text lacks', () => {
   expect(() => readPeerText('site: berlin\n')).toThrow('it has no tunnels')
