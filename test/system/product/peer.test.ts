@@ -13,8 +13,17 @@ allow:
 expect:
   - { reach: partner/inference -> frankfurt/inference, survives: [uplink, tunnel, connection] }
 `,
+  // One line has IPv6, the other IPv4, and the third party both.
+  'frankfurt.yaml': `site: frankfurt
+role: core
+uplinks:
+  isp-a: { interface: eth0, address: "2001:db8:2::10/64", router: "fe80::1", rate: 1G }
+  isp-b: { interface: eth1, address: 198.51.100.10/28, router: 198.51.100.1, rate: 1G }
+segments:
+  inference: { interface: eth2, prefixes: 10.10.0.0/16 }
+`,
   'partner.yaml': `peer: partner
-address: 203.0.113.200
+address: [203.0.113.200, "2001:db8:200::200"]
 segments: { inference: { prefixes: 172.20.0.0/16 } }
 `,
 }
@@ -47,6 +56,7 @@ it('waits for its owner, who has the text, the key and two tunnels', async () =>
   expect(await status()).toContain('0/2 tunnels  pre-shared key version 1, not shown yet')
   expect(await ownerSets()).toBe('partner waits for its 2 tunnels. Look: causeway peer status partner\n')
   await until('both tunnels are up', 40, () => isUp(2))
+  expect(await status()).toMatch(/isp-a--partner\.1 +to 2001:db8:200::200 [^]*isp-b--partner\.0 +to 203\.0\.113\.200 /)
   expect(await answers()).toBeGreaterThan(18)
   // Shown once: whoever asks again has to make another.
   expect((await world.cli('peer', 'config', 'partner', '--secret')).code).not.toBe(0)
