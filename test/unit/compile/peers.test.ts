@@ -41,16 +41,17 @@ describe('a peer', () => {
         .map(({ id, stem }) => `${id} ${stem}`),
     ).toEqual(['peer:isp-a/partner.0 cwi5u0m0', 'peer:isp-a/partner.1 cwi5u0m1', 'peer:isp-b/partner.0 cwi5u1m0', 'peer:isp-b/partner.1 cwi5u1m1'])
   })
+  const [four] = partner.gateways
+  const six = { address: address('2001:db8:200::200'), id: '2001:db8:200::200' }
+  const hub = { ...frankfurt, uplinks: [...frankfurt.uplinks, fixed('isp-v6', '2001:db8:2::10/64', 'fe80::1')] }
+  const dialledAt = (...gateways: IntentPeer['gateways']): Intent =>
+    withPeer({ gateways, hubs: [hub.id] }, { sites: network().sites.map((one) => (one.id === hub.id ? hub : one)) })
   test('with IPv6 is joined by the uplinks that have it, each tunnel with the number of its address', () => {
-    const six = { address: address('2001:db8:200::200'), id: '2001:db8:200::200' }
-    const hub = { ...frankfurt, uplinks: [...frankfurt.uplinks, fixed('isp-v6', '2001:db8:2::10/64', 'fe80::1')] }
     const tunnels = (...gateways: IntentPeer['gateways']) => {
-      const { sites } = network()
-      const of = made(withPeer({ gateways, hubs: [hub.id] }, { sites: sites.map((one) => (one.id === hub.id ? hub : one)) }))
+      const of = made(dialledAt(...gateways))
       expect(verify(of).findings.filter(({ severity }) => severity === 'error')).toEqual([])
       return { of, lines: tunnelsToPeer(of.peers[0]!).map((one) => `${one.tunnel} ${one.hub} ${one.gateway.address}`) }
     }
-    const [four] = partner.gateways
     expect(tunnels(six).lines).toEqual(['frankfurt.isp-v6--partner.0 2001:db8:2::10 2001:db8:200::200'])
     const both = tunnels(four!, six)
     expect(both.lines).toEqual([
@@ -66,6 +67,12 @@ describe('a peer', () => {
       inside: expect.stringMatching(/^169\.254\./) as string,
       peer: { address: six.address, localId: '2001:db8:2::10', remoteId: six.id, port: 4500 },
     })
+  })
+  test('that gets an IPv6 address beside the other keeps its tunnels as they are', () => {
+    const { fabric: before, claims } = compile(dialledAt(four!), [])
+    const known = made(dialledAt(four!, six), claims).tunnels
+    for (const one of before!.tunnels) expect(known).toContainEqual(one)
+    expect(known).toHaveLength(before!.tunnels.length + 1)
   })
   test('is named by selectors like a region, and its rules are what its owner should let pass', () => {
     expect(peer!.rules.map(({ id }) => id)).toEqual([
