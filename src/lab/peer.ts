@@ -134,8 +134,11 @@ export const portRules = (tunnels: readonly Pick<PeerTunnel, 'gateway' | 'hub'>[
     'add chain inet owner out { type filter hook output priority raw; }',
     ...tunnels.flatMap(({ gateway, hub }, n) => {
       const ip = familyOf(hub) === 4 ? 'ip' : 'ip6'
+      const called = `add rule inet owner in ${ip} saddr ${hub} ${ip} daddr ${gateway} udp dport ${natTraversalPort}`
       return [
-        `add rule inet owner in ${ip} saddr ${hub} ${ip} daddr ${gateway} udp dport ${natTraversalPort} udp dport set ${portOf(n)}`,
+        // Over IPv4 a kernel sends ESP without a checksum, of which nft would make a wrong one.
+        ...(ip === 'ip' ? [`${called} udp checksum 0 udp dport set ${portOf(n)} udp checksum set 0`] : []),
+        `${called} udp dport set ${portOf(n)}`,
         `add rule inet owner out ${ip} saddr ${gateway} ${ip} daddr ${hub} udp sport ${portOf(n)} udp sport set ${natTraversalPort}`,
       ]
     }),

@@ -26,6 +26,7 @@ it('brings what a hub sends to the one port to the charon of its tunnel, in eith
     { hub: four!, gateway: address('203.0.113.200') },
     { hub: six!, gateway: address('2001:db8:200::200') },
   ])
+  expect(rules).toContain('in ip saddr 192.0.2.10 ip daddr 203.0.113.200 udp dport 4500 udp checksum 0 udp dport set 4501 udp checksum set 0\n')
   expect(rules).toContain('in ip saddr 192.0.2.10 ip daddr 203.0.113.200 udp dport 4500 udp dport set 4501\n')
   expect(rules).toContain('in ip6 saddr 2001:db8:2::10 ip6 daddr 2001:db8:200::200 udp dport 4500 udp dport set 4502\n')
   expect(rules).toContain('out ip6 saddr 2001:db8:200::200 ip6 daddr 2001:db8:2::10 udp sport 4502 udp sport set 4500\n')
