@@ -1,0 +1,65 @@
+/** Kernel ESP of a hub towards a third party over one line of each family, on a kernel that has it. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type HubWorld, startHubWorld } from '../system/ipsec-hub-world.ts'
+import { bothEnds, configOf, networkOf, ownerOf, textOf } from '../system/ipsec-partner.ts'
+
+const [a, b] = ['frankfurt.isp-a--partner.0', 'frankfurt.isp-b--partner.1']
+const fabric = networkOf({
+  a: 'address: 192.0.2.10/24, router: 192.0.2.1',
+  b: 'address: "2001:db8:b::10/64", router: "2001:db8:b::1"',
+  partner: 'address: [203.0.113.200, "2001:db8:c::200"]',
+  behind: ['172.20.0.0/16', 'fd20::/64'],
+  mtu: 1400,
+})
+let world: HubWorld
+const { until, shows, bothWays, fullBothWays, sixBothWays, sendsBy, run } = bothEnds(() => world)
+const owner = ownerOf(() => world)
+const hub = (command: string) => world.sh('hub', command)
+
+beforeAll(async () => {
+  world = await startHubWorld('partner')
+  // The box's own default route of IPv6 leads elsewhere: only the mark makes ESP leave by its uplink.
+  await hub('ip route add default via 2001:db8:a::1 dev wan0')
+  await owner.start(textOf(fabric))
+})
+afterAll(() => world.end())
+
+test('one charon holds a tunnel of each family, in the kernel', async () => {
+  expect(await world.ask('features')).toMatchObject({ ipsec: 'kernel' })
+  await run(fabric)
+  await shows(`${a} UP carries`, `${b} UP`)
+  await until(async () => (await sendsBy()) === '1 2')
+  expect(await world.ask('drift', configOf(fabric))).toEqual([])
+  const states = await hub('ip xfrm state')
+  for (const ends of ['src 192.0.2.10 dst 203.0.113.200', 'src 2001:db8:b::10 dst 2001:db8:c::200'])
+    expect(states.split(/^(?=src )/m).find((one) => one.startsWith(ends))).toMatch(/encap type espinudp/)
+})
+
+test('either carries both families both ways, the largest packets in one piece, and leaves by its uplink', async () => {
+  for (const [line, ofA, ofB, left] of [
+    ['isp-b', `${a} UP carries`, `${b} DOWN`, '1'],
+    ['isp-a', `${a} DOWN`, `${b} UP carries`, '2'],
+  ] as const) {
+    await world.sh(
+      'internet',
+      `nft add table inet cut; nft add chain inet cut in '{ type filter hook prerouting priority -500; }'; nft add rule inet cut in iifname ${line} drop`,
+    )
+    await shows(ofA, ofB)
+    await until(async () => (await sendsBy()) === left)
+    expect(await bothWays()).toEqual(['5/5', '5/5'])
+    expect(await sixBothWays()).toEqual(['5/5', '5/5'])
+    expect(await fullBothWays(fabric)).toEqual({ answered: ['5/5', '5/5'], pieces: '0' })
+    await world.sh('internet', 'nft delete table inet cut')
+    await shows(`${a} UP carries`, `${b} UP`)
+    await until(async () => (await sendsBy()) === '1 2')
+  }
+})
+
+test('a charon that is killed leaves nothing of either, and both are made again', async () => {
+  await hub('kill -9 $(pgrep -x charon-systemd --ns $$ --nslist net)')
+  await run(fabric)
+  await shows(`${a} UP carries`, `${b} UP`)
+  expect((await hub('ip xfrm state')).match(/^src /gm)).toHaveLength(4)
+  await world.ask('wipe')
+  expect(await hub('ip xfrm state; ip xfrm policy list nosock; ip -br link show type xfrm')).toBe('')
+})
