@@ -1,4 +1,5 @@
 /** What the gateway does for the hosts of a LAN: DHCP and router advertisements. */
+import { siteOfGateway } from '#src/fabric/ids.ts'
 import type { Advertisement, Dhcp, Origin } from '#src/fabric/fabric.ts'
 import {
   type Address,
@@ -218,7 +219,7 @@ export function checkRelays(sites: Intent['sites'], lands: Lands, report: Report
         if (dhcp?.kind !== 'relay' || lands.around(hostPrefix(dhcp.server)).length > 0) continue
         report.error(
           'I076',
-          `site/${id}/lan/${segment}/${n}/dhcp`,
+          `site/${siteOfGateway(id)}/lan/${segment}/${n}/dhcp`,
           `the DHCP server ${dhcp.server} is in no LAN of the network`,
           'write the address of one that is, at another LAN or site, in a region or behind a peer',
         )
