@@ -1,4 +1,5 @@
 /** Arrays of which an edit moves few members, and what a memory needs to tell that. */
+import { firstOf } from '#src/net/sorted.ts'
 
 /** What left and what came. */
 export interface Moved<T> {
@@ -96,15 +97,8 @@ export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: rea
   return all
 }
 /** Behind the last that is not greater. */
-function after<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
-  let [low, high] = [0, sorted.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (compare(sorted[middle]!, one) <= 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
+const after = <T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number =>
+  firstOf(sorted.length, (n) => compare(sorted[n]!, one) > 0)
 function placeOf<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
   for (let at = after(sorted, one, compare) - 1; at >= 0 && compare(sorted[at]!, one) === 0; at--) if (sorted[at] === one) return at
   return -1

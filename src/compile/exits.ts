@@ -6,9 +6,10 @@ import { defaultTransport } from '#src/intent/defaults.ts'
 import type { Intent, IntentLan, IntentSite } from '#src/intent/intent.ts'
 import { type Family, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { familiesIn } from '#src/net/sets.ts'
+import { costOf, wordsAt } from './costs.ts'
 import type { List } from './list.ts'
 import type { Memo } from './memo.ts'
-import { costOf, wordsAt } from './routes.ts'
+
 import { sitesOf } from './sites.ts'
 import type { Tunnels } from './tunnels.ts'
 

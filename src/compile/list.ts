@@ -2,6 +2,7 @@
  * A list of thousands in chunks: an edit copies the chunks that it touches and shares the others, and two lists are
  * compared chunk by chunk. So what a change of one site costs hardly grows with the sites. Immutable.
  */
+import { firstOf } from '#src/net/sorted.ts'
 import { merged, type Moved, sameMembers } from './arrays.ts'
 
 export class List<T> implements Iterable<T> {
@@ -182,14 +183,4 @@ function standsAt(chunk: readonly unknown[], all: readonly unknown[], from: numb
   if (from + chunk.length > all.length) return false
   for (let n = 0; n < chunk.length; n++) if (all[from + n] !== chunk[n]) return false
   return true
-}
-/** The first of `length` numbers for which it is true, as it is for all behind; `length` where there is none. */
-function firstOf(length: number, is: (n: number) => boolean): number {
-  let [low, high] = [0, length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (is(middle)) high = middle
-    else low = middle + 1
-  }
-  return low
 }

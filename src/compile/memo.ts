@@ -2,7 +2,7 @@
  * What was computed before, kept by what it was computed from: a pass asks here instead of computing again. Inputs are
  * told apart by identity, so whatever is new is also computed anew, and the bytes are those of a compiler without memory.
  */
-import { flatten, isSame, sameMembers } from './arrays.ts'
+import { flatten, isSame, type Moved, sameMembers } from './arrays.ts'
 import { alike, List } from './list.ts'
 
 export interface Memo {
@@ -228,6 +228,13 @@ function inStep(given: readonly (List<unknown> | readonly unknown[])[], before?:
     const chunks = keys.chunks.map(({ length }) => all.slice(from, (from += length)))
     return before?.[k] ? alike(before[k], chunks) : new List(chunks)
   })
+}
+/** What left a list and what came since `before` was made of it, as its n-th input. */
+export const since = <T>(before: Made<unknown> | undefined, list: List<T>, n = 0): Moved<T> => list.since(before?.inputs[n] as List<T> | undefined)
+/** Likewise of what the rows of several lists hold. */
+export function membersSince<T>(before: Made<unknown> | undefined, lists: readonly List<readonly T[]>[]): Moved<T> {
+  const moved = lists.map((list, n) => since(before, list, n))
+  return { gone: new Set(moved.flatMap((one) => [...one.gone]).flat()), come: moved.flatMap((one) => one.come).flat() }
 }
 /** What was made of each key, along with the keys as they are now. */
 export const along = <K, T>(made: List<T>, keysBefore: List<K>, keys: List<K>, make: (key: K) => T): List<T> =>

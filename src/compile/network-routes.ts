@@ -5,7 +5,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, overlaps } from '#src/net/address.ts'
 import { externalsOf } from './externals.ts'
 import { List } from './list.ts'
-import { createMemo, type Made, type Memo } from './memo.ts'
+import { createMemo, type Made, membersSince, type Memo } from './memo.ts'
 import { sitesOf } from './sites.ts'
 
 export interface NetworkRoutes {
@@ -27,9 +27,8 @@ export function networkRoutes(intent: Intent, memo: Memo = createMemo()): Networ
     lans.map(({ segment, prefix }): Route => ({ segment, to: prefix, remote: id })),
   )
   return memo.once('routes of the network', [toSites, toExternals], (before?: Made<NetworkRoutes>) => {
-    const rows = [toSites, toExternals].map((list, n) => list.since(before?.inputs[n] as typeof list | undefined))
-    const [gone, fresh] = [rows.flatMap((one) => [...one.gone]).flat(), rows.flatMap((one) => one.come).flat()]
-    const all = (before?.value.all ?? none).patched(new Set(gone), fresh, byPrefix)
+    const { gone, come: fresh } = membersSince(before, [toSites, toExternals])
+    const all = (before?.value.all ?? none).patched(gone, fresh, byPrefix)
     // Nested or equal prefixes are neighbours once sorted, so only newcomers can have brought an overlap.
     if (before && !before.value.overlap && fresh.length === 0) return { all, overlap: false }
     const meet = (one: Route | undefined, next: Route | undefined): boolean => one !== undefined && next !== undefined && overlaps(one.to, next.to)

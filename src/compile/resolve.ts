@@ -8,9 +8,10 @@ import { portsOf } from '#src/intent/canonical.ts'
 import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
+import { firstFrom } from '#src/net/sorted.ts'
 import { type External, externalsOf } from './externals.ts'
 import { List } from './list.ts'
-import { along, createMemo, type Made, type Memo } from './memo.ts'
+import { along, createMemo, type Made, membersSince, type Memo, since } from './memo.ts'
 import { sitesOf } from './sites.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
@@ -132,7 +133,7 @@ const selectionOf = (name: string, located: readonly Located[]): Selection => ({
 function isOnceANode(located: List<Located>, before?: Made<boolean>): boolean {
   const follows = (n: number) => located.at(n)?.place.node === located.at(n - 1)?.place.node
   if (!before?.value) return !located.all.some((one, n) => n > 0 && one.place.node === located.all[n - 1]!.place.node)
-  const places = located.since(before.inputs[0] as typeof located).come.map((one) => located.firstFrom(one, risingPlaces))
+  const places = since(before, located).come.map((one) => located.firstFrom(one, risingPlaces))
   return !places.some((n) => (n > 0 && follows(n)) || (n + 1 < located.length && follows(n + 1)))
 }
 const nodeOf = ({ places }: Selection): NodeId => places.at(0)!.node
@@ -149,7 +150,7 @@ export function beside<T>(name: string, own: List<T>, others: List<T>, nodeOf: (
     if (!before) return own.map(mate)
     const [ownBefore, othersBefore] = before.inputs as readonly [List<T>, List<T>]
     const { gone, come } = others.since(othersBefore)
-    const places = new Map([...gone, ...come].flatMap((one) => [at(own, one) ?? []].filter((found) => found.length > 0) as [number, T][]))
+    const places = new Map([...gone, ...come].map((one) => at(own, one)).filter((found) => found !== undefined))
     return along(before.value, ownBefore, own, mate).with([...places].map(([n, one]) => [n, mate(one)] as const))
   })
 }
@@ -198,12 +199,7 @@ function keepLocated(of: string, located: Located, memo: Memo): Located {
 
 /** Of prefixes in order, none in another, those inside `lan`: they follow each other. */
 function within(lan: Prefix, hosts: readonly Prefix[]): readonly Prefix[] {
-  let [from, high] = [0, hosts.length]
-  while (from < high) {
-    const middle = (from + high) >> 1
-    if (comparePrefixes(hosts[middle]!, lan) < 0) from = middle + 1
-    else high = middle
-  }
+  const from = firstFrom(hosts, lan, comparePrefixes)
   let to = from
   while (to < hosts.length && contains(lan, hosts[to]!)) to++
   return hosts.slice(from, to)
@@ -233,13 +229,11 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
   ]
   const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
-    const moved = located.map((all, n) => all.since(before?.inputs[n] as typeof all | undefined))
-    const [gone, come] = [moved.flatMap((one) => [...one.gone]).flat(), moved.flatMap((one) => one.come).flat()]
-    const leaving = new Set(gone)
+    const { gone, come } = membersSince(before, located)
     const segments = new Map(before?.value ?? [])
     for (const segment of new Set([...gone, ...come].map((one) => one.place.segment))) {
       const own = come.filter((one) => one.place.segment === segment)
-      segments.set(segment, (segments.get(segment) ?? none).patched(leaving, own, risingPlaces))
+      segments.set(segment, (segments.get(segment) ?? none).patched(gone, own, risingPlaces))
     }
     return segments
   })
@@ -303,7 +297,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     if (where.kind === 'any') return all
     const key = JSON.stringify([where, what])
     const found = (before?: Made<List<Located>>): List<Located> => {
-      const { gone, come } = all.since(before?.inputs[0] as typeof all | undefined)
+      const { gone, come } = since(before, all)
       const mine = (of: Iterable<Located>) => [...of].filter((one) => matches(one, where))
       return (before?.value ?? none).patched(new Set(mine(gone)), mine(come), risingPlaces)
     }

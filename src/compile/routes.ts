@@ -22,13 +22,14 @@ import type {
 import { anyRemote, isDirect } from '#src/fabric/groups.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
-import type { Intent, IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
+import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
-import { firstFrom } from '#src/net/sorted.ts'
+import { firstFrom, firstOf } from '#src/net/sorted.ts'
 import { difference, isSame, type Moved, patched, sameMembers } from './arrays.ts'
+import { costOf, secondTier, type Words, wordsAt } from './costs.ts'
 import { type External, externalsOf } from './externals.ts'
 import { List } from './list.ts'
-import { createMemo, type Made, type MadeRow, type Memo } from './memo.ts'
+import { createMemo, type Made, type MadeRow, type Memo, since } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Policies, Policy } from './rules.ts'
 import { hubsOf, sitesOf } from './sites.ts'
@@ -61,7 +62,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
   let moved = unmoved<Route>()
   const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => {
-    moved = network.all.since(before?.inputs[0] as typeof network.all | undefined)
+    moved = since(before, network.all)
     return ownersOf(moved, before?.value)
   })
   const routing: Routing = { owner, moved, nested: network.overlap }
@@ -84,7 +85,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
   const routesAt = (hub: SiteId): readonly Route[] =>
     memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
-      const { gone, come } = network.all.since(before?.inputs[0] as typeof network.all | undefined)
+      const { gone, come } = since(before, network.all)
       return patched(
         before?.value ?? [],
         gone,
@@ -184,7 +185,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [world, network.all, kinds], () => reachFrom(hub.id)))
   const homesOf = memo.rows('homes of sites', [], [all], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
   const homes = memo.once('homes', [homesOf], (before?: Made<Homes>): Homes => {
-    const { gone, come } = homesOf.since(before?.inputs[0] as typeof homesOf | undefined)
+    const { gone, come } = since(before, homesOf)
     const of = before?.value.of ?? new Map<NodeId, readonly SiteId[]>()
     for (const { id } of gone) of.delete(id)
     for (const { id, hubs: own } of come) of.set(id, own)
@@ -317,7 +318,7 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
-    const { gone, come } = names.since(before?.inputs[0] as typeof names | undefined)
+    const { gone, come } = since(before, names)
     const kinds = new Map(before?.value ?? [])
     for (const kind of new Set([...gone, ...come].map((one) => one.kind))) {
       if (kind === null) continue
@@ -479,15 +480,8 @@ function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: 
   return { prefixes, routes, remotes: patched(before.remotes, lost, [...won], compareText) }
 }
 /** The last route that doesn't start after `prefix`. */
-function upTo(routes: readonly Route[], prefix: Prefix): Route | undefined {
-  let [low, high] = [0, routes.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (comparePrefixes(routes[middle]!.to, prefix) <= 0) low = middle + 1
-    else high = middle
-  }
-  return routes[low - 1]
-}
+const upTo = (routes: readonly Route[], prefix: Prefix): Route | undefined =>
+  routes[firstOf(routes.length, (n) => comparePrefixes(routes[n]!.to, prefix) > 0) - 1]
 
 /**
  * Where a region or peer sends what is for a remote: over the connections of the hubs near it in their order, then over
@@ -583,49 +577,4 @@ function ranked(between: readonly Tunnel[], at: (end: TunnelEnd) => { readonly u
     })
     .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
     .map(({ tunnel, cost }) => ({ tunnel, cost }))
-}
-
-const mediumCost: Readonly<Record<string, number>> = { fiber: 10, ethernet: 10, lte: 50, '5g': 50, sat: 80 }
-const unknownMediumCost = 20
-const meteredCost = 20
-/** More than medium and metered can add up to, so a preference always decides first. */
-const preferStep = 200
-/** More than any preference: avoided is used when nothing else is left. */
-const avoidTier = 100_000
-
-/** More than any line of the first gateway of a pair: the second is taken when the first can't be, or says that it stands by. */
-const secondTier = 1_000_000
-
-type Words = Pick<IntentClass, 'prefer' | 'avoid' | 'never'>
-/** What a site says of its own lines, else the network. */
-export const wordsAt = ({ preferences }: { readonly preferences?: IntentSite['preferences'] | undefined }, trafficClass: IntentClass): Words =>
-  preferences?.find(({ id }) => id === trafficClass.id) ?? trafficClass
-
-/** Lower is better; `never` is hard (rule 12). */
-export function costOf(uplink: Uplink, trafficClass: Words): number | 'never' {
-  const selected = (selector: UplinkSelector) => selects(selector, uplink)
-  if (trafficClass.never.some(selected)) return 'never'
-  const preferred = trafficClass.prefer.findIndex(selected)
-  const rank = preferred < 0 ? trafficClass.prefer.length : preferred
-  return (
-    (mediumCost[uplink.medium] ?? unknownMediumCost) +
-    (uplink.metered ? meteredCost : 0) +
-    rank * preferStep +
-    (trafficClass.avoid.some(selected) ? avoidTier : 0)
-  )
-}
-
-function selects({ kind, value }: UplinkSelector, uplink: Uplink): boolean {
-  switch (kind) {
-    case 'medium':
-      return uplink.medium === value
-    case 'transport':
-      return uplink.transport === value
-    case 'tag':
-      return uplink.tags.includes(value)
-    case 'metered':
-      return uplink.metered
-    default:
-      throw new TypeError(`unknown uplink selector ${String(kind satisfies never)}`)
-  }
 }

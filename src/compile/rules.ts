@@ -12,7 +12,7 @@ import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefix
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { difference, isSame, patched } from './arrays.ts'
 import { List } from './list.ts'
-import { createMemo, type Made, type Memo } from './memo.ts'
+import { createMemo, type Made, type Memo, since } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
 import { sitesOf } from './sites.ts'
 
@@ -253,7 +253,7 @@ const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.m
 /** By node. */
 const joined = <T>(name: string, rows: List<readonly Entry<T>[]>, memo: Memo): List<Entry<T>> =>
   memo.once(`entries of ${name}`, [rows], (before?: Made<List<Entry<T>>>) => {
-    const { gone, come } = rows.since(before?.inputs[0] as typeof rows | undefined)
+    const { gone, come } = since(before, rows)
     return (before?.value ?? List.of<Entry<T>>([])).patched(new Set([...gone].flat()), come.flat(), risingNodes)
   })
 const risingNodes = (a: { readonly node: NodeId }, b: { readonly node: NodeId }): number => compareText(a.node, b.node)
@@ -295,7 +295,7 @@ function transitsOf(text: string, { from, to }: SegmentPair, shut: readonly Segm
 const hubsBefore = ({ name, located }: Side, memo: Memo): Iterable<SiteId> =>
   memo
     .once(`hubs before ${name}`, [located], (before?: Made<ReadonlyMap<SiteId, number>>) => {
-      const { gone, come } = located.since(before?.inputs[0] as typeof located | undefined)
+      const { gone, come } = since(before, located)
       const counts = new Map(before?.value ?? [])
       const count = (some: Iterable<Located>, by: 1 | -1) => {
         for (const { hubs } of some) for (const hub of hubs) counts.set(hub, (counts.get(hub) ?? 0) + by)
@@ -316,7 +316,7 @@ const part = (which: string, { name: of, located }: Part, is: (one: Located) => 
   return {
     name,
     located: memo.once(`part ${name}`, [located], (before?: Made<List<Located>>) => {
-      const { gone, come } = located.since(before?.inputs[0] as typeof located | undefined)
+      const { gone, come } = since(before, located)
       return (before?.value ?? nobody).patched(gone, come.filter(is), risingPlaces)
     }),
   }
@@ -350,7 +350,7 @@ const prefixesOf = (name: string, located: List<Located>, memo: Memo): readonly 
     const places = (some: Iterable<Located>) => [...some].map(({ place }) => place)
     const prefixes = (some: readonly Place[]) => some.flatMap((place) => place.prefixes)
     if (!before) return sortPrefixes(prefixes(places(located)))
-    const moved = located.since(before.inputs[0] as typeof located)
+    const moved = since(before, located)
     const [gone, come] = [places(moved.gone), places(moved.come)]
     // What is asked of a node may be other while its place is not.
     if (gone.length === come.length && gone.every((place, n) => place === come[n])) return before.value

@@ -22,7 +22,7 @@ import type { Numbers } from './allocate.ts'
 import { patched } from './arrays.ts'
 import type { Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
-import { createMemo, type Made, type Memo } from './memo.ts'
+import { createMemo, type Made, type Memo, since } from './memo.ts'
 import type { Routed } from './routes.ts'
 import type { Policies } from './rules.ts'
 import { sitesOf } from './sites.ts'
@@ -103,7 +103,7 @@ export function seal(
   return {
     network: memo.keep('network', network),
     sites: memo.once('sealed sites by name', [sites], (before?: Made<readonly Site[]>) => {
-      const { gone, come } = sites.since(before?.inputs[0] as typeof sites | undefined)
+      const { gone, come } = since(before, sites)
       return patched(before?.value ?? [], gone, come, byId)
     }),
     regions: memo.keep('sealed regions', regions.sort(byId)),

@@ -23,6 +23,7 @@ import {
   sortPrefixes,
   width,
 } from '#src/net/address.ts'
+import { firstOf } from '#src/net/sorted.ts'
 import { transplant } from '#src/net/translate.ts'
 import { externalsOf } from './externals.ts'
 import { createMemo, type Memo } from './memo.ts'
@@ -333,12 +334,7 @@ interface Met {
 }
 /** Of disjoint prefixes in order, those that share addresses with one. */
 function meeting(sorted: readonly Prefix[], one: Prefix): readonly Prefix[] {
-  let [low, high] = [0, sorted.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (comparePrefixes(sorted[middle]!, one) < 0) low = middle + 1
-    else high = middle
-  }
+  const low = firstOf(sorted.length, (n) => comparePrefixes(sorted[n]!, one) >= 0)
   const outer = low > 0 && contains(sorted[low - 1]!, one) ? [sorted[low - 1]!] : []
   let end = low
   while (end < sorted.length && contains(one, sorted[end]!)) end++

@@ -27,10 +27,10 @@ import {
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { type Numbers, pathNumbers } from './allocate.ts'
-import { difference, flatten, patched } from './arrays.ts'
+import { flatten, patched } from './arrays.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
-import type { List } from './list.ts'
-import { createMemo, type Made, type Memo } from './memo.ts'
+import { List } from './list.ts'
+import { createMemo, type Made, membersSince, type Memo, since } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Path, PathEnd, Paths } from './paths.ts'
 import { hubsOf, sitesOf } from './sites.ts'
@@ -93,13 +93,11 @@ export function tunnels(
       byId,
     ),
   )
-  const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], (): readonly (readonly Tunnel[])[] => [mesh.tunnels, ipsec])
+  const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], () => List.of<readonly Tunnel[]>([mesh.tunnels, ipsec]))
   const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
   const all = memo.once('tunnels', [ofSpokes, hubTunnels], (before?: Made<readonly Tunnel[]>) => {
-    const spokes = ofSpokes.since(before?.inputs[0] as typeof ofSpokes | undefined)
-    const others = difference((before?.inputs[1] ?? []) as typeof hubTunnels, hubTunnels)
-    const gone = new Set<Tunnel>([...spokes.gone, ...others.gone].flat())
-    return patched(before?.value ?? [], gone, [...spokes.come, ...others.come].flat(), byId)
+    const { gone, come } = membersSince<Tunnel>(before, [ofSpokes, hubTunnels])
+    return patched(before?.value ?? [], gone, come, byId)
   })
   const inUla = memo.once('prefixes in the /48', [numbers.ula, routes.all], (before?: Made<readonly Route[]>) => {
     const same = before?.inputs[0] === numbers.ula
@@ -190,7 +188,7 @@ function buildMesh(made: readonly Built[]) {
 type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
 /** Each serves all spokes' uplinks of one slot: those of the spokes that came or left are put in or taken out. */
 function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubInterfaces {
-  const { gone, come } = shares.since(before?.inputs[0] as typeof shares | undefined)
+  const { gone, come } = since(before, shares)
   const moved = Map.groupBy(
     [...[...gone].flat().map((one) => ({ ...one, gone: true })), ...come.flat().map((one) => ({ ...one, gone: false }))],
     (one) => one.hub,

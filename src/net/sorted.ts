@@ -1,10 +1,13 @@
-/** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
-export function firstFrom<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number {
-  let [low, high] = [0, sorted.length]
+/** The first of `length` places of which it is true, as it is of all behind; `length` where there is none. */
+export function firstOf(length: number, is: (place: number) => boolean): number {
+  let [low, high] = [0, length]
   while (low < high) {
     const middle = (low + high) >> 1
-    if (compare(sorted[middle]!, one) < 0) low = middle + 1
-    else high = middle
+    if (is(middle)) high = middle
+    else low = middle + 1
   }
   return low
 }
+/** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
+export const firstFrom = <T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number =>
+  firstOf(sorted.length, (n) => compare(sorted[n]!, one) >= 0)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
-import { costOf } from '#src/compile/routes.ts'
+import { costOf } from '#src/compile/costs.ts'
 import type { Fabric, Uplink } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { verify } from '#src/verify/verify.ts'

@@ -14,6 +14,17 @@ const parsed = (texts: Readonly<Record<string, string>>) => {
   if (!read.intent) throw new Error(JSON.stringify(read.findings))
   return read.intent
 }
+/** One hub, whose only LAN says this. */
+const withOffice = (lan: string) =>
+  parsed({
+    'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
+    'north.yaml': `site: north
+role: core
+uplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }
+segments:
+  office: ${lan}
+`,
+  })
 
 describe('the underlay of an intent', () => {
   const { links, lans } = underlay(intent!)
@@ -114,15 +125,7 @@ segments:
   })
   it('has one that speaks OSPF likewise', () => {
     const { routers } = underlay(
-      parsed({
-        'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
-        'north.yaml': `site: north
-role: core
-uplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }
-segments:
-  office: { interface: lan0, prefixes: 10.50.0.0/24, ospf: { neighbor: 10.50.0.254, prefixes: 10.51.0.0/16, area: 7, hello: 2s } }
-`,
-      }),
+      withOffice('{ interface: lan0, prefixes: 10.50.0.0/24, ospf: { neighbor: 10.50.0.254, prefixes: 10.51.0.0/16, area: 7, hello: 2s } }'),
     )
     expect(speakerText(routers[0]!.speaks!, routers[0]!)).toBe(`ip prefix-list own permit 10.51.0.0/16
 route-map own permit 10
@@ -139,18 +142,10 @@ router ospf
   })
   it('has a second one for IPv6, with its link-local address alone, which it says over OSPFv3', () => {
     const { routers } = underlay(
-      parsed({
-        'network.yaml': 'network: small\nhubs: [north]\nsegments: [office]\n',
-        'north.yaml': `site: north
-role: core
-uplinks: { isp: { interface: eth0, address: 192.0.2.10/28, router: 192.0.2.1 } }
-segments:
-  office:
+      withOffice(`
     interface: lan0
     prefixes: [10.50.0.0/24, "2001:db8:50::/126"]
-    ospf: { neighbor: [10.50.0.254, "fe80::fe"], prefixes: [10.51.0.0/16, "2001:db8:51::/48"] }
-`,
-      }),
+    ospf: { neighbor: [10.50.0.254, "fe80::fe"], prefixes: [10.51.0.0/16, "2001:db8:51::/48"] }`),
     )
     expect(routers.map(({ namespace, address, gateway }) => [namespace, address, gateway])).toEqual([
       ['north-office.r1', '10.50.0.254/24', '10.50.0.1'],
