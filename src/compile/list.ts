@@ -67,7 +67,7 @@ export class List<T> implements Iterable<T> {
       const [c, k] = this.placeOf(n)
       if (chunks[c]![k] !== value) chunks[c] = chunks[c]!.with(k, value)
     }
-    return alike(this, chunks)
+    return sameMembers(this.chunks, chunks) ? this : new List(chunks)
   }
 
   /** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
@@ -135,15 +135,21 @@ export class List<T> implements Iterable<T> {
     let [from, n] = [0, 0]
     while (n < now.length) {
       const chunk = byFirst.get(now[n]!)
-      if (!chunk || !standsAt(chunk, now, n)) n++
-      else {
-        chunks.push(...cut(now.slice(from, n)), chunk)
-        from = n += chunk.length
+      if (!chunk || !standsAt(chunk, now, n)) {
+        n++
+        continue
       }
+      // What is too short to stand alone goes with what is behind it, or edits would wear the list out.
+      const end = n + chunk.length
+      if (n === from) chunks.push(chunk)
+      else if (n - from < least) chunks.push(...cut(now.slice(from, end)))
+      else chunks.push(...cut(now.slice(from, n)), chunk)
+      from = n = end
     }
-    chunks.push(...cut(now.slice(from)))
-    // Cut up by many edits.
-    return chunks.length * usual > 4 * now.length + many * usual ? List.of(now) : alike(this, chunks)
+    const rest = now.length - from
+    if (rest >= least || chunks.length === 0) chunks.push(...cut(now.slice(from)))
+    else if (rest > 0) chunks.push(...cut([...chunks.pop()!, ...now.slice(from)]))
+    return sameMembers(this.chunks, chunks) ? this : new List(chunks)
   }
 }
 
@@ -162,7 +168,7 @@ function moved<T>(before: readonly (readonly T[])[], after: readonly (readonly T
 
 /** Members of a chunk: an edit copies as many, and once for each chunk its place in the list. */
 const usual = 128
-const many = 16
+const least = usual / 2
 function cut<T>(all: readonly T[]): readonly (readonly T[])[] {
   if (all.length === 0) return []
   if (all.length <= 2 * usual) return [all]

@@ -165,23 +165,36 @@ function fill<T>(
     for (let k = 0; k < columns.length; k++) if (columns[k]!.chunks[c] !== old[k]!.chunks[was]) return false
     return true
   }
+  /** What was made of a chunk before, where it says the same: whoever reads it need not know that it was asked. */
+  const kept = (was: number, made: readonly T[]): readonly T[] => {
+    const known = before.made.chunks[was]
+    return known && sameMembers(known, made) ? known : made
+  }
   const lookUp = finderOfKeys(old[0]!, keys!)
   const chunks = keys!.chunks.map((chunk, c): readonly T[] => {
     const was = lookUp.chunk(c)
-    if (was >= 0 && isAsItWas(c, was)) return before.made.chunks[was]!
-    if (was >= 0) return chunk.map((_, n) => remade(c, n, was, n))
+    if (was >= 0) {
+      if (isAsItWas(c, was)) return before.made.chunks[was]!
+      return kept(
+        was,
+        chunk.map((_, n) => remade(c, n, was, n)),
+      )
+    }
     // Its neighbours mostly are where they were, or as far from the end.
     const near = lookUp.near(c)
     const keysNear = old[0]!.chunks[near] ?? nothing
     const late = keysNear.length - chunk.length
-    return chunk.map((key, n) => {
-      if (keysNear[n] === key) return remade(c, n, near, n)
-      if (keysNear[n + late] === key) return remade(c, n, near, n + late)
-      const place = lookUp.key(key)
-      return place ? remade(c, n, place[0], place[1]) : make(rowAt(c, n))
-    })
+    return kept(
+      near,
+      chunk.map((key, n) => {
+        if (keysNear[n] === key) return remade(c, n, near, n)
+        if (keysNear[n + late] === key) return remade(c, n, near, n + late)
+        const place = lookUp.key(key)
+        return place ? remade(c, n, place[0], place[1]) : make(rowAt(c, n))
+      }),
+    )
   })
-  return { columns, made: alike(before.made, chunks) }
+  return { columns, made: sameMembers(before.made.chunks, chunks) ? before.made : new List(chunks) }
 }
 /** More keys than these are not looked for one by one. */
 const few = 8

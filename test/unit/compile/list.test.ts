@@ -98,3 +98,17 @@ test("edits don't wear it out", () => {
   expect(list.all).toEqual(now)
   expect(list.chunks.length).toBeLessThan(40)
 })
+test('what left and came back again leaves no chunk of its own behind', () => {
+  const all = numbers(2_000)
+  let list = List.of(all)
+  const { length } = list.chunks
+  for (let n = 0; n < 300; n++) {
+    list = list.relisted(all.toSpliced(n, 1))
+    list = list.relisted(all)
+    // At the end, too.
+    list = list.relisted(all.slice(0, -1 - (n % 3)))
+    list = list.relisted(all)
+  }
+  expect(list.all).toEqual(all)
+  expect(list.chunks.length).toBe(length)
+})

@@ -149,3 +149,15 @@ test('sparse rows are those that hold something, in order, and kept while none o
   const all = memo.sparse('all', [], [[one, other]], ({ holds }) => holds)
   expect(memo.sparse('all', [], [[{ holds: [] }, one]], ({ holds }) => holds)).toBe(all)
 })
+test('a chunk of rows that all come out the same is the one before, wherever it has moved', () => {
+  const memo = createMemo()
+  const keys = Array.from({ length: 1_000 }, (_, n) => ({ n }))
+  const beside = keys.map(() => 0)
+  const rows = (from: readonly { readonly n: number }[], column: readonly number[]) =>
+    memo.rows('n', [], [memo.list('keys', from), memo.list('beside', column)], ({ n }, x) => n * (x >= 0 ? 1 : -1))
+  const before = rows(keys, beside)
+  // A site comes at the start, and what stands beside the others is another.
+  const after = rows([{ n: -1 }, ...keys], [0, ...beside.map((_, n) => n)])
+  expect(after.all).toEqual([-1, ...keys.map(({ n }) => n)])
+  expect(after.chunks.filter((chunk) => before.chunks.includes(chunk)).length).toBe(before.chunks.length - 1)
+})
