@@ -17,16 +17,17 @@ import type {
   TunnelEnd,
   TunnelId,
   Uplink,
+  UplinkId,
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { anyRemote, isDirect } from '#src/fabric/groups.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
-import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
-import type { Intent, IntentSite } from '#src/intent/intent.ts'
+import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
+import type { Intent, IntentClass, IntentSite } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { firstFrom, firstOf } from '#src/net/sorted.ts'
 import { difference, isSame, type Moved, patched, sameMembers } from './arrays.ts'
-import { costOf, secondTier, type Words, wordsAt } from './costs.ts'
+import { costOf, secondTier, wordsAt } from './costs.ts'
 import { type External, externalsOf } from './externals.ts'
 import { List } from './list.ts'
 import { createMemo, type Made, type MadeRow, type Memo, since } from './memo.ts'
@@ -75,13 +76,13 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   )
 
   const kinds = kindsOf(intent, tunnels, world, memo)
-  const classOf = new Map(intent.classes.map((one) => [one.id, one]))
   /** Each site judges its own lines, so both ends of a tunnel see the same. */
-  const rank = (of: ClassId, between: readonly Tunnel[], own?: Lines) =>
-    ranked(between, ({ site, uplink }) => {
-      const { uplinks, preferences } = own?.id === site ? own : { uplinks: uplinksOf(site), preferences: hubById.get(site)?.preferences }
-      return { uplink: uplinks.find((one) => one.id === uplink)!, words: wordsAt({ preferences }, classOf.get(of)!) }
-    })
+  const pricesAt = (lines: Lines) => pricesOf(lines, intent.classes)
+  const hubPrices = new Map<NodeId, Prices>(hubs.map(({ id, preferences }) => [id, pricesAt({ uplinks: uplinksOf(id), preferences })]))
+  const alike = alikeFor(intent.classes, hubs)
+  const alikeAt = ({ preferences }: IntentSite) => (preferences ? alikeFor(intent.classes, [{ preferences }, ...hubs]) : alike)
+  const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly prices: Prices }) =>
+    ranked(between, ({ site, uplink }) => (own?.id === site ? own.prices : hubPrices.get(site)!).get(of)!.get(uplink)!)
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
   const routesAt = (hub: SiteId): readonly Route[] =>
     memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
@@ -106,22 +107,22 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const groupsTo = (hub: SiteId, { name, sample, gateways }: Kind): Groups =>
     memo.once(`groups of ${hub} to ${name}`, [world], () => {
       const attached = sample.hubs.includes(hub)
-      const to = ({ id, uplinks, own }: Kind['gateways'][number], of: ClassId) => {
+      const to = ({ id, uplinks, own }: Kind['gateways'][number]) => {
         const between = [...own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
           const nodes = [nodeOf(near), nodeOf(far)]
           return nodes.includes(hub) && nodes.includes(id)
         })
-        return rank(of, between, { id, uplinks, preferences: sample.preferences }).map((hop) => ofAnyRemote(hop, sample.id))
+        const prices = pricesAt({ uplinks, preferences: sample.preferences })
+        return (of: ClassId) => rank(of, between, { id, prices }).map((hop) => ofAnyRemote(hop, sample.id))
       }
+      const [first, second] = gateways.map(to)
       const direct: Stage = [
         anyRemote,
         0,
-        (of) =>
-          gateways.flatMap((gateway, n) =>
-            n === 0
-              ? to(gateway, of)
-              : to(gateway, of).map(({ tunnel, cost }) => ({ tunnel, cost: cost + secondTier, next: secondGateway(anyRemote) })),
-          ),
+        (of) => [
+          ...first!(of),
+          ...(second?.(of) ?? []).map(({ tunnel, cost }) => ({ tunnel, cost: cost + secondTier, next: secondGateway(anyRemote) })),
+        ],
       ]
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
       const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
@@ -143,21 +144,22 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       const named = namesOf(listsOf(policy), before?.value.named)
       const known = routesTo(named, siteOfGateway(site.id), routing, before?.value.known)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
-      const ends = { id: site.id, uplinks, preferences: site.preferences }
       const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
       const made = same ? before.value.made : new Map<string, Groups>()
+      let prices: Prices | undefined
       const hops = new Map<string, readonly RankedHop[]>()
       const hopsTo = (hub: SiteId, of: ClassId): readonly RankedHop[] => {
         const name = `${hub} ${of}`
-        const known =
-          hops.get(name) ??
-          rank(
-            of,
-            ours.filter((tunnel) => tunnel.ends[1].site === hub),
-            ends,
-          )
-        hops.set(name, known)
-        return known
+        const known = hops.get(name)
+        if (known) return known
+        prices ??= pricesAt({ uplinks, preferences: site.preferences })
+        const ranks = rank(
+          of,
+          ours.filter((tunnel) => tunnel.ends[1].site === hub),
+          { id: site.id, prices },
+        )
+        hops.set(name, ranks)
+        return ranks
       }
       const via = (name: string, order: readonly IntentSite[], returnAfter: number): Groups => {
         const known = made.get(name)
@@ -165,6 +167,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         const groups = groupsVia(
           classIds,
           order.map((hub, stage): Stage => [hub.id, stage === 0 ? 0 : returnAfter, (of) => hopsTo(hub.id, of)]),
+          alikeAt(site),
         )
         const twin = [...made.values()].find((one) => isSame(one, groups)) ?? groups
         made.set(name, twin)
@@ -532,14 +535,21 @@ function shared(all: readonly Alike[], alike: (a: Groups, b: Groups) => boolean 
 
 /** Whose tunnels are tried, one stage after the other: next node, seconds until a return, its tunnels for a class. */
 type Stage = readonly [next: NodeId, returnAfter: number, hops: (trafficClass: ClassId) => readonly RankedHop[]]
-const groupsVia = (classIds: readonly ClassId[], stages: readonly Stage[]): readonly Unnamed[] =>
-  classIds.map((trafficClass) => ({
-    trafficClass,
-    arrived: 'anywhere',
-    via: stages.flatMap(([next, returnAfter, hops], stage) =>
-      hops(trafficClass).map((hop): Hop => ({ ...hop, next: hop.next ?? next, stage, returnAfter })),
-    ),
-  }))
+/** `alike`: of classes for whom the hops are the same always the same one, whose list the others share. */
+function groupsVia(classIds: readonly ClassId[], stages: readonly Stage[], alike = (trafficClass: ClassId): ClassId => trafficClass): Groups {
+  const known = new Map<ClassId, readonly Hop[]>()
+  const viaOf = (trafficClass: ClassId): readonly Hop[] => {
+    const via: Hop[] = []
+    for (const [stage, [next, returnAfter, hops]] of stages.entries())
+      for (const hop of hops(trafficClass)) via.push({ tunnel: hop.tunnel, cost: hop.cost, next: hop.next ?? next, stage, returnAfter })
+    known.set(trafficClass, via)
+    return via
+  }
+  return classIds.map((trafficClass): Unnamed => {
+    const like = alike(trafficClass)
+    return { trafficClass, arrived: 'anywhere', via: known.get(like) ?? viaOf(like) }
+  })
+}
 /** What came in on the mesh goes on directly or not at all (rule 10). */
 const withSplitHorizon = (group: Unnamed): Unnamed[] => [group, { ...group, arrived: 'mesh', via: group.via.filter(isDirect) }]
 
@@ -549,32 +559,46 @@ const ofAnyRemote = ({ tunnel, cost }: RankedHop, remote: NodeId): RankedHop => 
   cost,
 })
 
-/** One end, and what it says of its lines. */
+/** What a gateway says of its lines. */
 interface Lines {
-  readonly id: NodeId
   readonly uplinks: readonly Uplink[]
   readonly preferences: IntentSite['preferences'] | undefined
+}
+/** What each of them costs a class, and its slot. */
+type Prices = ReadonlyMap<ClassId, ReadonlyMap<UplinkId, Price>>
+interface Price {
+  readonly cost: number | 'never'
+  readonly slot: number
+}
+const pricesOf = ({ uplinks, preferences }: Lines, classes: readonly IntentClass[]): Prices =>
+  new Map(
+    classes.map((one) => {
+      const words = wordsAt({ preferences }, one)
+      return [one.id, new Map(uplinks.map((uplink) => [uplink.id, { cost: costOf(uplink, words), slot: uplink.slot }]))]
+    }),
+  )
+/** Of classes that all of these say the same of, the first. */
+function alikeFor(classes: readonly IntentClass[], at: readonly Pick<IntentSite, 'preferences'>[]): (trafficClass: ClassId) => ClassId {
+  const first = new Map<string, ClassId>()
+  const said = classes.map((one) => {
+    const words = JSON.stringify(at.map((each) => wordsAt(each, one)).map(({ prefer, avoid, never }) => [prefer, avoid, never]))
+    if (!first.has(words)) first.set(words, one.id)
+    return [one.id, first.get(words)!] as const
+  })
+  const of = new Map(said)
+  return (trafficClass) => of.get(trafficClass)!
 }
 /** `next`: where it is not that of the stage. */
 type RankedHop = Pick<Hop, 'tunnel' | 'cost'> & Partial<Pick<Hop, 'next'>>
 /** The tunnels between two nodes for a class, best first. */
-function ranked(between: readonly Tunnel[], at: (end: TunnelEnd) => { readonly uplink: Uplink; readonly words: Words }): readonly RankedHop[] {
-  return between
-    .flatMap((tunnel) => {
-      const both = siteEnds(tunnel).map(at)
-      const ends = both.map(({ uplink }) => uplink)
-      const costs = both.map(({ uplink, words }) => costOf(uplink, words))
-      // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
-      return costs.includes('never')
-        ? []
-        : [
-            {
-              tunnel: tunnel.id,
-              cost: Math.max(...(costs as number[])),
-              order: ends[0]!.slot * 8 + (tunnel.kind === 'ipsec' ? tunnel.ends[1].member : ends[1]!.slot),
-            },
-          ]
-    })
-    .sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
-    .map(({ tunnel, cost }) => ({ tunnel, cost }))
+function ranked(between: readonly Tunnel[], priceAt: (end: TunnelEnd) => Price): readonly RankedHop[] {
+  const hops: { readonly tunnel: TunnelId; readonly cost: number; readonly order: number }[] = []
+  for (const tunnel of between) {
+    const near = priceAt(tunnel.ends[0])
+    const far = tunnel.kind === 'ipsec' ? { cost: near.cost, slot: tunnel.ends[1].member } : priceAt(tunnel.ends[1])
+    // `never` at either end leaves the hop out; equal costs go by slot, seen the same from both ends.
+    if (near.cost === 'never' || far.cost === 'never') continue
+    hops.push({ tunnel: tunnel.id, cost: Math.max(near.cost, far.cost), order: near.slot * 8 + far.slot })
+  }
+  return hops.sort((a, b) => a.cost - b.cost || a.order - b.order || compareText(a.tunnel, b.tunnel))
 }
