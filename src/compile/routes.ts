@@ -24,7 +24,7 @@ import { anyRemote, isDirect } from '#src/fabric/groups.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite } from '#src/intent/intent.ts'
-import { comparePrefixes, contains, enclosing, type Prefix, sortPrefixes } from '#src/net/address.ts'
+import { comparePrefixes, contains, enclosing, type Prefix } from '#src/net/address.ts'
 import { firstFrom, firstOf } from '#src/net/sorted.ts'
 import { difference, isSame, type Moved, patched, sameMembers } from './arrays.ts'
 import { costOf, secondTier, wordsAt } from './costs.ts'
@@ -72,7 +72,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const named = [...intent.groups.flatMap((group) => group.hosts), ...intent.services.flatMap((service) => service.endpoints)]
   const holders = memo.members(
     'LANs of hosts',
-    memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owner))),
+    memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owner) ?? [])),
   )
 
   const kinds = kindsOf(intent, tunnels, world, memo)
@@ -415,7 +415,7 @@ interface Named {
 /** After small changes of a few long lists those changes alone are made. */
 function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
   if (before?.lists.length !== lists.length) {
-    const prefixes = sortPrefixes([...new Set(lists.flat())])
+    const prefixes = united(lists)
     return { lists, prefixes: before && sameMembers(before.prefixes, prefixes) ? before.prefixes : prefixes }
   }
   const gone = new Set<Prefix>()
@@ -430,17 +430,25 @@ function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
   const joined = [...come].filter((prefix) => !before.lists.some((list) => holds(list, prefix)))
   return { lists, prefixes: patched(before.prefixes, left, joined, comparePrefixes) }
 }
+/** Of lists in order, what is in any. Mostly one is long and holds what is in most others. */
+function united(lists: readonly (readonly Prefix[])[]): readonly Prefix[] {
+  const [longest, ...others] = lists.toSorted((a, b) => b.length - a.length)
+  return others.reduce((all, list) => {
+    const more = sameMembers(all, list) ? [] : list.filter((prefix) => !holds(all, prefix))
+    return patched(all, new Set(), more, comparePrefixes)
+  }, longest ?? [])
+}
 const short = 16
 /** A list in order. */
 const holds = (list: readonly Prefix[], prefix: Prefix): boolean =>
   list.length < short ? list.includes(prefix) : list[firstFrom(list, prefix, comparePrefixes)] === prefix
 /** To the LAN that holds some hosts. Routes are to whole LANs: the rules tell hosts apart. */
-function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): readonly Route[] {
+function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): Route | undefined {
   for (const prefix of enclosing(hosts)) {
     const route = owner.get(prefix)
-    if (route) return [route]
+    if (route) return route
   }
-  return []
+  return undefined
 }
 interface Known {
   /** What was named. */
@@ -458,8 +466,15 @@ function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: 
   if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
   const news = before && difference(before.prefixes, prefixes)
   if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
-    const routes = [...new Set(prefixes.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)))].filter((route) => route.remote !== node)
-    return { prefixes, routes, remotes: [...new Set(routes.map((route) => route.remote))].sort(compareText) }
+    const found = new Set<Route>()
+    const remotes = new Set<NodeId>()
+    for (const prefix of prefixes) {
+      const route = owner.get(prefix) ?? around(prefix, owner)
+      if (!route || route.remote === node) continue
+      found.add(route)
+      remotes.add(route.remote)
+    }
+    return { prefixes, routes: [...found], remotes: [...remotes].sort(compareText) }
   }
   // Of disjoint LANs the one that holds a prefix is the last that doesn't start after it.
   const had = (prefix: Prefix): Route | undefined => {
@@ -472,7 +487,7 @@ function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: 
   }
   const touched = new Set([...news.gone, ...[...moved.gone].map((route) => route.to)].flatMap((prefix) => had(prefix) ?? []))
   const leaving = new Set([...touched].filter((route) => owner.get(route.to) !== route || !isNamed(route)))
-  const found = new Set([...news.come.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner)), ...moved.come.filter(isNamed)])
+  const found = new Set([...news.come.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner) ?? []), ...moved.come.filter(isNamed)])
   const joining = [...found].filter((route) => route.remote !== node && had(route.to) !== route)
   if (leaving.size + joining.length === 0) return { ...before, prefixes }
   const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
