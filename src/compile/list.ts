@@ -7,20 +7,20 @@ import { merged, type Moved, sameMembers } from './arrays.ts'
 
 export class List<T> implements Iterable<T> {
   readonly chunks: readonly (readonly T[])[]
-  readonly length: number
+  private count: number | undefined
   private whole: readonly T[] | undefined
 
   /** None of `chunks` is empty. */
   constructor(chunks: readonly (readonly T[])[]) {
     this.chunks = chunks
-    let length = 0
-    for (const chunk of chunks) length += chunk.length
-    this.length = length
   }
   static of<T>(all: readonly T[]): List<T> {
     return new List(cut(all))
   }
 
+  get length(): number {
+    return (this.count ??= this.chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+  }
   *[Symbol.iterator](): Generator<T> {
     for (const chunk of this.chunks) yield* chunk
   }

@@ -153,6 +153,7 @@ function fill<T>(
     return { columns, made: before ? alike(before.made, chunks) : new List(chunks) }
   }
   const old = before.columns
+  if (sameMembers(old, columns)) return before
   const rowBefore = (c: number, n: number): MadeRow<readonly unknown[], T> => ({
     row: old.map((column) => column.chunks[c]![n]),
     value: before.made.chunks[c]![n]!,

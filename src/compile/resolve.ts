@@ -292,10 +292,11 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
       return List.of(endpoints.length === 0 ? all : all.flatMap((one) => narrowed(`endpoints of ${id} at`, one, endpoints, memo)))
     })
   }
-  const select = ({ where, what }: Selector): List<Located> => {
+  const select = (selector: Selector): List<Located> => {
+    const { where, what } = selector
     const all = candidates(what)
     if (where.kind === 'any') return all
-    const key = JSON.stringify([where, what])
+    const key = nameOfSelector(selector)
     const found = (before?: Made<List<Located>>): List<Located> => {
       const { gone, come } = since(before, all)
       const mine = (of: Iterable<Located>) => [...of].filter((one) => matches(one, where))
@@ -305,7 +306,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   }
   return (selector) => {
     const located = select(selector)
-    const name = JSON.stringify([selector.where, selector.what])
+    const name = nameOfSelector(selector)
     return memo.once(
       `selection ${name}`,
       [located],
@@ -317,6 +318,13 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     )
   }
 }
+/** Of those that find the same one. Lines stay the objects that they are while sites change, and are asked each time. */
+function nameOfSelector(selector: Selector): string {
+  const name = selectorNames.get(selector) ?? JSON.stringify([selector.where, selector.what])
+  selectorNames.set(selector, name)
+  return name
+}
+const selectorNames = new WeakMap<Selector, string>()
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
 export const risingPlaces = (a: Located, b: Located): number =>
   compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)

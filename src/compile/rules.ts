@@ -187,15 +187,20 @@ interface SegmentPair {
   readonly from: Side
   readonly to: Side
 }
+/** null: all are in one segment. */
+type Divided = readonly (readonly [SegmentId, Located[]])[] | null
 /** A flow has one segment, a service may be in several. */
 const segmentPairs = ({ from, to }: Pairing, memo: Memo): SegmentPair[] =>
   sidesOf(from, memo).flatMap((source) => sidesOf(to, memo).map((target) => ({ from: source, to: target })))
 function sidesOf({ name, located, places }: Selection, memo: Memo): Side[] {
   const segment = places.at(0)?.segment
   if (segment === undefined) return []
-  const divided = memo.once(`segments of ${name}`, [located], () =>
-    places.some((place) => place.segment !== segment) ? [...Map.groupBy(located, (one) => one.place.segment)] : null,
-  )
+  const divided = memo.once(`segments of ${name}`, [located], (before?: Made<Divided>) => {
+    // All of them were in one: news can be in another.
+    const wereInOne = before?.value === null && (before.inputs[0] as List<Located>).at(0)?.place.segment === segment
+    const asked = wereInOne ? since(before, located).come : located.all
+    return asked.some(({ place }) => place.segment !== segment) ? [...Map.groupBy(located, (one) => one.place.segment)] : null
+  })
   if (divided === null) return [{ name, segment, located, places }]
   return divided.map(([of, own]) => {
     const part = memo.list(`located ${name} in ${of}`, own)
