@@ -159,7 +159,7 @@ export const linuxCodes: readonly CodePage[] = [
   {
     code: 'D025',
     title: 'a kernel setting differs',
-    text: 'Forwarding, source marks, reverse path filters and nexthop announcements are part of the configuration. Another program (sysctl.d, a network manager) sets them back.',
+    text: 'Forwarding, source marks, reverse path filters, nexthop announcements and the ports that no client may be given are part of the configuration. Another program (sysctl.d, a network manager) sets them back.',
     wrong: 'net.ipv4.ip_forward=0 in /etc/sysctl.d',
     right: 'no line for it, or the same value',
   },

@@ -8,6 +8,7 @@ import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix, privateSpace } from '#src/net/address.ts'
 import type { Setting } from './frr-settings.ts'
 import { announcedByOspf } from './ospf.ts'
+import { reservedPorts } from './reserved-ports.ts'
 import { frrSettings } from './routers.ts'
 import type { WantedDaemon } from './daemons.ts'
 import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
@@ -28,6 +29,7 @@ import {
   hubExitTable,
   guardTable,
   lastResortMetric,
+  listenedPorts,
   meshTable,
   nexthopIds,
   nexthopKey,
@@ -414,7 +416,9 @@ const announcements = (config: SiteConfig): readonly Route[] =>
 
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
-  const all: readonly (readonly [string, number])[] = [
+  const all: readonly (readonly [string, string | number])[] = [
+    // Before the first tunnel: its port would be somebody's.
+    [reservedPorts, listenedPorts],
     // A switch costs the same at one route and at ten thousand: routes are not announced again when a nexthop moves.
     ['net/ipv4/nexthop_compat_mode', 0],
     // The kernel takes the stricter of `all` and the device; asymmetric paths are legal, and nft guards sources.

@@ -16,6 +16,7 @@ import {
   ruleArguments,
 } from './kernel.ts'
 import type { Observed } from './observe.ts'
+import { reservedPorts, reservedWith } from './reserved-ports.ts'
 import type { Started } from './run.ts'
 import { announcedGroup, isOurs, priority, uplinkTable } from './scheme.ts'
 import { slots } from '#src/fabric/ids.ts'
@@ -27,7 +28,7 @@ export type Change =
   | { readonly kind: 'wireguard'; readonly link: Link; readonly why: string }
   /** A line for `ip -FAMILY -batch -`. */
   | { readonly kind: 'ip'; readonly object: 'link' | 'addr' | 'nexthop' | 'route' | 'rule'; readonly family: Family; readonly line: string }
-  | { readonly kind: 'sysctl'; readonly key: string; readonly value: string; readonly was: string }
+  | { readonly kind: 'sysctl'; readonly key: string; readonly value: string; readonly was: string | undefined }
   | { readonly kind: 'nft'; readonly text: string }
   | { readonly kind: 'remove'; readonly device: string; readonly ifId?: number }
   | { readonly kind: 'ipsec'; readonly work: Exclude<TunnelWork, ''>; readonly want: WantedTunnel; readonly have: ObservedTunnel | undefined }
@@ -99,7 +100,8 @@ export function difference(want: Desired, have: Observed, sysctls: Sysctls, memo
   const [late, early] = [want.sysctls.filter((one) => /forward/.test(one.key)), want.sysctls.filter((one) => !/forward/.test(one.key))]
   const sysctl = (one: Desired['sysctls'][number]): void => {
     const was = sysctls[one.key]
-    if (was !== one.value) make.push({ kind: 'sysctl', ...one, was: was ?? '' })
+    const value = one.key === reservedPorts ? reservedWith(was ?? '', one.value) : one.value
+    if (was !== value) make.push({ kind: 'sysctl', key: one.key, value, was })
   }
   early.filter((one) => !isOurs(deviceOfKey(one.key))).forEach(sysctl)
   const routes = new Map(have.routes.map((route) => [routeKey(route), routeArguments(route)]))
@@ -217,7 +219,7 @@ export function say(change: Change): string {
     case 'ip':
       return `ip -${change.family} ${change.line}`
     case 'sysctl':
-      return `${change.key} is ${change.was === '' ? 'missing' : change.was} instead of ${change.value}`
+      return `${change.key} is ${change.was === '' ? 'empty' : (change.was ?? 'missing')} instead of ${change.value}`
     case 'nft':
       return 'table inet causeway is not the one that was loaded'
     case 'ipsec':

@@ -20,9 +20,10 @@ import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
 import { frrSettings } from './routers.ts'
 import { advertises } from './radvd.ts'
+import { reservedPorts, reservedWithout } from './reserved-ports.ts'
 import { createSwitch } from './routes.ts'
 import { createRunner, type Runner } from './run.ts'
-import { type Esp, exitTable, isOurs, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
+import { type Esp, exitTable, isOurs, listenedPorts, nftTable, pinnedTable, uplinkTable } from './scheme.ts'
 import { createVrrp, standingAddress } from './vrrp.ts'
 import { forgetSource, renew, type WireguardKind, wireguardKind } from './wireguard.ts'
 
@@ -172,8 +173,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     // Before the first change: a crash in the middle must not lose what the box was like.
     const originals = Object.fromEntries(
       changes
-        .filter((change) => change.kind === 'sysctl' && !isOurs(change.key.split('/')[3] ?? ''))
-        .map((change) => (change.kind === 'sysctl' ? [change.key, change.was] : [])),
+        .filter((change) => change.kind === 'sysctl')
+        .flatMap(({ key, was }) => (was === undefined || isOurs(key.split('/')[3] ?? '') ? [] : [[key, was]])),
     )
     const lanDevices = new Set(config.lans.map((lan) => lan.interface))
     const added = changes.flatMap((change) => {
@@ -483,10 +484,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         const means = meansOf(memory, { wireguard })
         await apply(means, prune, { tolerant: true })
         if (kernel.nft !== '') await runner.change(['nft', 'delete', 'table', 'inet', nftTable])
-        for (const [key, value] of Object.entries(memory.sysctls)) {
+        for (const [key, before] of Object.entries(memory.sysctls)) {
+          const now = (await runner.readFile(`/proc/sys/${key}`))?.trim()
           // An interface that is gone took its settings with it.
-          const now = await runner.readFile(`/proc/sys/${key}`)
-          if (value !== '' && now !== undefined) await runner.writeFile(`/proc/sys/${key}`, value)
+          if (now === undefined) continue
+          await runner.writeFile(`/proc/sys/${key}`, key === reservedPorts ? reservedWithout(now, listenedPorts, before) : before)
         }
         if (!runner.dryRun) await forget(stateDir)
         applied = undefined

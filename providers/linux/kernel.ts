@@ -68,6 +68,7 @@ export interface PolicyRule {
 export interface Sysctl {
   /** Path below /proc/sys. */
   readonly key: string
+  /** Of a list that others write to as well (reserved-ports.ts): what has to be in it. */
   readonly value: string
 }
 export interface Kernel {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Features } from '../device.ts'
 import type { ClassId, NodeId } from '#src/fabric/fabric.ts'
+import { firstHubPort, portsEnd } from '#src/fabric/ids.ts'
 import type { Family } from '#src/net/address.ts'
 
 /** `protocol` of our routes, rules and nexthops: how they are told from the operating system's. Unassigned in rt_protos. */
@@ -66,6 +67,11 @@ export const wellKnownPorts = { ike: 500, nat: 4500 } as const
 /** On which charon listens for a tunnel whose interface has this port. */
 export const ikePorts = (esp: Esp, port: number): { readonly ike: number; readonly nat: number } =>
   esp === 'kernel' ? wellKnownPorts : { ike: port, nat: port + 1 }
+/**
+ * What a gateway may ever listen on and the kernel could give to somebody's client: those of all tunnels, whatever the
+ * configuration, because who holds a port when it is reserved keeps it; charon's where the range begins below it.
+ */
+export const listenedPorts = `${wellKnownPorts.nat},${firstHubPort}-${portsEnd - 1}`
 /**
  * Group of `lo` while routes that lead there stand in the main table for zebra alone, which announces what it finds in the
  * kernel: whatever asks that table on a packet's way passes over them (`suppress_ifgroup`).

@@ -8,6 +8,7 @@ import type { Choice, DeviceDriver } from '#providers/device.ts'
 import { createLinuxDriver, DeviceError } from '#providers/linux/index.ts'
 import { describe as text } from '#providers/linux/kernel.ts'
 import { observe } from '#providers/linux/observe.ts'
+import { reservedPorts } from '#providers/linux/reserved-ports.ts'
 import { startWorld, type World } from '#test/system/linux-world.ts'
 import { configOf, keysOf, realtime, tunnel } from '#test/unit/linux/network.ts'
 import { createFakeKernel } from './fake-kernel.ts'
@@ -24,7 +25,10 @@ interface Box {
   removePeers(device: string): Promise<void>
   removeDevice(device: string): Promise<void>
   tamperNft(): Promise<void>
-  stopForwarding(): Promise<void>
+  /** Of the kernel, by its path below /proc/sys. */
+  setting(key: string): Promise<string>
+  /** By another program. */
+  write(key: string, value: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -49,7 +53,8 @@ async function fakeBox(wireguard: 'kernel' | 'userspace'): Promise<Box> {
     removePeers: (device) => Promise.resolve(kernel.meddle.removePeers(device)),
     removeDevice: (device) => Promise.resolve(kernel.meddle.removeDevice(device)),
     tamperNft: () => Promise.resolve(kernel.meddle.tamperNft()),
-    stopForwarding: () => Promise.resolve(kernel.meddle.sysctl('net/ipv4/ip_forward', '0')),
+    setting: async (key) => (await kernel.runner.readFile(`/proc/sys/${key}`)) ?? '',
+    write: (key, value) => Promise.resolve(kernel.meddle.sysctl(key, value)),
     stop: async () => {
       await driver.close()
       expect(await readdir(stateDir)).not.toContain('device.json.new')
@@ -95,7 +100,8 @@ async function realBox(): Promise<Box> {
       ),
     removeDevice: (device) => run(`ip link del ${device}`),
     tamperNft: () => run('nft add rule inet causeway forward accept'),
-    stopForwarding: () => run('sysctl -qw net.ipv4.ip_forward=0'),
+    setting: async (key) => (await world.run('berlin', `cat /proc/sys/${key}`)).stdout.trim(),
+    write: (key, value) => run(`echo ${value} > /proc/sys/${key}`),
     stop: () => Promise.resolve(world.stop()),
   }
 }
@@ -245,11 +251,25 @@ describe.each([
     await box.tamperNft()
     expect(await codes()).toEqual(['D023'])
     await set(berlin)
-    await box.stopForwarding()
+    await box.write('net/ipv4/ip_forward', '0')
     expect(await codes()).toContain('D025')
+    await set(berlin)
+    await box.write(reservedPorts, '8080')
+    expect(await codes()).toEqual(['D025'])
     await set(berlin)
     expect(await codes()).toEqual([])
     expect(await box.state()).toBe(good)
+  })
+
+  it('keeps the ports of tunnels from clients, beside what others keep, and leaves them theirs', async () => {
+    await box.write(reservedPorts, '8080,53000-53999')
+    await set(berlin)
+    expect(await box.setting(reservedPorts)).toBe('4500,8080,51820-53999')
+    await box.write(reservedPorts, '4500,9090,51820-53999')
+    await set(berlin)
+    expect(await codes()).toEqual([])
+    await box.driver.wipe()
+    expect(await box.setting(reservedPorts)).toBe('9090,53000-53999')
   })
 
   it('wipes all of it, twice if need be, also when an uplink was pulled out', async () => {

@@ -85,6 +85,7 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
   let rules: FakeRule[] = []
   const sysctls = new Map([
     ['net/ipv4/ip_forward', '0'],
+    ['net/ipv4/ip_local_reserved_ports', ''],
     ['net/ipv6/conf/all/forwarding', '0'],
     ['net/ipv4/nexthop_compat_mode', '1'],
     ['net/ipv4/conf/all/rp_filter', '2'],

@@ -65,6 +65,23 @@ describe('traffic', () => {
   })
 })
 
+describe('the ports of tunnels', () => {
+  /** Three clients that ask for no port, where 53990 to 54001 may be given. */
+  const clients = `
+    const { createSocket } = require('node:dgram')
+    const bind = () => new Promise((done) => {
+      const socket = createSocket('udp4').on('error', ({ code }) => done(code))
+      socket.bind(0, () => done(socket.address().port))
+    })
+    Promise.all([bind(), bind(), bind()]).then((all) => { console.log(all.sort().join(' ')); process.exit() })`
+
+  it('are given to no client', async () => {
+    await world.run('berlin', 'echo 53990 54001 > /proc/sys/net/ipv4/ip_local_port_range')
+    expect(await world.run('berlin', `${process.execPath} -e "${clients}"`)).toEqual({ code: 0, stdout: '54000 54001 EADDRINUSE\n', stderr: '' })
+    await world.run('berlin', 'echo 32768 60999 > /proc/sys/net/ipv4/ip_local_port_range')
+  })
+})
+
 describe('steering', () => {
   it('moves a class to the other uplink and leaves the other classes where they are', async () => {
     const lte = tunnel('berlin.lte', 'frankfurt.isp-a')
@@ -337,6 +354,7 @@ describe('wiping', () => {
     expect((await world.run('berlin', 'sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.nexthop_compat_mode')).stdout).toBe(
       '0\n0\n1\n',
     )
+    expect((await world.run('berlin', 'sysctl -n net.ipv4.ip_local_reserved_ports')).stdout).toBe('\n')
     expect((await world.run('berlin', 'ls /run/wg-berlin; ls /run/state-berlin')).stdout).toBe('')
     expect((await world.run('berlin', 'pgrep -f "^wireguard-go cwe"')).stdout).toBe('')
   })
