@@ -1,6 +1,7 @@
 /** What the owner of a peer sets at the other end: a swanctl.conf to use as it stands, or to read the values from. */
 import type { Deny, Fabric, Peer } from '#src/fabric/fabric.ts'
 import { natTraversalPort, type TunnelToPeer, tunnelsToPeer } from '#src/fabric/ipsec.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { type Address, nth, type Prefix } from '#src/net/address.ts'
 import { familiesIn, mergePrefixes } from '#src/net/sets.ts'
 
@@ -71,7 +72,7 @@ export function peerConfig({ network }: Fabric, peer: Peer, secret: string | nul
   ]
   const device = (number: number): string => `causeway${number}`
   return `${[
-    `# swanctl.conf of ${peer.id}, the other end of network ${network.id}: ${lines.length} ${lines.length === 1 ? 'tunnel' : 'tunnels'}, IKEv2 with a pre-shared key.`,
+    `# swanctl.conf of ${peer.id}, the other end of network ${network.id}: ${counted(lines.length, 'tunnel')}, IKEv2 with a pre-shared key.`,
     `# The hubs dial, from the addresses below to UDP ${natTraversalPort}; ESP is always in UDP (RFC 3948). Route-based: the selectors are everything.`,
     '#',
     '# Each tunnel has its own interface, answers ICMP on its inside address, and carries what is routed into it. It is up',

@@ -6,6 +6,7 @@ import { atHome } from '#src/fabric/home.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { announced, learnable, type Speaking, speaking } from '#src/fabric/lan-routing.ts'
 import type { Keyring } from '#src/fabric/peers.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { type SiteSlice, tunnelsOf } from '#src/fabric/slice.ts'
 import { formatMaintenance } from '#src/fabric/windows.ts'
 import { familyOf, hostPrefix } from '#src/net/address.ts'
@@ -182,7 +183,7 @@ export const networkReadme = (fabric: Fabric): string =>
   `${[
     `# Network ${fabric.network.id}`,
     '',
-    `${fabric.sites.length} sites, ${fabric.regions.length > 0 ? `${fabric.regions.length} cloud ${fabric.regions.length === 1 ? 'region' : 'regions'}, ` : ''}${fabric.peers.length > 0 ? `${fabric.peers.length} ${fabric.peers.length === 1 ? 'peer' : 'peers'}, ` : ''}${fabric.tunnels.length} tunnels. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
+    `${counted(fabric.sites.length, 'site')}, ${fabric.regions.length > 0 ? `${counted(fabric.regions.length, 'cloud region')}, ` : ''}${fabric.peers.length > 0 ? `${counted(fabric.peers.length, 'peer')}, ` : ''}${counted(fabric.tunnels.length, 'tunnel')}. Tunnel insides and loopbacks come from ${fabric.network.ula}.`,
     '',
     ...table(
       ['site', 'role', 'tunnels', 'LANs'],

@@ -1,5 +1,6 @@
 /** `path test`: bursts over the paths that the controller names, all at once, and what came of them. */
 import type { TunnelId } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { MeasurePayload, type MeasureReport, type Signed } from '#src/wire/messages.ts'
 import type { Clock } from './clock.ts'
 import type { Identity } from './enrol.ts'
@@ -34,7 +35,7 @@ export function createMeasurer({ prober, clock, log, changed }: MeasurerOptions)
       active = true
       try {
         if (clock.now() > Date.parse(beginBefore)) throw new Error(`it had to begin before ${beginBefore}`)
-        log('test', `${count} probes over each of ${tunnels.length} paths`)
+        log('test', `${counted(count, 'probe')} over each of ${counted(tunnels.length, 'path')}`)
         const paths = await Promise.all(
           tunnels.map(async (tunnel) => {
             const measured = await prober.burst(tunnel as TunnelId, { count, intervalMs })

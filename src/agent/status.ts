@@ -2,6 +2,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { tripleText } from '#src/wire/bundle.ts'
 import type { State } from './disk.ts'
@@ -51,7 +52,7 @@ export function judge(
   if (findings.length > 0) return { light: 'YELLOW', says: `carries traffic; ${findings[0]!.says}` }
   return {
     light: 'GREEN',
-    says: `all ${paths.length} paths are up${now.standsBy ? '; stands by, the other gateway of the site carries its traffic' : ''}`,
+    says: `${paths.length === 1 ? 'its path is' : `all ${paths.length} paths are`} up${now.standsBy ? '; stands by, the other gateway of the site carries its traffic' : ''}`,
   }
 }
 
@@ -97,7 +98,8 @@ export function renderStatus(status: Status, alive: boolean): string {
   if (state.commit.state === 'rolled-back' || state.commit.state === 'refused')
     out.push(`  last change ${tripleText(state.commit.triple)} ${state.commit.state}: ${state.commit.why} [${state.commit.code}]`)
   out.push(`  controller  ${status.headlessSince === null ? 'in touch' : `away since ${status.headlessSince}`}`)
-  for (const { uplink, interface: device, up, of } of status.uplinks) out.push(`  ${uplink.padEnd(11)} ${device}, ${up} of ${of} tunnels up`)
+  for (const { uplink, interface: device, up, of } of status.uplinks)
+    out.push(`  ${uplink.padEnd(11)} ${device}, ${up} of ${counted(of, 'tunnel')} up`)
   for (const path of status.paths) {
     const facts = [path.state.padEnd(8), path.rttMs === null ? '' : `${path.rttMs.toFixed(1)} ms`, path.classes.join(' ')].filter((one) => one !== '')
     out.push(`    ${path.tunnel.padEnd(38)} ${facts.join('  ')}`)

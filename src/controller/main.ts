@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import { counted } from '#src/fabric/plural.ts'
 import { defaultTiming } from '#workflows/contract.ts'
 import type { RunningWorker } from '#workflows/worker.ts'
 import { grant, newAccessToken } from './access.ts'
@@ -191,7 +192,7 @@ async function start(options: ServeOptions, opened: Opened[], say: Speaker, sign
     say.line(
       'ready',
       { url: api, port, agentsPort, network: named?.id ?? null },
-      `controller ${api}/v1/docs${named ? `, network ${named.id}, ${count} sites` : '. Next: causeway apply'}`,
+      `controller ${api}/v1/docs${named ? `, network ${named.id}, ${counted(count, 'site')}` : '. Next: causeway apply'}`,
     )
   } else {
     relay.again()

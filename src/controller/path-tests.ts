@@ -49,7 +49,7 @@ export function testable(fabric: Fabric, site: string, uplink: string | undefine
     throw new Problem(
       409,
       'C150',
-      `${name} only answers the probes of its ${ends.length} paths: their other ends decide`,
+      `${name} only answers the probes of its ${ends.length === 1 ? 'path: the other end decides' : `${ends.length} paths: their other ends decide`}`,
       `test from there: causeway path test ${other.ends[0].site}`,
     )
   return decided.map(({ id }) => id)

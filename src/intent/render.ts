@@ -1,5 +1,6 @@
 /** Findings as people read them: where, what, the line, a caret, what to write. */
 import type { Finding, Origin, Origins, Severity } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { ownFirst } from './fragments.ts'
 
 export interface RenderOptions {
@@ -80,10 +81,9 @@ export function renderFindings(
   return `${out.join('\n')}\n`
 }
 
-const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 function summary(findings: readonly Finding[], outcome: string | undefined): string {
   const of = (severity: Severity): number => findings.filter((finding) => finding.severity === severity).length
-  const parts = (['error', 'warning', 'note'] as const).filter((severity) => of(severity) > 0).map((severity) => count(of(severity), severity))
+  const parts = (['error', 'warning', 'note'] as const).filter((severity) => of(severity) > 0).map((severity) => counted(of(severity), severity))
   const stopped = findings.some((finding) => finding.severity === 'error' && finding.code.startsWith('I'))
   const follows = outcome ?? (stopped ? 'nothing verified' : '')
   return [...parts, ...(follows === '' ? [] : [follows])].join(', ')

@@ -5,6 +5,7 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { sameContent } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
+import { counted, plural } from '#src/fabric/plural.ts'
 import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 
@@ -36,9 +37,8 @@ export function siteChanges(before: Fabric | null, after: Fabric): readonly Site
   return [...changes, ...removed].sort((a, b) => (a.site < b.site ? -1 : 1))
 }
 
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
 const sizeOf = (fabric: Fabric, site: Site): string =>
-  `${count(tunnelsOf(fabric, site.id).length, 'tunnel')}, ${count(new Set(site.lans.map((lan) => lan.segment)).size, 'segment')}`
+  `${counted(tunnelsOf(fabric, site.id).length, 'tunnel')}, ${counted(new Set(site.lans.map((lan) => lan.segment)).size, 'segment')}`
 
 /** Sites, regions and peers that are in one Fabric only: what leaves or comes with them interrupts nobody else. */
 interface Moved {
@@ -232,24 +232,17 @@ function without<R extends Deny>(rules: readonly R[], { prefixes }: Moved): R[] 
     .filter((rule) => rule.from.prefixes.length > 0 && rule.to.prefixes.length > 0)
 }
 
-const plurals: Readonly<Record<string, string>> = {
-  class: 'classes',
-  deny: 'denies',
-  'LAN let out': 'LANs let out',
-  'uplink property': 'uplink properties',
-}
 function say({ noun, text, added, removed, changed }: Delta): string {
   if (text !== undefined) return text
-  const plural = (n: number) => (n === 1 ? noun : (plurals[noun] ?? `${noun}s`))
   const parts = [
     added > 0 && removed > 0
-      ? `+${added} −${removed} ${plural(Math.max(added, removed))}`
+      ? `+${added} −${removed} ${plural(Math.max(added, removed), noun)}`
       : added > 0
-        ? `+${added} ${plural(added)}`
+        ? `+${counted(added, noun)}`
         : removed > 0
-          ? `−${removed} ${plural(removed)}`
+          ? `−${counted(removed, noun)}`
           : '',
-    changed > 0 ? `${changed} ${plural(changed)} changed` : '',
+    changed > 0 ? `${counted(changed, noun)} changed` : '',
   ]
   return parts.filter((part) => part !== '').join(', ')
 }

@@ -1,9 +1,10 @@
 /** What a change means for each peer: what its owner has to change too, and whether traffic feels it. */
 import type { Fabric, Peer, PeerId } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { twinOf } from '#src/fabric/slice.ts'
 import type { ChangeClass } from './changes.ts'
-import { count, delta, judged } from './regions.ts'
+import { delta, judged } from './regions.ts'
 
 export interface PeerChange {
   readonly kind: 'add' | 'change' | 'remove'
@@ -26,7 +27,7 @@ export function peerChanges(before: Fabric | null, after: Fabric): readonly Peer
 }
 
 const tunnelsOf = ({ connections }: Peer) => connections.flatMap(({ members }) => members)
-const partsOf = (peer: Peer): string => `${count(tunnelsOf(peer).length, 'tunnel')}, ${count(peer.lans.length, 'prefix')}`
+const partsOf = (peer: Peer): string => `${counted(tunnelsOf(peer).length, 'tunnel')}, ${counted(peer.lans.length, 'prefix')}`
 const settingsOf = ({ gateways, profile, probe }: Peer) => ({ gateways, profile, probe })
 const changeOf = (was: Peer, is: Peer): Pick<PeerChange, 'text' | 'class'> =>
   judged(

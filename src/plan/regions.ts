@@ -2,6 +2,7 @@
 import type { ConnectionId, Fabric, Region, RegionId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { regionHash, regionOf } from '#src/fabric/slice.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { ChangeClass } from './changes.ts'
@@ -33,8 +34,7 @@ export function regionChanges(before: Fabric | null, after: Fabric): readonly Re
 }
 
 const sizeOf = (region: Region) => ({ region: region.id, resources: resourcesOf(region), costPerHour: costOf(region) })
-export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : noun.endsWith('x') ? 'es' : 's'}`.replace(/denys$/, 'denies')
-const partsOf = ({ connections, networks }: Region): string => `${count(connections.length, 'connection')}, ${count(networks.length, 'VPC')}`
+const partsOf = ({ connections, networks }: Region): string => `${counted(connections.length, 'connection')}, ${counted(networks.length, 'VPC')}`
 
 /**
  * Everything that is made for a region behind a transit gateway: the gateway and its two route tables; for each VPC a
@@ -100,9 +100,9 @@ export function delta<T>(noun: string, was: readonly T[], is: readonly T[], key:
 }
 function say({ noun, added, removed, changed }: ReturnType<typeof delta>): string {
   const parts = [
-    ...(added > 0 ? [`+${count(added, noun)}`] : []),
-    ...(removed > 0 ? [`−${count(removed, noun)}`] : []),
-    ...(changed > 0 ? [`${count(changed, noun)} changed`] : []),
+    ...(added > 0 ? [`+${counted(added, noun)}`] : []),
+    ...(removed > 0 ? [`−${counted(removed, noun)}`] : []),
+    ...(changed > 0 ? [`${counted(changed, noun)} changed`] : []),
   ]
   return parts.join(', ')
 }

@@ -1,5 +1,6 @@
 /** A plan as people read it. Its id and how to run it are added by who knows them. */
 import type { SiteMaintenance } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { formatMaintenance, isOpen, nextOpening } from '#src/fabric/windows.ts'
 import { formatHosts } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
@@ -32,7 +33,7 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
   const hands = handed.map(({ thing, from, to }) => `> ${thing.replace('/', ' ')}  from ${from} to ${to}`)
   const written = others.length > 0 ? [`as ${owner}; what ${others.join(', ')} declared stays`] : []
   if (countChanges(plan) === 0) {
-    const files = `${rewritten} ${rewritten === 1 ? 'file reads' : 'files read'} otherwise`
+    const files = `${counted(rewritten, 'file')} ${rewritten === 1 ? 'reads' : 'read'} otherwise`
     const nothing = isPending(plan, ownership)
       ? `no box and no cloud changes; ${files}, to be recorded`
       : 'nothing to change: the network is as it is written'
@@ -65,7 +66,7 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
     ...out('closes', internet.closed),
   ]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${of} ${of === 1 ? 'site' : 'sites'} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${counted(of, 'site')} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
 
 function waiting(held: readonly SiteMaintenance[], now: number): string[] {
@@ -81,12 +82,12 @@ const utc = (instant: number): string => `${new Date(instant).toISOString().slic
 
 function regionRow({ kind, region, resources, costPerHour, text }: RegionChange): string {
   const cost = kind === 'remove' ? `saves $${costPerHour.toFixed(2)}/h` : `$${costPerHour.toFixed(2)}/h`
-  return `${sign[kind]} region ${region}  ${text}  ${resources} resources  ${cost} estimate, prices of ${pricesOf}`
+  return `${sign[kind]} region ${region}  ${text}  ${counted(resources, 'resource')}  ${cost} estimate, prices of ${pricesOf}`
 }
 const peerRow = ({ kind, peer, text }: PeerChange): string =>
   `${sign[kind]} peer  ${peer}  ${text}${kind === 'remove' ? '' : `  tell its owner: causeway peer config ${peer}`}`
 const provedLine = ({ expects, held, failures }: Proof): string =>
-  `${held === expects ? 'proved' : 'refused'}: ${held} of ${expects} ${expects === 1 ? 'expectation' : 'expectations'} under ${failures} single failures`
+  `${held === expects ? 'proved' : 'refused'}: ${held} of ${counted(expects, 'expectation')} under ${counted(failures, 'single failure')}`
 
 const lines = (word: string, all: readonly Allowed[]): string[] =>
   few(

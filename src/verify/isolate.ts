@@ -1,6 +1,7 @@
 /** Proves that no connection comes about: only rules that touch both sides are looked at, and no failure, for those only take hops away. */
 import { isSameLan } from '#src/fabric/lans.ts'
 import type { ClassId, Expect, Finding, NodeId, Place, Rule } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { contains, type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { anyPort } from '#src/net/ports.ts'
 import { anyDelivery, type Delivery, marked } from './forward.ts'
@@ -44,7 +45,7 @@ export function proveIsolate(models: readonly Model[], expect: Isolate, { alike,
     const where = `${placeName(worst.place)} → ${targetName(expect.to, worst.packets)}, for example ${formatPacket(sample(worst.packets))}`
     const rules = new Set([worst, ...others].flatMap((leak) => (leak.rule ? [leak.rule.id] : [])))
     const rest = others.reduce((sum, leak) => sum + leak.pieces, worst.pieces - 1)
-    const more = rest > 0 ? [`and ${rest} more piece${rest === 1 ? '' : 's'} of traffic`] : []
+    const more = rest > 0 ? [`and ${counted(rest, 'more piece')} of traffic`] : []
     findings.push(
       worst.rule === null
         ? {

@@ -7,6 +7,7 @@
  * that the first does not survive.
  */
 import type { Expect, Finding, NodeId, Place } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { familiesIn } from '#src/net/sets.ts'
 import { type Break, type Breaks, nameOf, together } from './failures.ts'
 import type { Down, Patience } from './forward.ts'
@@ -175,11 +176,9 @@ function reachFindings(
     const hidden = worst.losses.reduce((sum, { to }) => sum + weight(to.node), -Math.min(shown, worst.losses.length))
     const witness = worst.losses.slice(0, shown).flatMap(({ to, loss }) => lossText(model, worst, to, loss))
     const more = [
-      ...(hidden > 0 ? [`and ${hidden} more place${hidden === 1 ? '' : 's'} of ${target}`] : []),
+      ...(hidden > 0 ? [`and ${counted(hidden, 'more place')} of ${target}`] : []),
       ...(same > 0
-        ? [
-            `the same in ${same} more case${same === 1 ? '' : 's'}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`,
-          ]
+        ? [`the same in ${counted(same, 'more case')}${others.size > 0 ? `, also from ${[...others].sort().slice(0, 5).join(', ')}` : ''}`]
         : []),
     ]
     const finding = {

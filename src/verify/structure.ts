@@ -7,6 +7,7 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
@@ -51,9 +52,7 @@ const compilerFault = 'this is a fault of the compiler: report it with `causeway
 
 /** The sites of the same shape, of which only the first was asked. */
 const alsoAt = ([, ...others]: readonly NodeId[]): readonly string[] =>
-  others.length === 0
-    ? []
-    : [`the same at ${others.length} more site${others.length === 1 ? '' : 's'}: ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''}`]
+  others.length === 0 ? [] : [`the same at ${counted(others.length, 'more site')}: ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''}`]
 
 /** Every overlay address has one owner. */
 function owners(fabric: Fabric): readonly Finding[] {

@@ -7,6 +7,7 @@
  */
 import type { ClassId, Expect, Finding, Hop, NodeId, Place, Tunnel, TunnelId, Uplink, Waypoint } from '#src/fabric/fabric.ts'
 import { externalOf, nodeOf, siteEnds } from '#src/fabric/ids.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { failoverMs, takeoverMs } from '#src/path/timing.ts'
 import { classOf, type Flow, lossOf, type OnDuty, type Pair, pairOf, relevant, settledOn } from './flows.ts'
 import { namesOf, proveReach, type Verdict } from './reach.ts'
@@ -416,7 +417,7 @@ function findingsOf(expect: PathExpect, { alike }: Shapes, faults: readonly Faul
         at: [...new Set([expect.id, ...worst.rules].map(lineOf))],
         says: `${worst.from.node} to ${target} ${worst.says}${worst.broken === null ? '' : ` if ${namesOf(worst.broken)}`}`,
         instead: worst.instead,
-        witness: [...worst.witness, ...(same > 0 ? [`the same in ${same} more case${same === 1 ? '' : 's'}${from}`] : [])],
+        witness: [...worst.witness, ...(same > 0 ? [`the same in ${counted(same, 'more case')}${from}`] : [])],
       }
     })
 }

@@ -4,6 +4,7 @@ import { bundles, events, generations, operations, sites } from '#src/controller
 import type { Db, Tx } from '#src/controller/store/index.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { SiteId } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import type { Command, DrainCommand } from '../contract.ts'
 import { isInService, isInWindow } from '../lifecycle.ts'
 import { carryOut, type Deps, finding, Refused } from './context.ts'
@@ -83,7 +84,10 @@ export function drainActivities(deps: Deps) {
         if (why === '' && Date.parse(until) > Date.now()) return []
         const { packets = 0, bytes = 0 } = row.drain_report ?? {}
         const says = why === '' ? `the window of ${site} ended at ${until}` : `${site} is not drained: ${why}`
-        const instead = packets === 0 ? '' : `what has no other way goes on through it (${packets} packets, ${bytes} bytes): causeway path list`
+        const instead =
+          packets === 0
+            ? ''
+            : `what has no other way goes on through it (${counted(packets, 'packet')}, ${counted(bytes, 'byte')}): causeway path list`
         await operations.end(tx, operationId, 'failed', { findings: [finding('C133', 'warning', says, instead)] })
         return await close(tx, row, says, operationId)
       })

@@ -5,6 +5,7 @@ import { commands, drillSchedules, drills, events, generations, network, operati
 import type { Tx } from '#src/controller/store/index.ts'
 import type { Fabric, Finding } from '#src/fabric/fabric.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { sign } from '#src/wire/bundle.ts'
 import { verdictOf } from '#src/wire/evidence.ts'
 import type { DrillPayload, DrillReport, EvidencePayload } from '#src/wire/messages.ts'
@@ -59,7 +60,7 @@ export function drillActivities(deps: Deps) {
           command,
           drill,
           'drill.ordered',
-          `${site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length === 0 ? 'no class uses it now' : `all ${gate.moves.length} that use it have another way that is UP`}`,
+          `${site}.${row.uplink} is to be cut for ${row.seconds} s; ${gate.moves.length === 0 ? 'no class uses it now' : `${gate.moves.length === 1 ? 'what uses it has' : `all ${gate.moves.length} that use it have`} another way that is UP`}`,
         )
         return { seconds: row.seconds }
       }
@@ -242,10 +243,12 @@ const tooLate = ({ trafficClass, remote, withinMs, gapMs }: Promised): Finding =
 function outcomeText(measured: DrillReport): string {
   const { classes, disturbed = [] } = measured
   switch (verdictOf(measured)) {
-    case 'moved':
-      return `all ${classes.length} classes that used it moved, the slowest after ${Math.max(...classes.map(({ movedAfterMs }) => movedAfterMs ?? 0))} ms`
+    case 'moved': {
+      const all = classes.length === 1 ? 'the class that used it moved' : `all ${classes.length} classes that used it moved, the slowest`
+      return `${all} after ${Math.max(...classes.map(({ movedAfterMs }) => movedAfterMs ?? 0))} ms`
+    }
     case 'stayed':
-      return `${classes.filter(({ movedAfterMs }) => movedAfterMs === null).length} of ${classes.length} classes that used it did not move`
+      return `${classes.filter(({ movedAfterMs }) => movedAfterMs === null).length} of ${counted(classes.length, 'class')} that used it did not move`
     case 'standby':
       return 'no class used it, and none moved'
     case 'disturbed':

@@ -6,6 +6,7 @@ import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { Fabric, Fact, SiteId, Triple } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { isEnrolled, isInWindow } from '../lifecycle.ts'
 import type { OnboardResult } from '../onboard.ts'
 import { type Deps, finding } from './context.ts'
@@ -64,7 +65,7 @@ export function provisioningActivities({ store, model }: Deps) {
           ...(operationId === null ? {} : { operationId }),
           subject: `site/${site}`,
           kind: 'site.assigned',
-          text: `${site} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${config.tunnels.length} tunnels${config.waiting.length > 0 ? `, ${config.waiting.length} wait for their far ends` : ''}`,
+          text: `${site} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${counted(config.tunnels.length, 'tunnel')}${config.waiting.length > 0 ? `, ${config.waiting.length === 1 ? '1 waits for its far end' : `${config.waiting.length} wait for their far ends`}` : ''}`,
           data: { triple, hash },
         })
         return { kind: 'staged', triple, moved: true }

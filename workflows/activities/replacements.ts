@@ -20,6 +20,7 @@ import type { ReplacementRow } from '#src/controller/store/replacements.ts'
 import type { SiteRow } from '#src/controller/store/sites.ts'
 import type { SiteConfig, SiteId, Triple } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { counted } from '#src/fabric/plural.ts'
 import type { InviteCommand } from '../contract.ts'
 import { carryOut, type Deps, finding, Refused } from './context.ts'
 import { believed } from './provisioning.ts'
@@ -184,7 +185,7 @@ export function replacementActivities(deps: Deps) {
       operationId: of.operation_id,
       subject: `site/${row.id}`,
       kind: 'site.assigned',
-      text: `the new box of ${row.id} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${config.tunnels.length} tunnels`,
+      text: `the new box of ${row.id} is to run ${triple.term}/${triple.generation}/${triple.revision}: ${counted(config.tunnels.length, 'tunnel')}`,
       data: { triple, hash },
     })
   }

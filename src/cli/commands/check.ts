@@ -1,5 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs'
 import type { Command } from 'commander'
+import { counted, plural } from '#src/fabric/plural.ts'
 import { isPulled } from '#src/intent/fragments.ts'
 import { findFolder, pulledFolders } from '../folder.ts'
 import { createReaders, loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
@@ -20,15 +21,17 @@ function checkOnce(folder: string | undefined, output: Output, readers = createR
     )
     return
   }
-  output.line(`${fabric.network.id}: ${fabric.sites.length} sites, ${fabric.tunnels.length} tunnels, ${fabric.segments.length} segments`)
+  output.line(
+    `${fabric.network.id}: ${counted(fabric.sites.length, 'site')}, ${counted(fabric.tunnels.length, 'tunnel')}, ${counted(fabric.segments.length, 'segment')}`,
+  )
   output.line(
     output.style(
       'green',
-      `proved: ${proof.held} of ${proof.expects} expectations, each under all of the ${proof.failures} single failures that it must survive`,
+      `proved: ${proof.held} of ${counted(proof.expects, 'expectation')}, ${proof.expects === 1 ? '' : 'each '}under ${proof.failures === 1 ? 'the' : `all of the ${proof.failures}`} single ${plural(proof.failures, 'failure')} that it must survive`,
     ),
   )
   const pulled = loaded.files.filter(({ path }) => isPulled(path)).length
-  const others = pulled === 0 ? '' : `with ${pulled} pulled ${pulled === 1 ? 'file' : 'files'} of others; `
+  const others = pulled === 0 ? '' : `with ${counted(pulled, 'pulled file')} of others; `
   output.line(output.style('dim', `${others}${numberedBy(loaded.head)}. Next: causeway plan`))
 }
 

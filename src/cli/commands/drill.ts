@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { openEvidence, verdictOf } from '#src/wire/evidence.ts'
 import { type DrillReport, type DrillVerdict, Signed } from '#src/wire/messages.ts'
 import { request } from '../connection.ts'
@@ -37,7 +38,7 @@ function fared(site: string, { classes, disturbed = [] }: Measured): readonly st
     `${from} → ${to ?? 'stayed'}`,
     movedAfterMs === null ? '' : `after ${movedAfterMs} ms`,
     gapMs === undefined ? '' : `gap ${gapMs} ms`,
-    probes ? `lost ${probes.lost} of ${probes.sent} probes` : '',
+    probes ? `lost ${probes.lost} of ${counted(probes.sent, 'probe')}` : '',
   ])
   const moved = disturbed.map(
     ({ trafficClass, remote, from, to }) => `  class ${trafficClass} to ${remote} went from ${from} to ${to ?? 'no way at all'}`,
@@ -47,7 +48,7 @@ function fared(site: string, { classes, disturbed = [] }: Measured): readonly st
   const total = (of: 'sent' | 'lost') => probes.reduce((sum, one) => sum + one[of], 0)
   // Where the far ends send the probes, only they can count those that were lost.
   const of = probes.length === classes.length ? 'in all classes' : `on ${probes.length} of ${classes.length} ways, which ${site} probes itself`
-  const lost = probes.length === 0 ? '' : `lost ${total('lost')} of ${total('sent')} probe packets ${of}; `
+  const lost = probes.length === 0 ? '' : `lost ${total('lost')} of ${counted(total('sent'), 'probe packet')} ${of}; `
   const gaps = classes.flatMap(({ gapMs }) => gapMs ?? [])
   return [columns(rows, '  '), ...moved, ...(gaps.length === 0 ? [] : [`${lost}largest gap ${Math.max(...gaps)} ms`])]
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { exportFiles } from '#providers/export/files.ts'
 import { loadFabric, prove, refuseOnErrors } from '../load.ts'
 import { exit, Stop } from '../output.ts'
@@ -26,6 +27,6 @@ export function exportCommand(program: Command): void {
       }
       if (output.json) output.document('Export', { format, files: out === undefined ? files : files.map((file) => file.path) })
       else if (out === undefined) for (const file of files) output.line(`# ── ${file.path}\n${file.text}`)
-      else output.line(`wrote ${files.length} files below ${out}. Keys are not in them: they never leave the boxes`)
+      else output.line(`wrote ${counted(files.length, 'file')} below ${out}. Keys are not in them: they never leave the boxes`)
     })
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { countChanges, plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import { request } from '../connection.ts'
@@ -57,7 +58,7 @@ export function history(program: Command): void {
         all.map((one) => [
           String(one.number),
           one.hash.slice(0, 12),
-          `proved ${one.proof.held} of ${one.proof.expects} under ${one.proof.failures} failures`,
+          `proved ${one.proof.held} of ${one.proof.expects} under ${counted(one.proof.failures, 'failure')}`,
           one.createdBy,
           ...(several ? [one.owner ?? '-'] : []),
           when(one.createdAt),

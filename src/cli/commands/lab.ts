@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import type { Line } from '#src/lab/underlay.ts'
 import { findFolder, stateFolder } from '../folder.ts'
 import { exit, Stop } from '../output.ts'
@@ -60,7 +61,7 @@ export function lab(program: Command): void {
       if (output.json) output.document('Lab', status)
       else
         output.line(
-          `lab of ${sites}: ${status.boxes.length} boxes, ${status.links.length} links by ${status.impairment}. Next: causeway lab shell ${status.boxes[1]?.name ?? ''}, and at the end causeway lab down`,
+          `lab of ${sites}: ${counted(status.boxes.length, 'box')}, ${counted(status.links.length, 'link')} by ${status.impairment}. Next: causeway lab shell ${status.boxes[1]?.name ?? ''}, and at the end causeway lab down`,
         )
     })
 
@@ -154,7 +155,7 @@ export function lab(program: Command): void {
     const { attach } = await client()
     const status = await words(() => attach(labState()).status())
     if (output.json) return output.document('Lab', status)
-    output.line(`${status.boxes.length} boxes: ${status.boxes.map((one) => one.name).join(' ')}`)
+    output.line(`${counted(status.boxes.length, 'box')}: ${status.boxes.map((one) => one.name).join(' ')}`)
     for (const link of status.links) {
       const { line } = link
       output.line(

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { request } from '../connection.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
@@ -70,7 +71,7 @@ export function path(program: Command): void {
       const count = Number(options['count'] ?? 100)
       if (!Number.isInteger(count) || count < 1 || count > 500)
         throw new Stop(exit.usage, `"${String(options['count'])}" is not a number of probes from 1 to 500`, 'write --count 100')
-      if (!output.json) output.progress(`${count} probes over each path of ${target}, 50 a second: about ${Math.ceil(count / 50 + 3)} s`)
+      if (!output.json) output.progress(`${counted(count, 'probe')} over each path of ${target}, 50 a second: about ${Math.ceil(count / 50 + 3)} s`)
       const tested = await request<PathTestView>('/v1/paths/test', {
         method: 'POST',
         body: { site, count, ...(uplink === undefined ? {} : { uplink }) },

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { peerConfig } from '#providers/export/peer.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import { pskFault } from '#src/fabric/ipsec.ts'
+import { counted } from '#src/fabric/plural.ts'
 import { request } from '../connection.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
@@ -12,7 +13,7 @@ import { ago, columns } from '../table.ts'
 
 const pathOf = (name: string) => `/v1/peers/${encodeURIComponent(name)}`
 const isUp = ({ state }: PeerView['tunnels'][number]): boolean => state === 'UP' || state === 'DEGRADED'
-const upOf = ({ tunnels }: PeerView): string => `${tunnels.filter(isUp).length}/${tunnels.length} tunnels`
+const upOf = ({ tunnels }: PeerView): string => `${tunnels.filter(isUp).length}/${counted(tunnels.length, 'tunnel')}`
 function secretText({ secret }: PeerView): string {
   if (!secret) return 'no pre-shared key yet'
   const seen = secret.origin === 'given' ? 'given by its owner' : secret.shownAt ? `shown ${ago(secret.shownAt)} ago` : 'not shown yet'

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { type Fragment, identityOf, pulledFolder, renderPulled } from '#src/intent/fragments.ts'
 import { connection, request } from '../connection.ts'
 import { findFolder, readFolder, readPulledFiles, type SourceFile } from '../folder.ts'
@@ -60,7 +61,7 @@ export function pull(program: Command): void {
     output.line(
       owners.length === 0
         ? `all of ${network} is owned by ${identity.owner}, as of generation ${generation}`
-        : `${wanted.length} ${wanted.length === 1 ? 'file' : 'files'} of ${owners.join(', ')}, as of generation ${generation}. Next: causeway check`,
+        : `${counted(wanted.length, 'file')} of ${owners.join(', ')}, as of generation ${generation}. Next: causeway check`,
     )
   })
 }

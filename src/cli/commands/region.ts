@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { parsePrefix } from '#src/net/address.ts'
 import { request } from '../connection.ts'
 import { findFolder } from '../folder.ts'
@@ -28,8 +29,8 @@ export function region(program: Command): void {
         regions.map((one) => [
           one.id,
           stateOf(one, output),
-          `${one.resources.ready}/${one.resources.total} resources`,
-          `${one.tunnels.up}/${one.tunnels.total} tunnels`,
+          `${one.resources.ready}/${counted(one.resources.total, 'resource')}`,
+          `${one.tunnels.up}/${counted(one.tunnels.total, 'tunnel')}`,
           one.finding?.says ?? '',
         ]),
       ),
@@ -87,7 +88,7 @@ export function region(program: Command): void {
       let told = ''
       for (;;) {
         const one = await request<RegionView>(pathOf(name))
-        const now = `${one.state}, ${one.resources.ready} of ${one.resources.total} resources, ${one.tunnels.up} of ${one.tunnels.total} tunnels up${one.finding ? `: ${one.finding.says}` : ''}`
+        const now = `${one.state}, ${one.resources.ready} of ${counted(one.resources.total, 'resource')}, ${one.tunnels.up} of ${counted(one.tunnels.total, 'tunnel')} up${one.finding ? `: ${one.finding.says}` : ''}`
         if (now !== told) {
           told = now
           if (output.json)
@@ -158,7 +159,7 @@ export function cloud(program: Command): void {
       else if (resources.length === 0) output.line(`nothing of ours in ${locations.join(', ')}`)
       else
         output.line(
-          `${columns(resources.map((of) => [of.location, of.type, of.cloudId, of.id, of.state, of.known ? '' : output.style('red', 'orphan')]))}\n${resources.length} resources, ${orphans.length} that no region owns`,
+          `${columns(resources.map((of) => [of.location, of.type, of.cloudId, of.id, of.state, of.known ? '' : output.style('red', 'orphan')]))}\n${counted(resources.length, 'resource')}, ${orphans.length} that no region owns`,
         )
       return orphans.length === 0 ? exit.done : exit.notGreen
     })

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { request } from '../connection.ts'
 import { followOperation } from '../operation.ts'
 import { exit, type ExitCode, type Output, Stop } from '../output.ts'
@@ -33,7 +34,7 @@ export function site(program: Command): void {
           one.id,
           one.role,
           stateOf(one, output),
-          `${one.tunnels.up}/${one.tunnels.total} tunnels`,
+          `${one.tunnels.up}/${counted(one.tunnels.total, 'tunnel')}`,
           `runs ${triple(one.running)}`,
           one.online ? 'online' : `seen ${ago(one.lastSeen)}${one.lastSeen ? ' ago' : ''}`,
           one.finding?.says ?? pairing(one),
@@ -88,7 +89,7 @@ export function site(program: Command): void {
       let told = ''
       for (;;) {
         const one = await readSite(name)
-        const now = `${one.state}${one.tunnels.total > 0 ? `, ${one.tunnels.up} of ${one.tunnels.total} tunnels up` : ''}${one.finding ? `: ${one.finding.says}` : ''}`
+        const now = `${one.state}${one.tunnels.total > 0 ? `, ${one.tunnels.up} of ${counted(one.tunnels.total, 'tunnel')} up` : ''}${one.finding ? `: ${one.finding.says}` : ''}`
         if (now !== told) {
           told = now
           if (output.json) output.event({ type: 'site', site: name, state: one.state, tunnels: one.tunnels, finding: one.finding })
@@ -193,7 +194,7 @@ function printSite(one: SiteDetailView, output: Output): void {
   if (pairing(one) !== '') output.line(`  pair      ${pairing(one)}`)
   if (one.drain)
     output.line(
-      `  window    until ${new Date(one.drain.until).toLocaleString()}, ${one.drain.drained ? 'drained' : 'not drained yet'}: ${one.drain.packets} packets (${one.drain.bytes} bytes) passed since it began`,
+      `  window    until ${new Date(one.drain.until).toLocaleString()}, ${one.drain.drained ? 'drained' : 'not drained yet'}: ${counted(one.drain.packets, 'packet')} (${counted(one.drain.bytes, 'byte')}) passed since it began`,
     )
   if (one.replacement)
     output.line(

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { counted } from '#src/fabric/plural.ts'
 import { request } from '../connection.ts'
 import { exit, type ExitCode, type Output } from '../output.ts'
 import { command } from '../program.ts'
@@ -15,7 +16,7 @@ function render(status: StatusView, output: Output): string {
   const { verdict, sites, tunnels, problems, proof } = status
   if (verdict === 'empty') return 'no network yet. Next: causeway apply'
   const lines = [
-    `${status.network}  generation ${status.generation}  ${sites.active}/${sites.total} sites  ${tunnels.up}/${tunnels.total} tunnels up    ${output.style(colours[verdict], verdict.toUpperCase())}${status.frozen ? output.style('red', '  FROZEN') : ''}`,
+    `${status.network}  generation ${status.generation}  ${sites.active}/${counted(sites.total, 'site')}  ${tunnels.up}/${counted(tunnels.total, 'tunnel')} up    ${output.style(colours[verdict], verdict.toUpperCase())}${status.frozen ? output.style('red', '  FROZEN') : ''}`,
     ...problems
       .slice(0, shown)
       .map((one) => `${output.style('red', '!')} ${one.subject.replace(/^(site|path|drill)\//, '')}  ${one.says}, ${ago(one.since)}`),
@@ -24,7 +25,9 @@ function render(status: StatusView, output: Output): string {
       (one) =>
         `${output.style('yellow', '~')} ${one.kind} of ${one.subject.replace(/^\w+\//, '')} ${one.phase ? `is ${phaseText(one.phase)}` : `runs for ${ago(one.since)}`}`,
     ),
-    ...(proof ? [`  proven for this generation: ${proof.held} of ${proof.expects} expectations under ${proof.failures} single failures`] : []),
+    ...(proof
+      ? [`  proven for this generation: ${proof.held} of ${counted(proof.expects, 'expectation')} under ${counted(proof.failures, 'single failure')}`]
+      : []),
     ...drillsLine(status.drills),
   ]
   const paused = status.operations.find(({ phase }) => phase?.is === 'paused')

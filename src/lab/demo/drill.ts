@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { counted } from '#src/fabric/plural.ts'
 import { patiently } from './controller.ts'
 import type { Stream } from './rows.ts'
 import type { Claim } from './screen.ts'
@@ -81,7 +82,7 @@ export async function drill(story: Story, stream: Stream, figures: Figures): Pro
     const probes = ways.flatMap((way) => way.probes ?? [])
     const lost = `${probes.reduce((sum, one) => sum + one.lost, 0)} of ${probes.reduce((sum, one) => sum + one.sent, 0)} probes lost`
     screen.row(
-      `${trafficClass} to ${ways.length} ${ways.length === 1 ? 'remote' : 'remotes'}`,
+      `${trafficClass} to ${counted(ways.length, 'remote')}`,
       `moved after ${slowest} ms, largest gap ${Math.max(...ways.map(({ gapMs }) => gapMs))} ms${probes.length > 0 ? `, ${lost}` : ''}`,
     )
   }

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { counted } from '#src/fabric/plural.ts'
 import type { StreamSummary } from '../stream.ts'
 import { duplicatesInCloud, settled } from './cloud.ts'
 import { patiently } from './controller.ts'
@@ -147,7 +148,7 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
       if (site.state === 'ACTIVE' && site.tunnels.up === site.tunnels.total && site.tunnels.total > 0 && !shown.has(site.id)) {
         shown.set(site.id, (performance.now() - from) / 1000)
         screen.row(
-          `${screen.good('✔')} ${site.id.padEnd(10)} ${shown.get(site.id)!.toFixed(1)} s, ${site.tunnels.up} of ${site.tunnels.total} tunnels up`,
+          `${screen.good('✔')} ${site.id.padEnd(10)} ${shown.get(site.id)!.toFixed(1)} s, ${site.tunnels.up} of ${counted(site.tunnels.total, 'tunnel')} up`,
         )
       }
     }
@@ -162,7 +163,7 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
     const site = await patiently(() => api<SiteDetail & { finding: { says: string } | null }>(`/v1/sites/${id}`))
     screen.row(
       screen.bad(
-        `${id} is ${site.state} with ${site.tunnels.up} of ${site.tunnels.total} tunnels up${site.finding ? `: ${site.finding.says}` : ''}; read ${join(story.state, 'lab', 'logs', `agent-${id}.log`)}`,
+        `${id} is ${site.state} with ${site.tunnels.up} of ${counted(site.tunnels.total, 'tunnel')} up${site.finding ? `: ${site.finding.says}` : ''}; read ${join(story.state, 'lab', 'logs', `agent-${id}.log`)}`,
       ),
     )
   }
@@ -170,14 +171,16 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
   const behind = regions.filter((one) => !clouds.has(one.id))
   for (const one of behind)
     screen.row(
-      screen.bad(`${one.id} is ${one.state} with ${one.tunnels.up} of ${one.tunnels.total} tunnels${one.finding ? `: ${one.finding.says}` : ''}`),
+      screen.bad(
+        `${one.id} is ${one.state} with ${one.tunnels.up} of ${counted(one.tunnels.total, 'tunnel')}${one.finding ? `: ${one.finding.says}` : ''}`,
+      ),
     )
   const { fabric } = await patiently(() => api<{ fabric: Fabric }>('/v1/generations/head'))
   const twice = (await createdTwice(story, fabric, sites)) + (await duplicatesInCloud(story))
   const resources = [...clouds.values()].reduce((sum, one) => sum + one.resources.ready, 0)
   const ipsec = [...clouds.values()].reduce((sum, one) => sum + one.tunnels.up, 0)
   screen.row(
-    `${shown.size} of ${sites.length} sites and ${clouds.size} of ${regions.length} regions in ${seconds.toFixed(1)} s, through ${kills} kills: ${fabric.tunnels.length} tunnels, ${twice} things made twice`,
+    `${shown.size} of ${counted(sites.length, 'site')} and ${clouds.size} of ${counted(regions.length, 'region')} in ${seconds.toFixed(1)} s, through ${counted(kills, 'kill')}: ${counted(fabric.tunnels.length, 'tunnel')}, ${counted(twice, 'thing')} made twice`,
   )
   Object.assign(figures, {
     onboard_s: Number(seconds.toFixed(1)),
@@ -191,7 +194,7 @@ export async function onboard(story: Story, figures: Figures): Promise<readonly 
   })
   return [
     claim('onboarded', 'sites onboarded by token', shown.size, sites.length, 'sites', missing.length === 0),
-    claim('regions', 'cloud regions with all their tunnels up', clouds.size, 1, 'regions', behind.length === 0 && clouds.size === 1),
+    claim('regions', 'cloud regions with all their tunnels up', clouds.size, 1, 'region', behind.length === 0 && clouds.size === 1),
     claim(
       'onboard_s',
       `sites and region, ${kills} kills of the controller included`,

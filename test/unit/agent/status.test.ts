@@ -23,6 +23,8 @@ describe('the light', () => {
     ['an edge whose hubs are not there', berlin, [], false, 'RED', 'waiting for the hubs'],
     ['a hub alone', hub, [], false, 'GREEN', 'ready, no other site is connected yet'],
     ['all up', berlin, all, false, 'GREEN', 'all 2 paths are up'],
+    ['all up where there is one', berlin, all.slice(0, 1), false, 'GREEN', 'its path is up'],
+    ['all up where there is one', berlin, all.slice(0, 1), false, 'GREEN', 'its path is up'],
     ['one down', berlin, cut, false, 'YELLOW', 'carries traffic over 1 of 2 paths'],
     ['all down', berlin, all.map((one) => ({ ...one, state: 'DOWN' as const })), false, 'RED', 'no path is up'],
     ['headless', berlin, all, true, 'YELLOW', 'carries traffic; the controller is away'],
@@ -66,7 +68,7 @@ test('the screen says what is wrong and what still works', () => {
   bundle      1/42/3 confirmed
   last change 1/43/0 rolled-back: No permit before the deadline [A32]
   controller  away since 2026-11-23T10:00:00.000Z
-  fiber       eth0, 0 of 1 tunnels up
+  fiber       eth0, 0 of 1 tunnel up
     berlin.fiber--frankfurt.isp-a          DOWN      21.4 ms
     berlin.lte--frankfurt.isp-a            UP        21.4 ms
     berlin.fiber--dublin.isp-a             waits for the other end

@@ -52,6 +52,32 @@ describe('the CLI, offline', () => {
           'no controller was seen yet: addresses and ports are placeholders. Next: causeway plan\n',
       )
     })
+    it('counts one of a thing as one', async () => {
+      const alone = await causeway(['check', resolve('test/cases/single-site')])
+      expect(alone.stdout).toMatch(/^start: 1 site, 0 tunnels, 1 segment\nproved: .*, each under the single failure that it must survive\n/m)
+      const folder = join(work, 'two')
+      mkdirSync(folder)
+      const file = (name: string, ...lines: readonly string[]) => writeFileSync(join(folder, name), lines.join('\n'))
+      const office = (prefix: string) => `segments: { office: { interface: eth1, prefixes: ${prefix} } }`
+      file(
+        'network.yaml',
+        'network: two',
+        'segments: office',
+        'hubs: oslo',
+        'allow: office -> office',
+        'expect: { reach: paris/office -> oslo/office }',
+      )
+      file(
+        'oslo.yaml',
+        'site: oslo',
+        'role: core',
+        'uplinks: { isp: { interface: eth0, address: 192.0.2.2/24, router: 192.0.2.1 } }',
+        office('10.1.0.0/24'),
+      )
+      file('paris.yaml', 'site: paris', 'uplinks: { isp: { interface: eth0 } }', office('10.2.0.0/24'))
+      const joined = await causeway(['check', folder])
+      expect(joined.stdout).toMatch(/^two: 2 sites, 1 tunnel, 1 segment\nproved: 1 of 1 expectation, under all of the 4 single failures /m)
+    })
     it('takes the folder it stands in, or the only network under sites/', async () => {
       expect((await causeway(['check'], { cwd: demo, env: { CAUSEWAY_STATE: work } })).code).toBe(0)
       const above = join(work, 'above')
