@@ -26,6 +26,7 @@ import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, type Prefix, rangeOf } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
+import { firstOf } from '#src/net/sorted.ts'
 import { cut, type Entry, longest } from './packets.ts'
 import { callerOf } from './words.ts'
 
@@ -195,12 +196,7 @@ class Lands {
   #find(prefix: Prefix): Land {
     const { family, low, high } = rangeOf(prefix)
     const ranges = this.#ranges[family]
-    let from = 0
-    for (let to = ranges.length; from < to; ) {
-      const middle = (from + to) >> 1
-      if (ranges[middle]!.high < low) from = middle + 1
-      else to = middle
-    }
+    const from = firstOf(ranges.length, (n) => ranges[n]!.high >= low)
     const inside = ranges[from]
     if (inside && inside.low <= low && high <= inside.high)
       return { site: inside.site, part: this.words.word(`${inside.part}+${low - inside.low}:${high - low}`) }
