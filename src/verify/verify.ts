@@ -9,10 +9,11 @@ import { proveInternet } from './internet.ts'
 import { provePath } from './ways.ts'
 import { type Breaks, breaksOf, countFailures } from './failures.ts'
 import { type Model, modelOf } from './model.ts'
-import { eachItself, type Shapes, shapesOf, without } from './shapes.ts'
+import { eachItself, type Shapes, shapesOf } from './shapes.ts'
 import { countStructure, tables, wiring } from './structure.ts'
 import { lanOwners, type Touched, touchedSites } from './touched.ts'
 import { duringChange } from './transition.ts'
+import { without } from './without.ts'
 
 export interface Proof {
   readonly expects: number
