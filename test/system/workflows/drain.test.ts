@@ -2,24 +2,20 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundles, events, facts, operations, sites } from '#src/controller/store/index.ts'
 import type { Fact } from '#src/fabric/fabric.ts'
-import { berlin, dublin, fourClasses, frankfurt, madrid, network } from '#test/unit/compile/networks.ts'
-import { startWorker, type RunningWorker } from '#workflows/worker.ts'
-import { model } from './model.ts'
+import { fourClasses } from '#test/unit/compile/networks.ts'
+import type { RunningWorker } from '#workflows/worker.ts'
+import { four, onboardFour } from './four.ts'
+import { workIn } from './worker.ts'
 import { impatient, startWorld, type World } from './world.ts'
 
 // One network lives through all of these, in order.
 let world: World
 let worker: RunningWorker
 const hour = 3_600_000
-const four = network({ sites: [berlin, dublin, frankfurt, madrid] })
 beforeAll(async () => {
   world = await startWorld(impatient)
-  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
-  await world.ended(await world.apply(four))
-  for (const core of ['frankfurt', 'dublin']) await world.onboard(core)
-  for (const edge of ['berlin', 'madrid']) await world.onboard(edge)
-  for (const core of ['frankfurt', 'dublin']) await world.approve(core)
-  await world.isActive('frankfurt', 'dublin', 'berlin', 'madrid')
+  worker = await workIn(world)
+  await onboardFour(world)
 })
 afterAll(async () => {
   await worker?.close()
@@ -162,7 +158,7 @@ test('windows outlive Temporal', async () => {
   const operation = await world.drain('berlin', 8_000)
   await world.temporal.loseEverything()
   await worker.close()
-  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
+  worker = await workIn(world)
   await world.reopen()
   expect(await world.ended(operation)).toMatchObject({ state: 'failed', findings: [{ code: 'C133' }] })
   gateway('berlin').passOn(null)

@@ -3,9 +3,10 @@ import { loadAuthority } from '#src/controller/pki/authority.ts'
 import { drillSchedules, drills, events, operations, sites } from '#src/controller/store/index.ts'
 import { openEvidence } from '#src/wire/evidence.ts'
 import { createActivities } from '#workflows/activities/index.ts'
-import { startWorker, type RunningWorker } from '#workflows/worker.ts'
+import type { RunningWorker } from '#workflows/worker.ts'
 import { onboardAll } from './life.ts'
 import { model } from './model.ts'
+import { workIn } from './worker.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -13,11 +14,7 @@ let worker: RunningWorker
 let other = ''
 beforeAll(async () => {
   world = await startWorld()
-  worker = await startWorker({
-    address: world.temporal.address,
-    namespace: 'default',
-    deps: { store: world.store, model, offlineAfter: 30_000, vault: world.vault },
-  })
+  worker = await workIn(world, { offlineAfter: 30_000, vault: world.vault })
   await onboardAll(world)
   await world.until(
     'berlin carries traffic',

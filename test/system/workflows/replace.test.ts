@@ -1,26 +1,22 @@
 /** Another box for a site: what it takes over, when, and what is left when it doesn't. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { certificates, claims, events, facts, operations, replacements, sites } from '#src/controller/store/index.ts'
-import { berlin, dublin, fourClasses, frankfurt, madrid, network } from '#test/unit/compile/networks.ts'
+import { fourClasses } from '#test/unit/compile/networks.ts'
 import { createActivities } from '#workflows/activities/index.ts'
-import { startWorker, type RunningWorker } from '#workflows/worker.ts'
+import type { RunningWorker } from '#workflows/worker.ts'
 import type { Gateway } from './fleet.ts'
+import { four, onboardFour } from './four.ts'
 import { model } from './model.ts'
+import { workIn } from './worker.ts'
 import { impatient, startWorld, type World } from './world.ts'
 
 // One network lives through all of these, in order.
 let world: World
 let worker: RunningWorker
-const four = network({ sites: [berlin, dublin, frankfurt, madrid] })
-const start = () => startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
 beforeAll(async () => {
   world = await startWorld({ ...impatient, deliver: 4_000, paths: 4_000 })
-  worker = await start()
-  await world.ended(await world.apply(four))
-  for (const core of ['frankfurt', 'dublin']) await world.onboard(core)
-  for (const edge of ['berlin', 'madrid']) await world.onboard(edge)
-  for (const core of ['frankfurt', 'dublin']) await world.approve(core)
-  await world.isActive('frankfurt', 'dublin', 'berlin', 'madrid')
+  worker = await workIn(world)
+  await onboardFour(world)
 })
 afterAll(async () => {
   await worker?.close()
@@ -188,7 +184,7 @@ test('Temporal is lost while a box takes over, which it still does', async () =>
         (async () => {
           await world.temporal.loseEverything()
           await worker.close()
-          worker = await start()
+          worker = await workIn(world)
           await world.reopen()
         })(),
       )

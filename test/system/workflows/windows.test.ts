@@ -3,16 +3,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { events, generations, operations, sites } from '#src/controller/store/index.ts'
 import type { Maintenance } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { startWorker, type RunningWorker } from '#workflows/worker.ts'
+import type { RunningWorker } from '#workflows/worker.ts'
 import { onboardAll, small } from './life.ts'
-import { model } from './model.ts'
+import { workIn } from './worker.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
 let worker: RunningWorker
 beforeAll(async () => {
   world = await startWorld()
-  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
+  worker = await workIn(world)
   await onboardAll(world)
 })
 afterAll(async () => {

@@ -5,8 +5,9 @@ import { claims, events, facts, generations, operations, sites, tokens } from '#
 import type { Fact, InterfaceId, SiteId } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { berlin, dublin, edge, fourClasses, frankfurt, madrid, network, oslo } from '#test/unit/compile/networks.ts'
-import { startWorker, type RunningWorker } from '#workflows/worker.ts'
-import { model } from './model.ts'
+import type { RunningWorker } from '#workflows/worker.ts'
+import { four } from './four.ts'
+import { workIn } from './worker.ts'
 import { impatient, startWorld, type World } from './world.ts'
 
 // One network lives through all of these, in order.
@@ -14,14 +15,13 @@ let world: World
 let worker: RunningWorker
 beforeAll(async () => {
   world = await startWorld({ ...impatient, paths: 8_000 })
-  worker = await startWorker({ address: world.temporal.address, namespace: 'default', deps: { store: world.store, model, offlineAfter: 2_000 } })
+  worker = await workIn(world)
 })
 afterAll(async () => {
   await worker?.close()
   await world?.stop()
 })
 
-const four = network({ sites: [berlin, dublin, frankfurt, madrid] })
 /** Another limit of a class moves every site's config. */
 const slower = (intent: Intent, latencyMs: number): Intent => ({
   ...intent,
