@@ -2,6 +2,7 @@
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import type { Intent, IntentExpect, IntentLine } from './intent.ts'
 import type { Places } from './places.ts'
+import { relaysAt } from './read-lan-services.ts'
 
 /** The written ports, else those of the service. */
 export function portsOf(intent: Pick<Intent, 'services'>, line: IntentLine): readonly PortRange[] {
@@ -37,9 +38,7 @@ export function placeTexts(intent: Intent, origins: Places): void {
   for (const [n, allow] of intent.allow.entries()) place(allowText(intent, allow), `allow/${n}`)
   for (const [n, deny] of intent.deny.entries()) place(denyText(intent, deny), `deny/${n}`)
   for (const [n, expect] of intent.expect.entries()) place(expectText(expect), `expect/${n}`)
-  for (const { id, lans } of intent.sites)
-    for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
-      for (const [n, { dhcp }] of own.entries())
-        if (dhcp?.kind === 'relay' && !origins.has(relayText(segment, dhcp.server)))
-          place(relayText(segment, dhcp.server), `site/${id}/lan/${segment}/${n}/dhcp`)
+  for (const site of intent.sites)
+    for (const { segment, server, lan } of relaysAt(site))
+      if (!origins.has(relayText(segment, server))) place(relayText(segment, server), `site/${site.id}/lan/${lan}/dhcp`)
 }

@@ -4,6 +4,7 @@ import { isSecondGateway } from '#src/fabric/ids.ts'
 import { type Address, comparePrefixes, contains, type Family, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
 import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
+import { onceOf } from './once.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 
@@ -27,14 +28,13 @@ function reachesInternet(transports: Intent['transports']): (transport: string) 
   return (transport) => joined(transport, defaultTransport)
 }
 
+/** Those of these names. */
+const named = (sites: readonly IntentSite[], ids: readonly SiteId[]): ReadonlyMap<SiteId, IntentSite> =>
+  new Map(sites.filter(({ id }) => ids.includes(id)).map((site) => [site.id, site]))
+
 /** A risk that one uplink alone names is that uplink's own failure, and mostly a slip of the pen. */
 export function checkRisks(sites: readonly IntentSite[], report: Report): void {
-  const named = Map.groupBy(
-    sites.flatMap((site) =>
-      site.uplinks.flatMap(({ id, risks }) => risks.map((risk) => ({ risk, key: `site/${site.id}/uplink/${id}/shared_risk` }))),
-    ),
-    ({ risk }) => risk,
-  )
+  const named = Map.groupBy(sites.flatMap(risksAt), ({ risk }) => risk)
   for (const [risk, keys] of named) {
     if (keys.length > 1) continue
     const meant = report.meant(
@@ -44,6 +44,10 @@ export function checkRisks(sites: readonly IntentSite[], report: Report): void {
     report.warning('I057', keys[0]!.key, `nothing shares the risk "${risk}"${meant}`, 'name it at each uplink that fails with this one, or remove it')
   }
 }
+
+const risksAt = onceOf((site: IntentSite) =>
+  site.uplinks.flatMap(({ id, risks }) => risks.map((risk) => ({ risk, key: `site/${site.id}/uplink/${id}/shared_risk` }))),
+)
 
 /** Edges dial hubs, so every uplink of a hub needs an address that they can reach. */
 export function checkHubs(
@@ -98,16 +102,22 @@ export function checkHubs(
 }
 
 /** Each spoke needs one path to each of its hubs. */
-export function checkPaths(sites: readonly IntentSite[], transports: Intent['transports'], report: Report): void {
-  const byId = new Map(sites.map((site) => [site.id, site]))
+export function checkPaths(sites: readonly IntentSite[], hubs: readonly SiteId[], transports: Intent['transports'], report: Report): void {
+  const byId = named(sites, hubs)
   const joined = joinedBy(transports)
+  /** Lines and hubs of sites that have their paths. */
+  const good = new Set<string>()
   for (const site of sites) {
+    const lines = linesOf(site)
+    if (good.has(lines)) continue
+    let isGood = true
     for (const id of site.hubs) {
       const hub = byId.get(id)
       if (!hub || hub.uplinks.length === 0 || site.uplinks.length === 0) continue
       const meets = (mine: IntentUplink, theirs: IntentUplink) => joined(mine.transport, theirs.transport)
       const alike = (mine: IntentUplink, theirs: IntentUplink) => mine.families.some((family) => theirs.families.includes(family))
       if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => meets(mine, theirs) && alike(mine, theirs)))) continue
+      isGood = false
       if (site.uplinks.some((mine) => hub.uplinks.some((theirs) => meets(mine, theirs)))) {
         const families = (of: IntentSite) =>
           [...new Set(of.uplinks.flatMap((uplink) => uplink.families))].map((family) => `IPv${family}`).join(' and ')
@@ -127,8 +137,10 @@ export function checkPaths(sites: readonly IntentSite[], transports: Intent['tra
         'add an uplink of a common transport, or let one transport reach the other (`reaches:`)',
       )
     }
+    if (isGood) good.add(lines)
   }
 }
+const linesOf = onceOf(({ hubs, uplinks }: IntentSite) => JSON.stringify([hubs, uplinks.map(({ transport, families }) => [transport, families])]))
 
 /** A VPC is in one region. */
 export function checkClouds(regions: readonly IntentRegion[], report: Report): void {
@@ -144,6 +156,7 @@ export function checkClouds(regions: readonly IntentRegion[], report: Report): v
 
 /** Hubs dial a peer, and know it by where it answers. */
 export function checkPeers(sites: readonly IntentSite[], peers: readonly IntentPeer[], transports: Intent['transports'], report: Report): void {
+  if (peers.length === 0) return
   const meetsInternet = reachesInternet(transports)
   const held = new Map<Address, { readonly key: string; readonly of: string }>()
   for (const site of sites)
@@ -189,25 +202,27 @@ export function checkPeers(sites: readonly IntentSite[], peers: readonly IntentP
  */
 export function checkExternals(
   sites: readonly IntentSite[],
+  hubs: readonly SiteId[],
   regions: readonly IntentRegion[],
   peers: readonly IntentPeer[],
   transports: Intent['transports'],
   report: Report,
 ): void {
   const meets = joinedBy(transports)
-  const byId = new Map(sites.map((site) => [site.id, site]))
+  const byId = named(sites, hubs)
   const externals = [
-    ...regions.map(({ id, hubs }) => ({ id, hubs, kind: 'region', transport: defaultTransport, families: [4] as readonly Family[] })),
-    ...peers.map(({ id, hubs, transport, gateways }) => {
-      return { id, hubs, kind: 'peer', transport, families: gateways.map(({ address }) => familyOf(address)) }
+    ...regions.map((one) => ({ id: one.id, own: one.hubs, kind: 'region', transport: defaultTransport, families: [4] as readonly Family[] })),
+    ...peers.map((one) => {
+      const { id, transport, gateways } = one
+      return { id, own: one.hubs, kind: 'peer', transport, families: gateways.map(({ address }) => familyOf(address)) }
     }),
   ]
-  for (const { id, hubs, kind, transport, families } of externals) {
+  for (const { id, own, kind, transport, families } of externals) {
     const known = new Map<Address, string>()
     const there = transport === defaultTransport ? 'the internet' : transport
     const over = (hub: SiteId, wanted: readonly Family[]): readonly IntentUplink[] =>
       byId.get(hub)?.uplinks.filter((uplink) => meets(uplink.transport, transport) && wanted.some((family) => uplink.families.includes(family))) ?? []
-    const reached = hubs.filter((hub) => over(hub, families).length > 0)
+    const reached = own.filter((hub) => over(hub, families).length > 0)
     for (const [i, family] of families.entries())
       if (reached.length > 0 && reached.every((hub) => over(hub, [family]).length === 0))
         report.error(
@@ -216,7 +231,7 @@ export function checkExternals(
           `no hub of ${id} has an uplink that reaches ${there} over IPv${family}: nobody dials this address`,
           'give one of them such an uplink, or leave the address out',
         )
-    for (const hub of hubs) {
+    for (const hub of own) {
       const uplinks = over(hub, families)
       if (uplinks.length === 0)
         report.error(
@@ -244,6 +259,32 @@ export function checkExternals(
   }
 }
 
+/** A prefix of somebody's. */
+interface Owned {
+  readonly site: string
+  readonly prefix: Prefix
+  readonly key: string
+  /** Of a site: what is elsewhere can't be another one in the overlay. */
+  readonly lan?: IntentLan
+}
+function numbered(base: string, lans: readonly (Pick<IntentLan, 'segment' | 'prefix'> & { readonly lan?: IntentLan })[]): readonly Owned[] {
+  const counts = new Map<SegmentId, number>()
+  return lans.map(({ segment, prefix: own, lan }) => {
+    const i = counts.get(segment) ?? 0
+    counts.set(segment, i + 1)
+    return { site: base.slice(base.indexOf('/') + 1), prefix: own, key: `${base}/lan/${segment}/${i}`, ...(lan ? { lan } : {}) }
+  })
+}
+/** Both of a pair have the same. */
+const ownedAt = onceOf(({ id, lans }: IntentSite) =>
+  isSecondGateway(id)
+    ? []
+    : numbered(
+        `site/${id}`,
+        lans.map((lan) => ({ segment: lan.segment, prefix: lan.prefix, lan })),
+      ),
+)
+
 /** One address space: a prefix has one owner, unless it may be another one in the overlay, and nobody's are inside tunnels. */
 export function checkOverlaps(
   sites: readonly IntentSite[],
@@ -252,19 +293,8 @@ export function checkOverlaps(
   translate: Intent['translate'],
   report: Report,
 ): void {
-  const numbered = (base: string, lans: readonly (Pick<IntentLan, 'translate'> & { readonly segment: SegmentId; readonly prefix: Prefix })[]) => {
-    const counts = new Map<SegmentId, number>()
-    return lans.map(({ segment, prefix: own, ...lan }) => {
-      const i = counts.get(segment) ?? 0
-      counts.set(segment, i + 1)
-      const stays = !base.startsWith('site/') || modeOf(translate, lan) === 'never'
-      return { site: base.slice(base.indexOf('/') + 1), prefix: own, stays, key: `${base}/lan/${segment}/${i}` }
-    })
-  }
-  // Both of a pair have the same.
-  const owners = sites.filter(({ id }) => !isSecondGateway(id))
   const all = [
-    ...owners.flatMap(({ id, lans }) => numbered(`site/${id}`, lans)),
+    ...sites.flatMap(ownedAt),
     ...regions.flatMap(({ id, segment, networks }) => {
       const own = networks.flatMap((network) => network.prefixes).sort(comparePrefixes)
       return numbered(
@@ -274,7 +304,8 @@ export function checkOverlaps(
     }),
     ...peers.flatMap(({ id, lans }) => numbered(`peer/${id}`, lans)),
   ]
-  for (const [each, over] of overlapping(all.filter((one) => one.stays))) {
+  const stays = ({ lan }: Owned): boolean => lan === undefined || modeOf(translate, lan) === 'never'
+  for (const [each, over] of overlapping(all.filter(stays))) {
     if (over.site === each.site) continue
     const says =
       over.prefix === each.prefix
@@ -283,7 +314,7 @@ export function checkOverlaps(
     report.error('I034', [each.key, over.key], says, instead([each, over]))
   }
   for (const family of [4, 6] as const)
-    if (all.some((one) => !one.stays && familyOf(one.prefix) === family))
+    if (all.some((one) => !stays(one) && familyOf(one.prefix) === family))
       checkPool((translate?.pools ?? translationPools)[family], all, sites, peers, report)
   for (const { id, pool } of peers) {
     const over = pool === null ? undefined : all.find((one) => overlaps(one.prefix, pool))

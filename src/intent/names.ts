@@ -2,7 +2,8 @@
 import type { SegmentId, SiteId, Waypoint } from '#src/fabric/fabric.ts'
 import { defaultTransport } from './defaults.ts'
 import type { Intent, UplinkSelector } from './intent.ts'
-import { gatewaysOf, type Raw } from './raw.ts'
+import { onceOf } from './once.ts'
+import { gatewaysOf, type NamedSite, type Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import { type Names, reservedWords } from './selector.ts'
 import type { Located } from './spec.ts'
@@ -37,7 +38,8 @@ export function readNames(raw: Raw, report: Report): Names {
   for (const region of raw.regions) declare('region', region.name)
   for (const peer of raw.peers) declare('peer', peer.name)
   for (const site of raw.sites) for (const label of site.fields.labels ?? []) declare('label', label)
-  const all = (kind: Kind): ReadonlySet<string> => new Set([...held].filter(([, entry]) => entry.kind === kind).map(([name]) => name))
+  const byKind = Map.groupBy(held.values(), ({ kind }) => kind)
+  const all = (kind: Kind): ReadonlySet<string> => new Set(byKind.get(kind)?.map(({ name }) => name.value))
   for (const segment of fields?.segments ?? []) report.origins.set(`segment/${segment.value}`, segment.at)
   return {
     sites: all('site'),
@@ -69,8 +71,10 @@ export const segmentsOf = (names: Names): readonly SegmentId[] => ([...names.seg
 export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteId[] {
   const out: SiteId[] = []
   const network = raw.network
-  const sites = new Map(raw.sites.map((site) => [site.name.value, site]))
-  for (const hub of network?.fields.hubs ?? []) {
+  const hubs = network?.fields.hubs ?? []
+  const named = new Set(hubs.map(({ value }) => value))
+  const sites = new Map(raw.sites.filter(({ name }) => named.has(name.value)).map((site) => [site.name.value, site]))
+  for (const hub of hubs) {
     const id = hub.value as SiteId
     report.origins.set(`hubs/${out.length}`, hub.at)
     const site = sites.get(id)
@@ -95,15 +99,14 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
       )
     }
   }
-  const spokes = raw.sites.filter((site) => !out.includes(site.name.value as SiteId))
   if (
     network &&
     !raw.partial &&
-    !(network.fields.hubs?.length ?? 0) &&
+    hubs.length === 0 &&
     !(network.wrote.has('hubs') && network.fields.hubs === undefined) &&
     (raw.sites.length > 1 || raw.regions.length > 0 || raw.peers.length > 0)
   ) {
-    const cores = spokes.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
+    const cores = raw.sites.filter((site) => site.fields.role?.value === 'core').map((site) => site.name.value)
     report.error(
       'I062',
       network.fields.network?.at ?? network.at,
@@ -179,15 +182,16 @@ export function readUplinkWords(raw: Raw, transports: Intent['transports'], repo
   for (const entry of raw.network?.fields.transports ?? []) clash(entry.key, 'transport')
   for (const transport of transports) if (!words.has(transport.id)) words.set(transport.id, 'transport')
   for (const site of raw.sites) {
-    for (const uplink of gatewaysOf(site).flatMap(({ uplinks }) => uplinks)) {
-      for (const tag of uplink.value?.fields.tags ?? []) {
-        clash(tag, 'tag')
-        if (!words.has(tag.value)) words.set(tag.value, 'tag')
-      }
+    for (const tag of tagsOf(site)) {
+      clash(tag, 'tag')
+      if (!words.has(tag.value)) words.set(tag.value, 'tag')
     }
   }
   return words
 }
+const tagsOf = onceOf((site: NamedSite): readonly Located<string>[] =>
+  gatewaysOf(site).flatMap(({ uplinks }) => uplinks.flatMap(({ value }) => value?.fields.tags ?? [])),
+)
 
 /** What `via` and `not` may say. `twice`: a hub that has the name of something else. */
 export type Waypoints = ReadonlyMap<string, { readonly kind: Waypoint['kind']; readonly twice: Waypoint['kind'] | null }>

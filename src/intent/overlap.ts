@@ -1,4 +1,4 @@
-import { comparePrefixes, contains, type Prefix } from '#src/net/address.ts'
+import { compareBits, containsBits, type Prefix, prefixBits } from '#src/net/address.ts'
 
 /**
  * Each item that shares addresses with another, paired with the widest one that covers it; of equals, the later in the
@@ -6,9 +6,10 @@ import { comparePrefixes, contains, type Prefix } from '#src/net/address.ts'
  */
 export function overlapping<T extends { readonly prefix: Prefix }>(items: readonly T[]): readonly (readonly [T, T])[] {
   const out: (readonly [T, T])[] = []
-  let widest: T | undefined
-  for (const each of [...items].sort((a, b) => comparePrefixes(a.prefix, b.prefix))) {
-    if (widest && contains(widest.prefix, each.prefix)) out.push([each, widest])
+  const sorted = items.map((one) => ({ one, bits: prefixBits(one.prefix) })).sort((a, b) => compareBits(a.bits, b.bits))
+  let widest = sorted[0]
+  for (const each of sorted.slice(1)) {
+    if (widest && containsBits(widest.bits, each.bits)) out.push([each.one, widest.one])
     else widest = each
   }
   return out

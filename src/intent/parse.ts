@@ -1,5 +1,5 @@
 /** The files of a network → Intent. All findings at once; the intent is there when none of them is an error. */
-import type { Finding, NetworkId, Origins } from '#src/fabric/fabric.ts'
+import type { Finding, NetworkId, Origins, SiteId } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import { type Family, familyOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { checkClouds, checkExternals, checkHubs, checkOverlaps, checkPaths, checkPeers, checkRisks } from './check.ts'
@@ -7,6 +7,7 @@ import { placeTexts } from './canonical.ts'
 import { defaultMtu, translationPools } from './defaults.ts'
 import type { Intent, IntentSite } from './intent.ts'
 import { readHubs, readNames, readTransports, readUplinkWords, readWaypoints, segmentsOf } from './names.ts'
+import { once } from './once.ts'
 import { type Layer, noteFields } from './places.ts'
 import { special } from './ranges.ts'
 import { type Declared, gatewaysOf, type NamedSite, type Raw, type ReadBefore, readFiles } from './raw.ts'
@@ -96,22 +97,27 @@ function parse(raw: Raw, report: Report, sitesBefore: (world: string) => SitesBe
   const services = readServices(raw, names, classes, report)
   const allow = readLines('allow', raw, names, report)
   const deny = readLines('deny', raw, names, report)
-  const expect = readExpects(raw, names, readWaypoints(raw, words, hubs), report)
+  const expect = readExpects(
+    raw,
+    names,
+    once(() => readWaypoints(raw, words, hubs)),
+    report,
+  )
   const network = raw.network?.fields
   const translate = readTranslate(network?.translate, report)
   if (network?.network) report.origins.set('network', network.network.at)
   if (network) noteFields('network', { mtu: network.mtu }, report.origins)
 
   checkRisks(sites, report)
-  checkHubs(sites, hubs, transports, unreadUplinks(raw), report)
+  checkHubs(sites, hubs, transports, unreadUplinks(raw, hubs), report)
   checkOverlaps(sites, regions, peers, translate, report)
   // Paths and places are judged only when all that they are made of could be read: else they would say what others said.
   const sound = (): boolean => !report.findings.some((finding) => finding.severity === 'error')
   if (sound()) {
-    checkPaths(sites, transports, report)
+    checkPaths(sites, hubs, transports, report)
     checkClouds(regions, report)
     checkPeers(sites, peers, transports, report)
-    checkExternals(sites, regions, peers, transports, report)
+    checkExternals(sites, hubs, regions, peers, transports, report)
     const lands = landsOf({ sites, regions, peers })
     checkGroups(groups, lands, report)
     checkRelays(sites, lands, report)
@@ -143,10 +149,10 @@ function parse(raw: Raw, report: Report, sitesBefore: (world: string) => SitesBe
   return { intent, origins: report.origins, declared: raw.declared, partial: raw.partial, findings: sortFindings(report.findings, report.origins) }
 }
 
-/** Uplinks whose address or endpoint was written and refused: what they lack was said already. */
-function unreadUplinks(raw: Raw): ReadonlySet<string> {
+/** Uplinks of hubs whose address or endpoint was written and refused: what they lack was said already. */
+function unreadUplinks(raw: Raw, hubs: readonly SiteId[]): ReadonlySet<string> {
   const out = new Set<string>()
-  for (const { id, uplinks } of raw.sites.flatMap(gatewaysOf)) {
+  for (const { id, uplinks } of raw.sites.filter(({ name }) => hubs.includes(name.value as SiteId)).flatMap(gatewaysOf)) {
     for (const { key, value } of uplinks) {
       const unread = !value || (['address', 'router', 'public'] as const).some((field) => value.wrote.has(field) && !value.fields[field])
       if (unread || (value?.fields.router && !value.fields.address)) out.add(`site/${id}/uplink/${key.value}`)

@@ -23,7 +23,7 @@ const nouns: Readonly<Record<Waypoint['kind'], string>> = {
   hub: 'hub',
 }
 
-export function readExpects(raw: Raw, names: Names, waypoints: Waypoints, report: Report): readonly IntentExpect[] {
+export function readExpects(raw: Raw, names: Names, waypoints: () => Waypoints, report: Report): readonly IntentExpect[] {
   const placed: Placed<IntentExpect>[] = []
   for (const expect of raw.network?.fields.expect ?? []) {
     const read = readExpect(expect, names, waypoints, report)
@@ -32,7 +32,7 @@ export function readExpects(raw: Raw, names: Names, waypoints: Waypoints, report
   return inOrder('expect', placed, report)
 }
 
-function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: Waypoints, report: Report): Placed<IntentExpect> | undefined {
+function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: () => Waypoints, report: Report): Placed<IntentExpect> | undefined {
   const kinds = verbs.filter((kind) => wrote.has(kind))
   const [kind, second] = kinds
   if (kind === undefined || second !== undefined) {
@@ -116,12 +116,12 @@ export function waysText({ via, not, symmetric, withinMs, bandwidth }: IntentWay
 }
 
 /** Their order means nothing. */
-function readWords(written: readonly Located<string>[] | undefined, waypoints: Waypoints, report: Report): readonly Waypoint[] {
+function readWords(written: readonly Located<string>[] | undefined, waypoints: () => Waypoints, report: Report): readonly Waypoint[] {
   const out = new Map<string, Waypoint>()
   for (const { value, at } of written ?? []) {
-    const known = waypoints.get(value)
+    const known = waypoints().get(value)
     if (known === undefined) {
-      const meant = report.meant(value, waypoints.keys())
+      const meant = report.meant(value, waypoints().keys())
       report.error(
         'I073',
         at,

@@ -2,7 +2,8 @@
 import type { NodeId, SegmentId } from '#src/fabric/fabric.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, enclosing, formatHosts, type Prefix } from '#src/net/address.ts'
-import type { Intent, IntentGroup } from './intent.ts'
+import type { Intent, IntentGroup, IntentPeer, IntentSite } from './intent.ts'
+import { once, onceOf } from './once.ts'
 import { overlapping } from './overlap.ts'
 import type { Raw } from './raw.ts'
 import type { Report } from './report.ts'
@@ -43,20 +44,23 @@ export interface Land {
 }
 /** All LANs of the network, and whose holds an address. */
 export interface Lands {
-  readonly all: readonly Land[]
+  readonly all: () => readonly Land[]
   /** The LANs that hold all of `hosts`: more than one only where some are translated. */
   readonly around: (hosts: Prefix) => readonly Land[]
 }
 export function landsOf({ sites, regions, peers }: Pick<Intent, 'sites' | 'regions' | 'peers'>): Lands {
-  const all: readonly Land[] = [
-    ...[...sites.filter((site) => !isSecondGateway(site.id)), ...peers].flatMap(({ id, lans }) =>
-      lans.map(({ segment, prefix }) => ({ node: id, segment, prefix })),
-    ),
+  const all = once((): readonly Land[] => [
+    ...sites.flatMap(landsAt),
+    ...peers.flatMap(landsAt),
     ...regions.flatMap(({ id, segment, networks }) => networks.flatMap(({ prefixes }) => prefixes.map((prefix) => ({ node: id, segment, prefix })))),
-  ]
-  const byPrefix = Map.groupBy(all, (land) => land.prefix)
-  return { all, around: (hosts) => [...enclosing(hosts)].flatMap((prefix) => byPrefix.get(prefix) ?? []) }
+  ])
+  const byPrefix = once(() => Map.groupBy(all(), (land) => land.prefix))
+  return { all, around: (hosts) => [...enclosing(hosts)].flatMap((prefix) => byPrefix().get(prefix) ?? []) }
 }
+/** Both of a pair have the same. */
+const landsAt = onceOf(({ id, lans }: IntentSite | IntentPeer): readonly Land[] =>
+  isSecondGateway(id) ? [] : lans.map(({ segment, prefix }) => ({ node: id, segment, prefix })),
+)
 
 export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report: Report): void {
   for (const { id, hosts } of groups)
@@ -75,7 +79,7 @@ export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report
 
 /** An address that is nobody's can be neither allowed nor denied: it would be a line about nothing. */
 export function reportNowhere(key: string, hosts: Prefix, of: string, { all }: Lands, report: Report): void {
-  const inside = all.find((land) => contains(hosts, land.prefix))
+  const inside = all().find((land) => contains(hosts, land.prefix))
   report.error(
     'I020',
     key,

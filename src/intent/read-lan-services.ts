@@ -15,7 +15,8 @@ import {
   rangeOf,
 } from '#src/net/address.ts'
 import { defaultLease } from './defaults.ts'
-import type { Intent, IntentLan } from './intent.ts'
+import type { Intent, IntentLan, IntentSite } from './intent.ts'
+import { onceOf } from './once.ts'
 import type { Lands } from './read-groups.ts'
 import type { Report } from './report.ts'
 import type { RawAdvertisement, RawDhcp } from './schema.ts'
@@ -213,15 +214,20 @@ function ofFamily(written: readonly Located<Address>[], family: Family, what: st
 
 /** A server that is in no LAN of the network would be asked over no tunnel. */
 export function checkRelays(sites: Intent['sites'], lands: Lands, report: Report): void {
-  for (const { id, lans } of sites)
-    for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
-      for (const [n, { dhcp }] of own.entries()) {
-        if (dhcp?.kind !== 'relay' || lands.around(hostPrefix(dhcp.server)).length > 0) continue
-        report.error(
-          'I076',
-          `site/${siteOfGateway(id)}/lan/${segment}/${n}/dhcp`,
-          `the DHCP server ${dhcp.server} is in no LAN of the network`,
-          'write the address of one that is, at another LAN or site, in a region or behind a peer',
-        )
-      }
+  for (const site of sites)
+    for (const { server, lan } of relaysAt(site)) {
+      if (lands.around(hostPrefix(server)).length > 0) continue
+      report.error(
+        'I076',
+        `site/${siteOfGateway(site.id)}/lan/${lan}/dhcp`,
+        `the DHCP server ${server} is in no LAN of the network`,
+        'write the address of one that is, at another LAN or site, in a region or behind a peer',
+      )
+    }
 }
+/** Servers that LANs of a site ask through it. `lan`: `inference/0`, as in keys. */
+export const relaysAt = onceOf(({ lans }: IntentSite) =>
+  [...Map.groupBy(lans, (lan) => lan.segment)].flatMap(([segment, own]) =>
+    own.flatMap(({ dhcp }, n) => (dhcp?.kind === 'relay' ? [{ segment, server: dhcp.server, lan: `${segment}/${n}` }] : [])),
+  ),
+)

@@ -4,6 +4,7 @@ import { contains, formatHosts, type Prefix } from '#src/net/address.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { defaultClass } from './defaults.ts'
 import type { Intent, IntentClass, IntentGroup, IntentLine, IntentService, IntentSite, NodeRole, Selector } from './intent.ts'
+import { onceOf } from './once.ts'
 import type { Raw } from './raw.ts'
 import { type Land, type Lands, readHosts, reportNowhere } from './read-groups.ts'
 import { noteFields } from './places.ts'
@@ -115,14 +116,7 @@ interface Selectable {
   readonly kind: string
 }
 const selectable = (one: Omit<Selectable, 'kind'>): Selectable => ({ ...one, kind: [one.role, ...one.labels, '', ...one.segments].join(' ') })
-/** A site that reads the same is the same object. */
-const known = new WeakMap<IntentSite, Selectable>()
-function ofSite(site: IntentSite): Selectable {
-  const { id, role, labels, lans } = site
-  const made = known.get(site) ?? selectable({ id, role, labels, segments: lans.map((lan) => lan.segment) })
-  known.set(site, made)
-  return made
-}
+const ofSite = onceOf(({ id, role, labels, lans }: IntentSite) => selectable({ id, role, labels, segments: lans.map((lan) => lan.segment) }))
 /** By name, one of each kind first: most of what is selected is found among them. */
 function inOrderOfKinds(all: readonly Selectable[]): ReadonlyMap<NodeId, Selectable> {
   const kinds = new Set<string>()

@@ -206,9 +206,9 @@ export function* enclosing(of: Prefix): Generator<Prefix> {
 /** First and last address as numbers, both included. */
 export function rangeOf(of: Prefix): { readonly family: Family; readonly low: bigint; readonly high: bigint } {
   const bits = prefixBits(of)
-  const { family, value, length } = bits
-  return { family, low: value, high: (bits.high ??= value | ((1n << BigInt(width(family) - length)) - 1n)) }
+  return { family: bits.family, low: bits.value, high: highOf(bits) }
 }
+const highOf = (bits: PrefixBits): bigint => (bits.high ??= bits.value | ((1n << BigInt(width(bits.family) - bits.length)) - 1n))
 
 /** RFC 5952 section 6: `192.0.2.1:51820`, `[2001:db8::1]:51820`. */
 export const endpointText = (of: Address, port: number): string => (familyOf(of) === 6 ? `[${of}]:${port}` : `${of}:${port}`)
@@ -221,12 +221,13 @@ export const lengthOf = (of: AddressWithLength | Prefix): number => Number(of.sl
 export const networkOf = (of: AddressWithLength): Prefix => prefixFromBits(familyOf(of), addressBits(hostOf(of)), lengthOf(of))
 export const contains = (outer: Prefix, inner: Prefix | Address): boolean => {
   const of = inner.includes('/') ? (inner as Prefix) : hostPrefix(inner as Address)
-  const [wide, narrow] = [prefixBits(outer), prefixBits(of)]
+  return containsBits(prefixBits(outer), prefixBits(of))
+}
+export function containsBits(wide: PrefixBits, narrow: PrefixBits): boolean {
   if (wide.family !== narrow.family || wide.length > narrow.length) return false
   // Of IPv4 without the cost of big numbers.
   if (wide.family === 4) return Math.floor(wide.order / 64 / 2 ** (32 - wide.length)) === Math.floor(narrow.order / 64 / 2 ** (32 - wide.length))
-  const [a, b] = [rangeOf(outer), rangeOf(of)]
-  return a.low <= b.low && b.high <= a.high
+  return wide.value <= narrow.value && highOf(narrow) <= highOf(wide)
 }
 export const overlaps = (a: Prefix, b: Prefix): boolean => contains(a, b) || contains(b, a)
 /** The n-th address of a prefix, 0 being the network itself; undefined past its end. */
@@ -272,7 +273,7 @@ const linkLocal = prefix('fe80::/10')
 export const isLinkLocal = (of: Address): boolean => contains(linkLocal, of)
 /** IPv4 before IPv6, then by number, then the shorter length first. */
 export const comparePrefixes = (a: Prefix, b: Prefix): number => compareBits(prefixBits(a), prefixBits(b))
-function compareBits(x: PrefixBits, y: PrefixBits): number {
+export function compareBits(x: PrefixBits, y: PrefixBits): number {
   if (x.family !== y.family) return x.family - y.family
   if (x.family === 4) return x.order - y.order
   if (x.value !== y.value) return x.value < y.value ? -1 : 1

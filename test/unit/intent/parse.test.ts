@@ -4,7 +4,16 @@ import { describe, expect, it } from 'vitest'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { createParser, parseIntent } from '#src/intent/parse.ts'
 import type { SourceFile } from '#src/intent/yaml.ts'
+import { spoiled } from '#test/fuzz/mutate.ts'
 import { check, demo, network, small } from './files.ts'
+
+/** What a parser that remembers says, one without memory says: the same findings in the same order, the same places. */
+function expectAsAnew(parse: typeof parseIntent, files: readonly SourceFile[]): void {
+  const [again, anew] = [parse(files), parseIntent(files)]
+  expect(again.intent).toEqual(anew.intent)
+  expect(again.findings).toEqual(anew.findings)
+  expect([...again.origins]).toEqual([...anew.origins])
+}
 
 describe('an intent', () => {
   it('of the demo has hubs, spokes and defaults', () => {
@@ -46,14 +55,57 @@ describe('an intent', () => {
             return how === 'remove' ? [] : [{ ...one }]
           })
           if (how === 'mend' && !files.some(({ path }) => path === demo[file]!.path)) files = [...files, demo[file]!]
-          const [again, anew] = [parse(files), parseIntent(files)]
-          expect(again.intent).toEqual(anew.intent)
-          expect(again.findings).toEqual(anew.findings)
-          expect([...again.origins]).toEqual([...anew.origins])
+          expectAsAnew(parse, files)
         }
       }),
       { numRuns: 12 },
     )
+  })
+
+  it('is so too with pairs, peers, clouds, relays, groups and ways, after slips that leave them readable, and after those are mended', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e9 }), (seed) => {
+        const parse = createParser()
+        const { from, files } = spoiled(seed)
+        for (const said of [from, files, from, from.slice(1), files]) expectAsAnew(parse, said)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  const lan = (prefix: string, more = '') => `segments:\n  office: { interface: eth9, prefixes: ${prefix}${more} }\n`
+  const joined: Readonly<Record<string, string>> = {
+    'network.yaml':
+      'network: acme\nhubs: oslo\nsegments: office\ntransports: { mpls: { } }\ngroups: { printers: { hosts: 10.2.0.9 } }\n' +
+      'allow: office -> office\nexpect: { path: paris/office -> oslo/office, via: gold }\n',
+    'oslo.yaml': `site: oslo\nrole: core\nuplinks:\n  isp: { interface: eth0, address: 192.0.2.2/24, router: 192.0.2.1, shared_risk: duct }\n${lan('10.1.0.0/24')}`,
+    'paris.yaml': `site: paris\nuplinks:\n  isp: { interface: eth0, tags: gold, shared_risk: duct }\n${lan('10.2.0.0/24')}`,
+    'rome.yaml': `site: rome\nuplinks:\n  isp: { interface: eth0 }\n${lan('10.3.0.0/24', ', dhcp: { relay: 10.2.0.9 }')}`,
+    'peer.yaml': `peer: partner\naddress: 203.0.113.9\nsegments: { office: { prefixes: 10.4.0.0/24 } }\n`,
+  }
+  it.each([
+    ['a hub leaves the transport of all', 'oslo.yaml', 'eth0,', 'eth0, transport: mpls,', ['I063', 'I084']],
+    ['a spoke leaves it', 'rome.yaml', 'eth0 ', 'eth0, transport: mpls ', ['I063']],
+    ['a hub loses its address', 'oslo.yaml', 'address: 192.0.2.2/24, router: 192.0.2.1, ', '', ['I037']],
+    ['a hub has one that is refused', 'oslo.yaml', '192.0.2.2/24', '192.0.2.0/24', ['I035']],
+    ['a LAN takes the prefix of another', 'paris.yaml', '10.2.0.0/24', '[10.2.0.0/24, 10.1.0.0/24]', ['I034']],
+    ['a LAN takes that of a peer', 'rome.yaml', '10.3.0.0', '10.4.0.0', ['I034']],
+    ['it may be another in the overlay', 'rome.yaml', '10.3.0.0/24', '10.4.0.0/24, translate: auto', []],
+    ['the LAN of a group and a DHCP server moves', 'paris.yaml', '10.2.0.0', '10.5.0.0', ['I020', 'I076']],
+    ['nothing has the tag of a way', 'paris.yaml', 'tags: gold, ', '', ['I073']],
+    ['nothing shares a risk', 'paris.yaml', ', shared_risk: duct', '', ['I057']],
+    ['a place loses its segment', 'paris.yaml', 'office', 'lobby', ['I013']],
+  ])('is so when %s', (_, file, text, by, codes) => {
+    const parse = createParser()
+    const files = Object.entries(joined).map(([path, own]) => ({ path, text: own }))
+    const edited = files.map((one) => (one.path === file ? { path: file, text: one.text.replaceAll(text, by) } : one))
+    expect(parse(files).findings).toEqual([])
+    expect(edited).not.toEqual(files)
+    for (let round = 0; round < 2; round++) {
+      expectAsAnew(parse, edited)
+      expect(new Set(parse(edited).findings.map(({ code }) => code))).toEqual(new Set(codes))
+      expectAsAnew(parse, files)
+    }
   })
 
   it('does not depend on the order of files, keys or list items that mean a set', () => {
