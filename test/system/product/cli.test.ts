@@ -160,7 +160,7 @@ describe('a network that runs', () => {
     await until('status is green', 30, () => world.isGreen())
     const ran = await world.cli('status')
     expect(ran.stdout).toMatch(/small {2}generation 1 {2}2\/2 sites {2}4\/4 tunnels up +GREEN/)
-    expect(ran.stdout).toContain('proven for this generation: 1 of 1 expectations')
+    expect(ran.stdout).toContain('proven for this generation: 1 of 1 expectation under')
     expect(await world.read('status')).toMatchObject({ verdict: 'green', network: 'small', problems: [] })
   })
   it('lists sites, paths, rollouts and generations', async () => {
