@@ -61,9 +61,14 @@ async function kernelHasEsp(runner: Runner): Promise<boolean> {
   const link = ['dev', 'cwprobe-esp']
   if ((await runner.read(['ip', 'link', 'add', ...link, 'type', 'xfrm', 'if_id', '0x7fffffff'])).code !== 0) return false
   await runner.read(['ip', 'link', 'del', ...link])
-  const state = ['src', '127.0.0.1', 'dst', '127.0.0.1', 'proto', 'esp', 'spi', '0x63777072']
-  const key = `0x${'00'.repeat(20)}`
-  const made = await runner.read(['ip', 'xfrm', 'state', 'add', ...state, 'mode', 'tunnel', 'aead', 'rfc4106(gcm(aes))', key, '128'])
+  return takesAssociation(runner, '127.0.0.1')
+}
+/** ESP in UDP over IPv6, which Linux has from 5.8. Asked where the kernel has ESP, which may be IPv4's alone. */
+export const kernelHasEspOverSix = (runner: Runner): Promise<boolean> => takesAssociation(runner, '::1', 'encap', 'espinudp', '4500', '4500', '::')
+async function takesAssociation(runner: Runner, host: string, ...encapsulation: readonly string[]): Promise<boolean> {
+  const state = ['src', host, 'dst', host, 'proto', 'esp', 'spi', '0x63777072']
+  const aead = ['aead', 'rfc4106(gcm(aes))', `0x${'00'.repeat(20)}`, '128']
+  const made = await runner.read(['ip', 'xfrm', 'state', 'add', ...state, 'mode', 'tunnel', ...aead, ...encapsulation])
   await runner.read(['ip', 'xfrm', 'state', 'delete', ...state])
   return made.code === 0
 }

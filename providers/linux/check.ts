@@ -3,7 +3,8 @@ import { speaking } from '#src/fabric/lan-routing.ts'
 import type { Features } from '../device.ts'
 import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsecInterface } from '#src/fabric/ipsec.ts'
-import { addressWithLength, comparePrefixes, contains, hostOf, overlaps } from '#src/net/address.ts'
+import { addressWithLength, comparePrefixes, contains, familyOf, hostOf, overlaps } from '#src/net/address.ts'
+import { kernelHasEspOverSix } from './charons.ts'
 import { finding } from './errors.ts'
 import { leases } from './dnsmasq.ts'
 import { advertises } from './radvd.ts'
@@ -49,6 +50,19 @@ export function missingIpsec(features: Features, config: SiteConfig): readonly F
       [cloud.id],
       'this box has no strongSwan with ESP in the kernel or in user space, and the configuration has IPsec tunnels',
       'apt-get install charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins',
+    ),
+  ]
+}
+
+export async function missingEspOverSix(runner: Runner, features: Features, config: SiteConfig): Promise<readonly Finding[]> {
+  const six = config.tunnels.find(({ peer }) => peer.kind === 'ipsec' && familyOf(peer.address) === 6)
+  if (!six || features.ipsec !== 'kernel' || (await kernelHasEspOverSix(runner))) return []
+  return [
+    finding(
+      'D018',
+      [six.id],
+      `the kernel of this box has no ESP in UDP over IPv6, and IPsec tunnel ${six.id} runs over IPv6`,
+      'use a kernel of 5.8 or newer with ESP for IPv6 (esp6), or give the peer an IPv4 address',
     ),
   ]
 }

@@ -122,6 +122,13 @@ export const linuxCodes: readonly CodePage[] = [
     right: 'apt-get install dnsmasq-base radvd',
   },
   {
+    code: 'D018',
+    title: 'no ESP in UDP over IPv6 in the kernel',
+    text: 'IPsec tunnels always carry ESP in UDP, which Linux has over IPv4 for long and over IPv6 from 5.8. The kernel of this box has ESP, so it encrypts all IPsec tunnels, but it takes no such association over IPv6, and a tunnel of the configuration runs over IPv6. Nothing is applied.',
+    wrong: 'address: "2001:db8:200::200"   # of a peer whose hub runs Linux 5.4',
+    right: 'address: 203.0.113.200, or a hub with Linux 5.8 or newer',
+  },
+  {
     code: 'D020',
     title: 'a tunnel interface is missing or left over',
     text: 'The interfaces in the kernel are not those of the configuration. A wireguard-go that was killed takes its interface with it, and routes through it end as unreachable, never in the open internet.',

@@ -5,7 +5,7 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate } from './charons.ts'
-import { missingFrr, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
+import { missingEspOverSix, missingFrr, missingFeatures, missingIpsec, missingLanServices, missingVrrp, misfits } from './check.ts'
 import { leases } from './dnsmasq.ts'
 import { type Choices, choicesBy, chosenDevice, type Desired, desired, nexthopPlan } from './desired.ts'
 import { type Change, type Difference, difference, type Sysctls } from './difference.ts'
@@ -355,6 +355,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const findings = [
         ...missingFeatures(found, ipv6 !== undefined),
         ...missingIpsec(found, config),
+        ...(await missingEspOverSix(runner, found, config)),
         ...missingFrr(installed !== undefined, config),
         ...(await missingVrrp(runner, config)),
         ...(await missingLanServices(runner, config)),

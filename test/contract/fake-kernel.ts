@@ -75,8 +75,15 @@ export interface FakeKernel {
   }
 }
 
-/** `wireguard: 'kernel'`: the kernel makes tunnels itself; else only wireguard-go does. `esp`: there is strongSwan, too. */
-export function createFakeKernel(echo: (line: string) => void, wireguard: 'kernel' | 'userspace', { esp = false } = {}): FakeKernel {
+/**
+ * `wireguard: 'kernel'`: the kernel makes tunnels itself; else only wireguard-go does. `esp`: there is strongSwan, too;
+ * without `espOverSix` the kernel is older than 5.8.
+ */
+export function createFakeKernel(
+  echo: (line: string) => void,
+  wireguard: 'kernel' | 'userspace',
+  { esp = false, espOverSix = true } = {},
+): FakeKernel {
   const devices = new Map<string, Device>([['lo', { up: true, mtu: 65536, wireguard: false, ifId: 0, addresses: [] }]])
   const wireguards = new Map<string, Wireguard>()
   const mains: { readonly dst: string; readonly gateway: string; readonly dev: string; readonly metric: number }[] = []
@@ -225,6 +232,8 @@ export function createFakeKernel(echo: (line: string) => void, wireguard: 'kerne
     if (line === 'ip xfrm state list') return ok(associations.state)
     if (line === 'ip xfrm policy list') return ok(associations.policy)
     if (/^ip (link (add|del) dev cwprobe-esp|xfrm state (add|delete) src 127\.0\.0\.1 dst 127\.0\.0\.1 proto esp) ?/.test(line)) return ok()
+    if (/^ip xfrm state (add|delete) src ::1 dst ::1 proto esp /.test(line))
+      return espOverSix || !line.includes(' encap espinudp ') ? ok() : fail('RTNETLINK answers: Invalid argument')
     if (line === 'ip -j -d addr show') {
       return ok(
         JSON.stringify(

@@ -271,6 +271,7 @@ async function serveHub(): Promise<void> {
     drift: async (config: SiteConfig) => (await driver.drift(config)).map((one) => `${one.code} ${one.says}`),
     counters: () => driver.counters(),
     features: () => driver.features(),
+    check: async (config: SiteConfig) => (await driver.check(config)).map((one) => `${one.code} ${one.says}`),
     events: () => events,
     wipe: async () => {
       prober.unload()

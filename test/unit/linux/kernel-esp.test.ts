@@ -171,3 +171,27 @@ test('another program on the IKE ports is named, before anything is started', as
   await expect(set()).rejects.toThrow("D047 another program listens on udp/4500, which the charon of this box's IPsec tunnels needs")
   expect(kernel.charon()).toBeUndefined()
 })
+
+test('a tunnel over IPv6 is refused where the kernel has its ESP in UDP for IPv4 alone', async () => {
+  const six = (address: string): SiteConfig => {
+    const config = hubConfig()
+    const [first, second] = config.tunnels
+    return { ...config, tunnels: [first!, { ...second!, peer: { ...second!.peer, address } as never }] }
+  }
+  const refused = async (on: LinuxDriver, config: SiteConfig) => (await on.check(config)).filter(({ code }) => code === 'D018')
+  expect(await refused(driver, six('2001:db8:c::200'))).toEqual([])
+
+  kernel = createFakeKernel((line) => void printed.push(line), 'kernel', { esp: true, espOverSix: false })
+  const old = createLinuxDriver({ stateDir: state, run: kernel.runner, echo: (line) => void printed.push(line), follow: false })
+  expect(await old.features()).toMatchObject({ ipsec: 'kernel' })
+  expect(await refused(old, hubConfig())).toEqual([])
+  expect(await refused(old, six('2001:db8:c::200'))).toMatchObject([
+    {
+      severity: 'error',
+      at: ['frankfurt.isp-b--aws.0'],
+      says: 'the kernel of this box has no ESP in UDP over IPv6, and IPsec tunnel frankfurt.isp-b--aws.0 runs over IPv6',
+      instead: 'use a kernel of 5.8 or newer with ESP for IPv6 (esp6), or give the peer an IPv4 address',
+    },
+  ])
+  await old.close()
+})
