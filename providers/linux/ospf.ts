@@ -9,10 +9,12 @@ const usual = { hello: 10, dead: 40 } as const
 /** As FRR calls them; each is a program of its own. */
 export const ospfOf: Readonly<Record<Family, 'ospf' | 'ospf6'>> = { 4: 'ospf', 6: 'ospf6' }
 
-/** What the gateway announces into OSPF, but for what other routers tell it; [] when it speaks to none. */
+/** What the gateway announces into OSPF that is no route in its main table yet; [] when it speaks to none. */
 export const announcedByOspf = (config: SiteConfig): readonly Prefix[] => {
-  const { ospf } = config
-  return ospf ? spokenTo(ospf).flatMap((family) => announced(config, ospf, family).prefixes) : []
+  const { lans, ospf } = config
+  // To another LAN of its own, and behind a `next_hop` there, it has a route already, which packets go by.
+  const routed = new Set(lans.filter(({ learned }) => !learned).map(({ prefix }) => prefix))
+  return ospf ? spokenTo(ospf).flatMap((family) => announced(config, ospf, family).prefixes.filter((one) => !routed.has(one))) : []
 }
 
 /** Everything that FRR is told; [] when the site speaks OSPF to no router. Filters come first, as for BGP. */
@@ -43,6 +45,7 @@ function settingsOf(config: SiteConfig, ospf: NonNullable<SiteConfig['ospf']>, f
       ...(family === 4 ? ['timers throttle lsa all 1000'] : []),
       // Our own announcements, which stand in the main table for this alone, and what comes by BGP from routers of other LANs.
       `redistribute kernel route-map ${announce}`,
+      ...(config.lans.some(({ prefix, via }) => via === undefined && prefixes.includes(prefix)) ? [`redistribute connected route-map ${announce}`] : []),
       ...(passedOn.length > 0 ? [`redistribute bgp route-map ${announce}`] : []),
       ...(byDefault ? ['default-information originate always'] : []),
     ].map((line, n): Setting => (n === 0 ? [line] : [`router ${name}`, line])),

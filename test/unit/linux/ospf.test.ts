@@ -69,6 +69,17 @@ describe('what FRR is told of OSPF', () => {
     expect(lines(config)).toContain('router ospf | default-information originate always')
     expect(lines(speaks())).not.toContain('router ospf | default-information originate always')
   })
+  it('announces another LAN of the site, and what is behind a next hop there, by the routes that are there', () => {
+    const own = [...speaks().lans, { ...lans.berlin[1]!, prefix: prefix('10.4.0.0/24'), via: address('10.1.20.9') }]
+    const rule = configOf('berlin').rules[0]!
+    const to = { ...rule.to, prefixes: [lans.berlin[1]!.prefix, prefix('10.4.0.0/24'), prefix('10.2.10.0/24')] }
+    const config = speaks({}, { lans: own, rules: [{ ...rule, from: { ...rule.from, prefixes: [lans.berlin[0]!.prefix] }, to }] })
+    const listed = lines(config).flatMap((one) => /^ip prefix-list announce-ospf permit (\S+)/.exec(one)?.[1] ?? [])
+    expect(listed.sort()).toEqual(['10.1.20.0/24', '10.2.10.0/24', '10.4.0.0/24'])
+    expect(announcedByOspf(config)).toEqual(['10.2.10.0/24'])
+    expect(lines(config)).toContain('router ospf | redistribute connected route-map announce-ospf')
+    expect(lines(speaks()).join()).not.toContain('connected')
+  })
   it('passes on what routers of another LAN announce by BGP, and tells those of what it hears', () => {
     const elsewhere = { ...lans.berlin[0]!, interface: 'lan1', prefix: prefix('10.8.0.0/16'), via: address('10.1.99.254'), learned: true } as const
     const rule = configOf('berlin').rules[0]!
