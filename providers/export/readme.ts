@@ -8,6 +8,7 @@ import { announced, learnable, type Speaking, speaking } from '#src/fabric/lan-r
 import type { Keyring } from '#src/fabric/peers.ts'
 import { counted } from '#src/fabric/plural.ts'
 import { type SiteSlice, tunnelsOf } from '#src/fabric/slice.ts'
+import { ospfMetrics } from '#src/fabric/vrrp.ts'
 import { formatMaintenance } from '#src/fabric/windows.ts'
 import { familyOf, hostPrefix } from '#src/net/address.ts'
 import { familiesIn } from '#src/net/sets.ts'
@@ -130,8 +131,12 @@ const routersOf = (site: Site): readonly (readonly string[])[] =>
       ].join(', '),
     ]
   })
-function sessionText({ bgp = [], ospf }: Site, { protocol, interface: device }: Speaking): string {
-  if (protocol === 'ospf') return `OSPF, area ${ospf!.area}, hello ${ospf!.hello} s, dead ${ospf!.dead} s`
+function sessionText({ id, lans, bgp = [], ospf }: Site, { protocol, interface: device }: Speaking): string {
+  if (protocol === 'ospf') {
+    const { carries, standsBy } = ospfMetrics(id)
+    const isShared = lans.some(({ own, interface: on }) => own !== undefined && on === device)
+    return `OSPF, area ${ospf!.area}, hello ${ospf!.hello} s, dead ${ospf!.dead} s${isShared ? `, metric ${carries}, or ${standsBy} while it stands by` : ''}`
+  }
   const { asn, localAsn, hold } = bgp.find((one) => one.interface === device)!
   return `BGP, AS ${asn}, here ${localAsn}, hold ${hold} s`
 }

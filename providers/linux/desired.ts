@@ -7,7 +7,7 @@ import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
 import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix, privateSpace } from '#src/net/address.ts'
 import type { Setting } from './frr-settings.ts'
-import { announcedByOspf } from './ospf.ts'
+import { announcedByOspf, dutyBy } from './ospf.ts'
 import { reservedPorts } from './reserved-ports.ts'
 import { frrSettings } from './routers.ts'
 import type { WantedDaemon } from './daemons.ts'
@@ -466,7 +466,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     links: links(config, situation.publicKeys),
     xfrm: tunnels.flatMap(({ tunnel }) => (tunnel.esp === 'kernel' ? [{ name: tunnel.device, ifId: tunnel.ifId, up: true, mtu: tunnel.mtu }] : [])),
     tunnels,
-    frr: frrSettings(config),
+    frr: frrSettings(config, dutyBy(config, situation.interfaces)),
     announces: announcedByOspf(config).length > 0,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,

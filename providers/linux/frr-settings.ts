@@ -54,7 +54,7 @@ const key = (setting: Setting): string => setting.join('\n')
 /** Lines of which a second one takes the place of the first; of an area FRR wants the first to be taken back before. */
 function replaced(setting: Setting): string | undefined {
   const [words] =
-    /^(?:bgp router-id|ospf6? router-id|(?:ip ospf|ipv6 ospf6) (?:area|hello-interval|dead-interval)|set ip next-hop(?= \d)|set ipv6 next-hop (?:global|local)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
+    /^(?:bgp router-id|ospf6? router-id|(?:ip ospf|ipv6 ospf6) (?:area|hello-interval|dead-interval|priority)|redistribute \S+|default-information originate|set ip next-hop(?= \d)|set ipv6 next-hop (?:global|local)|neighbor \S+ (?:remote-as|local-as|timers connect|timers|maximum-prefix))(?= )/.exec(
       setting.at(-1)!,
     ) ?? []
   return words && key([...setting.slice(0, -1), words])
@@ -86,7 +86,14 @@ export function settingsDifference(want: readonly Setting[], have: readonly Sett
   )
   const router = want.find((setting) => setting.length === 1 && setting[0]!.startsWith('router bgp '))?.[0]
   return {
-    make: { lines: [...routers.map(([line]) => `no ${line}`), ...written(negated(stubborn)), ...written(added)], refresh: heardAnew(added, kept) },
+    make: {
+      lines: [
+        ...routers.map(([line]) => `no ${line}`),
+        ...written(negated(stubborn)),
+        ...written([...added, ...stubborn.filter((one) => wanted.has(key(one)))]),
+      ],
+      refresh: heardAnew(added, kept),
+    },
     prune: {
       lines: [...(router === undefined ? [] : written(strangers.map((one) => [router, `no neighbor ${one}`]))), ...written(negated(left))],
       refresh: heardAnew(left, kept).filter((one) => peers.has(one)),
@@ -100,8 +107,8 @@ function heardAnew(moved: readonly Setting[], have: readonly Setting[]): readonl
   const named = moved.flatMap(([line]) => /^ip(?:v6)? prefix-list learn-(\S+) /.exec(line!)?.[1] ?? [])
   return [...new Set(named)].filter((one): one is Address => known.has(one))
 }
-/** Each context is entered once for all that stands in it. */
-function written(settings: readonly Setting[]): readonly string[] {
+/** Lines for vtysh: each context is entered once for all that stands in it. */
+export function written(settings: readonly Setting[]): readonly string[] {
   const out: string[] = []
   let inside: readonly string[] = []
   for (const setting of [...settings, []]) {

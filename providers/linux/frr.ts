@@ -54,6 +54,8 @@ async function placeOf(runner: Runner, stateDir: string): Promise<Place> {
   return { folder: join('/run', `causeway-frr-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`), user: 'frr' }
 }
 const vtysh = (folder: string, ...words: readonly string[]): readonly string[] => ['vtysh', '--config_dir', folder, '--vty_socket', folder, ...words]
+/** The command by which others speak to these. */
+export const vtyshOf = async ({ runner, stateDir }: Frr): Promise<readonly string[]> => vtysh((await placeOf(runner, stateDir)).folder)
 
 export async function observeFrr(runner: Runner, stateDir: string): Promise<ObservedFrr> {
   if (stateDir === '') return noFrr

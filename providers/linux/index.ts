@@ -13,11 +13,12 @@ import { drifted, vectorFindings } from './drift.ts'
 import { DeviceError, finding } from './errors.ts'
 import { exitDevices, leavingSeen } from './exits.ts'
 import { follow, type Follower } from './follow.ts'
-import { frrHome, observeFrr, programsFor, readLearning, tellFrr } from './frr.ts'
+import { frrHome, observeFrr, programsFor, readLearning, tellFrr, vtyshOf } from './frr.ts'
 import { readKeys, readSecrets } from './keys.ts'
 import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
+import { dutyBy, dutyScript, dutySettings, isDutyAlone } from './ospf.ts'
 import { frrSettings } from './routers.ts'
 import { advertises } from './radvd.ts'
 import { reservedPorts, reservedWithout } from './reserved-ports.ts'
@@ -230,7 +231,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const comparison = await compare(config, publicKeys, how.prune)
     await make(comparison, config, how.prune, privateKeys, secrets)
     // By now it has its own addresses, and the policy lets the other hear of it.
-    await vrrp.set(config)
+    await vrrp.set(config, dutyScript(config, await vtyshOf({ runner, stateDir })))
     applied = config
     // Whoever was steered meanwhile was perhaps overwritten by what was compared before.
     const moved = [...chosen.values()].filter((choice) => before.get(groupKey(choice)) !== choice)
@@ -274,15 +275,22 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     })
   }
 
-  /** One of FRR that died is started again: nobody else looks after it, and its routes went with it. */
+  /**
+   * One of FRR that died is started again: nobody else looks after it, and its routes went with it. So is told who has the LAN,
+   * if that changed while FRR was told something else, or wasn't there.
+   */
+  async function keepSpeaking(config: SiteConfig): Promise<void> {
+    const [{ daemons, settings }, { interfaces }] = await Promise.all([observeFrr(runner, stateDir), readInterfaces(runner)])
+    const duty = dutyBy(config, interfaces)
+    const isTold = dutySettings(config, duty).every((one) => settings.some((other) => other.join() === one.join()))
+    if (isTold && programsFor(frrSettings(config, duty)).every((one) => daemons.has(one))) return
+    const { make: changes } = await compare(config, undefined, false)
+    await speak(changes)
+  }
   async function learning(): Promise<Learning> {
     const config = applied
     if (!config || speaking(config).length === 0) return { sessions: [], missing: [] }
-    const { daemons } = await observeFrr(runner, stateDir)
-    if (!programsFor(frrSettings(config)).every((one) => daemons.has(one))) {
-      const { make: changes } = await compare(config, undefined, false)
-      await speak(changes)
-    }
+    await keepSpeaking(config)
     return readLearning({ runner, stateDir }, config)
   }
   /**
@@ -453,7 +461,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
         // What can't be made is said by `lacking`, and is no drift.
         const config = lacking.length > 0 && applied ? applied : whole
         const comparison = await compare(config, undefined, true)
-        const known = (change: Change): boolean => change.kind === 'daemon' && idle.has(change.want.name)
+        const known = (change: Change): boolean =>
+          // Who has the LAN keepalived tells FRR, perhaps at this moment.
+          change.kind === 'frr'
+            ? change.start === undefined && isDutyAlone(config, change.lines)
+            : change.kind === 'daemon' && idle.has(change.want.name)
         const differs = { ...comparison, make: comparison.make.filter((change) => !known(change)) }
         return [
           ...lacking,
@@ -480,7 +492,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
           rules: [],
           nft: '',
         }
-        await vrrp.set({ site: '' as SiteId, lans: [] })
+        await vrrp.set({ site: '' as SiteId, lans: [] }, '')
         const { prune } = difference(none, kernel, {}, memory)
         const means = meansOf(memory, { wireguard })
         await apply(means, prune, { tolerant: true })

@@ -3,8 +3,9 @@
  * and family, all of one priority, so that one box has all LANs. It outlives the agent, as tunnels do, and it takes the LANs from a box
  * that can't carry their traffic: whose tunnels are all DOWN, whose agent has been silent for seconds, or that has lost a
  * LAN's link. The first of a pair takes them back when it can; which box has them is what the kernel says of the address.
+ * Where routers are told who it is, by OSPF, keepalived has them told when an address comes or goes.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Lan, SiteConfig } from '#src/fabric/fabric.ts'
@@ -34,6 +35,10 @@ interface Files {
   readonly conf: string
   /** 1, and it gives the LANs up; 0 while the agent says that it can carry them. */
   readonly unable: string
+  /** A pipe on which it tells when a LAN comes or goes. */
+  readonly notify: string
+  /** What is run then. */
+  readonly duty: string
   readonly start: string
   readonly pid: string
   readonly child: string
@@ -44,6 +49,8 @@ const filesIn = (stateDir: string): Files => {
   return {
     conf: at('keepalived.conf'),
     unable: at('unable'),
+    notify: at('notify'),
+    duty: at('duty.sh'),
     start: at('start.sh'),
     pid: at('keepalived.pid'),
     child: at('vrrp.pid'),
@@ -52,7 +59,7 @@ const filesIn = (stateDir: string): Files => {
 }
 
 /** '' for a box that is no pair. */
-export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable: string): string {
+export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, { unable, notify }: Pick<Files, 'unable' | 'notify'>): string {
   const byDevice = [...Map.groupBy(sharedLans(config), (lan) => lan.interface)].sort(([a], [b]) => (a < b ? -1 : 1))
   if (byDevice.length === 0) return ''
   const priority = isSecondGateway(config.site) ? priorities.second : priorities.first
@@ -69,6 +76,7 @@ export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable
     'global_defs {',
     `  router_id ${config.site}`,
     '  vrrp_version 3',
+    `  vrrp_notify_fifo "${notify}"`,
     '}',
     'vrrp_track_file unable {',
     `  file "${unable}"`,
@@ -96,19 +104,27 @@ export function keepalivedText(config: Pick<SiteConfig, 'site' | 'lans'>, unable
     '',
   ].join('\n')
 }
-/** Beside it a watch, for a file can't tell that nobody writes it any more; it ends with keepalived, whose process this becomes. */
-const startText = ({ conf, unable, pid, child }: Files): string =>
+/**
+ * Beside it two that end with keepalived, whose process this becomes. A reader of what it tells: a script of keepalived's own
+ * would need groups that a user namespace has not. A watch, for a file can't tell that nobody writes it any more.
+ */
+const startText = ({ conf, unable, notify, duty, pid, child }: Files): string =>
   `#!/bin/sh
 self=$$
+[ -p '${notify}' ] || mkfifo -m 600 '${notify}'
+(while read -r _; do
+  [ ! -x '${duty}' ] || '${duty}'
+done) <> '${notify}' &
+reader=$!
 (while sleep 1 && kill -0 "$self"; do
   [ $(($(date +%s) - $(stat -c %Y '${unable}'))) -lt ${silence} ] || echo 1 > '${unable}'
-done) &
+done; kill "$reader") &
 exec keepalived --vrrp --dont-fork --log-console --use-file '${conf}' --pid '${pid}' --vrrp_pid '${child}'
 `
 
 export interface Vrrp {
-  /** Starts keepalived, has it read again what is new, or ends it. */
-  set(config: Pick<SiteConfig, 'site' | 'lans'>): Promise<void>
+  /** Starts keepalived, has it read again what is new, or ends it. `duty`: the script by which OSPF hears of it; '' for none. */
+  set(config: Pick<SiteConfig, 'site' | 'lans'>, duty: string): Promise<void>
   offer(able: boolean): Promise<void>
   /** By what the kernel says of the shared addresses. True of a box that shares none. */
   carries(): boolean
@@ -132,9 +148,9 @@ export function createVrrp(runner: Runner, stateDir: string): Vrrp {
     await runner.daemon([files.start], { env: {}, log: files.log })
   }
   return {
-    async set(config) {
+    async set(config, duty) {
       shared = sharedLans(config)
-      const text = keepalivedText(config, files.unable)
+      const text = keepalivedText(config, files)
       const before = await running()
       if (text === '') {
         if (before) await runner.end(before)
@@ -142,6 +158,7 @@ export function createVrrp(runner: Runner, stateDir: string): Vrrp {
       }
       if (runner.dryRun) return
       await mkdir(join(stateDir, 'vrrp'), { recursive: true, mode: 0o700 })
+      await (duty === '' ? rm(files.duty, { force: true }) : writeFile(files.duty, duty, { mode: 0o700 }))
       const same = (await readFile(files.conf, 'utf8').catch(() => '')) === text
       if (before && same) return
       await writeFile(files.conf, text, { mode: 0o600 })

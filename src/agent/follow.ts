@@ -90,7 +90,7 @@ export function createFollower(of: FollowOptions): Follower {
       wake()
     },
   })
-  const routers = createLearningWatch({ learning: () => driver.learning(), log, changed: () => wake() })
+  const routers = createLearningWatch({ learning: () => driver.learning(), clock, log, changed: () => wake() })
   const pair = createPairMember({
     device: driver,
     clock,
@@ -431,7 +431,7 @@ export function createFollower(of: FollowOptions): Follower {
     const config = running?.config ?? null
     const tunnels = config?.tunnels.map(({ id }) => id) ?? []
     const ways = tunnels.some((id) => prober.isUp(id)) ? 'up' : tunnels.every((id) => prober.isDown(id)) ? 'down' : 'unproven'
-    return { ways, drains: clock.now() < drainEnd(config) }
+    return { ways, drains: clock.now() < drainEnd(config), heardAt: routers.heardAt() }
   }
   async function pairing(): Promise<void> {
     while (!signal.aborted) {

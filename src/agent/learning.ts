@@ -3,6 +3,7 @@ import type { DeviceDriver, Learning } from '#providers/device.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
 import { canonicalJson } from '#src/fabric/hash.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
+import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
 import { line, type Trouble } from './trouble.ts'
 
@@ -10,6 +11,8 @@ export interface LearningWatch {
   /** Every few seconds. */
   look(config: SiteConfig | null): Promise<void>
   findings(): readonly Trouble[]
+  /** Tick at which it began to look, when it last found all OSPF neighbors and what they are to announce; else null. */
+  heardAt(): number | null
 }
 
 /** One cause is told once: with every session of a LAN down nobody asks why its prefixes are gone. */
@@ -39,21 +42,34 @@ export function troublesOf(config: SiteConfig, { sessions, missing }: Learning):
   ]
 }
 
+const nothing: Learning = { sessions: [], missing: [] }
+/** Whether every OSPF neighbor is there, and all that is declared behind them. */
+const hearsAll = ({ lans, ospf }: SiteConfig, { sessions, missing }: Learning): boolean =>
+  sessions.every(({ protocol, up }) => protocol !== 'ospf' || up) &&
+  !lans.some((lan) => lan.learned && lan.interface === ospf?.interface && missing.includes(lan.prefix))
+
 export function createLearningWatch({
   learning,
+  clock,
   log,
   changed,
 }: {
   readonly learning: DeviceDriver['learning']
+  readonly clock: Pick<Clock, 'tick'>
   readonly log: Log
   readonly changed: () => void
 }): LearningWatch {
   let before: readonly Trouble[] = []
   let told: readonly Trouble[] = []
+  let heardAt: number | null = null
   return {
     findings: () => told,
+    heardAt: () => heardAt,
     async look(config) {
-      const now = config && speaking(config).length > 0 ? troublesOf(config, await learning()) : []
+      const at = clock.tick()
+      const learned = config && speaking(config).length > 0 ? await learning() : nothing
+      heardAt = config && hearsAll(config, learned) ? at : null
+      const now = config ? troublesOf(config, learned) : []
       // A session that was just made, or flaps once, is no news: what holds for two looks is.
       const lasting = now.filter((one) => before.some((other) => other.code === one.code && other.says === one.says))
       before = now

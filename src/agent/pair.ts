@@ -4,6 +4,7 @@
  */
 import type { DeviceDriver } from '#providers/device.ts'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import type { Clock } from './clock.ts'
 
 /** How often it looks. What is offered is a sign of life too, which VRRP misses after seconds. */
@@ -11,6 +12,11 @@ export const pairEveryMs = 200
 const signEveryMs = 1_000
 /** A box whose tunnels come back takes its LANs back only then: each move costs connections that others opened. */
 export const returnAfterMs = 5_000
+/**
+ * One that lost the LANs may have lost its OSPF neighbors with them. How much longer than a dead interval, in which they elect
+ * a designated router, it waits until it has heard them again; OSPFv3 of FRR takes up to ten seconds more.
+ */
+export const hearingMs = 15_000
 
 export interface PairOptions {
   readonly device: Pick<DeviceDriver, 'offer' | 'carries'>
@@ -22,6 +28,8 @@ export interface PairOptions {
 export interface Ability {
   readonly ways: 'up' | 'down' | 'unproven'
   readonly drains: boolean
+  /** Tick at which it was last seen to hear by OSPF all that is declared; null: something is missing, or nobody has looked yet. */
+  readonly heardAt: number | null
 }
 export interface PairMember {
   /** To be called every `pairEveryMs`. */
@@ -36,16 +44,27 @@ export function createPairMember({ device, clock, changed }: PairOptions): PairM
   let saidAt = Number.NEGATIVE_INFINITY
   /** Tick since when it could carry; null: it can't. */
   let ableSince: number | null = null
+  /** Tick at which it was last without the LANs for a reason that may have cost it its neighbors: a start, or their loss. */
+  let lostAt = clock.tick()
+
+  /** Whether it would know the way to what is behind the routers. The second always takes what the first can't carry. */
+  function knowsRoutes(config: SiteConfig, heardAt: number | null, now: number): boolean {
+    if (!config.ospf || isSecondGateway(config.site)) return true
+    return (heardAt !== null && heardAt >= lostAt) || now - Math.max(lostAt, ableSince ?? now) >= config.ospf.dead * 1_000 + hearingMs
+  }
 
   return {
-    async look(config, { ways, drains }) {
-      if (!isPair(config)) {
+    async look(config, { ways, drains, heardAt }) {
+      if (config === null || !isPair(config)) {
         carried = null
         return
       }
       const now = clock.tick()
       const carries = device.carries()
-      if (carries !== carried && carried !== null) changed(carries)
+      if (carries !== carried && carried !== null) {
+        changed(carries)
+        if (!carries) lostAt = now
+      }
       carried = carries
       // After a start of the agent traffic goes on as it did, until the paths are known.
       if (ways === 'unproven' && !drains) {
@@ -55,7 +74,7 @@ export function createPairMember({ device, clock, changed }: PairOptions): PairM
       const able = ways === 'up' && !drains
       ableSince = able ? (ableSince ?? now) : null
       // Who has the LANs already keeps them, and who never offered any has nothing to come back from.
-      const offer = able && (offered !== false || carries || now - (ableSince ?? now) >= returnAfterMs)
+      const offer = able && (carries || ((offered !== false || now - (ableSince ?? now) >= returnAfterMs) && knowsRoutes(config, heardAt, now)))
       if (offer !== offered || now - saidAt >= signEveryMs) await say(offer, now)
     },
   }

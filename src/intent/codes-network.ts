@@ -109,7 +109,7 @@ export const networkCodes = [
   {
     code: 'I059',
     title: 'Not a pair of gateways',
-    text: "A site that is no hub may have two gateways, a and b, each with uplinks of its own; the LANs are those of the site and at both. Hosts keep one router, the LAN's `address`, which the two share by VRRP (RFC 9568): a has it while it can, else b. Each also has an address of its own there, by default the first hosts that are free. Between them they have at most eight uplinks, none called a or b. What two boxes would have to agree about is refused until they can: OSPF.",
+    text: "A site that is no hub may have two gateways, a and b, each with uplinks of its own; the LANs are those of the site and at both. Hosts keep one router, the LAN's `address`, which the two share by VRRP (RFC 9568): a has it while it can, else b. Each also has an address of its own there, by default the first hosts that are free. Between them they have at most eight uplinks, none called a or b.",
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\ngateways:\n  a: { uplinks: { lte: { interface: wwan0 } } }\n  b: { uplinks: { dsl: { interface: eth0 } } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',
     right:

@@ -13,6 +13,7 @@ import {
   rangeOf,
 } from '#src/net/address.ts'
 import { slots } from '#src/fabric/ids.ts'
+import { speaking } from '#src/fabric/lan-routing.ts'
 import type { IntentLan, IntentSite } from './intent.ts'
 import { gatewaysOf, type NamedSite } from './raw.ts'
 import type { Report } from './report.ts'
@@ -71,12 +72,11 @@ type Range = { readonly first: Address; readonly last: Address }
 type Lans = Pick<IntentSite, 'lans' | 'bgp' | 'ospf'>
 /** The same LANs as each of the two has them. */
 export function lansOfPair(site: SiteId, shared: Lans, gateways: readonly Gateway[], report: Report): readonly Lans[] {
-  const { lans, bgp } = shared
-  refuse(shared, site, report)
+  const { lans, bgp, ospf } = shared
   const links = [...new Set(lans.filter(({ via }) => via === undefined).map(({ prefix }) => prefix))]
   const taken = new Map<Prefix, Set<Address>>(links.map((link) => [link, new Set()]))
   for (const { address } of lans) taken.get(networkOf(address))?.add(hostOf(address))
-  const routers = [...lans.flatMap(({ via }) => via ?? []), ...(bgp ?? []).flatMap(({ neighbors }) => neighbors)]
+  const routers = [...lans.flatMap(({ via }) => via ?? []), ...speaking(shared).flatMap(({ neighbors }) => neighbors)]
   const leased = lans.flatMap(({ dhcp }): Range[] => (dhcp?.kind === 'server' ? [dhcp.range] : []))
   const reserved = lans.flatMap(({ dhcp }) => (dhcp?.kind === 'server' ? dhcp.reserved.map(({ address }) => address) : []))
   for (const one of [...routers, ...reserved]) for (const [link, own] of taken) if (isHostOf(link, one)) own.add(one)
@@ -110,6 +110,7 @@ export function lansOfPair(site: SiteId, shared: Lans, gateways: readonly Gatewa
         return { ...lan, interface: called(lan.interface), ...(address === undefined ? {} : { own: address }) }
       }),
       ...(bgp ? { bgp: bgp.map((session) => ({ ...session, interface: called(session.interface) })) } : {}),
+      ...(ospf ? { ospf: { ...ospf, interface: called(ospf.interface) } } : {}),
     }
   })
 }
@@ -204,15 +205,4 @@ function readInterfaces(
     held.set(own, name)
   }
   return out
-}
-
-/** What two boxes can't do together yet: one of them would do something that the other doesn't know of. */
-function refuse({ ospf }: Lans, site: SiteId, report: Report): void {
-  if (ospf)
-    report.error(
-      'I059',
-      [`site/${site}/lan/${ospf.segment}/ospf/${ospf.interface}/neighbor`],
-      "a pair of gateways can't speak OSPF yet: routers would send to the one that says it, not to the one that has the LAN",
-      'write bgp:, or next_hop: for what is behind the router',
-    )
 }

@@ -27,10 +27,16 @@ const seen = (states: Readonly<Record<string, string>>, missing = [declared]): L
 })
 
 let now: Learning
+let tick = 0
 let logged: string[]
 let changes: number
 const watch = () =>
-  createLearningWatch({ learning: async () => now, log: (about, text) => void logged.push(`${about}: ${text}`), changed: () => void changes++ })
+  createLearningWatch({
+    learning: async () => now,
+    clock: { tick: () => tick },
+    log: (about, text) => void logged.push(`${about}: ${text}`),
+    changed: () => void changes++,
+  })
 beforeEach(() => {
   logged = []
   changes = 0
@@ -78,17 +84,18 @@ it('says when all is well again, and asks nobody where no LAN speaks BGP', async
   expect(of.findings()).toEqual([])
 })
 
+const { bgp: _, ...withoutBgp } = config
+const area: SiteConfig = {
+  ...withoutBgp,
+  ospf: { segment: 'inference' as SegmentId, interface: 'lan0', area: address('0.0.0.0'), neighbors: [neighbor], hello: 10, dead: 40 },
+}
+const adjacency = (state: string, missing = [declared]): Learning => ({
+  sessions: [{ protocol: 'ospf', segment: 'inference' as SegmentId, interface: 'lan0', neighbor, state, up: state === 'Full' }],
+  missing,
+})
 it('tells of an OSPF neighbor in words of its own', async () => {
   const of = watch()
-  const { bgp: _, ...rest } = config
-  const area = {
-    ...rest,
-    ospf: { segment: 'inference' as SegmentId, interface: 'lan0', area: address('0.0.0.0'), neighbors: [neighbor], hello: 10, dead: 40 },
-  }
-  now = {
-    sessions: [{ protocol: 'ospf', segment: 'inference' as SegmentId, interface: 'lan0', neighbor, state: 'ExStart', up: false }],
-    missing: [declared],
-  }
+  now = adjacency('ExStart')
   await of.look(area)
   await of.look(area)
   expect(of.findings()).toEqual([
@@ -98,4 +105,16 @@ it('tells of an OSPF neighbor in words of its own', async () => {
       instead: 'Look at the cable, and at area, hello and dead interval of the router',
     },
   ])
+})
+
+it('knows when all that is declared was last heard by OSPF: with no neighbor missing, and no prefix', async () => {
+  const of = watch()
+  expect(of.heardAt()).toBe(null)
+  const heard: (number | null)[] = []
+  for (now of [adjacency('ExStart'), adjacency('Full'), adjacency('Full', []), adjacency('Full', []), adjacency('Init', [])]) {
+    tick++
+    await of.look(area)
+    heard.push(of.heardAt())
+  }
+  expect(heard).toEqual([null, null, 3, 4, null])
 })

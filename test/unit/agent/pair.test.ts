@@ -1,13 +1,25 @@
 import { expect, test } from 'vitest'
-import { type Ability, createPairMember, pairEveryMs, returnAfterMs } from '#src/agent/pair.ts'
-import type { SiteConfig } from '#src/fabric/fabric.ts'
-import { addressWithLength } from '#src/net/address.ts'
+import { type Ability, createPairMember, hearingMs, pairEveryMs, returnAfterMs } from '#src/agent/pair.ts'
+import type { SiteConfig, SiteId } from '#src/fabric/fabric.ts'
+import { address, addressWithLength } from '#src/net/address.ts'
 import { fakeDevice } from './fake-device.ts'
 import { configOf } from './networks.ts'
 
 const alone = configOf('berlin')
 const paired: SiteConfig = { ...alone, lans: alone.lans.map((lan) => ({ ...lan, own: addressWithLength('10.1.10.2/24') })) }
-const up: Ability = { ways: 'up', drains: false }
+const up: Ability = { ways: 'up', drains: false, heardAt: null }
+const dead = 4
+const speaking: SiteConfig = {
+  ...paired,
+  ospf: {
+    segment: paired.lans[0]!.segment,
+    interface: paired.lans[0]!.interface,
+    area: address('0.0.0.0'),
+    neighbors: [address('10.1.10.254')],
+    hello: 1,
+    dead,
+  },
+}
 
 function member(config = paired) {
   const device = fakeDevice()
@@ -17,6 +29,7 @@ function member(config = paired) {
   return {
     device,
     told,
+    now: () => now,
     /** What was offered while it looked for so long. */
     async pass(ability: Ability, ms = pairEveryMs): Promise<readonly string[]> {
       const before = device.calls.length
@@ -55,7 +68,7 @@ test('a drained box gives them up, whatever its tunnels are', async () => {
   const { pass } = member()
   await pass(up)
   expect(await pass({ ...up, drains: true })).toEqual(['offer false'])
-  expect(await pass({ ways: 'unproven', drains: true }, 1_200)).toContain('offer false')
+  expect(await pass({ ...up, ways: 'unproven', drains: true }, 1_200)).toContain('offer false')
 })
 test('it tells when it carries and when it stands by', async () => {
   const { pass, device, told } = member()
@@ -65,4 +78,36 @@ test('it tells when it carries and when it stands by', async () => {
   device.onDuty = true
   await pass(up)
   expect(told).toEqual([false, true])
+})
+
+test('the first that lost the LANs where it speaks OSPF takes them back when it has heard the routers since', async () => {
+  const { pass, device, now } = member(speaking)
+  await pass({ ...up, heardAt: now() }, 2_000)
+  const before = now()
+  device.onDuty = false
+  expect(await pass({ ...up, heardAt: before - pairEveryMs })).toEqual(['offer false'])
+  expect(await pass({ ...up, heardAt: null }, returnAfterMs)).not.toContain('offer true')
+  expect(await pass({ ...up, heardAt: now() })).toEqual(['offer true'])
+})
+test('nor does one that starts beside another that has them, until it hears the routers, or has waited as long as they may take', async () => {
+  const { pass, device } = member(speaking)
+  device.onDuty = false
+  expect(await pass(up, dead * 1_000 + hearingMs)).not.toContain('offer true')
+  expect(await pass(up)).toEqual(['offer true'])
+})
+test('one that has the LANs keeps them, whatever it hears, and so does the second', async () => {
+  expect(await member(speaking).pass(up)).toEqual(['offer true'])
+  const second = member({ ...speaking, site: 'berlin.b' as SiteId })
+  second.device.onDuty = false
+  expect(await second.pass(up)).toEqual(['offer true'])
+})
+test('one whose tunnels were down waits no longer than one without OSPF: it went on hearing the routers', async () => {
+  const { pass, device, now } = member(speaking)
+  await pass(up)
+  await pass({ ...up, ways: 'down' })
+  device.onDuty = false
+  await pass({ ...up, ways: 'down' }, 1_000)
+  const heardAt = now()
+  expect(await pass({ ...up, heardAt }, returnAfterMs)).not.toContain('offer true')
+  expect(await pass({ ...up, heardAt })).toEqual(['offer true'])
 })

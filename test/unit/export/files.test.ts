@@ -113,7 +113,7 @@ gateways:
   a: { uplinks: { fiber: { interface: eth0 } } }
   b: { uplinks: { cable: { interface: eth0 } } }
 segments:
-  office: { interface: lan0, prefixes: [10.50.1.0/24, "fd50:1::/64"], trust: dscp, dhcp: { range: 10.50.1.10-10.50.1.99, dns: 10.20.0.53 }, ra: { dns: "fd20::53" } }
+  office: { interface: lan0, prefixes: [10.50.1.0/24, "fd50:1::/64"], trust: dscp, dhcp: { range: 10.50.1.10-10.50.1.99, dns: 10.20.0.53 }, ra: { dns: "fd20::53" }, ospf: { neighbor: 10.50.1.9, prefixes: 10.52.0.0/20 } }
   lab: { interface: lan1, prefixes: 10.50.2.0/24, bgp: { asn: 65010, neighbor: 10.50.2.9, prefixes: 10.51.0.0/20 }, dhcp: { relay: 10.20.0.5 } }
 `,
     },
@@ -137,6 +137,9 @@ segments:
     expect(first).toContain('| office | lan0 | router advertisements | this gateway as router<br>resolvers fd20::53 |')
     expect(first).toContain('| lab | lan1 | DHCP | what 10.20.0.5 says |')
     expect(first).toContain('| lab | lan1 | 10.50.2.9 | BGP, AS 65010, here 65000, hold 9 s | 10.51.0.0/20 | 10.20.0.0/15, a default route |')
+    const area = '| office | lan0 | 10.50.1.9 | OSPF, area 0.0.0.0, hello 10 s, dead 40 s, metric'
+    expect(first).toContain(`${area} 20, or 40 while it stands by | 10.52.0.0/20 | a default route |`)
+    expect(second).toContain(`${area} 10, or 30 while it stands by | 10.52.0.0/20 | a default route |`)
     expect(hub).toContain(
       '| lab | eth1 | 10.20.0.2 | OSPF, area 0.0.0.0, hello 10 s, dead 40 s | 10.21.0.0/16 | 10.50.2.0/24, 10.51.0.0/20, a default route |',
     )

@@ -7,6 +7,7 @@ import { keepalivedText } from '#providers/linux/vrrp.ts'
 import { configOf } from './network.ts'
 
 const alone = configOf('berlin')
+const files = { unable: '/s/unable', notify: '/s/notify' }
 const paired: SiteConfig = {
   ...alone,
   lans: alone.lans.map((lan) => ({ ...lan, own: addressWithLength(lan.address.replace(/\.1\//, '.2/')) })),
@@ -14,9 +15,10 @@ const paired: SiteConfig = {
 
 describe('one of two gateways', () => {
   it('has keepalived hold the shared address on each LAN, as a host, and give all up when anything is amiss', () => {
-    expect(keepalivedText(paired, '/s/unable')).toBe(`global_defs {
+    expect(keepalivedText(paired, files)).toBe(`global_defs {
   router_id berlin
   vrrp_version 3
+  vrrp_notify_fifo "/s/notify"
 }
 vrrp_track_file unable {
   file "/s/unable"
@@ -68,7 +70,7 @@ vrrp_instance lan1 {
       own: addressWithLength('fd01:10::2/64'),
     }
     const both = { ...paired, lans: [...paired.lans, six] }
-    expect(keepalivedText(both, '/s/unable')).toContain(`vrrp_instance lan0-6 {
+    expect(keepalivedText(both, files)).toContain(`vrrp_instance lan0-6 {
   state BACKUP
   interface lan0
   virtual_router_id 67
@@ -83,7 +85,7 @@ vrrp_instance lan1 {
     expect(ruleset(both, [], 'userspace')).toContain('iifname { "lan0", "lan1" } ip6 daddr ff02::12 ip6 nexthdr vrrp accept')
   })
   it('ranks below the first as the second, and above it as soon as something is amiss there', () => {
-    const second = keepalivedText({ ...paired, site: 'berlin.b' as SiteId }, '/s/unable')
+    const second = keepalivedText({ ...paired, site: 'berlin.b' as SiteId }, files)
     expect(second).toContain('priority 100\n')
     expect(200 - 120).toBeLessThan(100)
   })
@@ -112,6 +114,6 @@ vrrp_instance lan1 {
     expect(ruleset(alone, [], 'userspace')).not.toContain('vrrp')
   })
   it('alone shares nothing', () => {
-    expect(keepalivedText(alone, '/s/unable')).toBe('')
+    expect(keepalivedText(alone, files)).toBe('')
   })
 })
