@@ -1,5 +1,6 @@
 /** The port to a gateway's data plane. Snapshot, guard and confirmation are the agent's: rollback is `set(previous)`. */
-import type { ClassId, Finding, InterfaceId, NodeId, SecretRef, SegmentId, SiteConfig, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Finding, InterfaceId, SecretRef, SegmentId, SiteConfig, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { GroupName } from '#src/fabric/groups.ts'
 import type { Address, Prefix } from '#src/net/address.ts'
 
 /** What the box can do, read once at start; shown by `doctor`, checked before a config is accepted. */
@@ -16,10 +17,7 @@ export interface KeyStore {
   secret(ref: SecretRef): Promise<Uint8Array>
 }
 /** One choice of run time: the index into the group's `via`, or 'unreachable' when all are DOWN. */
-export interface Choice {
-  readonly remote: NodeId
-  readonly trafficClass: ClassId
-  readonly arrived: 'anywhere' | 'mesh'
+export interface Choice extends GroupName {
   readonly hop: number | 'unreachable'
 }
 /** Over which exit new connections to the internet leave, and which exits lead out: there those that left by them stay. */

@@ -6,6 +6,8 @@ export interface ConnectionView {
   readonly up: number
   readonly down: number
   readonly members: number
+  /** What it carries alone. Absent in histories from before a region could have both: all of them carry the same. */
+  readonly family?: 4 | 6
   /** Its hub is in a service window. Absent in histories from before there were any. */
   readonly draining?: boolean
 }
@@ -27,8 +29,8 @@ export const askAgainIn = (asked: number, every: number): number => (asked < 12 
 
 /**
  * Down at once when both tunnels are; up again only after `hold` milliseconds of being UP without a break. A connection
- * that nobody has judged stays as it was. One whose hub is in a service window is left too, as long as another one is
- * there to go to. `healedAt` remembers since when each is UP again.
+ * that nobody has judged stays as it was. One whose hub is in a service window is left too, as long as another one of its
+ * family is there to go to. `healedAt` remembers since when each is UP again.
  */
 export function downConnections(
   connections: readonly ConnectionView[],
@@ -38,9 +40,10 @@ export function downConnections(
   hold: number,
 ): { readonly down: readonly string[]; readonly next: number | null } {
   const down: string[] = []
-  const left: string[] = []
+  const left: ConnectionView[] = []
   let next: number | null = null
-  for (const { id, up, down: dead, members, draining } of connections) {
+  for (const of of connections) {
+    const { id, up, down: dead, members, draining } = of
     const was = before.includes(id)
     if (up === 0) {
       healedAt.delete(id)
@@ -49,7 +52,7 @@ export function downConnections(
     }
     if (draining === true) {
       healedAt.delete(id)
-      left.push(id)
+      left.push(of)
       continue
     }
     if (!was) continue
@@ -62,8 +65,9 @@ export function downConnections(
     down.push(id)
     next = Math.min(next ?? Number.POSITIVE_INFINITY, since + hold)
   }
-  const remain = connections.length - down.length - left.length
-  return { down: [...down, ...(remain > 0 ? left : [])].sort(), next }
+  const remains = ({ family }: ConnectionView): boolean =>
+    connections.some((of) => of.family === family && !left.includes(of) && !down.includes(of.id))
+  return { down: [...down, ...left.filter(remains).map(({ id }) => id)].sort(), next }
 }
 
 /** `whole`: every tunnel is UP; `part`: some are; `dark`: none is. */

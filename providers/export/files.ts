@@ -6,11 +6,11 @@
 import type { Deny, Fabric, Fact, Interface, Site, Transit } from '#src/fabric/fabric.ts'
 import { atHome } from '#src/fabric/home.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
+import { familiesThrough } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, siteSlice } from '#src/fabric/slice.ts'
 import { endpointText, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
-import { familiesIn } from '#src/net/sets.ts'
 import { nftRewrite } from '#src/net/translate.ts'
 import { type Device, devicesOf, farEnd } from './devices.ts'
 import { peerConfig } from './peer.ts'
@@ -80,7 +80,9 @@ function ipsec(
   const cloud = clouds.address(tunnel.id) ?? `<address of ${externalOf(tunnel)}>`
   const far = stated ?? { address: cloud, id: cloud }
   const { ike, esp, rekey } = profile
-  const selectors = familiesIn(farPrefixes).includes(6) ? '0.0.0.0/0, ::/0' : '0.0.0.0/0'
+  const selectors = familiesThrough(tunnel.inside, farPrefixes)
+    .map((family) => (family === 4 ? '0.0.0.0/0' : '::/0'))
+    .join(', ')
   const lines = [
     `# ${tunnel.id}, inside ${nth(tunnel.inside, 2)} to ${nth(tunnel.inside, 1)}`,
     'connections {',

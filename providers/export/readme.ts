@@ -1,5 +1,5 @@
 /** The pages of an exported network: what each box, region and the whole is, in tables. */
-import type { DhcpServer, Fabric, Lan, Region, Site } from '#src/fabric/fabric.ts'
+import type { DhcpServer, Fabric, Group, Lan, Region, Site } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { deviceName, isSecondGateway, listenPort, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { atHome } from '#src/fabric/home.ts'
@@ -65,7 +65,7 @@ export function siteReadme(slice: SiteSlice, keys: Keyring): string {
   const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = groupsOf(site)
     .filter((group) => group.arrived === 'anywhere')
-    .map((group) => [group.remote, group.trafficClass, stages(group.via)])
+    .map((group) => [remoteText(group), group.trafficClass, stages(group.via)])
   return `${[
     `# ${site.id}`,
     '',
@@ -140,6 +140,7 @@ function sessionText({ id, lans, bgp = [], ospf }: Site, { protocol, interface: 
   const { asn, localAsn, hold } = bgp.find((one) => one.interface === device)!
   return `BGP, AS ${asn}, here ${localAsn}, hold ${hold} s`
 }
+const remoteText = ({ remote, family }: Group): string => `${remote}${family === undefined ? '' : ` over IPv${family}`}`
 function stages(via: Site['groups'][number]['via']): string {
   const byStage = Map.groupBy(via, (hop) => hop.stage)
   return [...byStage.values()].map((hops) => hops.map((hop) => hop.tunnel).join(', ')).join('; ') || 'none: unreachable'
@@ -147,7 +148,7 @@ function stages(via: Site['groups'][number]['via']): string {
 
 export function regionReadme(region: Region): string {
   const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  const back = [...new Map(groupsOf(region).map((group) => [group.remote, group.via])).entries()].map(([remote, via]) => [
+  const back = [...new Map(groupsOf(region).map((group) => [remoteText(group), group.via])).entries()].map(([remote, via]) => [
     remote,
     [...new Set(via.map((hop) => connectionOf.get(hop.tunnel)!))].join(', '),
   ])

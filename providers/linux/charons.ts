@@ -6,7 +6,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadyIpsec, SecretRef, SiteConfig } from '#src/fabric/fabric.ts'
-import { isIpsec } from '#src/fabric/ipsec.ts'
+import { familiesThrough, isIpsec } from '#src/fabric/ipsec.ts'
 import { type Address, type AddressWithLength, familyOf, hostOf } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import {
@@ -97,8 +97,7 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
       },
       remote: { address: peer.address, id: peer.remoteId, port: peer.port },
       inside: insideOf(ready),
-      // Inside addresses are IPv4 in any case.
-      ...(peer.prefixes.some((prefix) => familyOf(prefix) === 6) ? { families: [4, 6] as const } : {}),
+      ...selectorsOf(ready),
       initiates: ready.initiates,
       proposals: peer.proposals,
       ...(peer.rekey === undefined ? {} : { rekey: peer.rekey }),
@@ -110,7 +109,11 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
     ]
   })
 }
-export const insideOf = (tunnel: ReadyIpsec): AddressWithLength => `${tunnel.inside}/30` as AddressWithLength
+export const insideOf = ({ inside }: ReadyIpsec): AddressWithLength => `${inside}/${familyOf(inside) === 6 ? 126 : 30}` as AddressWithLength
+function selectorsOf({ inside, peer }: ReadyIpsec): Pick<IpsecTunnel, 'families'> {
+  const families = familiesThrough(inside, peer.prefixes)
+  return families.includes(6) ? { families } : {}
+}
 
 export type TunnelWork = 'start' | 'again' | 'secret' | ''
 /** What has to be done for a tunnel to be as wanted; '' when nothing. `present`: its device, if charon makes that. */

@@ -1,7 +1,7 @@
 /** SiteConfig → the kernel state that it means. Pure: what the box is like now (addresses, keys, choices) is an argument. */
 import type { Choice, Leaving } from '../device.ts'
 import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
@@ -15,7 +15,7 @@ import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import { wantedDnsmasq } from './dnsmasq.ts'
 import { wantedRadvd } from './radvd.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
-import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf, peersOf } from './lookup.ts'
+import { deviceOf, familiesOf, groupFor, groupOf, interfaceOf, peersOf } from './lookup.ts'
 import { ruleset } from './nft.ts'
 import type { Observed } from './observe.ts'
 import {
@@ -100,7 +100,7 @@ const plans = new WeakMap<SiteConfig, NexthopPlan>()
 export function nexthopPlan(config: SiteConfig): NexthopPlan {
   const found = plans.get(config)
   if (found) return found
-  const ids = nexthopIds(groupsOf(config).flatMap((group) => familiesOf(config, group.remote).map((family) => ({ ...group, family }))))
+  const ids = nexthopIds(groupsOf(config).flatMap((group) => familiesOf(config, group).map((family) => ({ ...group, family }))))
   const made: NexthopPlan = { idOf: (group, family) => ids.get(nexthopKey({ ...group, family }))! }
   plans.set(config, made)
   return made
@@ -293,7 +293,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
 
   for (const group of groupsOf(config)) {
     const device = chosenDevice(config, group, choices)
-    for (const family of familiesOf(config, group.remote)) nexthops.push({ id: idOf(group, family), family, device })
+    for (const family of familiesOf(config, group)) nexthops.push({ id: idOf(group, family), family, device })
   }
   const classes = config.classes.some((one) => one.index === 0) ? config.classes : [{ id: 'default', index: 0 }, ...config.classes]
   for (const one of classes) {
@@ -301,7 +301,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
       const table = arrived === 'mesh' ? meshTable(one.index) : classTable(one.index)
       for (const route of config.routes) {
         const family = familyOf(route.to)
-        const group = groupOf(config, { remote: route.remote, trafficClass: one.id as Group['trafficClass'], arrived })
+        const group = groupFor(config, { remote: route.remote, trafficClass: one.id as Group['trafficClass'], arrived, family })
         if (group)
           routes.push({
             family,
@@ -368,7 +368,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
   const exitGroup =
     config.exitHub && groupOf(config, { remote: config.exitHub, trafficClass: 'default' as Group['trafficClass'], arrived: 'anywhere' })
   for (const family of config.exitHub ? families : []) {
-    if (exitGroup && familiesOf(config, exitGroup.remote).includes(family))
+    if (exitGroup && familiesOf(config, exitGroup).includes(family))
       routes.push({ family, table: hubExitTable, to: any[family], metric: 0, target: { kind: 'nexthop', id: idOf(exitGroup, family) }, source: '' })
     routes.push(unreachable(family, any[family], hubExitTable))
   }

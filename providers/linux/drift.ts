@@ -4,7 +4,7 @@ import { contains, type Family, familyOf } from '#src/net/address.ts'
 import { chosenDevice, type Choices } from './desired.ts'
 import { type Change, type Difference, say } from './difference.ts'
 import { finding } from './errors.ts'
-import { deviceOf, groupOf } from './lookup.ts'
+import { deviceOf, groupFor } from './lookup.ts'
 import type { Runner } from './run.ts'
 
 const pageOf: Record<Change['kind'], string> = {
@@ -56,10 +56,11 @@ function questions(config: SiteConfig, choices: Choices, exits: readonly string[
         devices = config.lans.filter((lan) => lan.segment === expect.segment && contains(lan.prefix, vector.to)).map((lan) => lan.interface)
         break
       case 'remote': {
-        const group = groupOf(config, {
+        const group = groupFor(config, {
           remote: expect.remote,
           trafficClass: vector.trafficClass,
           arrived: from.kind === 'mesh' ? 'mesh' : 'anywhere',
+          family: familyOf(vector.to),
         })
         const device = group ? chosenDevice(config, group, choices) : ''
         devices = device === '' ? [] : [device]

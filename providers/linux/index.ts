@@ -1,7 +1,7 @@
 /** The Linux device driver: SiteConfig → kernel. README.md says what it makes there. */
 import type { Choice, DeviceDriver, Features, KeyStore, Learning, Leaving, TunnelCounters } from '../device.ts'
 import type { Finding, Group, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, groupsOf, nameOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { apply, batch, checkRuleset, type Means } from './apply.ts'
 import { charonState, ipsecKind, reinitiate } from './charons.ts'
@@ -15,7 +15,7 @@ import { exitDevices, leavingSeen } from './exits.ts'
 import { follow, type Follower } from './follow.ts'
 import { frrHome, observeFrr, programsFor, readLearning, tellFrr, vtyshOf } from './frr.ts'
 import { readKeys, readSecrets } from './keys.ts'
-import { deviceOf, familiesOf, groupKey, groupOf, interfaceOf } from './lookup.ts'
+import { deviceOf, familiesOf, groupOf, interfaceOf } from './lookup.ts'
 import { forget, keep, remember, store, type Stored } from './memory.ts'
 import { type Observed, observe, readInterfaces, readTransit, readWireguard } from './observe.ts'
 import { dutyBy, dutyScript, dutySettings, isDutyAlone } from './ospf.ts'
@@ -100,11 +100,11 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       const asked = chosen.get(groupKey(group))
       if (asked && (asked.hop === 'unreachable' || asked.hop < group.via.length)) return [asked]
       const device =
-        familiesOf(config, group.remote)
+        familiesOf(config, group)
           .map((family) => devices.get(idOf(group, family)) ?? '')
           .find((one) => one !== '') ?? ''
       const hop = device === '' ? -1 : group.via.findIndex((one) => deviceOf(config, one.tunnel) === device)
-      return hop < 0 ? [] : [{ remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop }]
+      return hop < 0 ? [] : [{ ...nameOf(group), hop }]
     })
     return choicesBy(choices)
   }
@@ -340,7 +340,7 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     const { idOf } = nexthopPlan(config)
     const hops = choices.flatMap((choice) => {
       const group = findGroup(config, choice)
-      return familiesOf(config, group.remote).map((family) => ({
+      return familiesOf(config, group).map((family) => ({
         id: idOf(group, family),
         family,
         device: chosenDevice(config, group, choicesBy([choice])),

@@ -1,6 +1,6 @@
 /** A config's parts by name, read once: a hub has thousands of tunnels and groups, and each looks for the other. */
 import type { Group, ReadyInterface, ReadyTunnel, Route, SiteConfig } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, type GroupName, groupsOf } from '#src/fabric/groups.ts'
 import { type Family, familyOf } from '#src/net/address.ts'
 
 interface Lookup {
@@ -53,14 +53,18 @@ function lookup(config: SiteConfig): Lookup {
   return made
 }
 
-export const groupKey = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
-export const groupOf = (config: SiteConfig, of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): Group | undefined =>
-  lookup(config).groups.get(groupKey(of))
+export const groupOf = (config: SiteConfig, of: GroupName): Group | undefined => lookup(config).groups.get(groupKey(of))
+/** That of packets of a family. */
+export const groupFor = (config: SiteConfig, { family, ...either }: Required<GroupName>): Group | undefined =>
+  groupOf(config, either) ?? groupOf(config, { ...either, family })
 export const interfaceOf = (config: SiteConfig, tunnel: ReadyTunnel): ReadyInterface | undefined =>
   lookup(config).interfaces.get(interfaceKey(tunnel.interface, tunnel.linkEpoch))
 export const peersOf = (config: SiteConfig, of: ReadyInterface): readonly ReadyTunnel[] =>
   lookup(config).peers.get(interfaceKey(of.id, of.linkEpoch)) ?? []
 /** The device of a tunnel. While two link epochs stand side by side, the older one carries: it is the one already proven. */
 export const deviceOf = (config: SiteConfig, tunnel: string): string | undefined => lookup(config).devices.get(tunnel)
-/** Families in which a group is used: those of the routes to its remote. */
-export const familiesOf = (config: SiteConfig, remote: string): readonly Family[] => lookup(config).families.get(remote) ?? []
+/** Families in which a group is used: those of the routes to its remote, as far as the group is for them. */
+export function familiesOf(config: SiteConfig, { remote, family }: Pick<Group, 'remote' | 'family'>): readonly Family[] {
+  const all = lookup(config).families.get(remote) ?? []
+  return family === undefined ? all : all.filter((one) => one === family)
+}

@@ -1,6 +1,6 @@
 /** Which hop each group uses now, what the far ends said about theirs, and what to tell them. */
 import type { Group, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, type GroupName, groupsOf, nameOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { health, unproven } from '#src/path/machine.ts'
 import type { HopHealth } from '#src/path/path.ts'
@@ -42,7 +42,12 @@ const clockStepMs = 10_000
  */
 const lastChoiceMs = 5_000
 const unlimited = { loss: 0, latencyMs: 0, jitterMs: 0 }
-const keyOf = (of: Pick<Group, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
+
+/** Its name, and what it was called before its remote got a second family, or lost one. */
+function formerly(group: Group): readonly GroupName[] {
+  const { family, ...either } = nameOf(group)
+  return family === undefined ? [either, { ...either, family: 4 }, { ...either, family: 6 }] : [{ ...either, family }, either]
+}
 
 /** A group with all that choosing for it looks up: a hub has thousands of them, and chooses anew for each path that changes. */
 interface Choosable {
@@ -71,7 +76,7 @@ function choosablesOf(config: SiteConfig): Choosables {
       const ends = group.via.flatMap((hop) => tunnels.get(hop.tunnel) ?? []).filter(({ remote }) => siteOfGateway(remote) === group.remote)
       return {
         group,
-        key: keyOf(group),
+        key: groupKey(group),
         position,
         trafficClass: config.classes[position],
         isPaired: group.via.some(({ next }) => isSecondGateway(next) && siteOfGateway(next) === group.remote),
@@ -168,7 +173,7 @@ export function createChooser(): Chooser {
         const isLost = hop === 'unreachable' || (reason === 'draining' && hop !== before && one.isPaired)
         if (lingers(key, before, isLost, now) || before === hop) continue
         current.set(key, hop)
-        moved.push({ remote, trafficClass, arrived, hop })
+        moved.push({ ...nameOf(group), hop })
         if (arrived !== 'anywhere') continue
         const name = (of: Selection['hop'] = 'unreachable') => (of === 'unreachable' ? of : (group.via[of]?.tunnel ?? 'unreachable'))
         const [from, to] = [name(before), name(hop)]
@@ -192,16 +197,18 @@ export function createChooser(): Chooser {
     },
     startOf(config, next, now) {
       // By tunnel, since an index of the old config may mean another tunnel in the new one.
-      const keep = new Map((config ? chosen(config) : []).map(({ group, tunnel }) => [keyOf(group), tunnel]))
+      const keep = new Map((config ? chosen(config) : []).map(({ group, tunnel }) => [groupKey(group), tunnel]))
       const ready = new Set(next.tunnels.map((one) => one.id))
       return groupsOf(next).map((group) => {
-        const kept = group.via.findIndex((hop) => hop.tunnel === keep.get(keyOf(group)) && ready.has(hop.tunnel))
+        const kept = formerly(group)
+          .map((name) => group.via.findIndex((hop) => hop.tunnel === keep.get(groupKey(name)) && ready.has(hop.tunnel)))
+          .find((index) => index >= 0)
         const fresh = select(group, (tunnel) => (ready.has(tunnel) ? unproven : undefined), unlimited, 'unreachable', now).hop
-        return { remote: group.remote, trafficClass: group.trafficClass, arrived: group.arrived, hop: kept >= 0 ? kept : fresh }
+        return { ...nameOf(group), hop: kept ?? fresh }
       })
     },
     load(choices) {
-      current = new Map(choices.map((choice) => [keyOf(choice), choice.hop]))
+      current = new Map(choices.map((choice) => [groupKey(choice), choice.hop]))
     },
   }
 }

@@ -144,17 +144,19 @@ export function createDriller({ prober, clock, log, config, run, changed }: Dril
   }
 }
 
-const keyOf = ({ trafficClass, remote }: Pick<Use, 'trafficClass' | 'remote'>): string => `${trafficClass} ${remote}`
+type Way = Pick<DrillMove, 'trafficClass' | 'remote' | 'family'>
+const remoteText = ({ remote, family }: Way): string => `${remote}${family === undefined ? '' : ` over IPv${family}`}`
+const keyOf = (way: Way): string => `${way.trafficClass} ${remoteText(way)}`
 
 /** What uses the uplink otherwise than the order says, for people; null: nothing does. */
 function unlike(moves: readonly DrillMove[], uses: readonly Use[], over: ReadonlySet<string>): string | null {
-  const ordered = new Map<string, DrillMove>(moves.map((move) => [`${move.trafficClass} ${move.remote}`, move]))
+  const ordered = new Map<string, DrillMove>(moves.map((move) => [keyOf(move), move]))
   for (const use of uses) {
     const move = ordered.get(keyOf(use))
     ordered.delete(keyOf(use))
     if (move ? move.from !== use.tunnel : over.has(use.tunnel))
-      return `class ${use.trafficClass} to ${use.remote} takes ${use.tunnel} now${move ? `, not ${move.from}` : ', and was to stay off this uplink'}`
+      return `class ${use.trafficClass} to ${remoteText(use)} takes ${use.tunnel} now${move ? `, not ${move.from}` : ', and was to stay off this uplink'}`
   }
   const [gone] = ordered.values()
-  return gone ? `class ${gone.trafficClass} has no way to ${gone.remote} now, and was to take ${gone.from}` : null
+  return gone ? `class ${gone.trafficClass} has no way to ${remoteText(gone)} now, and was to take ${gone.from}` : null
 }

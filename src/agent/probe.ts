@@ -9,6 +9,7 @@ import { breaches, deadline, hearRemote, overall, probeAnswered, retime, silentF
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
 import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
+import type { Family } from '#src/net/address.ts'
 import type { Choice, Leaving } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
@@ -63,6 +64,8 @@ export interface ProberOptions {
 export interface Use {
   readonly trafficClass: ClassId
   readonly remote: NodeId
+  /** Where the ways there are apart by family. */
+  readonly family?: Family
   readonly tunnel: TunnelId
 }
 /** What a tunnel's probes tell of its continuity. */
@@ -440,8 +443,8 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   const uses = (): readonly Use[] =>
-    (config ? chooser.chosen(config) : []).flatMap(({ group: { remote, trafficClass, arrived }, tunnel }) =>
-      arrived === 'anywhere' ? [{ trafficClass, remote, tunnel }] : [],
+    (config ? chooser.chosen(config) : []).flatMap(({ group: { remote, trafficClass, arrived, family }, tunnel }) =>
+      arrived === 'anywhere' ? [{ trafficClass, remote, ...(family === undefined ? {} : { family }), tunnel }] : [],
     )
 
   return {
@@ -499,7 +502,7 @@ export function createProber(options: ProberOptions): Prober {
       const number = (of: number) => (Number.isFinite(of) ? Math.round(of * 1000) / 1000 : null)
       return [...byTunnel.values()].map(({ tunnel, path }) => {
         const own = used.get(tunnel.id) ?? []
-        const byRemote = Map.groupBy(own, ({ remote }) => remote)
+        const byRemote = Map.groupBy(own, ({ remote, family }) => `${remote} ${family ?? ''}`)
         return {
           tunnel: tunnel.id,
           state: overall(path),
@@ -508,7 +511,10 @@ export function createProber(options: ProberOptions): Prober {
           jitterMs: number(path.jitterMs),
           loss: path.follows ? null : number(path.loss),
           classes: [...new Set<string>(own.map(({ trafficClass }) => trafficClass))].sort(),
-          uses: [...byRemote].map(([remote, of]) => ({ remote, classes: of.map(({ trafficClass }) => trafficClass) })),
+          uses: [...byRemote.values()].map((of) => {
+            const { remote, family } = of[0]!
+            return { remote, ...(family === undefined ? {} : { family }), classes: of.map(({ trafficClass }) => trafficClass) }
+          }),
           breaches: breaches(path).flatMap((i) => classes[i]?.id ?? []),
         }
       })

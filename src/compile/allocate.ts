@@ -29,7 +29,7 @@ export interface Numbers {
   readonly node: (node: NodeId) => number
   readonly slot: (site: SiteId, uplink: UplinkId) => number
   readonly tunnel: (tunnel: TunnelId) => number
-  /** Of IPsec tunnels. */
+  /** Of IPsec tunnels with IPv4 inside. */
   readonly inside: (tunnel: TunnelId) => Prefix
   /** Of IPsec interfaces, by `site/interface`. */
   readonly port: (owner: string) => number
@@ -232,7 +232,8 @@ const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.f
 function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
   const owners = new Map<TunnelId, string>()
   const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
-  for (const [pool, paths] of Map.groupBy(joins, ({ external }) => external.pool)) {
+  const numbered = joins.filter(({ carried }) => carried !== 6)
+  for (const [pool, paths] of Map.groupBy(numbered, ({ external }) => external.pool)) {
     const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
     const all = paths.flatMap(({ external, members }) => members.map(({ tunnel }) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
     const none = new Set(ledger.number('inside', all, pool === null ? usualPool : insideRange(pool)))

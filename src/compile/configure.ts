@@ -135,7 +135,7 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
   }
 }
 
-/** The far end never dials: it takes the first host of the /30, and waits on its address. */
+/** The far end never dials: it takes the first host of the inside, and waits on its address. */
 function readyIpsec(
   { site }: SiteSlice,
   own: Interface,

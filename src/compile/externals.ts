@@ -1,4 +1,4 @@
-/** Who joins which cloud or third party: one connection a hub uplink, in its order of preference, and the tunnels of each. */
+/** Who joins which cloud or third party: one connection a hub uplink (to a cloud, for each family), in its order of preference, and the tunnels of each. */
 import type {
   CloudConnection,
   Connection,
@@ -13,7 +13,7 @@ import type {
   SiteId,
   TunnelId,
 } from '#src/fabric/fabric.ts'
-import { compareText, connectionId, externalOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
+import { type Carried, compareText, connectionId, externalOf, ipsecInsideOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { gatewaysOver } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import {
@@ -40,6 +40,8 @@ export interface External {
   readonly transport: string
   /** Tunnels of a connection, by the family of the uplink's address: outside of a tunnel there is no other. */
   readonly members: Readonly<Record<Family, readonly (0 | 1)[]>>
+  /** Of each uplink's connections. */
+  readonly carried: readonly Carried[]
   /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
   readonly pool: Prefix | null
   readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
@@ -47,6 +49,7 @@ export interface External {
 export interface ExternalPath {
   readonly external: External
   readonly connection: ConnectionId
+  readonly carried: Carried
   readonly site: IntentSite
   readonly uplink: IntentUplink
   /** What the far end dials back and knows the hub by. */
@@ -61,11 +64,12 @@ export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'
   memo.once('externals', [regions, peers], () => [
     ...regions.map(({ id, hubs, segment, networks }): External => {
       const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
-      return { id, role: 'cloud', hubs, transport: cloudTransport, members: cloudMembers, pool: null, lans }
+      const carried = ([4, 6] as const).filter((family) => lans.some((lan) => familyOf(lan.prefix) === family))
+      return { id, role: 'cloud', hubs, transport: cloudTransport, members: cloudMembers, carried, pool: null, lans }
     }),
     ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
       const over = (family: Family) => gatewaysOver(gateways, family).map(({ member }) => member)
-      return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, pool, lans }
+      return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, carried: [null], pool, lans }
     }),
   ])
 
@@ -81,19 +85,24 @@ export function externalPaths(intent: Intent, memo: Memo = createMemo()): readon
         .flatMap((uplink): ExternalPath[] => {
           const address = uplink.public?.address ?? (uplink.address === null ? undefined : hostOf(uplink.address))
           if (address === undefined) return []
-          const members = external.members[familyOf(address)].map((member) => ({
-            member,
-            tunnel: ipsecTunnelId(site.id, uplink.id, external.id, member),
-          }))
-          return members.length === 0 ? [] : [{ external, connection: connectionId(site.id, uplink.id), site, uplink, address, members }]
+          const own = external.members[familyOf(address)]
+          return external.carried.flatMap((carried): ExternalPath[] => {
+            const connection = connectionId(site.id, uplink.id, carried)
+            const members = own.map((member) => ({ member, tunnel: ipsecTunnelId(connection, external.id, member) }))
+            return members.length === 0 ? [] : [{ external, connection, carried, site, uplink, address, members }]
+          })
         })
     }),
   )
 }
 
 /** The interface of each tunnel, at the hub. */
-export const interfaceOf = ({ external, uplink }: ExternalPath, member: 0 | 1): Interface['id'] =>
-  ipsecInterfaceId(external.role, uplink.id, external.id, member)
+export const interfaceOf = ({ external, uplink, carried }: ExternalPath, member: 0 | 1): Interface['id'] =>
+  ipsecInterfaceId(external.role, uplink.id, external.id, member, carried)
+
+/** IPv6's follow from the number of the tunnel. */
+const insideOf = ({ carried }: ExternalPath, tunnel: TunnelId, numbers: Numbers): Prefix =>
+  carried === 6 ? ipsecInsideOf(numbers.ula, numbers.tunnel(tunnel)) : numbers.inside(tunnel)
 
 /** The tunnels of each connection, hub end first. */
 export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): readonly IpsecTunnel[] =>
@@ -102,7 +111,7 @@ export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): 
       const { external, connection, site, uplink } = path
       const near = { site: site.id, uplink: uplink.id, interface: interfaceOf(path, member) }
       const common = { id, kind: 'ipsec', index: numbers.tunnel(id) } as const
-      const inside = numbers.inside(id)
+      const inside = insideOf(path, id, numbers)
       return external.role === 'cloud'
         ? { ...common, role: 'cloud', ends: [near, { region: external.id as Region['id'], connection, member }], inside, profile: 'strong' }
         : { ...common, role: 'peer', ends: [near, { peer: external.id as Peer['id'], connection, member }], inside }
@@ -111,7 +120,8 @@ export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): 
 
 export function ipsecInterface(tunnel: IpsecTunnel, numbers: Numbers): Omit<Interface, 'tunnels'> {
   const [{ site, uplink, interface: name }, { member }] = tunnel.ends
-  const stem = ipsecStem(numbers.node(externalOf(tunnel)), numbers.slot(site, uplink), member)
+  const carried = tunnel.role === 'cloud' ? familyOf(tunnel.inside) : null
+  const stem = ipsecStem(numbers.node(externalOf(tunnel)), numbers.slot(site, uplink), member, carried)
   return { id: name, kind: tunnel.role, uplink, stem, port: numbers.port(`${site}/${name}`) }
 }
 
@@ -168,10 +178,10 @@ const lanOf = (segment: SegmentId, name: string, prefix: Prefix): Lan => ({
 const connectionsOf = (of: ExternalId, paths: readonly ExternalPath[], numbers: Numbers): readonly Connection[] =>
   paths
     .filter((path) => path.external.id === of)
-    .map(({ connection, site, uplink, address, members }) => ({
-      id: connection,
-      site: site.id,
-      uplink: uplink.id,
-      address,
-      members: members.map(({ tunnel }) => ({ tunnel, inside: numbers.inside(tunnel) })),
+    .map((path) => ({
+      id: path.connection,
+      site: path.site.id,
+      uplink: path.uplink.id,
+      address: path.address,
+      members: path.members.map(({ tunnel }) => ({ tunnel, inside: insideOf(path, tunnel, numbers) })),
     }))

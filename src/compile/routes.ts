@@ -21,8 +21,9 @@ import type {
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { anyRemote, isDirect } from '#src/fabric/groups.ts'
+import { carries } from '#src/fabric/ipsec.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
-import { compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
+import { type Carried, compareText, externalOf, isSecondGateway, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent, IntentClass, IntentSite } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, enclosing, type Prefix } from '#src/net/address.ts'
 import { firstFrom, firstOf } from '#src/net/sorted.ts'
@@ -104,29 +105,36 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       return [{ remotes: some, groups: memo.once(`groups of ${hub} to ${name} ${side}`, [world], make) }]
     })
   /** Of a kind, whoever its sample is. */
-  const groupsTo = (hub: SiteId, { name, sample, gateways }: Kind): Groups =>
+  const groupsTo = (hub: SiteId, { name, sample, carried, gateways }: Kind): Groups =>
     memo.once(`groups of ${hub} to ${name}`, [world], () => {
       const attached = sample.hubs.includes(hub)
-      const to = ({ id, uplinks, own }: Kind['gateways'][number]) => {
-        const between = [...own, ...tunnels.ipsec].filter(({ ends: [near, far] }) => {
-          const nodes = [nodeOf(near), nodeOf(far)]
-          return nodes.includes(hub) && nodes.includes(id)
+      const to = ({ id, uplinks, own }: Kind['gateways'][number], family: Carried) => {
+        const between = [...own, ...tunnels.ipsec].filter((tunnel) => {
+          const nodes = tunnel.ends.map(nodeOf)
+          return nodes.includes(hub) && nodes.includes(id) && (family === null || carries(tunnel, family))
         })
         const prices = pricesAt({ uplinks, preferences: sample.preferences })
         return (of: ClassId) => rank(of, between, { id, prices }).map((hop) => ofAnyRemote(hop, sample.id))
       }
-      const [first, second] = gateways.map(to)
-      const direct: Stage = [
-        anyRemote,
-        0,
-        (of) => [
-          ...first!(of),
-          ...(second?.(of) ?? []).map(({ tunnel, cost }) => ({ tunnel, cost: cost + secondTier, next: secondGateway(anyRemote) })),
-        ],
-      ]
+      const direct = (family: Carried): Stage => {
+        const [first, second] = gateways.map((gateway) => to(gateway, family))
+        return [
+          anyRemote,
+          0,
+          (of) => [
+            ...first!(of),
+            ...(second?.(of) ?? []).map(({ tunnel, cost }) => ({ tunnel, cost: cost + secondTier, next: secondGateway(anyRemote) })),
+          ],
+        ]
+      }
       const others = sample.hubs.filter((id) => id !== hub && hubById.has(id)).map((next): Stage => [next, 0, (of) => toHub(hub, next, of)])
-      const groups = groupsVia(classIds, [...(attached ? [direct] : []), ...others])
-      return attached ? groups.flatMap(withSplitHorizon) : groups
+      // Between hubs any tunnel carries both.
+      if (!attached) return groupsVia(classIds, others)
+      return carried.flatMap((family) =>
+        groupsVia(classIds, [direct(family), ...others])
+          .flatMap(withSplitHorizon)
+          .map(ofFamily(family)),
+      )
     })
   const reachFrom = (hub: SiteId): Reachability => ({
     routes: routesAt(hub),
@@ -234,8 +242,11 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     }
     const alike = [...byOrder].map(([order, remotes]): Alike => {
       const groups = memo.once(`groups of ${external.id} by ${order}`, [world, external], () => {
-        const via = returnHops(external, order.split(' ') as SiteId[], tunnels.ipsec)
-        return classIds.map((trafficClass): Unnamed => ({ trafficClass, arrived: 'anywhere', via }))
+        return apart(external).flatMap((family) => {
+          const own = tunnels.ipsec.filter((tunnel) => family === null || carries(tunnel, family))
+          const via = returnHops(external, order.split(' ') as SiteId[], own)
+          return classIds.map((trafficClass): Unnamed => ({ trafficClass, arrived: 'anywhere', via })).map(ofFamily(family))
+        })
       })
       return { remotes, groups }
     })
@@ -301,6 +312,8 @@ function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Ma
 interface Kind {
   readonly name: string
   readonly sample: { readonly id: NodeId; readonly hubs: readonly SiteId[]; readonly preferences?: IntentSite['preferences'] }
+  /** Where each has tunnels of its own: its groups are for one of them. `[null]`: either family takes the same. */
+  readonly carried: readonly Carried[]
   /** Of the sample: one, or the two of a pair. */
   readonly gateways: readonly { readonly id: NodeId; readonly uplinks: readonly Uplink[]; readonly own: readonly Tunnel[] }[]
   /** By name. */
@@ -338,7 +351,7 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
       const ids = [remotes[0]!, ...(paired ? [secondGateway(remotes[0]!)] : [])]
       const at = ids.map((id) => intent.sites.findIndex((site) => site.id === id))
       const gateways = at.flatMap((n) => (n < 0 ? [] : [{ id: intent.sites[n]!.id, uplinks: tunnels.uplinks.at(n)!, own: tunnels.ofSpokes.at(n)! }]))
-      return { name, sample: intent.sites[at[0]!]!, gateways, remotes }
+      return { name, sample: intent.sites[at[0]!]!, carried: both, gateways, remotes }
     }),
   )
   // Every region ends the same tunnels of a hub; a peer those of its transport, as many as it has addresses.
@@ -346,12 +359,13 @@ function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], me
     [
       ...Map.groupBy(
         externalsOf(intent, memo).filter((one) => one.lans.length > 0),
-        ({ hubs, transport, members }) => JSON.stringify([hubs, transport, members]),
+        ({ hubs, transport, members, carried }) => JSON.stringify([hubs, transport, members, carried]),
       ),
     ].map(
       ([name, same]): Kind => ({
         name,
         sample: same[0]!,
+        carried: apart(same[0]!),
         gateways: [{ id: same[0]!.id, uplinks: [], own: [] }],
         remotes: same.map((one) => one.id).sort(compareText),
       }),
@@ -565,6 +579,13 @@ function groupsVia(classIds: readonly ClassId[], stages: readonly Stage[], alike
     return { trafficClass, arrived: 'anywhere', via: known.get(like) ?? viaOf(like) }
   })
 }
+const ofFamily =
+  (family: Carried) =>
+  (group: Unnamed): Unnamed =>
+    family === null ? group : { ...group, family }
+const both: readonly Carried[] = [null]
+/** A region with one family has no tunnel that would not carry it. */
+const apart = ({ carried }: External): readonly Carried[] => (carried.length > 1 ? carried : both)
 /** What came in on the mesh goes on directly or not at all (rule 10). */
 const withSplitHorizon = (group: Unnamed): Unnamed[] => [group, { ...group, arrived: 'mesh', via: group.via.filter(isDirect) }]
 

@@ -4,6 +4,7 @@ import type {
   Finding,
   Interface,
   IpsecTunnel,
+  NodeId,
   Route,
   SiteId,
   Tunnel,
@@ -119,16 +120,18 @@ export function tunnels(
     ),
     // Where all prefixes and numbers are told apart, those of the peers of one interface are.
     findings: [
-      ...inUla.map((route) => ownedTwice(route, numbers.ula)),
+      ...inUla.map((route) => ownedTwice(route, kindOf(intent, route.remote), numbers.ula)),
       ...(doubtful ? overlappingPeers(hubPeers(intent, flatten(ofSpokes.all), numbers.ula)) : []),
     ],
   }
 }
+const kindOf = ({ regions, peers }: Intent, id: NodeId): string =>
+  regions.some((region) => region.id === id) ? 'region' : peers.some((peer) => peer.id === id) ? 'peer' : 'site'
 /** Whoever is in there could answer for the inside of a tunnel. */
-const ownedTwice = ({ to, segment, remote }: Route, ula: Prefix): Finding => ({
+const ownedTwice = ({ to, segment, remote }: Route, kind: string, ula: Prefix): Finding => ({
   code: 'I131',
   severity: 'error',
-  at: [`site/${remote}/lan/${segment}`, `site/${remote}`],
+  at: [`${kind}/${remote}/lan/${segment}`, `${kind}/${remote}`],
   says: `${to} at ${remote} has addresses of ${ula}, which this network uses inside its tunnels`,
   instead: 'give the LAN a prefix of your own: from your provider, or another of fd00::/8',
   witness: [],

@@ -1,5 +1,6 @@
 /** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
-import type { ClassId, Group, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
+import type { ClassId, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
+import type { GroupName } from '#src/fabric/groups.ts'
 import type { SiteHome } from '#src/fabric/home.ts'
 import type { SiteSlice } from '#src/fabric/slice.ts'
 import {
@@ -48,7 +49,7 @@ export function routeVectors({ network: { pool }, site: whole, classes, peers, t
       source,
       to,
       trafficClass,
-      expect: leads(route, trafficClass, 'anywhere'),
+      expect: leads({ remote: route.remote, trafficClass, arrived: 'anywhere', family: familyOf(to) }),
     }))
   })
   return [
@@ -59,7 +60,7 @@ export function routeVectors({ network: { pool }, site: whole, classes, peers, t
   ]
 }
 
-type Leads = (route: Pick<Route, 'remote'>, trafficClass: ClassId, arrived: Group['arrived']) => RouteVector['expect']
+type Leads = (of: Required<GroupName>) => RouteVector['expect']
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
 function leadsAt(site: Site): Leads {
   // A hub's groups for all classes have one list of hundreds.
@@ -70,8 +71,10 @@ function leadsAt(site: Site): Leads {
     return known
   }
   const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: setOf(remotes) }))
-  return ({ remote }, trafficClass, arrived) =>
-    filled.some((group) => group.trafficClass === trafficClass && group.arrived === arrived && group.remotes.has(remote))
+  return ({ remote, trafficClass, arrived, family }) =>
+    filled.some(
+      (group) => group.trafficClass === trafficClass && group.arrived === arrived && (group.family ?? family) === family && group.remotes.has(remote),
+    )
       ? { kind: 'remote', remote }
       : { kind: 'unreachable' }
 }
@@ -100,7 +103,7 @@ function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly C
   })
   return [
     ...own,
-    ...(spoke ? [{ ...ask, to: firstHost(spoke.to), expect: leads(spoke, trafficClass, 'mesh') }] : []),
+    ...(spoke ? [{ ...ask, to: firstHost(spoke.to), expect: leads({ remote: spoke.remote, trafficClass, arrived: 'mesh', family }) }] : []),
     { ...ask, to: firstHost(behind.to), expect: { kind: 'unreachable' } },
   ]
 }
@@ -145,7 +148,7 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
               lan.internet === 'local'
                 ? { kind: 'exit' }
                 : lan.internet === 'hub' && site.exitHub
-                  ? leads({ remote: site.exitHub }, trafficClass, 'anywhere')
+                  ? leads({ remote: site.exitHub, trafficClass, arrived: 'anywhere', family: familyOf(to) })
                   : { kind: 'unreachable' },
           },
         ]

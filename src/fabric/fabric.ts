@@ -261,6 +261,8 @@ export interface Group {
   readonly remote: NodeId
   readonly trafficClass: ClassId
   readonly arrived: 'anywhere' | 'mesh'
+  /** Of its packets: a region with both has connections of each, and one may be down without the other. Absent: either. */
+  readonly family?: Family
   readonly via: readonly Hop[]
 }
 /**
@@ -349,9 +351,13 @@ export interface WireguardTunnel extends TunnelBase {
 export type IpsecTunnel = CloudTunnel | PeerTunnel
 interface IpsecBase extends TunnelBase {
   readonly kind: 'ipsec'
-  /** Allocated /30 of 169.254.0.0/16, or of a peer's own pool; the far end takes the first host, the hub the second. */
+  /**
+   * Allocated /30 of 169.254.0.0/16, or of a peer's own pool; of a connection that carries IPv6 a /126 of the network's own
+   * /48. The far end takes the first host, the hub the second.
+   */
   readonly inside: Prefix
 }
+/** Carries the family of its inside alone: a VPN connection of AWS has one (`TunnelInsideIpVersion`). See `carries`. */
 export interface CloudTunnel extends IpsecBase {
   readonly role: 'cloud'
   readonly ends: readonly [TunnelEnd, CloudEnd]
@@ -405,7 +411,10 @@ export interface Interface {
   readonly tunnels: readonly TunnelId[]
 }
 
-/** One a hub uplink, `frankfurt.isp-a`: two tunnels to a cloud, to a peer one for each of its addresses. */
+/**
+ * One a hub uplink, `frankfurt.isp-a`: two tunnels to a cloud, to a peer one for each of its addresses. To a cloud with IPv6
+ * another one, `frankfurt.isp-a:v6`, so that a family that comes later leaves the other alone.
+ */
 export type ConnectionId = Id<'connection'>
 /**
  * A cloud region's gateway. The cloud has no Causeway owner: the other end keeps state and security groups restate the
@@ -425,7 +434,7 @@ export interface Region extends Forwarding {
   readonly hubAsn: number
   readonly segment: SegmentId
   readonly networks: readonly CloudNetwork[]
-  /** In the order of preference: home hub first, then by uplink. */
+  /** In the order of preference: home hub first, then by uplink, then by family. */
   readonly connections: readonly CloudConnection[]
 }
 /**
@@ -558,7 +567,7 @@ export type Allocation =
   /** owner `site/uplink`, value 0–7, unique within the site. */
   | { readonly kind: 'slot'; readonly owner: string; readonly value: number }
   | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
-  /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves, or of the pool that a peer states: owner `tunnel@pool` then. */
+  /** Of IPsec tunnels with IPv4 inside: a /30 of 169.254.0.0/16 that no cloud reserves, or of the pool that a peer states: owner `tunnel@pool` then. */
   | { readonly kind: 'inside'; readonly owner: string; readonly value: Prefix }
   /** What a LAN is called in the overlay: owner `site/prefix@pool`. */
   | { readonly kind: 'overlay'; readonly owner: string; readonly value: Prefix }
@@ -638,7 +647,7 @@ interface ReadyBase {
   /** This end decides the path of each class, the other follows its TLV. */
   readonly decides: boolean
   readonly initiates: boolean
-  /** Near and far, hosts. WireGuard: /128s of this link epoch. IPsec: of its /30, the second and the first. */
+  /** Near and far, hosts. WireGuard: /128s of this link epoch. IPsec: of its /30 or /126, the second and the first. */
   readonly inside: Address
   readonly farInside: Address
 }

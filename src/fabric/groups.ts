@@ -8,23 +8,39 @@ export const anyRemote = '*' as SiteId
 export const isDirect = ({ next }: Hop): boolean => next.startsWith(anyRemote)
 
 const written = new WeakMap<readonly SharedGroup[], readonly Group[]>()
-/** By remote, class and where packets arrived. */
+/** What tells the groups of a node apart; in the order of `groupsOf`. */
+export type GroupName = Pick<Group, 'remote' | 'trafficClass' | 'arrived' | 'family'>
+export const groupKey = ({ remote, trafficClass, arrived, family }: GroupName): string =>
+  `${remote} ${trafficClass} ${arrived}${family === undefined ? '' : ` ${family}`}`
+
+export const nameOf = ({ remote, trafficClass, arrived, family }: GroupName): GroupName => ({
+  remote,
+  trafficClass,
+  arrived,
+  ...(family === undefined ? {} : { family }),
+})
+
+/** By remote, class, where packets arrived, and family. */
 export function groupsOf({ groups }: Pick<Forwarding, 'groups'>): readonly Group[] {
   let all = written.get(groups)
   if (!all) {
     all = groups
       .flatMap((shared) => shared.remotes.map((remote) => groupOf(shared, remote)))
-      .sort((a, b) => compareText(a.remote, b.remote) || compareText(a.trafficClass, b.trafficClass) || compareText(a.arrived, b.arrived))
+      .sort(
+        (a, b) =>
+          compareText(a.remote, b.remote) ||
+          compareText(a.trafficClass, b.trafficClass) ||
+          compareText(a.arrived, b.arrived) ||
+          (a.family ?? 0) - (b.family ?? 0),
+      )
     written.set(groups, all)
   }
   return all
 }
 
 /** A shared group as it is for one of its remotes. */
-export const groupOf = ({ trafficClass, arrived, via }: SharedGroup, remote: NodeId): Group => ({
-  remote,
-  trafficClass,
-  arrived,
+export const groupOf = ({ via, ...name }: SharedGroup, remote: NodeId): Group => ({
+  ...nameOf({ ...name, remote }),
   via: via.some(isDirect) ? via.map((hop) => (isDirect(hop) ? writtenOut(hop, remote) : hop)) : via,
 })
 const writtenOut = (hop: Hop, remote: NodeId): Hop => ({

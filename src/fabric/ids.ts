@@ -2,7 +2,7 @@
  * Names, ports and addresses that follow from indices alone. Everybody who has to agree on one of them (compiler,
  * driver, lab, exports) computes it here.
  */
-import { type Address, nth, type Prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
+import { type Address, type Family, nth, type Prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import type { ConnectionId, Endpoint, ExternalId, InterfaceId, IpsecTunnel, NodeId, SiteId, Tunnel, TunnelEnd, TunnelId, UplinkId } from './fabric.ts'
 
 /** By code unit: the same order on every machine, whatever its locale. */
@@ -23,11 +23,16 @@ const secondSuffix = '.b'
 export const siteOfGateway = <T extends NodeId>(id: T): T => (id.endsWith(secondSuffix) ? (id.slice(0, -secondSuffix.length) as T) : id)
 export const isSecondGateway = (id: NodeId): boolean => id.endsWith(secondSuffix)
 
+/** What a connection of an uplink carries alone, for those to a cloud; null: both families. */
+export type Carried = Family | null
+/** Sets a connection for IPv6 apart from that of the same uplink which was there before; names of uplinks have no colon. */
+const ofCarried = (carried: Carried): string => (carried === 6 ? ':v6' : '')
 /** Unique within its region or peer. */
-export const connectionId = (site: SiteId, uplink: UplinkId): ConnectionId => `${site}.${uplink}` as ConnectionId
+export const connectionId = (site: SiteId, uplink: UplinkId, carried: Carried = null): ConnectionId =>
+  `${site}.${uplink}${ofCarried(carried)}` as ConnectionId
 /** One of the tunnels of a connection. */
-export const ipsecTunnelId = (site: SiteId, uplink: UplinkId, external: ExternalId, member: 0 | 1): TunnelId =>
-  `${connectionName(external, connectionId(site, uplink))}.${member}` as TunnelId
+export const ipsecTunnelId = (connection: ConnectionId, external: ExternalId, member: 0 | 1): TunnelId =>
+  `${connectionName(external, connection)}.${member}` as TunnelId
 /** `frankfurt.isp-a--aws-eu-west-1`: unique in the network, what its tunnels' ids begin with. */
 export const connectionName = (external: ExternalId, connection: ConnectionId): string => `${connection}--${external}`
 /** The far end of an IPsec tunnel. */
@@ -42,8 +47,8 @@ export const edgeInterfaceId = (uplink: UplinkId, hub: SiteId, hubUplink: Uplink
   `edge:${uplink}/${hub}.${hubUplink}` as InterfaceId
 export const meshInterfaceId = (uplink: UplinkId, remote: SiteId, remoteUplink: UplinkId): InterfaceId =>
   `mesh:${uplink}/${remote}.${remoteUplink}` as InterfaceId
-export const ipsecInterfaceId = (role: IpsecTunnel['role'], uplink: UplinkId, external: ExternalId, member: 0 | 1): InterfaceId =>
-  `${role}:${uplink}/${external}.${member}` as InterfaceId
+export const ipsecInterfaceId = (role: IpsecTunnel['role'], uplink: UplinkId, external: ExternalId, member: 0 | 1, carried: Carried): InterfaceId =>
+  `${role}:${uplink}${ofCarried(carried)}/${external}.${member}` as InterfaceId
 
 /** Uplinks of a site: slots 0 to 7. */
 export const slots = 8
@@ -63,7 +68,8 @@ export const hubPort = (uplinkSlot: number, remoteSlot: number): number => first
 export const hubStem = (uplinkSlot: number, remoteSlot: number): string => `cwh${uplinkSlot}s${remoteSlot}`
 export const edgeStem = (hubIndex: number, ownSlot: number, farSlot: number): string => `cwe${hubIndex.toString(36)}u${ownSlot}u${farSlot}`
 export const meshStem = (remoteIndex: number, ownSlot: number, farSlot: number): string => `cwm${remoteIndex.toString(36)}u${ownSlot}u${farSlot}`
-export const ipsecStem = (externalIndex: number, ownSlot: number, member: 0 | 1): string => `cwi${externalIndex.toString(36)}u${ownSlot}m${member}`
+export const ipsecStem = (externalIndex: number, ownSlot: number, member: 0 | 1, carried: Carried): string =>
+  `cwi${externalIndex.toString(36)}u${ownSlot}m${carried === 6 ? member + 2 : member}`
 /** Nodes a network can hold, so that every stem fits. */
 export const nodeLimit = 36 ** 6
 
@@ -74,9 +80,9 @@ export const listenPort = (port: number, linkEpoch: number): number => port + pa
 export const publicPort = (endpoint: Endpoint & { readonly kind: 'fixed' }, port: number): number => endpoint.base + (port - firstHubPort)
 
 const subnets = new Map<Prefix, readonly Prefix[]>()
-/** The /64s of the network's ULA /48: 0 holds loopbacks, 1 tunnel insides. */
-function subnet(ula: Prefix, number: 0 | 1): Prefix {
-  const known = subnets.get(ula) ?? [0n, 1n].map((each) => prefixFromBits(6, prefixBits(ula).value | (each << 64n), 64))
+/** The /64s of the network's ULA /48: 0 holds loopbacks, 1 insides of WireGuard, 2 those of IPsec. */
+function subnet(ula: Prefix, number: 0 | 1 | 2): Prefix {
+  const known = subnets.get(ula) ?? [0n, 1n, 2n].map((each) => prefixFromBits(6, prefixBits(ula).value | (each << 64n), 64))
   subnets.set(ula, known)
   return known[number]!
 }
@@ -84,3 +90,6 @@ export const loopbackOf = (ula: Prefix, nodeIndex: number): Address => nth(subne
 /** The /128 of one end (0 or 1) of a tunnel, for a link epoch: e and e + 1 differ, so both can be probed side by side. */
 export const insideOf = (ula: Prefix, tunnelIndex: number, end: 0 | 1, linkEpoch: number): Address =>
   nth(subnet(ula, 1), tunnelIndex * 4 + end * 2 + parityOf(linkEpoch))!
+/** The /126 inside a tunnel of IPsec that carries IPv6, of fd00::/8 as AWS wants it (VpnTunnelOptionsSpecification). */
+export const ipsecInsideOf = (ula: Prefix, tunnelIndex: number): Prefix =>
+  prefixFromBits(6, prefixBits(subnet(ula, 2)).value | (BigInt(tunnelIndex) << 2n), 126)

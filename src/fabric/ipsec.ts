@@ -1,5 +1,5 @@
 /** IPsec that AWS, Azure and strongSwan all accept; both ends of a tunnel are made from the same entry. */
-import { type Address, type Family, familyOf } from '#src/net/address.ts'
+import { type Address, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import type {
   ConnectionMember,
   Interface,
@@ -10,6 +10,7 @@ import type {
   ReadyIpsec,
   ReadyTunnel,
   SiteId,
+  Tunnel,
   UplinkId,
 } from './fabric.ts'
 
@@ -64,6 +65,13 @@ export const gatewaysOver = (
   family: Family,
 ): readonly { readonly gateway: PeerGateway; readonly member: 0 | 1 }[] =>
   gateways.flatMap((gateway, n) => (familyOf(gateway.address) === family ? [{ gateway, member: n as 0 | 1 }] : []))
+
+/** A cloud's tunnel carries what is inside of it, every other both families. */
+export const carries = (tunnel: Tunnel, family: Family): boolean => tunnel.role !== 'cloud' || familyOf(tunnel.inside) === family
+
+/** Whose packets a tunnel of IPsec lets through: those of its inside, and of what is behind its far end. */
+export const familiesThrough = (inside: Address | Prefix, behind: readonly Prefix[]): readonly Family[] =>
+  ([4, 6] as const).filter((family) => [inside, ...behind].some((one) => familyOf(one) === family))
 
 export interface TunnelToPeer extends ConnectionMember {
   readonly site: SiteId

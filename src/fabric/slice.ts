@@ -25,8 +25,8 @@ import type {
 } from './fabric.ts'
 import { contentHash } from './hash.ts'
 import { externalOf, nodeOf } from './ids.ts'
-import { ipsecProfiles } from './ipsec.ts'
-import type { Address, Prefix } from '#src/net/address.ts'
+import { carries, ipsecProfiles } from './ipsec.ts'
+import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
 
 export interface SiteSlice {
   readonly network: Network
@@ -144,7 +144,8 @@ function sliceExternal(fabric: Fabric, tunnel: IpsecTunnel): SliceExternal {
   const external = externalAt(fabric, id)
   const connection = external?.connections.find((one) => one.id === name)
   if (!external || !connection) throw new TypeError(`no connection ${name} of ${id}`)
-  const common = { tunnel, address: connection.address, farPrefixes: external.lans.map((lan) => lan.prefix) }
+  const behind = external.lans.map((lan) => lan.prefix).filter((prefix) => carries(tunnel, familyOf(prefix)))
+  const common = { tunnel, address: connection.address, farPrefixes: behind }
   if (external.kind === 'peer') return { ...common, far: external.gateways[member]!, profile: external.profile, probe: external.probe }
   if (tunnel.role !== 'cloud') throw new TypeError(`${tunnel.id} is a peer's, and ${id} is a region`)
   return { ...common, far: null, profile: ipsecProfiles[tunnel.profile], probe: null }

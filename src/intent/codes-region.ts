@@ -23,7 +23,7 @@ export const regionCodes = [
   {
     code: 'I082',
     title: 'Prefixes that no VPC has',
-    text: 'The prefixes of a VPC are stated, so that everything is checked offline; what the cloud reports must agree. Each belongs to one VPC: with more than one, a map says which. A VPC has networks of /16 to /28.',
+    text: 'The prefixes of a VPC are stated, so that everything is checked offline; what the cloud reports must agree. Each belongs to one VPC: with more than one, a map says which. A VPC has networks of /16 to /28, and of IPv6 of /44 to /60, every fourth length.',
     wrong:
       '# aws-eu-west-1.yaml\nregion: aws-eu-west-1\nprovider: aws\nsegments:\n  inference: { vpcs: [vpc-0a1b2c3d4e5f60718, vpc-0a1b2c3d4e5f60719], prefixes: 10.96.0.0/16 }',
     right:

@@ -1,6 +1,6 @@
 /** One cloud region: what its keys mean together, with defaults. */
 import type { Origin, RegionId, SegmentId, SiteId } from '#src/fabric/fabric.ts'
-import { comparePrefixes, contains, familyOf, lengthOf, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Family, familyOf, lengthOf, type Prefix } from '#src/net/address.ts'
 import { defaultCloudAsn, hubAsn } from './defaults.ts'
 import type { IntentRegion } from './intent.ts'
 import { readOwnHubs, reportUnknownSegment } from './names.ts'
@@ -119,25 +119,19 @@ function statedPrefixes(
   return vpcs.map(({ id, prefixes }) => ({ id: id.value, own: prefixes ?? (unsaid ? [] : (shared ?? [])) }))
 }
 
-/** A VPC has IPv4 networks of /16 to /28. */
+/** Amazon VPC User Guide, "VPC CIDR blocks": IPv4 of any length between, IPv6 of every fourth. */
+const vpcLengths: Readonly<Record<Family, { readonly from: number; readonly to: number; readonly step: number; readonly text: string }>> = {
+  4: { from: 16, to: 28, step: 1, text: 'a VPC has networks of /16 to /28' },
+  6: { from: 44, to: 60, step: 4, text: 'a VPC has IPv6 networks of /44, /48, /52, /56 or /60' },
+}
+const forHosts: Readonly<Record<Family, string>> = { 4: 'one of 10.0.0.0/8', 6: '2600:1f18:1234:5600::/56' }
 function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
-  if (familyOf(value) === 6) {
-    report.error(
-      'I008',
-      at,
-      'IPv6 in a region is not supported yet: a VPN connection of an AWS transit gateway carries IPv4 or IPv6, never both, and those that are made carry IPv4',
-      'write the IPv4 prefixes; hosts in the VPC are reached by those',
-    )
-    return false
-  }
+  const family = familyOf(value)
+  const { from, to, step, text } = vpcLengths[family]
+  const length = lengthOf(value)
   const inSpecial = special.some((range) => contains(range, value) || contains(value, range))
-  if (inSpecial || lengthOf(value) < 16 || lengthOf(value) > 28) {
-    report.error(
-      'I082',
-      at,
-      `${value} can't be a network of a VPC`,
-      inSpecial ? 'write a network for hosts, like one of 10.0.0.0/8' : 'a VPC has networks of /16 to /28',
-    )
+  if (inSpecial || length < from || length > to || (length - from) % step !== 0) {
+    report.error('I082', at, `${value} can't be a network of a VPC`, inSpecial ? `write a network for hosts, like ${forHosts[family]}` : text)
     return false
   }
   return true

@@ -26,8 +26,8 @@ const parseLocation = (written: string): Parsed<string> =>
     : { ok: false, says: `"${written}" is not a region of AWS`, instead: 'write its code, like eu-west-1' }
 
 const cloudPrefix = parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, {
-  description: 'Networks of the VPC, as network/length.',
-  examples: ['10.96.0.0/16'],
+  description: 'Networks of the VPC, as network/length. Each family has VPN connections of its own.',
+  examples: ['10.96.0.0/16', '2600:1f18:1234:5600::/56'],
 })
 export interface RawVpc {
   readonly id: Located<string>

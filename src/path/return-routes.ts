@@ -1,7 +1,7 @@
 /** Which connection carries a cloud's return traffic: the cloud's own choice, made for it by whoever may move its routes. */
-import type { ConnectionId, Fabric, RegionId } from '#src/fabric/fabric.ts'
+import type { ConnectionId, Fabric, NodeId, RegionId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 
 /**
  * For every overlay prefix that the region knows, the first connection of its group that isn't in `down`: the verified
@@ -12,10 +12,11 @@ export function returnRoutes(fabric: Fabric, id: RegionId, down: ReadonlySet<Con
   const region = fabric.regions.find((one) => one.id === id)
   if (!region) throw new TypeError(`no region "${id}" in network ${fabric.network.id}`)
   const connectionOf = new Map(region.connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  // A cloud knows no classes: the groups of one remote are the same for all.
-  const orders = new Map(groupsOf(region).map((group) => [group.remote, group.via.map((hop) => connectionOf.get(hop.tunnel)!)]))
+  // A cloud knows no classes: the groups of one remote and family are the same for all.
+  const keyOf = (remote: NodeId, family?: Family): string => `${remote} ${family ?? ''}`
+  const orders = new Map(groupsOf(region).map(({ remote, family, via }) => [keyOf(remote, family), via.map((hop) => connectionOf.get(hop.tunnel)!)]))
   const routes = region.routes.flatMap(({ to, remote }): (readonly [Prefix, ConnectionId])[] => {
-    const order = orders.get(remote) ?? []
+    const order = orders.get(keyOf(remote, familyOf(to))) ?? orders.get(keyOf(remote)) ?? []
     const chosen = order.find((id) => !down.has(id)) ?? order[0]
     return chosen === undefined ? [] : [[to, chosen]]
   })

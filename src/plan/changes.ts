@@ -1,7 +1,7 @@
 /** What a change means for each site, in the words of a plan's lines. */
 import type { Deny, Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
 import { classesAt } from '#src/fabric/classes.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { sameContent } from '#src/fabric/hash.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
@@ -109,7 +109,7 @@ function changeOf(
     ),
     transitsDelta(was.transits, site.transits, gone, arrived),
     delta('class', classesAt(before.classes, was), classesAt(after.classes, site), byId, never),
-    delta('path order', groupsOf(was), groupsOf(site), (group) => `${group.remote} ${group.trafficClass} ${group.arrived}`, never),
+    delta('path order', groupsOf(was), groupsOf(site), groupKey, never),
     ...settings(before, was, after, site),
   ]
   const felt = deltas.some((one) => one.interrupts)

@@ -1,9 +1,10 @@
 /** What a change means for each cloud region: how much is made there, what it costs, and whether traffic feels it. */
-import type { ConnectionId, Fabric, Region, RegionId } from '#src/fabric/fabric.ts'
+import type { ConnectionId, Fabric, NodeId, Region, RegionId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { contentHash } from '#src/fabric/hash.ts'
 import { counted } from '#src/fabric/plural.ts'
 import { regionHash, regionOf } from '#src/fabric/slice.ts'
+import { type Family, familyOf } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import type { ChangeClass } from './changes.ts'
 import { awsPrices } from './prices.ts'
@@ -34,7 +35,11 @@ export function regionChanges(before: Fabric | null, after: Fabric): readonly Re
 }
 
 const sizeOf = (region: Region) => ({ region: region.id, resources: resourcesOf(region), costPerHour: costOf(region) })
-const partsOf = ({ connections, networks }: Region): string => `${counted(connections.length, 'connection')}, ${counted(networks.length, 'VPC')}`
+function partsOf({ connections, networks }: Region): string {
+  const six = connections.filter(({ members: [{ inside }] }) => familyOf(inside) === 6).length
+  const apart = six > 0 && six < connections.length ? `, ${six} of them for IPv6` : ''
+  return `${counted(connections.length, 'connection')}${apart}, ${counted(networks.length, 'VPC')}`
+}
 
 /**
  * Everything that is made for a region behind a transit gateway: the gateway and its two route tables; for each VPC a
@@ -43,8 +48,12 @@ const partsOf = ({ connections, networks }: Region): string => `${counted(connec
  */
 export function resourcesOf({ networks, connections, routes, groups }: Region): number {
   const connectionOf = new Map(connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
-  const first = new Map(groupsOf({ groups }).map((group) => [group.remote, connectionOf.get(group.via[0]!.tunnel)]))
-  const byConnection = Map.groupBy(routes, ({ remote }): ConnectionId | undefined => first.get(remote))
+  const keyOf = (remote: NodeId, family?: Family): string => `${remote} ${family ?? ''}`
+  const first = new Map(groupsOf({ groups }).map(({ remote, family, via }) => [keyOf(remote, family), connectionOf.get(via[0]!.tunnel)]))
+  const byConnection = Map.groupBy(
+    routes,
+    ({ remote, to }): ConnectionId | undefined => first.get(keyOf(remote, familyOf(to))) ?? first.get(keyOf(remote)),
+  )
   const toHubs = [...byConnection].flatMap(([id, all]) => (id === undefined ? [] : mergePrefixes(all.map(({ to }) => to))))
   const toNetworks = networks.flatMap((network) => mergePrefixes(network.prefixes))
   const inNetworks = networks.length * mergePrefixes(routes.map(({ to }) => to)).length

@@ -1,6 +1,7 @@
 /** All that Fabrics say about each site, alone and with one other, and which sites have the same said of them (shapes.ts). */
 import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
-import { anyRemote } from '#src/fabric/groups.ts'
+import { anyRemote, groupKey } from '#src/fabric/groups.ts'
+import { carries } from '#src/fabric/ipsec.ts'
 import { ipsecTunnelId, isSecondGateway, nodeOf, siteOfGateway, tunnelId } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
@@ -148,7 +149,7 @@ export class Facts {
     }
     const lists = new Map<readonly NodeId[], number>()
     for (const group of node.groups) {
-      const role = words.pair(words.word(group.trafficClass), words.word(group.arrived))
+      const role = words.pair(words.word(group.trafficClass), words.word(`${group.arrived}${group.family ?? ''}`))
       lists.set(group.remotes, words.pair(lists.get(group.remotes) ?? kind, words.pair(role, viaOf(group))))
     }
     const named = new Set<NodeId>()
@@ -162,9 +163,7 @@ export class Facts {
       }
     }
     if (named.size < count) {
-      const all = node.groups.flatMap(({ remotes, trafficClass, arrived }) =>
-        remotes.map((remote) => ({ remote, key: `${remote} ${trafficClass} ${arrived}` })),
-      )
+      const all = node.groups.flatMap((group) => group.remotes.map((remote) => ({ remote, key: groupKey({ ...group, remote }) })))
       this.#keepTwins(
         at,
         all,
@@ -284,7 +283,7 @@ function partition(count: number, keyOf: (site: number) => string): Partition {
 }
 
 const nameOf = ({ ends: [near, far] }: Tunnel): TunnelId =>
-  'site' in far ? tunnelId(near, far) : ipsecTunnelId(near.site, near.uplink, 'region' in far ? far.region : far.peer, far.member)
+  'site' in far ? tunnelId(near, far) : ipsecTunnelId(far.connection, 'region' in far ? far.region : far.peer, far.member)
 /** How often a key came before. */
 function counter(): (key: string) => number {
   const counts = new Map<string, number>()
@@ -295,8 +294,14 @@ function counter(): (key: string) => number {
   }
 }
 /** A tunnel without its sites. */
-function lineOf({ kind, role, ends: [near, far] }: Tunnel): string {
-  return `${kind} ${role} ${near.uplink} ${'site' in far ? far.uplink : `${far.connection} ${far.member}`}`
+function lineOf(tunnel: Tunnel): string {
+  const {
+    kind,
+    role,
+    ends: [near, far],
+  } = tunnel
+  const carried = ([4, 6] as const).filter((family) => carries(tunnel, family))
+  return `${kind} ${role} ${near.uplink} ${'site' in far ? far.uplink : `${far.connection} ${far.member} ${carried.join()}`}`
 }
 /** What an expectation asks, without its places. */
 function askedText(expect: Expect): string {

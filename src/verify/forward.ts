@@ -9,10 +9,12 @@
  * Order at a node, as its kernel does it: who sent it (AllowedIPs, RFC-2827-style anti-spoofing at LANs) → own LANs
  * before overlay routes (`lookup main suppress_prefixlength 0` stands before the class tables) → longest match → what is
  * outside the pool leaves to the internet, where its LAN may, by an uplink of its family → owner:
- * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not) → one of its hops.
+ * stateful, a deny before every allow; transit: stateless prefix pair → the group of (remote, class, arrived on mesh or not, family) → one
+ * of its hops.
  */
 import type { ClassId, Group, Hop, Lan, NodeId, Rule, Tunnel, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { carries } from '#src/fabric/ipsec.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Answer, lookup, match, type Model, type Node, one } from './model.ts'
@@ -43,7 +45,7 @@ export type Drop =
   | 'no-hop'
   /** Every hop of the group is down. */
   | 'all-down'
-  /** The peer would not accept the destination (WireGuard's AllowedIPs on the sending side). */
+  /** The peer would not accept the destination (WireGuard's AllowedIPs on the sending side, the family of a cloud's tunnel). */
   | 'peer'
   /** The return route of a cloud or peer still leads into a connection that is down. */
   | 'unmoved'
@@ -118,7 +120,7 @@ export function decide(
   if (exit.value === 'here') return one({ kind: 'exit', uplinks: node.breakout!.uplinks[packets.family] })
   if (exit.value === 'hub') {
     // What leaves is of the default class, and the next hub on the way is as good an exit as the home hub.
-    const group = node.group(node.breakout!.hub!, 'default' as ClassId, 'anywhere')
+    const group = node.group({ remote: node.breakout!.hub!, trafficClass: 'default' as ClassId, arrived: 'anywhere', family: packets.family })
     if (!group) return drop('no-group')
     return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
   }
@@ -143,7 +145,8 @@ export function decide(
     if (transits.kind === 'split') return transits
     if (transits.value.length === 0) return drop('transit')
   }
-  const group = node.group(route.value.remote, trafficClass, arrival.kind === 'tunnel' && arrival.tunnel.role === 'mesh' ? 'mesh' : 'anywhere')
+  const arrived = arrival.kind === 'tunnel' && arrival.tunnel.role === 'mesh' ? 'mesh' : 'anywhere'
+  const group = node.group({ remote: route.value.remote, trafficClass, arrived, family: packets.family })
   if (!group) return drop('no-group')
   return group.via.length === 0 ? drop('no-hop') : one({ kind: 'forward', group })
 }
@@ -179,6 +182,7 @@ export function follow(model: Model, node: Node, hop: Hop, packets: Packets): An
   const tunnel = model.tunnel(hop.tunnel)
   const next = model.node(hop.next)
   if (!tunnel || !next || !joins(tunnel, node.id, next.id)) return one({ kind: 'drop', why: 'all-down' })
+  if (!carries(tunnel, packets.family)) return one({ kind: 'drop', why: 'peer' })
   const guard = destinationGuard(model, node, tunnel)
   if (guard) {
     const behind = lookup(guard.lans, packets, 'destination')

@@ -1,6 +1,5 @@
 /** A Fabric indexed for forwarding. It reads `Forwarding` and the tunnels, nothing else: what is verified is what is pushed. */
 import type {
-  ClassId,
   Deny,
   Fabric,
   Forwarding,
@@ -18,7 +17,7 @@ import type {
   TunnelId,
   UplinkId,
 } from '#src/fabric/fabric.ts'
-import { groupOf } from '#src/fabric/groups.ts'
+import { groupKey, type GroupName, groupOf } from '#src/fabric/groups.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
@@ -48,7 +47,8 @@ export interface Node {
   readonly denies: Table<Deny>
   /** Pairs in both directions. */
   readonly transits: Table<Transit>
-  readonly group: (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']) => Group | undefined
+  /** Of packets of a family. */
+  readonly group: (of: Required<GroupName>) => Group | undefined
   /** Those of its interfaces; of a region or peer none. */
   readonly tunnels: readonly TunnelId[]
 }
@@ -138,19 +138,20 @@ function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix
 
 /** Written out when it is asked for: a hub has one for each remote, class and way of arrival, and a proof asks for a few. */
 function groupFinder({ groups }: Site | Region | Peer): Node['group'] {
-  const shared = new Map(groups.flatMap((one) => one.remotes.map((remote) => [groupKey(remote, one.trafficClass, one.arrived), one] as const)))
+  const shared = new Map(groups.flatMap((one) => one.remotes.map((remote) => [groupKey({ ...one, remote }), one] as const)))
+  const isApart = groups.some(({ family }) => family !== undefined)
   const written = new Map<string, Group>()
-  return (remote, trafficClass, arrived) => {
-    const key = groupKey(remote, trafficClass, arrived)
+  const named = (name: GroupName): Group | undefined => {
+    const key = groupKey(name)
     const known = written.get(key)
     const of = known ? undefined : shared.get(key)
     if (!of) return known
-    const made = groupOf(of, remote)
+    const made = groupOf(of, name.remote)
     written.set(key, made)
     return made
   }
+  return ({ family, ...either }) => (isApart ? named({ ...either, family }) : undefined) ?? named(either)
 }
-const groupKey = (remote: NodeId, trafficClass: ClassId, arrived: Group['arrived']): string => `${remote} ${trafficClass} ${arrived}`
 const perFamily = <T>(of: (family: Family) => T): ByFamily<T> => ({ 4: of(4), 6: of(6) })
 function entries<T, V>(of: readonly T[], prefixOf: (one: T) => Prefix, valueOf: (one: T) => V): ByFamily<readonly Entry<V>[]> {
   const all: ByFamily<Entry<V>[]> = { 4: [], 6: [] }

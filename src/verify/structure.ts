@@ -2,14 +2,14 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Route, Site } from '#src/fabric/fabric.ts'
+import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
 import { counted } from '#src/fabric/plural.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
-import { comparePrefixes, contains, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, type Family, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -184,7 +184,7 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
     const groups = new Map(
       groupsOf(site)
         .filter((group) => group.arrived === 'anywhere')
-        .map((group) => [`${group.remote} ${group.trafficClass}`, group]),
+        .map((group) => [groupKey(group), group]),
     )
     for (const route of site.routes) {
       const owner = nodes.get(route.remote)
@@ -200,15 +200,16 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
         )
       }
     }
-    for (const remote of new Set(site.routes.map((route) => route.remote))) {
+    for (const [remote, families] of familiesByRemote(site.routes)) {
       for (const { id } of fabric.classes) {
-        const group = groups.get(`${remote} ${id}`)
-        if (!group)
+        const either = { remote, trafficClass: id, arrived: 'anywhere' } as const
+        const missing = groups.has(groupKey(either)) ? [] : families.filter((family) => !groups.has(groupKey({ ...either, family })))
+        if (missing.length > 0)
           findings.push(
             error(
               'V022',
               [at, `class/${id}`],
-              `${site.id} routes to ${remote}, but class ${id} has no group for it`,
+              `${site.id} routes to ${remote}, but class ${id} has no group for it${missing.length < families.length ? ` in IPv${missing[0]}` : ''}`,
               compilerFault,
               alsoAt(alike(site.id)),
             ),
@@ -225,6 +226,15 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
   return findings
 }
 
+function familiesByRemote(routes: readonly Route[]): ReadonlyMap<NodeId, readonly Family[]> {
+  const found = new Map<NodeId, readonly Family[]>()
+  for (const { to, remote } of routes) {
+    const known = found.get(remote) ?? []
+    if (!known.includes(familyOf(to))) found.set(remote, [...known, familyOf(to)])
+  }
+  return found
+}
+
 function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Omit<Finding, 'witness'> {
   const { trafficClass } = groups[0]!
   const remotes = groups.map((group) => group.remote).sort()
@@ -239,15 +249,19 @@ function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Omit<Findi
   }
 }
 
-/** No choice of hops, at any nodes, in any state, sends packets round: a search for cycles per (remote, class). */
+/** No choice of hops, at any nodes, in any state, sends packets round: a search for cycles per (remote, class, and family where they part). */
 function loops(fabric: Fabric): readonly Finding[] {
   const roles = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.role]))
   const byRemote = new Map<string, Map<string, Group>>()
-  for (const site of nodesOf(fabric)) {
-    for (const group of groupsOf(site)) {
-      const key = `${group.remote} ${group.trafficClass}`
-      const nodes = byRemote.get(key) ?? new Map<string, Group>()
-      byRemote.set(key, nodes.set(`${site.id} ${group.arrived}`, group))
+  const nodes = nodesOf(fabric)
+  const apart = new Set(nodes.flatMap(({ groups }) => groups.filter(({ family }) => family !== undefined).flatMap(({ remotes }) => remotes)))
+  for (const node of nodes) {
+    for (const group of groupsOf(node)) {
+      for (const family of group.family ? [group.family] : apart.has(group.remote) ? [4, 6] : [0]) {
+        const key = `${group.remote} ${group.trafficClass} ${family}`
+        const groups = byRemote.get(key) ?? new Map<string, Group>()
+        byRemote.set(key, groups.set(`${node.id} ${group.arrived}`, group))
+      }
     }
   }
   const findings: Finding[] = []

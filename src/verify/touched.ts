@@ -119,7 +119,7 @@ function tablesDiffer(
     }
   }
   if (old.groups !== node.groups) {
-    const alike = ({ trafficClass, arrived, via }: SharedGroup): string => JSON.stringify([trafficClass, arrived, via])
+    const alike = ({ trafficClass, arrived, family, via }: SharedGroup): string => JSON.stringify([trafficClass, arrived, family, via])
     for (const [was, is] of byKey(old.groups, node.groups, alike)) {
       if (was !== is) for (const remote of differing(was?.remotes ?? [], is?.remotes ?? [])) leads(remote)
     }

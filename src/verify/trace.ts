@@ -233,7 +233,7 @@ function followed(model: Model, question: Question, source: Place, target: Place
       : '',
     whyText:
       gone === undefined
-        ? reason(model, at, why, there.outcome.trafficClass, way === 'there' ? target.node : source.node, broken.down)
+        ? reason(model, { at, why, trafficClass: there.outcome.trafficClass, packet }, way === 'there' ? target.node : source.node, broken.down)
         : `${gone} has failed, and its LANs with it`,
   })
   if (gone !== undefined) return [stopped(gone, 'dead', 'there', null)]
@@ -329,7 +329,7 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
     return [{ ...line, outcome: 'passes', at: outcome.at, why: null, thereText, whyText: '' }]
   }
   if (outcome.kind === 'dropped' && outcome.why !== 'policy' && outcome.why !== 'denied')
-    return blocked(outcome.at, outcome.why, reason(model, outcome.at, outcome.why, outcome.trafficClass, outcome.at ?? source.node, down))
+    return blocked(outcome.at, outcome.why, reason(model, { ...outcome, packet }, outcome.at ?? source.node, down))
   const beside = familyOf(packet.source) === 6 ? own.find(({ internet }) => internet) : undefined
   const at = beside?.internet === 'hub' ? fabric.sites.find(({ id }) => id === source.node)!.exitHub : source.node
   return blocked(
@@ -372,10 +372,21 @@ const expectedBy = (fabric: Fabric, { source, destination }: Packet): readonly s
     .map((expect) => lineOf(expect.id))
 }
 
-function reason(model: Model, at: NodeId | null, why: Drop, trafficClass: ClassId | null, towards: NodeId, down: (tunnel: never) => boolean): string {
+function reason(
+  model: Model,
+  {
+    at,
+    why,
+    trafficClass,
+    packet,
+  }: { readonly at: NodeId | null; readonly why: Drop; readonly trafficClass: ClassId | null; readonly packet: Packet },
+  towards: NodeId,
+  down: (tunnel: never) => boolean,
+): string {
   if (at === null) return 'the source is in no LAN'
   const text = whyText(why, at, trafficClass ?? ('default' as ClassId))
-  const group = trafficClass === null ? undefined : model.node(at)?.group(towards, trafficClass, 'anywhere')
+  const group =
+    trafficClass === null ? undefined : model.node(at)?.group({ remote: towards, trafficClass, arrived: 'anywhere', family: familyOf(packet.source) })
   const forbidden =
     group && (why === 'all-down' || why === 'no-hop') ? neverUsed(model.fabric, at, group).filter((tunnel) => !down(tunnel.id as never)) : []
   return forbidden.length === 0 ? text : `${text}; ${uplinksText(forbidden, at)} is up, but class ${trafficClass} never uses it`

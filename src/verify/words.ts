@@ -1,6 +1,7 @@
 /** How a witness names things: the words of the YAML and the CLI. */
 import type { ClassId, Fabric, Group, Hop, NodeId, Place, Tunnel } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { carries } from '#src/fabric/ipsec.ts'
 import { formatHosts } from '#src/net/address.ts'
 import type { Drop, Stop, Vertex } from './forward.ts'
 import type { Model } from './model.ts'
@@ -46,9 +47,12 @@ export function bitsText(bits: number): string {
 export function neverUsed(fabric: Fabric, at: NodeId, group: Group): readonly Tunnel[] {
   const nexts = new Set<NodeId>([...group.via.map((hop) => hop.next), group.remote])
   const used = new Set(group.via.map((hop) => hop.tunnel))
-  return fabric.tunnels.filter(
-    ({ id, ends }) => !used.has(id) && ends.some((end) => nodeOf(end) === at) && ends.some((end) => nodeOf(end) !== at && nexts.has(nodeOf(end))),
-  )
+  const { family } = group
+  return fabric.tunnels.filter((tunnel) => {
+    const nodes = tunnel.ends.map(nodeOf)
+    const joins = nodes.includes(at) && nodes.some((node) => node !== at && nexts.has(node))
+    return joins && !used.has(tunnel.id) && (family === undefined || carries(tunnel, family))
+  })
 }
 /** `lte`, or `lte and sat`: the near uplinks of these tunnels. */
 export function uplinksText(tunnels: readonly Tunnel[], at: NodeId): string {

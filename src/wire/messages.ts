@@ -66,6 +66,9 @@ export type RenewRequest = z.infer<typeof RenewRequest>
 export const RenewAnswer = z.object({ certificate: z.string(), serverTime: z.string() })
 export type RenewAnswer = z.infer<typeof RenewAnswer>
 
+/** Where the ways to a remote are apart by family. */
+const ofOneFamily = z.optional(z.literal([4, 6]))
+
 export const PathReport = z.object({
   tunnel: z.string(),
   state: z.enum(['INIT', 'UP', 'DEGRADED', 'DOWN']),
@@ -76,7 +79,7 @@ export const PathReport = z.object({
   /** Classes whose traffic this end sends over the tunnel now. */
   classes: z.array(z.string()),
   /** The same by the remotes that they go to, which may lie behind the tunnel's far end. */
-  uses: z.optional(z.array(z.object({ remote: z.string(), classes: z.array(z.string()) }))),
+  uses: z.optional(z.array(z.object({ remote: z.string(), family: ofOneFamily, classes: z.array(z.string()) }))),
   /** Classes whose SLA it breaches now: what makes it DEGRADED. */
   breaches: z.optional(z.array(z.string())),
   /** bit/s through the tunnel, away from the site and towards it, over the time since the report before. */
@@ -86,7 +89,7 @@ export const PathReport = z.object({
 })
 export type PathReport = z.infer<typeof PathReport>
 /** A class whose traffic to a remote takes a tunnel over the uplink that is to be cut. */
-export const DrillMove = z.object({ trafficClass: z.string(), remote: z.string(), from: z.string() })
+export const DrillMove = z.object({ trafficClass: z.string(), remote: z.string(), family: ofOneFamily, from: z.string() })
 export type DrillMove = z.infer<typeof DrillMove>
 /** What a box saw of the exercise that it was ordered. Times by its own clock. */
 export const DrillReport = z.object({

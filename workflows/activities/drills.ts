@@ -11,7 +11,7 @@ import { verdictOf } from '#src/wire/evidence.ts'
 import type { DrillPayload, DrillReport, EvidencePayload } from '#src/wire/messages.ts'
 import type { Command } from '../contract.ts'
 import { carryOut, type Deps, finding, further, Refused } from './context.ts'
-import { judge } from './gate.ts'
+import { judge, moveOf } from './gate.ts'
 
 /** Who commands what a schedule stands for, in the audit. */
 const system = 'schedule'
@@ -52,7 +52,7 @@ export function drillActivities(deps: Deps) {
           seconds: row.seconds,
           beginBefore: new Date(Date.now() + patience).toISOString(),
           attempt,
-          moves: gate.moves.map(({ trafficClass, remote, from }) => ({ trafficClass, remote, from })),
+          moves: gate.moves.map(moveOf),
         }
         await drills.move(tx, drill, 'ORDERED', { gate, attempt, ordered: sign(payload, await signer('pki/bundle-signer')) })
         await tell(

@@ -5,11 +5,12 @@ import { classesAt } from '#src/fabric/classes.ts'
 import type { ClassId, Fabric, Group, Site, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
 import { siteEnds } from '#src/fabric/ids.ts'
+import type { DrillMove } from '#src/wire/messages.ts'
 import { finding, Refused } from './context.ts'
 
 export interface Gate {
   /** What uses the uplink now, each with the way that is UP and takes it. */
-  readonly moves: readonly { readonly trafficClass: string; readonly remote: string; readonly from: string; readonly to: string }[]
+  readonly moves: readonly (DrillMove & { readonly to: string })[]
   /** bit/s of each line that would take over, where its rate is stated. */
   readonly capacity: readonly {
     readonly uplink: string
@@ -46,13 +47,13 @@ export function judge(of: Judged): Gate {
     if (group.arrived !== 'anywhere' || from === undefined) return []
     const others = group.via.filter(({ tunnel }) => lineOf(tunnel) !== uplink)
     const to = others.find(({ tunnel }) => unsound(tunnel, group.trafficClass) === null)
-    if (to !== undefined) return [{ trafficClass: group.trafficClass, remote: group.remote, from: from.tunnel, to: to.tunnel }]
+    if (to !== undefined) return [{ ...moveOf({ ...group, from: from.tunnel }), to: to.tunnel }]
     const why = others.map(({ tunnel }) => `${tunnel} is ${unsound(tunnel, group.trafficClass) ?? ''}`).join(', ')
     throw new Refused(
       finding(
         'C112',
         'error',
-        `class ${group.trafficClass} has no other way to ${group.remote} that is UP: the drill would be an outage`,
+        `class ${group.trafficClass} has no other way to ${group.remote}${group.family === undefined ? '' : ` over IPv${group.family}`} that is UP: the drill would be an outage`,
         `${why === '' ? 'it may take no other uplink' : why}; see causeway path list ${site.id}`,
       ),
     )
@@ -122,6 +123,14 @@ function lines(fabric: Fabric, site: Site): (tunnel: string) => string | undefin
   return (tunnel) => ends.get(tunnel)
 }
 
+/** As the box is told. */
+export const moveOf = ({ trafficClass, remote, family, from }: DrillMove): DrillMove => ({
+  trafficClass,
+  remote,
+  ...(family === undefined ? {} : { family }),
+  from,
+})
+
 /** Why a tunnel can't take a class over, or null when it can: good for it at both ends, and no far end that is about to leave. */
 function soundness({ fabric, site, paths, sites }: Judged): (tunnel: TunnelId, trafficClass: ClassId) => string | null {
   const reported = Map.groupBy(paths, ({ tunnel }) => tunnel)
@@ -143,8 +152,8 @@ const isGoodFor = ({ state, breaches }: PathRow, trafficClass: ClassId): boolean
   state === 'UP' || (state === 'DEGRADED' && breaches !== null && !breaches.includes(trafficClass))
 
 /** An agent that does not tell remotes names the classes only: then it is any of them. */
-const isUsed = (path: PathRow | undefined, { remote, trafficClass }: Group): boolean =>
-  path?.uses?.some((use) => use.remote === remote && use.classes.includes(trafficClass)) ??
+const isUsed = (path: PathRow | undefined, { remote, trafficClass, family }: Group): boolean =>
+  path?.uses?.some((use) => use.remote === remote && use.family === family && use.classes.includes(trafficClass)) ??
   (path?.uses === null && path.active_classes.includes(trafficClass))
 
 const mbit = (bits: number): string => `${Number((bits / 1e6).toFixed(1))} Mbit/s`

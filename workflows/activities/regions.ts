@@ -6,6 +6,7 @@ import type { Db, Tx } from '#src/controller/store/index.ts'
 import type { RegionRow, RouteRow } from '#src/controller/store/regions.ts'
 import type { ConnectionId, Fabric, Finding, Region, RegionId, SecretRef } from '#src/fabric/fabric.ts'
 import { contentHash } from '#src/fabric/hash.ts'
+import { familyOf } from '#src/net/address.ts'
 import type { Command } from '../contract.ts'
 import { nextRegionState, type RegionEvent, type RegionState } from '../region-lifecycle.ts'
 import type { ConnectionView } from '../return-routes.ts'
@@ -250,6 +251,7 @@ export async function connectionsOf(db: Db, region: Region): Promise<readonly Co
       up: of.filter((state) => state === 'UP' || state === 'DEGRADED').length,
       down: of.filter((state) => state === 'DOWN').length,
       members: of.length,
+      family: familyOf(members[0].inside),
       draining: draining.has(site),
     }
   })

@@ -93,7 +93,13 @@ function outwards(network: Network, situation: Situation, probe: Probe, there: W
   const back: string[] = []
   const choose = chooser(situation.steering)
   for (let at = outcome.at; siteOfGateway(at) !== probe.site; ) {
-    const group = network.model.node(at)!.group(probe.site, 'default' as ClassId, back.length > 0 ? 'mesh' : 'anywhere')!
+    const name = {
+      remote: probe.site,
+      trafficClass: 'default' as ClassId,
+      arrived: back.length > 0 ? 'mesh' : 'anywhere',
+      family: familyOf(probe.source),
+    } as const
+    const group = network.model.node(at)!.group(name)!
     const { next, tunnel } = group.via[choose(at, group) as number]!
     back.push(`${next} by ${deviceOf(network, next, tunnel)}`)
     at = next

@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Fabric, Fact, Failure, Group, NodeId, Peer, Region, RegionId, SecretRef, SiteConfig, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { groupsOf } from '#src/fabric/groups.ts'
+import { groupKey, type GroupName, groupsOf, nameOf } from '#src/fabric/groups.ts'
+import { familyOf } from '#src/net/address.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import type { ReturnRoutes } from '#providers/cloud.ts'
@@ -91,7 +92,7 @@ export function settled(fabric: Fabric, name: string, failures: readonly Failure
     }),
   )
   const steering = new Map<NodeId, readonly Choice[]>(
-    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: cheapestUp(site.id, group, down) }))]),
+    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...nameOf(group), hop: cheapestUp(site.id, group, down) }))]),
   )
   for (const region of fabric.regions) steering.set(region.id, choicesOf(region, routes.get(region.id)!, down))
   for (const peer of fabric.peers) steering.set(peer.id, by(peer, linesOf(peer).find(({ tunnel }) => !down(tunnel))?.tunnel))
@@ -109,10 +110,11 @@ function duties(fabric: Fabric, cut: Down): Pick<Situation, 'down' | 'onDuty'> {
 /** A cloud knows no groups: its route names a connection, of which it takes a tunnel that is up. */
 const choicesOf = (region: Region, routes: ReturnRoutes, down: Down): readonly Choice[] =>
   groupsOf(region).map((group): Choice => {
-    const to = region.routes.find(({ remote }) => remote === group.remote)?.to
+    const { family } = group
+    const to = region.routes.find((one) => one.remote === group.remote && (family === undefined || familyOf(one.to) === family))?.to
     const connection = region.connections.find(({ id }) => id === routes.get(to!))
     const hop = group.via.findIndex(({ tunnel }) => !down(tunnel) && connection?.members.some((member) => member.tunnel === tunnel))
-    return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
+    return { ...nameOf(group), hop: hop < 0 ? 'unreachable' : hop }
   })
 
 /** The same, but a peer sends by its n-th tunnel. */
@@ -125,7 +127,7 @@ export const sendingBy = (of: Situation, { peers }: Fabric, id: string, n: numbe
 const by = (peer: Peer, tunnel: TunnelId | undefined): readonly Choice[] =>
   groupsOf(peer).map((group): Choice => {
     const hop = group.via.findIndex((one) => one.tunnel === tunnel)
-    return { ...choiceOf(group), hop: hop < 0 ? 'unreachable' : hop }
+    return { ...nameOf(group), hop: hop < 0 ? 'unreachable' : hop }
   })
 
 /** Every group on any of its hops, for run time may choose each of them: nothing is broken. */
@@ -140,14 +142,16 @@ export function shuffled(fabric: Fabric, seed: number): Situation {
     return hops[numbers.pop()! % hops.length] ?? 'unreachable'
   }
   const steering = new Map<NodeId, readonly Choice[]>(
-    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...choiceOf(group), hop: pick(group) }))]),
+    fabric.sites.map((site) => [site.id, groupsOf(site).map((group): Choice => ({ ...nameOf(group), hop: pick(group) }))]),
   )
   const routes = new Map<RegionId, ReturnRoutes>()
   for (const region of fabric.regions) {
-    // One remote, one connection: prefixes of a site don't part ways.
-    const remotes = [...new Set(region.routes.map(({ remote }) => remote))]
-    const chosen = new Map(remotes.map((remote, n) => [remote, region.connections[(seed + n) % region.connections.length]!.id]))
-    routes.set(region.id, new Map(region.routes.map(({ to, remote }) => [to, chosen.get(remote)!])))
+    // One remote and family, one connection: prefixes of a site don't part ways.
+    const chosen = [...Map.groupBy(region.routes, ({ to, remote }) => `${remote} ${familyOf(to)}`).values()].flatMap((same, n) => {
+      const able = region.connections.filter(({ members: [{ inside }] }) => familyOf(inside) === familyOf(same[0]!.to))
+      return same.map(({ to }) => [to, able[(seed + n) % able.length]!.id] as const)
+    })
+    routes.set(region.id, new Map(chosen))
     steering.set(
       region.id,
       choicesOf(region, routes.get(region.id)!, () => false),
@@ -167,13 +171,10 @@ export function via(of: Situation, fabric: Fabric, site: string, remote: string,
   return { ...of, name: `${of.name}, ${site} to ${remote} by ${tunnel}`, steering: new Map(of.steering).set(site as SiteId, moved) }
 }
 
-const choiceOf = ({ remote, trafficClass, arrived }: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>) => ({ remote, trafficClass, arrived })
-const keyOf = (of: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>): string => `${of.remote} ${of.trafficClass} ${of.arrived}`
-
 /** The choices as `walk` asks for them. */
-export function chooser(steering: Steering): (node: string, group: Pick<Choice, 'remote' | 'trafficClass' | 'arrived'>) => number | 'unreachable' {
-  const known = new Map([...steering].map(([site, choices]) => [site as string, new Map(choices.map((choice) => [keyOf(choice), choice.hop]))]))
-  return (node, group) => known.get(node)!.get(keyOf(group))!
+export function chooser(steering: Steering): (node: string, group: GroupName) => number | 'unreachable' {
+  const known = new Map([...steering].map(([site, choices]) => [site as string, new Map(choices.map((choice) => [groupKey(choice), choice.hop]))]))
+  return (node, group) => known.get(node)!.get(groupKey(group))!
 }
 /** What has to be steered to come from one to the other. */
 export function changes(before: Steering, after: Steering): Steering {

@@ -137,6 +137,17 @@ test.each([
   expect(driller.report()).toMatchObject({ attempt: 3, state: 'healed' })
 })
 
+test('a class whose families part is watched and ordered in each by itself', async () => {
+  const apart = (tunnel: TunnelId, family: 4 | 6): Use => ({ ...use(tunnel), family })
+  const { driller } = box({ uses: (at) => [apart(at >= 150 ? lte : fiber, 4), apart(at >= 300 ? lte : fiber, 6)] })
+  const moves = ([4, 6] as const).map((family) => ({ ...pinned(fiber), family }))
+  await driller.order(order({ moves }), identity)
+  expect(driller.report()).toMatchObject({ state: 'healed', classes: [{ movedAfterMs: 150 }, { movedAfterMs: 300 }], disturbed: [] })
+  const gone = box({ uses: () => [apart(fiber, 4), apart(lte, 6)] })
+  await gone.driller.order(order({ moves }), identity)
+  expect(gone.driller.report()).toMatchObject({ state: 'refused', why: `class realtime to frankfurt over IPv6 takes ${lte} now, not ${fiber}` })
+})
+
 test('what takes another uplink does not make an order void', async () => {
   const { driller } = box({ uses: (at) => [use(at >= 150 ? lte : fiber), use(lte, 'bulk')] })
   await driller.order(order({ moves: [pinned(fiber)] }), identity)

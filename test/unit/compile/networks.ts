@@ -1,5 +1,6 @@
 /** Small networks built by hand, as `parseIntent` would give them. */
-import type { ClassId, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import { compile } from '#src/compile/compile.ts'
+import type { ClassId, Fabric, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type {
   Intent,
   IntentClass,
@@ -214,3 +215,19 @@ export function network(more: Partial<Intent> = {}): Intent {
     ...more,
   }
 }
+
+/** The VPC and every site that has its segment with IPv6 beside their IPv4. */
+export const dualCloud: IntentRegion = {
+  ...cloud,
+  networks: [{ id: 'vpc-0a1b2c3d4e5f60718', prefixes: [prefix('10.96.0.0/16'), prefix('2600:1f18:1234:5600::/56')] }],
+}
+export function dualNetwork(region: Partial<IntentRegion> = {}): Intent {
+  const sites = network().sites.map((one, n) => {
+    const lan = one.lans.find(({ segment }) => segment === cloud.segment)
+    const six = { prefix: prefix(`fd10:${n}::/64`), address: addressWithLength(`fd10:${n}::1/64`) }
+    return lan ? { ...one, lans: [...one.lans, { ...lan, ...six }] } : one
+  })
+  const allows = [...network().allow, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')]
+  return network({ sites, regions: [{ ...dualCloud, ...region }], allow: allows })
+}
+export const dualFabric = (): Fabric => compile(dualNetwork(), []).fabric!

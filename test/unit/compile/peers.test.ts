@@ -3,7 +3,7 @@ import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Allocation, Fabric, Fact, PeerId, ReadyIpsec, SecretRef } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { ipsecTunnelId } from '#src/fabric/ids.ts'
+import { connectionId, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { ipsecProfiles, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentPeer } from '#src/intent/intent.ts'
@@ -22,7 +22,7 @@ const made = (intent: Intent, held: readonly Allocation[] = []): Fabric => compi
 const fabric = made(withPeer())
 const [peer] = fabric.peers
 const site = (id: string, of = fabric) => of.sites.find((one) => one.id === id)!
-const tunnel = ipsecTunnelId(siteId('frankfurt'), uplinkId('isp-a'), partner.id, 1)
+const tunnel = ipsecTunnelId(connectionId(siteId('frankfurt'), uplinkId('isp-a')), partner.id, 1)
 const ref: SecretRef = { id: 'psk/peer/partner', version: 1, fingerprint: '0123456789abcdef' }
 
 describe('a peer', () => {
@@ -59,7 +59,7 @@ describe('a peer', () => {
       'frankfurt.isp-b--partner.0 198.51.100.10 203.0.113.200',
       'frankfurt.isp-v6--partner.1 2001:db8:2::10 2001:db8:200::200',
     ])
-    const id = ipsecTunnelId(hub.id, uplinkId('isp-v6'), partner.id, 1)
+    const id = ipsecTunnelId(connectionId(hub.id, uplinkId('isp-v6')), partner.id, 1)
     const facts: Fact[] = [{ kind: 'psk', tunnel: id, linkEpoch: 0, ref }]
     const [ready] = configure(both.of, facts, hub.id).tunnels
     expect(ready).toMatchObject({

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Allocation, ConnectionId, Fabric, Fact, RegionId, TunnelId } from '#src/fabric/fabric.ts'
+import type { Allocation, ConnectionId, Fabric, Fact, IpsecTunnel, RegionId, TunnelId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { ipsecTunnelId } from '#src/fabric/ids.ts'
+import { connectionId, ipsecInsideOf, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { regionHash, siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentRegion } from '#src/intent/intent.ts'
-import { address, contains, prefix, prefixFromBits } from '#src/net/address.ts'
+import { address, contains, familyOf, nth, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
-import { allow, berlin, cloud, dublin, frankfurt, madrid, network, oslo, regionId, siteId, uplinkId } from './networks.ts'
+import { allow, berlin, cloud, dualNetwork, dublin, frankfurt, madrid, network, oslo, regionId, siteId, uplinkId } from './networks.ts'
 
 const withCloud = (region: Partial<IntentRegion> = {}, more: Partial<Intent> = {}): Intent =>
   network({
@@ -154,8 +154,88 @@ describe('the addresses inside', () => {
   })
 })
 
+describe('a region with both families', () => {
+  const six = prefix('2600:1f18:1234:5600::/56')
+  const { fabric: both, claims } = compile(dualNetwork(), [])
+  const there = both!.regions[0]!
+  const hub = both!.sites.find((one) => one.id === 'frankfurt')!
+  const groups = (of: Parameters<typeof groupsOf>[0], remote: string) =>
+    groupsOf(of).filter((one) => one.remote === remote && one.trafficClass === 'default' && one.arrived === 'anywhere')
+  const ids = (of: Fabric) => of.regions[0]!.connections.map(({ id }) => id)
+
+  test('has connections of each from every hub uplink, those of IPv6 with insides of the network’s own /48', () => {
+    expect(ids(both!)).toEqual(['frankfurt.isp-a', 'frankfurt.isp-b', 'dublin.isp-a', 'dublin.isp-b'].flatMap((one) => [one, `${one}:v6`]))
+    const insides = there.connections.flatMap(({ members }) => members.map(({ inside }) => inside))
+    expect(insides.filter((one) => contains(prefix('169.254.0.0/16'), one) && one.endsWith('/30'))).toHaveLength(8)
+    expect(insides.filter((one) => contains(both!.network.ula, one) && one.endsWith('/126'))).toHaveLength(8)
+    expect(new Set(insides).size).toBe(16)
+    expect(new Set(hub.interfaces.map(({ stem }) => stem)).size).toBe(hub.interfaces.length)
+    expect(hub.interfaces.map(({ stem }) => stem)).toEqual(expect.arrayContaining(['cwi0u0m0', 'cwi0u0m1', 'cwi0u0m2', 'cwi0u0m3']))
+  })
+  test('whose IPv6 comes later leaves its IPv4 as it was, and takes none of its numbers', () => {
+    const before = compile(dualNetwork({ networks: cloud.networks }), [])
+    const after = compile(dualNetwork(), before.claims).fabric!
+    const fours = after.regions[0]!.connections.filter(({ id }) => !id.endsWith(':v6'))
+    expect(fours).toEqual(before.fabric!.regions[0]!.connections)
+    const own = before.fabric!.sites.find(({ id }) => id === 'frankfurt')!.interfaces
+    expect(after.sites.find(({ id }) => id === 'frankfurt')!.interfaces).toEqual(expect.arrayContaining([...own]))
+    expect(claims.filter(({ kind }) => kind === 'inside')).toHaveLength(8)
+  })
+  test('is reached by a hub over the connections of a family alone, then over the mesh, and by an edge as ever', () => {
+    const [four, other] = groups(hub, there.id)
+    expect([four!.family, other!.family]).toEqual([4, 6])
+    const names = (group: typeof four) => group!.via.map(({ stage, tunnel }) => `${stage} ${tunnel.replace('--aws-eu-west-1', '')}`)
+    expect(names(four).filter((one) => one.startsWith('0'))).toEqual([
+      '0 frankfurt.isp-a.0',
+      '0 frankfurt.isp-a.1',
+      '0 frankfurt.isp-b.0',
+      '0 frankfurt.isp-b.1',
+    ])
+    expect(names(other).filter((one) => one.startsWith('0'))).toEqual([
+      '0 frankfurt.isp-a:v6.0',
+      '0 frankfurt.isp-a:v6.1',
+      '0 frankfurt.isp-b:v6.0',
+      '0 frankfurt.isp-b:v6.1',
+    ])
+    expect(names(four).slice(4)).toEqual(names(other).slice(4))
+    expect(groups(both!.sites.find((one) => one.id === 'berlin')!, there.id).map(({ family }) => family)).toEqual([undefined])
+  })
+  test('answers each family over connections of its own: those of one may be down without the other', () => {
+    const back = (to: string, ...down: readonly string[]) => returnRoutes(both!, there.id, new Set(down as ConnectionId[])).get(prefix(to))
+    expect([back('10.1.10.0/24'), back('fd10:0::/64')]).toEqual(['frankfurt.isp-a', 'frankfurt.isp-a:v6'])
+    expect([back('10.1.10.0/24', 'frankfurt.isp-a:v6'), back('fd10:0::/64', 'frankfurt.isp-a:v6')]).toEqual(['frankfurt.isp-a', 'frankfurt.isp-b:v6'])
+    const sixes = ids(both!).filter((one) => one.endsWith(':v6'))
+    expect([back('10.1.10.0/24', ...sixes), back('fd10:0::/64', ...sixes)]).toEqual(['frankfurt.isp-a', 'frankfurt.isp-a:v6'])
+  })
+  test('asks the kernels of its hubs where packets of either go, and lets out of a tunnel what it carries', () => {
+    const tunnel = 'frankfurt.isp-a:v6--aws-eu-west-1.0' as TunnelId
+    const facts: readonly Fact[] = [
+      { kind: 'psk', tunnel, linkEpoch: 0, ref: { id: `psk/${tunnel}`, version: 1, fingerprint: '0123456789abcdef' } },
+      { kind: 'cloud-endpoint', tunnel, address: address('203.0.113.9') },
+    ]
+    const config = configure(both!, facts, siteId('frankfurt'))
+    const { index, inside } = both!.tunnels.find((one) => one.id === tunnel) as IpsecTunnel
+    expect(inside).toBe(ipsecInsideOf(both!.network.ula, index))
+    expect(config.tunnels).toMatchObject([{ id: tunnel, inside: nth(inside, 2), farInside: nth(inside, 1), peer: { prefixes: [six] } }])
+    const asked = config.vectors.filter(({ expect: of }) => of.kind === 'remote' && of.remote === there.id).map(({ to }) => familyOf(to))
+    expect(new Set(asked)).toEqual(new Set([4, 6]))
+  })
+  test('of which one is left has groups for whatever comes, and IPv6 alone keeps the names of its connections', () => {
+    const only = compile(dualNetwork({ networks: [{ id: 'vpc-0a1b2c3d4e5f60718', prefixes: [six] }] }), claims).fabric!
+    expect(only.regions[0]!.connections).toEqual(there.connections.filter(({ id }) => id.endsWith(':v6')))
+    expect(groups(only.sites.find((one) => one.id === 'frankfurt')!, there.id).map(({ family }) => family)).toEqual([undefined])
+    expect(only.regions[0]!.routes.every(({ to }) => familyOf(to) === 6)).toBe(true)
+  })
+  test('has no addresses of the /48 that this network uses inside its tunnels: I131', () => {
+    const inside = prefixFromBits(6, prefixBits(both!.network.ula).value, 56)
+    expect(compile(dualNetwork({ networks: [{ id: 'vpc-0a1b2c3d4e5f60718', prefixes: [inside] }] }), []).findings).toMatchObject([
+      { code: 'I131', at: ['region/aws-eu-west-1/lan/inference', 'region/aws-eu-west-1'] },
+    ])
+  })
+})
+
 describe('a hub’s configuration', () => {
-  const tunnel = ipsecTunnelId(siteId('frankfurt'), uplinkId('isp-a'), region.id, 0)
+  const tunnel = ipsecTunnelId(connectionId(siteId('frankfurt'), uplinkId('isp-a')), region.id, 0)
   const psk = (linkEpoch: number): Fact => ({
     kind: 'psk',
     tunnel,

@@ -3,7 +3,7 @@ import { peerConfig } from '#providers/export/peer.ts'
 import { exportFiles } from '#providers/export/files.ts'
 import { compile } from '#src/compile/compile.ts'
 import type { Fact } from '#src/fabric/fabric.ts'
-import { ipsecTunnelId } from '#src/fabric/ids.ts'
+import { connectionId, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { allow, berlin, cloud, fixed, madrid, network, partner, site, siteId, uplinkId } from '../compile/networks.ts'
@@ -222,7 +222,7 @@ describe('a peer', () => {
 
 describe('a cloud region', () => {
   const joined = compile(network({ regions: [cloud], expect: [] }), []).fabric!
-  const tunnel = ipsecTunnelId(siteId('frankfurt'), uplinkId('isp-a'), cloud.id, 1)
+  const tunnel = ipsecTunnelId(connectionId(siteId('frankfurt'), uplinkId('isp-a')), cloud.id, 1)
   const files = (facts: readonly Fact[] = []) => new Map(exportFiles(joined, facts).map((one) => [one.path, one.text]))
   test('has a page of its own, and hubs a file a tunnel', () => {
     expect([...files().keys()].filter((path) => path.startsWith('regions/') || path.includes('/ipsec/'))).toEqual([

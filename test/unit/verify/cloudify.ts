@@ -1,4 +1,7 @@
-/** An edge of a small Fabric becomes a cloud region or a peer: two IPsec tunnels for each hub uplink instead of its own lines. */
+/**
+ * An edge of a small Fabric becomes a cloud region or a peer: two IPsec tunnels for each hub uplink instead of its own lines, and
+ * to a cloud two for each family that it has.
+ */
 import type {
   ConnectionId,
   ExternalId,
@@ -17,31 +20,39 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
-import { address, prefix } from '#src/net/address.ts'
+import { address, familyOf, prefix } from '#src/net/address.ts'
 
 export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] = 'cloud'): Fabric {
   const edge = fabric.sites.find((one) => one.id === id)!
   const external = id as ExternalId
   const hubs = fabric.sites.filter((one) => one.hub)
+  const families = role === 'peer' ? ([4] as const) : ([4, 6] as const).filter((family) => edge.lans.some((lan) => familyOf(lan.prefix) === family))
   const ours = hubs.flatMap((hub) =>
     hub.uplinks.flatMap((uplink) =>
-      ([0, 1] as const).map((member): IpsecTunnel => {
-        const connection = `${hub.id}.${uplink.id}` as ConnectionId
-        const near = { site: hub.id, uplink: uplink.id, interface: `${role}:${uplink.id}/${id}.${member}` as InterfaceId }
-        const common = { id: `${connection}--${id}.${member}` as TunnelId, kind: 'ipsec', index: 0, inside: prefix('169.254.128.0/30') } as const
-        return role === 'cloud'
-          ? { ...common, role, ends: [near, { region: id as RegionId, connection, member }], profile: 'strong' }
-          : { ...common, role, ends: [near, { peer: id as PeerId, connection, member }] }
-      }),
+      families.flatMap((family) =>
+        ([0, 1] as const).map((member): IpsecTunnel => {
+          const apart = family === 6 ? ':v6' : ''
+          const connection = `${hub.id}.${uplink.id}${apart}` as ConnectionId
+          const near = { site: hub.id, uplink: uplink.id, interface: `${role}:${uplink.id}${apart}/${id}.${member}` as InterfaceId }
+          const inside = prefix(family === 4 ? '169.254.128.0/30' : 'fd02::/126')
+          const common = { id: `${connection}--${id}.${member}` as TunnelId, kind: 'ipsec', index: 0, inside } as const
+          return role === 'cloud'
+            ? { ...common, role, ends: [near, { region: id as RegionId, connection, member }], profile: 'strong' }
+            : { ...common, role, ends: [near, { peer: id as PeerId, connection, member }] }
+        }),
+      ),
     ),
   )
   const at = (hub: NodeId) => ours.filter((tunnel) => tunnel.ends[0].site === hub)
   const hops = (of: readonly IpsecTunnel[], next: (tunnel: IpsecTunnel) => NodeId, stage: number): readonly Hop[] =>
     of.map((tunnel) => ({ tunnel: tunnel.id, next: next(tunnel), stage, cost: 10, returnAfter: stage > 0 ? 60 : 0 }))
-  const direct = (site: Site, group: SharedGroup): SharedGroup => ({
-    ...group,
-    via: [...hops(at(site.id), () => external, 0), ...group.via.filter((hop) => hop.next !== external)],
-  })
+  /** Of a region with both, each its own. */
+  const parted = (group: SharedGroup, viaOf: (own: (tunnel: IpsecTunnel) => boolean) => readonly Hop[]): readonly SharedGroup[] =>
+    families.length === 1
+      ? [{ ...group, via: viaOf(() => true) }]
+      : families.map((family) => ({ ...group, family, via: viaOf(({ inside }) => familyOf(inside) === family) }))
+  const direct = (site: Site, group: SharedGroup): readonly SharedGroup[] =>
+    parted(group, (own) => [...hops(at(site.id).filter(own), () => external, 0), ...group.via.filter((hop) => hop.next !== external)])
   const sites = fabric.sites
     .filter((one) => one.id !== id)
     .map(
@@ -64,15 +75,17 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
                   tunnels: [tunnel.id],
                 })),
               ],
-              groups: site.groups.map((group) => (group.remotes[0] === id ? direct(site, group) : group)),
+              groups: site.groups.flatMap((group) => (group.remotes[0] === id ? direct(site, group) : [group])),
             }
           : site,
     )
-  const groups = edge.groups.map((group): SharedGroup => {
-    const order = [...hubs.filter((hub) => hub.id === group.remotes[0]), ...hubs.filter((hub) => hub.id !== group.remotes[0])]
-    const connections = order.flatMap((hub) => [...Map.groupBy(at(hub.id), (tunnel) => tunnel.ends[1].connection).values()])
-    return { ...group, via: connections.flatMap((members, stage) => hops(members, (tunnel) => tunnel.ends[0].site, role === 'cloud' ? stage : 0)) }
-  })
+  const groups = edge.groups.flatMap((group) =>
+    parted(group, (own) => {
+      const order = [...hubs.filter((hub) => hub.id === group.remotes[0]), ...hubs.filter((hub) => hub.id !== group.remotes[0])]
+      const connections = order.flatMap((hub) => [...Map.groupBy(at(hub.id).filter(own), (tunnel) => tunnel.ends[1].connection).values()])
+      return connections.flatMap((members, stage) => hops(members, (tunnel) => tunnel.ends[0].site, role === 'cloud' ? stage : 0))
+    }),
+  )
   const connections = [...Map.groupBy(ours, (tunnel) => tunnel.ends[1].connection)].map(([connection, [first, second]]) => ({
     id: connection,
     site: first!.ends[0].site,

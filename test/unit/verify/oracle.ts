@@ -116,10 +116,15 @@ export function oracle(fabric: Fabric) {
   const groupAt = (id: string, packet: Packet, trafficClass: string, mesh: boolean): Group | undefined => {
     let best: { to: string; remote: string } | undefined
     for (const route of siteOf(id).routes) if (holds(route.to, packet.destination) && (!best || length(route.to) > length(best.to))) best = route
+    const six = packet.destination >= sixStart
     return (
       best &&
       groupsOf(siteOf(id)).find(
-        (group) => group.remote === best.remote && group.trafficClass === trafficClass && group.arrived === (mesh ? 'mesh' : 'anywhere'),
+        (group) =>
+          group.remote === best.remote &&
+          group.trafficClass === trafficClass &&
+          group.arrived === (mesh ? 'mesh' : 'anywhere') &&
+          (group.family === undefined || (group.family === 6) === six),
       )
     )
   }
@@ -143,7 +148,14 @@ export function oracle(fabric: Fabric) {
     if (lanAt(id, packet.destination)) return over !== null && !reply && allowed(id, packet).length === 0 ? 'lost' : 'here'
     const group = groupAt(id, packet, trafficClass, over !== null && roleOf(over.tunnel) === 'mesh')
     if (!group || (over !== null && !carries(id, packet))) return 'lost'
-    return group.via.filter((hop) => joined(id, hop)).map((hop) => ({ hop, lost: isHubEnd(id, hop) && !lanAt(hop.next, packet.destination) }))
+    return group.via
+      .filter((hop) => joined(id, hop))
+      .map((hop) => ({ hop, lost: isForeign(hop, packet) || (isHubEnd(id, hop) && !lanAt(hop.next, packet.destination)) }))
+  }
+  /** A cloud's tunnel takes the family that its own addresses are of. */
+  const isForeign = (hop: Hop, packet: Packet): boolean => {
+    const tunnel = fabric.tunnels.find((one) => one.id === hop.tunnel)!
+    return tunnel.role === 'cloud' && tunnel.inside.includes(':') !== packet.destination >= sixStart
   }
   const isHubEnd = (id: string, hop: Hop): boolean => roleOf(hop.tunnel) === 'spoke' && endsOf(hop.tunnel)![1]!.site === id
 

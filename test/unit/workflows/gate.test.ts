@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { PathRow } from '#src/controller/store/paths.ts'
 import { smallFabric } from '#test/unit/agent/networks.ts'
+import { dualFabric } from '#test/unit/compile/networks.ts'
 import { Refused } from '#workflows/activities/context.ts'
 import { judge, type Judged } from '#workflows/activities/gate.ts'
 
@@ -168,4 +169,27 @@ test('a line whose rate is not stated is not counted', () => {
 
 test('an uplink that is not there is refused by name', () => {
   expect(refusal(asked({}, { uplink: 'fibre' }))).toMatchObject({ code: 'C110', says: 'berlin has no uplink "fibre"', instead: 'it has fiber, lte' })
+})
+
+test('what goes to a region with both families moves in each by itself', () => {
+  const both = dualFabric()
+  const site = both.sites.find(({ id }) => id === 'frankfurt')!
+  const connection = (line: string, family: string) => `frankfurt.${line}${family}--aws-eu-west-1.0`
+  const used = (line: string, families: readonly (4 | 6)[]): Partial<PathRow> => ({
+    site: 'frankfurt',
+    uses: families.map((family) => ({ remote: 'aws-eu-west-1', family, classes: ['default'] })),
+  })
+  const paths = ['isp-a', 'isp-b'].flatMap((line) => [
+    path(connection(line, ''), used(line, line === 'isp-a' ? [4] : [])),
+    path(connection(line, ':v6'), used(line, line === 'isp-a' ? [6] : [])),
+  ])
+  const of = { fabric: both, site, uplink: 'isp-a', paths, sites: [{ id: 'frankfurt', state: 'ACTIVE' }] } as const
+  expect(judge(of).moves).toEqual([
+    { trafficClass: 'default', remote: 'aws-eu-west-1', family: 4, from: connection('isp-a', ''), to: connection('isp-b', '') },
+    { trafficClass: 'default', remote: 'aws-eu-west-1', family: 6, from: connection('isp-a', ':v6'), to: connection('isp-b', ':v6') },
+  ])
+  const down = paths.map((one) => (one.tunnel === connection('isp-b', ':v6') ? { ...one, state: 'DOWN' as const } : one))
+  expect(refusal({ ...of, paths: down })?.says).toBe(
+    'class default has no other way to aws-eu-west-1 over IPv6 that is UP: the drill would be an outage',
+  )
 })

@@ -53,6 +53,16 @@ describe('return traffic', () => {
     expect(downConnections([of('a', 2, 0)], ['a'], healed, 1_090, 100)).toEqual({ down: ['a'], next: 1_190 })
     expect(downConnections([of('a', 2, 0)], ['a'], healed, 1_190, 100)).toEqual({ down: [], next: null })
   })
+  test('stays with a hub that is drained while none of the others carries its family', () => {
+    const drained: ConnectionView = { ...of('six', 2, 0), family: 6, draining: true }
+    const fours = [
+      { ...of('a', 2, 0), family: 4 as const, draining: true },
+      { ...of('b', 2, 0), family: 4 as const },
+    ]
+    expect(downConnections([drained, ...fours], [], new Map(), 0, 100).down).toEqual(['a'])
+    expect(downConnections([drained, { ...of('other', 0, 2), family: 6 }, ...fours], [], new Map(), 0, 100).down).toEqual(['a', 'other'])
+    expect(downConnections([drained, { ...of('other', 2, 0), family: 6 }, ...fours], [], new Map(), 0, 100).down).toEqual(['a', 'six'])
+  })
   test('leaves a hub that is drained as long as there is another, and comes back to it after a hold', () => {
     const drained = (id: string, up: number, down: number): ConnectionView => ({ ...of(id, up, down), draining: true })
     const healed = new Map<string, number>()
