@@ -201,7 +201,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   clouds.forEach(({ tunnel }, index) => {
     blocks.push(
       block(`chain cloud${index}`, [
-        `ip saddr ${tunnel.farInside} accept`,
+        `${word(familyOf(tunnel.farInside))} saddr ${tunnel.farInside} accept`,
         ...icmpErrors,
         // What is behind its far end, whatever it sends.
         ...families.map((family) => {

@@ -1,6 +1,6 @@
 /** Small networks built by hand, as `parseIntent` would give them. */
 import { compile } from '#src/compile/compile.ts'
-import type { ClassId, Fabric, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Fact, NetworkId, PeerId, RegionId, Role, SegmentId, SiteId, UplinkId } from '#src/fabric/fabric.ts'
 import type {
   Intent,
   IntentClass,
@@ -231,3 +231,18 @@ export function dualNetwork(region: Partial<IntentRegion> = {}): Intent {
   return network({ sites, regions: [{ ...dualCloud, ...region }], allow: allows })
 }
 export const dualFabric = (): Fabric => compile(dualNetwork(), []).fabric!
+
+/** What the world reports once everything is there, with keys that are none. */
+export const factsOf = (fabric: Fabric): readonly Fact[] => [
+  ...fabric.sites.flatMap((one) =>
+    one.interfaces.map(({ id }): Fact => ({ kind: 'key', site: one.id, interface: id, linkEpoch: 0, publicKey: 'x'.repeat(44) })),
+  ),
+  ...fabric.tunnels.flatMap((tunnel): readonly Fact[] =>
+    tunnel.role === 'cloud'
+      ? [
+          { kind: 'psk', tunnel: tunnel.id, linkEpoch: 0, ref: { id: `psk/${tunnel.id}`, version: 1, fingerprint: '0123456789abcdef' } },
+          { kind: 'cloud-endpoint', tunnel: tunnel.id, address: address('203.0.113.9') },
+        ]
+      : [],
+  ),
+]
