@@ -162,7 +162,7 @@ export const awsCodes: readonly CodePage[] = [
   {
     code: 'R032',
     title: 'the VPC has no subnet',
-    text: 'An attachment needs a subnet in each availability zone whose hosts shall be reached. Local Zones, Outposts and subnets with IPv6 only do not count.',
+    text: 'An attachment needs a subnet in each availability zone whose hosts shall be reached, and one with IPv6 where those have it. Local Zones, Outposts and subnets with IPv6 only do not count.',
     wrong: '',
     right: 'a subnet of /28 in each availability zone',
   },
@@ -183,16 +183,16 @@ export const awsCodes: readonly CodePage[] = [
   {
     code: 'R036',
     title: 'an inside prefix that the cloud does not take',
-    text: 'AWS takes /30s of 169.254.0.0/16 except 169.254.0.0 to 169.254.5.0 and 169.254.169.252, each once for a transit gateway.',
+    text: 'AWS takes /30s of 169.254.0.0/16 except 169.254.0.0 to 169.254.5.0 and 169.254.169.252, and for connections that carry IPv6 /126s of fd00::/8, each once for a transit gateway.',
     wrong: '169.254.5.0/30',
     right: '169.254.6.0/30',
   },
   {
     code: 'R037',
-    title: 'IPv6 to the cloud',
-    text: 'A VPN connection carries IPv4 or IPv6, and only IPv4 is built yet.',
-    wrong: '2001:db8::/48',
-    right: 'an IPv4 prefix',
+    title: 'no connection of that family',
+    text: 'A VPN connection carries IPv4 or IPv6, and a region has connections of the families that its VPCs have. This prefix is of another.',
+    wrong: '2001:db8::/48 to a region of IPv4',
+    right: 'an IPv6 prefix of the VPC in the intent',
   },
   {
     code: 'R038',

@@ -27,7 +27,7 @@ export const strongProfile: Omit<TunnelProperties, 'inside'> = {
 }
 
 const ref = (id: ResourceId): Ref => ({ ref: id })
-const isV4 = (prefix: Prefix): boolean => familyOf(prefix) === 4
+const isV6 = (prefix: Prefix): boolean => familyOf(prefix) === 6
 
 function resource<T extends AwsType>(type: T, id: ResourceId, properties: WantedProperties<T>, after: readonly ResourceId[]): Resource {
   return { id, type, after, properties } satisfies Resource
@@ -58,14 +58,17 @@ export function desired(network: NetworkId, region: Region, routes: ReturnRoutes
     ),
     ...region.connections.map((connection) => vpnConnection(region, connection)),
     ...region.networks.map((of) =>
-      resource('vpc-attachment', resourceId.attachment(region.id, of.id), { transitGateway: ref(transitGateway), vpc: of.id, everywhere: true }, [
-        transitGateway,
-      ]),
+      resource(
+        'vpc-attachment',
+        resourceId.attachment(region.id, of.id),
+        { transitGateway: ref(transitGateway), vpc: of.id, everywhere: true, ...(of.prefixes.some(isV6) ? { ipv6: true } : {}) },
+        [transitGateway],
+      ),
     ),
     ...region.connections.map((of) => association(region, 'hubs', of.id, resourceId.connection(region.id, of.id))),
     ...region.networks.map((of) => association(region, 'networks', of.id, resourceId.attachment(region.id, of.id))),
     ...region.networks.flatMap((of) =>
-      mergePrefixes(of.prefixes.filter(isV4)).map((destination) => route(region, 'hubs', destination, resourceId.attachment(region.id, of.id))),
+      mergePrefixes(of.prefixes).map((destination) => route(region, 'hubs', destination, resourceId.attachment(region.id, of.id))),
     ),
     ...aggregate(routes).map(([destination, connection]) => route(region, 'networks', destination, resourceId.connection(region.id, connection))),
     ...region.networks.flatMap((of) =>
@@ -83,17 +86,14 @@ export function desired(network: NetworkId, region: Region, routes: ReturnRoutes
 }
 
 /** What the VPCs must send to the transit gateway, in as few routes as say exactly that. */
-export const overlayPrefixes = (region: Region): readonly Prefix[] => mergePrefixes(region.routes.map((route) => route.to).filter(isV4))
+export const overlayPrefixes = (region: Region): readonly Prefix[] => mergePrefixes(region.routes.map((route) => route.to))
 
 /**
  * The same forwarding in fewer routes: per connection, prefixes that add up to one are one. A prefix inside another of
  * the same connection stays if a third, of another connection, lies between the two.
  */
 export function aggregate(routes: ReturnRoutes): readonly (readonly [Prefix, Connection['id']])[] {
-  const byConnection = Map.groupBy(
-    [...routes].filter(([prefix]) => isV4(prefix)),
-    ([, connection]) => connection,
-  )
+  const byConnection = Map.groupBy(routes, ([, connection]) => connection)
   const merged = [...byConnection].flatMap(([connection, entries]) => {
     const others = [...routes].filter(([, other]) => other !== connection).map(([prefix]) => prefix)
     const own = entries.map(([prefix]) => prefix)
@@ -153,24 +153,26 @@ export function groupRules(
   const lines = (near: 'from' | 'to', far: 'from' | 'to'): readonly string[] => {
     const byPorts = new Map<string, { readonly ports: PortRange; readonly prefixes: Prefix[] }>()
     for (const rule of rules) {
-      const hosts = inside(rule[near].prefixes)
-      if (hosts.length === 0) continue
-      const without = denies.filter((deny) => hosts.every((host) => deny[near].prefixes.some((prefix) => contains(prefix, host))))
-      for (const range of rule.ports) {
-        let pieces: readonly Opening[] = [{ ports: range, prefixes: mergePrefixes(rule[far].prefixes.filter(isV4)) }]
-        for (const deny of without)
-          for (const closed of deny.ports) pieces = pieces.flatMap((piece) => shut(piece, closed, mergePrefixes(deny[far].prefixes)))
-        for (const { ports, prefixes } of pieces) {
-          const key = `${ports.protocol}/${ports.from}-${ports.to}`
-          const entry = byPorts.get(key) ?? { ports, prefixes: [] }
-          entry.prefixes.push(...prefixes)
-          byPorts.set(key, entry)
+      for (const [family, hosts] of Map.groupBy(inside(rule[near].prefixes), familyOf)) {
+        const others = (prefixes: readonly Prefix[]) => mergePrefixes(prefixes.filter((prefix) => familyOf(prefix) === family))
+        const without = denies.filter((deny) => hosts.every((host) => deny[near].prefixes.some((prefix) => contains(prefix, host))))
+        for (const range of rule.ports) {
+          let pieces: readonly Opening[] = [{ ports: range, prefixes: others(rule[far].prefixes) }]
+          for (const deny of without)
+            for (const closed of deny.ports) pieces = pieces.flatMap((piece) => shut(piece, closed, others(deny[far].prefixes)))
+          for (const { ports, prefixes } of pieces) {
+            const key = `${ports.protocol}/${ports.from}-${ports.to}`
+            const entry = byPorts.get(key) ?? { ports, prefixes: [] }
+            entry.prefixes.push(...prefixes)
+            byPorts.set(key, entry)
+          }
         }
       }
     }
     return [...byPorts.values()].flatMap(({ ports, prefixes }) => mergePrefixes(prefixes).map((prefix) => ruleText(ports, prefix)))
   }
-  return { ingress: [...new Set([...lines('to', 'from'), packetTooBig])].sort(), egress: [...new Set(lines('from', 'to'))].sort() }
+  const tooBig = [packetTooBig[4], ...(inVpc.some(isV6) ? [packetTooBig[6]] : [])]
+  return { ingress: [...new Set([...lines('to', 'from'), ...tooBig])].sort(), egress: [...new Set(lines('from', 'to'))].sort() }
 }
 interface Opening {
   readonly ports: PortRange

@@ -1,10 +1,10 @@
 /** Security-group rules as one line of text each, `tcp/443 10.1.0.0/16`: comparable as sets, readable in a plan. */
-import type { Prefix } from '#src/net/address.ts'
+import { type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import type { IpPermission } from '@aws-sdk/client-ec2'
 
-/** ICMP "fragmentation needed" always passes (RFC 1191), whoever on the way sends it. */
-export const packetTooBig = 'icmp/3.4 0.0.0.0/0'
+/** ICMP "fragmentation needed" (RFC 1191) and "packet too big" (RFC 8201) always pass, whoever on the way sends them. */
+export const packetTooBig: Readonly<Record<Family, string>> = { 4: 'icmp/3.4 0.0.0.0/0', 6: 'icmpv6/2.0 ::/0' }
 
 export function ruleText(ports: PortRange, prefix: Prefix): string {
   switch (ports.protocol) {
@@ -12,15 +12,16 @@ export function ruleText(ports: PortRange, prefix: Prefix): string {
     case 'udp':
       return `${ports.protocol}/${span(ports.from, ports.to)} ${prefix}`
     case 'icmp':
+      return `${familyOf(prefix) === 6 ? 'icmpv6' : 'icmp'} ${prefix}`
     case 'any':
-      return `${ports.protocol} ${prefix}`
+      return `any ${prefix}`
     default:
       return ports.protocol satisfies never
   }
 }
 const span = (from: number, to: number): string => (from === to ? `${from}` : `${from}-${to}`)
 
-/** Everything that AWS reports, also what only a person can have added: groups, prefix lists, IPv6. */
+/** Everything that AWS reports, also what only a person can have added: groups, prefix lists. */
 export function ruleTexts(permissions: readonly IpPermission[]): readonly string[] {
   return permissions
     .flatMap((permission) => {
@@ -35,9 +36,12 @@ export function ruleTexts(permissions: readonly IpPermission[]): readonly string
     })
     .sort()
 }
-function headOf({ IpProtocol: protocol = '-1', FromPort: from = -1, ToPort: to = -1 }: IpPermission): string {
+/** Whose "ports" are type and code. EC2 says ICMPv6 by its name, or by its number when it was asked for by that. */
+const isIcmp = (protocol: string): boolean => protocol === 'icmp' || protocol === 'icmpv6'
+function headOf({ IpProtocol: said = '-1', FromPort: from = -1, ToPort: to = -1 }: IpPermission): string {
+  const protocol = said === '58' ? 'icmpv6' : said
   if (protocol === '-1') return 'any'
-  if (protocol === 'icmp') return from === -1 ? 'icmp' : `icmp/${from}.${to}`
+  if (isIcmp(protocol)) return from === -1 ? protocol : `${protocol}/${from}.${to}`
   return from === -1 ? protocol : `${protocol}/${span(from, to)}`
 }
 
@@ -67,6 +71,6 @@ function protocolOf(head: string): IpPermission {
   const [protocol = '', ports] = head.split('/')
   if (protocol === 'any') return { IpProtocol: '-1' }
   if (ports === undefined) return { IpProtocol: protocol, FromPort: -1, ToPort: -1 }
-  const [from = '', to = from] = ports.split(protocol === 'icmp' ? '.' : '-')
+  const [from = '', to = from] = ports.split(isIcmp(protocol) ? '.' : '-')
   return { IpProtocol: protocol, FromPort: Number(from), ToPort: Number(to) }
 }

@@ -178,8 +178,8 @@ export function telemetry(region: Region, connections: Awaited<ReturnType<Reads[
     const ours = regionOf(read.tagValue(of.Tags, tagOf.id) ?? '') === region.id
     if (!ours || of.State === 'deleted' || of.State === 'deleting') return []
     return (of.VgwTelemetry ?? []).flatMap((said): readonly Telemetry[] => {
-      const inside = of.Options?.TunnelOptions?.find((option) => option.OutsideIpAddress === said.OutsideIpAddress)?.TunnelInsideCidr
-      const member = members.find((one) => one.inside === inside)
+      const option = of.Options?.TunnelOptions?.find((one) => one.OutsideIpAddress === said.OutsideIpAddress)
+      const member = members.find((one) => option && one.inside === read.insideOf(option))
       if (!member || said.OutsideIpAddress === undefined) return []
       return [
         {

@@ -6,6 +6,7 @@ import {
   type VpnTunnelOptionsSpecification,
 } from '@aws-sdk/client-ec2'
 import type { TunnelId } from '#src/fabric/fabric.ts'
+import { familyOf, type Prefix } from '#src/net/address.ts'
 import { pairTunnels } from './difference.ts'
 import { conflict, finding } from './errors.ts'
 import { type Kind, minutes, tags, withId, must, leftIn, unchangeable } from './kind.ts'
@@ -24,7 +25,7 @@ export const vpnConnection: Kind<'vpn-connection'> = {
         Type: 'ipsec.1',
         CustomerGatewayId: await context.idOf(properties.customerGateway.ref),
         TransitGatewayId: await context.idOf(properties.transitGateway.ref),
-        Options: { StaticRoutesOnly: properties.static, TunnelInsideIpVersion: 'ipv4', TunnelOptions },
+        Options: { StaticRoutesOnly: properties.static, TunnelInsideIpVersion: insideVersion(properties.tunnels), TunnelOptions },
         TagSpecifications: tags(context, 'vpn-connection', id),
       }),
     )
@@ -62,10 +63,15 @@ const usableKey = (tunnel: TunnelId, psk: string): string => {
     ),
   )
 }
+/** Made with it, a connection keeps it: there is no call that changes what it carries. */
+const insideVersion = (tunnels: readonly TunnelProperties[]): 'ipv4' | 'ipv6' =>
+  tunnels.every(({ inside }) => familyOf(inside) === 6) ? 'ipv6' : 'ipv4'
+const insideCidr = (inside: Prefix): Pick<Options, 'TunnelInsideCidr' | 'TunnelInsideIpv6Cidr'> =>
+  familyOf(inside) === 6 ? { TunnelInsideIpv6Cidr: inside } : { TunnelInsideCidr: inside }
 const values = <T>(of: readonly T[]): { Value: T }[] => of.map((Value) => ({ Value }))
 type Options = VpnTunnelOptionsSpecification
 const tunnelOptions = (of: TunnelProperties, psk: string | undefined): Options => ({
-  TunnelInsideCidr: of.inside,
+  ...insideCidr(of.inside),
   ...(psk === undefined ? {} : { PreSharedKey: psk }),
   IKEVersions: values(of.ike),
   Phase1EncryptionAlgorithms: values(of.encryption[0]) as NonNullable<Options['Phase1EncryptionAlgorithms']>,
@@ -85,6 +91,7 @@ const tunnelOptions = (of: TunnelProperties, psk: string | undefined): Options =
 })
 /** AWS refuses an inside prefix that the tunnel has already; all else may be said again. */
 function onlyChanged(options: Options, want: TunnelProperties, seen: ObservedTunnel): Options {
-  const { TunnelInsideCidr: inside, ...others } = options
-  return want.inside === seen.inside || inside === undefined ? others : { TunnelInsideCidr: inside, ...others }
+  if (want.inside !== seen.inside) return options
+  const { TunnelInsideCidr: _four, TunnelInsideIpv6Cidr: _six, ...others } = options
+  return others
 }

@@ -112,19 +112,32 @@ export const vpcAttachment: Kind<'vpc-attachment'> = {
       new CreateTransitGatewayVpcAttachmentCommand({
         TransitGatewayId: await context.idOf(properties.transitGateway.ref),
         VpcId: properties.vpc,
-        SubnetIds: [...read.attachmentSubnets(await context.reads.subnets([properties.vpc]))],
+        SubnetIds: [...read.attachmentSubnets(await context.reads.subnets([properties.vpc]), properties.ipv6 === true)],
+        ...(properties.ipv6 === true ? { Options: { Ipv6Support: 'enable' as const } } : {}),
         TagSpecifications: tags(context, 'transit-gateway-attachment', id),
       }),
     )
     return must(made?.TransitGatewayAttachmentId)
   },
   async change(context, resource, seen, differences) {
-    if (differences.some(({ key }) => key !== 'everywhere')) throw unchangeable(resource, differences)
+    if (differences.some(({ key }) => key !== 'everywhere' && key !== 'ipv6')) throw unchangeable(resource, differences)
+    const ipv6 = resource.properties.ipv6 === true
     const [attachments, subnets] = await Promise.all([context.reads.vpcAttachments(), context.reads.subnets([resource.properties.vpc])])
-    const attached = attachments.find((of) => of.TransitGatewayAttachmentId === seen.cloudId)?.SubnetIds ?? []
-    const AddSubnetIds = [...read.missingSubnets(subnets, attached)]
-    if (AddSubnetIds.length > 0)
-      await context.again(new ModifyTransitGatewayVpcAttachmentCommand({ TransitGatewayAttachmentId: seen.cloudId, AddSubnetIds }))
+    const attachment = attachments.find((of) => of.TransitGatewayAttachmentId === seen.cloudId)
+    const attached = attachment?.SubnetIds ?? []
+    const RemoveSubnetIds = ipv6 ? attached.filter((id) => !subnets.some((subnet) => subnet.SubnetId === id && read.hasIpv6(subnet))) : []
+    const kept = attached.filter((id) => !RemoveSubnetIds.includes(id))
+    const AddSubnetIds = [...read.missingSubnets(subnets, kept, ipv6)]
+    const enable = ipv6 && attachment?.Options?.Ipv6Support !== 'enable'
+    if (AddSubnetIds.length + RemoveSubnetIds.length === 0 && !enable) return
+    await context.again(
+      new ModifyTransitGatewayVpcAttachmentCommand({
+        TransitGatewayAttachmentId: seen.cloudId,
+        ...(AddSubnetIds.length > 0 ? { AddSubnetIds } : {}),
+        ...(RemoveSubnetIds.length > 0 ? { RemoveSubnetIds } : {}),
+        ...(enable ? { Options: { Ipv6Support: 'enable' as const } } : {}),
+      }),
+    )
   },
   left: async (context, cloudId) => leftIn(read.readVpcAttachments(await context.reads.vpcAttachments(), []), cloudId),
   remove: async (context, cloudId) =>
@@ -207,7 +220,9 @@ export const transitGatewayRoute: Kind<'transit-gateway-route'> = {
     const [table = '', destination] = cloudId.split('|')
     // Only a table of ours is looked into: what is in it is ours by that.
     if (!read.readRouteTables(await context.reads.routeTables()).some((of) => of.cloudId === table)) return undefined
-    const found = (await context.reads.routes(table)).find((route) => route.DestinationCidrBlock === destination && route.State !== 'deleted')
+    const found = (await context.reads.routes(table)).find(
+      (route) => read.prefixOf(route.DestinationCidrBlock) === destination && route.State !== 'deleted',
+    )
     return found && { state: found.State === 'deleting' ? 'deleting' : 'ready', ours: true }
   },
   async remove(context, cloudId) {

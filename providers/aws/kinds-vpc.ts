@@ -3,6 +3,7 @@ import {
   AuthorizeSecurityGroupEgressCommand,
   AuthorizeSecurityGroupIngressCommand,
   CreateRouteCommand,
+  type CreateRouteCommandInput,
   CreateSecurityGroupCommand,
   DeleteRouteCommand,
   DeleteSecurityGroupCommand,
@@ -19,7 +20,11 @@ import { compound, tagOf } from './scheme.ts'
 
 const ownGateways = async (context: Context): Promise<ReadonlyMap<string, string>> =>
   new Map((await context.reads.transitGateways()).map((of) => [of.TransitGatewayId ?? '', read.tagValue(of.Tags, tagOf.id) ?? ''] as const))
-const routeIn = (table: RouteTable, destination: string) => (table.Routes ?? []).find((route) => route.DestinationCidrBlock === destination)
+const routeIn = (table: RouteTable, destination: string) => (table.Routes ?? []).find((route) => read.destinationOf(route) === destination)
+/** EC2 has a field for each family. */
+const toDestination = (destination: string): Pick<CreateRouteCommandInput, 'DestinationCidrBlock' | 'DestinationIpv6CidrBlock'> =>
+  isSix(destination) ? { DestinationIpv6CidrBlock: destination } : { DestinationCidrBlock: destination }
+const isSix = (destination: string): boolean => destination.includes(':')
 /** The words with which a person finds the route. */
 export function foreignRoute(at: string, table: RouteTable, destination: string): Error | undefined {
   const route = routeIn(table, destination)
@@ -27,6 +32,7 @@ export function foreignRoute(at: string, table: RouteTable, destination: string)
   const target =
     route.TransitGatewayId ??
     route.GatewayId ??
+    route.EgressOnlyInternetGatewayId ??
     route.NatGatewayId ??
     route.VpcPeeringConnectionId ??
     route.NetworkInterfaceId ??
@@ -37,7 +43,7 @@ export function foreignRoute(at: string, table: RouteTable, destination: string)
       'R023',
       [at],
       `Route table ${table.RouteTableId} of ${table.VpcId} leads ${destination} to ${target ?? 'something else'}${route.State === 'blackhole' ? ', which no longer exists' : ''}`,
-      `delete that route (aws ec2 delete-route --route-table-id ${table.RouteTableId} --destination-cidr-block ${destination}), or take the prefix out of the intent`,
+      `delete that route (aws ec2 delete-route --route-table-id ${table.RouteTableId} --destination-${isSix(destination) ? 'ipv6-' : ''}cidr-block ${destination}), or take the prefix out of the intent`,
     ),
   )
 }
@@ -57,23 +63,23 @@ export const vpcRoute: Kind<'vpc-route'> = {
       context.reads.vpcTables([properties.vpc]),
       ownGateways(context),
     ])
-    const DestinationCidrBlock = properties.destination
+    const { destination } = properties
     const usable = read.usableTables(tables)
     for (const table of usable) {
-      const route = routeIn(table, DestinationCidrBlock)
-      const foreign = route && !gateways.has(route.TransitGatewayId ?? '') ? foreignRoute(id, table, DestinationCidrBlock) : undefined
+      const route = routeIn(table, destination)
+      const foreign = route && !gateways.has(route.TransitGatewayId ?? '') ? foreignRoute(id, table, destination) : undefined
       if (foreign) throw foreign
     }
     await Promise.all(
       usable.map(async (table) => {
-        const route = routeIn(table, DestinationCidrBlock)
+        const route = routeIn(table, destination)
         if (route?.TransitGatewayId === target && route.State !== 'blackhole') return
-        const input = { RouteTableId: table.RouteTableId, DestinationCidrBlock, TransitGatewayId: target }
+        const input = { RouteTableId: table.RouteTableId, ...toDestination(destination), TransitGatewayId: target }
         // Creating never changes a route that somebody else made in between: AWS answers RouteAlreadyExists.
         await (route ? context.again(new ReplaceRouteCommand(input)) : context.once(new CreateRouteCommand(input)))
       }),
     )
-    return compound.vpcRoute(properties.vpc, DestinationCidrBlock, target)
+    return compound.vpcRoute(properties.vpc, destination, target)
   },
   change: async (context, resource) => void (await vpcRoute.make(context, resource)),
   async left(context, cloudId) {
@@ -88,7 +94,7 @@ export const vpcRoute: Kind<'vpc-route'> = {
     const tables = read.usableTables(await context.reads.vpcTables([vpc])).filter((table) => routeIn(table, destination)?.TransitGatewayId === target)
     await Promise.all(
       tables.map((table) =>
-        context.again(new DeleteRouteCommand({ RouteTableId: table.RouteTableId, DestinationCidrBlock: destination })).catch(unlessGone),
+        context.again(new DeleteRouteCommand({ RouteTableId: table.RouteTableId, ...toDestination(destination) })).catch(unlessGone),
       ),
     )
   },

@@ -2,6 +2,7 @@
 import type {
   CustomerGateway,
   IKEVersionsListValue,
+  Route,
   RouteTable,
   SecurityGroup,
   Subnet,
@@ -15,7 +16,7 @@ import type {
   VpnConnection,
 } from '@aws-sdk/client-ec2'
 import type { NetworkId, Region } from '#src/fabric/fabric.ts'
-import type { Address, Prefix } from '#src/net/address.ts'
+import { type Address, parsePrefix, type Prefix } from '#src/net/address.ts'
 import type { Observed, ResourceId } from '../cloud.ts'
 import { ruleTexts } from './group.ts'
 import type { Reads } from './reads.ts'
@@ -117,11 +118,18 @@ const words = (of: readonly IKEVersionsListValue[] | undefined): readonly string
   (of ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
 const numbers = (of: readonly { readonly Value?: number | undefined }[] | undefined): readonly number[] =>
   (of ?? []).flatMap(({ Value }) => (Value === undefined ? [] : [Value]))
+/** A tunnel that carries IPv6 has both, and a /30 that nobody uses (AWS Site-to-Site VPN User Guide, "IPv4 and IPv6 traffic"). */
+export const insideOf = (of: TunnelOption): Prefix => prefixOf(of.TunnelInsideIpv6Cidr ?? of.TunnelInsideCidr)
+/** As we write them, whatever AWS's spelling of IPv6 is. */
+export function prefixOf(text: string | undefined): Prefix {
+  const parsed = parsePrefix(text ?? '')
+  return parsed.ok ? parsed.value : ((text ?? '') as Prefix)
+}
 /** AWS leaves out of a report what stands at its default. */
 export function readTunnel(of: TunnelOption, fingerprint: Fingerprint): ObservedTunnel {
   return {
     outside: (of.OutsideIpAddress ?? '') as Address,
-    inside: (of.TunnelInsideCidr ?? '') as Prefix,
+    inside: insideOf(of),
     ike: words(of.IkeVersions),
     encryption: [words(of.Phase1EncryptionAlgorithms), words(of.Phase2EncryptionAlgorithms)],
     integrity: [words(of.Phase1IntegrityAlgorithms), words(of.Phase2IntegrityAlgorithms)],
@@ -142,11 +150,13 @@ export function readTunnel(of: TunnelOption, fingerprint: Fingerprint): Observed
 export const readVpcAttachments = (of: readonly TransitGatewayVpcAttachment[], subnets: readonly Subnet[]): readonly Observed[] =>
   present(of, (item) => item.State).map(([item, state]) => {
     const zones = zonesOf(subnets.filter((subnet) => subnet.VpcId === item.VpcId))
-    const attached = zonesOf(subnets.filter((subnet) => item.SubnetIds?.includes(subnet.SubnetId ?? '')))
+    const used = subnets.filter((subnet) => item.SubnetIds?.includes(subnet.SubnetId ?? ''))
+    const attached = zonesOf(used)
     return observed('vpc-attachment', idOf(item.Tags), item.TransitGatewayAttachmentId ?? '', state, {
       ...known('transitGateway', item.TransitGatewayId),
       ...known('vpc', item.VpcId),
       everywhere: zones.every((zone) => attached.includes(zone)),
+      ipv6: item.Options?.Ipv6Support === 'enable' && used.every(hasIpv6),
     })
   })
 const zoneOf = (of: Subnet): string => of.AvailabilityZoneId ?? of.AvailabilityZone ?? ''
@@ -155,9 +165,15 @@ export const zonesOf = (of: readonly Subnet[]): readonly string[] => [...new Set
 const attachable = (of: Subnet): boolean =>
   of.OutpostArn === undefined && of.Ipv6Native !== true && /^[a-z0-9]+-az\d+$/.test(of.AvailabilityZoneId ?? 'any-az1')
 
-/** One a zone: the smallest, because AWS advises small subnets of their own for it, then the lowest id; always the same. */
-export function attachmentSubnets(of: readonly Subnet[]): readonly string[] {
-  const byZone = Map.groupBy(of.filter(attachable), zoneOf)
+export const hasIpv6 = (of: Subnet): boolean =>
+  (of.Ipv6CidrBlockAssociationSet ?? []).some(({ Ipv6CidrBlockState: state }) => state?.State === undefined || state.State === 'associated')
+
+/** One a zone, `ipv6`: of those that have it; the smallest, because AWS advises small subnets of their own for it, then the lowest id; always the same. */
+export function attachmentSubnets(of: readonly Subnet[], ipv6: boolean): readonly string[] {
+  const byZone = Map.groupBy(
+    of.filter((subnet) => attachable(subnet) && (!ipv6 || hasIpv6(subnet))),
+    zoneOf,
+  )
   const length = (subnet: Subnet): number => Number(subnet.CidrBlock?.split('/')[1] ?? 0)
   const usable = (subnet: Subnet): number => ((subnet.AvailableIpAddressCount ?? 1) > 0 ? 0 : 1)
   return [...byZone.values()]
@@ -169,9 +185,12 @@ export function attachmentSubnets(of: readonly Subnet[]): readonly string[] {
     .sort()
 }
 /** The zones that an attachment lacks, as subnets to add. */
-export function missingSubnets(subnets: readonly Subnet[], attached: readonly string[]): readonly string[] {
+export function missingSubnets(subnets: readonly Subnet[], attached: readonly string[], ipv6: boolean): readonly string[] {
   const have = zonesOf(subnets.filter((subnet) => attached.includes(subnet.SubnetId ?? '')))
-  return attachmentSubnets(subnets.filter((subnet) => !have.includes(zoneOf(subnet))))
+  return attachmentSubnets(
+    subnets.filter((subnet) => !have.includes(zoneOf(subnet))),
+    ipv6,
+  )
 }
 
 export const readGroups = (of: readonly SecurityGroup[]): readonly Observed[] =>
@@ -204,8 +223,8 @@ function associationOf(attachment: string, table: string, parent: Observed, stat
 
 export function readRoutes(of: readonly TransitGatewayRoute[], table: Observed, parents: readonly Observed[]): readonly Observed[] {
   return present(of, (route) => (route.State === 'blackhole' ? 'active' : route.State)).flatMap(([route, state]) => {
-    const destination = (route.DestinationCidrBlock ?? '') as Prefix
-    if (destination === '') return []
+    const destination = prefixOf(route.DestinationCidrBlock)
+    if (route.DestinationCidrBlock === undefined) return []
     const targets = route.TransitGatewayAttachments ?? []
     const target = parents.find((one) => targets.some((to) => to.ResourceId === one.cloudId || to.TransitGatewayAttachmentId === one.cloudId))
     // A blackhole leads nowhere: it differs from whatever is wanted, so it is pointed there again.
@@ -219,21 +238,27 @@ export function readRoutes(of: readonly TransitGatewayRoute[], table: Observed, 
 export const usableTables = (of: readonly RouteTable[]): readonly RouteTable[] =>
   of.filter((table) => !(table.Associations ?? []).some((association) => association.GatewayId !== undefined))
 
+/** undefined: a prefix list. */
+export function destinationOf({ DestinationCidrBlock: four, DestinationIpv6CidrBlock: six }: Route): Prefix | undefined {
+  return (six ?? four) === undefined ? undefined : prefixOf(six ?? four)
+}
 /** `transitGateways`: ours in whatever state, by cloud id, so that routes of a deleted one are still known as ours. */
 export function readVpcRoutes(of: readonly RouteTable[], transitGateways: ReadonlyMap<string, string>): readonly Observed[] {
   const usable = Map.groupBy(usableTables(of), (table) => table.VpcId ?? '')
   return [...usable].flatMap(([vpc, tables]) => {
     const routes = tables.flatMap((table) => (table.Routes ?? []).filter((route) => transitGateways.has(route.TransitGatewayId ?? '')))
-    const byTarget = Map.groupBy(routes, (route) => `${route.DestinationCidrBlock} ${route.TransitGatewayId}`)
+    const byTarget = Map.groupBy(routes, (route) => `${destinationOf(route)} ${route.TransitGatewayId}`)
     return [...byTarget.values()].flatMap((same) => {
-      const { DestinationCidrBlock: destination, TransitGatewayId: target } = same[0] ?? {}
+      const [first] = same
+      const destination = first && destinationOf(first)
+      const target = first?.TransitGatewayId
       if (destination === undefined || target === undefined) return []
       const id = resourceId.vpcRoute(regionOf(transitGateways.get(target) ?? ''), vpc, destination)
       return [
         observed('vpc-route', id, compound.vpcRoute(vpc, destination, target), 'ready', {
           transitGateway: target,
           vpc,
-          destination: destination as Prefix,
+          destination,
           everywhere: same.length === tables.length,
         }),
       ]

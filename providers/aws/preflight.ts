@@ -1,12 +1,13 @@
 /** What stands in the way before anything is made: foreign things, and what AWS will not take. The judging is pure. */
 import type { CustomerGateway, RouteTable, Subnet, TransitGateway, Vpc } from '@aws-sdk/client-ec2'
 import type { Finding, NetworkId, Region } from '#src/fabric/fabric.ts'
-import { comparePrefixes, contains, familyOf, type Prefix, prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, familyOf, lengthOf, type Prefix, prefix } from '#src/net/address.ts'
+import { familiesIn } from '#src/net/sets.ts'
 import { CloudError, finding } from './errors.ts'
 import { groupRules, overlayPrefixes } from './desired.ts'
 import { foreignCustomerGateway } from './kinds-gateway.ts'
 import { foreignRoute } from './kinds-vpc.ts'
-import { attachmentSubnets, isOurs, tagValue, usableTables } from './observe.ts'
+import { attachmentSubnets, destinationOf, hasIpv6, isOurs, tagValue, usableTables, zonesOf } from './observe.ts'
 import type { Reads } from './reads.ts'
 import { tagOf } from './scheme.ts'
 
@@ -48,16 +49,7 @@ function judgeVpc(region: Region, of: Region['networks'][number], around: Surrou
   const subnets = around.subnets.filter((subnet) => subnet.VpcId === of.id)
   return [
     ...judgePrefixes(region, of, vpc),
-    ...(attachmentSubnets(subnets).length === 0
-      ? [
-          finding(
-            'R032',
-            [`${region.id}/${of.id}`, region.id],
-            `The VPC ${of.id} has no subnet to attach to`,
-            'make one, a /28 in each availability zone is enough',
-          ),
-        ]
-      : []),
+    ...judgeSubnets(region, of, subnets),
     ...judgeRoutes(
       region,
       around.tables.filter((table) => table.VpcId === of.id),
@@ -65,9 +57,32 @@ function judgeVpc(region: Region, of: Region['networks'][number], around: Surrou
     ),
   ]
 }
+/** The interfaces of an attachment have IPv6 by their subnets. */
+function judgeSubnets(region: Region, of: Region['networks'][number], subnets: readonly Subnet[]): readonly Finding[] {
+  const at = [`${region.id}/${of.id}`, region.id]
+  if (attachmentSubnets(subnets, false).length === 0)
+    return [finding('R032', at, `The VPC ${of.id} has no subnet to attach to`, 'make one, a /28 in each availability zone is enough')]
+  if (!familiesIn(of.prefixes).includes(6)) return []
+  const lacking = zonesOf(subnets).filter((zone) => !zonesOf(subnets.filter(hasIpv6)).includes(zone))
+  return lacking.length === 0
+    ? []
+    : [
+        finding(
+          'R032',
+          at,
+          `The VPC ${of.id} has no subnet with IPv6 to attach to in ${lacking.join(', ')}`,
+          'give a subnet of each availability zone an IPv6 CIDR block, or take the IPv6 prefixes out of the intent',
+        ),
+      ]
+}
+/** Those of the families that are stated: a VPC always has IPv4, and nobody has to reach it. */
 function judgePrefixes(region: Region, of: Region['networks'][number], vpc: Vpc): readonly Finding[] {
-  const sets = vpc.CidrBlockAssociationSet?.filter((set) => set.CidrBlockState?.State === undefined || set.CidrBlockState.State === 'associated')
-  const real = [...new Set(sets?.map((set) => set.CidrBlock ?? '') ?? [vpc.CidrBlock ?? ''])].filter((cidr) => cidr !== '').map(prefix)
+  const isThere = (state: { readonly State?: string | undefined } | undefined): boolean => state?.State === undefined || state.State === 'associated'
+  const fours = vpc.CidrBlockAssociationSet?.filter((set) => isThere(set.CidrBlockState)).map((set) => set.CidrBlock) ?? [vpc.CidrBlock]
+  const sixes = vpc.Ipv6CidrBlockAssociationSet?.filter((set) => isThere(set.Ipv6CidrBlockState)).map((set) => set.Ipv6CidrBlock) ?? []
+  const stated = of.prefixes.length === 0 ? [4] : familiesIn(of.prefixes)
+  const all = [...new Set([...fours, ...sixes])].flatMap((cidr) => (cidr === undefined || cidr === '' ? [] : [prefix(cidr)]))
+  const real = all.filter((cidr) => stated.includes(familyOf(cidr)))
   const same = real.length === of.prefixes.length && real.every((cidr) => of.prefixes.includes(cidr))
   if (same) return []
   const list = (prefixes: readonly Prefix[]): string => [...prefixes].sort(comparePrefixes).join(', ')
@@ -85,9 +100,9 @@ function judgeRoutes(region: Region, tables: readonly RouteTable[], gateways: re
   const overlay = overlayPrefixes(region)
   return usableTables(tables).flatMap((table) =>
     (table.Routes ?? []).flatMap((route) => {
-      const to = route.DestinationCidrBlock
+      const to = destinationOf(route)
       if (to === undefined || route.GatewayId === 'local' || ours.has(route.TransitGatewayId)) return []
-      const around = overlay.find((own) => contains(own, prefix(to)))
+      const around = overlay.find((own) => contains(own, to))
       if (around === undefined) return []
       const error = foreignRoute(region.id, table, to)
       if (around === to) return error instanceof CloudError ? [error.trouble.finding] : []
@@ -116,10 +131,22 @@ function judgeCustomerGateways(network: NetworkId, region: Region, around: Surro
 const reserved = ['169.254.0.0/30', '169.254.1.0/30', '169.254.2.0/30', '169.254.3.0/30', '169.254.4.0/30', '169.254.5.0/30', '169.254.169.252/30']
 /** AWS's defaults (Service Quotas); most can be raised, so more is only worth a word. */
 const quota = { connections: 50, groupRules: 60, vpcRoutes: 50 }
+/** Routes of a table and rules of a group are counted in each family by itself (Amazon VPC quotas). */
+const most = (of: readonly { readonly includes: (text: string) => boolean }[]): number => {
+  const six = of.filter((one) => one.includes(':')).length
+  return Math.max(six, of.length - six)
+}
+
+/** CreateVpnConnection, VpnTunnelOptionsSpecification: `TunnelInsideCidr`, `TunnelInsideIpv6Cidr`. */
+const isInside = (inside: Prefix): boolean =>
+  familyOf(inside) === 6
+    ? lengthOf(inside) === 126 && contains(prefix('fd00::/8'), inside)
+    : /^169\.254\.\d+\.\d+\/30$/.test(inside) && !reserved.includes(inside)
 
 /** What AWS does not take, whatever the account. */
 export function misfits(region: Region): readonly Finding[] {
   const insides = region.connections.flatMap((of) => of.members)
+  const carried = familiesIn(insides.map(({ inside }) => inside))
   const tooMany = (what: string, count: number, limit: number): readonly Finding[] =>
     count > limit
       ? [
@@ -130,14 +157,14 @@ export function misfits(region: Region): readonly Finding[] {
       : []
   return [
     ...insides.flatMap(({ tunnel, inside }) =>
-      /^169\.254\.\d+\.\d+\/30$/.test(inside) && !reserved.includes(inside)
+      isInside(inside)
         ? []
         : [
             finding(
               'R036',
               [tunnel],
               `AWS takes no inside prefix ${inside} for ${tunnel}`,
-              `a /30 of 169.254.0.0/16 other than ${reserved.join(', ')}`,
+              familyOf(inside) === 6 ? 'a /126 of fd00::/8' : `a /30 of 169.254.0.0/16 other than ${reserved.join(', ')}`,
             ),
           ],
     ),
@@ -147,15 +174,20 @@ export function misfits(region: Region): readonly Finding[] {
         finding('R036', [tunnel], `The inside prefix ${inside} is used twice in ${region.id}`, 'one for each tunnel of a transit gateway'),
       ),
     ...[...region.routes.map((of) => of.to), ...region.networks.flatMap((of) => of.prefixes)]
-      .filter((of) => familyOf(of) === 6)
+      .filter((of) => !carried.includes(familyOf(of)))
       .map((of) =>
-        finding('R037', [region.id], `${of} can't be routed to ${region.id}: IPv6 over a VPN connection is not yet there`, 'an IPv4 prefix'),
+        finding(
+          'R037',
+          [region.id],
+          `${of} can't be routed to ${region.id}: none of its VPN connections carries IPv${familyOf(of)}`,
+          'connections of that family, or none of its prefixes',
+        ),
       ),
     ...tooMany('VPN connections', region.connections.length, quota.connections),
-    ...tooMany('routes in a VPC route table', overlayPrefixes(region).length, quota.vpcRoutes),
+    ...tooMany('routes in a VPC route table', most(overlayPrefixes(region)), quota.vpcRoutes),
     ...region.networks.flatMap((of) => {
       const { ingress, egress } = groupRules(region, of.prefixes)
-      return tooMany('rules in one direction of a security group', Math.max(ingress.length, egress.length), quota.groupRules)
+      return tooMany('rules in one direction of a security group', Math.max(most(ingress), most(egress)), quota.groupRules)
     }),
   ]
 }

@@ -27,6 +27,7 @@ import {
   type VpnConnection,
 } from '@aws-sdk/client-ec2'
 import type { NetworkId } from '#src/fabric/fabric.ts'
+import { prefix, type Prefix, prefixBits, prefixFromBits, width } from '#src/net/address.ts'
 import type { createGatherer } from './poll.ts'
 import { tagOf } from './scheme.ts'
 
@@ -141,7 +142,7 @@ function unlessAborted<T>(of: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /** Static routes only: propagation is off, so every route in our tables is one that we made. */
-async function searchRoutes(client: EC2Client, table: string, within?: string): Promise<readonly TransitGatewayRoute[]> {
+async function searchRoutes(client: EC2Client, table: string, within?: Prefix): Promise<readonly TransitGatewayRoute[]> {
   const Filters = [filter('type', ['static']), ...(within === undefined ? [] : [filter('route-search.subnet-of-match', [within])])]
   const found: TransitGatewayRoute[] = []
   let token: string | undefined
@@ -155,14 +156,15 @@ async function searchRoutes(client: EC2Client, table: string, within?: string): 
     more = page.AdditionalRoutesAvailable === true && token === undefined
   } while (token !== undefined)
   if (!more) return found
-  // Above a thousand without a token: halve the space until each part fits.
-  const [address = '0.0.0.0', length = '0'] = (within ?? '0.0.0.0/0').split('/')
-  const bits = address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
-  const half = 2 ** (31 - Number(length))
-  const text = (value: number): string => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.')
-  const parts = [bits, bits + half].map((value) => `${text(value)}/${Number(length) + 1}`)
-  const deeper = await Promise.all(parts.map((part) => searchRoutes(client, table, part)))
+  // Above a thousand without a token: each family, then halves of it, until each part fits.
+  const deeper = await Promise.all((within === undefined ? everything : halvesOf(within)).map((part) => searchRoutes(client, table, part)))
   // A route as long as the whole is in neither half.
-  const whole = found.filter((route) => route.DestinationCidrBlock === (within ?? '0.0.0.0/0'))
+  const whole = found.filter((route) => route.DestinationCidrBlock === within)
   return [...new Map([...whole, ...deeper.flat()].map((route) => [route.DestinationCidrBlock, route])).values()]
+}
+const everything = [prefix('0.0.0.0/0'), prefix('::/0')]
+function halvesOf(whole: Prefix): readonly Prefix[] {
+  const { family, value, length } = prefixBits(whole)
+  const half = 1n << BigInt(width(family) - length - 1)
+  return [value, value + half].map((start) => prefixFromBits(family, start, length + 1))
 }

@@ -21,6 +21,7 @@ export const tagOf = { network: 'causeway:network', id: 'causeway:id', operation
 
 /** One of the two tunnels of a VPN connection, in AWS's words; `psk` is a fingerprint, never the key. */
 export interface TunnelProperties {
+  /** Of the family that the connection carries. */
   readonly inside: Prefix
   readonly ike: readonly string[]
   readonly encryption: readonly [readonly string[], readonly string[]]
@@ -51,8 +52,8 @@ interface Shapes<Link> {
   'transit-gateway-route-table': { readonly transitGateway: Link }
   'customer-gateway': { readonly address: string; readonly asn: number }
   'vpn-connection': { readonly transitGateway: Link; readonly customerGateway: Link; readonly static: boolean }
-  /** `everywhere`: a subnet in each availability zone in which the VPC has one. */
-  'vpc-attachment': { readonly transitGateway: Link; readonly vpc: string; readonly everywhere: boolean }
+  /** `everywhere`: a subnet in each availability zone in which the VPC has one. `ipv6`: its interfaces there have IPv6, too. Absent: as it is. */
+  'vpc-attachment': { readonly transitGateway: Link; readonly vpc: string; readonly everywhere: boolean; readonly ipv6?: boolean }
   /** `of`: the VPN connection or VPC attachment whose packets the table routes. */
   'transit-gateway-association': { readonly routeTable: Link; readonly of: Link }
   'transit-gateway-route': { readonly routeTable: Link; readonly destination: Prefix; readonly to: Link }

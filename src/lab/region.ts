@@ -8,9 +8,17 @@ import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createEmulator, type StartTunnel } from '#providers/aws/emulator/emulator.ts'
 import { listen } from '#providers/aws/emulator/listen.ts'
-import { type Allowed, type Attached, type Forwarding, forwardingOf, type HostForwarding, type TransitForward } from '#providers/aws/emulator/view.ts'
+import {
+  addressesOf,
+  type Allowed,
+  type Attached,
+  type Forwarding,
+  forwardingOf,
+  type HostForwarding,
+  type TransitForward,
+} from '#providers/aws/emulator/view.ts'
 import { parseSeed, type RegionSeed } from '#providers/aws/emulator/seed.ts'
-import { lengthOf, nth } from '#src/net/address.ts'
+import { type Family, familyOf, hostOf, hostPrefix, lengthOf, nth } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, must, run, start, wire } from './box.ts'
 import { startResponder } from './responder.ts'
 import { externalRouter } from './underlay.ts'
@@ -30,7 +38,16 @@ export interface Cloud {
 }
 
 /** Link addresses between the cloud's boxes; every link uses the same, for none is ever a destination. */
-const [transitSide, tunnelSide, routerSide] = ['100.127.0.1', '100.127.0.2', '100.127.0.3']
+const transitSide: Side = { 4: '100.127.0.1', 6: 'fe80::1' }
+const tunnelSide: Side = { 4: '100.127.0.2', 6: 'fe80::2' }
+const routerSide: Side = { 4: '100.127.0.3', 6: 'fe80::3' }
+type Side = Readonly<Record<Family, string>>
+const sided = (side: Side, device: string): readonly string[] => [
+  `addr add ${side[4]}/32 dev ${device}`,
+  `addr add ${side[6]}/64 dev ${device} nodad`,
+]
+const any: Side = { 4: '0.0.0.0/0', 6: '::/0' }
+const families = [4, 6] as const
 const httpPort = 8443
 
 /** One after another, and of many requests only the newest. */
@@ -51,22 +68,31 @@ function latest(work: () => Promise<void>, trouble: (error: unknown) => void): (
   }
 }
 
+const word = (text: string): string => (text.includes(':') ? 'ip6' : 'ip')
 const ports = ({ protocol, from, to }: Allowed): string => {
   if (protocol === '-1') return ''
   if (protocol === 'icmp') return from < 0 ? 'ip protocol icmp' : `icmp type ${from}`
+  if (protocol === 'icmpv6') return from < 0 ? 'meta l4proto ipv6-icmp' : `icmpv6 type ${from}`
   return `${protocol} dport ${from}-${to}`
 }
 /** Stateful, as security groups are: what a rule let through may answer. An instance has its own address and no other. */
 export function securityGroups(hosts: readonly HostForwarding[]): string {
   const chain = (name: string, side: 'saddr' | 'daddr', rules: readonly Allowed[]): string =>
-    `  chain ${name} {\n${rules.flatMap((rule) => rule.peers.map((peer) => `    ip ${side} ${peer} ${ports(rule)} return\n`)).join('')}    drop\n  }\n`
-  return `table ip groups
-delete table ip groups
-table ip groups {
+    `  chain ${name} {\n${rules.flatMap((rule) => rule.peers.map((peer) => `    ${word(peer)} ${side} ${peer} ${ports(rule)} return\n`)).join('')}    drop\n  }\n`
+  const own = ({ addresses }: HostForwarding, n: number): string =>
+    families
+      .map((family) => addresses.find((one) => familyOf(one) === family) ?? family)
+      .map((one) =>
+        typeof one === 'number' ? `    iifname h${n} meta nfproto ipv${one} drop\n` : `    iifname h${n} ${word(one)} saddr != ${one} drop\n`,
+      )
+      .join('')
+  return `table inet groups
+delete table inet groups
+table inet groups {
 ${hosts.map((host, n) => chain(`in${n}`, 'saddr', host.ingress) + chain(`out${n}`, 'daddr', host.egress)).join('')}  chain forward {
     type filter hook forward priority 0; policy accept;
     ct state established,related accept
-${hosts.map((host, n) => `    iifname h${n} ip saddr != ${host.address} drop\n    iifname h${n} jump out${n}\n    oifname h${n} jump in${n}\n`).join('')}  }
+${hosts.map((host, n) => `${own(host, n)}    iifname h${n} jump out${n}\n    oifname h${n} jump in${n}\n`).join('')}  }
 }
 `
 }
@@ -110,8 +136,14 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
   const doors = new Map<string, { readonly device: string; readonly table: number }>()
   const keyOf = (of: Attached): string => (of.kind === 'vpc' ? of.vpc : of.connection)
   let tables = 100
+  const forwardIpv6 = async (box: Box): Promise<void> => void (await must(enter(box, ['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1'])))
   const openDoor = async (device: string, table: number): Promise<void> =>
-    ipBatch(transit, [`addr add ${transitSide}/32 dev ${device}`, `link set ${device} up`, `rule add iif ${device} lookup ${table} prio 100`])
+    ipBatch(transit, [
+      ...sided(transitSide, device),
+      `link set ${device} up`,
+      ...families.map((family) => `rule add from ${any[family]} iif ${device} lookup ${table} prio 100`),
+    ])
+  await forwardIpv6(transit)
 
   const routers: { readonly box: Box; readonly vpc: string }[] = []
   for (const [v, vpc] of seed.vpcs.entries()) {
@@ -121,7 +153,8 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
     const table = tables++
     await openDoor(`v${v}`, table)
     doors.set(vpc.id, { device: `v${v}`, table })
-    await ipBatch(router, [`addr add ${routerSide}/32 dev tgw0`, 'link set tgw0 up'])
+    await forwardIpv6(router)
+    await ipBatch(router, [...sided(routerSide, 'tgw0'), 'link set tgw0 up'])
     for (const [h, host] of vpc.hosts.entries()) {
       const subnet = vpc.subnets.find((one) => one.id === host.subnet)!
       const gateway = nth(subnet.cidr, 1)!
@@ -129,20 +162,34 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       await wire(router, `h${h}`, box, 'eth0')
       await ipBatch(router, [
         `addr add ${gateway}/32 dev h${h}`,
+        `addr add ${routerSide[6]}/64 dev h${h} nodad`,
         `link set h${h} up`,
-        `route add ${host.address}/32 dev h${h}`,
-        `rule add iif h${h} lookup ${200 + h} prio 100`,
+        ...addressesOf(host).map((one) => `route add ${hostPrefix(one)} dev h${h}`),
+        // First only the VPC itself: what has no route leaves for nowhere.
+        ...[vpc.cidr, ...(vpc.ipv6 === undefined ? [] : [vpc.ipv6])].map(
+          (own) => `rule add from ${any[familyOf(own)]} iif h${h} to ${own} lookup main prio 90`,
+        ),
+        ...families.flatMap((family) => [
+          `rule add from ${any[family]} iif h${h} lookup ${200 + h} prio 100`,
+          `rule add from ${any[family]} iif h${h} unreachable prio 101`,
+        ]),
       ])
-      // Behind the rule above only the VPC itself: what has no route leaves for nowhere.
-      await ipBatch(router, [`rule add iif h${h} to ${vpc.cidr} lookup main prio 90`, `rule add iif h${h} unreachable prio 101`])
-      await ipBatch(box, [`addr add ${host.address}/${lengthOf(subnet.cidr)} dev eth0`, 'link set eth0 up', `route add default via ${gateway}`])
+      await ipBatch(box, [
+        `addr add ${host.address}/${lengthOf(subnet.cidr)} dev eth0`,
+        ...(host.ipv6 === undefined ? [] : [`addr add ${host.ipv6}/128 dev eth0 nodad`]),
+        'link set eth0 up',
+        `route add default via ${gateway}`,
+        ...(host.ipv6 === undefined ? [] : [`route add ::/0 via ${routerSide[6]} dev eth0 src ${host.ipv6}`]),
+      ])
       const script = join(logs, `${host.name}.sh`)
       writeFileSync(
         script,
         `while read -r line; do [ \${#line} -le 1 ] && break; done\nprintf 'HTTP/1.1 200 OK\\r\\nContent-Length: ${host.name.length}\\r\\nConnection: close\\r\\n\\r\\n${host.name}'\n`,
       )
       children.push(
-        start(enter(box, ['socat', `TCP-LISTEN:${httpPort},fork,reuseaddr`, `EXEC:sh ${script}`]), { log: join(logs, `${host.name}.log`) }),
+        start(enter(box, ['socat', `TCP6-LISTEN:${httpPort},ipv6-v6only=0,fork,reuseaddr`, `EXEC:sh ${script}`]), {
+          log: join(logs, `${host.name}.log`),
+        }),
       )
     }
   }
@@ -165,25 +212,30 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
         `addr add ${options.outside}/32 dev wan0`,
         'link set wan0 up',
         `route add default via ${externalRouter} dev wan0 onlink`,
-        `addr add ${tunnelSide}/32 dev tgw0`,
+        ...sided(tunnelSide, 'tgw0'),
         'link set tgw0 up',
       ])
+      await forwardIpv6(box)
       await ipBatch(internet, [`link set ${wan} up`, `route replace ${options.outside}/32 dev ${wan}`])
       const door = doors.get(options.connection) ?? { device: '', table: tables++ }
       doors.set(options.connection, door)
       await openDoor(device, door.table)
       const responder = await startResponder(box, options, { scratch, log: join(logs, `${options.outside}.log`) }, changed)
+      const carried = familyOf(options.inside)
+      const all = any[carried]
       await ipBatch(box, [
-        'route add default dev ipsec0 table 10',
-        `route add default via ${transitSide} dev tgw0 onlink table 20`,
-        'rule add iif tgw0 lookup 10 prio 100',
-        'rule add iif ipsec0 lookup 20 prio 100',
-        `rule add from ${options.inside.split('/')[0]} lookup 10 prio 101`,
+        `route add ${all} dev ipsec0 table 10`,
+        `route add ${all} via ${transitSide[carried]} dev tgw0 onlink table 20`,
+        `rule add from ${all} iif tgw0 lookup 10 prio 100`,
+        `rule add from ${all} iif ipsec0 lookup 20 prio 100`,
+        `rule add from ${hostOf(options.inside)} lookup 10 prio 101`,
+        // What the tunnel does not carry goes nowhere.
+        ...families.map((family) => `rule add from ${any[family]} iif tgw0 unreachable prio 102`),
       ])
       // As a transit gateway does; path MTU discovery, which a Site-to-Site VPN lacks, would not help.
       await must(
         enter(box, ['nft', '-f', '-']),
-        'table ip mss { chain forward { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set 1360; }; }\n',
+        `table inet mss { chain forward { type filter hook forward priority mangle; tcp flags syn tcp option maxseg size set ${carried === 4 ? 1360 : 1340}; }; }\n`,
       )
       devices.set(options.outside, device)
       return {
@@ -204,14 +256,15 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
   let written = new Map<string, string>()
   /** Which tunnel of a connection carries its traffic: it stays until it is down. */
   const chosen = new Map<string, string>()
-  function through(to: TransitForward['to']): string {
-    if (to?.kind === 'vpc') return `via ${routerSide} dev ${doors.get(to.vpc)?.device} onlink`
+  function through({ destination, to }: TransitForward): string {
+    const family = familyOf(destination)
+    if (to?.kind === 'vpc') return `via ${routerSide[family]} dev ${doors.get(to.vpc)?.device} onlink`
     if (!to) return ''
     const live = to.tunnels.filter((outside) => devices.has(outside))
     const outside = live.find((one) => one === chosen.get(to.connection)) ?? live[0]
     if (outside === undefined) return ''
     chosen.set(to.connection, outside)
-    return `via ${tunnelSide} dev ${devices.get(outside)} onlink`
+    return `via ${tunnelSide[family]} dev ${devices.get(outside)} onlink`
   }
   async function write(): Promise<void> {
     if (!wanted) return
@@ -219,7 +272,7 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
     const next = new Map<string, string>()
     for (const { from, routes } of entries) {
       const door = doors.get(keyOf(from))
-      if (door) for (const { destination, to } of routes) next.set(`${door.table} ${destination}`, through(to))
+      if (door) for (const route of routes) next.set(`${door.table} ${route.destination}`, through(route))
     }
     const line = (key: string, rest: string): string => {
       const [table, destination] = key.split(' ')
@@ -239,10 +292,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       if (!forwarding) continue
       await must(enter(box, ['nft', '-f', '-']), securityGroups(forwarding.hosts))
       for (const [h, host] of forwarding.hosts.entries()) {
-        await run(enter(box, ['ip', 'route', 'flush', 'table', String(200 + h)]))
+        for (const family of families) await run(enter(box, ['ip', `-${family}`, 'route', 'flush', 'table', String(200 + h)]))
         await ipBatch(
           box,
-          host.routes.map((destination) => `route replace ${destination} via ${transitSide} dev tgw0 onlink table ${200 + h}`),
+          host.routes.map((destination) => `route replace ${destination} via ${transitSide[familyOf(destination)]} dev tgw0 onlink table ${200 + h}`),
         )
       }
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TunnelOptions } from '#providers/aws/emulator/view.ts'
 import type { Negotiated } from '#providers/aws/emulator/world.ts'
+import { familyOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, run, start } from './box.ts'
 import { type Charon, connectCharon, type Section } from './vici.ts'
 
@@ -69,7 +70,9 @@ export function settings({ settings: { replayWindow, dpdTimeout } }: TunnelOptio
 `
 }
 /** `load-conn`. The customer's id is its gateway's address, as in the configurations that AWS generates. */
-export function connection({ outside, customer, settings: of }: TunnelOptions): Section {
+export function connection({ outside, customer, inside, settings: of }: TunnelOptions): Section {
+  // Of the family that the connection carries, and no other.
+  const selectors = [familyOf(inside) === 6 ? '::/0' : '0.0.0.0/0']
   const [v1, v2] = [of.ikeVersions.includes('ikev1'), of.ikeVersions.includes('ikev2')]
   const rekey = (lifetime: number): string => `${lifetime - of.rekeyMargin}s`
   return {
@@ -87,8 +90,8 @@ export function connection({ outside, customer, settings: of }: TunnelOptions): 
       remote: { auth: 'psk', id: customer },
       children: {
         cloud: {
-          local_ts: ['0.0.0.0/0'],
-          remote_ts: ['0.0.0.0/0'],
+          local_ts: selectors,
+          remote_ts: selectors,
           esp_proposals: proposals(of.phase2Encryption, of.phase2Integrity, of.phase2Groups, 2),
           rekey_time: rekey(of.phase2Lifetime),
           life_time: `${of.phase2Lifetime}s`,

@@ -68,7 +68,12 @@ const clientAt =
   (location, retries) =>
     createClient(location, retries, { endpoint, credentials })
 
-async function startEmulator({ timeScale } = { timeScale: 0.2 }): Promise<Cloud> {
+/** A VPC of IPv4, or of both families. */
+const emulated =
+  (ipv6: boolean): CloudKind['start'] =>
+  ({ timeScale } = { timeScale: 0.2 }) =>
+    startEmulator(ipv6, timeScale)
+async function startEmulator(ipv6: boolean, timeScale: number): Promise<Cloud> {
   const folder = mkdtempSync(join(tmpdir(), 'cw-ec2-'))
   const seed = {
     accessKeys: [credentials.accessKeyId],
@@ -80,9 +85,12 @@ async function startEmulator({ timeScale } = { timeScale: 0.2 }): Promise<Cloud>
           {
             id: 'vpc-0a1b2c3d',
             cidr: '10.20.0.0/16',
+            ...(ipv6 ? { ipv6: '2600:1f18:1234:5600::/56' } : {}),
             subnets: [
-              { id: 'subnet-00000001', cidr: '10.20.0.0/24', zone: 'eu-west-1a' },
-              { id: 'subnet-00000002', cidr: '10.20.1.0/24', zone: 'eu-west-1b' },
+              { id: 'subnet-00000001', cidr: '10.20.0.0/24', ...(ipv6 ? { ipv6: '2600:1f18:1234:5600::/64' } : {}), zone: 'eu-west-1a' },
+              { id: 'subnet-00000002', cidr: '10.20.1.0/24', ...(ipv6 ? { ipv6: '2600:1f18:1234:5601::/64' } : {}), zone: 'eu-west-1b' },
+              // Smaller, and of no use where the attachment is to have IPv6.
+              { id: 'subnet-00000003', cidr: '10.20.2.0/28', zone: 'eu-west-1b' },
             ],
             routeTables: [
               { id: 'rtb-00000001', main: true },
@@ -105,7 +113,7 @@ async function startEmulator({ timeScale } = { timeScale: 0.2 }): Promise<Cloud>
     timing: fast,
     location: 'eu-west-1',
     vpc: 'vpc-0a1b2c3d',
-    prefixes: [prefix('10.20.0.0/16')],
+    prefixes: ['10.20.0.0/16', ...(ipv6 ? ['2600:1f18:1234:5600::/56'] : [])].map(prefix),
     close: async () => {
       await ended(child)
       rmSync(folder, { recursive: true })
@@ -146,12 +154,14 @@ async function startReal(): Promise<Cloud> {
   const vpc = process.env['CAUSEWAY_TEST_AWS_VPC']
   if (vpc === undefined) throw new Error('CAUSEWAY_TEST_AWS_VPC names no VPC: docs/aws.md')
   const { Vpcs } = await new EC2Client({ region: location }).send(new DescribeVpcsCommand({ VpcIds: [vpc] }))
-  const prefixes = (Vpcs?.[0]?.CidrBlockAssociationSet ?? []).map((set) => prefix(set.CidrBlock ?? ''))
+  const [four, six] = [Vpcs?.[0]?.CidrBlockAssociationSet ?? [], Vpcs?.[0]?.Ipv6CidrBlockAssociationSet ?? []]
+  const prefixes = [...four.map((set) => prefix(set.CidrBlock ?? '')), ...six.map((set) => prefix(set.Ipv6CidrBlock ?? ''))]
   return { client: createClient, timing: awsTiming, location, vpc, prefixes, close: async () => {} }
 }
 
 export const clouds: readonly CloudKind[] = [
-  { name: 'the emulator', skipped: '', lacks: {}, start: startEmulator },
+  { name: 'the emulator', skipped: '', lacks: {}, start: emulated(false) },
+  { name: 'the emulator, in both families', skipped: '', lacks: {}, start: emulated(true) },
   {
     name: 'moto',
     skipped: existsSync(moto) ? '' : process.env['CAUSEWAY_WITHOUT_MOTO'] || 'it is not installed: npm test does that',

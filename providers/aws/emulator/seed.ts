@@ -19,15 +19,19 @@ const tags = z.record(z.string(), z.string()).default({})
 const vpc = z.strictObject({
   id: id('vpc'),
   cidr: prefix,
+  /** Its IPv6 CIDR block; the subnets that have one of their own, a /64, have it inside. */
+  ipv6: prefix.optional(),
   tags,
-  subnets: z.array(z.strictObject({ id: id('subnet'), cidr: prefix, zone: z.string(), tags })).min(1),
+  subnets: z.array(z.strictObject({ id: id('subnet'), cidr: prefix, ipv6: prefix.optional(), zone: z.string(), tags })).min(1),
   /** Exactly one is `main`; a subnet that no other names uses it. */
   routeTables: z.array(z.strictObject({ id: id('rtb'), main: z.boolean().default(false), subnets: z.array(z.string()).default([]), tags })).min(1),
   /**
    * What stands in the VPC. `groups`: security groups by id, `default`, or `tag:KEY` for every group that carries the
    * tag, because whoever runs the instances attaches the groups that a connector made.
    */
-  hosts: z.array(z.strictObject({ name: z.string(), address, subnet: z.string(), groups: z.array(z.string()).min(1) })).default([]),
+  hosts: z
+    .array(z.strictObject({ name: z.string(), address, ipv6: address.optional(), subnet: z.string(), groups: z.array(z.string()).min(1) }))
+    .default([]),
 })
 /** Defaults of a new account (Service Quotas). */
 const quotas = z.strictObject({

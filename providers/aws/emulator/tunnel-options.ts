@@ -1,13 +1,14 @@
 /** TunnelOptions of CreateVpnConnection and ModifyVpnTunnelOptions: their rules and defaults (AWS Site-to-Site VPN User Guide, "Tunnel options"). */
-import { addressFromBits, lengthOf, parsePrefix, prefix, prefixFromBits, type Prefix } from '#src/net/address.ts'
+import { addressFromBits, contains, familyOf, lengthOf, parsePrefix, prefix, prefixFromBits, type Prefix, rangeOf } from '#src/net/address.ts'
 import { type DecodedFields, flag, group, integer, list, needed, text } from './query.ts'
 import { invalidValue, Refusal } from './refusal.ts'
-import type { Context, TunnelSettings, World } from './world.ts'
+import type { Context, InsideVersion, TunnelSettings, World } from './world.ts'
 
 const values = list(group({ Value: needed(text) }))
 const numbers = list(group({ Value: needed(integer) }))
 export const tunnelFields = {
   TunnelInsideCidr: text,
+  TunnelInsideIpv6Cidr: text,
   PreSharedKey: text,
   Phase1LifetimeSeconds: integer,
   Phase2LifetimeSeconds: integer,
@@ -33,6 +34,7 @@ const integrity = ['SHA1', 'SHA2-256', 'SHA2-384', 'SHA2-512']
 const phase1Groups = [2, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]
 const phase2Groups = [2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]
 const linkLocal = prefix('169.254.0.0/16')
+const uniqueLocal = prefix('fd00::/8')
 const reserved = ['169.254.0.0/30', '169.254.1.0/30', '169.254.2.0/30', '169.254.3.0/30', '169.254.4.0/30', '169.254.5.0/30', '169.254.169.252/30']
 
 /** Throws InvalidParameterValue. */
@@ -42,6 +44,13 @@ function insideCidr(value: string, taken: ReadonlySet<string>): Prefix {
     throw invalidValue(value, 'TunnelInsideCidr', `The CIDR must be a size /30 block from ${linkLocal}.`)
   if (reserved.includes(parsed.value)) throw invalidValue(value, 'TunnelInsideCidr', 'The CIDR is reserved.')
   if (taken.has(parsed.value)) throw invalidValue(value, 'TunnelInsideCidr', 'The CIDR is already in use by another tunnel of the same gateway.')
+  return parsed.value
+}
+function insideIpv6Cidr(value: string, taken: ReadonlySet<string>): Prefix {
+  const parsed = parsePrefix(value)
+  if (!parsed.ok || lengthOf(parsed.value) !== 126 || familyOf(parsed.value) !== 6 || !contains(uniqueLocal, parsed.value))
+    throw invalidValue(value, 'TunnelInsideIpv6Cidr', `The CIDR must be a size /126 block from ${uniqueLocal}.`)
+  if (taken.has(parsed.value)) throw invalidValue(value, 'TunnelInsideIpv6Cidr', 'The CIDR is already in use by another tunnel of the same gateway.')
   return parsed.value
 }
 function freeInside(taken: ReadonlySet<string>): Prefix {
@@ -79,10 +88,37 @@ function preSharedKey(value: string): string {
   return value
 }
 
+/** One for a tunnel that carries IPv6, besides its /30; none for another. */
+function settleIpv6(
+  given: string | undefined,
+  version: InsideVersion,
+  before: TunnelSettings | undefined,
+  taken: ReadonlySet<string>,
+  context: Context,
+): Prefix | null {
+  if (version === 'ipv6') {
+    if (given !== undefined) return insideIpv6Cidr(given, taken)
+    return before?.insideIpv6Cidr ?? prefixFromBits(6, (0xfdn << 120n) | (BigInt(`0x${context.hex(16)}`) << 2n), 126)
+  }
+  if (given !== undefined)
+    throw new Refusal(
+      'InvalidParameterCombination',
+      'TunnelInsideIpv6Cidr can only be specified for a VPN connection whose TunnelInsideIpVersion is ipv6',
+    )
+  return null
+}
+
 /** `before`: what stands for the fields that are not given; AWS's defaults for a new tunnel. */
-export function settle(input: TunnelInput, before: TunnelSettings | undefined, taken: ReadonlySet<string>, context: Context): TunnelSettings {
+export function settle(
+  input: TunnelInput,
+  version: InsideVersion,
+  before: TunnelSettings | undefined,
+  taken: ReadonlySet<string>,
+  context: Context,
+): TunnelSettings {
   const settled: TunnelSettings = {
     insideCidr: input.TunnelInsideCidr === undefined ? (before?.insideCidr ?? freeInside(taken)) : insideCidr(input.TunnelInsideCidr, taken),
+    insideIpv6Cidr: settleIpv6(input.TunnelInsideIpv6Cidr, version, before, taken, context),
     preSharedKey: input.PreSharedKey === undefined ? (before?.preSharedKey ?? `a${context.hex(31)}`) : preSharedKey(input.PreSharedKey),
     phase1Lifetime: between('Phase1LifetimeSeconds', input.Phase1LifetimeSeconds, 900, 28_800, before?.phase1Lifetime ?? 28_800),
     phase2Lifetime: between('Phase2LifetimeSeconds', input.Phase2LifetimeSeconds, 900, 3_600, before?.phase2Lifetime ?? 3_600),
@@ -110,17 +146,17 @@ export function settle(input: TunnelInput, before: TunnelSettings | undefined, t
   return settled
 }
 
+export const insidesIn = ({ insideCidr: four, insideIpv6Cidr: six }: TunnelSettings): readonly Prefix[] => (six === null ? [four] : [four, six])
 /** Inside CIDRs are unique per gateway. `except`: the outside address of a tunnel that is being changed. */
 export const insidesOf = (world: World, gateway: string, except = ''): Set<string> =>
   new Set(
     Object.values(world.vpnConnections)
       .filter((row) => row.gateway === gateway && row.state !== 'deleted')
-      .flatMap((row) => row.tunnels.filter((tunnel) => tunnel.outside !== except).map((tunnel) => tunnel.settings.insideCidr)),
+      .flatMap((row) => row.tunnels.filter((tunnel) => tunnel.outside !== except).flatMap(({ settings }) => insidesIn(settings))),
   )
 
 /** `n`th host of an inside CIDR: AWS takes the first, the customer the second. */
 export function hostOfInside(inside: Prefix, n: 1 | 2): string {
-  const [network = ''] = inside.split('/')
-  const bits = network.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n)
-  return addressFromBits(4, bits + BigInt(n))
+  const { family, low } = rangeOf(inside)
+  return addressFromBits(family, low + BigInt(n))
 }

@@ -1,5 +1,5 @@
 /** What the emulated state means for packets: the tunnels that must run, and who forwards what. Pure. */
-import type { Address, AddressWithLength, Prefix } from '#src/net/address.ts'
+import { type Address, type AddressWithLength, lengthOf, type Prefix } from '#src/net/address.ts'
 import { groupsOfHost } from './actions/security-group.ts'
 import { transitEntries } from './actions/transit-routes.ts'
 import { routeState } from './actions/vpc.ts'
@@ -11,7 +11,7 @@ export interface TunnelOptions {
   readonly region: string
   readonly connection: string
   readonly outside: Address
-  /** First host of the inside CIDR. */
+  /** First host of the inside CIDR, of the family that the connection carries. */
   readonly inside: AddressWithLength
   readonly customer: Address
   readonly settings: TunnelSettings
@@ -27,11 +27,16 @@ export const tunnelsOf = (world: World, now: number): readonly TunnelOptions[] =
           region: world.seed.name,
           connection: row.id,
           outside,
-          inside: `${hostOfInside(settings.insideCidr, 1)}/30` as AddressWithLength,
+          inside: insideOf(settings),
           customer: world.customerGateways[row.customerGateway]!.address as Address,
           settings,
         })),
     )
+
+const insideOf = ({ insideCidr, insideIpv6Cidr }: TunnelSettings): AddressWithLength => {
+  const inside = insideIpv6Cidr ?? insideCidr
+  return `${hostOfInside(inside, 1)}/${lengthOf(inside)}` as AddressWithLength
+}
 
 export interface Forwarding {
   /** By the attachment through which a packet enters the transit gateway; without an association it is dropped. */
@@ -49,12 +54,12 @@ export interface TransitForward {
 }
 export interface VpcForwarding {
   readonly vpc: string
-  readonly cidr: Prefix
   readonly hosts: readonly HostForwarding[]
 }
 export interface HostForwarding {
   readonly name: string
-  readonly address: Address
+  /** One of each family that it has. */
+  readonly addresses: readonly Address[]
   /** Into the transit gateway; what has no route is dropped. */
   readonly routes: readonly Prefix[]
   readonly ingress: readonly Allowed[]
@@ -91,7 +96,7 @@ function vpcForwarding(world: World, vpc: World['seed']['vpcs'][number]): VpcFor
   const members = new Map(vpc.hosts.map((host) => [host.name, groupsOfHost(world, vpc.id, host.groups)]))
   /** A rule that names a group means the addresses of the hosts in it. */
   const peers = ({ source }: Rule): readonly string[] =>
-    'cidr' in source ? [source.cidr] : vpc.hosts.filter((host) => members.get(host.name)?.includes(source.group)).map((host) => host.address)
+    'cidr' in source ? [source.cidr] : vpc.hosts.filter((host) => members.get(host.name)?.includes(source.group)).flatMap(addressesOf)
   const allowed = (groups: readonly string[], egress: boolean): readonly Allowed[] =>
     groups
       .flatMap((id) => world.securityGroups[id]?.rules ?? [])
@@ -105,7 +110,9 @@ function vpcForwarding(world: World, vpc: World['seed']['vpcs'][number]): VpcFor
       table && routeState(world, table, gateway) === 'active' ? [destination as Prefix] : [],
     )
     const groups = members.get(host.name) ?? []
-    return { name: host.name, address: host.address, routes, ingress: allowed(groups, false), egress: allowed(groups, true) }
+    return { name: host.name, addresses: addressesOf(host), routes, ingress: allowed(groups, false), egress: allowed(groups, true) }
   })
-  return { vpc: vpc.id, cidr: vpc.cidr, hosts }
+  return { vpc: vpc.id, hosts }
 }
+export const addressesOf = ({ address, ipv6 }: World['seed']['vpcs'][number]['hosts'][number]): readonly Address[] =>
+  ipv6 === undefined ? [address] : [address, ipv6]

@@ -27,6 +27,8 @@ export interface Attachment extends Resource {
   readonly resourceId: string
   /** Empty for a VPN. */
   readonly subnets: readonly string[]
+  /** Of a VPC: its interfaces have IPv6. */
+  readonly ipv6: boolean
 }
 export interface TransitRoute {
   /** null: blackhole on purpose. */
@@ -48,6 +50,8 @@ export interface CustomerGateway extends Resource {
 /** As AWS keeps it after its defaults were filled in. */
 export interface TunnelSettings {
   insideCidr: Prefix
+  /** Beside it in a connection that carries IPv6; else null. */
+  insideIpv6Cidr: Prefix | null
   preSharedKey: string
   phase1Lifetime: number
   phase2Lifetime: number
@@ -80,9 +84,13 @@ export interface VpnTunnel {
   changedAt: number
   negotiated: Negotiated | null
 }
+/** Which packets the tunnels of a connection process. */
+export type InsideVersion = 'ipv4' | 'ipv6'
 export interface VpnConnection extends Resource {
   readonly customerGateway: string
   readonly gateway: string
+  readonly insideVersion: InsideVersion
+  /** Of that family. */
   readonly localCidr: string
   readonly remoteCidr: string
   readonly staticRoutesOnly: boolean
@@ -90,10 +98,12 @@ export interface VpnConnection extends Resource {
 }
 export interface Vpc extends Resource {
   readonly cidr: Prefix
+  readonly ipv6: Prefix | undefined
 }
 export interface Subnet extends Resource {
   readonly vpc: string
   readonly cidr: Prefix
+  readonly ipv6: Prefix | undefined
   readonly zone: string
 }
 export interface RouteTable extends Resource {
@@ -152,6 +162,10 @@ export const allRule = (id: string, egress: boolean, source: Rule['source']): Ru
   tags: {},
 })
 
+/** What a new group lets out: everything, in the families of its VPC. */
+export const allOut = ({ ipv6 }: { readonly ipv6?: Prefix | undefined }, hex: Context['hex']): readonly Rule[] =>
+  ['0.0.0.0/0', ...(ipv6 === undefined ? [] : ['::/0'])].map((cidr) => allRule(`sgr-${hex(17)}`, true, { cidr }))
+
 export function worldOf(seed: Seed, name: string, { now, hex }: Context): World | undefined {
   const region = seed.regions.find((one) => one.name === name)
   if (!region) return undefined
@@ -166,10 +180,10 @@ export function worldOf(seed: Seed, name: string, { now, hex }: Context): World 
     transitRouteTables: {},
     customerGateways: {},
     vpnConnections: {},
-    vpcs: table(region.vpcs.map(({ id, cidr, tags }) => ({ ...base, id, cidr, tags, state: 'available' }))),
+    vpcs: table(region.vpcs.map(({ id, cidr, ipv6, tags }) => ({ ...base, id, cidr, ipv6, tags, state: 'available' }))),
     subnets: table(
       region.vpcs.flatMap((vpc) =>
-        vpc.subnets.map(({ id, cidr, zone, tags }) => ({ ...base, id, cidr, zone, tags, vpc: vpc.id, state: 'available' })),
+        vpc.subnets.map(({ id, cidr, ipv6, zone, tags }) => ({ ...base, id, cidr, ipv6, zone, tags, vpc: vpc.id, state: 'available' })),
       ),
     ),
     routeTables: table(
@@ -180,7 +194,7 @@ export function worldOf(seed: Seed, name: string, { now, hex }: Context): World 
     securityGroups: table(
       region.vpcs.map((vpc) => {
         const id = `sg-${hex(17)}`
-        const rules = [allRule(`sgr-${hex(17)}`, false, { group: id }), allRule(`sgr-${hex(17)}`, true, { cidr: '0.0.0.0/0' })]
+        const rules = [allRule(`sgr-${hex(17)}`, false, { group: id }), ...allOut(vpc, hex)]
         return { ...base, id, vpc: vpc.id, name: 'default', description: 'default VPC security group', rules, tags: {}, state: 'available' }
       }),
     ),

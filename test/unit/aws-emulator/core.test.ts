@@ -217,6 +217,7 @@ describe('tunnels', () => {
     ['TunnelInsideCidr', '10.0.0.0/30', 'must be a size /30 block'],
     ['TunnelInsideCidr', '169.254.5.0/30', 'is reserved'],
     ['TunnelInsideCidr', '169.254.169.252/30', 'is reserved'],
+    ['TunnelInsideIpv6Cidr', 'fd12:3456::/126', 'can only be specified for a VPN connection whose TunnelInsideIpVersion is ipv6'],
     ['Phase1LifetimeSeconds', 899, 'between 900 and 28800'],
     ['Phase2LifetimeSeconds', 3_601, 'between 900 and 3600'],
     ['Phase1LifetimeSeconds', 900, 'It must be less than Phase1LifetimeSeconds'],
@@ -236,7 +237,7 @@ describe('tunnels', () => {
     const at = region()
     const parameters = vpn(customer(at), gateway(at), tunnel(name, value))
     const refusal = at.refusal('CreateVpnConnection', parameters)
-    expect(refusal).toMatch(/^InvalidParameterValue: /)
+    expect(refusal).toMatch(name === 'TunnelInsideIpv6Cidr' ? /^InvalidParameterCombination: / : /^InvalidParameterValue: /)
     expect(refusal).toContain(says)
     expect(at.world.vpnConnections).toEqual({})
   })
@@ -258,6 +259,135 @@ describe('tunnels', () => {
     expect(Object.keys(at.world.vpnConnections)).toHaveLength(2)
     // An identical customer gateway, however, is answered with the one that exists.
     expect(customer(at)).toBe(cgw)
+  })
+})
+
+describe('IPv6', () => {
+  const [vpc] = seed.regions[0]!.vpcs!
+  const dual = {
+    vpcs: [
+      {
+        ...vpc!,
+        ipv6: '2600:1f18:1234:5600::/56',
+        subnets: vpc!.subnets.map((one, n) => (n < 2 ? { ...one, ipv6: `2600:1f18:1234:560${n}::/64` } : one)),
+        hosts: [{ ...vpc!.hosts[0]!, ipv6: '2600:1f18:1234:5600::10' }],
+      },
+    ],
+  }
+  const six = { 'Options.TunnelInsideIpVersion': 'ipv6' }
+
+  it('is what a connection that is made for it carries, with a /126 beside the /30, and nothing else', () => {
+    const at = region(dual)
+    const [tgw, cgw] = [gateway(at), customer(at)]
+    const made = at.ask('CreateVpnConnection', vpn(cgw, tgw, { ...six, ...tunnel('TunnelInsideIpv6Cidr', 'fd12:3456::4/126') }))
+    expect(pick(made, 'tunnelInsideIpVersion')).toBe('ipv6')
+    expect([pick(made, 'localIpv6NetworkCidr'), pick(made, 'localIpv4NetworkCidr')]).toEqual(['::/0', ''])
+    expect(all(made, 'tunnelInsideIpv6Cidr')).toEqual(['fd12:3456::4/126', expect.stringMatching(/^fd[0-9a-f:]+\/126$/)])
+    expect(all(made, 'tunnelInsideCidr').filter((one) => /^169\.254\..*\/30$/.test(one))).toHaveLength(2)
+    at.wait(3_000)
+    expect(tunnelsOf(at.world, at.now)[0]).toMatchObject({ inside: 'fd12:3456::5/126' })
+    const [id = ''] = Object.keys(at.world.vpnConnections)
+    at.ask('ModifyVpnTunnelOptions', {
+      VpnConnectionId: id,
+      VpnTunnelOutsideIpAddress: '203.0.113.1',
+      'TunnelOptions.TunnelInsideIpv6Cidr': 'fd12:3456::8/126',
+    })
+    at.wait(2_000)
+    expect(tunnelsOf(at.world, at.now)[0]).toMatchObject({ inside: 'fd12:3456::9/126' })
+  })
+
+  it.each([
+    ['a version that is none', { 'Options.TunnelInsideIpVersion': 'ipv5' }, /^InvalidParameterValue: .*TunnelInsideIpVersion.*ipv4 or ipv6/],
+    ['a /64 inside', { ...six, ...tunnel('TunnelInsideIpv6Cidr', 'fd12:3456::/64') }, /^InvalidParameterValue: .*size \/126 block from fd00::\/8/],
+    ['a public inside', { ...six, ...tunnel('TunnelInsideIpv6Cidr', '2001:db8::/126') }, /^InvalidParameterValue: .*size \/126 block/],
+    ['host bits', { ...six, ...tunnel('TunnelInsideIpv6Cidr', 'fd12:3456::1/126') }, /^InvalidParameterValue: .*size \/126 block/],
+    [
+      'one inside twice',
+      { ...six, ...tunnel('TunnelInsideIpv6Cidr', 'fd12::/126'), 'Options.TunnelOptions.2.TunnelInsideIpv6Cidr': 'fd12::/126' },
+      /already in use/,
+    ],
+    ['selectors of the other family', { ...six, 'Options.LocalIpv4NetworkCidr': '0.0.0.0/0' }, /^InvalidParameterCombination: LocalIpv4NetworkCidr/],
+    ['IPv6 selectors of IPv4', { 'Options.RemoteIpv6NetworkCidr': '::/0' }, /^InvalidParameterCombination: RemoteIpv6NetworkCidr/],
+  ])('is refused with %s', (_, options, expected) => {
+    const at = region(dual)
+    const [tgw, cgw] = [gateway(at), customer(at)]
+    expect(at.refusal('CreateVpnConnection', vpn(cgw, tgw, options))).toMatch(expected)
+    expect(at.world.vpnConnections).toEqual({})
+  })
+
+  it('is in an attachment whose subnets have it all, also later, and is propagated by it', () => {
+    const at = region(dual)
+    const { table, vpc } = built(at)
+    const attached = () => pick(at.ask('DescribeTransitGatewayVpcAttachments', { 'TransitGatewayAttachmentIds.1': vpc }), 'ipv6Support')
+    at.ask('EnableTransitGatewayRouteTablePropagation', { TransitGatewayRouteTableId: table, TransitGatewayAttachmentId: vpc })
+    at.wait(1_000)
+    const propagated = () => forwardingOf(at.world).transit[0]!.routes.map(({ destination }) => destination)
+    expect([attached(), propagated()]).toEqual(['disable', ['10.50.0.0/16']])
+    const enable = { TransitGatewayAttachmentId: vpc, 'Options.Ipv6Support': 'enable' }
+    expect(at.refusal('ModifyTransitGatewayVpcAttachment', { ...enable, 'AddSubnetIds.1': ids.subnetA2, 'RemoveSubnetIds.1': ids.subnetA })).toMatch(
+      /^InvalidParameterValue: Subnet .* has no IPv6 CIDR block/,
+    )
+    at.ask('ModifyTransitGatewayVpcAttachment', enable)
+    at.wait(2_000)
+    expect([attached(), propagated()]).toEqual(['enable', ['10.50.0.0/16', '2600:1f18:1234:5600::/56']])
+  })
+
+  it('has routes of its own, counted by themselves, in a field of its own', () => {
+    const at = region({ ...dual, quotas: { routes: 2 } })
+    const { tgw, table, attachment } = built(at)
+    const route = (more: Parameters) => ({ RouteTableId: ids.routes, TransitGatewayId: tgw, ...more })
+    at.ask('CreateRoute', route({ DestinationCidrBlock: '10.1.0.0/16' }))
+    at.ask('CreateRoute', route({ DestinationIpv6CidrBlock: 'fd10:1::/64' }))
+    expect(at.refusal('CreateRoute', route({ DestinationIpv6CidrBlock: 'fd10:2::/64' }))).toMatch(/^RouteLimitExceeded/)
+    expect(at.refusal('CreateRoute', route({}))).toMatch(/^MissingParameter: .*DestinationCidrBlock/)
+    expect(at.refusal('CreateRoute', route({ DestinationCidrBlock: 'fd10:2::/64' }))).toMatch(/^InvalidParameterValue/)
+    expect(at.refusal('CreateRoute', route({ DestinationIpv6CidrBlock: '10.2.0.0/16' }))).toMatch(/^InvalidParameterValue/)
+    const twice = { DestinationCidrBlock: '10.2.0.0/16', DestinationIpv6CidrBlock: 'fd10:2::/64' }
+    expect(at.refusal('CreateRoute', route(twice))).toMatch(/^InvalidParameterCombination/)
+    const tables = at.ask('DescribeRouteTables', { 'RouteTableId.1': ids.routes })
+    expect(all(tables, 'destinationIpv6CidrBlock')).toEqual(['2600:1f18:1234:5600::/56', 'fd10:1::/64'])
+    at.ask('ReplaceRoute', route({ DestinationIpv6CidrBlock: 'fd10:1::/64' }))
+    at.ask('DeleteRoute', { RouteTableId: ids.routes, DestinationIpv6CidrBlock: 'fd10:1::/64' })
+    expect(at.refusal('DeleteRoute', { RouteTableId: ids.routes, DestinationIpv6CidrBlock: 'fd10:1::/64' })).toContain('destination-ipv6-cidr-block')
+    at.ask('CreateTransitGatewayRoute', {
+      TransitGatewayRouteTableId: table,
+      DestinationCidrBlock: 'fd10:1::/64',
+      TransitGatewayAttachmentId: attachment,
+    })
+    const found = (value: string) =>
+      all(
+        at.ask('SearchTransitGatewayRoutes', {
+          TransitGatewayRouteTableId: table,
+          'Filter.1.Name': 'route-search.subnet-of-match',
+          'Filter.1.Value.1': value,
+        }),
+        'destinationCidrBlock',
+      )
+    expect([found('::/0'), found('0.0.0.0/0')]).toEqual([['fd10:1::/64'], []])
+  })
+
+  it('is in groups by its own ranges and its own ICMP, and a new group lets all of it out', () => {
+    const at = region(dual)
+    const group = pick(at.ask('CreateSecurityGroup', { GroupName: 'x', GroupDescription: 'x', VpcId: ids.vpc }), 'groupId')
+    const shown = () => at.ask('DescribeSecurityGroups', { 'GroupId.1': group })
+    expect(all(shown(), 'cidrIpv6')).toEqual(['::/0'])
+    const permit = (protocol: string, from: number, range: Parameters) => ({
+      GroupId: group,
+      'IpPermissions.1.IpProtocol': protocol,
+      'IpPermissions.1.FromPort': from,
+      'IpPermissions.1.ToPort': protocol === '58' ? 0 : from,
+      ...range,
+    })
+    at.ask('AuthorizeSecurityGroupIngress', permit('58', 2, { 'IpPermissions.1.Ipv6Ranges.1.CidrIpv6': '::/0' }))
+    at.ask('AuthorizeSecurityGroupIngress', permit('tcp', 443, { 'IpPermissions.1.Ipv6Ranges.1.CidrIpv6': 'fd10:1::/64' }))
+    expect(all(shown(), 'ipProtocol')).toEqual(['icmpv6', 'tcp', '-1'])
+    expect(at.refusal('AuthorizeSecurityGroupIngress', permit('icmp', 8, { 'IpPermissions.1.Ipv6Ranges.1.CidrIpv6': 'fd10::/64' }))).toMatch(
+      /^InvalidParameterValue: Protocol icmp can't be used with fd10::\/64/,
+    )
+    expect(at.refusal('AuthorizeSecurityGroupIngress', permit('tcp', 1, { 'IpPermissions.1.IpRanges.1.CidrIp': 'fd10::/64' }))).toMatch(
+      /^InvalidParameterValue/,
+    )
+    expect(forwardingOf(at.world).vpcs[0]?.hosts[0]?.addresses).toEqual(['10.50.1.10', '2600:1f18:1234:5600::10'])
   })
 })
 
@@ -692,7 +822,7 @@ describe('what forwards', () => {
       { from: { kind: 'vpc', vpc: ids.vpc }, routes },
       { from: { kind: 'vpn', connection }, routes },
     ])
-    expect(vpcs[0]?.hosts).toMatchObject([{ address: '10.50.1.10', routes: ['10.1.0.0/16'] }])
+    expect(vpcs[0]?.hosts).toMatchObject([{ addresses: ['10.50.1.10'], routes: ['10.1.0.0/16'] }])
     expect(vpcs[0]?.hosts[0]?.ingress).toContainEqual({ protocol: 'tcp', from: 8443, to: 8443, peers: ['10.1.0.0/16'] })
   })
 })

@@ -112,12 +112,64 @@ describe('security groups', () => {
     ['udp/5000-5010 10.1.0.0/16'],
     ['icmp 10.1.0.0/16'],
     ['icmp/3.4 0.0.0.0/0'],
+    ['icmpv6 fd10::/64'],
+    ['icmpv6/2.0 ::/0'],
+    ['tcp/443 fd10::/64'],
     ['any 10.0.0.0/8'],
     ['any ::/0'],
     ['tcp/22 sg-1'],
     ['tcp/443 pl-1'],
   ])('%s survives the way to AWS and back', (rule) => {
     expect(ruleTexts(permissionsOf([rule]))).toEqual([rule])
+  })
+})
+
+describe('a region with both families', () => {
+  const dual = sampleRegion('vpc-1', ['10.20.0.0/16', '2600:1f18:1234:5600::/56'].map(prefix))
+  const both = desired(network, dual, sampleRoutes(dual))
+  const of = (id: string): Resource => both.find((one) => one.id === `aws-eu-west-1/${id}`)!
+
+  test('has in addition to its IPv4', () => {
+    const fours = new Set<string>(resources.map(({ id }) => id))
+    expect(both.map(({ id }) => id.replace('aws-eu-west-1/', '')).filter((id) => !fours.has(`aws-eu-west-1/${id}`))).toEqual([
+      'connection/frankfurt.isp-a:v6',
+      'connection/dublin.isp-a:v6',
+      'association/frankfurt.isp-a:v6',
+      'association/dublin.isp-a:v6',
+      'route/hubs/2600:1f18:1234:5600::/56',
+      'route/networks/fd10:1:0:10::/63',
+      'route/networks/fd10:2:0:10::/64',
+      'vpc-route/vpc-1/fd10:1:0:10::/63',
+      'vpc-route/vpc-1/fd10:2:0:10::/64',
+    ])
+    // And leaves that alone, but for the attachment, whose interfaces have IPv6 now, and the groups.
+    const changed = resources.filter((one) => JSON.stringify(one.properties) !== JSON.stringify(both.find(({ id }) => id === one.id)?.properties))
+    expect(changed.map(({ type }) => type)).toEqual(['security-group', 'vpc-attachment'])
+    expect(of('attachment/vpc-1').properties).toMatchObject({ everywhere: true, ipv6: true })
+  })
+  test('leads each family over connections of its own', () => {
+    expect(of('route/networks/fd10:1:0:10::/63').properties['to']).toEqual(ref('connection/frankfurt.isp-a:v6'))
+    expect(of('route/networks/10.1.10.0/23').properties['to']).toEqual(ref('connection/frankfurt.isp-a'))
+  })
+  test('has groups that let in from each what an allow does, and "packet too big" of both', () => {
+    expect(of('security-group/vpc-1').properties).toMatchObject({
+      ingress: ['icmp/3.4 0.0.0.0/0', 'icmpv6/2.0 ::/0', 'tcp/8443 10.1.10.0/23', 'tcp/8443 fd10:1:0:10::/63'],
+      egress: ['udp/5000-5010 10.2.10.0/24', 'udp/5000-5010 fd10:2:0:10::/64'],
+    })
+    const ping = dual.rules.map((rule) => ({ ...rule, ports: [{ protocol: 'icmp' as const, from: 0, to: 65535 }] }))
+    expect(groupRules({ rules: ping }, dual.networks[0]!.prefixes).egress).toEqual(['icmp 10.2.10.0/24', 'icmpv6 fd10:2:0:10::/64'])
+    expect(groupRules(dual, [prefix('2600:1f18:1234:5600::/56')]).egress, 'a VPC without IPv4 of ours').toEqual(['udp/5000-5010 fd10:2:0:10::/64'])
+    const denied = {
+      id: 'd',
+      from: dual.rules[0]!.from,
+      to: { segment: dual.segment, prefixes: [prefix('2600:1f18:1234:5600::/56')] },
+      ports: dual.rules[0]!.ports,
+    }
+    expect(groupRules({ ...dual, denies: [denied] }, dual.networks[0]!.prefixes).ingress, 'one family is denied').toEqual([
+      'icmp/3.4 0.0.0.0/0',
+      'icmpv6/2.0 ::/0',
+      'tcp/8443 10.1.10.0/23',
+    ])
   })
 })
 

@@ -17,7 +17,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { permissions } from '#providers/aws/permissions.ts'
 import type { Finding, Region } from '#src/fabric/fabric.ts'
 import { prefix } from '#src/net/address.ts'
-import { network, sampleRoutes } from '#test/contract/aws-region.ts'
+import { carrying, network, sampleRegion, sampleRoutes } from '#test/contract/aws-region.ts'
 import { ids, off } from '#test/unit/aws-emulator/cloud.ts'
 import { type Account, type AccountOptions, keyOf, never, openAccount } from './emulated.ts'
 
@@ -44,8 +44,8 @@ async function live(): Promise<void> {
   expect(await verify()).toEqual([])
   await provider.tunnels(network, region, never)
   // Return routes move, a key is rotated, an allow changes in both directions.
-  const [first, second] = region.connections
-  await converge(provider.resources(network, region, new Map([...sampleRoutes(region)].map(([to]) => [to, second!.id]))))
+  const [first] = region.connections
+  await converge(provider.resources(network, region, new Map([...sampleRoutes(region)].map(([to]) => [to, carrying(region, to)[1]!.id]))))
   const rotated = first!.members[0].tunnel
   for (const resource of wanted.filter(({ type }) => type === 'vpn-connection'))
     await provider.apply(
@@ -114,6 +114,39 @@ describe('the policy of `region permissions`', () => {
       },
     })
     expect(account.strangers()).toEqual(before)
+  })
+})
+
+describe('a region with both families', () => {
+  test('lives as one of IPv4 does', async () => {
+    await open({ ipv6: true })
+    const before = account.strangers()
+    await live()
+    expect(account.strangers()).toEqual(before)
+  })
+  test('comes of one of IPv4, whose connections and routes are left alone', async () => {
+    await open({ ipv6: true })
+    const { region, provider, byHand } = account
+    const four = sampleRegion(ids.vpc, [prefix('10.50.0.0/16')])
+    await account.converge(provider.resources(network, four, sampleRoutes(four)))
+    // The zone's other subnet, which has no IPv6.
+    const TransitGatewayAttachmentId = await idOf(`attachment/${ids.vpc}`)
+    const swap = { TransitGatewayAttachmentId, AddSubnetIds: [ids.subnetA2], RemoveSubnetIds: [ids.subnetA] }
+    await byHand((ec2) => ec2.send(new ModifyTransitGatewayVpcAttachmentCommand(swap)))
+    const made = changing().length
+    await account.converge()
+    expect(await verify()).toEqual([])
+    const calls = changing().slice(made)
+    expect(calls.filter(({ action }) => /^(Delete|Replace|ModifyVpn)/.test(action))).toEqual([])
+    expect(calls.filter(({ action }) => action === 'ModifyTransitGatewayVpcAttachment').map(({ parameters }) => parameters)).toMatchObject([
+      { 'AddSubnetIds.1': ids.subnetA, 'RemoveSubnetIds.1': ids.subnetA2, 'Options.Ipv6Support': 'enable' },
+    ])
+    expect((await provider.tunnels(network, region, never)).map(({ tunnel }) => tunnel).sort()).toEqual(
+      region.connections.flatMap(({ members }) => members.map(({ tunnel }) => tunnel)).sort(),
+    )
+    // And goes back: what it had of IPv6 is gone.
+    await account.converge(provider.resources(network, four, sampleRoutes(four)))
+    expect((await account.observe()).filter(({ id }) => /:v6|fd10|2600/.test(id))).toEqual([])
   })
 })
 

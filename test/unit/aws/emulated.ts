@@ -44,11 +44,14 @@ export interface AccountOptions {
   readonly denied?: readonly string[]
   readonly quotas?: Readonly<Record<string, number>>
   readonly accessKeyId?: string
+  /** The VPC has IPv6, and the region states it. */
+  readonly ipv6?: boolean
 }
 
 /** The VPC has a foreign transit gateway, a route to it, a group, a customer gateway and a connection. */
-export async function openAccount({ denied = [], quotas = {}, accessKeyId = 'AKIAEXAMPLE' }: AccountOptions = {}): Promise<Account> {
-  const [first, ...others] = seed.regions
+export async function openAccount({ denied = [], quotas = {}, accessKeyId = 'AKIAEXAMPLE', ipv6 = false }: AccountOptions = {}): Promise<Account> {
+  const [four, ...others] = seed.regions
+  const first = ipv6 ? { ...four, vpcs: four!.vpcs!.map(withIpv6) } : four
   const cloud = await startCloud({ seed: { ...seed, denied: [...denied], regions: [{ ...first, quotas }, ...others] } })
   const foreign = new Set<JournalEntry>()
   const byHand: Account['byHand'] = async (act) => {
@@ -59,7 +62,7 @@ export async function openAccount({ denied = [], quotas = {}, accessKeyId = 'AKI
   }
   if (denied.length === 0) await byHand(plant)
   const planted = new Set(rowsOf(cloud).map(([id]) => id))
-  const region = sampleRegion(ids.vpc, [prefix('10.50.0.0/16')])
+  const region = sampleRegion(ids.vpc, ['10.50.0.0/16', ...(ipv6 ? ['2600:1f18:1234:5600::/56'] : [])].map(prefix))
   const clients = new Map<string, EC2Client>()
   const provider = createAwsProvider({
     client: (location, retries) => {
@@ -117,6 +120,13 @@ export async function openAccount({ denied = [], quotas = {}, accessKeyId = 'AKI
   }
   return account
 }
+
+/** One subnet of each zone has it. */
+const withIpv6 = (vpc: NonNullable<(typeof seed.regions)[number]['vpcs']>[number]) => ({
+  ...vpc,
+  ipv6: '2600:1f18:1234:5600::/56',
+  subnets: vpc.subnets.map((one, n) => (one.id === ids.subnetA2 ? one : { ...one, ipv6: `2600:1f18:1234:560${n}::/64` })),
+})
 
 interface Row {
   readonly tags?: Readonly<Record<string, string>>

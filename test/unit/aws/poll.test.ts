@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { attachmentSubnets, missingSubnets, observeAll, readTunnel } from '#providers/aws/observe.ts'
 import { type Clock, createGatherer, realClock, until } from '#providers/aws/poll.ts'
 import { createReads } from '#providers/aws/reads.ts'
+import { contains, prefix } from '#src/net/address.ts'
 import { network } from '#test/contract/aws-region.ts'
 
 const timing = { poll: 1000, gather: 0, settle: 5000, patience: 1 }
@@ -131,17 +132,13 @@ describe('reading', () => {
     expect(seen.filter((of) => of.type === 'vpn-connection').map((of) => of.cloudId)).toEqual(['vpn-1'])
   })
   test('more routes than one answer holds are asked for by halves', async () => {
-    const all = Array.from({ length: 300 }, (_, n) => `10.${n % 256}.${Math.floor(n / 256)}.0/24`)
-    const bits = (of: string): number =>
-      of
-        .split('/')[0]!
-        .split('.')
-        .reduce((sum, byte) => sum * 256 + Number(byte), 0)
+    const all = [
+      ...Array.from({ length: 300 }, (_, n) => `10.${n % 256}.${Math.floor(n / 256)}.0/24`),
+      ...Array.from({ length: 150 }, (_, n) => `fd10:${n.toString(16)}::/64`),
+    ].map(prefix)
     const client = clientOf((_action, input) => {
       const filter = (input['Filters'] as { Name: string; Values: string[] }[]).find(({ Name }) => Name === 'route-search.subnet-of-match')
-      const [base = '0.0.0.0', length = '0'] = (filter?.Values[0] ?? '0.0.0.0/0').split('/')
-      const size = 2 ** (32 - Number(length))
-      const inside = all.filter((of) => bits(of) >= bits(base) && bits(of) < bits(base) + size)
+      const inside = filter ? all.filter((of) => contains(prefix(filter.Values[0]!), of)) : all
       return {
         Routes: inside.slice(0, 100).map((DestinationCidrBlock) => ({ DestinationCidrBlock })),
         AdditionalRoutesAvailable: inside.length > 100,
@@ -182,9 +179,16 @@ describe('subnets of an attachment', () => {
     subnet('subnet-outpost', 'euw1-az3', '10.0.4.0/24', { OutpostArn: 'arn' }),
   ]
   test('are one a zone: the smallest that has room', () => {
-    expect(attachmentSubnets(all)).toEqual(['subnet-a', 'subnet-c'])
+    expect(attachmentSubnets(all, false)).toEqual(['subnet-a', 'subnet-c'])
+  })
+  test('have IPv6 where the attachment is to have it, and others make room', () => {
+    const six = [{ Ipv6CidrBlock: 'fd50::/64', Ipv6CidrBlockState: { State: 'associated' as const } }]
+    const dual = [...all, subnet('subnet-d', 'euw1-az1', '10.0.5.0/24', { Ipv6CidrBlockAssociationSet: six })]
+    expect(attachmentSubnets(dual, true)).toEqual(['subnet-d'])
+    expect(attachmentSubnets(dual, false)).toEqual(['subnet-a', 'subnet-c'])
+    expect(missingSubnets(dual, [], true)).toEqual(['subnet-d'])
   })
   test('are added only for zones that lack one', () => {
-    expect(missingSubnets(all, ['subnet-b'])).toEqual(['subnet-c'])
+    expect(missingSubnets(all, ['subnet-b'], false)).toEqual(['subnet-c'])
   })
 })

@@ -4,7 +4,7 @@ import type { TunnelOptions } from '#providers/aws/emulator/view.ts'
 import { securityGroups } from '#src/lab/region.ts'
 import { connection, settings, statusOf } from '#src/lab/responder.ts'
 import { decode, encode, type Section } from '#src/lab/vici.ts'
-import { type Address, address, addressWithLength, prefix } from '#src/net/address.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
 
 const options: TunnelOptions = {
   region: 'eu-west-1',
@@ -14,6 +14,7 @@ const options: TunnelOptions = {
   customer: address('192.0.2.10'),
   settings: {
     insideCidr: prefix('169.254.10.0/30'),
+    insideIpv6Cidr: null,
     preSharedKey: 'never.in_a.file',
     phase1Lifetime: 28_800,
     phase2Lifetime: 3_600,
@@ -69,6 +70,13 @@ describe('a responder', () => {
     expect(settings(options, '/x')).toContain('retransmit_tries = 4')
   })
 
+  it('has the selectors of the family that its tunnel carries', () => {
+    const of = (inside: string) =>
+      (connection({ ...options, inside: addressWithLength(inside) })['cloud'] as { children: { cloud: Section } }).children.cloud
+    expect(of('169.254.10.1/30')).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'] })
+    expect(of('fd12:3456:789a:2::1/126')).toMatchObject({ local_ts: ['::/0'], remote_ts: ['::/0'] })
+  })
+
   it('has its key neither in its file nor in its connection', () => {
     expect(settings(options, '/x') + JSON.stringify(connection(options))).not.toContain('never.in_a.file')
   })
@@ -117,14 +125,14 @@ it('security groups become stateful rules that drop what none allows', () => {
   const rule = (protocol: string, from: number, to: number, peer: string) => ({ protocol, from, to, peers: [peer] })
   const host = {
     name: 'models',
-    address: '10.50.1.10' as Address,
+    addresses: [address('10.50.1.10')],
     routes: [],
     ingress: [rule('tcp', 8443, 8443, '10.1.0.0/16'), rule('icmp', -1, -1, '10.2.0.0/16'), rule('icmp', 8, 0, '10.3.0.0/16')],
     egress: [rule('-1', -1, -1, '0.0.0.0/0')],
   }
-  expect(securityGroups([host])).toBe(`table ip groups
-delete table ip groups
-table ip groups {
+  expect(securityGroups([host])).toBe(`table inet groups
+delete table inet groups
+table inet groups {
   chain in0 {
     ip saddr 10.1.0.0/16 tcp dport 8443-8443 return
     ip saddr 10.2.0.0/16 ip protocol icmp return
@@ -139,9 +147,29 @@ table ip groups {
     type filter hook forward priority 0; policy accept;
     ct state established,related accept
     iifname h0 ip saddr != 10.50.1.10 drop
+    iifname h0 meta nfproto ipv6 drop
     iifname h0 jump out0
     oifname h0 jump in0
   }
 }
 `)
+})
+
+it('security groups of a host with IPv6 tell its families apart', () => {
+  const rule = (protocol: string, from: number, to: number, peer: string) => ({ protocol, from, to, peers: [peer] })
+  const host = {
+    name: 'models',
+    addresses: [address('10.50.1.10'), address('fd50::10')],
+    routes: [],
+    ingress: [rule('tcp', 8443, 8443, 'fd10::/64'), rule('icmpv6', -1, -1, 'fd11::/64'), rule('icmpv6', 2, 0, '::/0')],
+    egress: [],
+  }
+  const text = securityGroups([host])
+  for (const line of [
+    'ip6 saddr fd10::/64 tcp dport 8443-8443 return',
+    'ip6 saddr fd11::/64 meta l4proto ipv6-icmp return',
+    'ip6 saddr ::/0 icmpv6 type 2 return',
+    'iifname h0 ip6 saddr != fd50::10 drop',
+  ])
+    expect(text).toContain(`    ${line}\n`)
 })

@@ -1,25 +1,28 @@
 /** Security groups of a VPC and their rules. */
 import { action, find, fresh, kinds, tagsFor, tagSet, tagSpecifications } from '../action.ts'
 import { filterList, matching, page, pageFields, select } from '../describe.ts'
+import type { Prefix } from '#src/net/address.ts'
 import { type DecodedFields, group, integer, list, needed, text } from '../query.ts'
 import { invalidValue, missing, Refusal } from '../refusal.ts'
-import { allRule, type Context, type Rule, type SecurityGroup, type Tags, type World } from '../world.ts'
+import { allOut, type Context, type Rule, type SecurityGroup, type Tags, type World } from '../world.ts'
 import type { Xml } from '../xml.ts'
-import { ipv4Cidr } from './transit-routes.ts'
+import { cidrOf } from './transit-routes.ts'
 
 const arn = (world: World, kind: string, id: string): string => `arn:aws:ec2:${world.seed.name}:${world.account}:${kind}/${id}`
 const portsXml = (rule: Rule): { [name: string]: Xml } => ({
   ipProtocol: rule.protocol,
   ...(rule.protocol === '-1' ? {} : { fromPort: rule.from, toPort: rule.to }),
 })
+const isSix = (cidr: string): boolean => cidr.includes(':')
+const cidrXml = (cidr: string): { [name: string]: Xml } => (isSix(cidr) ? { cidrIpv6: cidr } : { cidrIpv4: cidr })
 /** Rules of one protocol and port range are one permission. */
 function permissionsXml(world: World, rules: readonly Rule[]): Xml {
   const grouped = Map.groupBy(rules, (rule) => `${rule.protocol} ${rule.from} ${rule.to}`)
   return [...grouped.values()].map((same) => ({
     ...portsXml(same[0]!),
     groups: same.flatMap(({ source, description }) => ('group' in source ? [{ userId: world.account, groupId: source.group, description }] : [])),
-    ipRanges: same.flatMap(({ source, description }) => ('cidr' in source ? [{ cidrIp: source.cidr, description }] : [])),
-    ipv6Ranges: [],
+    ipRanges: same.flatMap(({ source, description }) => ('cidr' in source && !isSix(source.cidr) ? [{ cidrIp: source.cidr, description }] : [])),
+    ipv6Ranges: same.flatMap(({ source, description }) => ('cidr' in source && isSix(source.cidr) ? [{ cidrIpv6: source.cidr, description }] : [])),
     prefixListIds: [],
   }))
 }
@@ -48,7 +51,7 @@ const ruleXml = (world: World, groupId: string, rule: Rule): Xml => ({
   ipProtocol: rule.protocol,
   fromPort: rule.from,
   toPort: rule.to,
-  ...('cidr' in rule.source ? { cidrIpv4: rule.source.cidr } : { referencedGroupInfo: { groupId: rule.source.group, userId: world.account } }),
+  ...('cidr' in rule.source ? cidrXml(rule.source.cidr) : { referencedGroupInfo: { groupId: rule.source.group, userId: world.account } }),
   description: rule.description,
   tagSet: tagSet(rule.tags),
   securityGroupRuleArn: arn(world, 'security-group-rule', rule.id),
@@ -59,35 +62,37 @@ const permission = group({
   FromPort: integer,
   ToPort: integer,
   IpRanges: list(group({ CidrIp: needed(text), Description: text })),
+  Ipv6Ranges: list(group({ CidrIpv6: needed(text), Description: text })),
   Groups: list(group({ GroupId: needed(text), UserId: text, Description: text })),
 })
 type Permission = DecodedFields<(typeof permission)['fields']>
-const names: Readonly<Record<string, string>> = { '6': 'tcp', '17': 'udp', '1': 'icmp' }
+const names: Readonly<Record<string, string>> = { '6': 'tcp', '17': 'udp', '1': 'icmp', '58': 'icmpv6' }
+const isIcmp = (protocol: string): boolean => protocol === 'icmp' || protocol === 'icmpv6'
 
 function portsOf({ IpProtocol, FromPort, ToPort }: Permission): Pick<Rule, 'protocol' | 'from' | 'to'> {
   const protocol = names[IpProtocol] ?? IpProtocol
-  if (!['tcp', 'udp', 'icmp', '-1'].includes(protocol)) throw invalidValue(IpProtocol, 'ipProtocol', 'The emulator knows tcp, udp, icmp and -1.')
+  if (!['tcp', 'udp', 'icmp', 'icmpv6', '-1'].includes(protocol))
+    throw invalidValue(IpProtocol, 'ipProtocol', 'The emulator knows tcp, udp, icmp, icmpv6 and -1.')
   if (protocol === '-1') return { protocol, from: -1, to: -1 }
   if (FromPort === undefined) throw missing('fromPort')
   if (ToPort === undefined) throw missing('toPort')
-  const low = protocol === 'icmp' ? -1 : 0
-  const high = protocol === 'icmp' ? 255 : 65_535
-  if (FromPort < low || FromPort > high || ToPort < low || ToPort > high || (protocol !== 'icmp' && FromPort > ToPort))
+  const low = isIcmp(protocol) ? -1 : 0
+  const high = isIcmp(protocol) ? 255 : 65_535
+  if (FromPort < low || FromPort > high || ToPort < low || ToPort > high || (!isIcmp(protocol) && FromPort > ToPort))
     throw invalidValue(`${FromPort}-${ToPort}`, 'portRange', `Invalid port range for ${protocol}.`)
   return { protocol, from: FromPort, to: ToPort }
 }
 function rulesOf(world: World, egress: boolean, input: readonly Permission[], tags: Tags, context: Context): readonly Rule[] {
   return input.flatMap((one): Rule[] => {
     const base = { egress, ...portsOf(one), tags }
+    const from = (cidr: Prefix, Description: string | undefined): Rule => {
+      if ((base.protocol === 'icmp' && isSix(cidr)) || (base.protocol === 'icmpv6' && !isSix(cidr)))
+        throw new Refusal('InvalidParameterValue', `Protocol ${base.protocol} can't be used with ${cidr}`)
+      return { ...base, id: `sgr-${context.hex(17)}`, source: { cidr }, description: described(Description) }
+    }
     const made = [
-      ...(one.IpRanges ?? []).map(
-        ({ CidrIp, Description }): Rule => ({
-          ...base,
-          id: `sgr-${context.hex(17)}`,
-          source: { cidr: ipv4Cidr(CidrIp, 'cidrIp') },
-          description: described(Description),
-        }),
-      ),
+      ...(one.IpRanges ?? []).map(({ CidrIp, Description }) => from(cidrOf(4, CidrIp, 'cidrIp'), Description)),
+      ...(one.Ipv6Ranges ?? []).map(({ CidrIpv6, Description }) => from(cidrOf(6, CidrIpv6, 'cidrIpv6'), Description)),
       ...(one.Groups ?? []).map(
         ({ GroupId, Description }): Rule => ({
           ...base,
@@ -109,6 +114,12 @@ function described(text: string | undefined): string | undefined {
 const same = (a: Rule, b: Rule): boolean =>
   a.egress === b.egress && a.protocol === b.protocol && a.from === b.from && a.to === b.to && JSON.stringify(a.source) === JSON.stringify(b.source)
 
+/** Rules are counted in each family by itself, those that name a group in both (Amazon VPC quotas). */
+function mostIn(rules: readonly Rule[]): number {
+  const [fours, sixes] = [false, true].map((six) => rules.filter(({ source }) => !('cidr' in source) || isSix(source.cidr) === six).length)
+  return Math.max(fours ?? 0, sixes ?? 0)
+}
+
 const authorize = (direction: 'Ingress' | 'Egress') =>
   action(
     `AuthorizeSecurityGroup${direction}`,
@@ -123,7 +134,7 @@ const authorize = (direction: 'Ingress' | 'Egress') =>
             `the specified rule "peer: ${JSON.stringify(rule.source)}, ${rule.protocol}, from port: ${rule.from}, to port: ${rule.to}, ALLOW" already exists`,
           )
       }
-      if (row.rules.filter((rule) => rule.egress === (direction === 'Egress')).length + added.length > world.seed.quotas.securityGroupRules)
+      if (mostIn([...row.rules.filter((rule) => rule.egress === (direction === 'Egress')), ...added]) > world.seed.quotas.securityGroupRules)
         throw new Refusal(
           'RulesPerSecurityGroupLimitExceeded',
           `The maximum number of rules per security group has been reached: ${world.seed.quotas.securityGroupRules}`,
@@ -162,7 +173,7 @@ const revoke = (direction: 'Ingress' | 'Egress') =>
           ipProtocol: rule.protocol,
           fromPort: rule.from,
           toPort: rule.to,
-          ...('cidr' in rule.source ? { cidrIpv4: rule.source.cidr } : { referencedGroupId: rule.source.group }),
+          ...('cidr' in rule.source ? cidrXml(rule.source.cidr) : { referencedGroupId: rule.source.group }),
         })),
       }
     },
@@ -203,7 +214,7 @@ export const securityGroupActions = [
         vpc: vpc.id,
         name: GroupName,
         description: GroupDescription,
-        rules: [allRule(`sgr-${context.hex(17)}`, true, { cidr: '0.0.0.0/0' })],
+        rules: [...allOut(vpc, context.hex)],
       }
       world.securityGroups[row.id] = row
       return { groupId: row.id, securityGroupArn: arn(world, 'security-group', row.id), tagSet: tagSet(row.tags) }

@@ -57,7 +57,12 @@ const vpcAttachmentXml = (world: World, row: Attachment): Xml => ({
   state: row.state,
   subnetIds: row.subnets,
   creationTime: time(row.createdAt),
-  options: { dnsSupport: 'enable', securityGroupReferencingSupport: 'disable', ipv6Support: 'disable', applianceModeSupport: 'disable' },
+  options: {
+    dnsSupport: 'enable',
+    securityGroupReferencingSupport: 'disable',
+    ipv6Support: row.ipv6 ? 'enable' : 'disable',
+    applianceModeSupport: 'disable',
+  },
   tagSet: tagSet(row.tags),
 })
 export const associationOf = (world: World, attachment: string): { readonly table: string; readonly state: string } | undefined => {
@@ -86,6 +91,19 @@ const attachmentFilters = {
   'transit-gateway-attachment-id': (row: Attachment) => [row.id],
   'transit-gateway-id': (row: Attachment) => [row.gateway],
   state: (row: Attachment) => [row.state],
+}
+
+const attachmentOptions = group({ DnsSupport: text, Ipv6Support: text, ApplianceModeSupport: text })
+function ipv6Of(
+  of:
+    | { readonly DnsSupport: string | undefined; readonly Ipv6Support: string | undefined; readonly ApplianceModeSupport: string | undefined }
+    | undefined,
+  before: boolean,
+): boolean {
+  if (choice('ApplianceModeSupport', of?.ApplianceModeSupport, 'disable') === 'enable')
+    throw invalidValue('enable', 'ApplianceModeSupport', 'The emulator does not know it.')
+  choice('DnsSupport', of?.DnsSupport, 'enable')
+  return choice('Ipv6Support', of?.Ipv6Support, before ? 'enable' : 'disable') === 'enable'
 }
 
 export const transitGatewayActions = [
@@ -188,16 +206,14 @@ export const transitGatewayActions = [
       TransitGatewayId: needed(text),
       VpcId: needed(text),
       SubnetIds: needed(list(text)),
-      Options: group({ DnsSupport: text, Ipv6Support: text, ApplianceModeSupport: text }),
+      Options: attachmentOptions,
       TagSpecifications: tagSpecifications,
     },
     (world, { TransitGatewayId, VpcId, SubnetIds, Options, TagSpecifications }, context) => {
       const gateway = availableGateway(world, TransitGatewayId, context)
       const vpc = find(kinds.vpc, world.vpcs, VpcId, context)
-      for (const name of ['Ipv6Support', 'ApplianceModeSupport'] as const)
-        if (choice(name, Options?.[name], 'disable') === 'enable') throw invalidValue('enable', name, 'The emulator does not know it.')
-      choice('DnsSupport', Options?.DnsSupport, 'enable')
-      judgeSubnets(world, vpc.id, SubnetIds, context)
+      const ipv6 = ipv6Of(Options, false)
+      judgeSubnets(world, vpc.id, SubnetIds, ipv6, context)
       const twin = attachmentsOf(world, gateway.id).find((row) => row.resourceId === vpc.id)
       if (twin)
         throw new Refusal(
@@ -213,6 +229,7 @@ export const transitGatewayActions = [
         resourceType: 'vpc',
         resourceId: vpc.id,
         subnets: SubnetIds,
+        ipv6,
       }
       world.attachments[row.id] = row
       return { transitGatewayVpcAttachment: vpcAttachmentXml(world, row) }
@@ -235,8 +252,8 @@ export const transitGatewayActions = [
   ),
   action(
     'ModifyTransitGatewayVpcAttachment',
-    { TransitGatewayAttachmentId: needed(text), AddSubnetIds: list(text), RemoveSubnetIds: list(text) },
-    (world, { TransitGatewayAttachmentId, AddSubnetIds = [], RemoveSubnetIds = [] }, context) => {
+    { TransitGatewayAttachmentId: needed(text), AddSubnetIds: list(text), RemoveSubnetIds: list(text), Options: attachmentOptions },
+    (world, { TransitGatewayAttachmentId, AddSubnetIds = [], RemoveSubnetIds = [], Options }, context) => {
       const row = findLiving(kinds.attachment, world.attachments, TransitGatewayAttachmentId, context)
       if (row.resourceType !== 'vpc') throw new Refusal(kinds.attachment.notFound, `The ${kinds.attachment.noun} ID '${row.id}' does not exist`)
       if (row.state !== 'available') throw incorrectState(`${row.id} is in invalid state: ${row.state}`)
@@ -244,8 +261,9 @@ export const transitGatewayActions = [
       if (stranger !== undefined) throw new Refusal('InvalidSubnetID.NotFound', `${stranger} is not attached by ${row.id}`)
       const subnets = [...row.subnets.filter((id) => !RemoveSubnetIds.includes(id)), ...AddSubnetIds]
       if (subnets.length === 0) throw new Refusal('InvalidParameterValue', `${row.id} must keep at least one subnet`)
-      judgeSubnets(world, row.resourceId, subnets, context)
-      const changed: Attachment = { ...row, ...becoming('modifying', 'available', world.seed.times.attachment, context), subnets }
+      const ipv6 = ipv6Of(Options, row.ipv6)
+      judgeSubnets(world, row.resourceId, subnets, ipv6, context)
+      const changed: Attachment = { ...row, ...becoming('modifying', 'available', world.seed.times.attachment, context), subnets, ipv6 }
       world.attachments[row.id] = changed
       return { transitGatewayVpcAttachment: vpcAttachmentXml(world, changed) }
     },
@@ -276,14 +294,16 @@ export const transitGatewayActions = [
   ),
 ]
 
-/** Of the VPC, and one a zone at the most. */
-function judgeSubnets(world: World, vpc: string, subnets: readonly string[], context: Context): void {
+/** Of the VPC, and one a zone at the most; stricter than EC2 documents, each has IPv6 where the attachment is to have it. */
+function judgeSubnets(world: World, vpc: string, subnets: readonly string[], ipv6: boolean, context: Context): void {
   const zones = new Set<string>()
   for (const id of subnets) {
     const subnet = find(kinds.subnet, world.subnets, id, context)
     if (subnet.vpc !== vpc) throw new Refusal('InvalidParameterValue', `Subnet ${id} does not belong to VPC ${vpc}`)
     if (zones.has(subnet.zone)) throw new Refusal('DuplicateSubnetsInSameZone', `Duplicate Subnets for same AZ: ${subnet.zone}`)
     zones.add(subnet.zone)
+    if (ipv6 && subnet.ipv6 === undefined)
+      throw new Refusal('InvalidParameterValue', `Subnet ${id} has no IPv6 CIDR block: it can't be used with Ipv6Support`)
   }
 }
 

@@ -1,5 +1,5 @@
 /** Transit gateway route tables: associations, propagations, static routes. */
-import { contains, lengthOf, parsePrefix, type Prefix } from '#src/net/address.ts'
+import { contains, type Family, familyOf, lengthOf, parsePrefix, type Prefix } from '#src/net/address.ts'
 import { action, becoming, findLiving, fresh, kinds, tagsFor, tagSet, tagSpecifications } from '../action.ts'
 import { filterList, matching, page, pageFields, select } from '../describe.ts'
 import { flag, integer, list, needed, text } from '../query.ts'
@@ -50,11 +50,15 @@ const memberFilters = {
 const member = { TransitGatewayRouteTableId: needed(text), TransitGatewayAttachmentId: needed(text) }
 const memberQuery = { TransitGatewayRouteTableId: needed(text), Filter: filterList, ...pageFields }
 
-export function ipv4Cidr(value: string, name: string): Prefix {
+/** `family`: null, either. */
+export function cidrOf(family: Family | null, value: string, name: string): Prefix {
   const parsed = parsePrefix(value)
-  if (!parsed.ok || value.includes(':')) throw invalidValue(value, name, 'This is not a valid CIDR block.')
+  if (!parsed.ok || (family !== null && familyOf(parsed.value) !== family)) throw invalidValue(value, name, 'This is not a valid CIDR block.')
   return parsed.value
 }
+/** A block, or one address. */
+const blockOf = (value: string, name: string): Prefix =>
+  cidrOf(null, value.includes('/') ? value : `${value}/${value.includes(':') ? 128 : 32}`, name)
 
 // ---- routes
 
@@ -71,7 +75,10 @@ export function transitEntries(world: World, table: TransitRouteTable): readonly
     .flatMap(([id]): TransitEntry[] => {
       const attachment = world.attachments[id]
       const vpc = attachment?.resourceType === 'vpc' && attachment.state === 'available' ? world.vpcs[attachment.resourceId] : undefined
-      return attachment && vpc && !table.routes[vpc.cidr] ? [{ destination: vpc.cidr, attachment, type: 'propagated', state: 'active' }] : []
+      const blocks = vpc === undefined ? [] : [vpc.cidr, ...(attachment?.ipv6 && vpc.ipv6 !== undefined ? [vpc.ipv6] : [])]
+      return blocks.flatMap((destination): TransitEntry[] =>
+        attachment && !table.routes[destination] ? [{ destination, attachment, type: 'propagated', state: 'active' }] : [],
+      )
     })
   const fixed = Object.entries(table.routes).map(([destination, route]): TransitEntry => {
     const attachment = route.attachment === null ? null : (world.attachments[route.attachment] ?? null)
@@ -213,7 +220,7 @@ export const transitRouteActions = [
   }),
   action('CreateTransitGatewayRoute', routeFields, (world, asked, context) => {
     const table = availableTable(world, asked.TransitGatewayRouteTableId, context)
-    const destination = ipv4Cidr(asked.DestinationCidrBlock, 'DestinationCidrBlock')
+    const destination = cidrOf(null, asked.DestinationCidrBlock, 'DestinationCidrBlock')
     const attachment = target(world, table, asked, context)
     if (table.routes[destination])
       throw new Refusal('RouteAlreadyExists', `Route ${destination} already exists in Transit Gateway Route Table ${table.id}`)
@@ -224,7 +231,7 @@ export const transitRouteActions = [
   }),
   action('ReplaceTransitGatewayRoute', routeFields, (world, asked, context) => {
     const table = availableTable(world, asked.TransitGatewayRouteTableId, context)
-    const destination = ipv4Cidr(asked.DestinationCidrBlock, 'DestinationCidrBlock')
+    const destination = cidrOf(null, asked.DestinationCidrBlock, 'DestinationCidrBlock')
     const attachment = target(world, table, asked, context)
     if (!table.routes[destination]) throw noRoute(destination, table.id)
     table.routes[destination] = { attachment }
@@ -232,7 +239,7 @@ export const transitRouteActions = [
   }),
   action('DeleteTransitGatewayRoute', { TransitGatewayRouteTableId: needed(text), DestinationCidrBlock: needed(text) }, (world, asked, context) => {
     const table = availableTable(world, asked.TransitGatewayRouteTableId, context)
-    const destination = ipv4Cidr(asked.DestinationCidrBlock, 'DestinationCidrBlock')
+    const destination = cidrOf(null, asked.DestinationCidrBlock, 'DestinationCidrBlock')
     if (!table.routes[destination]) throw noRoute(destination, table.id)
     const before = written(world, table, destination) as { readonly route: { readonly [name: string]: Xml } }
     delete table.routes[destination]
@@ -245,10 +252,7 @@ export const transitRouteActions = [
       const table = findLiving(kinds.transitRouteTable, world.transitRouteTables, TransitGatewayRouteTableId, context)
       const related = Filter.filter(({ Name }) => Name.startsWith('route-search.'))
       const rows = related.reduce<readonly TransitEntry[]>(
-        (left, { Name, Value = [] }) =>
-          left.filter((row) =>
-            Value.some((value) => isRelated(Name, row.destination, ipv4Cidr(value.includes('/') ? value : `${value}/32`, Name), left)),
-          ),
+        (left, { Name, Value = [] }) => left.filter((row) => Value.some((value) => isRelated(Name, row.destination, blockOf(value, Name), left))),
         transitEntries(world, table),
       )
       const filtered = matching(

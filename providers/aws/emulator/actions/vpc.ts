@@ -1,19 +1,24 @@
 /** VPCs, subnets and route tables, which exist by the seed, and their routes. Zones, regions and tags. */
-import { contains, lengthOf, rangeOf } from '#src/net/address.ts'
+import { contains, type Family, familyOf, lengthOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { action, find, isLiving, kinds, limitTags, tagList, tagSet, tagsOf } from '../action.ts'
 import { filterList, matching, page, pageFields, select } from '../describe.ts'
 import { flag, list, needed, text } from '../query.ts'
-import { invalidValue, Refusal } from '../refusal.ts'
+import { invalidValue, missing, Refusal } from '../refusal.ts'
 import type { Context, Resource, RouteTable, Subnet, Vpc, World } from '../world.ts'
 import type { Xml } from '../xml.ts'
-import { ipv4Cidr } from './transit-routes.ts'
+import { cidrOf } from './transit-routes.ts'
 
+const ipv6Set = (kind: string, { id, ipv6 }: Vpc | Subnet): Xml =>
+  ipv6 === undefined
+    ? []
+    : [{ associationId: `${kind}-cidr-assoc-6${id.slice(kind.length + 2)}`, ipv6CidrBlock: ipv6, ipv6CidrBlockState: { state: 'associated' } }]
 const vpcXml = (world: World, row: Vpc): Xml => ({
   vpcId: row.id,
   ownerId: world.account,
   state: row.state,
   cidrBlock: row.cidr,
   cidrBlockAssociationSet: [{ associationId: `vpc-cidr-assoc-${row.id.slice(4)}`, cidrBlock: row.cidr, cidrBlockState: { state: 'associated' } }],
+  ipv6CidrBlockAssociationSet: ipv6Set('vpc', row),
   dhcpOptionsId: 'default',
   instanceTenancy: 'default',
   isDefault: false,
@@ -28,6 +33,8 @@ const subnetXml = (world: World, row: Subnet): Xml => {
     ownerId: world.account,
     state: row.state,
     cidrBlock: row.cidr,
+    ipv6CidrBlockAssociationSet: ipv6Set('subnet', row),
+    ipv6Native: false,
     availabilityZone: row.zone,
     // AWS keeps five addresses of each subnet.
     availableIpAddressCount: Number(high - low) + 1 - 5,
@@ -41,6 +48,13 @@ export const routeState = (world: World, table: RouteTable, gateway: string): 'a
   Object.values(world.attachments).some((row) => row.gateway === gateway && row.resourceId === table.vpc && row.state === 'available')
     ? 'active'
     : 'blackhole'
+/** The VPC's own blocks. */
+const localOf = (world: World, { vpc }: RouteTable): readonly Prefix[] => {
+  const { cidr, ipv6 } = world.vpcs[vpc] ?? {}
+  return [cidr, ipv6].filter((one) => one !== undefined)
+}
+const destinationXml = (destination: string): { [name: string]: Xml } =>
+  destination.includes(':') ? { destinationIpv6CidrBlock: destination } : { destinationCidrBlock: destination }
 const routeTableXml = (world: World, row: RouteTable): Xml => ({
   routeTableId: row.id,
   vpcId: row.vpc,
@@ -59,9 +73,9 @@ const routeTableXml = (world: World, row: RouteTable): Xml => ({
   ],
   propagatingVgwSet: [],
   routeSet: [
-    { destinationCidrBlock: world.vpcs[row.vpc]?.cidr, gatewayId: 'local', origin: 'CreateRouteTable', state: 'active' },
-    ...Object.entries(row.routes).map(([destinationCidrBlock, transitGatewayId]) => ({
-      destinationCidrBlock,
+    ...localOf(world, row).map((local) => ({ ...destinationXml(local), gatewayId: 'local', origin: 'CreateRouteTable', state: 'active' })),
+    ...Object.entries(row.routes).map(([destination, transitGatewayId]) => ({
+      ...destinationXml(destination),
       transitGatewayId,
       origin: 'CreateRoute',
       state: routeState(world, row, transitGatewayId),
@@ -70,7 +84,22 @@ const routeTableXml = (world: World, row: RouteTable): Xml => ({
   tagSet: tagSet(row.tags),
 })
 
-const routeFields = { RouteTableId: needed(text), DestinationCidrBlock: needed(text), TransitGatewayId: needed(text) }
+const destinationFields = { DestinationCidrBlock: text, DestinationIpv6CidrBlock: text }
+const routeFields = { RouteTableId: needed(text), ...destinationFields, TransitGatewayId: needed(text) }
+/** A field for each family, and one of them. */
+function destinationOf({
+  DestinationCidrBlock: four,
+  DestinationIpv6CidrBlock: six,
+}: {
+  readonly DestinationCidrBlock: string | undefined
+  readonly DestinationIpv6CidrBlock: string | undefined
+}): Prefix {
+  if (four !== undefined && six !== undefined)
+    throw new Refusal('InvalidParameterCombination', 'The parameter DestinationIpv6CidrBlock cannot be used with the parameter DestinationCidrBlock')
+  if (six !== undefined) return cidrOf(6, six, 'destinationIpv6CidrBlock')
+  if (four === undefined) throw missing('DestinationCidrBlock')
+  return cidrOf(4, four, 'destinationCidrBlock')
+}
 /** EC2 answers that the gateway does not exist as long as the VPC is not attached to it. */
 function routeTarget(world: World, table: RouteTable, id: string, context: Context): string {
   const gateway = find(kinds.transitGateway, world.transitGateways, id, context)
@@ -79,7 +108,10 @@ function routeTarget(world: World, table: RouteTable, id: string, context: Conte
   return gateway.id
 }
 const noRoute = (destination: string, table: string): Refusal =>
-  new Refusal('InvalidRoute.NotFound', `no route with destination-cidr-block ${destination} in route table ${table}`)
+  new Refusal(
+    'InvalidRoute.NotFound',
+    `no route with destination-${destination.includes(':') ? 'ipv6-' : ''}cidr-block ${destination} in route table ${table}`,
+  )
 
 /** Everything that can be tagged, by the type that DescribeTags says. */
 const taggable = (world: World): readonly (readonly [string, Resource])[] =>
@@ -107,6 +139,10 @@ function toTag(world: World, id: string, { now }: Context): { tags: Record<strin
 }
 const zonesOf = (world: World): readonly string[] => ['a', 'b', 'c'].map((letter) => `${world.seed.name}${letter}`)
 
+/** Routes are counted in each family by itself (Amazon VPC quotas). */
+const destinationsOf = (world: World, table: RouteTable, family: Family): readonly Prefix[] =>
+  [...localOf(world, table), ...(Object.keys(table.routes) as Prefix[])].filter((one) => familyOf(one) === family)
+
 export const vpcActions = [
   action('DescribeVpcs', { VpcId: list(text), Filter: filterList, ...pageFields }, (world, { VpcId, ...asked }, context) => {
     const { rows, nextToken } = select(
@@ -116,6 +152,7 @@ export const vpcActions = [
       {
         'vpc-id': (row) => [row.id],
         cidr: (row) => [row.cidr],
+        'ipv6-cidr-block-association.ipv6-cidr-block': (row) => [row.ipv6],
         'cidr-block-association.cidr-block': (row) => [row.cidr],
         state: (row) => [row.state],
         'is-default': () => [false],
@@ -151,7 +188,8 @@ export const vpcActions = [
         'vpc-id': (row) => [row.vpc],
         'association.main': (row) => [row.main],
         'association.subnet-id': (row) => row.subnets,
-        'route.destination-cidr-block': (row) => [world.vpcs[row.vpc]?.cidr, ...Object.keys(row.routes)],
+        'route.destination-cidr-block': (row) => destinationsOf(world, row, 4),
+        'route.destination-ipv6-cidr-block': (row) => destinationsOf(world, row, 6),
         'route.transit-gateway-id': (row) => Object.values(row.routes),
         'route.state': (row) => ['active', ...Object.values(row.routes).map((gateway) => routeState(world, row, gateway))],
       },
@@ -159,42 +197,37 @@ export const vpcActions = [
     )
     return { routeTableSet: rows.map((row) => routeTableXml(world, row)), nextToken }
   }),
-  action('CreateRoute', routeFields, (world, { RouteTableId, DestinationCidrBlock, TransitGatewayId }, context) => {
+  action('CreateRoute', routeFields, (world, { RouteTableId, TransitGatewayId, ...asked }, context) => {
     const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
-    const destination = ipv4Cidr(DestinationCidrBlock, 'destinationCidrBlock')
+    const destination = destinationOf(asked)
     const gateway = routeTarget(world, table, TransitGatewayId, context)
-    const local = world.vpcs[table.vpc]?.cidr
-    if (local !== undefined && contains(local, destination) && lengthOf(destination) === lengthOf(local))
+    const local = localOf(world, table).find((one) => contains(one, destination))
+    if (local !== undefined && lengthOf(destination) === lengthOf(local))
       throw new Refusal('RouteAlreadyExists', `The route identified by ${destination} already exists.`)
-    if (local !== undefined && contains(local, destination))
-      throw invalidValue(destination, 'destinationCidrBlock', `It is more specific than the VPC's own ${local}.`)
+    if (local !== undefined) throw invalidValue(destination, 'destinationCidrBlock', `It is more specific than the VPC's own ${local}.`)
     const existing = table.routes[destination]
     if (existing === gateway) return { return: true }
     if (existing !== undefined) throw new Refusal('RouteAlreadyExists', `The route identified by ${destination} already exists.`)
-    if (Object.keys(table.routes).length + 1 >= world.seed.quotas.routes)
+    if (destinationsOf(world, table, familyOf(destination)).length >= world.seed.quotas.routes)
       throw new Refusal('RouteLimitExceeded', `The maximum number of routes of ${table.id} has been reached: ${world.seed.quotas.routes}`)
     table.routes[destination] = gateway
     return { return: true }
   }),
-  action('ReplaceRoute', routeFields, (world, { RouteTableId, DestinationCidrBlock, TransitGatewayId }, context) => {
+  action('ReplaceRoute', routeFields, (world, { RouteTableId, TransitGatewayId, ...asked }, context) => {
     const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
-    const destination = ipv4Cidr(DestinationCidrBlock, 'destinationCidrBlock')
+    const destination = destinationOf(asked)
     const gateway = routeTarget(world, table, TransitGatewayId, context)
     if (table.routes[destination] === undefined) throw noRoute(destination, table.id)
     table.routes[destination] = gateway
     return { return: true }
   }),
-  action(
-    'DeleteRoute',
-    { RouteTableId: needed(text), DestinationCidrBlock: needed(text) },
-    (world, { RouteTableId, DestinationCidrBlock }, context) => {
-      const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
-      const destination = ipv4Cidr(DestinationCidrBlock, 'destinationCidrBlock')
-      if (table.routes[destination] === undefined) throw noRoute(destination, table.id)
-      delete table.routes[destination]
-      return { return: true }
-    },
-  ),
+  action('DeleteRoute', { RouteTableId: needed(text), ...destinationFields }, (world, { RouteTableId, ...asked }, context) => {
+    const table = find(kinds.routeTable, world.routeTables, RouteTableId, context)
+    const destination = destinationOf(asked)
+    if (table.routes[destination] === undefined) throw noRoute(destination, table.id)
+    delete table.routes[destination]
+    return { return: true }
+  }),
   action('DescribeAvailabilityZones', { ZoneName: list(text), AllAvailabilityZones: flag, Filter: filterList }, (world, { ZoneName, Filter }) => {
     const zones = zonesOf(world)
     for (const name of ZoneName ?? []) if (!zones.includes(name)) throw invalidValue(name, 'ZoneName', 'The zone does not exist.')

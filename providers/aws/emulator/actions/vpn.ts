@@ -1,15 +1,15 @@
 /** Customer gateways and Site-to-Site VPN connections. */
-import { addressBits, addressFromBits, type Address, parseAddress, rangeOf } from '#src/net/address.ts'
+import { addressBits, addressFromBits, type Address, parseAddress, type Prefix, rangeOf } from '#src/net/address.ts'
 import { action, becoming, findLiving, fresh, isLiving, kinds, tagsFor, tagSet, tagSpecifications } from '../action.ts'
 import { customerConfiguration } from '../customer-configuration.ts'
 import { filterList, select } from '../describe.ts'
 import { flag, group, integer, list, needed, text } from '../query.ts'
 import { incorrectState, invalidValue, missing, Refusal } from '../refusal.ts'
-import { insidesOf, settle, tunnelFields } from '../tunnel-options.ts'
-import type { Attachment, Context, CustomerGateway, VpnConnection, VpnTunnel, World } from '../world.ts'
+import { insidesIn, insidesOf, settle, tunnelFields } from '../tunnel-options.ts'
+import type { Attachment, Context, CustomerGateway, InsideVersion, VpnConnection, VpnTunnel, World } from '../world.ts'
 import { time, type Xml } from '../xml.ts'
 import { availableGateway, limitAttachments } from './transit-gateway.ts'
-import { ipv4Cidr } from './transit-routes.ts'
+import { cidrOf } from './transit-routes.ts'
 
 const customerGatewayXml = (row: CustomerGateway): Xml => ({
   customerGatewayId: row.id,
@@ -39,6 +39,7 @@ function customerAsn(BgpAsn: number | undefined, BgpAsnExtended: number | undefi
 const settingsXml = ({ outside, settings }: VpnTunnel): Xml => ({
   outsideIpAddress: outside,
   tunnelInsideCidr: settings.insideCidr,
+  tunnelInsideIpv6Cidr: settings.insideIpv6Cidr ?? undefined,
   preSharedKey: settings.preSharedKey,
   phase1LifetimeSeconds: settings.phase1Lifetime,
   phase2LifetimeSeconds: settings.phase2Lifetime,
@@ -70,10 +71,11 @@ const connectionXml = (world: World, row: VpnConnection): Xml => ({
   options: {
     enableAcceleration: false,
     staticRoutesOnly: row.staticRoutesOnly,
-    localIpv4NetworkCidr: row.localCidr,
-    remoteIpv4NetworkCidr: row.remoteCidr,
+    ...(row.insideVersion === 'ipv4'
+      ? { localIpv4NetworkCidr: row.localCidr, remoteIpv4NetworkCidr: row.remoteCidr }
+      : { localIpv6NetworkCidr: row.localCidr, remoteIpv6NetworkCidr: row.remoteCidr }),
     outsideIpAddressType: 'PublicIpv4',
-    tunnelInsideIpVersion: 'ipv4',
+    tunnelInsideIpVersion: row.insideVersion,
     tunnelOptionSet: row.state === 'deleted' ? [] : row.tunnels.map(settingsXml),
   },
   routes: [],
@@ -103,6 +105,26 @@ function freeOutsides(world: World): readonly [Address, Address] {
   const [first, second] = free
   if (first === undefined || second === undefined) throw new Refusal('InsufficientCapacity', `${world.seed.outside} has no two free addresses`, 500)
   return [first, second]
+}
+
+function insideVersionOf(given = 'ipv4'): InsideVersion {
+  if (given !== 'ipv4' && given !== 'ipv6') throw invalidValue(given, 'TunnelInsideIpVersion', 'Expecting ipv4 or ipv6.')
+  return given
+}
+interface Selectors {
+  readonly LocalIpv4NetworkCidr?: string | undefined
+  readonly RemoteIpv4NetworkCidr?: string | undefined
+  readonly LocalIpv6NetworkCidr?: string | undefined
+  readonly RemoteIpv6NetworkCidr?: string | undefined
+}
+/** Of the family that the tunnels process; those of the other can't be said. */
+function selectors(version: InsideVersion, of: Selectors): Pick<VpnConnection, 'localCidr' | 'remoteCidr'> {
+  const [own, other] = version === 'ipv4' ? ([4, 6] as const) : ([6, 4] as const)
+  for (const name of [`LocalIpv${other}NetworkCidr`, `RemoteIpv${other}NetworkCidr`] as const)
+    if (of[name] !== undefined)
+      throw new Refusal('InvalidParameterCombination', `${name} cannot be specified for a VPN connection whose TunnelInsideIpVersion is ${version}`)
+  const cidr = (name: keyof Selectors): Prefix => cidrOf(own, of[name] ?? (own === 4 ? '0.0.0.0/0' : '::/0'), name)
+  return { localCidr: cidr(`LocalIpv${own}NetworkCidr`), remoteCidr: cidr(`RemoteIpv${own}NetworkCidr`) }
 }
 
 export function connectionOf(world: World, id: string, context: Context): VpnConnection {
@@ -190,6 +212,8 @@ export const vpnActions = [
         TunnelInsideIpVersion: text,
         LocalIpv4NetworkCidr: text,
         RemoteIpv4NetworkCidr: text,
+        LocalIpv6NetworkCidr: text,
+        RemoteIpv6NetworkCidr: text,
         OutsideIpAddressType: text,
         TunnelOptions: list(group(tunnelFields)),
       }),
@@ -204,8 +228,7 @@ export const vpnActions = [
         throw new Refusal('VpnConnectionLimitExceeded', `The maximum number of VPN connections has been reached: ${world.seed.quotas.vpnConnections}`)
       limitAttachments(world)
       if (Options?.EnableAcceleration === true) throw invalidValue('true', 'EnableAcceleration', 'The emulator does not know it.')
-      if ((Options?.TunnelInsideIpVersion ?? 'ipv4') !== 'ipv4')
-        throw invalidValue(Options!.TunnelInsideIpVersion!, 'TunnelInsideIpVersion', 'The emulator knows only ipv4.')
+      const insideVersion = insideVersionOf(Options?.TunnelInsideIpVersion)
       if ((Options?.OutsideIpAddressType ?? 'PublicIpv4') !== 'PublicIpv4')
         throw invalidValue(Options!.OutsideIpAddressType!, 'OutsideIpAddressType', 'The emulator knows only PublicIpv4.')
       if (Options?.StaticRoutesOnly !== true) throw invalidValue('false', 'StaticRoutesOnly', 'The emulator has no BGP: state true.')
@@ -214,8 +237,8 @@ export const vpnActions = [
         throw new Refusal('InvalidParameterValue', 'A VPN connection has two tunnels: at most two TunnelOptions can be specified.')
       const taken = insidesOf(world, gateway.id)
       const tunnels = freeOutsides(world).map((outside, n): VpnTunnel => {
-        const settings = settle(options[n] ?? ({} as (typeof options)[number]), undefined, taken, context)
-        taken.add(settings.insideCidr)
+        const settings = settle(options[n] ?? ({} as (typeof options)[number]), insideVersion, undefined, taken, context)
+        for (const inside of insidesIn(settings)) taken.add(inside)
         return { outside, settings, readyAt: 0, up: false, changedAt: context.now, negotiated: null }
       })
       const row: VpnConnection = {
@@ -224,8 +247,8 @@ export const vpnActions = [
         tags: tagsFor('vpn-connection', TagSpecification),
         customerGateway: customer.id,
         gateway: gateway.id,
-        localCidr: ipv4Cidr(Options.LocalIpv4NetworkCidr ?? '0.0.0.0/0', 'LocalIpv4NetworkCidr'),
-        remoteCidr: ipv4Cidr(Options.RemoteIpv4NetworkCidr ?? '0.0.0.0/0', 'RemoteIpv4NetworkCidr'),
+        insideVersion,
+        ...selectors(insideVersion, Options),
         staticRoutesOnly: true,
         tunnels,
       }
@@ -237,6 +260,7 @@ export const vpnActions = [
         resourceType: 'vpn',
         resourceId: row.id,
         subnets: [],
+        ipv6: false,
       }
       world.vpnConnections[row.id] = row
       world.attachments[attachment.id] = attachment
@@ -276,7 +300,7 @@ export const vpnActions = [
       const row = connectionOf(world, VpnConnectionId, context)
       if (row.state !== 'available') throw incorrectState(`${row.id} is in invalid state: ${row.state}`)
       const tunnel = tunnelOf(row, VpnTunnelOutsideIpAddress)
-      tunnel.settings = settle(TunnelOptions, tunnel.settings, insidesOf(world, row.gateway, tunnel.outside), context)
+      tunnel.settings = settle(TunnelOptions, row.insideVersion, tunnel.settings, insidesOf(world, row.gateway, tunnel.outside), context)
       tunnel.readyAt = context.now + world.seed.times.tunnel
       Object.assign(row, becoming('modifying', 'available', world.seed.times.tunnel, context))
       return { vpnConnection: connectionXml(world, row) }
