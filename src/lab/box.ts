@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Family } from '#src/net/address.ts'
 
 export interface Box {
   readonly name: string
@@ -64,10 +65,10 @@ export async function run(argv: readonly string[], options: { readonly stdin?: s
   return { code, stdout, stderr }
 }
 
-/** Many `ip` commands at the cost of one process. */
-export async function ipBatch(box: Box, lines: readonly string[]): Promise<void> {
+/** Many `ip` commands at the cost of one process. Rules are of the `family` said here, whatever stands in them. */
+export async function ipBatch(box: Box, lines: readonly string[], family: Family = 4): Promise<void> {
   if (lines.length === 0) return
-  const ran = await run(enter(box, ['ip', '-batch', '-']), { stdin: `${lines.join('\n')}\n` })
+  const ran = await run(enter(box, ['ip', ...(family === 6 ? ['-6'] : []), '-batch', '-']), { stdin: `${lines.join('\n')}\n` })
   if (ran.code !== 0) throw new Error(`ip in ${box.name}: ${ran.stderr.trim()}`)
 }
 

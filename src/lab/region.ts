@@ -46,7 +46,6 @@ const sided = (side: Side, device: string): readonly string[] => [
   `addr add ${side[4]}/32 dev ${device}`,
   `addr add ${side[6]}/64 dev ${device} nodad`,
 ]
-const any: Side = { 4: '0.0.0.0/0', 6: '::/0' }
 const families = [4, 6] as const
 const httpPort = 8443
 
@@ -137,12 +136,10 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
   const keyOf = (of: Attached): string => (of.kind === 'vpc' ? of.vpc : of.connection)
   let tables = 100
   const forwardIpv6 = async (box: Box): Promise<void> => void (await must(enter(box, ['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1'])))
-  const openDoor = async (device: string, table: number): Promise<void> =>
-    ipBatch(transit, [
-      ...sided(transitSide, device),
-      `link set ${device} up`,
-      ...families.map((family) => `rule add from ${any[family]} iif ${device} lookup ${table} prio 100`),
-    ])
+  const openDoor = async (device: string, table: number): Promise<void> => {
+    await ipBatch(transit, [...sided(transitSide, device), `link set ${device} up`])
+    for (const family of families) await ipBatch(transit, [`rule add iif ${device} lookup ${table} prio 100`], family)
+  }
   await forwardIpv6(transit)
 
   const routers: { readonly box: Box; readonly vpc: string }[] = []
@@ -165,15 +162,14 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
         `addr add ${routerSide[6]}/64 dev h${h} nodad`,
         `link set h${h} up`,
         ...addressesOf(host).map((one) => `route add ${hostPrefix(one)} dev h${h}`),
-        // First only the VPC itself: what has no route leaves for nowhere.
-        ...[vpc.cidr, ...(vpc.ipv6 === undefined ? [] : [vpc.ipv6])].map(
-          (own) => `rule add from ${any[familyOf(own)]} iif h${h} to ${own} lookup main prio 90`,
-        ),
-        ...families.flatMap((family) => [
-          `rule add from ${any[family]} iif h${h} lookup ${200 + h} prio 100`,
-          `rule add from ${any[family]} iif h${h} unreachable prio 101`,
-        ]),
       ])
+      const blocks = { 4: vpc.cidr, 6: vpc.ipv6 }
+      for (const family of families) {
+        const own = blocks[family]
+        const within = own === undefined ? [] : [`rule add iif h${h} to ${own} lookup main prio 90`]
+        // Besides its routes only the VPC itself: what has none leaves for nowhere.
+        await ipBatch(router, [...within, `rule add iif h${h} lookup ${200 + h} prio 100`, `rule add iif h${h} unreachable prio 101`], family)
+      }
       await ipBatch(box, [
         `addr add ${host.address}/${lengthOf(subnet.cidr)} dev eth0`,
         ...(host.ipv6 === undefined ? [] : [`addr add ${host.ipv6}/128 dev eth0 nodad`]),
@@ -222,16 +218,19 @@ async function openRegion(world: World, seed: RegionSeed, logs: string, scratch:
       await openDoor(device, door.table)
       const responder = await startResponder(box, options, { scratch, log: join(logs, `${options.outside}.log`) }, changed)
       const carried = familyOf(options.inside)
-      const all = any[carried]
-      await ipBatch(box, [
-        `route add ${all} dev ipsec0 table 10`,
-        `route add ${all} via ${transitSide[carried]} dev tgw0 onlink table 20`,
-        `rule add from ${all} iif tgw0 lookup 10 prio 100`,
-        `rule add from ${all} iif ipsec0 lookup 20 prio 100`,
-        `rule add from ${hostOf(options.inside)} lookup 10 prio 101`,
-        // What the tunnel does not carry goes nowhere.
-        ...families.map((family) => `rule add from ${any[family]} iif tgw0 unreachable prio 102`),
-      ])
+      await ipBatch(
+        box,
+        [
+          'route add default dev ipsec0 table 10',
+          `route add default via ${transitSide[carried]} dev tgw0 onlink table 20`,
+          'rule add iif tgw0 lookup 10 prio 100',
+          'rule add iif ipsec0 lookup 20 prio 100',
+          `rule add from ${hostOf(options.inside)} lookup 10 prio 101`,
+        ],
+        carried,
+      )
+      // What the tunnel does not carry goes nowhere.
+      for (const family of families) await ipBatch(box, ['rule add iif tgw0 unreachable prio 102'], family)
       // As a transit gateway does; path MTU discovery, which a Site-to-Site VPN lacks, would not help.
       await must(
         enter(box, ['nft', '-f', '-']),

@@ -34,7 +34,21 @@ import { pingCommand, sayPings } from './ping.ts'
 const state = mkdtempSync(join(tmpdir(), 'cwaws-'))
 const hub = 'frankfurt'
 const models = '10.50.1.10'
-const keys = { a: ['a.key.of.isp_a_tunnel1', 'a.key.of.isp_a_tunnel2'], b: ['a.key.of.isp_b_tunnel1', 'a.key.of.isp_b_tunnel2'] } as const
+const models6 = '2600:1f18:1234:5600::10'
+/** `c` carries IPv6, over the uplink of `a`. */
+const keys = {
+  a: ['a.key.of.isp_a_tunnel1', 'a.key.of.isp_a_tunnel2'],
+  b: ['a.key.of.isp_b_tunnel1', 'a.key.of.isp_b_tunnel2'],
+  c: ['a.key.of.ipv6_tunnel1', 'a.key.of.ipv6_tunnel2'],
+} as const
+type Name = keyof typeof keys
+const [vpc] = seed.regions[0]!.vpcs!
+const dual = {
+  ...vpc!,
+  ipv6: '2600:1f18:1234:5600::/56',
+  subnets: vpc!.subnets.map((one) => (one.id === ids.subnetA ? { ...one, ipv6: '2600:1f18:1234:5600::/64' } : one)),
+  hosts: vpc!.hosts.map((one) => ({ ...one, ipv6: models6 })),
+}
 const sites = {
   'network.yaml': 'network: small\nhubs: [frankfurt]\nsegments: [inference]\n',
   'frankfurt.yaml': `site: frankfurt
@@ -50,15 +64,15 @@ let running: Awaited<ReturnType<typeof startLab>>
 let endpoint: Awaited<ReturnType<typeof bridge>>
 let ec2: EC2Client
 const made: Record<string, string> = {}
-const outsides: Record<'a' | 'b', string[]> = { a: [], b: [] }
+const outsides: Record<Name, string[]> = { a: [], b: [], c: [] }
 
 const exec = async (box: string, command: string): Promise<string> => {
   const ran = await running.lab.exec(box, ['sh', '-c', command], { timeoutMs: 60_000 })
   return ran.stdout + ran.stderr
 }
 /** Body of the answer, or nothing. */
-async function fetchModels(): Promise<string> {
-  const answer = await exec(hub, `printf 'GET / HTTP/1.1\\r\\n\\r\\n' | timeout 4 socat -t 2 - TCP:${models}:8443,connect-timeout=2 2>/dev/null`)
+async function fetchModels(target = `TCP:${models}`): Promise<string> {
+  const answer = await exec(hub, `printf 'GET / HTTP/1.1\\r\\n\\r\\n' | timeout 4 socat -t 2 - ${target}:8443,connect-timeout=2 2>/dev/null`)
   return answer.split('\r\n\r\n')[1] ?? ''
 }
 const ping = async (to: string, from = ''): Promise<string> =>
@@ -75,16 +89,17 @@ const status = async (id: string): Promise<Record<string, string | undefined>> =
   const { VpnConnections } = await ec2.send(new DescribeVpnConnectionsCommand({ VpnConnectionIds: [id] }))
   return Object.fromEntries(VpnConnections![0]!.VgwTelemetry!.map((one) => [one.OutsideIpAddress!, one.Status]))
 }
-const tunnel = (name: 'a' | 'b', member: 0 | 1, change: Partial<UserspaceTunnel> = {}): UserspaceTunnel => {
-  const slot = (name === 'a' ? 0 : 2) + member
-  const own = name === 'a' ? '192.0.2.10' : '198.51.100.10'
+const tunnel = (name: Name, member: 0 | 1, change: Partial<UserspaceTunnel> = {}): UserspaceTunnel => {
+  const slot = { a: 0, b: 2, c: 4 }[name] + member
+  const own = name === 'b' ? '198.51.100.10' : '192.0.2.10'
   const outside = outsides[name][member]!
   return {
     device: `cwi${name}${member}`,
-    mark: name === 'a' ? 0x10000 : 0x20000,
+    mark: name === 'b' ? 0x20000 : 0x10000,
     local: { address: own as Address, id: own, ports: { ike: 5000 + 2 * slot, nat: 5001 + 2 * slot } },
     remote: { address: outside as Address, id: outside, port: 4500 },
-    inside: `169.254.10.${2 + 4 * slot}/30` as UserspaceTunnel['inside'],
+    inside: (name === 'c' ? `fd12::${2 + 4 * member}/126` : `169.254.10.${2 + 4 * slot}/30`) as UserspaceTunnel['inside'],
+    ...(name === 'c' ? { families: [6] as const } : {}),
     initiates: true,
     proposals: { ike: ['aes256gcm16-prfsha384-ecp384'], esp: ['aes256gcm16-ecp384'] },
     mtu: 1400,
@@ -98,9 +113,13 @@ async function connect(tunnels: readonly { readonly tunnel: UserspaceTunnel; rea
   const ran = await running.lab.exec(hub, [resolve('node_modules/.bin/node'), script], { stdin: JSON.stringify(tunnels), timeoutMs: 90_000 })
   return `${ran.stdout}${ran.stderr}`.trim().split('\n')
 }
-async function createConnection(name: 'a' | 'b', address: string): Promise<void> {
+async function createConnection(name: Name, address: string): Promise<void> {
   const { CustomerGateway } = await ec2.send(new CreateCustomerGatewayCommand({ Type: 'ipsec.1', IpAddress: address, BgpAsn: 65_001 }))
-  const first = name === 'a' ? 0 : 8
+  const options = keys[name].map((key, n) => {
+    if (name !== 'c') return strong(`169.254.10.${(name === 'a' ? 0 : 8) + 4 * n}/30`, key)
+    const { TunnelInsideCidr: _, ...others } = strong('', key)
+    return { ...others, TunnelInsideIpv6Cidr: `fd12::${4 * n}/126` }
+  })
   const { VpnConnection } = await ec2.send(
     new CreateVpnConnectionCommand({
       CustomerGatewayId: CustomerGateway!.CustomerGatewayId!,
@@ -108,7 +127,8 @@ async function createConnection(name: 'a' | 'b', address: string): Promise<void>
       Type: 'ipsec.1',
       Options: {
         StaticRoutesOnly: true,
-        TunnelOptions: [strong(`169.254.10.${first}/30`, keys[name][0]), strong(`169.254.10.${first + 4}/30`, keys[name][1])],
+        TunnelInsideIpVersion: name === 'c' ? 'ipv6' : 'ipv4',
+        TunnelOptions: options,
       },
     }),
   )
@@ -133,7 +153,7 @@ beforeAll(async () => {
     writeFileSync(join(state, 'sites', name), text)
   }
   const aws = { seed: join(state, 'seed.json'), socket: join(state, 'ec2'), control: join(state, 'control-ec2'), timeScale: 0.2 }
-  writeFileSync(aws.seed, JSON.stringify({ ...seed, regions: seed.regions.slice(0, 1) }))
+  writeFileSync(aws.seed, JSON.stringify({ ...seed, regions: [{ ...seed.regions[0], vpcs: [dual] }] }))
   running = await startLab({ sites: join(state, 'sites'), controllerSocket: '', state: join(state, 'lab'), detached: false, aws })
   endpoint = await bridge(aws.socket)
   ec2 = new EC2Client({
@@ -143,7 +163,7 @@ beforeAll(async () => {
   })
   await exec(
     hub,
-    'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; mkdir -m 700 /run/hub',
+    'ip rule add fwmark 0x10000/0xff0000 lookup 7700 prio 10; ip route add default via 192.0.2.1 table 7700; ip rule add fwmark 0x20000/0xff0000 lookup 7701 prio 10; ip route add default via 198.51.100.1 table 7701; ip addr add 10.10.0.1/32 dev lo; ip addr add fd10::1/128 dev lo nodad; mkdir -m 700 /run/hub',
   )
   const created = await ec2.send(new CreateTransitGatewayCommand(off))
   made['tgw'] = created.TransitGateway!.TransitGatewayId!
@@ -160,13 +180,19 @@ beforeAll(async () => {
   made['table'] = (await patiently(() => ec2.send(new CreateTransitGatewayRouteTableCommand({ TransitGatewayId: made['tgw']! }))))
     .TransitGatewayRouteTable!.TransitGatewayRouteTableId!
   const { TransitGatewayVpcAttachment } = await ec2.send(
-    new CreateTransitGatewayVpcAttachmentCommand({ TransitGatewayId: made['tgw'], VpcId: ids.vpc, SubnetIds: [ids.subnetA] }),
+    new CreateTransitGatewayVpcAttachmentCommand({
+      TransitGatewayId: made['tgw'],
+      VpcId: ids.vpc,
+      SubnetIds: [ids.subnetA],
+      Options: { Ipv6Support: 'enable' },
+    }),
   )
   const member = { TransitGatewayRouteTableId: made['table'], TransitGatewayAttachmentId: TransitGatewayVpcAttachment!.TransitGatewayAttachmentId! }
   await patiently(() => ec2.send(new AssociateTransitGatewayRouteTableCommand(member)))
   await ec2.send(new EnableTransitGatewayRouteTablePropagationCommand(member))
   await createConnection('a', '192.0.2.10')
   await createConnection('b', '198.51.100.10')
+  await createConnection('c', '192.0.2.10')
 })
 afterAll(async () => {
   ec2.destroy()
@@ -224,13 +250,19 @@ describe('the VPC', () => {
         TagSpecifications: [{ ResourceType: 'security-group', Tags: [{ Key: 'causeway:id', Value: 'x' }] }],
       }),
     )
+    made['group'] = GroupId!
     await ec2.send(
       new AuthorizeSecurityGroupIngressCommand({
         GroupId: GroupId!,
         IpPermissions: [{ IpProtocol: 'tcp', FromPort: 8443, ToPort: 8443, IpRanges: [{ CidrIp: '10.10.0.0/16' }] }],
       }),
     )
-    expect(await eventually(fetchModels, (body) => body !== '')).toBe('models')
+    expect(
+      await eventually(
+        () => fetchModels(),
+        (body) => body !== '',
+      ),
+    ).toBe('models')
     expect(await ping(models, '10.10.0.1')).toBe('0/5')
   })
 
@@ -278,6 +310,52 @@ describe('the VPC', () => {
   })
 })
 
+describe('a connection that carries IPv6', () => {
+  it('comes up with insides of IPv6, reaches the host in the VPC and is reached by it', async () => {
+    expect(await connect(([0, 1] as const).map((member) => ({ tunnel: tunnel('c', member), secret: keys.c[member] })))).toEqual([
+      'cwic0 up',
+      'cwic1 up',
+    ])
+    for (const inside of ['fd12::1', 'fd12::5']) expect(await ping(inside)).toBe('5/5')
+    await exec(hub, `ip route add ${models6}/128 dev cwic0 src fd10::1`)
+    const fetch6 = () => fetchModels(`TCP6:[${models6}]`)
+    expect(await fetch6()).toBe('')
+    const route = { TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: 'fd10::/64' }
+    await ec2.send(new CreateTransitGatewayRouteCommand({ ...route, TransitGatewayAttachmentId: made['c-attachment']! }))
+    await ec2.send(new CreateRouteCommand({ RouteTableId: ids.routes, DestinationIpv6CidrBlock: 'fd10::/64', TransitGatewayId: made['tgw']! }))
+    await sleep(500)
+    expect(await fetch6(), 'no group lets it in').toBe('')
+    const permission = { IpProtocol: 'tcp', FromPort: 8443, ToPort: 8443, Ipv6Ranges: [{ CidrIpv6: 'fd10::/64' }] }
+    await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: made['group']!, IpPermissions: [permission] }))
+    expect(await eventually(fetch6, (body) => body !== '')).toBe('models')
+    expect(await ping(models6, 'fd10::1')).toBe('0/5')
+    const heard = exec(hub, 'timeout 20 socat -u TCP6-LISTEN:9006,reuseaddr STDOUT | wc -c')
+    await eventually(
+      () => exec(hub, 'ss -ltn'),
+      (listening) => listening.includes(':9006'),
+    )
+    await exec('models', 'head -c 300000 /dev/zero | timeout 15 socat -u STDIN TCP6:[fd10::1]:9006,connect-timeout=5')
+    expect((await heard).trim()).toBe('300000')
+  })
+  it('carries nothing else, there or back', async () => {
+    await exec(hub, `ip route replace ${models}/32 dev cwic0 src 10.10.0.1`)
+    expect(await fetchModels()).toBe('')
+    await exec(hub, `ip route replace ${models}/32 dev cwia0 src 10.10.0.1`)
+    expect(
+      await eventually(
+        () => fetchModels(),
+        (body) => body !== '',
+      ),
+    ).toBe('models')
+    const route = { TransitGatewayRouteTableId: made['table']!, DestinationCidrBlock: 'fd10::/64' }
+    const fetch6 = () => fetchModels(`TCP6:[${models6}]`)
+    await ec2.send(new ReplaceTransitGatewayRouteCommand({ ...route, TransitGatewayAttachmentId: made['a-attachment']! }))
+    expect(await eventually(fetch6, (body) => body === '')).toBe('')
+    await ec2.send(new ReplaceTransitGatewayRouteCommand({ ...route, TransitGatewayAttachmentId: made['c-attachment']! }))
+    expect(await eventually(fetch6, (body) => body !== '')).toBe('models')
+  })
+})
+
 describe('an emulated tunnel', () => {
   it('refuses a wrong key and a weaker proposal', async () => {
     const spare = (change: Partial<UserspaceTunnel>) =>
@@ -298,7 +376,7 @@ describe('an emulated tunnel', () => {
     await ec2.send(new DeleteVpnConnectionCommand({ VpnConnectionId: made['b']! }))
     const boxes = () => running.lab.status().then(({ boxes: all }) => all.map((box) => box.name).filter((name) => name.startsWith('203.')))
     // Boxes are listed as they were made, and two tunnels are made at once.
-    expect((await eventually(boxes, (left) => left.length === 2)).toSorted()).toEqual([...outsides.a].toSorted())
+    expect((await eventually(boxes, (left) => left.length === 4)).toSorted()).toEqual([...outsides.a, ...outsides.c].toSorted())
     expect(
       await eventually(
         () => ping(`169.254.10.1`),
@@ -309,6 +387,6 @@ describe('an emulated tunnel', () => {
       .map((name) => readFileSync(join(state, 'lab', 'logs', name), 'utf8'))
       .join('')
     expect(written).toContain('CreateVpnConnection')
-    for (const key of [...keys.a, ...keys.b]) expect(written).not.toContain(key)
+    for (const key of Object.values(keys).flat()) expect(written).not.toContain(key)
   })
 })
