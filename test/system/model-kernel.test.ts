@@ -5,7 +5,7 @@
  */
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Failure, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import type { ConnectionId, Failure, RegionId, SiteConfig, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
 import { type Address, addressBits, contains, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import { expectation, observation } from './model-kernel/compare.ts'
 import { sendingBy, settled, shuffled, type Situation, via } from './model-kernel/network.ts'
@@ -16,6 +16,7 @@ import { startWorld, type World } from './model-kernel/world.ts'
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 const uplink = (site: string, id: string): Failure => ({ kind: 'uplink', site: site as SiteId, uplink: id as UplinkId })
 const hub = (site: string): Failure => ({ kind: 'hub', site: site as SiteId })
+const connection = (id: string): Failure => ({ kind: 'connection', external: 'aws-eu-west-1' as RegionId, connection: id as ConnectionId })
 const tunnel = (id: string): Failure => ({ kind: 'tunnel', tunnel: id as TunnelId })
 
 let nextPort = 10_000
@@ -95,23 +96,48 @@ describe('a network with a cloud region and a third party', () => {
     { name: 'uplink frankfurt.isp-v6', failure: uplink('frankfurt', 'isp-v6') },
     { name: 'uplink berlin.fiber', failure: uplink('berlin', 'fiber') },
     { name: 'hub frankfurt', failure: hub('frankfurt') },
+    { name: 'connection frankfurt.isp-a:v6', failure: connection('frankfurt.isp-a:v6') },
+    { name: 'connection frankfurt.isp-a', failure: connection('frankfurt.isp-a') },
   ])
-  it('asked the host in the VPC and was asked by it, there and back', async () => {
+  it('asked the host in the VPC and was asked by it, there and back, in both families', async () => {
     const { network, normal } = world()
     const allowed = [
       probe(world(), 'berlin-inference', '10.1.10.13', '10.96.1.10', 'tcp', 8443),
       probe(world(), 'berlin-inference', '10.1.10.13', '10.96.1.10', 'icmp', 0),
       probe(world(), 'vpc-model', '10.96.1.10', '10.10.0.20', 'udp', 5005),
       probe(world(), 'vpc-model', '10.96.1.10', '10.1.10.20', 'tcp', 9000),
+      probe(world(), 'berlin-inference', 'fd10:11::d', '2600:1f18:1234:5600::a', 'tcp', 8443),
+      probe(world(), 'berlin-inference', 'fd10:11::d', '2600:1f18:1234:5600::a', 'icmp', 0),
+      probe(world(), 'vpc-model', '2600:1f18:1234:5600::a', 'fd10:10::14', 'udp', 5005),
+      probe(world(), 'vpc-model', '2600:1f18:1234:5600::a', 'fd10:11::14', 'tcp', 9000),
     ]
     // One port beside each: the group in the VPC, the gateways and the model agree on that as well.
     const refused = allowed
       .filter(({ protocol }) => protocol !== 'icmp')
       .map((one) => ({ ...one, port: one.port + 1000, sourcePort: one.sourcePort + 500 }))
     await world().become(normal)
-    expect(allowed.map((one) => expectation(network, normal, one).answered)).toEqual([true, true, true, true])
-    expect(refused.map((one) => expectation(network, normal, one).delivered)).toEqual([false, false, false])
+    expect(allowed.map((one) => expectation(network, normal, one).answered)).toEqual(allowed.map(() => true))
+    expect(refused.map((one) => expectation(network, normal, one).delivered)).toEqual(refused.map(() => false))
     expect(report(await world().compare(normal, [...allowed, ...refused]))).toBe('')
+  })
+  it('reaches the VPC in one family over what is left of its connections, and in the other over all that it has', async () => {
+    const { network, normal } = world()
+    const asked = [
+      probe(world(), 'berlin-inference', '10.1.10.13', '10.96.1.10', 'tcp', 8443),
+      probe(world(), 'berlin-inference', 'fd10:11::d', '2600:1f18:1234:5600::a', 'tcp', 8443),
+    ]
+    const six = network.fabric.regions[0]!.connections.filter(({ id }) => id.endsWith(':v6')).map(({ id }) => connection(id))
+    const half = settled(network.fabric, 'one connection of IPv6 down', six.slice(0, 1))
+    const none = settled(network.fabric, 'no connection of IPv6', six)
+    for (const [situation, answered] of [
+      [half, [true, true]],
+      [none, [true, false]],
+      [normal, [true, true]],
+    ] as const) {
+      await world().become(situation)
+      expect(asked.map((one) => expectation(network, situation, one).answered)).toEqual(answered)
+      expect(report(await world().compare(situation, asked))).toBe('')
+    }
   })
   it('asked the host of the third party and was asked by it, in both families and by whichever of its tunnels it likes, over IPv4 or IPv6', async () => {
     const { network, normal } = world()

@@ -8,7 +8,7 @@ import { returnRoutes } from '#src/path/return-routes.ts'
 import { converge } from '#test/contract/aws-region.ts'
 
 /** Of src/lab/demo/aws-seed.json: the one that answers in the VPC. */
-export const vpcHost = { box: 'vpc-model', address: '10.96.1.10' as Address } as const
+export const vpcHost = { box: 'vpc-model', addresses: { 4: '10.96.1.10' as Address, 6: '2600:1f18:1234:5600::a' as Address } } as const
 const credentials = { accessKeyId: 'AKIADEMOLABCAUSEWAY0', secretAccessKey: 'unused' }
 
 export interface Cloud {

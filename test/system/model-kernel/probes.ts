@@ -68,7 +68,8 @@ const ends = { destination: 0n, source: 1n, spoofed: 3n } as const
 const addressIn = (of: Prefix, end: keyof typeof ends, gateways: ReadonlySet<Address>): fc.Arbitrary<Address> => {
   const { family, low, high } = rangeOf(of)
   // A VPC gives an instance its own address and no other.
-  if (end !== 'spoofed' && contains(of, vpcHost.address)) return fc.constant(vpcHost.address)
+  const instance = vpcHost.addresses[family]
+  if (end !== 'spoofed' && contains(of, instance)) return fc.constant(instance)
   return fc
     .bigInt({ min: 0n, max: places })
     .map((place) => addressFromBits(family, ((low + ((high - low) * place) / places) & ~3n) | ends[end]))
