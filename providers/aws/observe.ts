@@ -165,8 +165,10 @@ export const zonesOf = (of: readonly Subnet[]): readonly string[] => [...new Set
 const attachable = (of: Subnet): boolean =>
   of.OutpostArn === undefined && of.Ipv6Native !== true && /^[a-z0-9]+-az\d+$/.test(of.AvailabilityZoneId ?? 'any-az1')
 
+/** Or is about to. */
 export const hasIpv6 = (of: Subnet): boolean =>
-  (of.Ipv6CidrBlockAssociationSet ?? []).some(({ Ipv6CidrBlockState: state }) => state?.State === undefined || state.State === 'associated')
+  (of.Ipv6CidrBlockAssociationSet ?? []).some(({ Ipv6CidrBlockState: state }) => !leaving.includes(state?.State ?? ''))
+const leaving: readonly string[] = ['disassociating', 'disassociated', 'failing', 'failed']
 
 /** One a zone, `ipv6`: of those that have it; the smallest, because AWS advises small subnets of their own for it, then the lowest id; always the same. */
 export function attachmentSubnets(of: readonly Subnet[], ipv6: boolean): readonly string[] {

@@ -12,7 +12,7 @@ import { CreateSubnetCommand, CreateVpcCommand, DescribeVpcsCommand, EC2Client }
 import { createClient, type ClientOf } from '#providers/aws/client.ts'
 import { awsTiming, type Timing } from '#providers/aws/poll.ts'
 import type { AwsType } from '#providers/aws/scheme.ts'
-import { type Prefix, prefix } from '#src/net/address.ts'
+import { type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 
 export interface Cloud {
   readonly client: ClientOf
@@ -121,7 +121,7 @@ async function startEmulator(ipv6: boolean, timeScale: number): Promise<Cloud> {
   }
 }
 
-async function startMoto(): Promise<Cloud> {
+async function startMoto(ipv6: boolean): Promise<Cloud> {
   const port = await freePort()
   const child = spawn('python3', ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], {
     stdio: 'ignore',
@@ -129,18 +129,23 @@ async function startMoto(): Promise<Cloud> {
   })
   const endpoint = `http://127.0.0.1:${port}`
   const raw = new EC2Client({ region: 'eu-west-1', endpoint, credentials, maxAttempts: 1 })
-  const make = async (): Promise<string> => {
-    const { Vpc } = await raw.send(new CreateVpcCommand({ CidrBlock: '10.20.0.0/16' }))
-    for (const zone of ['a', 'b'])
+  const make = async (): Promise<Pick<Cloud, 'vpc' | 'prefixes'>> => {
+    const { Vpc } = await raw.send(new CreateVpcCommand({ CidrBlock: '10.20.0.0/16', AmazonProvidedIpv6CidrBlock: ipv6 }))
+    const six = Vpc?.Ipv6CidrBlockAssociationSet?.flatMap(({ Ipv6CidrBlock: of }) => (of ? [prefix(of)] : [])) ?? []
+    for (const [n, zone] of ['a', 'b'].entries())
       await raw.send(
-        new CreateSubnetCommand({ VpcId: Vpc?.VpcId, CidrBlock: `10.20.${zone === 'a' ? 0 : 1}.0/28`, AvailabilityZone: `eu-west-1${zone}` }),
+        new CreateSubnetCommand({
+          VpcId: Vpc?.VpcId,
+          CidrBlock: `10.20.${n}.0/28`,
+          AvailabilityZone: `eu-west-1${zone}`,
+          ...(six[0] ? { Ipv6CidrBlock: prefixFromBits(6, prefixBits(six[0]).value + (BigInt(n) << 64n), 64) } : {}),
+        }),
       )
-    return Vpc?.VpcId ?? ''
+    return { vpc: Vpc?.VpcId ?? '', prefixes: [prefix('10.20.0.0/16'), ...six] }
   }
   for (let tries = 0; ; tries++) {
     try {
-      const vpc = await make()
-      return { client: clientAt(endpoint), timing: fast, location: 'eu-west-1', vpc, prefixes: [prefix('10.20.0.0/16')], close: () => ended(child) }
+      return { client: clientAt(endpoint), timing: fast, location: 'eu-west-1', ...(await make()), close: () => ended(child) }
     } catch (error) {
       if (tries > 100 || child.exitCode !== null) throw error
       await new Promise((resolve) => setTimeout(resolve, 200))
@@ -159,18 +164,21 @@ async function startReal(): Promise<Cloud> {
   return { client: createClient, timing: awsTiming, location, vpc, prefixes, close: async () => {} }
 }
 
+const inMoto = (name: string, ipv6: boolean): CloudKind => ({
+  name,
+  skipped: existsSync(moto) ? '' : process.env['CAUSEWAY_WITHOUT_MOTO'] || 'it is not installed: npm test does that',
+  lacks: {
+    'vpc-attachment': 'keeps no tags of it',
+    'transit-gateway-association': 'associates with a default table although that is disabled, and answers disassociation with HTTP 500',
+    'transit-gateway-route': 'forgets where a route to a VPN attachment leads',
+  },
+  start: () => startMoto(ipv6),
+})
+
 export const clouds: readonly CloudKind[] = [
   { name: 'the emulator', skipped: '', lacks: {}, start: emulated(false) },
   { name: 'the emulator, in both families', skipped: '', lacks: {}, start: emulated(true) },
-  {
-    name: 'moto',
-    skipped: existsSync(moto) ? '' : process.env['CAUSEWAY_WITHOUT_MOTO'] || 'it is not installed: npm test does that',
-    lacks: {
-      'vpc-attachment': 'keeps no tags of it',
-      'transit-gateway-association': 'associates with a default table although that is disabled, and answers disassociation with HTTP 500',
-      'transit-gateway-route': 'forgets where a route to a VPN attachment leads',
-    },
-    start: startMoto,
-  },
+  inMoto('moto', false),
+  inMoto('moto, in both families', true),
   ...(process.env['CAUSEWAY_TEST_AWS'] === '1' ? [{ name: 'a real account', skipped: '', lacks: {}, start: startReal }] : []),
 ]
