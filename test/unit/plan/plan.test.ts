@@ -16,6 +16,8 @@ import {
   berlin,
   cloud,
   partner,
+  dualCloud,
+  dualNetwork,
   dublin,
   edge,
   fixed,
@@ -396,6 +398,20 @@ describe('cloud regions', () => {
     const alone = fabricOf({ regions: [{ ...cloud, networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.96.0.0/16')] }] }], allow: open })
     expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC, −1 VPC, interrupts traffic/)
   })
+  const { sites: sitesOfBoth, allow: allowBoth } = dualNetwork()
+  const dual = fabricOf({ sites: sitesOfBoth, allow: allowBoth, regions: [dualCloud] })
+  test('of both families: connections of each, each with its price', () => {
+    expect(text(fabricOf({ sites: sitesOfBoth }), dual).find((row) => row.includes(' region '))).toMatch(
+      /^\+ region aws-eu-west-1 {2}8 connections, 4 of them for IPv6, 1 VPC {2}\d+ resources {2}\$0\.85\/h/,
+    )
+  })
+  test('a family comes: felt at the VPC, whose attachment may take other subnets, not at the hubs', () => {
+    const four = compile({ ...dualNetwork(cloud), expect: [] }, [])
+    const both = compile({ ...dualNetwork(), expect: [] }, four.claims).fabric!
+    const rows = text(four.fabric, both)
+    expect(rows.find((row) => row.includes('frankfurt'))).toBe('~ site  frankfurt  +4 peers, 1 rule changed, no interruption  low')
+    expect(rows.find((row) => row.includes(' region '))).toMatch(/^~ region \S+ {2}\+4 connections, 1 VPC changed, .*, interrupts traffic {2}/)
+  })
   test('counts what the provider makes', () => {
     const two = fabricOf({
       regions: [
@@ -403,7 +419,7 @@ describe('cloud regions', () => {
       ],
       allow: open,
     })
-    for (const of of [joined, two, fabricOf({ regions: [cloud] })]) {
+    for (const of of [joined, two, dual, fabricOf({ regions: [cloud] })]) {
       const [region] = of.regions
       expect(resourcesOf(region!)).toBe(desired(of.network.id, region!, returnRoutes(of, region!.id, new Set())).length)
     }
