@@ -2,12 +2,14 @@
 import { expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric, Failure, Finding, SharedGroup, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { groupsOf } from '#src/fabric/groups.ts'
 import { address } from '#src/net/address.ts'
 import { downWith } from '#src/verify/failures.ts'
 import { walk } from '#src/verify/forward.ts'
 import { modelOf } from '#src/verify/model.ts'
 import { readFailure } from '#src/verify/question.ts'
 import { verify } from '#src/verify/verify.ts'
+import { neverUsed } from '#src/verify/words.ts'
 import { dualFabric, dualNetwork, reach } from '#test/unit/compile/networks.ts'
 
 const fabric = dualFabric()
@@ -67,6 +69,12 @@ test('what must survive a connection is asked of both: one hub uplink of IPv6 to
 test('a class without a group for one family of a remote: V022', () => {
   const half = ofHub(fabric, 'frankfurt', (group) => (group.family === 6 && group.trafficClass === 'bulk' ? [] : [group]))
   expect(texts(verify(half).findings)).toContain('V022 frankfurt routes to aws-eu-west-1, but class bulk has no group for it in IPv6')
+})
+test('a tunnel of the other family is not told as one that a class never takes', () => {
+  const [group] = groupsOf(fabric.sites.find(({ id }) => id === 'frankfurt')!).filter(({ remote }) => remote === 'aws-eu-west-1')
+  const own = group!.via.filter(({ next }) => next === 'aws-eu-west-1').map(({ tunnel }) => tunnel)
+  const told = neverUsed(fabric, 'frankfurt' as SiteId, { ...group!, via: [] })
+  expect(told.map(({ id }) => id).sort()).toEqual(own.sort())
 })
 test('a tunnel does not carry the other family, whatever a group says', () => {
   const six = (tunnel: string) => tunnel.replace(/^(frankfurt\.isp-.)--/, '$1:v6--') as TunnelId
