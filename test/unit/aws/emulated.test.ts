@@ -124,6 +124,14 @@ describe('a region with both families', () => {
     await live()
     expect(account.strangers()).toEqual(before)
   })
+  test('is made with IPv6 from the start', async () => {
+    await open({ ipv6: true })
+    await account.converge()
+    const calls = account.calls().filter(({ action }) => action.endsWith('TransitGatewayVpcAttachment'))
+    expect(calls.map(({ action, parameters }) => [action, parameters['Options.Ipv6Support']])).toEqual([
+      ['CreateTransitGatewayVpcAttachment', 'enable'],
+    ])
+  })
   test('comes of one of IPv4, whose connections and routes are left alone', async () => {
     await open({ ipv6: true })
     const { region, provider, byHand } = account
