@@ -9,6 +9,7 @@ import { noTunnel } from '#src/wire/stamp.ts'
 import type { Choice } from '#providers/device.ts'
 import type { ProbedPath } from './paths.ts'
 import { isMute } from './suspicion.ts'
+import { onceOf } from '#src/net/once.ts'
 
 export type ByTunnel = ReadonlyMap<TunnelId, ProbedPath>
 /** For people: the classes of one remote that went the same way. */
@@ -65,12 +66,9 @@ interface Choosables {
   readonly groups: readonly Choosable[]
   readonly tunnelBy: ReadonlyMap<number, TunnelId>
 }
-const known = new WeakMap<SiteConfig, Choosables>()
-function choosablesOf(config: SiteConfig): Choosables {
-  const found = known.get(config)
-  if (found) return found
+const choosablesOf = onceOf((config: SiteConfig): Choosables => {
   const tunnels = new Map(config.tunnels.map((tunnel) => [tunnel.id, tunnel]))
-  const made: Choosables = {
+  return {
     groups: groupsOf(config).map((group) => {
       const position = config.classes.findIndex((one) => one.id === group.trafficClass)
       const ends = group.via.flatMap((hop) => tunnels.get(hop.tunnel) ?? []).filter(({ remote }) => siteOfGateway(remote) === group.remote)
@@ -85,9 +83,7 @@ function choosablesOf(config: SiteConfig): Choosables {
     }),
     tunnelBy: new Map(config.tunnels.map((tunnel) => [tunnel.index, tunnel.id])),
   }
-  known.set(config, made)
-  return made
-}
+})
 
 export function createChooser(): Chooser {
   let current = new Map<string, Selection['hop']>()

@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { firstHubPort, portsEnd } from '#src/fabric/ids.ts'
 import { type DrillMove, DrillPayload, type DrillReport, type Signed } from '#src/wire/messages.ts'
 import type { Clock } from './clock.ts'
 import { watchClass } from './drill-watch.ts'
@@ -39,7 +40,7 @@ const restShare = 9
 /** A probe that is not answered by then counts as lost. */
 const lateMs = 500
 /** Ports of tunnels: ours and the cloud's IKE. DHCP and DNS go on. */
-const tunnelPorts = '{ 500, 4500, 51820-53999 }'
+const tunnelPorts = `{ 500, 4500, ${firstHubPort}-${portsEnd - 1} }`
 
 /** The table of the drill before goes; this one's stays when it is over, and drops nothing then. */
 export const drillRules = (uplinkInterface: string, seconds: number): string => `table inet causeway_drill

@@ -10,6 +10,7 @@ import { type Memo } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
 import { sitesOf } from './sites.ts'
+import { onceOf } from '#src/net/once.ts'
 
 export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind): readonly Finding[] {
   return [
@@ -149,9 +150,4 @@ function share(a: Selection, b: Selection): boolean {
   return few.places.some((place) => many.get(keyOf(place))?.prefixes.some((one) => place.prefixes.some((other) => overlaps(one, other))) ?? false)
 }
 const keyOf = ({ node, segment }: Place): string => `${node}/${segment}`
-const known = new WeakMap<Selection, ReadonlyMap<string, Place>>()
-function placesOf(selection: Selection): ReadonlyMap<string, Place> {
-  const made = known.get(selection) ?? new Map(selection.places.all.map((place) => [keyOf(place), place]))
-  known.set(selection, made)
-  return made
-}
+const placesOf = onceOf((selection: Selection): ReadonlyMap<string, Place> => new Map(selection.places.all.map((place) => [keyOf(place), place])))

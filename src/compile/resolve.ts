@@ -13,6 +13,7 @@ import { type External, externalsOf } from './externals.ts'
 import { List } from './list.ts'
 import { along, createMemo, type Made, membersSince, type Memo, since } from './memo.ts'
 import { sitesOf } from './sites.ts'
+import { onceOf } from '#src/net/once.ts'
 
 /** Every place of `from` may meet every place of `to`. `same` gives one pairing per caller. */
 export interface Pairing {
@@ -319,12 +320,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   }
 }
 /** Of those that find the same one. Lines stay the objects that they are while sites change, and are asked each time. */
-function nameOfSelector(selector: Selector): string {
-  const name = selectorNames.get(selector) ?? JSON.stringify([selector.where, selector.what])
-  selectorNames.set(selector, name)
-  return name
-}
-const selectorNames = new WeakMap<Selector, string>()
+const nameOfSelector = onceOf(({ where, what }: Selector): string => JSON.stringify([where, what]))
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
 export const risingPlaces = (a: Located, b: Located): number =>
   compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)

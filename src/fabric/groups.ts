@@ -1,13 +1,13 @@
 /** Groups written out, one a remote: what the agent steers and `verify` follows is read here by both. */
 import type { Forwarding, Group, Hop, NodeId, SharedGroup, SiteId, TunnelId } from './fabric.ts'
 import { compareText } from './ids.ts'
+import { onceOf } from '#src/net/once.ts'
 
 /** Stands for the remote in a hop of a shared group, and `*.b` for its second gateway. No node has such a name. */
 export const anyRemote = '*' as SiteId
 /** Leads to the remote without passing another node. */
 export const isDirect = ({ next }: Hop): boolean => next.startsWith(anyRemote)
 
-const written = new WeakMap<readonly SharedGroup[], readonly Group[]>()
 /** What tells the groups of a node apart; in the order of `groupsOf`. */
 export type GroupName = Pick<Group, 'remote' | 'trafficClass' | 'arrived' | 'family'>
 export const groupKey = ({ remote, trafficClass, arrived, family }: GroupName): string =>
@@ -20,23 +20,19 @@ export const nameOf = ({ remote, trafficClass, arrived, family }: GroupName): Gr
   ...(family === undefined ? {} : { family }),
 })
 
+const writtenOnce = onceOf((groups: readonly SharedGroup[]): readonly Group[] =>
+  groups
+    .flatMap((shared) => shared.remotes.map((remote) => groupOf(shared, remote)))
+    .sort(
+      (a, b) =>
+        compareText(a.remote, b.remote) ||
+        compareText(a.trafficClass, b.trafficClass) ||
+        compareText(a.arrived, b.arrived) ||
+        (a.family ?? 0) - (b.family ?? 0),
+    ),
+)
 /** By remote, class, where packets arrived, and family. */
-export function groupsOf({ groups }: Pick<Forwarding, 'groups'>): readonly Group[] {
-  let all = written.get(groups)
-  if (!all) {
-    all = groups
-      .flatMap((shared) => shared.remotes.map((remote) => groupOf(shared, remote)))
-      .sort(
-        (a, b) =>
-          compareText(a.remote, b.remote) ||
-          compareText(a.trafficClass, b.trafficClass) ||
-          compareText(a.arrived, b.arrived) ||
-          (a.family ?? 0) - (b.family ?? 0),
-      )
-    written.set(groups, all)
-  }
-  return all
-}
+export const groupsOf = ({ groups }: Pick<Forwarding, 'groups'>): readonly Group[] => writtenOnce(groups)
 
 /** A shared group as it is for one of its remotes. */
 export const groupOf = ({ via, ...name }: SharedGroup, remote: NodeId): Group => ({

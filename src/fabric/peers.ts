@@ -3,6 +3,7 @@ import type { Fact, Interface, InterfaceId, ReadyTunnel, SecretRef, SiteId, Tunn
 import { insideOf, listenPort, publicPort } from './ids.ts'
 import type { SlicePeer } from './slice.ts'
 import { type Address, hostPrefix, type Prefix, prefix } from '#src/net/address.ts'
+import { onceOf } from '#src/net/once.ts'
 
 const everything = [prefix('0.0.0.0/0'), prefix('::/0')] as const
 
@@ -35,11 +36,8 @@ export interface Keys {
   readonly publicKeys: readonly string[]
 }
 const noKeys: Keys = { epochs: [], publicKeys: [] }
-const keyrings = new WeakMap<readonly Fact[], Keyring>()
 /** The public keys among facts, read once for all sites. */
-export function keyring(facts: readonly Fact[]): Keyring {
-  const known = keyrings.get(facts)
-  if (known) return known
+export const keyring = onceOf((facts: readonly Fact[]): Keyring => {
   const keys = new Map<SiteId, Map<InterfaceId, { epochs: number[]; publicKeys: string[] }>>()
   for (const fact of facts) {
     if (fact.kind !== 'key') continue
@@ -58,14 +56,12 @@ export function keyring(facts: readonly Fact[]): Keyring {
     publicKeys.splice(place, again, fact.publicKey)
   }
   const at = (site: SiteId, of: InterfaceId): Keys => keys.get(site)?.get(of) ?? noKeys
-  const made: Keyring = {
+  return {
     at,
     epochs: (site, of) => at(site, of).epochs,
     publicKey: (site, of, linkEpoch) => keyOf(at(site, of), linkEpoch),
   }
-  keyrings.set(facts, made)
-  return made
-}
+})
 
 export const keyOf = ({ epochs, publicKeys }: Keys, linkEpoch: number): string | undefined => publicKeys[epochs.indexOf(linkEpoch)]
 /** The newest link epoch that both ends have a key for. */
@@ -78,18 +74,13 @@ export interface CloudEndpoints {
   /** The cloud's outside address. */
   address(of: TunnelId): Address | undefined
 }
-const endpointsOf = new WeakMap<readonly Fact[], CloudEndpoints>()
 /** What is known of the tunnels to clouds, read once for all sites. */
-export function cloudEndpoints(facts: readonly Fact[]): CloudEndpoints {
-  const known = endpointsOf.get(facts)
-  if (known) return known
+export const cloudEndpoints = onceOf((facts: readonly Fact[]): CloudEndpoints => {
   const secrets = new Map<TunnelId, Fact & { readonly kind: 'psk' }>()
   const addresses = new Map<TunnelId, Address>()
   for (const fact of facts) {
     if (fact.kind === 'cloud-endpoint') addresses.set(fact.tunnel, fact.address)
     else if (fact.kind === 'psk' && fact.linkEpoch >= (secrets.get(fact.tunnel)?.linkEpoch ?? 0)) secrets.set(fact.tunnel, fact)
   }
-  const made: CloudEndpoints = { secret: (of) => secrets.get(of), address: (of) => addresses.get(of) }
-  endpointsOf.set(facts, made)
-  return made
-}
+  return { secret: (of) => secrets.get(of), address: (of) => addresses.get(of) }
+})

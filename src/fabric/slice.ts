@@ -27,6 +27,7 @@ import { contentHash } from './hash.ts'
 import { externalOf, nodeOf } from './ids.ts'
 import { carries, ipsecProfiles } from './ipsec.ts'
 import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
+import { onceOf } from '#src/net/once.ts'
 
 export interface SiteSlice {
   readonly network: Network
@@ -66,22 +67,16 @@ interface Index {
   readonly hashes: Map<SiteId, string>
 }
 // A Fabric never changes, and slicing all its sites must not look at all tunnels for each.
-const indices = new WeakMap<Fabric, Index>()
-function indexOf(fabric: Fabric): Index {
-  let index = indices.get(fabric)
-  if (!index) {
-    const tunnels = new Map<NodeId, { tunnel: Tunnel; end: 0 | 1 }[]>(nodesOf(fabric).map((node) => [node.id, []]))
-    for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(nodeOf(tunnel.ends[end]))!.push({ tunnel, end })
-    index = {
-      sites: new Map(fabric.sites.map((site) => [site.id, site])),
-      externals: new Map(externalsOf(fabric).map((one) => [one.id, one])),
-      tunnels,
-      hashes: new Map(),
-    }
-    indices.set(fabric, index)
+const indexOf = onceOf((fabric: Fabric): Index => {
+  const tunnels = new Map<NodeId, { tunnel: Tunnel; end: 0 | 1 }[]>(nodesOf(fabric).map((node) => [node.id, []]))
+  for (const tunnel of fabric.tunnels) for (const end of [0, 1] as const) tunnels.get(nodeOf(tunnel.ends[end]))!.push({ tunnel, end })
+  return {
+    sites: new Map(fabric.sites.map((site) => [site.id, site])),
+    externals: new Map(externalsOf(fabric).map((one) => [one.id, one])),
+    tunnels,
+    hashes: new Map(),
   }
-  return index
-}
+})
 
 /** Everything that owns prefixes. */
 export const nodesOf = (fabric: Fabric): readonly (Site | Region | Peer)[] => [...fabric.sites, ...externalsOf(fabric)]
@@ -101,16 +96,8 @@ export const twinOf = (fabric: Fabric, node: Site | Region | Peer): Site | Regio
 export const tunnelsOf = (fabric: Fabric, id: NodeId): readonly { readonly tunnel: Tunnel; readonly end: 0 | 1 }[] =>
   indexOf(fabric).tunnels.get(id) ?? []
 
-const interfaces = new WeakMap<Site, ReadonlyMap<InterfaceId, Interface>>()
 /** A hub among hundreds has one for each, and each of them asks for its own. */
-function interfaceAt(site: Site, id: InterfaceId): Interface {
-  let known = interfaces.get(site)
-  if (!known) {
-    known = new Map(site.interfaces.map((one) => [one.id, one]))
-    interfaces.set(site, known)
-  }
-  return known.get(id)!
-}
+const interfacesOf = onceOf((site: Site): ReadonlyMap<InterfaceId, Interface> => new Map(site.interfaces.map((one) => [one.id, one])))
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
@@ -129,7 +116,7 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
     peers.push({
       tunnel,
       end,
-      farPort: interfaceAt(farSite, far.interface).port,
+      farPort: interfacesOf(farSite).get(far.interface)!.port,
       farEndpoint: farUplink.endpoint,
       farMetered: farUplink.metered,
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : none,

@@ -4,7 +4,7 @@ import { isSecondGateway } from '#src/fabric/ids.ts'
 import { type Address, comparePrefixes, contains, type Family, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
 import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
-import { onceOf } from './once.ts'
+import { onceOf } from '#src/net/once.ts'
 import { overlapping } from './overlap.ts'
 import type { Report } from './report.ts'
 

@@ -2,7 +2,7 @@
 import type { SegmentId, SiteId, Waypoint } from '#src/fabric/fabric.ts'
 import { defaultTransport } from './defaults.ts'
 import type { Intent, UplinkSelector } from './intent.ts'
-import { onceOf } from './once.ts'
+import { onceOf } from '#src/net/once.ts'
 import { gatewaysOf, type NamedSite, type Raw } from './raw.ts'
 import type { Report } from './report.ts'
 import { type Names, reservedWords } from './selector.ts'

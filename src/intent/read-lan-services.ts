@@ -16,7 +16,7 @@ import {
 } from '#src/net/address.ts'
 import { defaultLease } from './defaults.ts'
 import type { Intent, IntentLan, IntentSite } from './intent.ts'
-import { onceOf } from './once.ts'
+import { onceOf } from '#src/net/once.ts'
 import type { Lands } from './read-groups.ts'
 import type { Report } from './report.ts'
 import type { RawAdvertisement, RawDhcp } from './schema.ts'

@@ -1,4 +1,5 @@
 import { comparePrefixes, contains, type Family, familyOf, type Prefix, prefixBits, prefixFromBits, width } from './address.ts'
+import { onceOf } from './once.ts'
 
 /** The two halves of a prefix, one bit longer. Not for single addresses. */
 function halves(of: Prefix): readonly [Prefix, Prefix] {
@@ -79,18 +80,15 @@ export function familiesIn(prefixes: readonly Prefix[]): readonly Family[] {
 }
 
 // Thousands of rules share a few long lists.
-const known = new WeakMap<readonly Prefix[], Readonly<Record<Family, readonly Prefix[]>>>()
+const byFamily = onceOf((prefixes: readonly Prefix[]): Readonly<Record<Family, readonly Prefix[]>> => {
+  const first = prefixes.findIndex((one) => familyOf(one) === 6)
+  return { 4: prefixes.slice(0, first), 6: prefixes.slice(first) }
+})
 /** Those of one family among a sorted list: the list itself where there are no others, and always the same object. */
 export function ofFamily(prefixes: readonly Prefix[], family: Family): readonly Prefix[] {
   const families = familiesIn(prefixes)
   if (families.length < 2) return families[0] === family ? prefixes : []
-  let made = known.get(prefixes)
-  if (!made) {
-    const first = prefixes.findIndex((one) => familyOf(one) === 6)
-    made = { 4: prefixes.slice(0, first), 6: prefixes.slice(first) }
-    known.set(prefixes, made)
-  }
-  return made[family]
+  return byFamily(prefixes)[family]
 }
 /** Of two sorted lists what can meet: the families that both have. Each is itself where all of it can. */
 export function meeting(a: readonly Prefix[], b: readonly Prefix[]): readonly [readonly Prefix[], readonly Prefix[]] {

@@ -3,6 +3,7 @@ import type { Fabric, Failure, NodeId, Place, SharedRisk, Site, SiteId, Survives
 import { connectionName, isSecondGateway, secondGateway, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf } from '#src/fabric/slice.ts'
 import type { Down } from './forward.ts'
+import { onceOf } from '#src/net/once.ts'
 
 export interface Break {
   /** One, or any two uplinks. */
@@ -82,12 +83,8 @@ function gatewaysOf(fabric: Fabric): readonly Site[] {
   const isAsked = fabric.expects.some((expect) => expect.kind !== 'isolate' && expect.survives.includes('gateway'))
   return fabric.sites.filter(({ id, hub }) => !hub && (isAsked || !isAlone(fabric, id)))
 }
-const seconds = new WeakMap<Fabric, ReadonlySet<SiteId>>()
-function isAlone(fabric: Fabric, id: SiteId): boolean {
-  const known = seconds.get(fabric) ?? new Set(fabric.sites.map((site) => site.id).filter(isSecondGateway))
-  seconds.set(fabric, known)
-  return !known.has(secondGateway(siteOfGateway(id)))
-}
+const secondsOf = onceOf((fabric: Fabric): ReadonlySet<SiteId> => new Set(fabric.sites.map((site) => site.id).filter(isSecondGateway)))
+const isAlone = (fabric: Fabric, id: SiteId): boolean => !secondsOf(fabric).has(secondGateway(siteOfGateway(id)))
 const tunnelsOfRisk = (byEnd: ReadonlyMap<string, ReadonlySet<TunnelId>>, { uplinks }: SharedRisk): readonly TunnelId[] =>
   uplinks.flatMap(({ site, uplink }) => [...(byEnd.get(`${site}/${uplink}`) ?? [])])
 

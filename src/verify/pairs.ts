@@ -10,6 +10,7 @@ import type { NodeId, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { secondGateway } from '#src/fabric/ids.ts'
 import type { Down, Patience } from './forward.ts'
 import type { Model, Node } from './model.ts'
+import { onceOf } from '#src/net/once.ts'
 
 export interface Gateway {
   readonly id: NodeId
@@ -22,12 +23,7 @@ export function gatewaysAt(model: Model, site: NodeId): readonly Gateway[] {
   return nodes.map((node) => ({ id: node.id, tunnels: nodes.length > 1 ? tunnelsAt(node) : none }))
 }
 const none: ReadonlySet<TunnelId> = new Set()
-const known = new WeakMap<Node, ReadonlySet<TunnelId>>()
-function tunnelsAt(node: Node): ReadonlySet<TunnelId> {
-  const made = known.get(node) ?? new Set(node.tunnels)
-  known.set(node, made)
-  return made
-}
+const tunnelsAt = onceOf((node: Node): ReadonlySet<TunnelId> => new Set(node.tunnels))
 
 /**
  * Who may be on duty: when all has settled, the first that can; before that whoever can, for the first waits until it is

@@ -7,6 +7,7 @@ import { isSecondGateway, nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
 import { callerOf } from './words.ts'
+import { onceOf } from '#src/net/once.ts'
 
 /** More are proven faster from the start. */
 const most = 16
@@ -186,16 +187,12 @@ function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
 }
 const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
 
-const owned = new WeakMap<Fabric, ReadonlyMap<Prefix, NodeId>>()
 /** Who has exactly this prefix as a LAN. */
-export function lanOwners(fabric: Fabric): ReadonlyMap<Prefix, NodeId> {
-  const known = owned.get(fabric)
-  if (known) return known
+export const lanOwners = onceOf((fabric: Fabric): ReadonlyMap<Prefix, NodeId> => {
   const made = new Map<Prefix, NodeId>()
   for (const node of nodesOf(fabric)) for (const lan of node.lans) made.set(lan.prefix, siteOfGateway(node.id))
-  owned.set(fabric, made)
   return made
-}
+})
 /** A touched site has new addresses that are somebody's already. */
 function shareAddresses(before: Fabric, after: Fabric, touched: ReadonlySet<NodeId>): boolean {
   const had = lanOwners(before)

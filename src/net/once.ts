@@ -1,12 +1,14 @@
+/** What is worked out once, and asked for often. */
+
 /**
- * What follows from an object alone, worked out once. Nothing changes what was read, and a parser that remembers brings a
- * site that reads the same as the same object (parse.ts), so what thousands of sites say is put together and not read anew.
+ * What follows from an object alone, kept as long as the object is. Nothing that is read, compiled or configured ever changes, and
+ * what says the same as before mostly is the same object (`src/intent/parse.ts`, `src/compile/memo.ts`).
  */
 export function onceOf<K extends object, V>(work: (of: K) => V): (of: K) => V {
   const known = new WeakMap<K, { readonly value: V }>()
   return (of) => {
-    const made = known.get(of) ?? { value: work(of) }
-    known.set(of, made)
+    let made = known.get(of)
+    if (!made) known.set(of, (made = { value: work(of) }))
     return made.value
   }
 }
