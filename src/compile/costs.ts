@@ -1,5 +1,5 @@
 /** What an uplink costs a class of traffic (routing rule 12): the order in which lines are taken, and which never are. */
-import type { Uplink } from '#src/fabric/fabric.ts'
+import type { ClassId, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import type { IntentClass, IntentSite, UplinkSelector } from '#src/intent/intent.ts'
 
 const mediumCost: Readonly<Record<string, number>> = { fiber: 10, ethernet: 10, lte: 50, '5g': 50, sat: 80 }
@@ -45,4 +45,34 @@ function selects({ kind, value }: UplinkSelector, uplink: Uplink): boolean {
     default:
       throw new TypeError(`unknown uplink selector ${String(kind satisfies never)}`)
   }
+}
+
+/** What a gateway says of its lines. */
+export interface Lines {
+  readonly uplinks: readonly Uplink[]
+  readonly preferences: IntentSite['preferences'] | undefined
+}
+/** What each of them costs a class, and its slot. */
+export type Prices = ReadonlyMap<ClassId, ReadonlyMap<UplinkId, Price>>
+export interface Price {
+  readonly cost: number | 'never'
+  readonly slot: number
+}
+export const pricesOf = ({ uplinks, preferences }: Lines, classes: readonly IntentClass[]): Prices =>
+  new Map(
+    classes.map((one) => {
+      const words = wordsAt({ preferences }, one)
+      return [one.id, new Map(uplinks.map((uplink) => [uplink.id, { cost: costOf(uplink, words), slot: uplink.slot }]))]
+    }),
+  )
+/** Of classes that all of these say the same of, the first. */
+export function alikeFor(classes: readonly IntentClass[], at: readonly Pick<IntentSite, 'preferences'>[]): (trafficClass: ClassId) => ClassId {
+  const first = new Map<string, ClassId>()
+  const said = classes.map((one) => {
+    const words = JSON.stringify(at.map((each) => wordsAt(each, one)).map(({ prefer, avoid, never }) => [prefer, avoid, never]))
+    if (!first.has(words)) first.set(words, one.id)
+    return [one.id, first.get(words)!] as const
+  })
+  const of = new Map(said)
+  return (trafficClass) => of.get(trafficClass)!
 }

@@ -1,0 +1,121 @@
+/** What the rules of a node name, and the routes that follow: to whole LANs, for the rules tell hosts apart. */
+import type { NodeId, Route } from '#src/fabric/fabric.ts'
+import { compareText } from '#src/fabric/ids.ts'
+import { comparePrefixes, contains, enclosing, type Prefix } from '#src/net/address.ts'
+import { firstFrom, firstOf } from '#src/net/sorted.ts'
+import { difference, type Moved, patched, sameMembers } from './arrays.ts'
+import type { Policy } from './rules.ts'
+
+export const unmoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
+/** Who owns what, and how that differs from the network before. */
+export interface Routing {
+  readonly owner: ReadonlyMap<Prefix, Route>
+  readonly moved: Moved<Route>
+  /** Some prefix lies in another. */
+  readonly nested: boolean
+}
+/** Kept from one network to the next: most of it stays. */
+export function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Map<Prefix, Route> {
+  const owner = before ?? new Map<Prefix, Route>()
+  for (const { to } of gone) owner.delete(to)
+  for (const route of come) owner.set(route.to, route)
+  return owner
+}
+
+/** Each list of prefixes that rules name, in order. Rules of one allow share theirs. */
+export const listsOf = ({ rules }: Policy): readonly (readonly Prefix[])[] => [
+  ...new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes])),
+]
+export interface Named {
+  readonly lists: readonly (readonly Prefix[])[]
+  /** What is in any of them, in order. */
+  readonly prefixes: readonly Prefix[]
+}
+/** After small changes of a few long lists those changes alone are made. */
+export function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
+  if (before?.lists.length !== lists.length) {
+    const prefixes = united(lists)
+    return { lists, prefixes: before && sameMembers(before.prefixes, prefixes) ? before.prefixes : prefixes }
+  }
+  const gone = new Set<Prefix>()
+  const come = new Set<Prefix>()
+  for (const [n, list] of lists.entries()) {
+    if (list === before.lists[n]) continue
+    const moved = difference(before.lists[n]!, list)
+    for (const prefix of moved.gone) gone.add(prefix)
+    for (const prefix of moved.come) come.add(prefix)
+  }
+  const left = new Set([...gone].filter((prefix) => !lists.some((list) => holds(list, prefix))))
+  const joined = [...come].filter((prefix) => !before.lists.some((list) => holds(list, prefix)))
+  return { lists, prefixes: patched(before.prefixes, left, joined, comparePrefixes) }
+}
+/** Of lists in order, what is in any. Mostly one is long and holds what is in most others. */
+function united(lists: readonly (readonly Prefix[])[]): readonly Prefix[] {
+  const [longest, ...others] = lists.toSorted((a, b) => b.length - a.length)
+  return others.reduce((all, list) => {
+    const more = sameMembers(all, list) ? [] : list.filter((prefix) => !holds(all, prefix))
+    return patched(all, new Set(), more, comparePrefixes)
+  }, longest ?? [])
+}
+const short = 16
+/** A list in order. */
+const holds = (list: readonly Prefix[], prefix: Prefix): boolean =>
+  list.length < short ? list.includes(prefix) : list[firstFrom(list, prefix, comparePrefixes)] === prefix
+/** To the LAN that holds some hosts. Routes are to whole LANs: the rules tell hosts apart. */
+export function around(hosts: Prefix, owner: ReadonlyMap<Prefix, Route>): Route | undefined {
+  for (const prefix of enclosing(hosts)) {
+    const route = owner.get(prefix)
+    if (route) return route
+  }
+  return undefined
+}
+export interface Known {
+  /** What was named. */
+  readonly prefixes: readonly Prefix[]
+  /** By prefix. */
+  readonly routes: readonly Route[]
+  /** Of them, by name. */
+  readonly remotes: readonly NodeId[]
+}
+/** More news than this are not looked up one by one. */
+const many = 64
+/** To what is named and not the node's own. `before`: what the same node knew in the network before. */
+export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: Known): Known {
+  const { owner, moved, nested } = routing
+  if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
+  const news = before && difference(before.prefixes, prefixes)
+  if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
+    const found = new Set<Route>()
+    const remotes = new Set<NodeId>()
+    for (const prefix of prefixes) {
+      const route = owner.get(prefix) ?? around(prefix, owner)
+      if (!route || route.remote === node) continue
+      found.add(route)
+      remotes.add(route.remote)
+    }
+    return { prefixes, routes: [...found], remotes: [...remotes].sort(compareText) }
+  }
+  // Of disjoint LANs the one that holds a prefix is the last that doesn't start after it.
+  const had = (prefix: Prefix): Route | undefined => {
+    const at = upTo(before.routes, prefix)
+    return at && contains(at.to, prefix) ? at : undefined
+  }
+  const isNamed = ({ to }: Route): boolean => {
+    const first = prefixes[firstFrom(prefixes, to, comparePrefixes)]
+    return first !== undefined && contains(to, first)
+  }
+  const touched = new Set([...news.gone, ...[...moved.gone].map((route) => route.to)].flatMap((prefix) => had(prefix) ?? []))
+  const leaving = new Set([...touched].filter((route) => owner.get(route.to) !== route || !isNamed(route)))
+  const found = new Set([...news.come.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner) ?? []), ...moved.come.filter(isNamed)])
+  const joining = [...found].filter((route) => route.remote !== node && had(route.to) !== route)
+  if (leaving.size + joining.length === 0) return { ...before, prefixes }
+  const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
+  const leavers = new Set([...leaving].map((route) => route.remote))
+  const lost = new Set([...leavers].filter((remote) => !routes.some((route) => route.remote === remote)))
+  const won = new Set(joining.map((route) => route.remote))
+  for (const remote of won) if (before.remotes[firstFrom(before.remotes, remote, compareText)] === remote) won.delete(remote)
+  return { prefixes, routes, remotes: patched(before.remotes, lost, [...won], compareText) }
+}
+/** The last route that doesn't start after `prefix`. */
+const upTo = (routes: readonly Route[], prefix: Prefix): Route | undefined =>
+  routes[firstOf(routes.length, (n) => comparePrefixes(routes[n]!.to, prefix) > 0) - 1]
