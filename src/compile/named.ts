@@ -8,18 +8,29 @@ import type { Policy } from './rules.ts'
 
 export const unmoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
 /** Who owns what, and how that differs from the network before. */
-export interface Routing {
-  readonly owner: ReadonlyMap<Prefix, Route>
+export interface Routing extends Owners {
   readonly moved: Moved<Route>
   /** Some prefix lies in another. */
   readonly nested: boolean
 }
 /** Kept from one network to the next: most of it stays. */
-export function ownersOf({ gone, come }: Moved<Route>, before?: Map<Prefix, Route>): Map<Prefix, Route> {
-  const owner = before ?? new Map<Prefix, Route>()
-  for (const { to } of gone) owner.delete(to)
-  for (const route of come) owner.set(route.to, route)
-  return owner
+export interface Owners {
+  readonly owner: Map<Prefix, Route>
+  readonly owned: Map<NodeId, readonly Route[]>
+}
+export function ownersOf({ gone, come }: Moved<Route>, before?: Owners): Owners {
+  const { owner, owned } = before ?? { owner: new Map<Prefix, Route>(), owned: new Map<NodeId, readonly Route[]>() }
+  for (const route of gone) {
+    owner.delete(route.to)
+    const left = owned.get(route.remote)!.filter((one) => one !== route)
+    if (left.length > 0) owned.set(route.remote, left)
+    else owned.delete(route.remote)
+  }
+  for (const route of come) {
+    owner.set(route.to, route)
+    owned.set(route.remote, [...(owned.get(route.remote) ?? []), route])
+  }
+  return { owner, owned }
 }
 
 /** Each list of prefixes that rules name, in order. Rules of one allow share theirs. */
@@ -81,7 +92,7 @@ export interface Known {
 const many = 64
 /** To what is named and not the node's own. `before`: what the same node knew in the network before. */
 export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: Known): Known {
-  const { owner, moved, nested } = routing
+  const { owner, owned, moved, nested } = routing
   if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
   const news = before && difference(before.prefixes, prefixes)
   if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
@@ -111,7 +122,7 @@ export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, be
   if (leaving.size + joining.length === 0) return { ...before, prefixes }
   const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
   const leavers = new Set([...leaving].map((route) => route.remote))
-  const lost = new Set([...leavers].filter((remote) => !routes.some((route) => route.remote === remote)))
+  const lost = new Set([...leavers].filter((remote) => !owned.get(remote)?.some((route) => upTo(routes, route.to) === route)))
   const won = new Set(joining.map((route) => route.remote))
   for (const remote of won) if (before.remotes[firstFrom(before.remotes, remote, compareText)] === remote) won.delete(remote)
   return { prefixes, routes, remotes: patched(before.remotes, lost, [...won], compareText) }

@@ -21,7 +21,7 @@ import { anyRemote } from '#src/fabric/groups.ts'
 import { type Carried, compareText, externalOf, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { carries } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { comparePrefixes, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes } from '#src/net/address.ts'
 import { firstFrom } from '#src/net/sorted.ts'
 import { difference, isSame, patched } from './arrays.ts'
 import { alikeFor, costOf, type Lines, type Prices, pricesOf, secondTier, wordsAt } from './costs.ts'
@@ -43,7 +43,7 @@ import {
 import { familiesApart, type Kind, kindsOf } from './kinds.ts'
 import type { List } from './list.ts'
 import { createMemo, type Made, type MadeRow, type Memo, since } from './memo.ts'
-import { around, type Known, listsOf, type Named, namesOf, ownersOf, routesTo, type Routing, unmoved } from './named.ts'
+import { around, type Known, listsOf, type Named, namesOf, type Owners, ownersOf, routesTo, type Routing, unmoved } from './named.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Policies, Policy } from './rules.ts'
 import { hubsOf, sitesOf } from './sites.ts'
@@ -75,17 +75,17 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const world = memo.members('world of routes', [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => uplinksOf(hub.id))])
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
   let moved = unmoved<Route>()
-  const owner = memo.once('owners of prefixes', [network.all], (before?: Made<Map<Prefix, Route>>) => {
+  const owners = memo.once('owners of prefixes', [network.all], (before?: Made<Owners>) => {
     moved = since(before, network.all)
     return ownersOf(moved, before?.value)
   })
-  const routing: Routing = { owner, moved, nested: network.overlap }
+  const routing: Routing = { ...owners, moved, nested: network.overlap }
 
   // The LANs behind hosts that rules name: a rule may stay the same while its LAN becomes another.
   const named = [...intent.groups.flatMap((group) => group.hosts), ...intent.services.flatMap((service) => service.endpoints)]
   const holders = memo.members(
     'LANs of hosts',
-    memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owner) ?? [])),
+    memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owners.owner) ?? [])),
   )
 
   const kinds = kindsOf(intent, tunnels, world, memo)
