@@ -23,6 +23,7 @@ import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
 import type { Path, Paths } from './paths.ts'
 import { sitesOf } from './sites.ts'
+import { counted } from '#src/fabric/plural.ts'
 
 export interface Numbers {
   readonly ula: Prefix
@@ -121,7 +122,7 @@ export function allocate(
     full([site], () => ({
       code: 'I121',
       at: [`site/${site}`],
-      says: `${site} has ${owners.length} ${owners.length === 1 ? 'tunnel' : 'tunnels'} more than ports`,
+      says: `${site} has ${counted(owners.length, 'tunnel')} more than ports`,
       instead: 'give it fewer uplinks or hubs',
     }))
   }

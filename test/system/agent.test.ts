@@ -2,12 +2,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Status } from '#src/agent/status.ts'
 import { startLab } from '#src/lab/client.ts'
 import { createTestController, type TestController } from '../unit/agent/controller.ts'
 import { files, smallFabric } from '../unit/agent/networks.ts'
+import { until } from './until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'cwa-'))
 const stateOf = (site: string) => join(folder, site)
@@ -15,20 +15,6 @@ const node = resolve('node_modules/node/bin/node')
 const agent = (...args: string[]) => [node, resolve('bin/causeway-agent.js'), ...args]
 const status = (site: string) => JSON.parse(readFileSync(join(stateOf(site), 'status.json'), 'utf8')) as Status
 const logOf = (name: string) => readFileSync(join(folder, 'lab', 'logs', `${name}.log`), 'utf8')
-
-/** Waits for something to become true; what it was last is in the error. */
-async function until(what: string, seconds: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + seconds * 1000
-  for (;;) {
-    try {
-      if (await isSo()) return
-    } catch {
-      // Not yet there.
-    }
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
-    await sleep(100)
-  }
-}
 
 describe('two agents in the lab', () => {
   let controller: TestController

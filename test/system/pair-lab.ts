@@ -2,13 +2,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Status } from '#src/agent/status.ts'
 import { compile } from '#src/compile/compile.ts'
 import type { SourceFile } from '#src/intent/yaml.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { startLab } from '#src/lab/client.ts'
 import { createTestController } from '../unit/agent/controller.ts'
+import { until } from './until.ts'
 
 export const sites = ['frankfurt', 'berlin', 'berlin.b'] as const
 export type Site = (typeof sites)[number]
@@ -24,18 +24,32 @@ segments:
 `,
 } as const
 
-export async function until(what: string, seconds: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + seconds * 1000
-  for (;;) {
-    try {
-      if (await isSo()) return
-    } catch {
-      // Not yet there.
-    }
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
-    await sleep(100)
-  }
-}
+export const network = {
+  path: 'network.yaml',
+  text: `network: small
+hubs: [frankfurt]
+segments: [inference]
+allow:
+  - edge/inference -> core/inference icmp
+  - core/inference -> edge/inference icmp
+`,
+} as const
+/** The pair, and what its LAN has beside its prefixes. */
+export const berlin = (more: string) => ({
+  path: 'berlin.yaml',
+  text: `site: berlin
+gateways:
+  a:
+    uplinks:
+      fiber: { interface: eth0 }
+  b:
+    uplinks:
+      cable: { interface: eth0 }
+    interfaces: { eth1: ens4 }
+segments:
+  inference: { interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"]${more} }
+`,
+})
 
 export type PairLab = Awaited<ReturnType<typeof startPairLab>>
 export async function startPairLab(files: readonly SourceFile[]) {

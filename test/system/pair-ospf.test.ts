@@ -1,37 +1,12 @@
 /** OSPF, v2 and v3, at two gateways of one site: routers send to the one that has the LAN, and to the other as soon as it takes it. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { virtualLinkLocal } from '#providers/linux/vrrp.ts'
-import { frankfurt, type PairLab, sites, startPairLab, until } from './pair-lab.ts'
+import { berlin, frankfurt, network, type PairLab, sites, startPairLab } from './pair-lab.ts'
+import { until } from './until.ts'
 
-const lan = 'interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"]'
 const ospf = 'ospf: { neighbor: [10.1.10.254, "fe80::fe"], prefixes: [10.5.0.0/16, "fd01:5::/48"], hello: 1s, dead: 8s }'
 /** Well before the dead interval is over: it is no hello that they miss. On an idle machine it is a second. */
 const soonMs = 5_000
-const berlin = (more: string) => ({
-  path: 'berlin.yaml',
-  text: `site: berlin
-gateways:
-  a:
-    uplinks:
-      fiber: { interface: eth0 }
-  b:
-    uplinks:
-      cable: { interface: eth0 }
-    interfaces: { eth1: ens4 }
-segments:
-  inference: { ${lan}${more} }
-`,
-})
-const network = {
-  path: 'network.yaml',
-  text: `network: small
-hubs: [frankfurt]
-segments: [inference]
-allow:
-  - edge/inference -> core/inference icmp
-  - core/inference -> edge/inference icmp
-`,
-}
 const files = (more: string) => [network, frankfurt, berlin(more)]
 const gateways = ['berlin', 'berlin.b'] as const
 /** The routers, and who is asked from behind each. */

@@ -1,36 +1,10 @@
 /** Two gateways at one site: real agents, real VRRP, DHCP and WireGuard; the LAN's traffic goes by one of the two, whatever fails. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { takeoverMs } from '#src/path/timing.ts'
-import { frankfurt, type PairLab, sites, startPairLab, until } from './pair-lab.ts'
+import { berlin, frankfurt, network, type PairLab, sites, startPairLab } from './pair-lab.ts'
+import { until } from './until.ts'
 
-const files = [
-  {
-    path: 'network.yaml',
-    text: `network: small
-hubs: [frankfurt]
-segments: [inference]
-allow:
-  - edge/inference -> core/inference icmp
-  - core/inference -> edge/inference icmp
-`,
-  },
-  frankfurt,
-  {
-    path: 'berlin.yaml',
-    text: `site: berlin
-gateways:
-  a:
-    uplinks:
-      fiber: { interface: eth0 }
-  b:
-    uplinks:
-      cable: { interface: eth0 }
-    interfaces: { eth1: ens4 }
-segments:
-  inference: { interface: eth1, prefixes: [10.1.10.0/24, "fd01:10::/64"], dhcp: true, ra: true }
-`,
-  },
-] as const
+const files = [network, frankfurt, berlin(', dhcp: true, ra: true')]
 
 describe('a pair of gateways in the lab', () => {
   let pair: PairLab

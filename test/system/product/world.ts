@@ -6,10 +6,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Status } from '#src/agent/status.ts'
 import { bridge } from '#src/lab/bridge.ts'
 import { type Lab, startLab } from '#src/lab/client.ts'
+import { until } from '../until.ts'
+
+export { until }
 
 export const node = resolve('node_modules/node/bin/node')
 const causeway = resolve('bin/causeway.js')
@@ -26,22 +28,6 @@ export interface Started {
   /** stdout and stderr up to now. */
   said(): string
   readonly ended: Promise<Ran>
-}
-
-/** Waits for something to become true; what it met last is in the error. */
-export async function until(what: string, seconds: number, isSo: () => unknown): Promise<void> {
-  const end = Date.now() + seconds * 1000
-  let met: unknown = ''
-  for (;;) {
-    try {
-      if (await isSo()) return
-      met = ''
-    } catch (error) {
-      met = error
-    }
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what} ${met instanceof Error ? met.message : ''}`)
-    await sleep(100)
-  }
 }
 
 export function start(
