@@ -16,14 +16,15 @@ import {
   siteOfGateway,
   slots,
 } from '#src/fabric/ids.ts'
+import { counted } from '#src/fabric/plural.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
+import { once } from '#src/net/once.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
 import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
 import type { Path, Paths } from './paths.ts'
 import { sitesOf } from './sites.ts'
-import { counted } from '#src/fabric/plural.ts'
 
 export interface Numbers {
   readonly ula: Prefix
@@ -82,43 +83,42 @@ export function allocate(
   const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
   for (const own of newcomers) for (const kind of kinds) for (const owner of own[kind]) wanted[kind].push(owner)
-  for (const { id } of [...intent.regions, ...intent.peers]) wanted.node.push({ owner: id, scope: '' })
-  const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }) => ({ owner: tunnel, scope: '' })))
+  const externals = [...intent.regions, ...intent.peers].map(({ id }): Owner => ({ owner: id, scope: '' }))
+  const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }): Owner => ({ owner: tunnel, scope: '' })))
 
   const stored = known.ula.get(intent.network)
   const ula = stored ?? ulaOf(intent.network)
   if (stored === undefined) ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula })
-  ledger.number('node', wanted.node, { first: 0, step: 1, end: nodeLimit })
+  const node = ledger.number('node', [...wanted.node, ...externals], { first: 0, step: 1, end: nodeLimit })
   const slot = ledger.number('slot', wanted.slot, { first: 0, step: 1, end: slots })
-  ledger.number('tunnel', [...wanted.tunnel, ...ipsecTunnels], { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
+  const tunnel = ledger.number('tunnel', [...wanted.tunnel, ...ipsecTunnels], { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
   const mesh = ledger.number('port', wanted.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
   const ipsec = ledger.number('port', ipsecPorts(joins), { first: firstMeshPort, step: 2, end: firstEdgePort })
   const inside = insides(ledger, joins)
   const edge = ledger.number('port', wanted.edge, { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
-  const defaultClass = 'default' as ClassId
-  if (!known.of.class.has(defaultClass)) ledger.claim('class', { owner: defaultClass, scope: '' }, 0)
+  if (!known.of.class.has(defaultClass)) ledger.claims.push({ kind: 'class', owner: defaultClass, value: 0 })
   const trafficClass = ledger.number(
     'class',
-    intent.classes.map((one) => ({ owner: one.id, scope: '' })),
+    intent.classes.flatMap(({ id }): Owner[] => (id === defaultClass ? [] : [{ owner: id, scope: '' }])),
     { first: 1, step: 1, end: 64 },
   )
   const segment = ledger.number(
     'segment',
-    intent.segments.map((id) => ({ owner: id, scope: '' })),
+    intent.segments.map((id): Owner => ({ owner: id, scope: '' })),
     { first: 0, step: 1, end: 4096 },
   )
 
   const full = (owners: readonly string[], finding: (owner: string) => Omit<Finding, 'severity' | 'witness'>) => {
     for (const owner of owners) findings.push({ ...finding(owner), severity: 'error', witness: [] })
   }
-  full(slot, (owner) => ({
+  full(slot.refused, (owner) => ({
     code: 'I120',
     at: [`site/${owner.replace('/', '/uplink/')}`],
     says: `${owner} is the ninth uplink of its site`,
     instead: `a site has at most ${slots} uplinks; one that was removed counts until its number is released`,
   }))
-  for (const [site, owners] of Map.groupBy([...mesh, ...ipsec, ...edge], (owner) => owner.slice(0, owner.indexOf('/')))) {
+  for (const [site, owners] of Map.groupBy([...mesh.refused, ...ipsec.refused, ...edge.refused], (owner) => owner.slice(0, owner.indexOf('/')))) {
     full([site], () => ({
       code: 'I121',
       at: [`site/${site}`],
@@ -144,13 +144,13 @@ export function allocate(
           },
     )
   }
-  full(trafficClass, (owner) => ({
+  full(trafficClass.refused, (owner) => ({
     code: 'I122',
     at: [`class/${owner}`],
     says: `class "${owner}" is one too many`,
     instead: 'a network has at most 64 classes',
   }))
-  full(segment, (owner) => ({
+  full(segment.refused, (owner) => ({
     code: 'I123',
     at: [`segment/${owner}`],
     says: `segment "${owner}" is one too many`,
@@ -159,28 +159,28 @@ export function allocate(
 
   const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
   const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], (site, values) => (values ? keep(site, values) : noNumbers))
-  const given = (own: Owners) => kinds.flatMap((kind) => own[kind].map((one) => ledger.of(numberOf[kind], one.owner)))
+  const given = numbersOf(newcomers, { node, slot, tunnel, mesh, edge })
   const at =
     newcomers.length === 0 || findings.length > 0
       ? atOld
-      : atOld.map((values, n) => (values === noNumbers ? keep(sites.at(n)!, given(owners.at(n)!)) : values), atOld)
+      : atOld.map((values, n) => (values === noNumbers ? keep(sites.at(n)!, given.get(owners.at(n)!)!) : values), atOld)
   // Asked for with each tunnel, and the names would have to be put together each time.
   const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
   const numbers: Numbers = {
     ula,
-    node: (id) => ledger.of('node', id),
+    node: node.of,
     slot: (site, uplink) => {
       let own = slotsAt.get(site)
       if (!own) slotsAt.set(site, (own = new Map()))
       let value = own.get(uplink)
-      if (value === undefined) own.set(uplink, (value = ledger.of('slot', `${site}/${uplink}`)))
+      if (value === undefined) own.set(uplink, (value = slot.of(`${site}/${uplink}`)))
       return value
     },
-    tunnel: (id) => ledger.of('tunnel', id),
-    inside: (id) => insideAt(ledger.of('inside', inside.ownerOf(id))),
-    port: (owner) => ledger.of('port', owner),
-    trafficClass: (id) => ledger.of('class', id),
-    segment: (id) => ledger.of('segment', id),
+    tunnel: tunnel.of,
+    inside: inside.of,
+    port: ipsec.of,
+    trafficClass: (id) => (id === defaultClass ? 0 : trafficClass.of(id)),
+    segment: segment.of,
     at,
     contradict: known.contradict,
   }
@@ -188,6 +188,7 @@ export function allocate(
 }
 
 const nobody: readonly Owners[] = []
+const defaultClass = 'default' as ClassId
 const noNumbers: readonly number[] = []
 
 interface Owner {
@@ -214,6 +215,12 @@ function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
   }
 }
 
+/** What each of `all` got, where all that they own was numbered in their order. */
+function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): ReadonlyMap<Owners, readonly number[]> {
+  const next = { node: 0, slot: 0, tunnel: 0, mesh: 0, edge: 0 }
+  return new Map(all.map((own) => [own, kinds.flatMap((kind) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length)))]))
+}
+
 const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
   joins.flatMap((path) => path.members.map(({ member }) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
@@ -231,21 +238,26 @@ const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.f
 
 /** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
 function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
-  const owners = new Map<TunnelId, string>()
+  const found = new Map<TunnelId, Prefix>()
   const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
   const numbered = joins.filter(({ carried }) => carried !== 6)
   for (const [pool, paths] of Map.groupBy(numbered, ({ external }) => external.pool)) {
     const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
     const all = paths.flatMap(({ external, members }) => members.map(({ tunnel }) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
-    const none = new Set(ledger.number('inside', all, pool === null ? usualPool : insideRange(pool)))
-    for (const one of all) {
-      owners.set(one.tunnel, one.owner)
-      if (none.has(one.owner)) refused.push(one)
+    const { values } = ledger.number('inside', all, pool === null ? usualPool : insideRange(pool))
+    for (const [n, one] of all.entries()) {
+      if (values[n] === none) refused.push(one)
+      else found.set(one.tunnel, insideAt(values[n]!))
     }
   }
-  return { refused, ownerOf: (tunnel: TunnelId) => owners.get(tunnel)! }
+  return { refused, of: (tunnel: TunnelId) => found.get(tunnel)! }
 }
 
+interface Range {
+  readonly first: number
+  readonly step: number
+  readonly end: number
+}
 type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
 function scopeOf(kind: NumberKind, owner: string): string {
   const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
@@ -307,29 +319,25 @@ function readHeld(held: readonly Allocation[]): Held {
   return { ula, of, taken, contradict, free: byKind(() => new Map<string, number>()) }
 }
 
-/** Within a scope: who has what, and where the search for a free value goes on. Values below are taken, and none is given back. */
-interface Free {
-  readonly held: ReadonlySet<number> | undefined
-  readonly claimed: ReadonlySet<number>
-  next: number
+interface Numbered {
+  /** In the order of those who wanted one; `none` where none is left. */
+  readonly values: readonly number[]
+  readonly refused: readonly string[]
+  /** Of whoever wanted one, or holds one. */
+  readonly of: (owner: string) => number
 }
+const none = -1
+
 /** What is claimed on top of what is held, which stays as it is. */
 function openLedger(held: Held) {
   const claims: Allocation[] = []
-  const claimed = byKind(() => new Map<string, number>())
-  const takenToo = byKind(() => new Map<string, Set<number>>())
+  const claimed = byKind(() => new Map<string, Set<number>>())
   const claimedIn = (kind: NumberKind, scope: string): Set<number> => {
-    let values = takenToo[kind].get(scope)
-    if (!values) takenToo[kind].set(scope, (values = new Set()))
+    let values = claimed[kind].get(scope)
+    if (!values) claimed[kind].set(scope, (values = new Set()))
     return values
   }
-  const claim = (kind: NumberKind, { owner, scope }: Owner, value: number) => {
-    claimed[kind].set(owner, value)
-    claimedIn(kind, scope).add(value)
-    claims.push({ kind, owner, value: kind === 'inside' ? insideAt(value) : value } as Allocation)
-  }
-  const known = (kind: NumberKind, owner: string): number | undefined => claimed[kind].get(owner) ?? held.of[kind].get(owner)
-  const firstFree = (kind: NumberKind, scope: string, { first, step }: { readonly first: number; readonly step: number }): Free => {
+  const firstFree = (kind: NumberKind, scope: string, { first, step }: Range): number => {
     const taken = held.taken[kind].get(scope)
     const start = `${scope} ${first}`
     let next = held.free[kind].get(start)
@@ -338,34 +346,39 @@ function openLedger(held: Held) {
       while (taken?.has(next)) next += step
       held.free[kind].set(start, next)
     }
-    return { held: taken, claimed: claimedIn(kind, scope), next }
+    return next
   }
-  /** In the order of owners' names, so that the order of the input means nothing. Returns those for whom none is left. */
-  const number = (
-    kind: NumberKind,
-    wanted: readonly Owner[],
-    range: { readonly first: number; readonly step: number; readonly end: number },
-  ): readonly string[] => {
+  /** Each owner once. In the order of their names, so that the order of the input means nothing. */
+  const number = (kind: NumberKind, wanted: readonly Owner[], range: Range): Numbered => {
+    const known = held.of[kind]
+    const values = wanted.map(({ owner }) => known.get(owner) ?? none)
     const refused: string[] = []
-    const scopes = new Map<string, Free>()
-    const freeIn = (scope: string): Free => {
-      let free = scopes.get(scope)
-      if (!free) scopes.set(scope, (free = firstFree(kind, scope, range)))
-      return free
+    const places = Array.from(wanted.keys()).filter((n) => values[n] === none)
+    const byName = (a: number, b: number): number => compareText(wanted[a]!.owner, wanted[b]!.owner)
+    // Scope by scope: they mostly come in the order of their names already.
+    const scopes = [...Map.groupBy(places, (n) => wanted[n]!.scope)].map(([scope, own]) => ({ scope, own: own.sort(byName) }))
+    for (const { scope, own } of scopes.sort((a, b) => byName(a.own[0]!, b.own[0]!))) {
+      const [taken, mine] = [held.taken[kind].get(scope), claimedIn(kind, scope)]
+      let next = firstFree(kind, scope, range)
+      for (const n of own) {
+        const { owner } = wanted[n]!
+        while (taken?.has(next) || mine.has(next)) next += range.step
+        if (next >= range.end) {
+          refused.push(owner)
+          continue
+        }
+        values[n] = next
+        mine.add(next)
+        claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next) : next } as Allocation)
+      }
     }
-    for (const one of [...wanted].sort((a, b) => compareText(a.owner, b.owner))) {
-      if (known(kind, one.owner) !== undefined) continue
-      const free = freeIn(one.scope)
-      while (free.held?.has(free.next) || free.claimed.has(free.next)) free.next += range.step
-      if (free.next >= range.end) refused.push(one.owner)
-      else claim(kind, one, free.next)
+    const byOwner = once(() => new Map(wanted.map(({ owner }, n) => [owner, values[n]!])))
+    const of = (owner: string): number => {
+      const value = known.get(owner) ?? byOwner().get(owner) ?? none
+      if (value === none) throw new TypeError(`${kind} ${owner} has no number`)
+      return value
     }
-    return refused
+    return { values, refused, of }
   }
-  const of = (kind: NumberKind, owner: string): number => {
-    const value = known(kind, owner)
-    if (value === undefined) throw new TypeError(`${kind} ${owner} has no number`)
-    return value
-  }
-  return { claims, claim, number, of }
+  return { claims, number }
 }

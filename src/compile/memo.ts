@@ -49,17 +49,20 @@ export interface Made<T> {
 }
 
 export function createMemo(): Memo {
-  const once = new Map<string, Made<unknown>>()
-  const tables = new Map<string, Table<unknown>>()
+  // What stands here is overwritten, not replaced. V8 makes objects old from the start where most live long, and an old one
+  // that nobody holds any more keeps alive what it holds until the next full collection: the long arrays of every pass.
+  const once = new Map<string, Overwritten<Made<unknown>>>()
+  const tables = new Map<string, Overwritten<Table<unknown>>>()
   const kept = new Map<string, unknown>()
-  const lists = new Map<string, { readonly of: readonly unknown[]; readonly list: List<unknown> }>()
+  const lists = new Map<string, Overwritten<Listed<unknown>>>()
   const members = new Map<string, readonly unknown[]>()
   return {
     once<T>(name: string, inputs: readonly unknown[], make: (before?: Made<T>) => T): T {
-      const before = once.get(name) as Made<T> | undefined
+      const before = once.get(name) as Overwritten<Made<T>> | undefined
       if (before && sameMembers(before.inputs, inputs)) return before.value
       const value = make(before)
-      once.set(name, { inputs, value })
+      if (before) [before.inputs, before.value] = [inputs, value]
+      else once.set(name, { inputs, value })
       return value
     },
     rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): List<T> {
@@ -71,9 +74,10 @@ export function createMemo(): Memo {
       columns: Columns<R>,
       make: (row: R, before?: MadeRow<R, T>) => T,
     ): List<T> {
-      const before = tables.get(name) as Table<T> | undefined
+      const before = tables.get(name) as Overwritten<Table<T>> | undefined
       const table = fill(before, sameMembers(before?.world ?? [], world), columns, make as unknown as MakeRow<T>)
-      tables.set(name, { world, ...table })
+      if (before) [before.world, before.columns, before.made] = [world, table.columns, table.made]
+      else tables.set(name, { world, columns: table.columns, made: table.made })
       return table.made
     },
     sparse<R extends readonly unknown[], T>(
@@ -97,10 +101,11 @@ export function createMemo(): Memo {
       }).all
     },
     list<T>(name: string, all: readonly T[]): List<T> {
-      const before = lists.get(name) as { readonly of: readonly T[]; readonly list: List<T> } | undefined
+      const before = lists.get(name) as Overwritten<Listed<T>> | undefined
       if (before?.of === all) return before.list
       const list = before ? before.list.relisted(all) : List.of(all)
-      lists.set(name, { of: all, list })
+      if (before) [before.of, before.list] = [all, list]
+      else lists.set(name, { of: all, list })
       return list
     },
     overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T> {
@@ -122,6 +127,11 @@ export function createMemo(): Memo {
       return list
     },
   }
+}
+type Overwritten<T> = { -readonly [K in keyof T]: T[K] }
+interface Listed<T> {
+  readonly of: readonly T[]
+  readonly list: List<T>
 }
 interface Sparse<T> {
   /** Of each chunk. */
