@@ -37,26 +37,15 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
   const alone = intent.sites.length < 2
   const world = [JSON.stringify(intent.transports), alone, ...hubs]
 
-  const between = (role: Path['role'], a: IntentSite, b: IntentSite): Path[] =>
-    a.uplinks.flatMap((own) =>
-      b.uplinks
-        .filter((far) => meets(own.transport, far.transport) && own.families.some((family) => far.families.includes(family)))
-        .map((far): Path => {
-          const id = tunnelId({ site: a.id, uplink: own.id }, { site: b.id, uplink: far.id })
-          return {
-            id,
-            role,
-            ends: [
-              { site: a, uplink: own },
-              { site: b, uplink: far },
-            ],
-          }
-        }),
-    )
+  const meet = ({ uplink: own }: PathEnd, { uplink: far }: PathEnd) =>
+    meets(own.transport, far.transport) && own.families.some((family) => far.families.includes(family))
+  const between = (role: Path['role'], a: readonly PathEnd[], b: readonly PathEnd[]): Path[] =>
+    a.flatMap((own) => b.filter((far) => meet(own, far)).map((far): Path => ({ id: idOf(own, far), role, ends: [own, far] })))
+  const atHubs = new Map(hubs.map((hub) => [hub.id, endsAt(hub)]))
   const mesh = memo.once('paths of the mesh', world, (): ReadonlyMap<SiteId, Found> => {
     return new Map(
       hubs.map((low, index) => {
-        const joined = hubs.slice(index + 1).map((high) => ({ high, paths: between('mesh', low, high) }))
+        const joined = hubs.slice(index + 1).map((high) => ({ high, paths: between('mesh', atHubs.get(low.id)!, atHubs.get(high.id)!) }))
         return [
           low.id,
           {
@@ -70,10 +59,11 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
   const all = memo.rows('paths of sites', world, [sites], (site): Found => {
     const meshed = mesh.get(site.id)
     if (meshed) return meshed
+    const ends = endsAt(site)
     const joined = site.hubs.map((id) => {
       const hub = hubs.find((one) => one.id === id)
       if (!hub) throw new TypeError(`${site.id} names the hub "${id}", which is no hub`)
-      return { hub, paths: between('spoke', site, hub) }
+      return { hub, paths: between('spoke', ends, atHubs.get(id)!) }
     })
     const own = joined.flatMap((one) => one.paths).sort(byId)
     return {
@@ -94,6 +84,9 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
   ]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
+const endsAt = (site: IntentSite): readonly PathEnd[] => site.uplinks.map((uplink) => ({ site, uplink }))
+const idOf = (near: PathEnd, far: PathEnd): TunnelId =>
+  tunnelId({ site: near.site.id, uplink: near.uplink.id }, { site: far.site.id, uplink: far.uplink.id })
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 
 /** Which uplinks of a hub carry a tunnel; looks no further once all do. */

@@ -60,8 +60,7 @@ interface Spoke {
   readonly interfaces: readonly Interface[]
   readonly atHubs: Share
 }
-type Share = readonly { readonly hub: SiteId; readonly planned: Planned; readonly tunnel: TunnelId }[]
-type Planned = Omit<Interface, 'tunnels'>
+type Share = readonly { readonly hub: SiteId; readonly interface: Interface }[]
 
 export function tunnels(
   intent: Intent,
@@ -139,17 +138,20 @@ const ownedTwice = ({ to, segment, remote }: Route, kind: string, ula: Prefix): 
 const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 
-const endOf = ({ site, uplink }: PathEnd, planned: Planned): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: planned.id })
+const endOf = ({ site, uplink }: PathEnd, own: Interface): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: own.id })
 interface Built {
   readonly tunnel: WireguardTunnel
-  readonly planned: readonly [Planned, Planned]
+  /** At either end, as if it carried this tunnel alone. */
+  readonly interfaces: readonly [Interface, Interface]
 }
 /** Of the paths that begin at a site. */
 const madeAt = (site: IntentSite, paths: readonly Path[], values: readonly number[], numbers: Numbers): readonly Built[] =>
-  paths.map(({ id, role, ends: [a, b] }, n) => {
+  paths.map((path, n) => {
     const { tunnel, ports } = pathNumbers(values, site, paths, n)
-    const planned = [interfaceOf(a, b, role, ports[0], numbers), interfaceOf(b, a, role, ports[1], numbers)] as const
-    return { tunnel: { id, kind: 'wireguard', index: tunnel, role, ends: [endOf(a, planned[0]), endOf(b, planned[1])] }, planned }
+    const { id, role, ends } = path
+    const [a, b] = ends
+    const interfaces = [interfaceOf(path, a, b, ports[0], numbers), interfaceOf(path, b, a, ports[1], numbers)] as const
+    return { tunnel: { id, kind: 'wireguard', index: tunnel, role, ends: [endOf(a, interfaces[0]), endOf(b, interfaces[1])] }, interfaces }
   })
 
 function spoke(site: IntentSite, made: readonly Built[], numbers: Numbers, memo: Memo): Spoke {
@@ -159,10 +161,10 @@ function spoke(site: IntentSite, made: readonly Built[], numbers: Numbers, memo:
       `tunnels of ${site.id}`,
       made.map((one) => one.tunnel),
     ),
-    interfaces: made.map(({ tunnel, planned }): Interface => ({ ...planned[0], tunnels: [tunnel.id] })).sort(byId),
+    interfaces: made.map((one) => one.interfaces[0]).sort(byId),
     atHubs: memo.keep(
       `hub interfaces of ${site.id}`,
-      made.map(({ tunnel, planned }) => ({ hub: tunnel.ends[1].site, planned: planned[1], tunnel: tunnel.id })),
+      made.map(({ tunnel, interfaces }) => ({ hub: tunnel.ends[1].site, interface: interfaces[1] })),
     ),
   }
 }
@@ -170,16 +172,16 @@ function spoke(site: IntentSite, made: readonly Built[], numbers: Numbers, memo:
 function buildMesh(made: readonly Built[]) {
   const interfaces = new Map<SiteId, Interface[]>()
   const ofLower = new Map<SiteId, WireguardTunnel[]>()
-  const at = <T>(lists: Map<SiteId, T[]>, site: SiteId): T[] => {
-    const known = lists.get(site) ?? []
-    if (known.length === 0) lists.set(site, known)
-    return known
+  const put = <T>(lists: Map<SiteId, T[]>, site: SiteId, one: T): void => {
+    const known = lists.get(site)
+    if (known) known.push(one)
+    else lists.set(site, [one])
   }
-  for (const { tunnel, planned } of made) {
+  for (const { tunnel, interfaces: own } of made) {
     const [low, high] = tunnel.ends
-    at(interfaces, low.site).push({ ...planned[0], tunnels: [tunnel.id] })
-    at(interfaces, high.site).push({ ...planned[1], tunnels: [tunnel.id] })
-    at(ofLower, low.site).push(tunnel)
+    put(interfaces, low.site, own[0])
+    put(interfaces, high.site, own[1])
+    put(ofLower, low.site, tunnel)
   }
   const between = (a: SiteId, b: SiteId): readonly WireguardTunnel[] => {
     const [low, high] = a < b ? [a, b] : [b, a]
@@ -199,17 +201,17 @@ function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubIn
   const hubs = new Map(before?.value ?? [])
   for (const [hub, all] of moved) {
     const own = new Map(hubs.get(hub) ?? [])
-    for (const [id, some] of Map.groupBy(all, (one) => one.planned.id)) {
-      const leaving = new Set(some.filter((one) => one.gone).map((one) => one.tunnel))
+    for (const [id, some] of Map.groupBy(all, (one) => one.interface.id)) {
+      const leaving = new Set(some.filter((one) => one.gone).flatMap((one) => one.interface.tunnels))
       const tunnels = patched(
         own.get(id)?.tunnels ?? [],
         leaving,
-        some.filter((one) => !one.gone).map((one) => one.tunnel),
+        some.filter((one) => !one.gone).flatMap((one) => one.interface.tunnels),
         compareText,
       )
       if (tunnels.length === 0) own.delete(id)
       // Of those that came, where any did: a hub's uplink with another slot is planned anew.
-      else own.set(id, { ...some.at(-1)!.planned, tunnels })
+      else own.set(id, { ...some.at(-1)!.interface, tunnels })
     }
     hubs.set(hub, own)
   }
@@ -217,14 +219,16 @@ function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubIn
 }
 
 /** `port`: null at a hub's end towards a spoke. */
-function interfaceOf(end: PathEnd, far: PathEnd, role: Path['role'], port: number | null, numbers: Numbers): Planned {
+function interfaceOf({ id: tunnel, role }: Path, end: PathEnd, far: PathEnd, port: number | null, numbers: Numbers): Interface {
   const own = numbers.slot(end.site.id, end.uplink.id)
   const theirs = numbers.slot(far.site.id, far.uplink.id)
   const uplink = end.uplink.id
-  if (port === null) return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
-  const id = role === 'spoke' ? edgeInterfaceId(uplink, far.site.id, far.uplink.id) : meshInterfaceId(uplink, far.site.id, far.uplink.id)
-  const stem = (role === 'spoke' ? edgeStem : meshStem)(numbers.node(far.site.id), own, theirs)
-  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem, port }
+  const tunnels = [tunnel]
+  if (port === null)
+    return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs), tunnels }
+  const [idOf, stemOf] = role === 'spoke' ? [edgeInterfaceId, edgeStem] : [meshInterfaceId, meshStem]
+  const id = idOf(uplink, far.site.id, far.uplink.id)
+  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem: stemOf(numbers.node(far.site.id), own, theirs), port, tunnels }
 }
 
 const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>
