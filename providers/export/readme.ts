@@ -29,9 +29,10 @@ function section(title: string, head: readonly string[], rows: readonly (readonl
 
 export function siteReadme(slice: SiteSlice, keys: Keyring): string {
   const { site, network } = slice
-  const ipsecDevices = site.interfaces.flatMap((own) =>
-    isIpsecInterface(own) ? [[deviceName(own.stem, 0), String(own.port), own.kind, own.tunnels.join('<br>')]] : [],
-  )
+  const ipsecDevices = site.interfaces.filter(isIpsecInterface).map((own) => {
+    const carried = slice.externals.filter(({ tunnel }) => tunnel.ends[0].interface === own.id)
+    return [deviceName(own.stem, 0), String(own.port), own.kind, carried.map(({ tunnel }) => tunnel.id).join('<br>')]
+  })
   const wireguardDevices = site.interfaces.flatMap((own) =>
     devicesOf(slice, own, keys).map((device) => [
       device.name,

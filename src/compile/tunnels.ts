@@ -3,6 +3,7 @@ import type {
   Endpoint,
   Finding,
   Interface,
+  InterfaceId,
   IpsecTunnel,
   NodeId,
   Route,
@@ -84,14 +85,18 @@ export function tunnels(
   const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
   const outward = memo.keep(
     'IPsec interfaces',
-    ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: { ...ipsecInterface(tunnel, numbers), tunnels: [tunnel.id] } satisfies Interface })),
+    ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: ipsecInterface(tunnel, numbers) })),
   )
   const shares = memo.rows('shares of hub interfaces', [], [built], (one) => one.atHubs)
-  const hubInterfaces = memo.once('interfaces towards spokes', [shares], (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
-  const interfacesOfHubs = memo.rows('interfaces of hubs', [mesh, outward], [hubs, hubs.map((hub) => hubInterfaces.get(hub.id))], (hub, own) =>
-    [...(own?.values() ?? []), ...(mesh.interfaces.get(hub.id) ?? []), ...outward.filter((one) => one.hub === hub.id).map((one) => one.made)].sort(
-      byId,
+  const used = memo.once('interfaces towards spokes', [shares], (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
+  const towards = hubs.map(({ id }) =>
+    memo.members(
+      `interfaces of ${id} towards spokes`,
+      [...(used.get(id)?.values() ?? [])].map((one) => one.interface),
     ),
+  )
+  const interfacesOfHubs = memo.rows('interfaces of hubs', [mesh, outward], [hubs, towards], (hub, own) =>
+    [...own, ...(mesh.interfaces.get(hub.id) ?? []), ...outward.filter((one) => one.hub === hub.id).map((one) => one.made)].sort(byId),
   )
   const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], () => List.of<readonly Tunnel[]>([mesh.tunnels, ipsec]))
   const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
@@ -141,16 +146,14 @@ const byId = (a: { readonly id: string }, b: { readonly id: string }): number =>
 const endOf = ({ site, uplink }: PathEnd, own: Interface): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: own.id })
 interface Built {
   readonly tunnel: WireguardTunnel
-  /** At either end, as if it carried this tunnel alone. */
+  /** At either end. */
   readonly interfaces: readonly [Interface, Interface]
 }
 /** Of the paths that begin at a site. */
 const madeAt = (site: IntentSite, paths: readonly Path[], values: readonly number[], numbers: Numbers): readonly Built[] =>
-  paths.map((path, n) => {
+  paths.map(({ id, role, ends: [a, b] }, n) => {
     const { tunnel, ports } = pathNumbers(values, site, paths, n)
-    const { id, role, ends } = path
-    const [a, b] = ends
-    const interfaces = [interfaceOf(path, a, b, ports[0], numbers), interfaceOf(path, b, a, ports[1], numbers)] as const
+    const interfaces = [interfaceOf(role, a, b, ports[0], numbers), interfaceOf(role, b, a, ports[1], numbers)] as const
     return { tunnel: { id, kind: 'wireguard', index: tunnel, role, ends: [endOf(a, interfaces[0]), endOf(b, interfaces[1])] }, interfaces }
   })
 
@@ -190,28 +193,20 @@ function buildMesh(made: readonly Built[]) {
   return { tunnels: made.map((one) => one.tunnel), interfaces, between }
 }
 
-type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<string, Interface>>
-/** Each serves all spokes' uplinks of one slot: those of the spokes that came or left are put in or taken out. */
+/** By hub and interface: for how many tunnels. */
+type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<InterfaceId, { readonly interface: Interface; readonly tunnels: number }>>
+/** Each serves all spokes' uplinks of one slot, while there are any. */
 function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubInterfaces {
   const { gone, come } = since(before, shares)
-  const moved = Map.groupBy(
-    [...[...gone].flat().map((one) => ({ ...one, gone: true })), ...come.flat().map((one) => ({ ...one, gone: false }))],
-    (one) => one.hub,
-  )
+  const moved = [...[...gone].flat().map((one) => ({ ...one, more: -1 })), ...come.flat().map((one) => ({ ...one, more: 1 }))]
   const hubs = new Map(before?.value ?? [])
-  for (const [hub, all] of moved) {
+  for (const [hub, all] of Map.groupBy(moved, (one) => one.hub)) {
     const own = new Map(hubs.get(hub) ?? [])
     for (const [id, some] of Map.groupBy(all, (one) => one.interface.id)) {
-      const leaving = new Set(some.filter((one) => one.gone).flatMap((one) => one.interface.tunnels))
-      const tunnels = patched(
-        own.get(id)?.tunnels ?? [],
-        leaving,
-        some.filter((one) => !one.gone).flatMap((one) => one.interface.tunnels),
-        compareText,
-      )
-      if (tunnels.length === 0) own.delete(id)
+      const tunnels = some.reduce((sum, { more }) => sum + more, own.get(id)?.tunnels ?? 0)
+      if (tunnels === 0) own.delete(id)
       // Of those that came, where any did: a hub's uplink with another slot is planned anew.
-      else own.set(id, { ...some.at(-1)!.interface, tunnels })
+      else own.set(id, { interface: some.at(-1)!.interface, tunnels })
     }
     hubs.set(hub, own)
   }
@@ -219,16 +214,14 @@ function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubIn
 }
 
 /** `port`: null at a hub's end towards a spoke. */
-function interfaceOf({ id: tunnel, role }: Path, end: PathEnd, far: PathEnd, port: number | null, numbers: Numbers): Interface {
+function interfaceOf(role: Path['role'], end: PathEnd, far: PathEnd, port: number | null, numbers: Numbers): Interface {
   const own = numbers.slot(end.site.id, end.uplink.id)
   const theirs = numbers.slot(far.site.id, far.uplink.id)
   const uplink = end.uplink.id
-  const tunnels = [tunnel]
-  if (port === null)
-    return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs), tunnels }
+  if (port === null) return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
   const [idOf, stemOf] = role === 'spoke' ? [edgeInterfaceId, edgeStem] : [meshInterfaceId, meshStem]
   const id = idOf(uplink, far.site.id, far.uplink.id)
-  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem: stemOf(numbers.node(far.site.id), own, theirs), port, tunnels }
+  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem: stemOf(numbers.node(far.site.id), own, theirs), port }
 }
 
 const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>

@@ -408,7 +408,6 @@ export interface Interface {
   readonly stem: string
   /** Even; parity is added. */
   readonly port: number
-  readonly tunnels: readonly TunnelId[]
 }
 
 /**

@@ -49,8 +49,6 @@ export interface Node {
   readonly transits: Table<Transit>
   /** Of packets of a family. */
   readonly group: (of: Required<GroupName>) => Group | undefined
-  /** Those of its interfaces; of a region or peer none. */
-  readonly tunnels: readonly TunnelId[]
 }
 export interface Breakout {
   /** Those that have the family: there is no other address behind which it could leave. */
@@ -110,9 +108,6 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     denies: tableOf(denyEntries),
     transits: tableOf(transitEntries),
     group,
-    get tunnels() {
-      return of.kind === 'site' ? of.interfaces.flatMap((one) => one.tunnels) : []
-    },
   }
 }
 

@@ -8,9 +8,9 @@
  */
 import type { NodeId, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { secondGateway } from '#src/fabric/ids.ts'
+import { tunnelsOf } from '#src/fabric/slice.ts'
 import type { Down, Patience } from './forward.ts'
-import type { Model, Node } from './model.ts'
-import { onceOf } from '#src/net/once.ts'
+import type { Model } from './model.ts'
 
 export interface Gateway {
   readonly id: NodeId
@@ -20,10 +20,9 @@ export interface Gateway {
 /** Behind which a place is: the first one first. */
 export function gatewaysAt(model: Model, site: NodeId): readonly Gateway[] {
   const nodes = [model.node(site), model.node(secondGateway(site as SiteId))].filter((node) => node !== undefined)
-  return nodes.map((node) => ({ id: node.id, tunnels: nodes.length > 1 ? tunnelsAt(node) : none }))
+  return nodes.map(({ id }) => ({ id, tunnels: nodes.length > 1 ? new Set(tunnelsOf(model.fabric, id).map(({ tunnel }) => tunnel.id)) : none }))
 }
 const none: ReadonlySet<TunnelId> = new Set()
-const tunnelsAt = onceOf((node: Node): ReadonlySet<TunnelId> => new Set(node.tunnels))
 
 /**
  * Who may be on duty: when all has settled, the first that can; before that whoever can, for the first waits until it is

@@ -8,7 +8,7 @@ import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/id
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
 import { counted } from '#src/fabric/plural.ts'
-import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
+import { externalsOf, nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, type Family, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
@@ -133,16 +133,12 @@ function nextHops(fabric: Fabric): readonly Finding[] {
 
 /** Both ends of every tunnel have an interface for it. */
 function interfaces(fabric: Fabric): readonly Finding[] {
-  // A hub has tens of thousands, of which a smaller Fabric has a few.
-  const asked = new Set(fabric.tunnels.map(({ id }) => id))
-  const carried = new Map(
-    fabric.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels.filter((tunnel) => asked.has(tunnel))))]),
-  )
+  const known = new Map(fabric.sites.map((site) => [site.id, new Set(site.interfaces.map(({ id }) => id))]))
   const findings: Finding[] = []
   for (const tunnel of fabric.tunnels) {
     const { id } = tunnel
     for (const end of siteEnds(tunnel))
-      if (!carried.get(end.site)?.has(id))
+      if (!known.get(end.site)?.has(end.interface))
         findings.push(error('V027', [`site/${end.site}`], `${end.site} has no interface for tunnel ${id}`, compilerFault))
   }
   return findings
@@ -301,19 +297,12 @@ function loops(fabric: Fabric): readonly Finding[] {
 /** No two peers of an interface claim one prefix: WireGuard would silently give it to the last. */
 function peers(fabric: Fabric): readonly Finding[] {
   const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
-  const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const findings: Finding[] = []
   for (const site of fabric.sites) {
-    for (const one of site.interfaces) {
-      if (one.kind !== 'hub') continue
-      const claims = one.tunnels
-        .flatMap((tunnel) => {
-          const far = tunnels
-            .get(tunnel)
-            ?.ends.map(nodeOf)
-            .find((node) => node !== site.id)
-          return (far === undefined ? [] : (sites.get(far)?.lans ?? [])).map((lan) => ({ tunnel, prefix: lan.prefix }))
-        })
+    const spokes = tunnelsOf(fabric, site.id).flatMap(({ tunnel, end }) => (tunnel.role === 'spoke' && end === 1 ? [tunnel] : []))
+    for (const [id, all] of Map.groupBy(spokes, ({ ends: [, hub] }) => hub.interface)) {
+      const claims = all
+        .flatMap((tunnel) => (sites.get(tunnel.ends[0].site)?.lans ?? []).map((lan) => ({ tunnel: tunnel.id, prefix: lan.prefix })))
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
       let outer: { tunnel: string; prefix: Prefix } | undefined
       for (const claim of claims) {
@@ -322,7 +311,7 @@ function peers(fabric: Fabric): readonly Finding[] {
             error(
               'V025',
               [`site/${site.id}`],
-              `interface ${one.id} of ${site.id} has ${claim.prefix} behind two peers, ${outer.tunnel} and ${claim.tunnel}`,
+              `interface ${id} of ${site.id} has ${claim.prefix} behind two peers, ${outer.tunnel} and ${claim.tunnel}`,
               compilerFault,
             ),
           )

@@ -2,7 +2,7 @@
  * Which sites an edit touches. A question reads only facts that name its source, its target, or no exchangeable site at
  * all (see shapes.ts): where every changed fact names one of a few sites, all questions about others keep their answers.
  */
-import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, TunnelId } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
 import { isSecondGateway, nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
@@ -76,14 +76,10 @@ function cover(named: readonly (readonly NodeId[])[]): ReadonlySet<NodeId> | und
 
 type Note = (...ids: readonly (NodeId | null | undefined)[]) => void
 
-const gatewayOf = (tunnel: TunnelId): NodeId => {
-  const end = tunnel.slice(0, tunnel.indexOf('--'))
-  return end.slice(0, end.lastIndexOf('.')) as NodeId
-}
-/** All of a node but its tables and the tunnels of its interfaces. */
+/** All of a node but its tables. */
 function ownPart(node: Site | Region | Peer): unknown {
   const rest = { ...node, routes: [], groups: [], rules: [], denies: [], transits: [] }
-  return 'interfaces' in rest ? { ...rest, exitsFor: [], interfaces: rest.interfaces.map((one) => ({ ...one, tunnels: [] })) } : rest
+  return 'interfaces' in rest ? { ...rest, exitsFor: [] } : rest
 }
 
 /** `leads`: to whom a route or a group does, or did. */
@@ -125,13 +121,7 @@ function tablesDiffer(
       if (was !== is) for (const remote of differing(was?.remotes ?? [], is?.remotes ?? [])) leads(remote)
     }
   }
-  if (old.kind === 'site' && node.kind === 'site') {
-    lists(old.exitsFor ?? [], node.exitsFor ?? [])
-    for (const [i, one] of old.interfaces.entries()) {
-      // A tunnel's name begins with its first end, the edge of a spoke.
-      for (const tunnel of differing(one.tunnels, node.interfaces[i]!.tunnels)) note(node.id, gatewayOf(tunnel))
-    }
-  }
+  if (old.kind === 'site' && node.kind === 'site') lists(old.exitsFor ?? [], node.exitsFor ?? [])
 }
 
 function expectsDiffer(before: readonly Expect[], after: readonly Expect[], note: Note): void {
@@ -171,7 +161,7 @@ function byKey<T>(before: readonly T[], after: readonly T[], keyOf: (one: T) => 
 }
 
 /** What is in one of two lists only; order means nothing. Most is the same object at the same place. */
-function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
+export function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
   if (before === after) return []
   let head = 0
   while (head < before.length && head < after.length && before[head] === after[head]) head++

@@ -1,7 +1,7 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
 import type { Expect, Fabric, Finding, NodeId, Place, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
-import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
+import { externalsOf, nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate } from './isolate.ts'
 import { proveReach, type Reach, type Verdict } from './reach.ts'
@@ -9,6 +9,7 @@ import type { Breaks } from './failures.ts'
 import { proveInternet } from './internet.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Shapes } from './shapes.ts'
+import { differing } from './touched.ts'
 
 export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): readonly Verdict[] {
   const old = modelOf(before)
@@ -103,8 +104,10 @@ function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Roll
   const generations = [sideOf(before, old), sideOf(after, next)] as const
   const isHub = new Set<NodeId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
   const isCloud = new Set<NodeId>(externalsOf(after).map(({ id }) => id))
-  const hubs = after.sites.filter((site) => isHub.has(site.id) && moves(before, after, site.id)).map((site) => site.id)
-  const clouds = [...isCloud].filter((id) => moves(before, after, id))
+  const joinedAnew = new Set<NodeId>(differing(before.tunnels, after.tunnels).flatMap((tunnel) => tunnel.ends.map(nodeOf)))
+  const isMoving = (id: NodeId): boolean => joinedAnew.has(id) || moves(before, after, id)
+  const hubs = after.sites.filter((site) => isHub.has(site.id) && isMoving(site.id)).map((site) => site.id)
+  const clouds = [...isCloud].filter(isMoving)
   const tunnels = [...new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel])).values()]
   /** The first `count` of the hubs that move are new. */
   const mix = (text: string, count: number, cloudsAreNew: boolean): Mix => {
@@ -145,15 +148,11 @@ interface Side {
   readonly tunnelsAt: (id: NodeId) => ReadonlySet<TunnelId>
 }
 function sideOf(fabric: Fabric, model: Model): Side {
-  const ends = new Map<NodeId, () => readonly TunnelId[]>([
-    ...fabric.sites.map((site) => [site.id, () => site.interfaces.flatMap((one) => one.tunnels)] as const),
-    ...externalsOf(fabric).map(({ id, connections }) => [id, () => connections.flatMap((one) => one.members.map(({ tunnel }) => tunnel))] as const),
-  ])
   const known = new Map<NodeId, ReadonlySet<TunnelId>>()
   return {
     model,
     tunnelsAt: (id) => {
-      const made = known.get(id) ?? new Set(ends.get(id)?.() ?? [])
+      const made = known.get(id) ?? new Set(tunnelsOf(fabric, id).map(({ tunnel }) => tunnel.id))
       known.set(id, made)
       return made
     },

@@ -284,7 +284,11 @@ describe('a hub’s configuration', () => {
     ])
   })
   test('keeps device and port when the secret is a new one', () => {
-    const own = (...facts: readonly Fact[]) => config(...facts, endpoint).interfaces.filter((one) => one.tunnels.includes(tunnel))
+    const own = (...facts: readonly Fact[]) => {
+      const { interfaces, tunnels } = config(...facts, endpoint)
+      const carrying = tunnels.find((one) => one.id === tunnel)!.interface
+      return interfaces.filter((one) => one.id === carrying)
+    }
     expect(own(psk(0))).toMatchObject([{ kind: 'cloud', device: 'cwi0u0m0p0', linkEpoch: 0 }])
     expect(own(psk(1), psk(0))).toEqual([{ ...own(psk(0))[0]!, linkEpoch: 1 }])
     expect(config(psk(1), psk(0), endpoint).tunnels).toMatchObject([{ linkEpoch: 1, peer: { psk: { version: 2 } } }])

@@ -3,6 +3,7 @@ import { compile } from '#src/compile/compile.ts'
 import { ulaOf } from '#src/compile/allocate.ts'
 import { overlappingPeers, type Peer } from '#src/compile/tunnels.ts'
 import type { Allocation, Fabric, SiteId, TunnelId } from '#src/fabric/fabric.ts'
+import { tunnelsOf } from '#src/fabric/slice.ts'
 import { nth, prefix } from '#src/net/address.ts'
 import { berlin, dublin, edge, fixed, frankfurt, madrid, network, site, siteId } from './networks.ts'
 
@@ -12,7 +13,12 @@ const fabricOf = (intent = network(), held: readonly Allocation[] = []): Fabric 
   return fabric!
 }
 const interfaces = (fabric: Fabric, id: string) =>
-  fabric.sites.find((one) => one.id === id)!.interfaces.map((one) => `${one.id} ${one.stem} ${one.port} ${one.tunnels.length}`)
+  fabric.sites
+    .find((one) => one.id === id)!
+    .interfaces.map((one) => {
+      const carried = tunnelsOf(fabric, siteId(id)).filter(({ tunnel, end }) => 'site' in tunnel.ends[end] && tunnel.ends[end].interface === one.id)
+      return `${one.id} ${one.stem} ${one.port} ${carried.length}`
+    })
 
 describe('interfaces', () => {
   const fabric = fabricOf()

@@ -169,7 +169,7 @@ export const keysOf = (site: Name): KeyStore => ({
 })
 export const publicKeyFor = (site: Name, of: { readonly interface: InterfaceId; readonly linkEpoch: number }): string => keyPair(site, of).publicKey
 
-function interfaceFor(link: Link, own: End, far: End): Omit<Interface, 'tunnels'> {
+function interfaceFor(link: Link, own: End, far: End): Interface {
   const at = uplinkOf(own.site, own.uplink)
   const there = uplinkOf(far.site, far.uplink)
   if (link.role === 'mesh') {
@@ -233,16 +233,15 @@ export function configOf(
     return found ? [{ link, own: found[0], far: found[1], end: found[2] }] : []
   })
   const epochsOf = (link: Link): readonly number[] => (link.index === 1 ? epochs : [0])
-  const byInterface = new Map<string, { of: Omit<Interface, 'tunnels'>; tunnels: TunnelId[]; epochs: Set<number> }>()
+  const byInterface = new Map<string, { of: Interface; epochs: Set<number> }>()
   for (const { link, own, far } of mine) {
     const of = interfaceFor(link, own, far)
-    const entry = byInterface.get(of.id) ?? { of, tunnels: [], epochs: new Set() }
-    entry.tunnels.push(idOf(link))
+    const entry = byInterface.get(of.id) ?? { of, epochs: new Set() }
     for (const epoch of epochsOf(link)) entry.epochs.add(epoch)
     byInterface.set(of.id, entry)
   }
-  const interfaces = [...byInterface.values()].flatMap(({ of, tunnels, epochs: all }): readonly ReadyInterface[] =>
-    [...all].map((linkEpoch) => ({ ...of, tunnels, linkEpoch, device: deviceName(of.stem, linkEpoch), listenPort: listenPort(of.port, linkEpoch) })),
+  const interfaces = [...byInterface.values()].flatMap(({ of, epochs: all }): readonly ReadyInterface[] =>
+    [...all].map((linkEpoch) => ({ ...of, linkEpoch, device: deviceName(of.stem, linkEpoch), listenPort: listenPort(of.port, linkEpoch) })),
   )
   const tunnels = mine.flatMap(({ link, own, far, end }): readonly ReadyTunnel[] =>
     epochsOf(link).map((linkEpoch) => {

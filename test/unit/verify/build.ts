@@ -187,7 +187,6 @@ export function build(sketch: Sketch): Fabric {
       uplink: list[0]!.ends.find((end) => end.site === one.id)!.uplink,
       stem: `cw${i}`,
       port: 52_000 + 2 * i,
-      tunnels: list.map((tunnel) => tunnel.id),
     }))
     return {
       kind: 'site',

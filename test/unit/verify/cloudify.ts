@@ -18,7 +18,7 @@ import type {
   Site,
   TunnelId,
 } from '#src/fabric/fabric.ts'
-import { nodeOf } from '#src/fabric/ids.ts'
+import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
 import { address, familyOf, prefix } from '#src/net/address.ts'
 
@@ -43,6 +43,11 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
       ),
     ),
   )
+  const others = new Set(
+    fabric.tunnels
+      .filter((tunnel) => !tunnel.ends.some((end) => nodeOf(end) === id))
+      .flatMap((tunnel) => siteEnds(tunnel).map((end) => `${end.site} ${end.interface}`)),
+  )
   const at = (hub: NodeId) => ours.filter((tunnel) => tunnel.ends[0].site === hub)
   const hops = (of: readonly IpsecTunnel[], next: (tunnel: IpsecTunnel) => NodeId, stage: number): readonly Hop[] =>
     of.map((tunnel) => ({ tunnel: tunnel.id, next: next(tunnel), stage, cost: 10, returnAfter: stage > 0 ? 60 : 0 }))
@@ -62,17 +67,13 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
               ...site,
               interfaces: [
                 // A hub's interface has peers of several sites.
-                ...site.interfaces.flatMap((one) => {
-                  const tunnels = one.tunnels.filter((tunnel) => !tunnel.startsWith(`${id}.`))
-                  return tunnels.length > 0 ? [{ ...one, tunnels }] : []
-                }),
+                ...site.interfaces.filter((one) => others.has(`${site.id} ${one.id}`)),
                 ...at(site.id).map((tunnel, n) => ({
                   id: tunnel.ends[0].interface,
                   kind: role,
                   uplink: tunnel.ends[0].uplink,
                   stem: `cwi${n}`,
                   port: 52_900 + 2 * n,
-                  tunnels: [tunnel.id],
                 })),
               ],
               groups: site.groups.flatMap((group) => (group.remotes[0] === id ? direct(site, group) : [group])),

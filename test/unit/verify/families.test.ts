@@ -60,7 +60,6 @@ test('what must survive a connection is asked of both: one hub uplink of IPv6 to
     })),
     sites: sound.sites.map((site) => ({
       ...site,
-      interfaces: site.interfaces.filter(({ tunnels }) => !tunnels.some(gone)),
       groups: site.groups.map((group) => ({ ...group, via: group.via.filter(({ tunnel }) => !gone(tunnel)) })),
     })),
   }

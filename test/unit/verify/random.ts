@@ -391,16 +391,15 @@ export function paired(of: Reader, fabric: Fabric): Fabric {
   const interfaces = (site: SiteId) =>
     [
       ...Map.groupBy(
-        own.flatMap(({ id, ends }) => ends.filter((end) => end.site === site).map((end) => ({ id, end }))),
-        ({ end }) => end.interface,
+        own.flatMap(({ ends }) => ends.filter((end) => end.site === site)),
+        (end) => end.interface,
       ),
     ].map(([id, all], n) => ({
       id,
       kind: site === second ? ('edge' as const) : ('hub' as const),
-      uplink: all[0]!.end.uplink,
+      uplink: all[0]!.uplink,
       stem: `cx${n}`,
       port: 53_000 + 2 * n,
-      tunnels: all.map((one) => one.id),
     }))
   const atHub = (site: Site): Site => ({
     ...site,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Fabric, Finding, Peer, RiskId, SharedGroup, Site, Survives, UplinkId } from '#src/fabric/fabric.ts'
+import type { Fabric, Finding, Peer, RiskId, SharedGroup, Site, Survives, Tunnel, UplinkId } from '#src/fabric/fabric.ts'
 import { ipsecProfiles, profileOf } from '#src/fabric/ipsec.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
@@ -487,10 +487,13 @@ describe('structure', () => {
     expect(first(named)).toMatchObject({ code: 'V019', says: expect.stringContaining(says) })
   })
   test('a prefix behind two peers of one interface', () => {
-    const merged = change(sound, 'hub', (of) => ({
-      interfaces: [{ ...of.interfaces[0]!, kind: 'hub', tunnels: of.interfaces.flatMap((one) => one.tunnels) }],
-    }))
-    expect(first(merged)).toMatchObject({ code: 'V025', says: expect.stringContaining('has 10.1.0.0/24 behind two peers') })
+    const one = sound.sites.find(({ id }) => id === 'hub')!.interfaces[0]!.id
+    const tunnels = sound.tunnels.map((tunnel): Tunnel => {
+      if (tunnel.kind !== 'wireguard') return tunnel
+      const [near, far] = tunnel.ends
+      return { ...tunnel, ends: [near, { ...far, interface: one }] }
+    })
+    expect(first({ ...sound, tunnels })).toMatchObject({ code: 'V025', says: expect.stringContaining('has 10.1.0.0/24 behind two peers') })
   })
   test.each([
     [1500, 'packets of 1500 bytes do not fit into a tunnel over lines of 1500: at most 1440'],

@@ -30,12 +30,12 @@ function mixed(before: Fabric, after: Fabric, isNew: (id: NodeId) => boolean): F
     ...next.filter(({ id }) => isNew(id)),
   ]
   const part = { sites: pick(before.sites, after.sites), regions: pick(before.regions, after.regions), peers: pick(before.peers, after.peers) }
-  const has = new Map<NodeId, Set<TunnelId>>([
-    ...part.sites.map((site) => [site.id, new Set(site.interfaces.flatMap((one) => one.tunnels))] as const),
-    ...[...part.regions, ...part.peers].map(
-      ({ id, connections }) => [id, new Set(connections.flatMap((one) => one.members.map((member) => member.tunnel)))] as const,
-    ),
-  ])
+  const has = new Map<NodeId, Set<TunnelId>>(
+    [...part.sites, ...part.regions, ...part.peers].map(({ id }) => {
+      const ending = (isNew(id) ? after : before).tunnels.filter((tunnel) => tunnel.ends.some((end) => nodeOf(end) === id))
+      return [id, new Set(ending.map((tunnel) => tunnel.id))]
+    }),
+  )
   const all = new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel]))
   return { ...after, ...part, tunnels: [...all.values()].filter((tunnel) => tunnel.ends.every((end) => has.get(nodeOf(end))?.has(tunnel.id))) }
 }
