@@ -161,7 +161,7 @@ function byKey<T>(before: readonly T[], after: readonly T[], keyOf: (one: T) => 
 }
 
 /** What is in one of two lists only; order means nothing. Most is the same object at the same place. */
-export function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
+function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
   if (before === after) return []
   let head = 0
   while (head < before.length && head < after.length && before[head] === after[head]) head++

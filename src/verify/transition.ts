@@ -9,7 +9,6 @@ import type { Breaks } from './failures.ts'
 import { proveInternet } from './internet.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Shapes } from './shapes.ts'
-import { differing } from './touched.ts'
 
 export function duringChange(before: Fabric, after: Fabric, shapes: Shapes): readonly Verdict[] {
   const old = modelOf(before)
@@ -104,10 +103,8 @@ function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Roll
   const generations = [sideOf(before, old), sideOf(after, next)] as const
   const isHub = new Set<NodeId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
   const isCloud = new Set<NodeId>(externalsOf(after).map(({ id }) => id))
-  const joinedAnew = new Set<NodeId>(differing(before.tunnels, after.tunnels).flatMap((tunnel) => tunnel.ends.map(nodeOf)))
-  const isMoving = (id: NodeId): boolean => joinedAnew.has(id) || moves(before, after, id)
-  const hubs = after.sites.filter((site) => isHub.has(site.id) && isMoving(site.id)).map((site) => site.id)
-  const clouds = [...isCloud].filter(isMoving)
+  const hubs = after.sites.filter((site) => isHub.has(site.id) && moves(before, after, site.id)).map((site) => site.id)
+  const clouds = [...isCloud].filter((id) => moves(before, after, id))
   const tunnels = [...new Map([...before.tunnels, ...after.tunnels].map((tunnel) => [tunnel.id, tunnel])).values()]
   /** The first `count` of the hubs that move are new. */
   const mix = (text: string, count: number, cloudsAreNew: boolean): Mix => {
