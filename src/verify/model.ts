@@ -18,7 +18,7 @@ import type {
   UplinkId,
 } from '#src/fabric/fabric.ts'
 import { groupKey, type GroupName, groupOf } from '#src/fabric/groups.ts'
-import { nodesOf } from '#src/fabric/slice.ts'
+import { nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
 import { applicationOf, cut, cutSpan, type Entry, everything, longest, overlay, type Packets, type Span } from './packets.ts'
@@ -63,6 +63,8 @@ export interface Model {
   readonly fabric: Fabric
   readonly node: (id: NodeId) => Node | undefined
   readonly tunnel: (id: TunnelId) => Tunnel | undefined
+  /** Those that end at a node. */
+  readonly tunnelsAt: (id: NodeId) => ReadonlySet<TunnelId>
 }
 
 /** Nodes are indexed when they are first asked for: a trace through three sites of ten thousand reads three. */
@@ -70,6 +72,7 @@ export function modelOf(fabric: Fabric): Model {
   const all = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
   const nodes = new Map<NodeId, Node>()
+  const ending = new Map<NodeId, ReadonlySet<TunnelId>>()
   let spans: ByFamily<readonly Entry<true>[]> | undefined
   const pool = () => (spans ??= spansOf(fabric.network.pool))
   return {
@@ -81,6 +84,11 @@ export function modelOf(fabric: Fabric): Model {
       if (known || !of) return known
       const made = nodeOf(of, pool)
       nodes.set(id, made)
+      return made
+    },
+    tunnelsAt: (id) => {
+      const made = ending.get(id) ?? new Set(tunnelsOf(fabric, id).map(({ tunnel }) => tunnel.id))
+      ending.set(id, made)
       return made
     },
   }

@@ -8,7 +8,6 @@
  */
 import type { NodeId, SiteId, TunnelId } from '#src/fabric/fabric.ts'
 import { secondGateway } from '#src/fabric/ids.ts'
-import { tunnelsOf } from '#src/fabric/slice.ts'
 import type { Down, Patience } from './forward.ts'
 import type { Model } from './model.ts'
 
@@ -20,7 +19,7 @@ export interface Gateway {
 /** Behind which a place is: the first one first. */
 export function gatewaysAt(model: Model, site: NodeId): readonly Gateway[] {
   const nodes = [model.node(site), model.node(secondGateway(site as SiteId))].filter((node) => node !== undefined)
-  return nodes.map(({ id }) => ({ id, tunnels: nodes.length > 1 ? new Set(tunnelsOf(model.fabric, id).map(({ tunnel }) => tunnel.id)) : none }))
+  return nodes.map(({ id }) => ({ id, tunnels: nodes.length > 1 ? model.tunnelsAt(id) : none }))
 }
 const none: ReadonlySet<TunnelId> = new Set()
 

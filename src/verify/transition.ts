@@ -1,7 +1,7 @@
 /** What must hold while sites change one after the other: hubs first, then edges. */
-import type { Expect, Fabric, Finding, NodeId, Place, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { Expect, Fabric, Finding, NodeId, Place, Tunnel } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
-import { externalsOf, nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
+import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { type Isolate, proveIsolate } from './isolate.ts'
 import { proveReach, type Reach, type Verdict } from './reach.ts'
@@ -100,7 +100,6 @@ interface Rollout {
  * has those that change as they were, and as they will be.
  */
 function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Rollout {
-  const generations = [sideOf(before, old), sideOf(after, next)] as const
   const isHub = new Set<NodeId>([...before.sites, ...after.sites].filter((site) => site.hub).map((site) => site.id))
   const isCloud = new Set<NodeId>(externalsOf(after).map(({ id }) => id))
   const hubs = after.sites.filter((site) => isHub.has(site.id) && moves(before, after, site.id)).map((site) => site.id)
@@ -110,7 +109,7 @@ function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Roll
   const mix = (text: string, count: number, cloudsAreNew: boolean): Mix => {
     const left = new Set<NodeId>(hubs.slice(count))
     const isNew = (id: NodeId): boolean => (isCloud.has(id) ? cloudsAreNew : isHub.has(id) && !left.has(id))
-    const at = (id: NodeId): Side => generations[isNew(id) ? 1 : 0]
+    const at = (id: NodeId): Model => (isNew(id) ? next : old)
     const isUp = ({ id, ends }: Tunnel): boolean => ends.map(nodeOf).every((end) => at(end).tunnelsAt(end).has(id))
     return {
       text: clouds.length === 0 ? text : `${text}, and ${listed(clouds)} ${cloudsAreNew ? 'already' : 'not yet'}`,
@@ -119,7 +118,8 @@ function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Roll
         get fabric() {
           return { ...after, tunnels: tunnels.filter(isUp) }
         },
-        node: (id) => at(id).model.node(id),
+        node: (id) => at(id).node(id),
+        tunnelsAt: (id) => at(id).tunnelsAt(id),
         tunnel: (id) => {
           const tunnel = next.tunnel(id) ?? old.tunnel(id)
           return tunnel && isUp(tunnel) ? tunnel : undefined
@@ -138,23 +138,6 @@ function rolloutOf(before: Fabric, after: Fabric, old: Model, next: Model): Roll
 }
 const listed = (names: readonly string[]): string =>
   names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(' and ')
-
-/** What a node has of its generation. */
-interface Side {
-  readonly model: Model
-  readonly tunnelsAt: (id: NodeId) => ReadonlySet<TunnelId>
-}
-function sideOf(fabric: Fabric, model: Model): Side {
-  const known = new Map<NodeId, ReadonlySet<TunnelId>>()
-  return {
-    model,
-    tunnelsAt: (id) => {
-      const made = known.get(id) ?? new Set(tunnelsOf(fabric, id).map(({ tunnel }) => tunnel.id))
-      known.set(id, made)
-      return made
-    },
-  }
-}
 
 /** Whether a node differs from one generation to the next. */
 function moves(before: Fabric, after: Fabric, id: NodeId): boolean {
