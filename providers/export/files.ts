@@ -6,10 +6,10 @@
 import type { Deny, Fabric, Fact, Interface, Site, Transit } from '#src/fabric/fabric.ts'
 import { atHome } from '#src/fabric/home.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
-import { familiesThrough } from '#src/fabric/ipsec.ts'
+import { endsInside, familiesThrough, insidesOf, selectorOf } from '#src/fabric/ipsec.ts'
 import { type CloudEndpoints, cloudEndpoints, type Keyring, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, siteSlice } from '#src/fabric/slice.ts'
-import { endpointText, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
+import { endpointText, type Family, familyOf, type Prefix } from '#src/net/address.ts'
 import type { PortRange } from '#src/net/ports.ts'
 import { nftRewrite } from '#src/net/translate.ts'
 import { type Device, devicesOf, farEnd } from './devices.ts'
@@ -80,11 +80,13 @@ function ipsec(
   const cloud = clouds.address(tunnel.id) ?? `<address of ${externalOf(tunnel)}>`
   const far = stated ?? { address: cloud, id: cloud }
   const { ike, esp, rekey } = profile
-  const selectors = familiesThrough(tunnel.inside, farPrefixes)
-    .map((family) => (family === 4 ? '0.0.0.0/0' : '::/0'))
+  const insides = insidesOf(tunnel)
+  const selectors = familiesThrough(insides, farPrefixes)
+    .map((family) => selectorOf[family])
     .join(', ')
+  const ends = insides.map(endsInside).map(({ inside, farInside }) => `${inside} to ${farInside}`)
   const lines = [
-    `# ${tunnel.id}, inside ${nth(tunnel.inside, 2)} to ${nth(tunnel.inside, 1)}`,
+    `# ${tunnel.id}, inside ${ends.join(' and ')}`,
     'connections {',
     `  ${device} {`,
     '    version = 2',

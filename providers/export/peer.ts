@@ -1,15 +1,16 @@
 /** What the owner of a peer sets at the other end: a swanctl.conf to use as it stands, or to read the values from. */
 import type { Deny, Fabric, Peer } from '#src/fabric/fabric.ts'
-import { natTraversalPort, type TunnelToPeer, tunnelsToPeer } from '#src/fabric/ipsec.ts'
+import { endsInside, familiesThrough, insidesOf, natTraversalPort, selectorOf, type TunnelToPeer, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { counted } from '#src/fabric/plural.ts'
-import { type Address, nth, type Prefix } from '#src/net/address.ts'
-import { familiesIn, mergePrefixes } from '#src/net/sets.ts'
+import { type Address, type AddressWithLength, hostOf, lengthOf, type Prefix } from '#src/net/address.ts'
+import { mergePrefixes } from '#src/net/sets.ts'
 
-export interface PeerLine extends Omit<TunnelToPeer, 'inside'> {
+export interface PeerLine extends TunnelToPeer {
   readonly name: string
   /** From 1; names the peer's device, and with xfrm interfaces is its if_id. */
   readonly number: number
-  readonly inside: { readonly peer: Address; readonly hub: Address }
+  /** Inside, one of a family, the peer's with the length of its prefix. The first tells whether the tunnel is up. */
+  readonly ends: readonly { readonly peer: AddressWithLength; readonly hub: Address }[]
 }
 /** Its tunnels, in the order of preference of the hubs. */
 export const linesOf = (peer: Peer): readonly PeerLine[] =>
@@ -18,7 +19,10 @@ export const linesOf = (peer: Peer): readonly PeerLine[] =>
     // Names have no underscore, and sections of swanctl.conf no dot.
     name: `${one.site}_${one.uplink}_${one.member}`,
     number: i + 1,
-    inside: { peer: nth(one.inside, 1)!, hub: nth(one.inside, 2)! },
+    ends: insidesOf(one).map((of) => {
+      const { inside, farInside } = endsInside(of)
+      return { peer: `${farInside}/${lengthOf(of)}` as AddressWithLength, hub: inside }
+    }),
   }))
 /** What the peer sends into the tunnels. */
 export const ourPrefixes = ({ routes }: Peer): readonly Prefix[] => mergePrefixes(routes.map(({ to }) => to))
@@ -29,7 +33,10 @@ const lineText = ({ id, from, to }: Deny): string => `#   ${id.replace(/#.*$/, '
 export function peerConfig({ network }: Fabric, peer: Peer, secret: string | null): string {
   const { ike, esp, lifetime } = peer.profile
   const lines = linesOf(peer)
-  const selectors = familiesIn(peer.lans.map(({ prefix }) => prefix)).includes(6) ? '0.0.0.0/0, ::/0' : '0.0.0.0/0'
+  const behind = peer.lans.map(({ prefix }) => prefix)
+  const selectors = familiesThrough(lines.flatMap(insidesOf), behind)
+    .map((family) => selectorOf[family])
+    .join(', ')
   const section = ({ name, number, gateway, hub }: PeerLine): readonly string[] => [
     `  ${name} {`,
     '    version = 2',
@@ -77,9 +84,9 @@ export function peerConfig({ network }: Fabric, peer: Peer, secret: string | nul
     '#',
     '# Each tunnel has its own interface, answers ICMP on its inside address, and carries what is routed into it. It is up',
     '# while the inside address of the hub, behind the arrow, answers: track that, for an interface stays up without a tunnel.',
-    ...lines.flatMap(({ number, inside, name }) => [
-      `#   ip link add ${device(number)} type xfrm if_id ${number}   # ${name}, ${inside.peer} -> ${inside.hub}`,
-      `#   ip address add ${inside.peer}/30 dev ${device(number)}; ip link set ${device(number)} mtu ${network.mtu} up`,
+    ...lines.flatMap(({ number, ends, name }) => [
+      `#   ip link add ${device(number)} type xfrm if_id ${number}   # ${name}, ${ends.map(({ peer: own, hub }) => `${hostOf(own)} -> ${hub}`).join(', ')}`,
+      `#   ${ends.map(({ peer: own }) => `ip address add ${own} dev ${device(number)}; `).join('')}ip link set ${device(number)} mtu ${network.mtu} up`,
     ]),
     '# Routes, each through every tunnel that is up, the first preferred; whichever is used, the hubs accept it:',
     ...ourPrefixes(peer).map((to) => `#   ip route add ${to} dev ${device(1)} metric 1`),

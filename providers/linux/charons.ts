@@ -6,7 +6,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadyIpsec, SecretRef, SiteConfig } from '#src/fabric/fabric.ts'
-import { familiesThrough, isIpsec } from '#src/fabric/ipsec.ts'
+import { familiesThrough, insideEndsOf, isIpsec } from '#src/fabric/ipsec.ts'
 import { type Address, type AddressWithLength, familyOf, hostOf } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import {
@@ -96,7 +96,7 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
         ports: ikePorts(esp, own.port),
       },
       remote: { address: peer.address, id: peer.remoteId, port: peer.port },
-      inside: insideOf(ready),
+      ...insidesIn(ready),
       ...selectorsOf(ready),
       initiates: ready.initiates,
       proposals: peer.proposals,
@@ -109,9 +109,18 @@ export function wantedTunnels(config: SiteConfig, esp: Esp): readonly WantedTunn
     ]
   })
 }
-export const insideOf = ({ inside }: ReadyIpsec): AddressWithLength => `${inside}/${familyOf(inside) === 6 ? 126 : 30}` as AddressWithLength
-function selectorsOf({ inside, peer }: ReadyIpsec): Pick<IpsecTunnel, 'families'> {
-  const families = familiesThrough(inside, peer.prefixes)
+/** Its own addresses in the tunnel. */
+export const insidesOf = (ready: ReadyIpsec): readonly AddressWithLength[] =>
+  insideEndsOf(ready).map(({ inside }) => `${inside}/${familyOf(inside) === 6 ? 126 : 30}` as AddressWithLength)
+function insidesIn(ready: ReadyIpsec): Pick<IpsecTunnel, 'inside' | 'alsoInside'> {
+  const [inside, alsoInside] = insidesOf(ready)
+  return { inside: inside!, ...(alsoInside === undefined ? {} : { alsoInside }) }
+}
+function selectorsOf(ready: ReadyIpsec): Pick<IpsecTunnel, 'families'> {
+  const families = familiesThrough(
+    insideEndsOf(ready).map(({ inside }) => inside),
+    ready.peer.prefixes,
+  )
   return families.includes(6) ? { families } : {}
 }
 

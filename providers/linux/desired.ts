@@ -3,15 +3,26 @@ import type { Choice, Leaving } from '../device.ts'
 import type { Group, Lan, SiteConfig, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
-import { isIpsec, isIpsecInterface } from '#src/fabric/ipsec.ts'
+import { isIpsec, isIpsecInterface, probeEnds } from '#src/fabric/ipsec.ts'
 import { familiesOf as familiesOfEndpoint } from '#src/fabric/uplinks.ts'
-import { addressWithLength, endpointText, type Family, familyOf, hostOf, networkOf, type Prefix, prefix, privateSpace } from '#src/net/address.ts'
+import {
+  addressWithLength,
+  endpointText,
+  type Family,
+  familyOf,
+  hostOf,
+  hostPrefix,
+  networkOf,
+  type Prefix,
+  prefix,
+  privateSpace,
+} from '#src/net/address.ts'
 import type { Setting } from './frr-settings.ts'
 import { announcedByOspf, dutyBy } from './ospf.ts'
 import { reservedPorts } from './reserved-ports.ts'
 import { frrSettings } from './routers.ts'
 import type { WantedDaemon } from './daemons.ts'
-import { insideOf, type WantedTunnel, wantedTunnels } from './charons.ts'
+import { insidesOf, type WantedTunnel, wantedTunnels } from './charons.ts'
 import { wantedDnsmasq } from './dnsmasq.ts'
 import { wantedRadvd } from './radvd.ts'
 import type { DeviceAddress, Kernel, Link, Nexthop, PolicyRule, Route, Sysctl } from './kernel.ts'
@@ -37,6 +48,7 @@ import {
   outerMask,
   pinnedTable,
   priority,
+  probedTable,
   uplinkTable,
 } from './scheme.ts'
 import { outermost } from './transit.ts'
@@ -140,7 +152,8 @@ function addresses(config: SiteConfig): readonly DeviceAddress[] {
     ...config.lans.filter(({ via }) => via === undefined).map((lan) => ({ device: lan.interface, address: standingAddress(lan) })),
     ...config.tunnels.flatMap((tunnel) => {
       const device = interfaceOf(config, tunnel)?.device
-      return device === undefined ? [] : [{ device, address: isIpsec(tunnel) ? insideOf(tunnel) : `${tunnel.inside}/128` }]
+      const own = isIpsec(tunnel) ? insidesOf(tunnel) : [`${tunnel.inside}/128`]
+      return device === undefined ? [] : own.map((address) => ({ device, address }))
     }),
   ]
 }
@@ -381,7 +394,7 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
   for (const to of guarded) routes.push(unreachable(familyOf(to), to, guardTable))
   for (const tunnel of config.tunnels) {
     const device = interfaceOf(config, tunnel)?.device
-    // The far inside of IPsec is on its /30.
+    // The far inside of IPsec is on its /30 or /126.
     if (device !== undefined && !isIpsec(tunnel))
       routes.push({
         family: 6,
@@ -393,6 +406,38 @@ function overlay(config: SiteConfig, { choices, tentative }: Situation): Pick<Ke
       })
   }
   return { nexthops, routes, rules }
+}
+
+/**
+ * How probes of what is behind a third party's gateway get there by each of its tunnels, whichever is chosen. Over IPv4 a
+ * socket that is bound to the device is enough, for where no route leads by it the kernel takes the host for one on the link;
+ * over IPv6 it wants a route (ip6_route_output: RT6_LOOKUP_F_IFACE). The metric keeps those to one host apart.
+ */
+function probing(config: SiteConfig): Pick<Kernel, 'routes' | 'rules'> {
+  const probed = config.tunnels.filter(isIpsec).flatMap((tunnel) => {
+    const own = interfaceOf(config, tunnel)
+    const { from, to, stated } = probeEnds(tunnel)
+    return own && stated && familyOf(to) === 6 ? [{ own, from, to }] : []
+  })
+  return {
+    routes: probed.map(({ own, to }) => ({
+      family: 6,
+      table: probedTable,
+      to: hostPrefix(to),
+      metric: own.port,
+      target: { kind: 'device', device: own.device, router: '' },
+      source: '',
+    })),
+    rules: probed.map(({ from }) => ({
+      family: 6,
+      priority: priority.probed,
+      fwmark: 0,
+      mask: 0,
+      from,
+      iif: '',
+      action: { kind: 'lookup', table: probedTable, withoutDefault: false },
+    })),
+  }
 }
 
 /** To what is behind routers on the LANs. The kernel takes them only while the link is up, and forgets them when it goes down. */
@@ -458,6 +503,7 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
   const config = withoutMissing(whole, situation)
   const outer = uplinkRoutes(config, situation)
   const inner = overlay(config, situation)
+  const probes = probing(config)
   const leaving = exits(config, situation.leaving, outer.routes)
   const unique = <T>(all: readonly T[]): readonly T[] => [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
   const tunnels = wantedTunnels(config, situation.esp)
@@ -470,8 +516,8 @@ export function desired(whole: SiteConfig, situation: Situation): Desired {
     announces: announcedByOspf(config).length > 0,
     addresses: unique(addresses(config)),
     nexthops: inner.nexthops,
-    routes: unique([...outer.routes, ...nextHops(config, situation), ...announcements(config), ...inner.routes, ...leaving.routes]),
-    rules: unique([...outer.rules, ...inner.rules, ...leaving.rules]),
+    routes: unique([...outer.routes, ...nextHops(config, situation), ...announcements(config), ...inner.routes, ...probes.routes, ...leaving.routes]),
+    rules: unique([...outer.rules, ...probes.rules, ...inner.rules, ...leaving.rules]),
     daemons: [wantedDnsmasq(config), wantedRadvd(config)].filter((one) => one !== undefined),
     nft: ruleset(
       whole,

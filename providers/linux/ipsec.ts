@@ -7,6 +7,7 @@
  */
 import { mkdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { selectorOf } from '#src/fabric/ipsec.ts'
 import type { Address, AddressWithLength, Family } from '#src/net/address.ts'
 import { DeviceError, finding } from './errors.ts'
 import { firstLine, type Runner, type Started } from './run.ts'
@@ -22,6 +23,8 @@ interface Tunnel {
   readonly local: { readonly address: Address; readonly id: string; readonly ports: { readonly ike: number; readonly nat: number } }
   readonly remote: { readonly address: Address; readonly id: string; readonly port: number }
   readonly inside: AddressWithLength
+  /** Where it has addresses of both families inside: that of IPv6. */
+  readonly alsoInside?: AddressWithLength
   /** Of the packets that it carries. Absent: IPv4. */
   readonly families?: readonly Family[]
   readonly initiates: boolean
@@ -129,7 +132,7 @@ const aliasOf = (device: string): string => `causeway ${device}`
 /** `load-conn`: no secret in it. */
 export function connection(tunnel: IpsecTunnel): ViciMessage {
   // A far end that knows one family narrows them to it (RFC 7296 section 2.9); a cloud is offered what it has.
-  const selectors = (tunnel.families ?? [4]).map((family) => (family === 4 ? '0.0.0.0/0' : '::/0'))
+  const selectors = (tunnel.families ?? [4]).map((family) => selectorOf[family])
   return {
     [tunnel.device]: {
       version: '2',
@@ -301,6 +304,7 @@ export async function startTunnel(
       ['link', 'set', 'dev', made, 'name', tunnel.device],
       ['link', 'set', 'dev', tunnel.device, 'mtu', String(tunnel.mtu), 'up'],
       ['address', 'replace', tunnel.inside, 'dev', tunnel.device],
+      ...(tunnel.alsoInside === undefined ? [] : [['address', 'replace', tunnel.alsoInside, 'dev', tunnel.device]]),
     ])
     await ip(run, tunnel, [
       // charon knows its TUN by the old name for ever, and without a device of that name it can't install its 0/0 route

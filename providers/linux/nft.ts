@@ -5,7 +5,7 @@
 import type { Deny, Lan, SiteConfig, Translation } from '#src/fabric/fabric.ts'
 import { linkOf } from '#src/fabric/lans.ts'
 import { spokenTo } from '#src/fabric/lan-routing.ts'
-import { isIpsec } from '#src/fabric/ipsec.ts'
+import { insideEndsOf, isIpsec } from '#src/fabric/ipsec.ts'
 import { contains, type Family, familyOf, type Prefix, privateSpace } from '#src/net/address.ts'
 import { leases } from './dnsmasq.ts'
 import { interfaceOf } from './lookup.ts'
@@ -201,7 +201,7 @@ export function ruleset(config: SiteConfig, listenPorts: readonly number[], esp:
   clouds.forEach(({ tunnel }, index) => {
     blocks.push(
       block(`chain cloud${index}`, [
-        `${word(familyOf(tunnel.farInside))} saddr ${tunnel.farInside} accept`,
+        ...insideEndsOf(tunnel).map(({ farInside }) => `${word(familyOf(farInside))} saddr ${farInside} accept`),
         ...icmpErrors,
         // What is behind its far end, whatever it sends.
         ...families.map((family) => {

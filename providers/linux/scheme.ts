@@ -26,6 +26,8 @@ export const exitTable = 7711
 export const pinnedTable = (slot: number): number => 7720 + slot
 /** Where LANs that leave at the hub go. */
 export const hubExitTable = 7712
+/** What third parties state to be probed, of IPv6, through each of their tunnels. */
+export const probedTable = 7730
 /** What a packet that arrived on a mesh interface may use: own LANs and direct tunnels. */
 export const meshTable = (classIndex: number): number => 7800 + classIndex
 export const classTable = (classIndex: number): number => 7900 + classIndex
@@ -45,6 +47,8 @@ export const outerMark = (slot: number): number => (slot + 1) << 16
 export const priority = {
   outer: 10,
   uplinkSource: 15,
+  /** Probes of what is behind a tunnel, by their source. */
+  probed: 16,
   /** What routers of LANs announce, for what arrives on the mesh. */
   learned: 19,
   mesh: 20,

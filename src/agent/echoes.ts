@@ -1,6 +1,7 @@
 /** Feeds the state machine of a path from the lines of its `ping`, which keeps its own time: a probe is known when its line is. */
+import { probeEnds } from '#src/fabric/ipsec.ts'
 import type { EchoLine, EchoTarget, OpenEcho } from './echo.ts'
-import { countAnswered, countSent, probedBy, type ProbedPath } from './paths.ts'
+import { countAnswered, countSent, type ProbedPath } from './paths.ts'
 
 export interface EchoesOptions {
   readonly echo: OpenEcho
@@ -53,10 +54,9 @@ export function createEchoes({ echo, tick, deviceOf, heard, ended }: EchoesOptio
   }
   const echoes: Echoes = {
     target(record) {
-      const { inside: from, farInside } = record.tunnel
-      const stated = probedBy(record.tunnel)
+      const { from, to, stated } = probeEnds(record.tunnel)
       // What is behind the far end has a route by the tunnel that is chosen now: the answer must be this tunnel's.
-      return { from, to: stated ?? farInside, device: stated === undefined ? null : deviceOf(record) }
+      return { from, to, device: stated ? deviceOf(record) : null }
     },
     open(record, now) {
       const first = record.sequence

@@ -1,7 +1,6 @@
 /** One probed path: a tunnel of one link epoch, its state machine, and what its far end last said. */
 import type { ReadyTunnel, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { isIpsec } from '#src/fabric/ipsec.ts'
-import type { Address } from '#src/net/address.ts'
+import { probeEnds } from '#src/fabric/ipsec.ts'
 import { createPath, hearRemote, type Path, probeAnswered, probeSent } from '#src/path/machine.ts'
 import type { PathRole, ProbeTiming } from '#src/path/path.ts'
 import { timingFor } from '#src/path/timing.ts'
@@ -89,8 +88,11 @@ export function newPath(tunnel: ReadyTunnel, config: SiteConfig, at: number): Pa
   return path
 }
 
-/** What answers in place of the far inside address; undefined: that itself does. */
-export const probedBy = (tunnel: ReadyTunnel): Address | undefined => (isIpsec(tunnel) ? tunnel.probed : undefined)
+/** Whether probes of the one are those of the other. */
+export const sameProbeEnds = (a: ReadyTunnel, b: ReadyTunnel): boolean => {
+  const [one, other] = [probeEnds(a), probeEnds(b)]
+  return one.from === other.from && one.to === other.to && one.stated === other.stated
+}
 
 export const standbyRole = (tunnel: ReadyTunnel): PathRole => (tunnel.metered ? 'metered-standby' : 'standby')
 

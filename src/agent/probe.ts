@@ -27,10 +27,10 @@ import {
   keyOf,
   lostOf,
   newPath,
-  probedBy,
   type ProbedPath,
   rehandshakeFirstMs,
   remember,
+  sameProbeEnds,
   sentTick,
   standbyRole,
   standsFor,
@@ -466,14 +466,7 @@ export function createProber(options: ProberOptions): Prober {
       held = false
       for (const record of records.values()) {
         const tunnel = wanted.get(keyOf(record.tunnel))
-        if (
-          !tunnel ||
-          tunnel.inside !== record.tunnel.inside ||
-          tunnel.farInside !== record.tunnel.farInside ||
-          probedBy(tunnel) !== probedBy(record.tunnel) ||
-          tunnel.decides !== record.tunnel.decides
-        )
-          forget(record)
+        if (!tunnel || !sameProbeEnds(tunnel, record.tunnel) || tunnel.decides !== record.tunnel.decides) forget(record)
         else {
           record.tunnel = tunnel
           if (!sameClasses) record.path = newPath(tunnel, next, now)

@@ -81,7 +81,8 @@ export interface PeerView {
     readonly hub: string
     readonly uplink: string
     readonly address: string
-    readonly inside: string
+    /** One of a family. */
+    readonly inside: readonly string[]
     readonly state: string
   }[]
   readonly secret: {

@@ -18,7 +18,7 @@ import {
 } from '#src/fabric/ids.ts'
 import { counted } from '#src/fabric/plural.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
+import { familyOf, lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { once } from '#src/net/once.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
 import type { List } from './list.ts'
@@ -31,8 +31,8 @@ export interface Numbers {
   readonly node: (node: NodeId) => number
   readonly slot: (site: SiteId, uplink: UplinkId) => number
   readonly tunnel: (tunnel: TunnelId) => number
-  /** Of IPsec tunnels with IPv4 inside. */
-  readonly inside: (tunnel: TunnelId) => Prefix
+  /** Of IPsec tunnels, of a pool of their peer; null: of that of clouds. */
+  readonly inside: (tunnel: TunnelId, pool: Prefix | null) => Prefix
   /** Of IPsec interfaces, by `site/interface`. */
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
@@ -126,8 +126,8 @@ export function allocate(
       instead: 'give it fewer uplinks or hubs',
     }))
   }
-  for (const { external, tunnel } of inside.refused) {
-    const { id, role, pool } = external
+  for (const { external, tunnel, pool } of inside.refused) {
+    const { id, role } = external
     full([tunnel], () =>
       pool === null
         ? {
@@ -138,7 +138,7 @@ export function allocate(
           }
         : {
             code: 'I124',
-            at: [`peer/${id}/inside`, `peer/${id}`],
+            at: [`peer/${id}/inside/${familyOf(pool)}`, `peer/${id}`],
             says: `tunnel ${tunnel} is one too many for the addresses of ${pool}`,
             instead: 'write a larger network, four addresses for each tunnel, or leave inside: out',
           },
@@ -224,10 +224,19 @@ function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owner
 const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
   joins.flatMap((path) => path.members.map(({ member }) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
-/** The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's. */
-const insideAt = (number: number): Prefix => prefixFromBits(4, BigInt(number) << 2n, 30)
-const insideNumber = (of: Prefix): number => Number(prefixBits(of).value >> 2n)
-const insideRange = (pool: Prefix) => ({ first: insideNumber(pool), step: 1, end: insideNumber(pool) + 2 ** (30 - lengthOf(pool)) })
+/**
+ * The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's, and the /126s among those of the same /80:
+ * their scope, for a number has no more than 53 bits. Of a wider pool the first /80 has more than there will be tunnels.
+ */
+const insideScope = (of: Prefix): string => (familyOf(of) === 4 ? '' : prefixFromBits(6, prefixBits(of).value, 80))
+const insideAt = (number: number, scope: string): Prefix =>
+  scope === '' ? prefixFromBits(4, BigInt(number) << 2n, 30) : prefixFromBits(6, prefixBits(scope as Prefix).value | (BigInt(number) << 2n), 126)
+const insideNumber = (of: Prefix): number => Number(BigInt.asUintN(48, prefixBits(of).value) >> 2n)
+function insideRange(pool: Prefix) {
+  const first = insideNumber(pool)
+  const bits = familyOf(pool) === 4 ? 30 - lengthOf(pool) : 126 - Math.max(lengthOf(pool), 80)
+  return { first, step: 1, end: first + 2 ** bits }
+}
 /**
  * Usually the upper half of 169.254.0.0/16 less 169.254.169.0/24, where clouds have their metadata. AWS refuses 169.254.0.0
  * to 5.3 and 169.254.169.252/30, Azure takes 169.254.21.0 to 22.255.
@@ -238,19 +247,22 @@ const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.f
 
 /** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
 function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
-  const found = new Map<TunnelId, Prefix>()
-  const refused: { readonly external: External; readonly tunnel: TunnelId }[] = []
-  const numbered = joins.filter(({ carried }) => carried !== 6)
-  for (const [pool, paths] of Map.groupBy(numbered, ({ external }) => external.pool)) {
-    const ownerOf = (tunnel: TunnelId): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
-    const all = paths.flatMap(({ external, members }) => members.map(({ tunnel }) => ({ external, tunnel, owner: ownerOf(tunnel), scope: '' })))
-    const { values } = ledger.number('inside', all, pool === null ? usualPool : insideRange(pool))
+  const ownerOf = (tunnel: TunnelId, pool: Prefix | null): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
+  const found = new Map<string, Prefix>()
+  const refused: { readonly external: External; readonly tunnel: TunnelId; readonly pool: Prefix | null }[] = []
+  const wanted = joins
+    .filter(({ carried }) => carried !== 6)
+    .flatMap(({ external, members }) => external.pools.flatMap((pool) => members.map(({ tunnel }) => ({ external, tunnel, pool }))))
+  for (const [pool, all] of Map.groupBy(wanted, (one) => one.pool)) {
+    const scope = pool === null ? '' : insideScope(pool)
+    const owners = all.map(({ tunnel }): Owner => ({ owner: ownerOf(tunnel, pool), scope }))
+    const { values } = ledger.number('inside', owners, pool === null ? usualPool : insideRange(pool))
     for (const [n, one] of all.entries()) {
       if (values[n] === none) refused.push(one)
-      else found.set(one.tunnel, insideAt(values[n]!))
+      else found.set(owners[n]!.owner, insideAt(values[n]!, scope))
     }
   }
-  return { refused, of: (tunnel: TunnelId) => found.get(tunnel)! }
+  return { refused, of: (tunnel: TunnelId, pool: Prefix | null) => found.get(ownerOf(tunnel, pool))! }
 }
 
 interface Range {
@@ -259,9 +271,9 @@ interface Range {
   readonly end: number
 }
 type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
-function scopeOf(kind: NumberKind, owner: string): string {
+function scopeOf({ kind, owner, value }: Allocation): string {
   const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
-  return kind === 'slot' ? siteOfGateway(gateway) : kind === 'port' ? gateway : ''
+  return kind === 'slot' ? siteOfGateway(gateway) : kind === 'port' ? gateway : kind === 'inside' ? insideScope(value) : ''
 }
 type ByKind<T> = Readonly<Record<NumberKind, T>>
 const byKind = <T>(make: () => T): ByKind<T> => ({
@@ -310,7 +322,7 @@ function readHeld(held: readonly Allocation[]): Held {
     }
     if (one.kind === 'overlay' || one.kind === 'first') continue
     const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
-    const scope = scopeOf(one.kind, one.owner)
+    const scope = scopeOf(one)
     const values = taken[one.kind].get(scope) ?? new Set<number>()
     contradict ||= values.has(value)
     taken[one.kind].set(scope, values.add(value))
@@ -369,7 +381,7 @@ function openLedger(held: Held) {
         }
         values[n] = next
         mine.add(next)
-        claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next) : next } as Allocation)
+        claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next, scope) : next } as Allocation)
       }
     }
     const byOwner = once(() => new Map(wanted.map(({ owner }, n) => [owner, values[n]!])))

@@ -111,7 +111,7 @@ export const compileCodes: readonly CodePage[] = [
   {
     code: 'I124',
     title: 'no addresses left inside IPsec tunnels',
-    text: 'Every tunnel to a cloud has a /30 of 169.254.0.0/16 inside, as clouds want it; there are 8128 that no cloud keeps for itself. Each hub uplink has two such tunnels to each region, one or two to each peer, and those that were removed count until released. A peer may state a network of its own for them (`inside:`), with a /30 for each of its tunnels.',
+    text: 'Every tunnel to a cloud has a /30 of 169.254.0.0/16 inside, as clouds want it; there are 8128 that no cloud keeps for itself. Each hub uplink has two such tunnels to each region, one or two to each peer, and those that were removed count until released. A peer may state networks of its own for them (`inside:`), with a /30 of IPv4, a /126 of IPv6, or both for each of its tunnels.',
     wrong: 'a 4065th pair of hub uplink and region',
     right: 'fewer hubs in the `hubs:` of regions',
   },
@@ -146,7 +146,7 @@ export const compileCodes: readonly CodePage[] = [
   {
     code: 'I131',
     title: 'LAN in the addresses of the tunnels',
-    text: 'Each network has an IPv6 /48 of its own (RFC 4193), made from its name and shown by `causeway explain`, for the insides of tunnels and the loopbacks of gateways. A host in there could answer for a gateway, so no LAN may have a part of it.',
+    text: 'Each network has an IPv6 /48 of its own (RFC 4193), made from its name and shown by `causeway explain`, for the insides of tunnels and the loopbacks of gateways. A host in there could answer for a gateway, so no LAN may have a part of it, nor may the `inside:` of a peer.',
     wrong: '# berlin\nsegments:\n  inference: { interface: eth1, prefixes: "fd64:9ab1:4c2f:1::/64" }   # the network has fd64:9ab1:4c2f::/48',
     right: '# berlin\nsegments:\n  inference: { interface: eth1, prefixes: "2001:db8:1:10::/64" }',
   },

@@ -16,11 +16,10 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { classesAt } from '#src/fabric/classes.ts'
 import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
-import { isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
+import { endsInside, isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
 import { atHome } from '#src/fabric/home.ts'
 import { cloudEndpoints, commonEpoch, keyOf, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
-import { nth } from '#src/net/address.ts'
 import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
@@ -135,7 +134,7 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
   }
 }
 
-/** The far end never dials: it takes the first host of the inside, and waits on its address. */
+/** The far end never dials: it waits on its address. */
 function readyIpsec(
   { site }: SiteSlice,
   own: Interface,
@@ -159,8 +158,8 @@ function readyIpsec(
     metered: site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
     decides: true,
     initiates: true,
-    inside: nth(tunnel.inside, 2)!,
-    farInside: nth(tunnel.inside, 1)!,
+    ...endsInside(tunnel.inside),
+    ...(tunnel.alsoInside === undefined ? {} : { alsoInside: endsInside(tunnel.alsoInside) }),
     peer: {
       kind: 'ipsec',
       address: far.address,

@@ -4,6 +4,7 @@ import type {
   Connection,
   ConnectionId,
   ExternalId,
+  Insides,
   Interface,
   IpsecTunnel,
   Lan,
@@ -15,7 +16,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { type Carried, compareText, connectionId, externalOf, ipsecInsideOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { gatewaysOver } from '#src/fabric/ipsec.ts'
-import type { Intent, IntentPeer, IntentRegion, IntentSite, IntentUplink } from '#src/intent/intent.ts'
+import { type Intent, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
 import {
   type Address,
   type AddressWithLength,
@@ -42,8 +43,8 @@ export interface External {
   readonly members: Readonly<Record<Family, readonly (0 | 1)[]>>
   /** Of each uplink's connections. */
   readonly carried: readonly Carried[]
-  /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
-  readonly pool: Prefix | null
+  /** Where the addresses inside its tunnels come from, one of a family; null: where those of clouds do. */
+  readonly pools: readonly (Prefix | null)[]
   readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
 }
 export interface ExternalPath {
@@ -65,11 +66,13 @@ export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'
     ...regions.map(({ id, hubs, segment, networks }): External => {
       const lans = networks.flatMap((network) => network.prefixes.map((prefix) => ({ segment, prefix })))
       const carried = ([4, 6] as const).filter((family) => lans.some((lan) => familyOf(lan.prefix) === family))
-      return { id, role: 'cloud', hubs, transport: cloudTransport, members: cloudMembers, carried, pool: null, lans }
+      return { id, role: 'cloud', hubs, transport: cloudTransport, members: cloudMembers, carried, pools: [null], lans }
     }),
-    ...peers.map(({ id, hubs, transport, gateways, pool, lans }): External => {
+    ...peers.map((peer): External => {
+      const { id, hubs, transport, gateways, lans } = peer
       const over = (family: Family) => gatewaysOver(gateways, family).map(({ member }) => member)
-      return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, carried: [null], pool, lans }
+      const pools = peer.pool === null ? [null] : poolsOf(peer)
+      return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, carried: [null], pools, lans }
     }),
   ])
 
@@ -100,9 +103,12 @@ export function externalPaths(intent: Intent, memo: Memo = createMemo()): readon
 export const interfaceOf = ({ external, uplink, carried }: ExternalPath, member: 0 | 1): Interface['id'] =>
   ipsecInterfaceId(external.role, uplink.id, external.id, member, carried)
 
-/** IPv6's follow from the number of the tunnel. */
-const insideOf = ({ carried }: ExternalPath, tunnel: TunnelId, numbers: Numbers): Prefix =>
-  carried === 6 ? ipsecInsideOf(numbers.ula, numbers.tunnel(tunnel)) : numbers.inside(tunnel)
+/** To a cloud, IPv6's follow from the number of the tunnel. */
+function insidesOf({ carried, external }: ExternalPath, tunnel: TunnelId, numbers: Numbers): Insides {
+  if (carried === 6) return { inside: ipsecInsideOf(numbers.ula, numbers.tunnel(tunnel)) }
+  const [inside, alsoInside] = external.pools.map((pool) => numbers.inside(tunnel, pool))
+  return { inside: inside!, ...(alsoInside === undefined ? {} : { alsoInside }) }
+}
 
 /** The tunnels of each connection, hub end first. */
 export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): readonly IpsecTunnel[] =>
@@ -111,10 +117,10 @@ export const ipsecTunnels = (paths: readonly ExternalPath[], numbers: Numbers): 
       const { external, connection, site, uplink } = path
       const near = { site: site.id, uplink: uplink.id, interface: interfaceOf(path, member) }
       const common = { id, kind: 'ipsec', index: numbers.tunnel(id) } as const
-      const inside = insideOf(path, id, numbers)
+      const insides = insidesOf(path, id, numbers)
       return external.role === 'cloud'
-        ? { ...common, role: 'cloud', ends: [near, { region: external.id as Region['id'], connection, member }], inside, profile: 'strong' }
-        : { ...common, role: 'peer', ends: [near, { peer: external.id as Peer['id'], connection, member }], inside }
+        ? { ...common, role: 'cloud', ends: [near, { region: external.id as Region['id'], connection, member }], ...insides, profile: 'strong' }
+        : { ...common, role: 'peer', ends: [near, { peer: external.id as Peer['id'], connection, member }], ...insides }
     }),
   )
 
@@ -183,5 +189,5 @@ const connectionsOf = (of: ExternalId, paths: readonly ExternalPath[], numbers: 
       site: path.site.id,
       uplink: path.uplink.id,
       address: path.address,
-      members: path.members.map(({ tunnel }) => ({ tunnel, inside: insideOf(path, tunnel, numbers) })),
+      members: path.members.map(({ tunnel }) => ({ tunnel, ...insidesOf(path, tunnel, numbers) })),
     }))

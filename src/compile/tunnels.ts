@@ -6,6 +6,7 @@ import type {
   InterfaceId,
   IpsecTunnel,
   NodeId,
+  PeerId,
   Route,
   SiteId,
   Tunnel,
@@ -26,7 +27,7 @@ import {
   meshInterfaceId,
   meshStem,
 } from '#src/fabric/ids.ts'
-import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
+import { type Intent, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { type Numbers, pathNumbers } from './allocate.ts'
 import { flatten, patched } from './arrays.ts'
@@ -125,6 +126,11 @@ export function tunnels(
     // Where all prefixes and numbers are told apart, those of the peers of one interface are.
     findings: [
       ...inUla.map((route) => ownedTwice(route, kindOf(intent, route.remote), numbers.ula)),
+      ...intent.peers.flatMap((peer) =>
+        poolsOf(peer)
+          .filter((pool) => overlaps(pool, numbers.ula))
+          .map((pool) => madeTwice(peer.id, pool, numbers.ula)),
+      ),
       ...(doubtful ? overlappingPeers(hubPeers(intent, flatten(ofSpokes.all), numbers.ula)) : []),
     ],
   }
@@ -138,6 +144,14 @@ const ownedTwice = ({ to, segment, remote }: Route, kind: string, ula: Prefix): 
   at: [`${kind}/${remote}/lan/${segment}`, `${kind}/${remote}`],
   says: `${to} at ${remote} has addresses of ${ula}, which this network uses inside its tunnels`,
   instead: 'give the LAN a prefix of your own: from your provider, or another of fd00::/8',
+  witness: [],
+})
+const madeTwice = (peer: PeerId, pool: Prefix, ula: Prefix): Finding => ({
+  code: 'I131',
+  severity: 'error',
+  at: [`peer/${peer}/inside/6`, `peer/${peer}`],
+  says: `${pool} for the tunnels of peer ${peer} has addresses of ${ula}, which this network uses inside its own`,
+  instead: 'write another network of fd00::/8',
   witness: [],
 })
 const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }

@@ -349,13 +349,18 @@ export interface WireguardTunnel extends TunnelBase {
 }
 /** One of the tunnels of a connection to a cloud or a third party. ends[0] is the hub; it initiates and decides. */
 export type IpsecTunnel = CloudTunnel | PeerTunnel
-interface IpsecBase extends TunnelBase {
+interface IpsecBase extends TunnelBase, Insides {
   readonly kind: 'ipsec'
+}
+/** Where an IPsec tunnel has addresses of its own: of each prefix the far end takes the first host, the hub the second. */
+export interface Insides {
   /**
-   * Allocated /30 of 169.254.0.0/16, or of a peer's own pool; of a connection that carries IPv6 a /126 of the network's own
-   * /48. The far end takes the first host, the hub the second.
+   * Allocated /30 of 169.254.0.0/16, or a /30 or /126 of a peer's own pool; of a connection that carries IPv6 a /126 of the
+   * network's own /48.
    */
   readonly inside: Prefix
+  /** Of a peer with pools of both families: the /126, `inside` being the /30. */
+  readonly alsoInside?: Prefix
 }
 /** Carries the family of its inside alone: a VPN connection of AWS has one (`TunnelInsideIpVersion`). See `carries`. */
 export interface CloudTunnel extends IpsecBase {
@@ -471,9 +476,8 @@ export interface Connection {
 export interface CloudConnection extends Connection {
   readonly members: readonly [ConnectionMember, ConnectionMember]
 }
-export interface ConnectionMember {
+export interface ConnectionMember extends Insides {
   readonly tunnel: TunnelId
-  readonly inside: Prefix
 }
 
 export interface Place {
@@ -566,7 +570,7 @@ export type Allocation =
   /** owner `site/uplink`, value 0–7, unique within the site. */
   | { readonly kind: 'slot'; readonly owner: string; readonly value: number }
   | { readonly kind: 'tunnel'; readonly owner: TunnelId; readonly value: number }
-  /** Of IPsec tunnels with IPv4 inside: a /30 of 169.254.0.0/16 that no cloud reserves, or of the pool that a peer states: owner `tunnel@pool` then. */
+  /** Of IPsec tunnels: a /30 of 169.254.0.0/16 that no cloud reserves, or a /30 or /126 of a pool that a peer states: owner `tunnel@pool` then. */
   | { readonly kind: 'inside'; readonly owner: string; readonly value: Prefix }
   /** What a LAN is called in the overlay: owner `site/prefix@pool`. */
   | { readonly kind: 'overlay'; readonly owner: string; readonly value: Prefix }
@@ -664,11 +668,15 @@ export interface WireguardPeer {
   /** Hub interfaces: the site's overlay prefixes and its inside address. Others: 0/0 and ::/0. */
   readonly allowedIps: readonly Prefix[]
 }
+/** Near and far, hosts of one family. */
+export type InsideEnds = Pick<ReadyBase, 'inside' | 'farInside'>
 /** The far end reflects no STAMP and knows no classes; this end decides and initiates. */
 export interface ReadyIpsec extends ReadyBase {
   readonly role: IpsecTunnel['role']
+  /** Of a tunnel that has addresses of both families: those of IPv6, `inside` being IPv4's. */
+  readonly alsoInside?: InsideEnds
   readonly probe: 'icmp'
-  /** What answers it, asked through this tunnel whatever the routes say. Absent: the far inside. */
+  /** What answers it, asked through this tunnel whatever the routes say, from the inside of its family. Absent: the far inside. */
   readonly probed?: Address
   readonly remote: ExternalId
   readonly connection: ConnectionId

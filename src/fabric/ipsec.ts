@@ -1,7 +1,9 @@
 /** IPsec that AWS, Azure and strongSwan all accept; both ends of a tunnel are made from the same entry. */
-import { type Address, type Family, familyOf, type Prefix } from '#src/net/address.ts'
+import { type Address, type Family, familyOf, nth, type Prefix } from '#src/net/address.ts'
 import type {
   ConnectionMember,
+  InsideEnds,
+  Insides,
   Interface,
   IpsecProfile,
   IpsecProfileId,
@@ -69,9 +71,33 @@ export const gatewaysOver = (
 /** A cloud's tunnel carries what is inside of it, every other both families. */
 export const carries = (tunnel: Tunnel, family: Family): boolean => tunnel.role !== 'cloud' || familyOf(tunnel.inside) === family
 
-/** Whose packets a tunnel of IPsec lets through: those of its inside, and of what is behind its far end. */
-export const familiesThrough = (inside: Address | Prefix, behind: readonly Prefix[]): readonly Family[] =>
-  ([4, 6] as const).filter((family) => [inside, ...behind].some((one) => familyOf(one) === family))
+/** The first is probed, unless something else is stated. */
+export const insidesOf = ({ inside, alsoInside }: Insides): readonly Prefix[] => (alsoInside === undefined ? [inside] : [inside, alsoInside])
+/**
+ * Of a /30 or /126. Not of a /127 (RFC 6164), whose first address is the one that routers may hold for all routers of the
+ * link (RFC 4291 section 2.6.1): tunnels discover no neighbours, and hubs let nothing pass to other addresses of theirs.
+ */
+export const endsInside = (of: Prefix): InsideEnds => ({ inside: nth(of, 2)!, farInside: nth(of, 1)! })
+/** As `insidesOf`. */
+export const insideEndsOf = (tunnel: ReadyTunnel): readonly InsideEnds[] =>
+  isIpsec(tunnel) && tunnel.alsoInside ? [tunnel, tunnel.alsoInside] : [tunnel]
+/** Between which addresses its probes run. `stated`: to what answers in place of the far inside. */
+export interface ProbeEnds {
+  readonly from: Address
+  readonly to: Address
+  readonly stated: boolean
+}
+export function probeEnds(tunnel: ReadyTunnel): ProbeEnds {
+  const stated = isIpsec(tunnel) ? tunnel.probed : undefined
+  const ends = insideEndsOf(tunnel).find(({ inside }) => stated !== undefined && familyOf(inside) === familyOf(stated)) ?? tunnel
+  return { from: ends.inside, to: stated ?? ends.farInside, stated: stated !== undefined }
+}
+
+/** Whose packets a tunnel of IPsec lets through: those of its insides, and of what is behind its far end. */
+export const familiesThrough = (insides: readonly (Address | Prefix)[], behind: readonly Prefix[]): readonly Family[] =>
+  ([4, 6] as const).filter((family) => [...insides, ...behind].some((one) => familyOf(one) === family))
+/** What IKE is told of them: everything. */
+export const selectorOf = { 4: '0.0.0.0/0', 6: '::/0' } as const
 
 export interface TunnelToPeer extends ConnectionMember {
   readonly site: SiteId

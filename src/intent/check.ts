@@ -1,11 +1,25 @@
 /** What sites mean together: hubs that can be dialled, paths that exist, addresses that are nobody else's. */
 import type { SegmentId, SiteId } from '#src/fabric/fabric.ts'
 import { isSecondGateway } from '#src/fabric/ids.ts'
-import { type Address, comparePrefixes, contains, type Family, familyOf, hostOf, networkOf, overlaps, prefix, type Prefix } from '#src/net/address.ts'
+import {
+  type Address,
+  comparePrefixes,
+  contains,
+  type Family,
+  familyOf,
+  formatHosts,
+  hostOf,
+  hostPrefix,
+  networkOf,
+  overlaps,
+  prefix,
+  type Prefix,
+} from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
-import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
+import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf, poolsOf } from './intent.ts'
 import { onceOf } from '#src/net/once.ts'
 import { overlapping } from './overlap.ts'
+import { poolExample } from './ranges.ts'
 import type { Report } from './report.ts'
 
 /** RFC 1918, and RFC 6598 that carriers put between their NAT and the customer: nobody on the internet can dial these. */
@@ -316,17 +330,42 @@ export function checkOverlaps(
   for (const family of [4, 6] as const)
     if (all.some((one) => !stays(one) && familyOf(one.prefix) === family))
       checkPool((translate?.pools ?? translationPools)[family], all, sites, peers, report)
-  for (const { id, pool } of peers) {
-    const over = pool === null ? undefined : all.find((one) => overlaps(one.prefix, pool))
+  const insides = insidesOf(peers)
+  const others = insides.length === 0 ? [] : [...all.map(ofSite), ...uplinkNetworks(sites), ...gatewaysOf(peers)]
+  for (const { prefix: pool, key } of insides) {
+    const over = others.find((one) => overlaps(one.prefix, pool))
     if (over)
       report.error(
         'I096',
-        [`peer/${id}/inside`, over.key],
-        `${pool} can't hold the addresses inside tunnels: ${over.prefix} is at ${over.site}`,
-        'write a network that nobody has, like 169.254.100.0/24',
+        [key, over.key],
+        `${pool} can't hold the addresses inside tunnels: ${formatHosts(over.prefix)} is ${over.of}`,
+        `write a network that nobody has, like ${poolExample[familyOf(pool)]}`,
       )
   }
 }
+/** Addresses that somebody has, in words. */
+interface Taken {
+  readonly of: string
+  readonly prefix: Prefix
+  readonly key: string
+}
+const ofSite = ({ site, prefix, key }: Omit<Taken, 'of'> & { readonly site: string }): Taken => ({ of: `at ${site}`, prefix, key })
+const uplinkNetworks = (sites: readonly IntentSite[]): readonly Taken[] =>
+  sites.flatMap(({ id, uplinks }) =>
+    uplinks.flatMap(({ id: uplink, address }) =>
+      address === null
+        ? []
+        : [{ of: `the network of uplink ${id}.${uplink}`, prefix: networkOf(address), key: `site/${id}/uplink/${uplink}/address` }],
+    ),
+  )
+const gatewaysOf = (peers: readonly IntentPeer[]): readonly Taken[] =>
+  peers.flatMap(({ id, gateways }) =>
+    gateways.map(({ address }, n) => ({ of: `an address of peer ${id}`, prefix: hostPrefix(address), key: `peer/${id}/address/${n}` })),
+  )
+const insidesOf = (peers: readonly IntentPeer[]): readonly Taken[] =>
+  peers.flatMap((peer) =>
+    poolsOf(peer).map((prefix) => ({ of: `inside the tunnels of peer ${peer.id}`, prefix, key: `peer/${peer.id}/inside/${familyOf(prefix)}` })),
+  )
 /** Clouds and third parties keep their addresses whatever we do. */
 const instead = (both: readonly { readonly key: string }[]): string =>
   both.some(({ key }) => key.startsWith('site/'))
@@ -341,17 +380,7 @@ function checkPool(
   peers: readonly IntentPeer[],
   report: Report,
 ): void {
-  const uplinks = sites.flatMap(({ id, uplinks: own }) =>
-    own.flatMap(({ id: uplink, address }) =>
-      address === null
-        ? []
-        : [{ of: `the network of uplink ${id}.${uplink}`, prefix: networkOf(address), key: `site/${id}/uplink/${uplink}/address` }],
-    ),
-  )
-  const insides = peers.flatMap(({ id, pool: own }) =>
-    own === null ? [] : [{ of: `inside the tunnels of peer ${id}`, prefix: own, key: `peer/${id}/inside` }],
-  )
-  const taken = [...lans.map(({ site, ...one }) => ({ ...one, of: `at ${site}` })), ...uplinks, ...insides].find((one) => overlaps(one.prefix, pool))
+  const taken = [...lans.map(ofSite), ...uplinkNetworks(sites), ...insidesOf(peers)].find((one) => overlaps(one.prefix, pool))
   if (taken)
     report.error(
       'I098',

@@ -47,14 +47,14 @@ export const peerCodes = [
   {
     code: 'I095',
     title: 'A probe that nothing answers',
-    text: 'Each tunnel is probed by ICMP through itself: its far inside address, or a host behind the peer. Only those may come out of the tunnel, so another address could never answer.',
+    text: 'Each tunnel is probed by ICMP through itself, from its own inside address: its far inside address, or a host behind the peer of a family that `inside:` has (IPv4 unless written). Only those may come out of the tunnel, so another address could never answer.',
     wrong: '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\nprobe: 172.30.0.1',
     right: '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\nprobe: 172.20.0.1',
   },
   {
     code: 'I096',
     title: 'Not for inside tunnels',
-    text: 'Each tunnel has a /30 inside: the peer takes its first host, the hub the second. They come from a network that is nobody’s LAN, of /8 to /30, and not from where clouds have their metadata (169.254.169.0/24).',
+    text: 'Each tunnel has a /30 of IPv4 inside, a /126 of IPv6, or both: the peer takes the first host, the hub the second. They come from networks that are nobody’s, neither a LAN’s nor an uplink’s, one of a family: of IPv4 of /8 to /30, and not from where clouds have their metadata (169.254.169.0/24), of IPv6 of /16 to /126.',
     wrong: '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\ninside: 172.20.9.0/24',
     right: '# partner.yaml\npeer: partner\naddress: 203.0.113.200\nsegments:\n  inference: { prefixes: 172.20.0.0/16 }\ninside: 169.254.100.0/24',
   },

@@ -16,6 +16,7 @@ import {
   type IntentSite,
   type IntentUplink,
   modeOf,
+  poolsOf,
   type Selector,
 } from './intent.ts'
 import { type Identity, nameOfFolder } from './fragments.ts'
@@ -258,7 +259,8 @@ function* regionFacts({ id, provider, attach, routing, location, asn, hubs, segm
   for (const network of networks) yield fact(['segments', segment, 'vpcs', network.id], many(network.prefixes), `vpc/${network.id}`)
 }
 
-function* peerFacts({ id, gateways, transport, hubs, lans, probe, pool, profile }: IntentPeer): Generator<Fact> {
+function* peerFacts(peer: IntentPeer): Generator<Fact> {
+  const { id, gateways, transport, hubs, lans, probe, profile } = peer
   const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
     path: ['peers', id, ...keys],
     value,
@@ -271,7 +273,7 @@ function* peerFacts({ id, gateways, transport, hubs, lans, probe, pool, profile 
   for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
     for (const [i, { prefix }] of own.entries()) yield fact(['segments', segment, 'prefixes', String(i)], prefix, `lan/${segment}/${i}`)
   yield fact(['probe'], probe ?? 'the far inside address of each tunnel', 'probe')
-  yield fact(['inside'], pool ?? 'the pool of clouds, 169.254.128.0/17', 'inside')
+  yield fact(['inside'], peer.pool === null ? 'the pool of clouds, 169.254.128.0/17' : many(poolsOf(peer)), 'inside')
   yield fact(['ipsec', 'ike'], many(profile.ike), 'ipsec/ike')
   yield fact(['ipsec', 'esp'], many(profile.esp), 'ipsec/esp')
   yield fact(['ipsec', 'lifetime', 'ike'], formatLifetime(profile.lifetime.ike), 'ipsec/lifetime')

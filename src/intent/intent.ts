@@ -162,8 +162,13 @@ export interface IntentPeer {
   readonly probe: Address | null
   /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
   readonly pool: Prefix | null
+  /** Of a peer that states one of each family: that of IPv6, `pool` being that of IPv4. */
+  readonly alsoPool?: Prefix
   readonly profile: IpsecProfile
 }
+/** Those that it states. */
+export const poolsOf = ({ pool, alsoPool }: Pick<IntentPeer, 'pool' | 'alsoPool'>): readonly Prefix[] =>
+  [pool, alsoPool].filter((one) => one !== null && one !== undefined)
 /** `[where/]what`. `any`: no where was written. `same`: the caller's own node. `site` is an exact id of a site, region or peer. */
 export interface Selector {
   readonly where:

@@ -1,14 +1,14 @@
 /** One third party's gateway: what its keys mean together, with defaults. */
 import type { IpsecProfile, PeerGateway, PeerId, SegmentId, SiteId } from '#src/fabric/fabric.ts'
 import { ipsecProfiles, profileOf } from '#src/fabric/ipsec.ts'
-import { type Address, comparePrefixes, contains, familyOf, lengthOf, overlaps, type Prefix, prefix } from '#src/net/address.ts'
+import { type Address, comparePrefixes, contains, type Family, familyOf, lengthOf, overlaps, type Prefix, prefix } from '#src/net/address.ts'
 import { defaultTransport } from './defaults.ts'
 import type { IntentPeer } from './intent.ts'
 import { readOwnHubs, reportUnknownSegment } from './names.ts'
 import { overlapping } from './overlap.ts'
 import type { NamedPeer } from './raw.ts'
 import { noteFields } from './places.ts'
-import { largest, special } from './ranges.ts'
+import { largest, poolExample, special } from './ranges.ts'
 import type { Report } from './report.ts'
 import type { Names } from './selector.ts'
 import type { Located } from './spec.ts'
@@ -39,8 +39,8 @@ export function readPeer(
     )
   }
   const lans = readPrefixes(base, name, fields.segments ?? [], names, report)
-  const pool = inside && isPool(inside, report) ? inside.value : null
-  if (probe) checkProbe(probe, lans, pool, report)
+  const pools = readPools(base, inside ?? [], report)
+  if (probe) checkProbe(probe, lans, inside?.map(({ value }) => value) ?? [], report)
   return {
     id,
     gateways: readGateways(base, address ?? [], identity, report),
@@ -48,7 +48,8 @@ export function readPeer(
     hubs: readOwnHubs(base, hubs, networkHubs, names, report),
     lans,
     probe: probe?.value ?? null,
-    pool,
+    pool: pools[0] ?? null,
+    ...(pools[1] === undefined ? {} : { alsoPool: pools[1] }),
     profile: profileOf(proposals(ike, 'ike'), proposals(esp, 'esp'), readLifetime(lifetime?.fields ?? {}, report)),
   }
 }
@@ -136,47 +137,60 @@ function isUsable({ value, at }: Located<Prefix>, report: Report): boolean {
   return false
 }
 
-/** Link-local is what the insides are made of; the rest of what is not for hosts, and where clouds have their metadata, is not. */
+/** One of a family, that of IPv4 first. */
+function readPools(base: string, written: readonly Located<Prefix>[], report: Report): readonly Prefix[] {
+  const pools = new Map<Family, Located<Prefix>>()
+  for (const pool of written) {
+    const family = familyOf(pool.value)
+    const first = pools.get(family)
+    if (first)
+      report.error('I096', [pool.at, first.at], `${pool.value} is a second network of IPv${family}`, 'write one of each family, large enough')
+    else {
+      report.origins.set(`${base}/inside/${family}`, pool.at)
+      pools.set(family, pool)
+    }
+  }
+  return [pools.get(4), pools.get(6)].flatMap((pool) => (pool && isPool(pool, report) ? [pool.value] : []))
+}
+
+/** Of IPv4, link-local is what the insides are made of; the rest of what is not for hosts, and where clouds have their metadata, is not. */
 const linkLocal = prefix('169.254.0.0/16')
 const noPool: readonly Prefix[] = [...special.filter((range) => range !== linkLocal), prefix('169.254.169.0/24')]
 function isPool({ value, at }: Located<Prefix>, report: Report): boolean {
-  if (familyOf(value) === 6) {
-    report.error(
-      'I008',
-      at,
-      'the addresses inside the tunnels of a peer are IPv4: IPv6 passes the tunnels all the same',
-      'write an IPv4 network, like 169.254.100.0/24',
-    )
-    return false
-  }
+  const family = familyOf(value)
+  const [widest, narrowest] = [largest[family], family === 4 ? 30 : 126]
   const bad = noPool.some((range) => overlaps(range, value))
-  if (!bad && lengthOf(value) >= 8 && lengthOf(value) <= 30) return true
+  if (!bad && lengthOf(value) >= widest && lengthOf(value) <= narrowest) return true
   report.error(
     'I096',
     at,
     `${value} can't hold the addresses inside tunnels`,
-    bad ? 'write a network for hosts, like 169.254.100.0/24' : 'write a network of /8 to /30; each tunnel takes a /30',
+    bad
+      ? `write a network for hosts, like ${poolExample[family]}`
+      : `write a network of /${widest} to /${narrowest}; each tunnel takes a /${narrowest}`,
   )
   return false
 }
 
-function checkProbe(probe: Located<Address>, lans: IntentPeer['lans'], pool: Prefix | null, report: Report): void {
+/** `insides`: the pools as written. */
+function checkProbe(probe: Located<Address>, lans: IntentPeer['lans'], insides: readonly Prefix[], report: Report): void {
   const { value, at } = probe
-  if (familyOf(value) === 6) {
+  const families = insides.length === 0 ? [4 as const] : insides.map(familyOf)
+  if (!families.includes(familyOf(value))) {
     report.error(
       'I095',
       at,
-      `${value} can't be asked: probes come from the IPv4 address inside the tunnel`,
-      'write an IPv4 host, or leave probe: out',
+      `${value} can't be asked: probes come from the IPv${families[0]} address inside the tunnel`,
+      `write an IPv${families[0]} host, or leave probe: out`,
     )
     return
   }
-  const four = lans.find((lan) => familyOf(lan.prefix) === 4)
-  if (lans.some((lan) => contains(lan.prefix, value)) || (pool !== null && contains(pool, value))) return
+  if (lans.some((lan) => contains(lan.prefix, value)) || insides.some((pool) => contains(pool, value))) return
+  const asked = lans.find((lan) => families.includes(familyOf(lan.prefix)))
   report.error(
     'I095',
     at,
     `${value} is neither behind the peer nor an address inside its tunnels`,
-    four ? `write a host of ${four.prefix} that answers ICMP, or leave probe: out` : 'write a host behind the peer, or leave probe: out',
+    asked ? `write a host of ${asked.prefix} that answers ICMP, or leave probe: out` : 'write a host behind the peer, or leave probe: out',
   )
 }

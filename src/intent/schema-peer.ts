@@ -58,7 +58,12 @@ const peerFields = {
   hubs: list(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
   segments: map(text('A segment of the network.', 'inference'), peerSegment, '{ inference: { prefixes: 172.20.0.0/16 } }'),
   probe: address('What answers ICMP behind it. Default: the far inside address of each tunnel.', '172.20.0.1'),
-  inside: prefix('Where the addresses inside its tunnels come from, four a tunnel. Default: the pool of clouds.', '169.254.100.0/24'),
+  inside: list(
+    prefix(
+      'Where the addresses inside its tunnels come from, four a tunnel: a network of IPv4, of IPv6, or one of each. Default: the pool of clouds.',
+      '169.254.100.0/24',
+    ),
+  ),
   ipsec,
 }
 const peerOptions = {

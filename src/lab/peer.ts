@@ -19,7 +19,9 @@ import { unchecked, type World } from './world.ts'
 export interface PeerTunnel {
   readonly gateway: Address
   readonly hub: Address
-  readonly inside: AddressWithLength
+  /** One of a family. */
+  readonly insides: readonly AddressWithLength[]
+  /** At the other end of the first; it answers while the tunnel is up. */
   readonly hubInside: Address
 }
 export interface PeerText {
@@ -38,17 +40,19 @@ export interface Peers {
 
 /** From a swanctl.conf of `causeway peer config`: the order of its comments is that of its connections. Throws Error when it is none. */
 export function readPeerText(text: string): PeerText {
-  const all = (pattern: RegExp): readonly string[] => [...text.matchAll(pattern)].map(([, found]) => found!)
+  const all = (pattern: RegExp, of = text): readonly string[] => [...of.matchAll(pattern)].map(([, found]) => found!)
   const gateways = all(/^ {4}local_addrs = ([^,\s]+)/gm)
   const hubs = all(/^ {4}remote_addrs = (\S+)$/gm)
-  const insides = all(/^# {3}ip address add (\S+) dev causeway\d+/gm)
-  const hubInsides = all(/^# {3}ip link add causeway\d+ .* -> (\S+)$/gm)
+  const insides = all(/^# {3}((?:ip address add \S+ dev causeway\d+; )+)/gm).map((line) => all(/add (\S+)/g, line))
+  const hubInsides = all(/^# {3}ip link add causeway\d+ .*? -> ([^,\s]+)/gm)
   const [mtu] = all(/; ip link set causeway1 mtu (\d+) up$/gm)
   const routes = all(/^# {3}ip route add (\S+) dev causeway1 /gm)
   if (hubs.length === 0) throw new Error('it has no tunnels')
   if ([gateways, insides, hubInsides].some(({ length }) => length !== hubs.length) || routes.length === 0 || mtu === undefined)
     throw new Error('the comments with addresses and routes are not all there')
-  const tunnels = hubs.map((hub, n) => ({ gateway: gateways[n], hub, inside: insides[n], hubInside: hubInsides[n] }) as PeerTunnel)
+  const tunnels = hubs.map(
+    (hub, n) => ({ gateway: gateways[n], hub, insides: insides[n] as readonly string[], hubInside: hubInsides[n] }) as PeerTunnel,
+  )
   return { tunnels, mtu: Number(mtu), routes: routes as readonly Prefix[] }
 }
 
@@ -153,7 +157,7 @@ async function startTunnels(box: Box, text: string, { tunnels, mtu, routes }: Pe
   const shell = (script: string, stdin?: string) => must(enter(box, ['sh', '-c', script]), stdin)
   // Nobody calls before all is loaded: a charon that knows no connection yet refuses for good (NO_PROPOSAL_CHOSEN).
   await shell('nft -f -', noPortRules)
-  for (const [n, { inside }] of tunnels.entries()) {
+  for (const [n, { insides }] of tunnels.entries()) {
     const folder = folderOf(n)
     await shell(`rm -rf ${folder}; mkdir -p ${folder}; cat > ${folder}/swanctl.conf`, text)
     await shell(`cat > ${folder}/strongswan.conf`, charonText(n))
@@ -161,7 +165,7 @@ async function startTunnels(box: Box, text: string, { tunnels, mtu, routes }: Pe
     // One after the other, for they name their devices so.
     await shell(
       `for n in $(seq 200); do [ -S ${folder}/vici ] && ip link show ipsec${n} >/dev/null 2>&1 && break; sleep 0.05; done
-ip address add ${inside} dev ipsec${n} && ip link set ipsec${n} mtu ${mtu} up
+${insides.map((inside) => `ip address add ${inside} dev ipsec${n}${unchecked(inside)} && `).join('')}ip link set ipsec${n} mtu ${mtu} up
 SWANCTL_DIR=${folder} swanctl --load-all --uri unix://${folder}/vici`,
     )
   }
@@ -187,8 +191,8 @@ export const trackText = (tunnels: readonly PeerTunnel[], routes: readonly Prefi
   [
     'while sleep 0.2; do',
     ...tunnels.map(
-      ({ inside, hubInside }, n) =>
-        `if ping -q -n -c 1 -W 0.5 -I ${hostOf(inside)} ${hubInside} >/dev/null; then do=replace; else do=del; fi; for to in ${routes.join(' ')}; do ip route $do $to dev ipsec${n} metric ${metricOf(n)} 2>/dev/null; done`,
+      ({ insides: [inside], hubInside }, n) =>
+        `if ping -q -n -c 1 -W 0.5 -I ${hostOf(inside!)} ${hubInside} >/dev/null; then do=replace; else do=del; fi; for to in ${routes.join(' ')}; do ip route $do $to dev ipsec${n} metric ${metricOf(n)} 2>/dev/null; done`,
     ),
     'done',
   ].join('\n')

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TunnelOptions } from '#providers/aws/emulator/view.ts'
 import type { Negotiated } from '#providers/aws/emulator/world.ts'
+import { selectorOf } from '#src/fabric/ipsec.ts'
 import { familyOf } from '#src/net/address.ts'
 import { type Box, enter, ipBatch, run, start } from './box.ts'
 import { type Charon, connectCharon, type Section } from './vici.ts'
@@ -72,7 +73,7 @@ export function settings({ settings: { replayWindow, dpdTimeout } }: TunnelOptio
 /** `load-conn`. The customer's id is its gateway's address, as in the configurations that AWS generates. */
 export function connection({ outside, customer, inside, settings: of }: TunnelOptions): Section {
   // Of the family that the connection carries, and no other.
-  const selectors = [familyOf(inside) === 6 ? '::/0' : '0.0.0.0/0']
+  const selectors = [selectorOf[familyOf(inside)]]
   const [v1, v2] = [of.ikeVersions.includes('ikev1'), of.ikeVersions.includes('ikev2')]
   const rekey = (lifetime: number): string => `${lifetime - of.rekeyMargin}s`
   return {

@@ -21,6 +21,8 @@ interface Differences {
   readonly a: string
   readonly b: string
   readonly partner: string
+  /** Where its probes and its insides are not those of most. */
+  readonly tunnels?: string
   readonly behind: readonly string[]
 }
 export function networkOf(of: Differences): Fabric {
@@ -55,8 +57,7 @@ segments: { inference: { interface: lan0, prefixes: [10.9.0.0/24, "fd09::/64"] }
       path: 'partner.yaml',
       text: `peer: partner
 segments: { inference: { prefixes: ${JSON.stringify(of.behind)} } }
-probe: 172.20.0.10
-inside: 169.254.100.0/28
+${of.tunnels ?? 'probe: 172.20.0.10\ninside: 169.254.100.0/28'}
 ${of.partner}
 `,
     },
@@ -148,7 +149,7 @@ for n in $(seq 100); do [ -S ${folder}/vici ] && ip link show ipsec${i} >/dev/nu
       }
       await sh(`nft -f - <<'E'\n${portRules(read.tunnels)}E`)
       expect(await load(text)).toMatch(new RegExp(`successfully loaded ${read.tunnels.length} connections`))
-      for (const [i, { inside }] of read.tunnels.entries()) await sh(`ip address add ${inside} dev ipsec${i}`)
+      for (const [i, { insides }] of read.tunnels.entries()) for (const inside of insides) await sh(`ip address add ${inside} dev ipsec${i}`)
       await sh(`(${trackText(read.tunnels, read.routes)}) >/dev/null 2>&1 </dev/null &`)
       return read
     },

@@ -44,8 +44,8 @@ describe.each([
     world = await startHubWorld('partner')
     const { tunnels } = await owner.start(textOf(fabric))
     expect(tunnels).toEqual([
-      { gateway: first.gateway, hub: hubs[0], inside: '169.254.100.1/30', hubInside: '169.254.100.2' },
-      { gateway: six, hub: hubs[1], inside: '169.254.100.5/30', hubInside: '169.254.100.6' },
+      { gateway: first.gateway, hub: hubs[0], insides: ['169.254.100.1/30'], hubInside: '169.254.100.2' },
+      { gateway: six, hub: hubs[1], insides: ['169.254.100.5/30'], hubInside: '169.254.100.6' },
     ])
   }, 60_000)
   afterAll(() => world.end())

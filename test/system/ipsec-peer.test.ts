@@ -30,8 +30,8 @@ beforeAll(async () => {
   world = await startHubWorld('partner')
   const { tunnels, routes } = await owner.start(textOf(fabric))
   expect(tunnels).toEqual([
-    { gateway: '203.0.113.200', hub: '192.0.2.10', inside: '169.254.100.1/30', hubInside: '169.254.100.2' },
-    { gateway: '203.0.113.200', hub: '198.51.100.10', inside: '169.254.100.5/30', hubInside: '169.254.100.6' },
+    { gateway: '203.0.113.200', hub: '192.0.2.10', insides: ['169.254.100.1/30'], hubInside: '169.254.100.2' },
+    { gateway: '203.0.113.200', hub: '198.51.100.10', insides: ['169.254.100.5/30'], hubInside: '169.254.100.6' },
   ])
   expect(routes).toEqual(['10.9.0.0/24', 'fd09::/64'])
 }, 60_000)

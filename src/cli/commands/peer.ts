@@ -83,6 +83,6 @@ async function read(name: string, file: string | undefined, output: Output): Pro
 
 function print(one: PeerView, output: Output): void {
   output.line(`${one.id}  ${one.addresses.join(', ')}  ${upOf(one)}  ${secretText(one)}`)
-  output.line(columns(one.tunnels.map((tunnel) => [`  ${tunnel.id}`, `to ${tunnel.address}`, `inside ${tunnel.inside}`, tunnel.state])))
+  output.line(columns(one.tunnels.map((tunnel) => [`  ${tunnel.id}`, `to ${tunnel.address}`, `inside ${tunnel.inside.join(', ')}`, tunnel.state])))
   if (!one.tunnels.every(isUp)) output.line(`what its owner sets: causeway peer config ${one.id}`)
 }

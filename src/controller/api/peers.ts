@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { pskFault, tunnelsToPeer } from '#src/fabric/ipsec.ts'
+import { insidesOf, pskFault, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import type { Peer } from '#src/fabric/fabric.ts'
 import { suggest } from '#src/intent/suggest.ts'
 import { hubsOf, replaceSecret, showSecret } from '../peers.ts'
@@ -20,7 +20,9 @@ const PeerView = z
     id: z.string(),
     addresses: z.array(z.string()),
     prefixes: z.array(z.string()),
-    tunnels: z.array(z.object({ id: z.string(), hub: z.string(), uplink: z.string(), address: z.string(), inside: z.string(), state: z.string() })),
+    tunnels: z.array(
+      z.object({ id: z.string(), hub: z.string(), uplink: z.string(), address: z.string(), inside: z.array(z.string()), state: z.string() }),
+    ),
     secret: Secret.nullable(),
   })
   .openapi('Peer')
@@ -95,12 +97,12 @@ export const peersApi = (deps: ApiDeps) => {
       id: peer.id,
       addresses: peer.gateways.map(({ address }) => address),
       prefixes: peer.lans.map(({ prefix }) => prefix),
-      tunnels: tunnelsToPeer(peer).map(({ site, uplink, gateway, tunnel, inside }) => ({
+      tunnels: tunnelsToPeer(peer).map(({ site, uplink, gateway, tunnel, ...of }) => ({
         id: tunnel,
         hub: site,
         uplink,
         address: gateway.address,
-        inside,
+        inside: [...insidesOf(of)],
         state: reported.find((path) => path.tunnel === tunnel && path.site === site)?.state ?? 'unknown',
       })),
       secret: secret

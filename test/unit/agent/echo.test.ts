@@ -56,14 +56,14 @@ describe('a hub and the two tunnels of a connection', () => {
   let hangs: boolean
   let broken: boolean
   let running: Map<string, number>
-  let started: { to: string; device: string | null; intervalMs: number }[]
+  let started: { from: string; to: string; device: string | null; intervalMs: number }[]
   let steered: { at: number; choices: readonly Choice[] }[]
   let changed: number[]
   let refuse: boolean
   const roundTrip = 20
 
-  const echo: OpenEcho = ({ to, device, intervalMs }, heard, ended) => {
-    started.push({ to, device, intervalMs })
+  const echo: OpenEcho = ({ from, to, device, intervalMs }, heard, ended) => {
+    started.push({ from, to, device, intervalMs })
     let closed = false
     if (broken) {
       setTimeout(() => !closed && ended('ping: socket: Operation not permitted'), 5)
@@ -179,6 +179,31 @@ describe('a hub and the two tunnels of a connection', () => {
       expect(new Set(started.map((one) => `${one.to} ${one.device}`))).toEqual(new Set([0, 1].map((member) => `${probed} ${device(member)}`)))
       expect(states()).toEqual(['UP', 'UP'])
     }
+  })
+
+  test('of a peer with IPv6 inside: a host is asked from the address of its family, anew when that is another', async () => {
+    const config = cloudConfig()
+    const six = (n: number, own: number) => ({ inside: `fd5c:${n}::${2 + own}`, farInside: `fd5c:${n}::${1 + own}` })
+    const load = async (of: (member: number) => object) => {
+      started = []
+      const next = {
+        ...config,
+        tunnels: config.tunnels.map((one, member) => ({ ...one, role: 'peer', ...of(member) })),
+        interfaces: config.tunnels.map((one, member) => ({ id: one.interface, linkEpoch: 0, device: `cwi7u0m${member}p0` })),
+      } as unknown as SiteConfig
+      prober.load(next, 2, prober.choicesFor(next))
+      await vi.advanceTimersByTimeAsync(5_000)
+      expect(states()).toEqual(['UP', 'UP'])
+      return [...new Set(started.map((one) => `${one.from} ${one.to} ${one.device}`))].sort()
+    }
+    const both = (n: number) => (member: number) => ({ alsoInside: six(n, 4 * member), probed: 'fd20::10' })
+    expect(await load(both(1))).toEqual(['fd5c:1::2 fd20::10 cwi7u0m0p0', 'fd5c:1::6 fd20::10 cwi7u0m1p0'])
+    expect(await load(both(2))).toEqual(['fd5c:2::2 fd20::10 cwi7u0m0p0', 'fd5c:2::6 fd20::10 cwi7u0m1p0'])
+    expect(await load((member) => ({ ...both(2)(member), probed: '172.20.0.1' }))).toEqual([
+      '169.254.10.2 172.20.0.1 cwi7u0m0p0',
+      '169.254.10.6 172.20.0.1 cwi7u0m1p0',
+    ])
+    expect(await load((member) => six(3, 4 * member))).toEqual(['fd5c:3::2 fd5c:3::1 null', 'fd5c:3::6 fd5c:3::5 null'])
   })
 
   test('come back when the cloud answers again', async () => {

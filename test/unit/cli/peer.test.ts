@@ -16,8 +16,15 @@ const view = {
   addresses: ['203.0.113.200', '203.0.113.201'],
   prefixes: ['172.20.0.0/16'],
   tunnels: [
-    { id: 'frankfurt.isp-a--partner.0', hub: 'frankfurt', uplink: 'isp-a', address: '203.0.113.200', inside: '169.254.128.0/30', state: 'UP' },
-    { id: 'frankfurt.isp-a--partner.1', hub: 'frankfurt', uplink: 'isp-a', address: '203.0.113.201', inside: '169.254.128.4/30', state: 'DOWN' },
+    { id: 'frankfurt.isp-a--partner.0', hub: 'frankfurt', uplink: 'isp-a', address: '203.0.113.200', inside: ['169.254.128.0/30'], state: 'UP' },
+    {
+      id: 'frankfurt.isp-a--partner.1',
+      hub: 'frankfurt',
+      uplink: 'isp-a',
+      address: '203.0.113.201',
+      inside: ['169.254.128.4/30', 'fd5c::4/126'],
+      state: 'DOWN',
+    },
   ],
   secret: { version: 1, origin: 'made', createdAt: '2026-11-26T09:00:00Z', createdBy: 'anna', shownAt: null, shownBy: null },
 }
@@ -67,7 +74,7 @@ test('lists them, and one with its tunnels, not green when one is down', async (
   expect((await causeway(['list'])).stdout).toContain('partner  203.0.113.200, 203.0.113.201  1/2 tunnels  pre-shared key version 1, not shown yet')
   const one = await causeway(['status', 'partner'])
   expect(one.code).toBe(9)
-  expect(one.stdout).toMatch(/frankfurt\.isp-a--partner\.1 +to 203\.0\.113\.201 +inside 169\.254\.128\.4\/30 +DOWN/)
+  expect(one.stdout).toMatch(/frankfurt\.isp-a--partner\.1 +to 203\.0\.113\.201 +inside 169\.254\.128\.4\/30, fd5c::4\/126 +DOWN/)
   expect(one.stdout).toContain('what its owner sets: causeway peer config partner')
 })
 

@@ -1,13 +1,14 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Allocation, Fabric, Fact, PeerId, ReadyIpsec, SecretRef } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { connectionId, ipsecTunnelId } from '#src/fabric/ids.ts'
-import { ipsecProfiles, tunnelsToPeer } from '#src/fabric/ipsec.ts'
+import { connectionId, externalOf, ipsecTunnelId } from '#src/fabric/ids.ts'
+import { insidesOf, ipsecProfiles, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { siteHash } from '#src/fabric/slice.ts'
-import type { Intent, IntentPeer } from '#src/intent/intent.ts'
-import { address, prefix } from '#src/net/address.ts'
+import { type Intent, type IntentPeer, poolsOf } from '#src/intent/intent.ts'
+import { address, contains, prefix, prefixFromBits } from '#src/net/address.ts'
 import { trace } from '#src/verify/trace.ts'
 import { verify } from '#src/verify/verify.ts'
 import { allow, cloud, fixed, frankfurt, isolate, network, partner, ports, reach, segmentId, siteId, uplinkId } from './networks.ts'
@@ -151,9 +152,122 @@ describe('the addresses inside', () => {
     expect(none).toBeNull()
     expect(findings[0]).toMatchObject({
       code: 'I124',
-      at: ['peer/partner/inside', 'peer/partner'],
+      at: ['peer/partner/inside/4', 'peer/partner'],
       says: 'tunnel frankfurt.isp-a--partner.0 is one too many for the addresses of 169.254.100.0/28',
     })
+  })
+})
+
+describe('IPv6 inside', () => {
+  const insides = (of: Fabric) => of.tunnels.flatMap((one) => (one.kind === 'ipsec' ? [insidesOf(one)] : []))
+  const four = prefix('169.254.100.0/27')
+  const six = prefix('fd5c:1a2b:3c4d::/64')
+  const other = { ...partner, id: 'second' as PeerId, gateways: [{ address: address('203.0.113.210'), id: '203.0.113.210' }], lans: [] }
+  const numbered = (n: number, text: (at: number) => string) => Array.from({ length: n }, (_, i) => text(4 * i))
+  const sixes = numbered(8, (at) => prefix(`fd5c:1a2b:3c4d::${at.toString(16)}/126`))
+  const fours = numbered(8, (at) => `169.254.100.${at}/30`)
+
+  test('alone, or beside IPv4: what a tunnel has of one pool stays when the other comes, goes and comes back', () => {
+    let held: readonly Allocation[] = []
+    const made = (peer: Partial<IntentPeer>): Fabric => {
+      const { fabric: of, claims } = compile(withPeer(peer), held)
+      held = [...held, ...claims]
+      return of!
+    }
+    expect(insides(made({ pool: six }))).toEqual(sixes.map((one) => [one]))
+    const both = made({ pool: four, alsoPool: six })
+    expect(insides(both)).toEqual(fours.map((one, n) => [one, sixes[n]]))
+    expect(new Set(both.peers[0]!.connections.flatMap(({ members }) => members.map(insidesOf)))).toEqual(new Set(insides(both)))
+    expect(insides(made({ pool: four }))).toEqual(fours.map((one) => [one]))
+    expect(insides(made({ pool: prefix('fd5c:1a2b:3c4d:1::/64') }))).toEqual(
+      numbered(8, (at) => prefix(`fd5c:1a2b:3c4d:1::${at.toString(16)}/126`)).map((one) => [one]),
+    )
+    expect(insides(made({}))[0]).toEqual(['169.254.128.0/30'])
+    const before = held.length
+    expect(insides(made({ pool: four, alsoPool: six }))).toEqual(insides(both))
+    expect(held).toHaveLength(before)
+  })
+  test('a peer that comes, goes or is renamed takes nobody’s, in a pool that both state or one within the other’s', () => {
+    for (const pool of [six, prefix('fd5c:1a2b:3c4d::/120'), prefix('fd5c::/16')]) {
+      const first = compile(withPeer({ pool: six }), [])
+      const [alone, beside] = [partner, { ...other, pool }]
+      const second = compile(network({ peers: [{ ...alone, pool: six }, beside] }), first.claims)
+      const all = insides(second.fabric!).flat()
+      expect(new Set(all).size).toBe(12)
+      expect(all).toEqual(expect.arrayContaining(sixes))
+      const renamed = compile(network({ peers: [{ ...alone, pool: six, id: 'renamed' as PeerId }] }), [...first.claims, ...second.claims])
+      expect(
+        insides(renamed.fabric!)
+          .flat()
+          .filter((one) => all.includes(one)),
+      ).toEqual([])
+      const back = compile(withPeer({ pool: six }), [...first.claims, ...second.claims, ...renamed.claims])
+      expect(insides(back.fabric!).flat()).toEqual(sixes)
+      expect(back.claims).toEqual([])
+    }
+  })
+  test('of any pools: each its own, of its peer’s, and what is held is never another’s', () => {
+    const pool = fc
+      .record({ length: fc.integer({ min: 16, max: 121 }), bits: fc.bigInt({ min: 0n, max: (1n << 112n) - 1n }), low: fc.boolean() })
+      // Some are within each other, whatever their lengths.
+      .map(({ length, bits, low }) => prefixFromBits(6, (0xfd5cn << 112n) | (low ? bits & 0xfffn : bits), length))
+    const states = fc.record({ pool, beside: fc.boolean(), gone: fc.boolean() })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(states, states), { minLength: 1, maxLength: 5 }), (edits) => {
+        const given = new Map<string, string>()
+        let held: readonly Allocation[] = []
+        for (const edit of edits) {
+          const peers = [partner, other].flatMap((one, n) => {
+            const { pool: own, beside, gone } = edit[n]!
+            return gone ? [] : [{ ...one, ...(beside ? { pool: prefix('10.254.0.0/16'), alsoPool: own } : { pool: own }) }]
+          })
+          const { fabric: of, claims } = compile(network({ peers }), held)
+          held = [...held, ...claims]
+          for (const one of of!.tunnels) {
+            if (one.kind !== 'ipsec') continue
+            const stated = poolsOf(peers.find(({ id }) => id === externalOf(one))!)
+            for (const [n, inside] of insidesOf(one).entries()) {
+              expect(contains(stated[n]!, inside)).toBe(true)
+              expect(given.get(inside) ?? one.id).toBe(one.id)
+              given.set(inside, one.id)
+            }
+          }
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+  test('at the far end of the address space, too', () => {
+    const pool = prefix('fd5c:ffff:ffff:ffff:ffff:ffff:ffff:ffe0/123')
+    expect(
+      insides(made(withPeer({ pool })))
+        .flat()
+        .at(-1),
+    ).toBe('fd5c:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126')
+  })
+  test('too few: which tunnel has none, of which network', () => {
+    const { fabric: none, findings } = compile(withPeer({ pool: four, alsoPool: prefix('fd5c:1a2b:3c4d::/124') }), [])
+    expect(none).toBeNull()
+    expect(findings.map(({ code, says }) => `${code} ${says}`)).toEqual(
+      ['isp-a--partner.0', 'isp-a--partner.1', 'isp-b--partner.0', 'isp-b--partner.1'].map(
+        (one) => `I124 tunnel frankfurt.${one} is one too many for the addresses of fd5c:1a2b:3c4d::/124`,
+      ),
+    )
+    expect(findings[0]!.at).toEqual(['peer/partner/inside/6', 'peer/partner'])
+  })
+  test('a hub’s configuration has both ends of each, and is asked for nothing new where there is one', () => {
+    const fact: Fact = { kind: 'psk', tunnel, linkEpoch: 0, ref }
+    const ready = (peer: Partial<IntentPeer>) => configure(made(withPeer(peer)), [fact], siteId('frankfurt')).tunnels[0] as ReadyIpsec
+    const ofSix = { inside: 'fd5c:1a2b:3c4d::16', farInside: 'fd5c:1a2b:3c4d::15' }
+    expect(ready({ pool: six })).toMatchObject(ofSix)
+    expect(ready({ pool: six })).not.toHaveProperty('alsoInside')
+    expect(ready({ pool: four, alsoPool: six })).toMatchObject({ inside: '169.254.100.22', farInside: '169.254.100.21', alsoInside: ofSix })
+  })
+  test('changes nothing of what is proven and traced', () => {
+    const of = made(withPeer({ pool: six }))
+    expect(verify(of).findings).toEqual(verify(fabric).findings)
+    const query = { from: 'berlin/inference', to: 'partner/inference', port: ports('tcp/5432')[0]!, trafficClass: null, without: [] }
+    expect(trace(of, query)).toEqual(trace(fabric, query))
   })
 })
 

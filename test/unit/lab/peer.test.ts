@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { portRules, readPeerText } from '#src/lab/peer.ts'
-import { address } from '#src/net/address.ts'
+import { address, prefix } from '#src/net/address.ts'
 import { peerConfig } from '#providers/export/peer.ts'
 import { network, partner } from '../compile/networks.ts'
 
@@ -14,11 +14,21 @@ it('reads of a swanctl.conf what its owner would type', () => {
     fabric!.peers[0]!.connections.flatMap(({ address, members }) => members.map((_, n) => `${fabric!.peers[0]!.gateways[n]!.address} ${address}`)),
   )
   expect(tunnels[0]).toMatchObject({
-    inside: expect.stringMatching(/^169\.254\.\d+\.\d+\/30$/) as string,
+    insides: [expect.stringMatching(/^169\.254\.\d+\.\d+\/30$/) as string],
     hubInside: expect.stringMatching(/^169\.254\./) as string,
   })
   expect(routes.length).toBeGreaterThan(0)
   expect(mtu).toBe(1360)
+})
+it('reads the addresses of both families, and tells by the first that a tunnel is up', () => {
+  const pools = { pool: prefix('169.254.100.0/24'), alsoPool: prefix('fd5c:1a2b:3c4d::/64') }
+  const tunnelOf = (peer: Pick<typeof partner, 'pool' | 'alsoPool'>) => {
+    const { fabric: of } = compile(network({ peers: [{ ...partner, ...peer }] }), [])
+    return readPeerText(peerConfig(of!, of!.peers[0]!, null)).tunnels[0]
+  }
+  const six = { insides: ['fd5c:1a2b:3c4d::11/126'], hubInside: 'fd5c:1a2b:3c4d::12' }
+  expect(tunnelOf(pools)).toMatchObject({ insides: ['169.254.100.17/30', ...six.insides], hubInside: '169.254.100.18' })
+  expect(tunnelOf({ pool: pools.alsoPool })).toMatchObject(six)
 })
 it('brings what a hub sends to the one port to the charon of its tunnel, in either family', () => {
   const [four, six] = ['192.0.2.10', '2001:db8:2::10'].map(address)

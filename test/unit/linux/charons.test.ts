@@ -2,20 +2,22 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ipsecKind, observeTunnels, type ObservedTunnel, type WantedTunnel, wantedTunnels, workFor } from '#providers/linux/charons.ts'
 import { missingIpsec } from '#providers/linux/check.ts'
-import { desired } from '#providers/linux/desired.ts'
+import { choicesBy, desired } from '#providers/linux/desired.ts'
 import { difference, say } from '#providers/linux/difference.ts'
 import { noFrr } from '#providers/linux/frr.ts'
 import { connection, startTunnel, type UserspaceTunnel, userspaceSettings } from '#providers/linux/ipsec.ts'
+import { routeArguments, ruleArguments } from '#providers/linux/kernel.ts'
 import { nothing } from '#providers/linux/memory.ts'
 import { ruleset } from '#providers/linux/nft.ts'
 import type { Observed } from '#providers/linux/observe.ts'
 import { createRunner, type Runner } from '#providers/linux/run.ts'
-import type { SiteConfig } from '#src/fabric/fabric.ts'
+import { probedTable } from '#providers/linux/scheme.ts'
+import type { ReadyIpsec, SiteConfig } from '#src/fabric/fabric.ts'
 import { isIpsec } from '#src/fabric/ipsec.ts'
-import { address, addressWithLength, prefix } from '#src/net/address.ts'
+import { type Address, address, addressWithLength, prefix } from '#src/net/address.ts'
 import { hubConfig } from '../../system/ipsec-hub-world.ts'
 
 const wanted = wantedTunnels(hubConfig(), 'userspace')
@@ -278,4 +280,57 @@ test('a state folder that is too deep for a socket is said so', async () => {
     finding: { code: 'D045', says: `${folder}/vici is too long for a socket: 107 bytes at most` },
   })
   expect(userspaceSettings(wanted[0]!.tunnel as UserspaceTunnel, '/x') + JSON.stringify(connection(wanted[0]!.tunnel))).not.toContain('key of')
+})
+
+describe('IPv6 inside a peer’s tunnels', () => {
+  const six = { inside: address('fd5c::2'), farInside: address('fd5c::1') }
+  const second = { inside: address('fd5c::6'), farInside: address('fd5c::5') }
+  const withInside = (of: readonly [Partial<ReadyIpsec>, Partial<ReadyIpsec>]): SiteConfig => {
+    const config = hubConfig()
+    return { ...config, tunnels: config.tunnels.filter(isIpsec).map((one, n) => ({ ...one, ...of[n] })) }
+  }
+  const state = (config: SiteConfig, esp: 'kernel' | 'userspace' = 'userspace') =>
+    desired(config, {
+      interfaces: [],
+      defaults: [],
+      tentative: [],
+      publicKeys: new Map(),
+      esp,
+      choices: choicesBy([]),
+      leaving: null,
+      keptPorts: [],
+    })
+  const both = withInside([{ alsoInside: six }, { alsoInside: second }])
+
+  test('alone or beside IPv4, is on the device with a /126, and lets the far inside in', () => {
+    for (const esp of ['kernel', 'userspace'] as const) {
+      const { addresses, nft, tunnels } = state(withInside([six, { alsoInside: second }]), esp)
+      expect(addresses.filter(({ device }) => device.startsWith('cwi')).map(({ device, address: own }) => `${device} ${own}`)).toEqual([
+        'cwi0u0m0p0 fd5c::2/126',
+        'cwi0u1m0p0 169.254.10.6/30',
+        'cwi0u1m0p0 fd5c::6/126',
+      ])
+      expect(nft).toContain('\t\tip6 saddr fd5c::1 accept\n')
+      expect(nft).toContain('\t\tip saddr 169.254.10.5 accept\n\t\tip6 saddr fd5c::5 accept\n')
+      expect(tunnels.map(({ tunnel }) => [tunnel.inside, tunnel.alsoInside, tunnel.families])).toEqual([
+        ['fd5c::2/126', undefined, [4, 6]],
+        ['169.254.10.6/30', 'fd5c::6/126', [4, 6]],
+      ])
+    }
+  })
+  test('a stated host of IPv6 has a route by each tunnel, for its probes alone', () => {
+    const [to, four] = [address('fd20::10'), address('172.31.0.10')]
+    const probed = (host: Address) => state({ ...both, tunnels: both.tunnels.filter(isIpsec).map((one) => ({ ...one, probed: host })) })
+    const of = ({ routes, rules }: ReturnType<typeof state>) => [
+      ...routes.filter(({ table }) => table === probedTable).map(routeArguments),
+      ...rules.filter(({ action }) => action.kind === 'lookup' && action.table === probedTable).map(ruleArguments),
+    ]
+    expect(of(probed(to))).toEqual([
+      'fd20::10/128 dev cwi0u0m0p0 metric 52000 table 7730 proto 67',
+      'fd20::10/128 dev cwi0u1m0p0 metric 52002 table 7730 proto 67',
+      'priority 16 from fd5c::2 lookup 7730 protocol 67',
+      'priority 16 from fd5c::6 lookup 7730 protocol 67',
+    ])
+    for (const none of [state(both), probed(four)]) expect(of(none)).toEqual([])
+  })
 })

@@ -1,6 +1,6 @@
 /** A region with both families in the kernel of a hub: each family has a nexthop on a tunnel that carries it. */
 import { expect, test } from 'vitest'
-import { insideOf, wantedTunnels } from '#providers/linux/charons.ts'
+import { insidesOf, wantedTunnels } from '#providers/linux/charons.ts'
 import { choicesBy, desired } from '#providers/linux/desired.ts'
 import { connection } from '#providers/linux/ipsec.ts'
 import { classTable } from '#providers/linux/scheme.ts'
@@ -42,7 +42,16 @@ test('IKE agrees on the family of the inside, which has a /30 or a /126', () => 
   expect(selectors('cwi0u0m0p0')).toMatchObject({ local_ts: ['0.0.0.0/0'], remote_ts: ['0.0.0.0/0'] })
   expect(selectors('cwi0u0m2p0')).toMatchObject({ local_ts: ['::/0'], remote_ts: ['::/0'] })
   expect(of('cwi0u0m2p0').inside).toMatch(/^fd[0-9a-f:]+\/126$/)
-  expect(config.tunnels.filter(isIpsec).map((tunnel) => insideOf(tunnel).split('/')[1])).toEqual(['30', '30', '126', '126', '30', '30', '126', '126'])
+  expect(config.tunnels.filter(isIpsec).flatMap((tunnel) => insidesOf(tunnel).map((one) => one.split('/')[1]))).toEqual([
+    '30',
+    '30',
+    '126',
+    '126',
+    '30',
+    '30',
+    '126',
+    '126',
+  ])
 })
 test('only what is behind a family’s tunnels, and the far inside, may come out of them', () => {
   const { nft } = wanted()

@@ -360,6 +360,8 @@ describe('peers', () => {
     expect(change({ lans })).toMatch(/^~ peer {2}partner {2}\+1 prefix.*, no interruption {2}tell its owner/)
     expect(change({ gateways: partner.gateways.slice(0, 1) })).toMatch(/−4 tunnels,.* 1 setting changed, interrupts traffic/)
     expect(change({ profile: { ...partner.profile, esp: ['aes256gcm16-ecp256'] } })).toMatch(/1 setting changed, interrupts traffic/)
+    for (const pools of [{ pool: prefix('fd5c::/64') }, { pool: prefix('169.254.100.0/24'), alsoPool: prefix('fd5c::/64') }])
+      expect(change(pools)).toMatch(/^~ peer {2}partner {2}8 tunnels changed, interrupts traffic {2}tell its owner/)
     expect(row(joined, fabricOf())).toBe('- peer  partner  8 tunnels, 1 prefix')
     expect(plan(joined, fabricOf())).toMatchObject({ class: 'disruptive', risk: 'medium' })
     expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
