@@ -7,6 +7,7 @@ import type {
   ExternalId,
   Fabric,
   Hop,
+  Insides,
   InterfaceId,
   IpsecTunnel,
   NodeId,
@@ -22,7 +23,15 @@ import { nodeOf, siteEnds } from '#src/fabric/ids.ts'
 import { ipsecProfiles } from '#src/fabric/ipsec.ts'
 import { address, familyOf, prefix } from '#src/net/address.ts'
 
-export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] = 'cloud'): Fabric {
+/** Inside a peer's tunnels: whatever it is, they carry both families. */
+export const peerInsides: readonly Insides[] = [
+  { inside: prefix('169.254.128.0/30') },
+  { inside: prefix('fd02::/126') },
+  { inside: prefix('169.254.128.0/30'), alsoInside: prefix('fd02::/126') },
+]
+
+/** `ofPeer`: what a peer's tunnels have inside. */
+export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] = 'cloud', ofPeer: Insides = peerInsides[0]!): Fabric {
   const edge = fabric.sites.find((one) => one.id === id)!
   const external = id as ExternalId
   const hubs = fabric.sites.filter((one) => one.hub)
@@ -34,11 +43,11 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
           const apart = family === 6 ? ':v6' : ''
           const connection = `${hub.id}.${uplink.id}${apart}` as ConnectionId
           const near = { site: hub.id, uplink: uplink.id, interface: `${role}:${uplink.id}${apart}/${id}.${member}` as InterfaceId }
+          const common = { id: `${connection}--${id}.${member}` as TunnelId, kind: 'ipsec', index: 0 } as const
           const inside = prefix(family === 4 ? '169.254.128.0/30' : 'fd02::/126')
-          const common = { id: `${connection}--${id}.${member}` as TunnelId, kind: 'ipsec', index: 0, inside } as const
           return role === 'cloud'
-            ? { ...common, role, ends: [near, { region: id as RegionId, connection, member }], profile: 'strong' }
-            : { ...common, role, ends: [near, { peer: id as PeerId, connection, member }] }
+            ? { ...common, inside, role, ends: [near, { region: id as RegionId, connection, member }], profile: 'strong' }
+            : { ...common, ...ofPeer, role, ends: [near, { peer: id as PeerId, connection, member }] }
         }),
       ),
     ),
@@ -92,10 +101,7 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
     site: first!.ends[0].site,
     uplink: first!.ends[0].uplink,
     address: address('192.0.2.1'),
-    members: [
-      { tunnel: first!.id, inside: first!.inside },
-      { tunnel: second!.id, inside: second!.inside },
-    ] as const,
+    members: [memberOf(first!), memberOf(second!)] as const,
   }))
   const { lans, routes, rules, denies } = edge
   const forwarding = { lans, routes, rules, ...(denies ? { denies } : {}), transits: [], groups }
@@ -132,3 +138,5 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
     tunnels: [...fabric.tunnels.filter((tunnel) => !tunnel.ends.some((end) => nodeOf(end) === id)), ...ours],
   }
 }
+
+const memberOf = ({ id, inside, alsoInside }: IpsecTunnel) => ({ tunnel: id, inside, ...(alsoInside === undefined ? {} : { alsoInside }) })

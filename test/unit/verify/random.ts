@@ -24,7 +24,7 @@ import { nodesOf } from '#src/fabric/slice.ts'
 import { lengthOf, overlaps, type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
 import { build, ports, prefixesOf, type Sketch, trafficClass } from './build.ts'
-import { cloudify } from './cloudify.ts'
+import { cloudify, peerInsides } from './cloudify.ts'
 
 /** Reads random choices from a tape of numbers, so that fast-check can shrink them: 0 is the tamest choice. */
 export function reader(tape: readonly number[]) {
@@ -458,10 +458,14 @@ export function shared(fabric: Fabric): Fabric {
   return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, groups: alike(site) })) }
 }
 
+/** One of its edges is a cloud, or a peer with whatever its tunnels have inside. */
+export const joined = (of: Reader, fabric: Fabric): Fabric =>
+  cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud', of.pick(peerInsides))
+
 /** With or without a cloud or a peer, shared risks and second choices, and spoiled fewer than `damages` times. */
 export function anyFabric(of: Reader, damages: number, gateways: 'pairs too' | 'one gateway a site' = 'pairs too'): Fabric {
   let fabric = build(sound(of))
-  if (of.chance(40)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
+  if (of.chance(40)) fabric = joined(of, fabric)
   if (of.chance(40)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (gateways === 'pairs too' && of.chance(40) && fabric.sites.some((one) => !one.hub)) fabric = paired(of, fabric)
   if (of.chance(50)) fabric = risky(of, fabric)

@@ -5,8 +5,7 @@ import { eachItself, shapesOf } from '#src/verify/shapes.ts'
 import { verify, verifyTransition, type Verification } from '#src/verify/verify.ts'
 import { prefix } from '#src/net/address.ts'
 import { build } from './build.ts'
-import { cloudify } from './cloudify.ts'
-import { careless, crowds, damage, kinds, lined, patient, reader, type Reader, risky, shared } from './random.ts'
+import { careless, crowds, damage, joined, kinds, lined, patient, reader, type Reader, risky, shared } from './random.ts'
 
 /** As `same` does: an expectation for each caller. */
 const byCaller = (fabric: Fabric): Fabric => ({
@@ -80,7 +79,7 @@ function translatedAlike(of: Reader, fabric: Fabric): Fabric {
 const network = fc.array(fc.nat(9_999), { minLength: 60, maxLength: 60 }).map((tape) => {
   const of = reader(tape)
   let fabric = of.chance(10) ? paired(of) : build(crowds(of))
-  if (of.chance(20)) fabric = cloudify(fabric, of.pick(fabric.sites.filter((one) => !one.hub)).id, of.chance(40) ? 'peer' : 'cloud')
+  if (of.chance(20)) fabric = joined(of, fabric)
   if (of.chance(25)) fabric = { ...fabric, sites: fabric.sites.map(patient) }
   if (of.chance(15)) fabric = careless(of, fabric)
   if (of.chance(20)) fabric = risky(of, fabric)
