@@ -4,13 +4,14 @@ import { type HubWorld, startHubWorld } from '../system/ipsec-hub-world.ts'
 import { bothEnds, configOf, networkOf, ownerOf, textOf } from '../system/ipsec-partner.ts'
 
 const [a, b] = ['frankfurt.isp-a--partner.0', 'frankfurt.isp-b--partner.1']
-const fabric = networkOf({
+const network = {
   a: 'address: 192.0.2.10/24, router: 192.0.2.1',
   b: 'address: "2001:db8:b::10/64", router: "2001:db8:b::1"',
   partner: 'address: [203.0.113.200, "2001:db8:c::200"]',
   behind: ['172.20.0.0/16', 'fd20::/64'],
   mtu: 1400,
-})
+} as const
+const fabric = networkOf(network)
 let world: HubWorld
 const { until, shows, bothWays, fullBothWays, sixBothWays, sendsBy, run } = bothEnds(() => world)
 const owner = ownerOf(() => world)
@@ -55,6 +56,26 @@ test('either carries both families both ways, the largest packets in one piece, 
     await shows(`${a} UP carries`, `${b} UP`)
     await until(async () => (await sendsBy()) === '1 2')
   }
+})
+
+test('IPv6 inside comes and goes without a new association, and a host of IPv6 is asked through each tunnel', async () => {
+  const both = networkOf({ ...network, tunnels: 'probe: "fd20::10"\ninside: [169.254.100.0/28, "fd5c:1a2b:3c4d::/64"]' })
+  const spis = async () => (await hub('ip xfrm state')).match(/spi 0x[0-9a-f]+/g)
+  const insides = async () => (await hub('ip -o -6 addr show scope global | grep " cwi"')).match(/fd5c\S+/g) ?? []
+  const before = await spis()
+  for (const n of [0, 1]) await world.sh('partner', `ip address add fd5c:1a2b:3c4d::${1 + 4 * n}/126 dev ipsec${n}`)
+  await run(both)
+  await shows(`${a} UP carries`, `${b} UP`)
+  expect(await insides()).toEqual(['fd5c:1a2b:3c4d::2/126', 'fd5c:1a2b:3c4d::6/126'])
+  expect(await sixBothWays()).toEqual(['5/5', '5/5'])
+  await world.sh('partner', 'ip addr del fd20::10/128 dev lo')
+  await shows(`${a} DOWN`, `${b} DOWN`)
+  await world.sh('partner', 'ip addr add fd20::10/128 dev lo nodad')
+  await shows(`${a} UP carries`, `${b} UP`)
+  await run(fabric)
+  await shows(`${a} UP carries`, `${b} UP`)
+  expect(await insides()).toEqual([])
+  expect(await spis()).toEqual(before)
 })
 
 test('a charon that is killed leaves nothing of either, and both are made again', async () => {

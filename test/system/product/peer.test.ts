@@ -25,6 +25,7 @@ segments:
   'partner.yaml': `peer: partner
 address: [203.0.113.200, "2001:db8:200::200"]
 segments: { inference: { prefixes: 172.20.0.0/16 } }
+inside: [169.254.100.0/24, "fd5c:1a2b:3c4d::/64"]
 `,
 }
 
@@ -56,7 +57,9 @@ it('waits for its owner, who has the text, the key and two tunnels', async () =>
   expect(await status()).toContain('0/2 tunnels  pre-shared key version 1, not shown yet')
   expect(await ownerSets()).toBe('partner waits for its 2 tunnels. Look: causeway peer status partner\n')
   await until('both tunnels are up', 40, () => isUp(2))
-  expect(await status()).toMatch(/isp-a--partner\.1 +to 2001:db8:200::200 [^]*isp-b--partner\.0 +to 203\.0\.113\.200 /)
+  expect(await status()).toMatch(
+    /isp-a--partner\.1 +to 2001:db8:200::200 [^]*isp-b--partner\.0 +to 203\.0\.113\.200 +inside 169\.254\.100\.\d+\/30, fd5c:\S+\/126 /,
+  )
   expect(await answers()).toBeGreaterThan(18)
   // Shown once: whoever asks again has to make another.
   expect((await world.cli('peer', 'config', 'partner', '--secret')).code).not.toBe(0)
