@@ -1,26 +1,13 @@
-/**
- * Numbers that must never move: whoever holds one keeps it, newcomers get the lowest that nobody holds. A removed
- * owner's number comes back only when its allocation is no longer in `held`, so a running gateway never meets its
- * predecessor's address.
- */
+/** Who gets a number of what kind. Numbers never move: whoever holds one keeps it (ledger.ts). */
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import {
-  compareText,
-  edgeInterfaceId,
-  firstEdgePort,
-  firstMeshPort,
-  meshInterfaceId,
-  nodeLimit,
-  portsEnd,
-  siteOfGateway,
-  slots,
-} from '#src/fabric/ids.ts'
+import { edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, siteOfGateway, slots } from '#src/fabric/ids.ts'
 import { counted } from '#src/fabric/plural.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { familyOf, lengthOf, type Prefix, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
-import { once } from '#src/net/once.ts'
+import { familyOf, type Prefix, prefixFromBits } from '#src/net/address.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
+import { insideAt, insideCount, insideRange, insideScope, usualPool } from './insides.ts'
+import { type Held, type Ledger, none, type Numbered, openLedger, type Owner, readHeld } from './ledger.ts'
 import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
 import type { Path, Paths } from './paths.ts'
@@ -191,11 +178,6 @@ const nobody: readonly Owners[] = []
 const defaultClass = 'default' as ClassId
 const noNumbers: readonly number[] = []
 
-interface Owner {
-  readonly owner: string
-  /** A value is unique within it: the site for slots and ports, else the network. */
-  readonly scope: string
-}
 /** Who is numbered because of a site: itself, its uplinks, the paths that begin there and their interfaces at either end. */
 type Owners = Readonly<Record<'node' | 'slot' | 'tunnel' | 'mesh' | 'edge', readonly Owner[]>>
 const kinds = ['node', 'slot', 'tunnel', 'mesh', 'edge'] as const
@@ -224,29 +206,8 @@ function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owner
 const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
   joins.flatMap((path) => path.members.map(({ member }) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
 
-/**
- * The /30s inside IPsec tunnels, each numbered by its place among all of IPv4's, and the /126s among those of the same /80:
- * their scope, for a number has no more than 53 bits. Of a wider pool the first /80 has more than there will be tunnels.
- */
-const insideScope = (of: Prefix): string => (familyOf(of) === 4 ? '' : prefixFromBits(6, prefixBits(of).value, 80))
-const insideAt = (number: number, scope: string): Prefix =>
-  scope === '' ? prefixFromBits(4, BigInt(number) << 2n, 30) : prefixFromBits(6, prefixBits(scope as Prefix).value | (BigInt(number) << 2n), 126)
-const insideNumber = (of: Prefix): number => Number(BigInt.asUintN(48, prefixBits(of).value) >> 2n)
-function insideRange(pool: Prefix) {
-  const first = insideNumber(pool)
-  const bits = familyOf(pool) === 4 ? 30 - lengthOf(pool) : 126 - Math.max(lengthOf(pool), 80)
-  return { first, step: 1, end: first + 2 ** bits }
-}
-/**
- * Usually the upper half of 169.254.0.0/16 less 169.254.169.0/24, where clouds have their metadata. AWS refuses 169.254.0.0
- * to 5.3 and 169.254.169.252/30, Azure takes 169.254.21.0 to 22.255.
- */
-const usualPool = insideRange(prefix('169.254.128.0/17'))
-const metadata = insideRange(prefix('169.254.169.0/24'))
-const insideCount = usualPool.end - usualPool.first - (metadata.end - metadata.first)
-
 /** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
-function insides(ledger: ReturnType<typeof openLedger>, joins: readonly ExternalPath[]) {
+function insides(ledger: Ledger, joins: readonly ExternalPath[]) {
   const ownerOf = (tunnel: TunnelId, pool: Prefix | null): string => (pool === null ? tunnel : `${tunnel}@${pool}`)
   const found = new Map<string, Prefix>()
   const refused: { readonly external: External; readonly tunnel: TunnelId; readonly pool: Prefix | null }[] = []
@@ -265,27 +226,6 @@ function insides(ledger: ReturnType<typeof openLedger>, joins: readonly External
   return { refused, of: (tunnel: TunnelId, pool: Prefix | null) => found.get(ownerOf(tunnel, pool))! }
 }
 
-interface Range {
-  readonly first: number
-  readonly step: number
-  readonly end: number
-}
-type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
-function scopeOf({ kind, owner, value }: Allocation): string {
-  const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
-  return kind === 'slot' ? siteOfGateway(gateway) : kind === 'port' ? gateway : kind === 'inside' ? insideScope(value) : ''
-}
-type ByKind<T> = Readonly<Record<NumberKind, T>>
-const byKind = <T>(make: () => T): ByKind<T> => ({
-  node: make(),
-  slot: make(),
-  tunnel: make(),
-  inside: make(),
-  port: make(),
-  class: make(),
-  segment: make(),
-})
-
 /** What a site's owners hold, when each holds its number. */
 function heldBy(own: Owners, { of }: Held): readonly number[] | null {
   const values: number[] = []
@@ -297,100 +237,4 @@ function heldBy(own: Owners, { of }: Held): readonly number[] | null {
     }
   }
   return values
-}
-
-interface Held {
-  readonly ula: ReadonlyMap<string, Prefix>
-  readonly of: ByKind<ReadonlyMap<string, number>>
-  /** By scope. */
-  readonly taken: ByKind<ReadonlyMap<string, ReadonlySet<number>>>
-  /** Two owners hold one number. */
-  readonly contradict: boolean
-  /** By scope and first value, the lowest that nobody holds: looked for once. */
-  readonly free: ByKind<Map<string, number>>
-}
-function readHeld(held: readonly Allocation[]): Held {
-  const of = byKind(() => new Map<string, number>())
-  const taken = byKind(() => new Map<string, Set<number>>())
-  const ula = new Map<string, Prefix>()
-  let contradict = false
-  taken.inside.set('', new Set(Array.from({ length: metadata.end - metadata.first }, (_, n) => metadata.first + n)))
-  for (const one of held) {
-    if (one.kind === 'ula') {
-      ula.set(one.owner, one.value)
-      continue
-    }
-    if (one.kind === 'overlay' || one.kind === 'first') continue
-    const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
-    const scope = scopeOf(one)
-    const values = taken[one.kind].get(scope) ?? new Set<number>()
-    contradict ||= values.has(value)
-    taken[one.kind].set(scope, values.add(value))
-    of[one.kind].set(one.owner, value)
-  }
-  return { ula, of, taken, contradict, free: byKind(() => new Map<string, number>()) }
-}
-
-interface Numbered {
-  /** In the order of those who wanted one; `none` where none is left. */
-  readonly values: readonly number[]
-  readonly refused: readonly string[]
-  /** Of whoever wanted one, or holds one. */
-  readonly of: (owner: string) => number
-}
-const none = -1
-
-/** What is claimed on top of what is held, which stays as it is. */
-function openLedger(held: Held) {
-  const claims: Allocation[] = []
-  const claimed = byKind(() => new Map<string, Set<number>>())
-  const claimedIn = (kind: NumberKind, scope: string): Set<number> => {
-    let values = claimed[kind].get(scope)
-    if (!values) claimed[kind].set(scope, (values = new Set()))
-    return values
-  }
-  const firstFree = (kind: NumberKind, scope: string, { first, step }: Range): number => {
-    const taken = held.taken[kind].get(scope)
-    const start = `${scope} ${first}`
-    let next = held.free[kind].get(start)
-    if (next === undefined) {
-      next = first
-      while (taken?.has(next)) next += step
-      held.free[kind].set(start, next)
-    }
-    return next
-  }
-  /** Each owner once. In the order of their names, so that the order of the input means nothing. */
-  const number = (kind: NumberKind, wanted: readonly Owner[], range: Range): Numbered => {
-    const known = held.of[kind]
-    const values = wanted.map(({ owner }) => known.get(owner) ?? none)
-    const refused: string[] = []
-    const places = Array.from(wanted.keys()).filter((n) => values[n] === none)
-    const byName = (a: number, b: number): number => compareText(wanted[a]!.owner, wanted[b]!.owner)
-    // Scope by scope: they mostly come in the order of their names already.
-    const scopes = [...Map.groupBy(places, (n) => wanted[n]!.scope)].map(([scope, own]) => ({ scope, own: own.sort(byName) }))
-    for (const { scope, own } of scopes.sort((a, b) => byName(a.own[0]!, b.own[0]!))) {
-      const [taken, mine] = [held.taken[kind].get(scope), claimedIn(kind, scope)]
-      let next = firstFree(kind, scope, range)
-      for (const n of own) {
-        const { owner } = wanted[n]!
-        while (taken?.has(next) || mine.has(next)) next += range.step
-        if (next >= range.end) {
-          refused.push(owner)
-          continue
-        }
-        values[n] = next
-        mine.add(next)
-        claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next, scope) : next } as Allocation)
-      }
-    }
-    const byOwner = once(() => new Map(wanted.map(({ owner }, n) => [owner, values[n]!])))
-    const of = (owner: string): number => {
-      const value = known.get(owner) ?? byOwner().get(owner) ?? none
-      if (value === none) throw new TypeError(`${kind} ${owner} has no number`)
-      return value
-    }
-    return { values, refused, of }
-  }
-  return { claims, number }
 }
