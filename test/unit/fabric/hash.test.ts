@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { canonicalJson, contentHash, fabricHash, sameContent } from '#src/fabric/hash.ts'
@@ -18,6 +19,45 @@ describe('canonical JSON', () => {
         expect(canonicalJson(Object.fromEntries(Object.entries(value).reverse()))).toBe(canonicalJson(value))
       }),
     ))
+  /** One line a kind of value. */
+  const simple = (value: unknown): string =>
+    Array.isArray(value)
+      ? `[${value.map(simple).join()}]`
+      : value !== null && typeof value === 'object'
+        ? `{${Object.entries(value)
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([key, member]) => `${JSON.stringify(key)}:${simple(member)}`)
+            .join()}}`
+        : JSON.stringify(value)
+  /** Not by toBe: how long texts differ takes minutes to show. */
+  const isSimple = (value: unknown) => {
+    const text = simple(value)
+    return canonicalJson(value) === text && contentHash(value) === createHash('sha256').update(text).digest('hex')
+  }
+  test('holds escapes, characters of any length and objects of many keys', () =>
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.string({ unit: 'binary' }),
+            fc.dictionary(fc.string({ unit: 'binary' }), fc.constantFrom(null, true, -0, 1e21, 0.1)),
+            fc.uniqueArray(fc.string(), { minLength: 15, maxLength: 40 }).map((keys) => Object.fromEntries(keys.map((key) => [key, 1]))),
+          ),
+        ),
+        isSimple,
+      ),
+    ))
+  test.each(['a', '"', 'é', '漢', '𝄞', '\ud800'])('holds what is longer than a page: of %j', (char) => {
+    const lengths = [999, 1_000, 1_001, 21_000, 22_000, 70_000]
+    expect(lengths.filter((length) => !isSimple({ [char.repeat(length)]: char.repeat(length), b: char }))).toEqual([])
+  })
+  test('does not see where a page ends', () => {
+    const nearlyFull = Array.from({ length: 72 }, () => 'a'.repeat(900))
+    const wrong = Array.from({ length: 640 }, (_, n) => n).filter(
+      (n) => !isSimple([...nearlyFull, 'b'.repeat(n), { key: [12, true, null, Number.NaN, '"', 'é漢𝄞'] }, {}, ['b', 345_678]]),
+    )
+    expect(wrong).toEqual([])
+  })
   test('refuses what has no JSON form', () => expect(() => canonicalJson({ n: 1n })).toThrow('a bigint has no canonical JSON form'))
 })
 
