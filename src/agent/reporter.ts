@@ -11,13 +11,15 @@ import { isPair } from './pair.ts'
 import type { Prober } from './probe.ts'
 import type { Trouble } from './trouble.ts'
 
+/** What the box is now, as far as it is known elsewhere. */
+export interface Told {
+  readonly config: SiteConfig | null
+  readonly interfaces: readonly OsInterface[]
+  readonly findings: readonly Trouble[]
+  readonly headlessSince: string | null
+}
 export interface Reporter {
-  compose(now: {
-    readonly config: SiteConfig | null
-    readonly interfaces: readonly OsInterface[]
-    readonly findings: readonly Trouble[]
-    readonly headlessSince: string | null
-  }): Promise<Composed>
+  compose(now: Told): Promise<Composed>
 }
 export interface Composed {
   readonly report: Report
