@@ -85,6 +85,17 @@ async function eventually<T>(question: () => Promise<T>, isRight: (answer: T) =>
   }
   return answer
 }
+/** So many bytes from the host in the VPC to an address of the hub: how many come. */
+async function sendToHub(address: string, bytes: number): Promise<number> {
+  const [protocol, target] = address.includes(':') ? ['TCP6', `[${address}]`] : ['TCP', address]
+  const heard = exec(hub, `timeout 20 socat -u ${protocol}-LISTEN:9000,reuseaddr STDOUT | wc -c`)
+  await eventually(
+    () => exec(hub, 'ss -ltn'),
+    (listening) => listening.includes(':9000'),
+  )
+  await exec('models', `head -c ${bytes} /dev/zero | timeout 15 socat -u STDIN ${protocol}:${target}:9000,connect-timeout=5`)
+  return Number(await heard)
+}
 const status = async (id: string): Promise<Record<string, string | undefined>> => {
   const { VpnConnections } = await ec2.send(new DescribeVpnConnectionsCommand({ VpnConnectionIds: [id] }))
   return Object.fromEntries(VpnConnections![0]!.VgwTelemetry!.map((one) => [one.OutsideIpAddress!, one.Status]))
@@ -269,13 +280,7 @@ describe('the VPC', () => {
   it('sends segments that fit into a tunnel', async () => {
     // As a host behind the hub would, which knows nothing of tunnels.
     await exec(hub, `ip route replace ${models}/32 dev cwia0 src 10.10.0.1 advmss 1460`)
-    const heard = exec(hub, 'timeout 20 socat -u TCP-LISTEN:9000,reuseaddr STDOUT | wc -c')
-    await eventually(
-      () => exec(hub, 'ss -ltn'),
-      (listening) => listening.includes(':9000'),
-    )
-    await exec('models', 'head -c 300000 /dev/zero | timeout 15 socat -u STDIN TCP:10.10.0.1:9000,connect-timeout=5')
-    expect((await heard).trim()).toBe('300000')
+    expect(await sendToHub('10.10.0.1', 300_000)).toBe(300_000)
   })
 
   it('answers through the connection that the route names, and through its other tunnel when one is down', async () => {
@@ -329,13 +334,7 @@ describe('a connection that carries IPv6', () => {
     await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: made['group']!, IpPermissions: [permission] }))
     expect(await eventually(fetch6, (body) => body !== '')).toBe('models')
     expect(await ping(models6, 'fd10::1')).toBe('0/5')
-    const heard = exec(hub, 'timeout 20 socat -u TCP6-LISTEN:9006,reuseaddr STDOUT | wc -c')
-    await eventually(
-      () => exec(hub, 'ss -ltn'),
-      (listening) => listening.includes(':9006'),
-    )
-    await exec('models', 'head -c 300000 /dev/zero | timeout 15 socat -u STDIN TCP6:[fd10::1]:9006,connect-timeout=5')
-    expect((await heard).trim()).toBe('300000')
+    expect(await sendToHub('fd10::1', 300_000)).toBe(300_000)
   })
   it('carries nothing else, there or back', async () => {
     await exec(hub, `ip route replace ${models}/32 dev cwic0 src 10.10.0.1`)
