@@ -1,0 +1,103 @@
+/** Pages of what the controller says about any request of the API. */
+import type { CodePage } from '#src/fabric/codes.ts'
+
+export const requestCodes = [
+  {
+    code: 'C001',
+    title: 'no access token',
+    text: "Every request but the documentation needs an access token. On the controller's own machine the CLI finds the first administrator's in the data folder.",
+    wrong: 'curl http://127.0.0.1:7700/v1/sites',
+    right: 'curl -H "Authorization: Bearer cwa_…" http://127.0.0.1:7700/v1/sites',
+  },
+  {
+    code: 'C002',
+    title: 'the access token is not known',
+    text: 'It was revoked, mistyped, or belongs to another controller or an older data folder.',
+    wrong: 'a token of a network that was set up again',
+    right: 'causeway login',
+  },
+  {
+    code: 'C003',
+    title: 'the role does not allow it',
+    text: 'viewer reads; installer makes bootstrap tokens; cloud makes plans; operator applies, approves and decommissions; admin gives access.',
+    wrong: "a viewer's token for POST /v1/plans",
+    right: 'a token with the role that the message names',
+  },
+  {
+    code: 'C004',
+    title: 'the request is too large',
+    text: "Intent may have 4 MB, other requests 64 kB, agents' reports 256 kB.",
+    wrong: 'a backup among the intent files',
+    right: "only the network's YAML files",
+  },
+  {
+    code: 'C005',
+    title: 'the request is not understood',
+    text: 'The body is not JSON, or a field is missing or of the wrong kind. Each finding names one.',
+    wrong: '{"files": "network.yaml"}',
+    right: '{"files": [{"path": "network.yaml", "text": "…"}]}',
+  },
+  {
+    code: 'C006',
+    title: 'no such page',
+    text: 'The API is described at /v1/docs and /v1/openapi.json.',
+    wrong: 'GET /v1/site',
+    right: 'GET /v1/sites',
+  },
+  {
+    code: 'C007',
+    title: 'no such thing',
+    text: 'The site, plan, operation or generation of this name or number does not exist here.',
+    wrong: 'causeway site status dubln',
+    right: 'causeway site status dublin',
+  },
+  {
+    code: 'C009',
+    title: 'something unforeseen',
+    text: 'A mistake in Causeway itself. Nothing was done by halves: what changes together is written in one transaction.',
+    wrong: '',
+    right: '',
+  },
+  {
+    code: 'C010',
+    title: 'the database does not answer',
+    text: 'PostgreSQL is starting, full, or was stopped. Sites go on without it; nothing can be changed until it is back.',
+    wrong: 'a full disk under the data folder',
+    right: 'free some space; the controller recovers by itself',
+  },
+  {
+    code: 'C011',
+    title: 'workflows do not answer',
+    text: 'The command is stored and will be carried out as soon as Temporal and a worker are back; it need not be given again.',
+    wrong: '',
+    right: 'causeway rollout watch',
+  },
+  {
+    code: 'C012',
+    title: 'the Idempotency-Key was used for something else',
+    text: 'A key stands for one command. Repeating the same command with it answers as the first time; another command needs another key.',
+    wrong: 'one key for two plans',
+    right: 'a fresh key, such as a UUID, for each command',
+  },
+  {
+    code: 'C013',
+    title: 'a header is malformed',
+    text: "Idempotency-Key has 1 to 200 printable characters. If-Match is a generation's number in quotes.",
+    wrong: 'If-Match: 41',
+    right: 'If-Match: "41"',
+  },
+  {
+    code: 'C014',
+    title: 'too many requests',
+    text: 'Each device and each address may ask so often and no more; Retry-After says when again.',
+    wrong: 'a script without a pause',
+    right: 'wait as Retry-After says',
+  },
+  {
+    code: 'C015',
+    title: 'the token was given already',
+    text: "A bootstrap token is shown once and only its hash is kept, so that a repeated request can't show it again.",
+    wrong: 'the same Idempotency-Key for a second token',
+    right: 'causeway site token berlin',
+  },
+] as const satisfies readonly CodePage[]
