@@ -5,38 +5,35 @@
  */
 import { canonicalJson } from '#src/fabric/hash.ts'
 import type { ClassId, NodeId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
-import { breaches, deadline, hearRemote, overall, probeAnswered, retime, silentFor, tick } from '#src/path/machine.ts'
+import { breaches, deadline, hearRemote, overall, retime, silentFor, tick } from '#src/path/machine.ts'
 import { holdThroughLag, isHeld, noHold } from '#src/path/selection.ts'
 import { nextProbeAt } from '#src/path/timing.ts'
-import { decodeProbe, decodeReply, encodeProbe, encodeReply, type EndView, maximumUnpadded, type Probe, type Reply } from '#src/wire/stamp.ts'
+import type { EndView } from '#src/wire/stamp.ts'
 import type { Family } from '#src/net/address.ts'
 import type { Choice, Leaving } from '#providers/device.ts'
 import type { PathReport } from '#src/wire/messages.ts'
 import { createAlarm } from './alarm.ts'
 import { type ByTunnel, createChooser } from './choices.ts'
 import { drainEnd } from './drain.ts'
-import { type Burst, createBurst, echoBurst, type Measured, type Shots } from './burst.ts'
+import { echoBurst, type Measured, type Shots } from './burst.ts'
 import { createEchoes } from './echoes.ts'
 import type { OpenEcho } from './echo.ts'
 import { leavingNow, sameLeaving } from './exits.ts'
-import { paddedAnswered, paddedLost, paddedPayload, paddedSent, planProof } from './mtu.ts'
+import { paddedLost, planProof } from './mtu.ts'
 import {
-  countAnswered,
-  countSent,
   createProbed,
   keyOf,
   lostOf,
   newPath,
   type ProbedPath,
   rehandshakeFirstMs,
-  remember,
   sameProbeEnds,
-  sentTick,
   standbyRole,
   standsFor,
   timingOf,
 } from './paths.ts'
 import type { OpenSocket } from './sockets.ts'
+import { createStamps } from './stamps.ts'
 import { doubtUnheard, suspectSiblings, suspicionAt } from './suspicion.ts'
 import { type Trouble, troubleOf, why } from './trouble.ts'
 
@@ -101,20 +98,14 @@ export interface Prober {
 
 /** After a demotion the far end must hear of it before it counts silence. */
 const demotionMs = 250
-const reopenMs = 1_000
 /** Two probes of an ordinary standby. */
 const heardMs = 1_250
 const rehandshakeMostMs = 60_000
-/** A padded probe is told by its length: without padding none is as long. */
-const isPadded = (packet: Buffer): boolean => packet.length > maximumUnpadded
-/** Whatever MTU a tunnel may have. */
-const longest = 9_216
 const sameGroups = (a: SiteConfig | null, b: SiteConfig): boolean => a !== null && canonicalJson(a.groups) === canonicalJson(b.groups)
 
 export function createProber(options: ProberOptions): Prober {
   const { random } = options
   const records = new Map<string, ProbedPath>()
-  const packet = Buffer.alloc(longest)
   let config: SiteConfig | null = null
   let generation = 0
   /** Since 1970, ms. */
@@ -123,7 +114,6 @@ export function createProber(options: ProberOptions): Prober {
   const chooser = createChooser()
   let leaving: Leaving | null = null
   let views = new Map<NodeId, number[]>()
-  const bursts = new Map<ProbedPath, Burst>()
   let held = false
   let lag = noHold
   let dirty = false
@@ -196,105 +186,14 @@ export function createProber(options: ProberOptions): Prober {
     view: views.get(record.tunnel.remote) ?? [],
   })
 
-  function sendProbe(record: ProbedPath, now: number): void {
-    const sequence = countSent(record, now)
-    remember(record, sequence, now)
-    record.nextAt = nextProbeAt(now, record.path.timing.intervalMs, random())
-    if (!record.socket) return
-    const length = encodeProbe(packet, { ...endView(record), sequence: sequence >>> 0, session: record.session, sentAt: options.wall() })
-    record.socket.send(packet, length, record.tunnel.farInside)
-  }
-
-  /** The same, as long as the overlay's packets may be; it counts neither as sent nor as lost. */
-  function sendPadded(record: ProbedPath, now: number): void {
-    // The number of the probe before: a lost one must leave no gap, which would count towards silence.
-    const sequence = record.sequence - 1
-    paddedSent(record, now, sequence)
-    if (!record.socket || !config) return
-    const probe = { ...endView(record), sequence: sequence >>> 0, session: record.session, sentAt: options.wall() }
-    record.socket.send(packet, encodeProbe(packet, probe, Math.min(longest - 4, paddedPayload(config.network.mtu))), record.tunnel.farInside)
-  }
-
-  async function burst(record: ProbedPath, shots: Shots, mtu: number): Promise<Measured> {
-    const { tunnel } = record
-    if (tunnel.probe === 'icmp') return echoBurst(options.echo, echoes.target(record), mtu, shots)
-    const mine = createBurst()
-    bursts.set(record, mine)
-    const send = (sentAt: number, padded: boolean) => {
-      const probe = { ...endView(record), sequence: Math.max(0, record.sequence - 1) >>> 0, session: record.session, sentAt }
-      const length = encodeProbe(packet, probe, padded ? Math.min(longest - 4, paddedPayload(mtu)) : 0)
-      record.socket?.send(packet, length, tunnel.farInside)
-    }
-    return mine.run(shots, send, options.tick, options.wall).finally(() => bursts.delete(record))
-  }
-
-  /** What the far end says, whether in a probe or in a reply. */
-  function hear(record: ProbedPath, said: EndView, sentAt: number, now: number): void {
-    const { path } = record
-    if (path.remoteState !== said.state || path.remoteDraining !== said.draining) dirty = true
-    hearRemote(path, now, said.state, said.draining)
-    if (chooser.heard(record.tunnel.remote, said.view, sentAt)) dirty = true
-  }
-
-  function onProbe(record: ProbedPath, probe: Probe, now: number, padTo: number): void {
-    if (probe.session !== record.farSession) {
-      // The far end started again and counts from 0.
-      record.farSession = probe.session
-      record.received = 0
-      record.highest = 0
-      record.path.repliedSeq = -1
-      record.path.seen = 0
-    }
-    const stale = record.received > 0 && probe.sequence < record.highest
-    if (padTo === 0) record.received++
-    record.highest = Math.max(record.highest, probe.sequence)
-    if (!stale) hear(record, probe, probe.sentAt, now)
-    if (record.path.follows) probeAnswered(record.path, now, probe.sequence, Number.NaN)
-    if (record.suspect && record.path.follows) clear(record)
-    const wall = options.wall()
-    const length = encodeReply(
-      packet,
-      {
-        ...endView(record),
-        sequence: record.reflected++ >>> 0,
-        session: probe.session,
-        sentAt: wall,
-        receivedAt: wall,
-        probeSequence: probe.sequence,
-        probeSentAt: probe.sentAt,
-        probeTtl: 255,
-      },
-      padTo,
-    )
-    record.socket?.send(packet, length, record.tunnel.farInside)
-  }
-
-  function onReply(record: ProbedPath, reply: Reply, now: number, padded: boolean): void {
-    if (reply.session !== record.session || bursts.get(record)?.answered(reply.probeSentAt, now)) return
-    if (padded) {
-      if (paddedAnswered(record, now, reply.probeSequence)) widthChanged(record)
-      return
-    }
-    const sent = sentTick(record, reply.probeSequence)
-    if (sent === undefined) return
-    if (reply.probeSequence >= record.path.repliedSeq) hear(record, reply, reply.sentAt, now)
-    if (record.suspect) clear(record)
-    countAnswered(record, now, reply.probeSequence, now - sent)
-  }
-
-  function onPacket(record: ProbedPath, data: Buffer, from: string): void {
-    if (from !== record.tunnel.farInside || records.get(keyOf(record.tunnel)) !== record) return
+  /** Something came of a path that is still probed: `work` tells its state machine. */
+  function heard(record: ProbedPath, work: (now: number) => void): void {
+    if (records.get(keyOf(record.tunnel)) !== record) return
     const now = options.tick()
     const before = overall(record.path)
-    const probe = decodeProbe(data)
-    if (probe?.tunnel === record.tunnel.index) onProbe(record, probe, now, isPadded(data) ? data.length : 0)
-    else {
-      const reply = decodeReply(data)
-      if (reply?.tunnel === record.tunnel.index) onReply(record, reply, now, isPadded(data))
-    }
-    judge(record, before, now)
-  }
-  function judge(record: ProbedPath, before: string, now: number): void {
+    const doubted = record.suspect
+    work(now)
+    if (doubted && !record.suspect) dirty = true
     const after = overall(record.path)
     if (after !== before) stateChanged(record, before, after, now)
     // Once for all that lies in the sockets: a hub that chose anew for each packet would fall behind them for good.
@@ -322,20 +221,9 @@ export function createProber(options: ProberOptions): Prober {
     options.changed()
   }
 
-  function clear(record: ProbedPath): void {
-    record.suspect = false
-    dirty = true
-  }
-  function openSocket(record: ProbedPath, now: number): void {
-    if (record.tunnel.probe === 'icmp') return echoes.open(record, now)
-    record.socket = options.open(
-      record.tunnel.inside,
-      (data, from) => onPacket(record, data, from),
-      () => {
-        record.socket = null
-        record.reopenAt = options.tick() + reopenMs
-      },
-    )
+  function open(record: ProbedPath, now: number): void {
+    if (record.tunnel.probe === 'icmp') echoes.open(record, now)
+    else stamps.open(record)
   }
 
   function rehandshake(record: ProbedPath, now: number): void {
@@ -389,12 +277,12 @@ export function createProber(options: ProberOptions): Prober {
       announce(now)
     }
     for (const record of records.values()) {
-      if (!record.socket && !record.echo && now >= record.reopenAt) openSocket(record, now)
+      if (!record.socket && !record.echo && now >= record.reopenAt) open(record, now)
       if (record.tunnel.decides && now >= record.nextAt) {
         if (record.tunnel.probe === 'icmp') echoes.overdue(record, now)
-        else sendProbe(record, now)
+        else stamps.send(record, now)
       }
-      if (record.tunnel.decides && record.tunnel.probe === 'stamp' && now >= record.proof.nextAt) sendPadded(record, now)
+      if (record.tunnel.decides && record.tunnel.probe === 'stamp' && now >= record.proof.nextAt) stamps.sendPadded(record, now)
       if (now >= record.rehandshakeAt) rehandshake(record, now)
     }
     arm(now)
@@ -421,19 +309,27 @@ export function createProber(options: ProberOptions): Prober {
     echo: options.echo,
     tick: options.tick,
     deviceOf: ({ tunnel }) => config?.interfaces.find((one) => one.id === tunnel.interface && one.linkEpoch === tunnel.linkEpoch)?.device ?? null,
-    heard(record, answered) {
-      const now = options.tick()
-      if (records.get(keyOf(record.tunnel)) !== record) return
-      const before = overall(record.path)
-      const doubted = record.suspect
-      answered(now)
-      if (doubted && !record.suspect) dirty = true
-      judge(record, before, now)
-    },
+    heard,
     ended(record, said) {
       options.event('path', `${record.tunnel.id}: ping ended: ${said || 'without a word'}`)
       if (records.get(keyOf(record.tunnel)) === record) arm(options.tick())
     },
+  })
+  const stamps = createStamps({
+    open: options.open,
+    tick: options.tick,
+    wall: options.wall,
+    random,
+    mtu: () => config?.network.mtu ?? 0,
+    view: endView,
+    heard,
+    said(record, view, sentAt, now) {
+      const { path } = record
+      if (path.remoteState !== view.state || path.remoteDraining !== view.draining) dirty = true
+      hearRemote(path, now, view.state, view.draining)
+      if (chooser.heard(record.tunnel.remote, view.view, sentAt)) dirty = true
+    },
+    widthChanged,
   })
   function forget(record: ProbedPath): void {
     record.socket?.close()
@@ -515,7 +411,10 @@ export function createProber(options: ProberOptions): Prober {
     uses,
     async burst(tunnel, shots) {
       const record = byTunnel.get(tunnel)
-      return record && config ? await burst(record, shots, config.network.mtu) : undefined
+      if (!record || !config) return undefined
+      return record.tunnel.probe === 'icmp'
+        ? await echoBurst(options.echo, echoes.target(record), config.network.mtu, shots)
+        : await stamps.burst(record, shots)
     },
     heard(tunnel) {
       const record = byTunnel.get(tunnel)
