@@ -1,14 +1,16 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, NodeId, Origins, Place, Rule } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, Lan, NodeId, Origins, Place } from '#src/fabric/fabric.ts'
 import { speaking, type Speaking } from '#src/fabric/lan-routing.ts'
+import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
+import { isSameLan } from '#src/fabric/lans.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
-import { formatPortRange, type PortRange } from '#src/net/ports.ts'
+import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
 import { downWith, isBroken, nameOf } from './failures.ts'
 import { type Down, type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
-import { formatPacket, packetsBetween, type Packet, sample } from './packets.ts'
+import { formatPacket, intersect, packetsBetween, packetsOf, type Packet, sample } from './packets.ts'
 import { dutyOf, gatewaysAt, standingBy } from './pairs.ts'
 import { lineOf, neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
 
@@ -29,6 +31,8 @@ export interface TraceLine {
   readonly packet: Packet
   /** Hosts of the packet that call themselves something else than it does. Absent: none. */
   readonly translated?: readonly { readonly node: NodeId; readonly local: Address; readonly overlay: Address }[]
+  /** What the allow opens where that is less than was asked about. Absent: all of it. */
+  readonly only?: { readonly from: Prefix; readonly to: Prefix }
   /** Declared prefixes that it comes from or goes to and that are reached while a router announces them. Absent: none. */
   readonly learned?: readonly {
     readonly node: NodeId
@@ -74,7 +78,7 @@ export function trace(fabric: Fabric, question: Question): Trace {
       ? (to.outside === null ? familiesOf(source).map((family) => anybody(fabric, family)) : [to.outside]).flatMap((outside) =>
           tracedOut(model, question, source, outside),
         )
-      : to.places.filter((target) => source !== target).flatMap((target) => traced(model, question, source, target, to.ports)),
+      : to.places.flatMap((target) => traced(model, question, source, target, to.ports)),
   )
   const [stranger] = from.places.flatMap((source) =>
     to.places.filter((target) => commonFamilies(source, target).length === 0).map((target) => ({ source, target })),
@@ -115,11 +119,12 @@ export function resolveEnd(fabric: Fabric, text: string, services: boolean): End
   const parsed = parseAddress(text)
   if (parsed.ok) return addressEnd(fabric, parsed.value, null, services)
   if (services && text === 'internet') return { places: [], ports: [], outside: null }
-  const [first = '', second] = text.split('/')
-  const host = second === undefined ? undefined : parseAddress(second)
+  const [before = '', after] = text.split('/')
+  const host = after === undefined ? undefined : parseAddress(after)
+  const first = siteOfGateway(before as NodeId)
   if (host?.ok) return addressEnd(fabric, host.value, first, services)
-  const where = second === undefined ? null : first
-  const what = second ?? first
+  const where = after === undefined ? null : first
+  const what = after ?? first
   const places = placesOf(fabric)
   const service = services ? fabric.services.find((one) => one.id === what) : undefined
   const group = fabric.hostGroups?.find((one) => one.id === what)
@@ -149,7 +154,7 @@ const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind 
 
 /** As the overlay calls it; where nobody is called so, or the site is named too, also as its own hosts do. */
 function addressEnd(fabric: Fabric, host: Address, at: string | null, isTarget: boolean): End | Unknown {
-  const held = nodesOf(fabric).flatMap((node) => (at === null || node.id === at ? node.lans.map((lan) => ({ node: node.id, lan })) : []))
+  const held = ownersOf(fabric).flatMap((node) => (at === null || node.id === at ? node.lans.map((lan) => ({ node: node.id, lan })) : []))
   const end = ({ node, lan }: (typeof held)[number], one: Address): End => ({
     places: [{ node, segment: lan.segment, prefixes: [hostPrefix(one)] }],
     ports: [],
@@ -174,8 +179,10 @@ function addressEnd(fabric: Fabric, host: Address, at: string | null, isTarget: 
       .join(', ')}`,
   }
 }
+/** A LAN is its site's, once, whichever gateway of a pair carries it. */
+const ownersOf = (fabric: Fabric): ReturnType<typeof nodesOf> => nodesOf(fabric).filter(({ id }) => !isSecondGateway(id))
 function placesOf(fabric: Fabric): readonly Place[] {
-  return nodesOf(fabric).flatMap((site) =>
+  return ownersOf(fabric).flatMap((site) =>
     [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
       ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) }),
     ),
@@ -183,15 +190,57 @@ function placesOf(fabric: Fabric): readonly Place[] {
 }
 
 function traced(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
-  const wanted = question.port ?? servicePorts[0] ?? openedPort(model, source, target)
+  const ports = question.port ? [question.port] : servicePorts
   return commonFamilies(source, target).flatMap((family) => {
-    const [from, to] = [source, target].map(({ prefixes }) => prefixes.filter((one) => familyOf(one) === family))
-    return packetsBetween(from!.slice(0, 1), to!, [wanted])
-      .slice(0, 1)
-      .flatMap((packets) => followed(model, question, source, target, sample(packets)))
+    const asked = askedOf(model, source, target, family, ports)
+    return asked ? followed(model, question, source, target, asked) : []
   })
 }
-function followed(model: Model, question: Question, source: Place, target: Place, packet: Packet): readonly TraceLine[] {
+
+/** Of what is asked about, a packet that stands for it. */
+interface Asked {
+  readonly packet: Packet
+  /** The one in which both are. */
+  readonly lan?: Lan
+  readonly only?: TraceLine['only']
+}
+/**
+ * One that a gateway decides, where there is such a one: of what some allow opens, best of all that is asked about, so that
+ * a question without a port, or about more than is opened, is about something real.
+ */
+function askedOf(model: Model, source: Place, target: Place, family: Family, given: readonly PortRange[]): Asked | undefined {
+  const ports = given.length > 0 ? given : [anyPort]
+  const node = model.node(source.node)
+  const of = ({ prefixes }: Place): readonly Prefix[] => prefixes.filter((one) => familyOf(one) === family)
+  const lanOf = (one: Prefix): Lan | undefined => node?.of.lans.find(({ prefix }) => contains(prefix, one))
+  const pairs = of(source).flatMap((from) => of(target).map((to) => ({ from, to })))
+  const apart = pairs.filter(({ from, to }) => {
+    const [near, far] = [lanOf(from), lanOf(to)]
+    return !near || !far || !isSameLan(near, far)
+  })
+  const [first] = apart.length > 0 ? apart : pairs
+  if (!first) return undefined
+  if (apart.length === 0) return { packet: sample(packetsOf(first.from, first.to, ports[0]!)!), lan: lanOf(first.to)! }
+  let part: Asked | undefined
+  for (const rule of node?.of.rules ?? []) {
+    for (const whole of apart) {
+      const from = narrowed(whole.from, rule.from.prefixes)
+      const to = from && narrowed(whole.to, rule.to.prefixes)
+      const opened =
+        to && ports.flatMap((port) => rule.ports.flatMap((open) => intersect(packetsOf(from, to, port)!, packetsOf(from, to, open)!) ?? []))[0]
+      if (!opened) continue
+      if (from === whole.from && to === whole.to) return { packet: sample(opened) }
+      part ??= { packet: sample(opened), only: { from, to } }
+    }
+  }
+  return part ?? { packet: sample(packetsOf(first.from, first.to, ports[0]!)!) }
+}
+/** What of `prefix` the first of `these` has that has any. */
+function narrowed(prefix: Prefix, these: readonly Prefix[]): Prefix | undefined {
+  const [wide, narrow] = [these.find((one) => contains(one, prefix)), these.find((one) => contains(prefix, one))]
+  return wide === undefined ? narrow : prefix
+}
+function followed(model: Model, question: Question, source: Place, target: Place, { packet, lan, only }: Asked): readonly TraceLine[] {
   const { dead, ...broken } = downWith(model.fabric, question.without)
   const [near, far, down] = onDutyAt(model, [source.node, target.node], broken.down)
   const others = [
@@ -205,6 +254,12 @@ function followed(model: Model, question: Question, source: Place, target: Place
     packet,
     ...(others.length > 0 ? { translated: others } : {}),
     ...(routers.length > 0 ? { learned: routers } : {}),
+    ...(only ? { only } : {}),
+  }
+  if (lan) {
+    const outcome = { kind: 'delivered', at: source.node, lan, trafficClass: 'default' as ClassId, rules: [] } as const
+    const shared = { outcome: 'passes', at: source.node, why: null, way: 'there', trafficClass: null, decidedBy: [], back: null } as const
+    return [{ ...names, ...shared, there: { hops: [], outcome }, thereText: '', backText: '', whyText: '' }]
   }
   const gone = dead.has(source.node) ? source.node : dead.has(target.node) ? target.node : undefined
   const forced = question.trafficClass === null ? {} : { trafficClass: question.trafficClass }
@@ -353,18 +408,6 @@ function learnedAt(model: Model, id: NodeId, overlay: Address): NonNullable<Trac
   return [{ node: id, prefix: lan.prefix, by: session.protocol, from: session.neighbors.filter((one) => familyOf(one) === familyOf(lan.prefix)) }]
 }
 
-/** The port that some allow opens between the places, so that a question without one is about something real. */
-function openedPort(model: Model, source: Place, target: Place): PortRange {
-  const meets = (rule: Rule): boolean =>
-    packetsBetween(source.prefixes, target.prefixes, rule.ports).some(
-      (packets) =>
-        rule.from.prefixes.some((from) => source.prefixes.some((own) => contains(from, own))) &&
-        rule.to.prefixes.some((to) => target.prefixes.some((own) => contains(to, own))) &&
-        packets.family > 0,
-    )
-  return model.node(source.node)?.of.rules.find(meets)?.ports[0] ?? { protocol: 'any', from: 0, to: 65_535 }
-}
-
 const expectedBy = (fabric: Fabric, { source, destination }: Packet): readonly string[] => {
   const has = (places: readonly Place[], one: Address): boolean => places.some((place) => place.prefixes.some((prefix) => contains(prefix, one)))
   return fabric.expects
@@ -395,7 +438,6 @@ function reason(
 /** As `causeway trace` prints it. Origins turn keys into `network.yaml:22`. */
 export function renderTrace(of: Trace, origins: Origins): string {
   if (of.outcome === 'unknown') return `${of.says}\n  ${of.instead}\n`
-  if (of.lines.length === 0) return `${of.question.from} and ${of.question.to} are the same LAN: no gateway is between them\n`
   const without = of.question.without.length > 0 ? ` without ${of.question.without.map(nameOf).join(', ')}` : ''
   const dual = new Set(of.lines.map(({ packet }) => familyOf(packet.source))).size > 1
   const titleOf = (line: TraceLine): string => `${line.from} → ${line.to}${dual ? ` over IPv${familyOf(line.packet.source)}` : ''}: `
@@ -420,10 +462,11 @@ function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: st
   const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
   if (line.back === null && line.thereText !== '' && line.outcome === 'passes')
     return `${title}PASSES${without}, ${formatPacket(line.packet)}\n  leaves by ${places[0] ?? line.decidedBy[0]}\n  out    ${line.thereText}\n`
+  if (line.outcome === 'passes' && line.decidedBy.length === 0)
+    return `${title}PASSES${without}\n  both are in one LAN of ${line.at ?? ''}: no gateway is between them, so nobody is asked\n`
   if (line.outcome === 'passes') {
-    const rows = [`${title}PASSES${without}, ${packet}`]
-    if (line.decidedBy.length === 0) rows.push('  nobody is asked: the two are one LAN, by its next hop')
-    else rows.push(`  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}`)
+    const only = line.only ? `, for no more than ${formatHosts(line.only.from)} → ${formatHosts(line.only.to)}` : ''
+    const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}${only}`]
     if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
     else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
     return `${rows.join('\n')}\n`
@@ -434,7 +477,7 @@ function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: st
   if (line.why === 'policy' && line.way === 'there') {
     const expected = line.decidedBy.length > 0 ? `, and ${places.join(' and ') || line.decidedBy.join(' and ')} expects exactly that` : ''
     const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
-    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${shortName(of.question.to)}${expected === '' ? port : expected}\n`
+    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${whatOf(of.question.to, line.to)}${expected === '' ? port : expected}\n`
   }
   const rows = [
     `${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`,
@@ -445,4 +488,6 @@ function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: st
   if (line.way === 'back') rows.push(`  back   ${line.backText}`)
   return `${rows.join('\n')}\n`
 }
+/** A whole site was asked about: what of it. */
+const whatOf = (asked: string, place: string): string => shortName(place.startsWith(`${asked}/`) ? place : asked)
 const shortName = (text: string): string => text.split('/').at(-1) ?? text

@@ -3,6 +3,8 @@ import type { Endpoint, Failure, RiskId, SegmentId } from '#src/fabric/fabric.ts
 import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { renderTrace, trace } from '#src/verify/trace.ts'
 import { build, change, ports, site } from './build.ts'
+import { compile } from '#src/compile/compile.ts'
+import { parseIntent } from '#src/intent/parse.ts'
 import { readQuestion } from '#src/verify/question.ts'
 import { cloudDemo, demo } from './demo.ts'
 
@@ -13,6 +15,24 @@ const ask = (from: string, to: string, port: string | null = null, without: read
     'network.yaml:N',
   )
 const fiber: Failure = { kind: 'uplink', site: site('berlin'), uplink: fabric.sites[0]!.uplinks[0]!.id }
+
+/** A site with two gateways and two LANs of a segment, and one that is translated. */
+function paired() {
+  const text = `network: pair
+hubs: hub
+segments: [office, cameras]
+allow: [office -> same/office tcp/22, edge/office -> hub/office tcp/443]
+sites:
+  hub: { role: core, uplinks: { isp: { interface: eth0, address: 192.0.2.2/24, router: 192.0.2.1 } }, segments: { office: { interface: eth1, prefixes: 10.10.0.0/24 } } }
+  oslo:
+    gateways: { a: { uplinks: { fiber: { interface: eth0 } } }, b: { uplinks: { lte: { interface: wwan0 } } } }
+    segments:
+      office: [{ interface: eth1, prefixes: 10.1.10.0/24 }, { interface: eth2, prefixes: 10.1.40.0/24 }]
+      cameras: { interface: eth3, prefixes: 192.168.1.0/24, translate: always }
+`
+  const { intent, origins } = parseIntent([{ path: 'network.yaml', text }])
+  return { fabric: compile(intent!, []).fabric!, origins }
+}
 
 describe('trace', () => {
   test('blocked by policy, and an expectation wants it so', () => {
@@ -90,10 +110,48 @@ describe('trace', () => {
     const behind = { ...lan, prefix: prefix('10.5.0.0/16'), via: address('10.1.10.254') }
     const routed = { ...fabric, sites: [{ ...berlin!, lans: [...berlin!.lans, behind] }, ...others] }
     const told = (from: string, to: string) => renderTrace(trace(routed, { from, to, port: null, trafficClass: null, without: [] }), origins)
-    expect(told('10.1.10.7', '10.5.3.4')).toBe(
-      'PASSES, 10.1.10.7 → 10.5.3.4 tcp/1, class default\n  nobody is asked: the two are one LAN, by its next hop\n  within berlin: no tunnel needed\n',
-    )
+    expect(told('10.1.10.7', '10.5.3.4')).toBe('PASSES\n  both are in one LAN of berlin: no gateway is between them, so nobody is asked\n')
     expect(told('berlin/cameras', '10.5.3.4')).toContain('BLOCKED at berlin')
+  })
+  test('within one LAN no line decides; between two of a site one does', () => {
+    const within = 'PASSES\n  both are in one LAN of berlin: no gateway is between them, so nobody is asked\n'
+    expect(ask('berlin/inference', 'berlin/inference')).toBe(within)
+    expect(ask('10.1.10.7', '10.1.10.9', 'tcp/22')).toBe(within)
+    const { fabric, origins } = paired()
+    const told = (from: string, to: string) => renderTrace(trace(fabric, { from, to, port: null, trafficClass: null, without: [] }), origins)
+    expect(told('oslo/office', 'oslo/office')).toBe(
+      'PASSES, 10.1.10.10 → 10.1.40.10 tcp/22, class default\n  allowed by network.yaml:4\n  within oslo: no tunnel needed\n',
+    )
+  })
+  test('a LAN of two gateways is one, by the name of its site', () => {
+    const { fabric, origins } = paired()
+    const told = (from: string, to: string) => renderTrace(trace(fabric, { from, to, port: null, trafficClass: null, without: [] }), origins)
+    const passes = 'PASSES, 10.1.10.10 → 10.10.0.10 tcp/443, class default\n  allowed by network.yaml:4\n  there  oslo ─fiber/isp→ hub\n'
+    for (const from of ['office', 'oslo/office', 'oslo.b/office', 'edge/office', '10.1.10.10']) expect(told(from, 'hub/10.10.0.10')).toContain(passes)
+    expect(told('oslo/10.1.10.7', 'oslo.b/10.1.10.20')).toContain('both are in one LAN of oslo')
+    expect(told('192.168.1.10', 'hub/office')).toContain('192.168.1.10 of oslo is 198.18.0.10 in the overlay')
+  })
+  test('about more than an allow opens: what it opens', () => {
+    const { fabric, origins } = demo([
+      'allow:',
+      'groups: { kiosks: { hosts: 10.1.11.200/29 } }\nallow:\n  - edge/inference -> kiosks tcp/22 tcp/80\n',
+    ])
+    const told = (port: string | null) =>
+      renderTrace(
+        trace(fabric, {
+          from: 'berlin/inference',
+          to: 'madrid/inference',
+          port: port === null ? null : ports(port),
+          trafficClass: null,
+          without: [],
+        }),
+        origins,
+      )
+    expect(told(null)).toMatch(
+      /^PASSES, 10\.1\.10\.10 → 10\.1\.11\.201 tcp\/22, class default\n {2}allowed by network\.yaml:\d+, for no more than 10\.1\.10\.0\/24 → 10\.1\.11\.200\/29\n/,
+    )
+    expect(told('tcp/79-90')).toContain('10.1.11.201 tcp/80')
+    expect(told('tcp/81-90')).toContain('no `allow` lets inference reach inference on tcp/81-90')
   })
   test('to what a router announces: says from whom it is learned', () => {
     const { fabric, origins } = demo()
