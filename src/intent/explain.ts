@@ -1,7 +1,9 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
+import { waysText } from '#src/fabric/expects.ts'
 import { isSecondGateway, secondGateway } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
+import { formatDuration, formatRate } from '#src/fabric/quantities.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
 import { endpointText, formatHosts, type Prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
@@ -20,9 +22,8 @@ import {
   type Selector,
 } from './intent.ts'
 import { type Identity, nameOfFolder } from './fragments.ts'
-import { waysText } from './read-expect.ts'
 import { didYouMean } from './suggest.ts'
-import { formatAddresses, formatDuration, formatLease, formatLifetime, formatPercent, formatRate } from './values.ts'
+import { formatAddresses, formatLease, formatLifetime, formatPercent } from './values.ts'
 
 export interface Explained {
   /** Keys as in the files, joined by dots: `sites.berlin.uplinks.lte.metered`. */

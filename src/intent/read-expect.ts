@@ -1,4 +1,5 @@
 /** Expectations: what must be reached, what must not, and by which ways. */
+import { waysText } from '#src/fabric/expects.ts'
 import type { Survives, Waypoint } from '#src/fabric/fabric.ts'
 import type { IntentExpect, IntentWays } from './intent.ts'
 import type { Waypoints } from './names.ts'
@@ -9,7 +10,6 @@ import type { RawExpect } from './schema.ts'
 import { type Names, readArrow } from './selector.ts'
 import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
-import { formatDuration, formatRate } from './values.ts'
 
 const order = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
 const verbs = ['reach', 'reach-all', 'path', 'isolate'] as const
@@ -99,20 +99,6 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: (
   const asked = ofWays.some((key) => wrote.has(key)) ? { ways } : {}
   const value: IntentExpect = kind === 'path' ? { kind, ...ends, ways } : { kind: 'reach', mode: kind === 'reach' ? 'any' : 'all', ...ends, ...asked }
   return { value, arrow, text, at: line.at }
-}
-
-/** `, via fiber, not lte, symmetric, within 1000ms, bandwidth 20M`; '' when nothing is asked. */
-export function waysText({ via, not, symmetric, withinMs, bandwidth }: IntentWays): string {
-  const words = (of: readonly Waypoint[]): string => of.map((one) => one.value).join(' or ')
-  return [
-    via.length > 0 ? `via ${words(via)}` : '',
-    not.length > 0 ? `not ${words(not)}` : '',
-    symmetric ? 'symmetric' : '',
-    withinMs > 0 ? `within ${formatDuration(withinMs)}` : '',
-    bandwidth.up > 0 ? `bandwidth ${formatRate(bandwidth)}` : '',
-  ]
-    .map((part) => (part === '' ? '' : `, ${part}`))
-    .join('')
 }
 
 /** Their order means nothing. */

@@ -1,5 +1,6 @@
 /** Quantities as people write them: rates, durations, percentages, DSCP names, ports of `public:`. */
 import type { WeekWindow } from '#src/fabric/fabric.ts'
+import { trimmed } from '#src/fabric/quantities.ts'
 import { isTimezone, readWindow } from '#src/fabric/windows.ts'
 import { type Address, addressBits, addressFromBits, type Family, familyOf, type Parsed, parseAddress } from '#src/net/address.ts'
 
@@ -162,18 +163,6 @@ export function parseInterface(text: string): Parsed<string> {
   return { ok: true, value: text }
 }
 
-const trimmed = (n: number): string => String(Number(n.toFixed(4)))
-function formatBits(bits: number): string {
-  for (const unit of ['T', 'G', 'M', 'K'] as const) {
-    const scaled = bits / scale[unit]!
-    if (scaled >= 1 && Number(scaled.toFixed(3)) === scaled) return `${scaled}${unit}`
-  }
-  return String(bits)
-}
-/** The inverse of `parseRate`. */
-export const formatRate = ({ down, up }: Rate): string => (down === up ? formatBits(down) : `${formatBits(down)}/${formatBits(up)}`)
-/** The inverse of `parseDuration`. */
-export const formatDuration = (ms: number): string => (ms === 0 ? 'none' : `${trimmed(ms)}ms`)
 /** The inverse of `parsePercent`. */
 export const formatPercent = (fraction: number): string => (fraction === 0 ? 'none' : `${trimmed(fraction * 100)}%`)
 

@@ -1,13 +1,14 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Deny, Fabric, NodeId, Rule, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Forwarding, NodeId, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
 import { classesAt } from '#src/fabric/classes.ts'
 import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { sameContent } from '#src/fabric/hash.ts'
-import { nodeOf } from '#src/fabric/ids.ts'
+import { nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { counted, plural } from '#src/fabric/plural.ts'
 import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
+import { type AllowedEnd, diffReachability, type ReachabilityDifference } from './reachability.ts'
 
 /** additive: only something new. neutral: the same traffic passes. disruptive: traffic that runs now is interrupted or ended. */
 export type ChangeClass = 'additive' | 'neutral' | 'disruptive'
@@ -20,15 +21,14 @@ export interface SiteChange {
   readonly class: ChangeClass
 }
 
-export function siteChanges(before: Fabric | null, after: Fabric): readonly SiteChange[] {
-  const gone = before ? onlyIn(before, after) : nobody
-  const arrived = before ? onlyIn(after, before) : nobody
+export function siteChanges(before: Fabric | null, after: Fabric, difference: Difference = differenceOf(before, after)): readonly SiteChange[] {
+  const { gone } = difference
   const changes = after.sites.flatMap((site): SiteChange[] => {
     const was = before ? siteOf(before, site.id) : undefined
     if (!before || !was) return [{ kind: 'add', site: site.id, hub: site.hub, text: sizeOf(after, site), class: 'additive' }]
     // What the hashes of the two would say, without making them.
     if (sameContent(siteSlice(before, site.id), siteSlice(after, site.id))) return []
-    return [{ kind: 'change', site: site.id, hub: site.hub, ...changeOf(before, was, after, site, gone, arrived) }]
+    return [{ kind: 'change', site: site.id, hub: site.hub, ...changeOf(before, was, after, site, difference) }]
   })
   const removed = [...gone.sites].map((id): SiteChange => {
     const site = siteOf(before!, id)!
@@ -57,7 +57,26 @@ function onlyIn(fabric: Fabric, other: Fabric): Moved {
   }
 }
 
-interface Delta {
+/** What is asked about every site, region and peer. */
+export interface Difference {
+  readonly gone: Moved
+  readonly arrived: Moved
+  readonly reachability: ReachabilityDifference
+  /** Who may call or be called less than before, by somebody that stays: only there does a rule less end what passes. */
+  readonly closing: ReadonlySet<NodeId>
+}
+export function differenceOf(before: Fabric | null, after: Fabric): Difference {
+  const [gone, arrived] = before ? [onlyIn(before, after), onlyIn(after, before)] : [nobody, nobody]
+  const reachability = diffReachability(before, after)
+  const staying = (ends: readonly AllowedEnd[]) => ends.flatMap(({ node }) => (gone.nodes.has(node) ? [] : [node]))
+  const closing = reachability.closed.flatMap(({ from, to }) => {
+    const [callers, called] = [staying(from), staying(to)]
+    return callers.length > 0 && called.length > 0 ? [...callers, ...called] : []
+  })
+  return { gone, arrived, reachability, closing: new Set(closing) }
+}
+
+export interface Delta {
   readonly noun: string
   /** In place of counts. */
   readonly text?: string
@@ -68,14 +87,8 @@ interface Delta {
   readonly interrupts: boolean
 }
 
-function changeOf(
-  before: Fabric,
-  was: Site,
-  after: Fabric,
-  site: Site,
-  gone: Moved,
-  arrived: Moved,
-): { readonly text: string; readonly class: ChangeClass } {
+function changeOf(before: Fabric, was: Site, after: Fabric, site: Site, difference: Difference): Judged {
+  const { gone, arrived } = difference
   const far = (id: SiteId, fabric: Fabric) =>
     tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
   const stays = ({ far: other }: { readonly far: NodeId }) => !gone.nodes.has(other)
@@ -98,33 +111,35 @@ function changeOf(
     ),
     delta('exit', exitsOf(was), exitsOf(site), ({ id }) => id, never),
     delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
-    rulesDelta(was.rules, site.rules, gone, arrived),
-    deniesDelta(was.denies ?? [], site.denies ?? [], gone, arrived),
-    delta(
-      'route',
-      was.routes,
-      site.routes,
-      ({ to }) => to,
-      ({ to }) => !gone.prefixes.has(to),
-    ),
+    ...policyDeltas(was, site, difference),
+    routesDelta(was, site, gone),
     transitsDelta(was.transits, site.transits, gone, arrived),
     delta('class', classesAt(before.classes, was), classesAt(after.classes, site), byId, never),
     delta('path order', groupsOf(was), groupsOf(site), groupKey, never),
     ...settings(before, was, after, site),
   ]
+  return judged(deltas, 'far ends moved', quiet)
+}
+
+export interface Judged {
+  readonly text: string
+  readonly class: ChangeClass
+}
+/** What moved, as text, and whether traffic that runs feels it. `otherwise`: what it is when none of these did. */
+export function judged(deltas: readonly Delta[], otherwise: string, quiet: ReadonlySet<string> = new Set()): Judged {
   const felt = deltas.some((one) => one.interrupts)
   const moved = deltas.filter((one) => one.added + one.removed + one.changed > 0)
   const told = moved.filter((one) => !quiet.has(one.noun))
-  const text = (told.length > 0 ? told : moved).map(say).join(', ') || 'far ends moved'
+  const text = (told.length > 0 ? told : moved).map(say).join(', ') || otherwise
   const grown = moved.some((one) => one.added > 0) && moved.every((one) => one.removed === 0 && (one.changed === 0 || one.noun === 'path order'))
   return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
 }
 
 /** They follow from tunnels, sites and rules, and speak only when nothing else does. */
 const quiet: ReadonlySet<string> = new Set(['exit', 'LAN let out', 'interface', 'path order', 'route', 'transit'])
-const always = () => true
-const never = () => false
-const byId = ({ id }: { readonly id: string }) => id
+export const always = () => true
+export const never = () => false
+export const byId = ({ id }: { readonly id: string }) => id
 /** What of an uplink tunnels stand on, and what only ranks them. */
 const wire = ({ id, slot, interface: name, endpoint }: Site['uplinks'][number]) => ({ id, slot, interface: name, endpoint })
 const quality = ({ id, transport, medium, metered, tags, up, down }: Site['uplinks'][number]) => ({ id, transport, medium, metered, tags, up, down })
@@ -156,7 +171,7 @@ function settings(before: Fabric, was: Site, after: Fabric, site: Site): Delta[]
   return texts.filter((text) => text !== '').map((text) => ({ noun: 'setting', text, added: 0, removed: 0, changed: 1, interrupts: true }))
 }
 
-function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string, carries: (one: T) => boolean): Delta {
+export function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string, carries: (one: T) => boolean): Delta {
   const old = new Map(was.map((one) => [key(one), one]))
   const now = new Map(is.map((one) => [key(one), one]))
   const removed = was.filter((one) => !now.has(key(one)))
@@ -171,55 +186,47 @@ function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: 
 }
 
 /**
- * Prefixes that come or leave with their site are told by that site's line; what is left is a change of policy. A rule
- * that gets wider interrupts nobody.
+ * Prefixes that come or leave with their site are told by that site's line; what is left is a change of policy. It is felt
+ * where it closes something: a rule may say otherwise what others say too.
  */
-function rulesDelta(was: readonly Rule[], is: readonly Rule[], gone: Moved, arrived: Moved): Delta {
-  const old = without(was, gone)
-  const now = new Map(without(is, arrived).map((rule) => [rule.id, rule]))
-  const plain = delta(
-    'rule',
-    old,
-    [...now.values()],
-    (rule) => rule.id,
-    () => true,
+export function policyDeltas(was: Policy, is: Policy, { gone, arrived, closing }: Difference): readonly Delta[] {
+  const deltas = [
+    delta('rule', without(was.rules, gone), without(is.rules, arrived), byId, always),
+    delta('deny', without(was.denies ?? [], gone), without(is.denies ?? [], arrived), byId, never),
+  ]
+  const closes = closing.has(siteOfGateway(is.id))
+  return deltas.map((one) => ({ ...one, interrupts: closes && one.added + one.removed + one.changed > 0 }))
+}
+type Policy = Pick<Forwarding, 'rules' | 'denies'> & { readonly id: NodeId }
+/** One route to each prefix; the group behind it is a change of its own. */
+export const routesDelta = (was: Pick<Forwarding, 'routes'>, is: Pick<Forwarding, 'routes'>, { prefixes }: Moved): Delta =>
+  delta(
+    'route',
+    was.routes,
+    is.routes,
+    ({ to }) => to,
+    ({ to }) => !prefixes.has(to),
   )
-  const narrower = (rule: Rule, next: Rule) =>
-    lost(rule.from.prefixes, next.from.prefixes) || lost(rule.to.prefixes, next.to.prefixes) || !sameContent(rule.ports, next.ports)
-  const interrupts = old.some((rule) => {
-    const next = now.get(rule.id)
-    return !next || narrower(rule, next)
-  })
-  return { ...plain, interrupts }
-}
-/** Likewise, the other way round: one that comes or gets wider ends what passes now. */
-function deniesDelta(was: readonly Deny[], is: readonly Deny[], gone: Moved, arrived: Moved): Delta {
-  const old = new Map(without(was, gone).map((deny) => [deny.id, deny]))
-  const now = without(is, arrived)
-  const interrupts = now.some((deny) => {
-    const before = old.get(deny.id)
-    return (
-      !before ||
-      lost(deny.from.prefixes, before.from.prefixes) ||
-      lost(deny.to.prefixes, before.to.prefixes) ||
-      !sameContent(deny.ports, before.ports)
-    )
-  })
-  return { ...delta('deny', [...old.values()], now, byId, never), interrupts }
-}
-/** Likewise. */
+/** Likewise: what a hub may carry no more, whichever lines say it. */
 function transitsDelta(was: readonly Transit[], is: readonly Transit[], gone: Moved, arrived: Moved): Delta {
   const rest = (transits: readonly Transit[], { prefixes }: Moved) =>
     transits
       .map(({ id, a, b }) => ({ id, a: a.filter((one) => !prefixes.has(one)), b: b.filter((one) => !prefixes.has(one)) }))
       .filter(({ a, b }) => a.length > 0 && b.length > 0)
   const old = rest(was, gone)
-  const now = new Map(rest(is, arrived).map((transit) => [transit.id, transit]))
-  const interrupts = old.some(({ id, a, b }) => {
-    const next = now.get(id)
-    return !next || lost(a, next.a) || lost(b, next.b)
-  })
-  return { ...delta('transit', old, [...now.values()], byId, never), interrupts }
+  const now = rest(is, arrived)
+  const interrupts = old.some((one) => !now.some((next) => !lost(one.a, next.a) && !lost(one.b, next.b)) && !carriedBy(now, one))
+  return { ...delta('transit', old, now, byId, never), interrupts }
+}
+/** Each pair by some of these. */
+function carriedBy(transits: readonly Pick<Transit, 'a' | 'b'>[], { a, b }: Pick<Transit, 'a' | 'b'>): boolean {
+  const sides = transits.flatMap(({ a: these, b: those }) => [
+    { near: new Set(these), far: those },
+    { near: new Set(those), far: these },
+  ])
+  // Most prefixes are in the same few.
+  const known = Map.groupBy(a, (prefix) => sides.flatMap(({ near }, n) => (near.has(prefix) ? [n] : [])).join())
+  return [...known.keys()].every((on) => !lost(b, on === '' ? [] : on.split(',').flatMap((n) => sides[Number(n)]!.far)))
 }
 function lost(these: readonly Prefix[], those: readonly Prefix[]): boolean {
   const kept = new Set(those)

@@ -1,11 +1,12 @@
 /** Before and after → what changes, in which order, how risky and how long. A plan's id and base are the controller's. */
 import type { Fabric, SiteId, SiteMaintenance } from '#src/fabric/fabric.ts'
-import { secondGateway } from '#src/fabric/ids.ts'
-import { type ChangeClass, type SiteChange, siteChanges } from './changes.ts'
+import { secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
+import { type ChangeClass, differenceOf, type SiteChange, siteChanges } from './changes.ts'
 import { costOf, type RegionChange, regionChanges, roundCents } from './regions.ts'
 import { heldOf } from './held.ts'
 import { type PeerChange, peerChanges } from './peers.ts'
-import { diffReachability, type ReachabilityDifference } from './reachability.ts'
+import type { ReachabilityDifference } from './reachability.ts'
+import { type Recorded, recordedOf } from './recorded.ts'
 
 export type { ChangeClass, SiteChange } from './changes.ts'
 export type { PeerChange } from './peers.ts'
@@ -31,6 +32,8 @@ export interface Plan {
   /** Sites whose configuration moves, of all that exist before or after. */
   readonly blastRadius: { readonly sites: readonly SiteId[]; readonly of: number }
   readonly reachability: ReachabilityDifference
+  /** What no box and no cloud notices. Absent: nothing. */
+  readonly recorded?: readonly Recorded[]
   /** US dollars an hour of the whole network after the change. Own gateways cost nothing, clouds do (`prices.ts`). */
   readonly costPerHour: number
   readonly expectedSeconds: number
@@ -41,9 +44,11 @@ export interface Plan {
 const secondsPerStep = 6
 
 export function plan(before: Fabric | null, after: Fabric): Plan {
-  const changes = siteChanges(before, after)
-  const regions = regionChanges(before, after)
-  const peers = peerChanges(before, after)
+  const difference = differenceOf(before, after)
+  const changes = siteChanges(before, after, difference)
+  const regions = regionChanges(before, after, difference)
+  const peers = peerChanges(before, after, difference)
+  const recorded = recordedOf(before, after)
   const steps = stepsOf(changes)
   const held = before ? heldOf(changes, after) : []
   const all = new Set([...(before?.sites ?? []), ...after.sites].map((site) => site.id))
@@ -54,15 +59,18 @@ export function plan(before: Fabric | null, after: Fabric): Plan {
     class: worst([...changes, ...regions, ...peers]),
     steps,
     ...(held.length > 0 ? { held } : {}),
-    blastRadius: { sites: changes.map((change) => change.site), of: all.size },
-    reachability: diffReachability(before, after),
+    blastRadius: { sites: sitesOf(changes.map((change) => change.site)), of: sitesOf(all).length },
+    reachability: difference.reachability,
+    ...(recorded.length > 0 ? { recorded } : {}),
     costPerHour: roundCents(after.regions.reduce((sum, region) => sum + costOf(region), 0)),
     expectedSeconds: secondsPerStep * (steps.at(-1)?.order ?? 0),
     risk: riskOf(changes, [...regions, ...peers], all.size),
   }
 }
 
-/** How much is different: 0, and the network is as it is written. */
+const sitesOf = (gateways: Iterable<SiteId>): readonly SiteId[] => [...new Set([...gateways].map(siteOfGateway))]
+
+/** How much is different at boxes and clouds. */
 export const countChanges = ({ changes, regions, peers }: Pick<Plan, 'changes' | 'regions' | 'peers'>): number =>
   changes.length + regions.length + peers.length
 

@@ -3,7 +3,7 @@
  * them would be millions: everything here is a rectangle, of all that may call and all that they may call.
  */
 import type { Deny, Fabric, NodeId, SegmentId } from '#src/fabric/fabric.ts'
-import { compareText } from '#src/fabric/ids.ts'
+import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, enclosing, familyOf, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { applicationsOf, formatPortRange, type PortRange, rangesOf, type Span } from '#src/net/ports.ts'
@@ -11,6 +11,7 @@ import { firstFrom } from '#src/net/sorted.ts'
 import { common, type Rectangle, without } from './rectangles.ts'
 
 export interface AllowedEnd {
+  /** Of a pair of gateways, their site. */
   readonly node: NodeId
   readonly segment: SegmentId
   /** A LAN, or hosts in one. */
@@ -46,7 +47,9 @@ export function diffReachability(before: Fabric | null, after: Fabric): Reachabi
 const leaving = (fabric: Fabric | null): ReadonlyMap<string, AllowedEnd> =>
   new Map(
     (fabric?.sites ?? []).flatMap(({ id, lans }) =>
-      lans.flatMap(({ segment, prefix, internet }) => (internet ? [[`${id} ${prefix}`, { node: id, segment, prefix }] as const] : [])),
+      lans.flatMap(({ segment, prefix, internet }) =>
+        internet ? [[`${siteOfGateway(id)} ${prefix}`, { node: siteOfGateway(id), segment, prefix }] as const] : [],
+      ),
     ),
   )
 
@@ -66,7 +69,7 @@ interface Lines {
 function policyOf(fabric: Fabric | null): Policy {
   const nodes = fabric ? nodesOf(fabric) : []
   const owners = new Map<Prefix, AllowedEnd>(
-    nodes.flatMap((node) => node.lans.map(({ prefix, segment }) => [prefix, { node: node.id, segment, prefix }] as const)),
+    nodes.flatMap(({ id, lans }) => lans.map(({ prefix, segment }) => [prefix, { node: siteOfGateway(id), segment, prefix }] as const)),
   )
   const known = new Map<Prefix, AllowedEnd>()
   const lanOf = (prefix: Prefix): AllowedEnd => {

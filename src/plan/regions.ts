@@ -1,12 +1,11 @@
 /** What a change means for each cloud region: how much is made there, what it costs, and whether traffic feels it. */
 import type { ConnectionId, Fabric, NodeId, Region, RegionId } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
-import { contentHash } from '#src/fabric/hash.ts'
 import { counted } from '#src/fabric/plural.ts'
 import { regionHash, regionOf } from '#src/fabric/slice.ts'
 import { type Family, familyOf } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
-import type { ChangeClass } from './changes.ts'
+import { always, byId, type ChangeClass, delta, type Difference, type Judged, judged, policyDeltas, routesDelta } from './changes.ts'
 import { awsPrices } from './prices.ts'
 
 export interface RegionChange {
@@ -21,12 +20,12 @@ export interface RegionChange {
   readonly class: ChangeClass
 }
 
-export function regionChanges(before: Fabric | null, after: Fabric): readonly RegionChange[] {
+export function regionChanges(before: Fabric | null, after: Fabric, difference: Difference): readonly RegionChange[] {
   const here = after.regions.flatMap((region): RegionChange[] => {
     const was = before ? regionOf(before, region.id) : undefined
     if (!before || !was) return [{ kind: 'add', ...sizeOf(region), text: partsOf(region), class: 'additive' }]
     if (regionHash(before, region.id) === regionHash(after, region.id)) return []
-    return [{ kind: 'change', ...sizeOf(region), ...changeOf(was, region) }]
+    return [{ kind: 'change', ...sizeOf(region), ...changeOf(was, region, difference) }]
   })
   const gone = (before?.regions ?? [])
     .filter((region) => !regionOf(after, region.id))
@@ -66,27 +65,17 @@ export const costOf = ({ connections, networks }: Region): number =>
 export const roundCents = (dollars: number): number => Math.round(dollars * 100) / 100
 
 /** Whatever is taken away interrupts what used it; a connection more, a prefix more and a wider allow do not. */
-function changeOf(was: Region, is: Region): Pick<RegionChange, 'text' | 'class'> {
-  const deltas = [
-    delta('connection', was.connections, is.connections, (one) => one.id),
-    delta('VPC', was.networks, is.networks, (one) => one.id),
-    delta('route', was.routes, is.routes, (one) => one.to),
-    delta('rule', was.rules, is.rules, (one) => one.id),
-    delta('deny', was.denies ?? [], is.denies ?? [], (one) => one.id),
-    delta('setting', [settingsOf(was)], [settingsOf(is)], () => ''),
-  ]
-  return judged(deltas, 'order of connections')
-}
-/** What moved, as text, and whether traffic that runs feels it. `otherwise`: what it is when none of these did. */
-export function judged(deltas: readonly ReturnType<typeof delta>[], otherwise: string): Pick<RegionChange, 'text' | 'class'> {
-  const moved = deltas.filter(({ added, removed, changed }) => added + removed + changed > 0)
-  const text = moved.map(say).join(', ') || otherwise
-  const felt = moved.some(({ noun, added, removed, changed }) =>
-    noun === 'deny' ? added + changed > 0 : removed > 0 || (changed > 0 && noun !== 'rule'),
+const changeOf = (was: Region, is: Region, difference: Difference): Judged =>
+  judged(
+    [
+      delta('connection', was.connections, is.connections, byId, ({ site }) => !difference.gone.nodes.has(site)),
+      delta('VPC', was.networks, is.networks, byId, always),
+      routesDelta(was, is, difference.gone),
+      ...policyDeltas(was, is, difference),
+      delta('setting', [settingsOf(was)], [settingsOf(is)], () => '', always),
+    ],
+    'order of connections',
   )
-  const grown = moved.length > 0 && moved.every(({ removed, changed }) => removed + changed === 0)
-  return { text: `${text}, ${felt ? 'interrupts traffic' : 'no interruption'}`, class: felt ? 'disruptive' : grown ? 'additive' : 'neutral' }
-}
 const settingsOf = ({ provider, attach, location, routing, asn, hubAsn, segment }: Region) => ({
   provider,
   attach,
@@ -96,22 +85,3 @@ const settingsOf = ({ provider, attach, location, routing, asn, hubAsn, segment 
   hubAsn,
   segment,
 })
-
-export function delta<T>(noun: string, was: readonly T[], is: readonly T[], key: (one: T) => string) {
-  const old = new Map(was.map((one) => [key(one), contentHash(one)]))
-  const now = new Map(is.map((one) => [key(one), contentHash(one)]))
-  return {
-    noun,
-    added: [...now.keys()].filter((id) => !old.has(id)).length,
-    removed: [...old.keys()].filter((id) => !now.has(id)).length,
-    changed: [...now].filter(([id, hash]) => old.has(id) && old.get(id) !== hash).length,
-  }
-}
-function say({ noun, added, removed, changed }: ReturnType<typeof delta>): string {
-  const parts = [
-    ...(added > 0 ? [`+${counted(added, noun)}`] : []),
-    ...(removed > 0 ? [`−${counted(removed, noun)}`] : []),
-    ...(changed > 0 ? [`${counted(changed, noun)} changed`] : []),
-  ]
-  return parts.join(', ')
-}

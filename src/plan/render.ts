@@ -24,7 +24,7 @@ const shown = 8
 
 /** Whether applying it does anything: what nobody's box notices may still be recorded, such as a comment or an owner. */
 export const isPending = (plan: Plan, { handed, rewritten }: Pick<Ownership, 'handed' | 'rewritten'>): boolean =>
-  countChanges(plan) > 0 || handed.length > 0 || rewritten > 0
+  countChanges(plan) > 0 || (plan.recorded ?? []).length > 0 || handed.length > 0 || rewritten > 0
 const alone: Ownership = { owner: null, others: [], owners: {}, handed: [], rewritten: 0 }
 
 /** `now`: ms since 1970. */
@@ -32,12 +32,11 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
   const { owner, others, owners, handed, rewritten } = ownership
   const hands = handed.map(({ thing, from, to }) => `> ${thing.replace('/', ' ')}  from ${from} to ${to}`)
   const written = others.length > 0 ? [`as ${owner}; what ${others.join(', ')} declared stays`] : []
+  const records = (plan.recorded ?? []).map(({ kind, text }) => `  ${kind.padEnd(7)} ${text}`)
   if (countChanges(plan) === 0) {
-    const files = `${counted(rewritten, 'file')} ${rewritten === 1 ? 'reads' : 'read'} otherwise`
-    const nothing = isPending(plan, ownership)
-      ? `no box and no cloud changes; ${files}, to be recorded`
-      : 'nothing to change: the network is as it is written'
-    return `${[...hands, nothing, ...written, provedLine(proof)].join('\n')}\n`
+    const files = rewritten > 0 ? `; ${counted(rewritten, 'file')} ${rewritten === 1 ? 'reads' : 'read'} otherwise, to be recorded` : ''
+    const nothing = isPending(plan, ownership) ? `no box and no cloud changes${files}` : 'nothing to change: the network is as it is written'
+    return `${[...hands, nothing, ...records, ...written, provedLine(proof)].join('\n')}\n`
   }
   const whose = (kind: string, name: string): string => (owners[`${kind}/${name}`] === undefined ? '' : `  of ${owners[`${kind}/${name}`]}`)
   const name = Math.max(0, ...plan.changes.map((change) => change.site.length))
@@ -66,7 +65,7 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
     ...out('closes', internet.closed),
   ]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${counted(of, 'site')} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...records, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${counted(of, 'site')} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
 
 function waiting(held: readonly SiteMaintenance[], now: number): string[] {

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import { counted } from '#src/fabric/plural.ts'
-import { countChanges, plan } from '#src/plan/plan.ts'
-import { renderPlan } from '#src/plan/render.ts'
+import { plan } from '#src/plan/plan.ts'
+import { isPending, renderPlan } from '#src/plan/render.ts'
 import { request } from '../connection.ts'
 import { followOperation, phaseText } from '../operation.ts'
 import { exit, type Output, Stop } from '../output.ts'
@@ -74,7 +74,7 @@ export function history(program: Command): void {
       const changes = plan(before.fabric, after.fabric)
       if (output.json) return output.document('Diff', { from: before.number, to: after.number, plan: changes })
       output.line(
-        countChanges(changes) === 0
+        !isPending(changes, { handed: [], rewritten: 0 })
           ? `generations ${before.number} and ${after.number} are the same`
           : renderPlan(changes, after.proof, Date.now()).trimEnd(),
       )

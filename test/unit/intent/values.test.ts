@@ -1,10 +1,9 @@
 import fc from 'fast-check'
+import { formatDuration, formatRate } from '#src/fabric/quantities.ts'
 import { describe, expect, it } from 'vitest'
 import type { Parsed } from '#src/net/address.ts'
 import {
-  formatDuration,
   formatPercent,
-  formatRate,
   mediumOfName,
   meteredByDefault,
   parseDscp,

@@ -1,18 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric, LanRouters, SegmentId } from '#src/fabric/fabric.ts'
-import type { Breakout, Intent } from '#src/intent/intent.ts'
+import type { Breakout, Intent, IntentExpect } from '#src/intent/intent.ts'
 import { plan } from '#src/plan/plan.ts'
 import { resourcesOf } from '#src/plan/regions.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
 import { address, prefix } from '#src/net/address.ts'
 import { desired } from '#providers/aws/desired.ts'
 import { diffReachability } from '#src/plan/reachability.ts'
-import { renderPlan } from '#src/plan/render.ts'
+import { isPending, renderPlan } from '#src/plan/render.ts'
 import {
   allow,
   group,
+  isolate,
   ports,
+  reach,
   berlin,
   cloud,
   partner,
@@ -151,6 +153,56 @@ describe('a plan, as people read it', () => {
     ])
     // Windows alone change no site.
     expect(plan(base, windows()).changes).toEqual([])
+  })
+  test('what no box notices is told all the same: promises, windows, what fails together', () => {
+    const sunday = { timezone: 'UTC', windows: [{ days: [0], from: 120, to: 240 }] }
+    const risky = uplink('fiber', { risks: ['duct-7' as never] })
+    const promised = fabricOf({
+      expect: [isolate('cameras -> training'), { ...reach('edge/inference -> model-api'), survives: ['uplink', 'hub'] } as IntentExpect],
+      sites: [{ ...berlin, maintenance: sunday, uplinks: [risky, berlin.uplinks[1]!] }, ...others],
+    })
+    expect(text(base, promised)).toEqual([
+      'no box and no cloud changes',
+      '  expects isolate cameras -> training',
+      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+      '  window  berlin: sun 02:00-04:00 UTC',
+      '  risk    duct-7: berlin.fiber',
+      'proved: 3 of 3 expectations under 40 single failures',
+    ])
+    expect(isPending(plan(base, promised), { handed: [], rewritten: 0 })).toBe(true)
+    expect(text(promised, base).slice(1, -1)).toEqual([
+      '  drops   isolate cameras -> training',
+      '  drops   reach edge/inference -> model-api, survives [hub, uplink]',
+      '  window  berlin: any time',
+      '  risk    duct-7: nothing fails together',
+    ])
+    // Beside what changes at boxes; what comes with a new site is not told.
+    expect(text(withoutBerlin, promised).filter((line) => /^ {2}(?:expects|window|risk)/.test(line))).toEqual([
+      '  expects isolate cameras -> training',
+      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+    ])
+    const less = fabricOf({ expect: [{ ...reach('edge/inference -> model-api'), survives: ['hub'] } as IntentExpect] })
+    const more = fabricOf({ expect: [{ ...reach('edge/inference -> model-api'), survives: ['uplink', 'hub'] } as IntentExpect] })
+    expect(text(less, more).slice(1, -1)).toEqual([
+      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+      '  drops   reach edge/inference -> model-api, survives hub',
+    ])
+  })
+  test('a pair of gateways is one site, whose LANs are told once', () => {
+    const paired = (internet: Breakout, lines: readonly ReturnType<typeof allow>[]) => {
+      const gateway = (id: string) => ({
+        ...berlin,
+        id: siteId(id),
+        lans: berlin.lans.map((lan) => ({ ...lan, ...(lan.segment === 'cameras' ? { internet } : {}) })),
+      })
+      return fabricOf({ allow: lines, sites: [gateway('berlin'), gateway('berlin.b'), ...others] })
+    }
+    const rows = text(paired('none', []), paired('local', [allow('inference -> dublin/inference', 'tcp/9')]))
+    expect(rows.filter((line) => line.startsWith('  opens'))).toEqual([
+      '  opens  berlin/inference (10.1.10.0/24), madrid/inference (10.1.11.0/24) and 2 more -> dublin/inference (10.11.0.0/16) tcp/9',
+      '  opens  berlin/cameras (192.168.1.0/24) -> internet',
+    ])
+    expect(rows.at(-1)).toContain('blast radius 5 of 5 sites')
   })
   test('a refused one says how many expectations hold', () =>
     expect(renderPlan(plan(base, base), { ...proof, held: 2 }, now)).toContain('refused: 2 of 3 expectations'))
@@ -331,6 +383,23 @@ describe('diffReachability', () => {
     expect(text(fabricOf(allowed), shut)).toContain('~ site  berlin  +1 deny, interrupts traffic  medium')
     expect(text(shut, fabricOf(allowed))).toContain('~ site  berlin  −1 deny, no interruption  low')
   })
+  test('a line said otherwise is felt nowhere, nor a wider one in its place', () => {
+    const all = 'edge/inference -> frankfurt/inference'
+    const was = fabricOf({ allow: [allow(all, 'tcp/443'), allow('berlin/inference -> dublin/inference', 'tcp/9')] })
+    const is = fabricOf({
+      allow: [
+        ...['berlin', 'madrid', 'oslo'].map((id) => allow(`${id}/inference -> frankfurt/inference`, 'tcp/443')),
+        allow('inference -> dublin/inference', 'tcp/1-9'),
+      ],
+    })
+    for (const { site: id, class: kind } of plan(was, is).changes) expect({ id, kind }).not.toEqual({ id, kind: 'disruptive' })
+    expect(plan(was, is).reachability.closed).toEqual([])
+    expect(
+      plan(is, was)
+        .changes.filter((one) => one.class === 'disruptive')
+        .map((one) => one.site),
+    ).toEqual(['berlin', 'dublin', 'frankfurt', 'madrid', 'oslo'])
+  })
   test('another port opens one and closes the other', () => {
     const was = fabricOf({ allow: [allow('berlin/inference -> dublin/inference', 'tcp/1')] })
     const is = fabricOf({ allow: [allow('berlin/inference -> dublin/inference', 'tcp/2')] })
@@ -353,6 +422,19 @@ describe('peers', () => {
     )
     expect(plan(fabricOf(), joined)).toMatchObject({ costPerHour: 0, class: 'additive', risk: 'low' })
     expect(JSON.stringify(plan(fabricOf(), joined))).not.toContain('psk')
+  })
+  test('a site leaves: what goes with it interrupts neither a peer nor a region', () => {
+    const regions = [cloud]
+    const both = [...open, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')]
+    const was = fabricOf({ peers: [partner], regions, allow: both })
+    const rows = text(was, fabricOf({ peers: [partner], regions, allow: both, sites: others }))
+    expect(rows.find((one) => one.includes(' region '))).toMatch(/^~ region aws-eu-west-1 {2}−1 route, .*no interruption/)
+    expect(rows.find((one) => one.includes(' peer '))).toMatch(/^~ peer {2}partner {2}−1 route, .*no interruption/)
+    const less = text(
+      was,
+      fabricOf({ peers: [partner], regions, allow: [...network().allow, allow('madrid/inference -> aws-eu-west-1/inference', 'tcp/8443')] }),
+    )
+    expect(less.find((one) => one.includes(' region '))).toMatch(/interrupts traffic/)
   })
   test('changes and leaves: by what is taken away', () => {
     const change = (peer: Partial<typeof partner>) => row(joined, fabricOf({ peers: [{ ...partner, ...peer }], allow: open }))
@@ -398,7 +480,7 @@ describe('cloud regions', () => {
     expect(row(joined, fabricOf({ regions: [{ ...cloud, hubs: [siteId('frankfurt')] }], allow: open }))).toContain('−2 connections')
     expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
     const alone = fabricOf({ regions: [{ ...cloud, networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.96.0.0/16')] }] }], allow: open })
-    expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 VPC, −1 VPC, interrupts traffic/)
+    expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 −1 VPC, interrupts traffic/)
   })
   const { sites: sitesOfBoth, allow: allowBoth } = dualNetwork()
   const dual = fabricOf({ sites: sitesOfBoth, allow: allowBoth, regions: [dualCloud] })
