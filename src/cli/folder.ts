@@ -1,5 +1,5 @@
 /** The folder of YAML a command works on, and what `.causeway/` remembers of the controller's last word on it. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Allocation, Fabric } from '#src/fabric/fabric.ts'
 import { isPulled, pulledFolder } from '#src/intent/fragments.ts'
@@ -17,8 +17,13 @@ export function findFolder(given: string | undefined): string {
     if (!existsSync(given)) throw new Stop(exit.usage, `there is no folder ${given}`, 'name the folder that holds network.yaml')
     if (!statSync(given).isDirectory())
       throw new Stop(exit.usage, `${given} is a file`, `name its folder: ${relative('.', dirname(resolve(given))) || '.'}`)
-    if (!isNetwork(given)) throw new Stop(exit.usage, `${given} holds no network.yaml`, `write one: causeway init ${given}`)
-    return given
+    if (isNetwork(given)) return given
+    const other = ['network', 'folder'].find((name) => existsSync(join(given, `${name}.yml`)))
+    throw new Stop(
+      exit.usage,
+      `${given} holds no network.yaml`,
+      other === undefined ? `write one: causeway init ${given}` : `rename its ${other}.yml to ${other}.yaml`,
+    )
   }
   if (isNetwork('.')) return '.'
   const sites = existsSync('sites') ? readdirSync('sites').filter((name) => isNetwork(join('sites', name))) : []
@@ -27,11 +32,12 @@ export function findFolder(given: string | undefined): string {
   throw new Stop(exit.usage, 'there is no network.yaml here', 'go to its folder, name it, or start one: causeway init')
 }
 
+/** What an editor or a system keeps beside a file begins with a dot: `.#berlin.yaml`, `._berlin.yaml`. */
+const isSource = (name: string): boolean => /^[^.].*\.ya?ml$/.test(name)
+
 export function readFolder(folder: string): readonly SourceFile[] {
-  const names = readdirSync(folder)
-    .filter((name) => /\.ya?ml$/.test(name))
-    .sort()
-  return names.map((name) => readSource(folder, name))
+  const names = readdirSync(folder).filter(isSource).sort()
+  return names.flatMap((name) => readSource(folder, name) ?? [])
 }
 /** The folder of what others own, and each of theirs in it; none where nothing was pulled. */
 export function pulledFolders(folder: string): readonly string[] {
@@ -45,14 +51,19 @@ export function readPulledFiles(folder: string): readonly SourceFile[] {
   const root = join(folder, pulledFolder)
   if (!existsSync(root)) return []
   return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
+    .filter((entry) => entry.isFile() && isSource(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .filter(isPulled)
     .sort()
-    .map((name) => readSource(folder, name))
+    .flatMap((name) => readSource(folder, name) ?? [])
 }
-function readSource(folder: string, name: string): SourceFile {
+/** undefined: gone since the folder was listed. */
+function readSource(folder: string, name: string): SourceFile | undefined {
   const path = join(folder, name)
+  const found = kindOf(path)
+  if (found === 'gone') return undefined
+  // Whoever opened a pipe would wait for somebody to write into it.
+  if (found !== 'a file') throw new Stop(exit.refused, `${path} is ${found}, not a file`, 'remove it, or name it otherwise')
   return unchanged(path, (bytes) => {
     try {
       return { path: name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
@@ -61,6 +72,18 @@ function readSource(folder: string, name: string): SourceFile {
       throw new Stop(exit.refused, `${path}:${line}:${column} is not UTF-8 text: byte 0x${byte.toString(16).padStart(2, '0')}`, 'save it as UTF-8')
     }
   })
+}
+
+function kindOf(path: string): string {
+  try {
+    const found = statSync(path)
+    return found.isFile() ? 'a file' : found.isDirectory() ? 'a folder' : found.isFIFO() ? 'a pipe' : 'a device or socket'
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ELOOP') return 'a link that leads back to itself'
+    if (code !== 'ENOENT') throw error
+    return lstatSync(path, { throwIfNoEntry: false }) ? 'a link that leads nowhere' : 'gone'
+  }
 }
 
 const readBefore = new Map<string, { readonly stamp: string; readonly read: unknown }>()

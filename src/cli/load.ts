@@ -55,17 +55,21 @@ export function load(given: string | undefined, readers: Readers = createReaders
   }
 }
 
-export const errors = (findings: readonly Finding[]): number => findings.filter((finding) => finding.severity === 'error').length
+const errors = (findings: readonly Finding[]): number => findings.filter((finding) => finding.severity === 'error').length
 
-/** Prints findings as a compiler does, or hands them to --json; ends with exit 3 when one is an error. */
+/** Findings as a compiler shows them. */
+export const rendered = (loaded: Loaded, findings: readonly Finding[], output: Output): string =>
+  renderFindings(findings, loaded.origins, loaded.files, { colour: output.colour })
+
+/** Ends with exit 3 and all findings when one is an error. */
 export function refuseOnErrors(loaded: Loaded, findings: readonly Finding[], output: Output, kind: string): void {
-  if (findings.length > 0 && !output.json) output.line(renderFindings(findings, loaded.origins, loaded.files, { colour: output.colour }))
   if (errors(findings) === 0) return
+  if (!output.json) output.line(rendered(loaded, findings, output))
   if (output.json) output.document(kind, { ok: false, folder: loaded.folder, proof: null }, locate(findings, loaded.origins))
   throw new Stop(exit.refused, 'refused', '', { printed: true, findings })
 }
 
-/** Loads, and ends with the findings when there is no Fabric. */
+/** Loads, and ends with the findings when there is no Fabric; what they warn of is left to the command that judges. */
 export function loadFabric(
   given: string | undefined,
   output: Output,

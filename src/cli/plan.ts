@@ -8,7 +8,7 @@ import { type Plan, plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import { connection, type Connection, request } from './connection.ts'
 import { findFolder, type Head, readFolder, readPulledFiles, type SourceFile, stateFolder, writeHead } from './folder.ts'
-import { type Loaded, loadFabric, numberedBy, prove, refuseOnErrors } from './load.ts'
+import { type Loaded, loadFabric, numberedBy, prove, refuseOnErrors, rendered } from './load.ts'
 import { exit, type Output, Stop } from './output.ts'
 import type { ProposedView } from './shapes.ts'
 
@@ -110,8 +110,10 @@ export async function fetchHead(controller: Connection): Promise<void> {
 
 function planOffline(given: string | undefined, output: Output): Planned {
   const loaded = loadFabric(given, output, 'Plan')
-  const { findings, proof } = prove(loaded.fabric)
+  const { findings: verdicts, proof } = prove(loaded.fabric)
+  const findings = [...loaded.findings, ...verdicts]
   refuseOnErrors(loaded, findings, output, 'Plan')
+  if (findings.length > 0 && !output.json) output.line(rendered(loaded, findings, output))
   const made = plan(loaded.head?.fabric ?? null, loaded.fabric)
   const ownership = ownershipOf(loaded, made)
   const note = `no controller asked: ${loaded.head ? 'compared with' : 'compared with an empty network,'} ${numberedBy(loaded.head)}. Such a plan has no id and can't be applied`

@@ -48,16 +48,19 @@ async function finish(output: Output, work: () => ReturnType<Action>): Promise<E
   try {
     return (await work()) ?? exit.done
   } catch (error) {
-    const stop = error instanceof Stop ? error : sentence(error)
-    if (!stop.printed) {
-      if (output.json) output.document('Error', { exit: stop.code, says: stop.message, instead: stop.instead }, stop.findings)
-      output.progress(`${output.style('red', 'error')}  ${stop.message}${stop.instead ? `\n       ${stop.instead}` : ''}`)
-      if (!output.json)
-        for (const finding of stop.findings)
-          output.progress(`       ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`)
-    }
-    return stop.code
+    return tell(error, output)
   }
+}
+
+/** Says what ended a command, unless it is said already. */
+export function tell(error: unknown, output: Output): ExitCode {
+  const stop = error instanceof Stop ? error : sentence(error)
+  if (stop.printed) return stop.code
+  if (output.json) output.document('Error', { exit: stop.code, says: stop.message, instead: stop.instead }, stop.findings)
+  output.progress(`${output.style('red', 'error')}  ${stop.message}${stop.instead ? `\n       ${stop.instead}` : ''}`)
+  if (!output.json)
+    for (const finding of stop.findings) output.progress(`       ${finding.code}  ${finding.says}${finding.instead ? `: ${finding.instead}` : ''}`)
+  return stop.code
 }
 
 /** What the machine refused, in words; anything else is a defect and says so, without a stack unless asked for. */

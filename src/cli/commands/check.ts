@@ -1,49 +1,53 @@
 import { type FSWatcher, watch } from 'node:fs'
 import type { Command } from 'commander'
+import { isSecondGateway } from '#src/fabric/ids.ts'
 import { counted, plural } from '#src/fabric/plural.ts'
 import { isPulled } from '#src/intent/fragments.ts'
+import type { Proof } from '#src/plan/render.ts'
 import { findFolder, pulledFolders } from '../folder.ts'
-import { createReaders, loadFabric, locate, numberedBy, prove, refuseOnErrors } from '../load.ts'
-import { type Output, Stop } from '../output.ts'
-import { command } from '../program.ts'
+import { createReaders, loadFabric, locate, numberedBy, prove, refuseOnErrors, rendered } from '../load.ts'
+import type { Output } from '../output.ts'
+import { command, tell } from '../program.ts'
 import { clock } from '../table.ts'
 
 function checkOnce(folder: string | undefined, output: Output, readers = createReaders()): void {
   const loaded = loadFabric(folder, output, 'Check', readers)
-  const { findings, proof } = prove(loaded.fabric)
-  refuseOnErrors(loaded, findings, output, 'Check')
   const { fabric } = loaded
+  const { findings: verdicts, proof } = prove(fabric)
+  const findings = [...loaded.findings, ...verdicts]
+  refuseOnErrors(loaded, findings, output, 'Check')
+  const sites = fabric.sites.filter(({ id }) => !isSecondGateway(id))
   if (output.json) {
     output.document(
       'Check',
-      { ok: true, folder: loaded.folder, sites: fabric.sites.length, tunnels: fabric.tunnels.length, proof },
-      locate([...loaded.findings, ...findings], loaded.origins),
+      { ok: true, folder: loaded.folder, sites: sites.length, tunnels: fabric.tunnels.length, proof },
+      locate(findings, loaded.origins),
     )
     return
   }
+  if (findings.length > 0) output.line(rendered(loaded, findings, output))
   output.line(
-    `${fabric.network.id}: ${counted(fabric.sites.length, 'site')}, ${counted(fabric.tunnels.length, 'tunnel')}, ${counted(fabric.segments.length, 'segment')}`,
+    `${fabric.network.id}: ${counted(sites.length, 'site')}${sites.length < fabric.sites.length ? `, ${counted(fabric.sites.length, 'gateway')}` : ''}, ${counted(fabric.tunnels.length, 'tunnel')}, ${counted(fabric.segments.length, 'segment')}`,
   )
   output.line(
-    output.style(
-      'green',
-      `proved: ${proof.held} of ${counted(proof.expects, 'expectation')}, ${proof.expects === 1 ? '' : 'each '}under ${proof.failures === 1 ? 'the' : `all of the ${proof.failures}`} single ${plural(proof.failures, 'failure')} that it must survive`,
-    ),
+    proof.expects === 0 ? 'nothing is expected yet: a line under `expect:` is proven before every push' : output.style('green', proved(proof)),
   )
   const pulled = loaded.files.filter(({ path }) => isPulled(path)).length
   const others = pulled === 0 ? '' : `with ${counted(pulled, 'pulled file')} of others; `
   output.line(output.style('dim', `${others}${numberedBy(loaded.head)}. Next: causeway plan`))
 }
 
-/** Errors are shown and waited over; only Ctrl-C ends it. */
+const proved = ({ expects, held, failures }: Proof): string =>
+  `proved: ${held} of ${counted(expects, 'expectation')}, ${expects === 1 ? '' : 'each '}under ${failures === 1 ? 'the' : `all of the ${failures}`} single ${plural(failures, 'failure')} that it must survive`
+
+/** Errors are shown and waited over, also those of the folder itself; only Ctrl-C ends it. */
 async function checkForever(folder: string | undefined, output: Output): Promise<void> {
   const readers = createReaders()
-  const once = () => {
+  const again = (work: () => void) => {
     try {
-      checkOnce(folder, output, readers)
+      work()
     } catch (error) {
-      if (!(error instanceof Stop)) throw error
-      if (!error.printed) output.line(error.message)
+      tell(error, output)
     }
   }
   const root = findFolder(folder)
@@ -52,9 +56,11 @@ async function checkForever(folder: string | undefined, output: Output): Promise
   const changed = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      output.line(`\n${clock()}  changed`)
-      follow()
-      once()
+      if (!output.json) output.line(`\n${clock()}  changed`)
+      again(() => {
+        follow()
+        checkOnce(folder, output, readers)
+      })
     }, 100)
   }
   /** Folders come and go as others own something, or nothing any more. */
@@ -69,7 +75,7 @@ async function checkForever(folder: string | undefined, output: Output): Promise
   }
   // What is saved while the first check goes on is checked after it.
   follow()
-  once()
+  again(() => checkOnce(folder, output, readers))
   await new Promise((resolve) => process.once('SIGINT', resolve))
   clearTimeout(timer)
   for (const watcher of watchers.values()) watcher.close()

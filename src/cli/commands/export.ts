@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { counted } from '#src/fabric/plural.ts'
 import { exportFiles } from '#providers/export/files.ts'
-import { loadFabric, prove, refuseOnErrors } from '../load.ts'
+import { loadFabric, locate, prove, refuseOnErrors, rendered } from '../load.ts'
 import { exit, Stop } from '../output.ts'
 import { command } from '../program.ts'
 
@@ -16,7 +16,9 @@ export function exportCommand(program: Command): void {
       if (!(formats as readonly string[]).includes(format))
         throw new Stop(exit.usage, `"${format}" is not an export format`, `write one of: ${formats.join(', ')}`)
       const loaded = loadFabric(folder, output, 'Export')
-      refuseOnErrors(loaded, prove(loaded.fabric).findings, output, 'Export')
+      const findings = [...loaded.findings, ...prove(loaded.fabric).findings]
+      refuseOnErrors(loaded, findings, output, 'Export')
+      if (findings.length > 0 && !output.json) output.progress(rendered(loaded, findings, output))
       const files = exportFiles(loaded.fabric)
       const out = options['out'] as string | undefined
       if (out !== undefined) {
@@ -25,7 +27,8 @@ export function exportCommand(program: Command): void {
           writeFileSync(join(out, file.path), file.text)
         }
       }
-      if (output.json) output.document('Export', { format, files: out === undefined ? files : files.map((file) => file.path) })
+      if (output.json)
+        output.document('Export', { format, files: out === undefined ? files : files.map((file) => file.path) }, locate(findings, loaded.origins))
       else if (out === undefined) for (const file of files) output.line(`# ── ${file.path}\n${file.text}`)
       else output.line(`wrote ${counted(files.length, 'file')} below ${out}. Keys are not in them: they never leave the boxes`)
     })

@@ -48,9 +48,10 @@ export function init(program: Command): void {
       const name =
         basename(resolve(dir))
           .toLowerCase()
-          .replaceAll(/[^a-z0-9-]+/g, '-')
-          .replaceAll(/^[^a-z]+|-+$/g, '')
-          .slice(0, 30) || 'network'
+          .replaceAll(/[^a-z0-9]+/g, '-')
+          .replace(/^[^a-z]+/, '')
+          .slice(0, 30)
+          .replace(/-$/, '') || 'network'
       mkdirSync(dir, { recursive: true })
       const written = [file, join(dir, 'site.yaml.example'), join(dir, 'causeway.schema.json')]
       writeFileSync(file, of === undefined ? networkFile(name) : folderFile(name, of))

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -54,7 +54,11 @@ describe('the CLI, offline', () => {
     })
     it('counts one of a thing as one', async () => {
       const alone = await causeway(['check', resolve('test/cases/single-site')])
-      expect(alone.stdout).toMatch(/^start: 1 site, 0 tunnels, 1 segment\nproved: .*, each under the single failure that it must survive\n/m)
+      expect(alone.stdout).toContain(
+        'start: 1 site, 0 tunnels, 1 segment\nnothing is expected yet: a line under `expect:` is proven before every push\n',
+      )
+      const pair = await causeway(['check', resolve('test/cases/pair')])
+      expect(pair.stdout).toMatch(/^acme: 4 sites, 5 gateways, \d+ tunnels, \d+ segments?\nproved: /m)
       const folder = join(work, 'two')
       mkdirSync(folder)
       const file = (name: string, ...lines: readonly string[]) => writeFileSync(join(folder, name), lines.join('\n'))
@@ -148,6 +152,57 @@ describe('the CLI, offline', () => {
         code: 2,
         stderr: 'error  empty holds no network.yaml\n       write one: causeway init empty\n',
       })
+      writeFileSync(join(work, 'empty', 'network.yml'), 'network: empty\n')
+      expect((await causeway(['check', 'empty'])).stderr).toContain('       rename its network.yml to network.yaml\n')
+    })
+    it('says of each thing that is called like a file and is none what it is, and waits for nobody', async () => {
+      const said = async (name: string, made: (path: string) => void, file = 'zurich.yaml') => {
+        const folder = copy(name, (text) => text)
+        rmSync(join(folder, file), { force: true })
+        made(join(folder, file))
+        const ran = await causeway(['check', folder])
+        return { code: ran.code, stderr: ran.stderr.replaceAll(`${folder}/`, '') }
+      }
+      const is = (what: string, file = 'zurich.yaml') => ({
+        code: 3,
+        stderr: `error  ${file} is ${what}, not a file\n       remove it, or name it otherwise\n`,
+      })
+      expect(await said('folder', (path) => mkdirSync(path))).toEqual(is('a folder'))
+      expect(await said('network', (path) => mkdirSync(path), 'network.yaml')).toEqual(is('a folder', 'network.yaml'))
+      expect(await said('pipe', (path) => execFileSync('mkfifo', [path]))).toEqual(is('a pipe'))
+      expect(await said('loop', (path) => symlinkSync('zurich.yaml', path))).toEqual(is('a link that leads back to itself'))
+      expect(await said('nowhere-link', (path) => symlinkSync('nowhere.yaml', path))).toEqual(is('a link that leads nowhere'))
+    })
+    it('reads links to files, and not what editors and systems keep beside a file', async () => {
+      const folder = copy('beside', (text) => text)
+      renameSync(join(folder, 'oslo.yaml'), join(work, 'oslo-elsewhere.yaml'))
+      symlinkSync(join(work, 'oslo-elsewhere.yaml'), join(folder, 'oslo.yaml'))
+      symlinkSync('me@host.123', join(folder, '.#berlin.yaml'))
+      writeFileSync(join(folder, '._berlin.yaml'), Buffer.from([0, 5, 22, 7]))
+      expect(await causeway(['check', folder])).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('demo: 5 sites') })
+    })
+    it('shows what it warns of and what it refuses together, in the order of the lines', async () => {
+      const folder = copy('both', (text) =>
+        text
+          .replace('allow:', 'deny: cameras -> training\nallow:\n  - inference -> training tcp/22')
+          .replace('isolate: cameras', 'isolate: inference'),
+      )
+      const ran = await causeway(['check', folder])
+      expect(ran.code).toBe(3)
+      expect(ran.stdout.match(/^(?:error|warning)\[\w+\]|^\d+ error.*$/gm)).toEqual(['warning[I102]', 'error[V011]', '1 error, 1 warning'])
+      const { findings } = JSON.parse((await causeway(['check', folder, '--json'])).stdout) as { findings: { code: string }[] }
+      expect(findings.map(({ code }) => code).sort()).toEqual(['I102', 'V011'])
+    })
+    it('warnings are told by check and plan; trace answers, and what export writes is files', async () => {
+      const folder = copy('warned', (text) => text.replace('allow:', 'deny: cameras -> training\nallow:'))
+      expect((await causeway(['check', folder])).stdout).toMatch(/^warning\[I102\]/)
+      expect((await causeway(['plan', folder, '--offline'])).stdout).toMatch(/^warning\[I102\]/)
+      expect((await causeway(['trace', 'berlin/cameras', 'training', '--folder', folder])).stdout).toMatch(/^BLOCKED/)
+      const exported = await causeway(['export', 'files', folder])
+      expect(exported.stdout).toMatch(/^# ── /)
+      expect(exported.stderr).toMatch(/^warning\[I102\]/)
+      const { findings } = JSON.parse((await causeway(['export', 'files', folder, '--json'])).stdout) as { findings: { code: string }[] }
+      expect(findings).toEqual([expect.objectContaining({ code: 'I102', file: 'network.yaml' })])
     })
     it('refuses a file that is not text', async () => {
       const folder = copy('latin1', (text) => text)
@@ -233,12 +288,11 @@ describe('the CLI, offline', () => {
   })
 
   it('init starts a network that check can read, and overwrites nothing', async () => {
-    const fresh = join(work, 'Fresh Net')
+    const fresh = join(work, 'Fresh--Net ')
     expect((await causeway(['init', fresh])).code).toBe(0)
     expect(existsSync(join(fresh, 'causeway.schema.json'))).toBe(true)
     const checked = await causeway(['check', fresh])
-    // A network without sites is only told what it lacks.
-    expect(checked.stdout + checked.stderr).not.toContain('defect')
+    expect(checked).toMatchObject({ code: 0, stdout: expect.stringContaining('fresh-net: 0 sites'), stderr: '' })
     expect(await causeway(['init', fresh])).toMatchObject({ code: 5, stderr: expect.stringContaining('exists already') })
   })
 

@@ -1,7 +1,7 @@
 /** `check --watch`: what is saved is checked again, what others own too. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -31,6 +31,12 @@ test('a saved file is checked at once, one that was pulled, and one in a folder 
     await until('proved')
     writeFileSync(join(network, 'paris.yaml'), 'site: paris\n')
     expect(await until('nothing verified')).toContain('paris.yaml:1')
+    rmSync(join(network, 'paris.yaml'))
+    await until('proved')
+
+    // What can't be read is told and waited over, with what to do.
+    symlinkSync('nowhere.yaml', join(network, 'paris.yaml'))
+    expect(await until('name it otherwise')).toContain('paris.yaml is a link that leads nowhere')
     rmSync(join(network, 'paris.yaml'))
     await until('proved')
 
