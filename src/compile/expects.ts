@@ -1,7 +1,7 @@
 /** Expectations with their places; what `verify` proves. */
 import type { Expect } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
-import { expectText } from '#src/intent/canonical.ts'
+import { expectTexts } from '#src/intent/canonical.ts'
 import type { Resolved } from './resolve.ts'
 
 /**
@@ -10,11 +10,12 @@ import type { Resolved } from './resolve.ts'
  * the network needs by itself. Sorted by id.
  */
 export function expects(resolved: Resolved, implied: readonly Expect[] = []): readonly Expect[] {
-  const all = resolved.expects.flatMap(({ expect, pairings, ports, byHost }) =>
+  const texts = expectTexts({ expect: resolved.expects.map(({ expect }) => expect) })
+  const all = resolved.expects.flatMap(({ expect, pairings, ports, byHost }, line) =>
     pairings.flatMap(({ caller, from: callers, to: answering }): Expect[] => {
       const [from, targets] = [callers.places.all, answering.places.all]
       const text = `${expect.from.text} -> ${expect.to.text}`
-      const id = `${expectText(expect)}${caller === null ? '' : ` @${caller}`}`
+      const id = `${texts[line]}${caller === null ? '' : ` @${caller}`}`
       if (expect.kind === 'internet')
         return [{ kind: 'internet', id, text, from, to: [], reachable: expect.reachable, survives: [...new Set(expect.survives)].sort(compareText) }]
       if (expect.kind === 'isolate') return [{ kind: 'isolate', id, text, from, to: targets }]
@@ -26,33 +27,6 @@ export function expects(resolved: Resolved, implied: readonly Expect[] = []): re
       return expect.ways ? [reach, { kind: 'path', ...asked, id: `${id}#ways`, mode: expect.mode, ...expect.ways }] : [reach]
     }),
   )
-  return named([...all, ...implied])
-}
-
-/** The same line written twice is one; lines that differ only in what they survive, or ask of the ways, are numbered. */
-function named(all: readonly Expect[]): readonly Expect[] {
-  const distinct = new Map(all.map((expect) => [`${expect.id} ${JSON.stringify(asked(expect))}`, expect]))
-  const seen = new Map<string, number>()
-  return [...distinct]
-    .sort(([a], [b]) => compareText(a, b))
-    .map(([, expect]) => {
-      const count = (seen.get(expect.id) ?? 0) + 1
-      seen.set(expect.id, count)
-      return count === 1 ? expect : { ...expect, id: `${expect.id}#${count}` }
-    })
-    .sort((a, b) => compareText(a.id, b.id))
-}
-function asked(expect: Expect): unknown {
-  switch (expect.kind) {
-    case 'reach':
-      return expect.survives
-    case 'path':
-      return { ...expect, id: '', text: '', from: [], to: [] }
-    case 'internet':
-      return expect.survives
-    case 'isolate':
-      return null
-    default:
-      throw new TypeError(`no such expectation: ${expect satisfies never}`)
-  }
+  // The same line written twice is one.
+  return [...new Map([...all, ...implied].map((expect) => [expect.id, expect])).values()].sort((a, b) => compareText(a.id, b.id))
 }

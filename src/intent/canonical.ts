@@ -1,4 +1,5 @@
 /** What an allow, a deny or an expectation is called in the Fabric: its own words, so that a line added above changes no hash. */
+import { askedText, nothingAsked } from '#src/fabric/expects.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import type { Intent, IntentExpect, IntentLine } from './intent.ts'
 import type { Places } from './places.ts'
@@ -19,8 +20,22 @@ export function allowText(intent: Pick<Intent, 'services'>, line: IntentLine): s
 }
 /** `deny cameras -> training`. */
 export const denyText = (intent: Pick<Intent, 'services'>, line: IntentLine): string => `deny ${allowText(intent, line)}`
-/** `reach-all edge/inference -> model-api`: how the ids of its expectations start, before the ` @`. */
-export const expectText = (expect: IntentExpect): string => `${verbOf(expect)} ${expect.from.text} -> ${expect.to.text}`
+/** `reach-all edge/inference -> model-api`. */
+const expectText = (expect: IntentExpect): string => `${verbOf(expect)} ${expect.from.text} -> ${expect.to.text}`
+/** With what it asks: `reach edge/inference -> model-api, survives hub, within 1000ms`. */
+export function fullExpectText(expect: IntentExpect): string {
+  const survives = 'survives' in expect ? expect.survives : []
+  return `${expectText(expect)}${askedText({ ...nothingAsked, ...('ways' in expect ? expect.ways : {}), survives })}`
+}
+/**
+ * How the ids of each line's expectations start, before the ` @`: by its ends, and by what it asks as well where several
+ * lines have the same.
+ */
+export function expectTexts({ expect }: Pick<Intent, 'expect'>): readonly string[] {
+  const lines = expect.map((one) => ({ ends: expectText(one), full: fullExpectText(one) }))
+  const twins = Map.groupBy(new Map(lines.map((line) => [line.full, line])).values(), ({ ends }) => ends)
+  return lines.map(({ ends, full }) => (twins.get(ends)!.length === 1 ? ends : full))
+}
 const verbOf = (expect: IntentExpect): string => {
   if (expect.kind === 'internet') return expect.reachable ? 'reach' : 'isolate'
   return expect.kind === 'reach' && expect.mode === 'all' ? 'reach-all' : expect.kind
@@ -37,7 +52,7 @@ export function placeTexts(intent: Intent, origins: Places): void {
   }
   for (const [n, allow] of intent.allow.entries()) place(allowText(intent, allow), `allow/${n}`)
   for (const [n, deny] of intent.deny.entries()) place(denyText(intent, deny), `deny/${n}`)
-  for (const [n, expect] of intent.expect.entries()) place(expectText(expect), `expect/${n}`)
+  for (const [n, text] of expectTexts(intent).entries()) place(text, `expect/${n}`)
   for (const site of intent.sites)
     for (const { segment, server, lan } of relaysAt(site))
       if (!origins.has(relayText(segment, server))) place(relayText(segment, server), `site/${site.id}/lan/${lan}/dhcp`)

@@ -1,13 +1,12 @@
 /** `causeway explain PATH`: what holds, and the line that says so. */
 import type { Origin, Origins } from '#src/fabric/fabric.ts'
-import { waysText } from '#src/fabric/expects.ts'
 import { isSecondGateway, secondGateway } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { formatDuration, formatRate } from '#src/fabric/quantities.ts'
 import { formatWindow } from '#src/fabric/windows.ts'
 import { endpointText, formatHosts, type Prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
-import { expectText } from './canonical.ts'
+import { fullExpectText } from './canonical.ts'
 import { classDefaults } from './defaults.ts'
 import {
   type Intent,
@@ -330,9 +329,7 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
     }
   for (const trafficClass of intent.classes) yield* classFacts(trafficClass)
   for (const [n, expect] of intent.expect.entries()) {
-    const survives = expect.kind !== 'isolate' && expect.survives.length > 0 ? `, survives ${many(expect.survives)}` : ''
-    const ways = expect.kind === 'isolate' || expect.kind === 'internet' || !expect.ways ? '' : waysText(expect.ways)
-    yield plain(['expect', String(n)], `${expectText(expect)}${survives}${ways}`, `expect/${n}`)
+    yield plain(['expect', String(n)], fullExpectText(expect), `expect/${n}`)
   }
   if (intent.maintenance) {
     yield plain(['maintenance', 'window'], many(intent.maintenance.windows.map(formatWindow)), 'maintenance')

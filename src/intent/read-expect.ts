@@ -1,6 +1,6 @@
 /** Expectations: what must be reached, what must not, and by which ways. */
-import { waysText } from '#src/fabric/expects.ts'
-import type { Survives, Waypoint } from '#src/fabric/fabric.ts'
+import { failures, waysText } from '#src/fabric/expects.ts'
+import type { Waypoint } from '#src/fabric/fabric.ts'
 import type { IntentExpect, IntentWays } from './intent.ts'
 import type { Waypoints } from './names.ts'
 import type { Raw } from './raw.ts'
@@ -11,7 +11,6 @@ import { type Names, readArrow } from './selector.ts'
 import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
 
-const order = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks'] as const satisfies readonly Survives[]
 const verbs = ['reach', 'reach-all', 'path', 'isolate'] as const
 const ofWays = ['via', 'not', 'symmetric', 'within', 'bandwidth'] as const
 const nouns: Readonly<Record<Waypoint['kind'], string>> = {
@@ -92,7 +91,7 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: (
     return undefined
   }
   const written = new Set(fields.survives?.map((each) => each.value))
-  const survives = order.filter((each) => written.has(each))
+  const survives = failures.filter((each) => written.has(each))
   const text = `${kind} ${arrow.text}${survives.length > 0 ? ` survives ${survives.join(', ')}` : ''}${waysText(ways)}`
   const ends = { from: arrow.from.selector, to: arrow.to.selector, survives }
   if (isInternet) return { value: { kind: 'internet', ...ends, reachable: true }, arrow, text, at: line.at }

@@ -1,6 +1,6 @@
 /** What a change says that no box and no cloud notices: promises, maintenance windows, what fails together. */
 import type { Expect, Fabric, SiteId } from '#src/fabric/fabric.ts'
-import { type Asked, askedText } from '#src/fabric/expects.ts'
+import { type Asked, askedText, nothingAsked } from '#src/fabric/expects.ts'
 import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import { formatMaintenance } from '#src/fabric/windows.ts'
 
@@ -33,12 +33,12 @@ function differing(kind: Recorded['kind'], was: ReadonlyMap<string, string>, is:
 /** Each line as one would write it, whoever it is about: sites come and go under it. */
 function promisesOf({ expects }: Fabric): readonly string[] {
   const lines = Map.groupBy(expects.filter(isWritten), ({ id }) => id.replace(/#.*$| @.*$/, ''))
-  return [...lines].map(([line, own]) => `${line}${askedText(own.map(asked).reduce(both))}`).sort(compareText)
+  return [...lines].map(([line, own]) => `${verb.exec(line)![0]}${own[0]!.text}${askedText(own.map(asked).reduce(both))}`).sort(compareText)
 }
+const verb = /^(?:reach|reach-all|isolate|path) /
 /** A relay implies one of its own. */
-const isWritten = ({ id }: Expect): boolean => /^(?:reach|reach-all|isolate|path) /.test(id)
-const nothing: Asked = { survives: [], via: [], not: [], symmetric: false, withinMs: 0, bandwidth: { up: 0, down: 0 } }
-const asked = (expect: Expect): Asked => ({ ...nothing, ...expect })
+const isWritten = ({ id }: Expect): boolean => verb.test(id)
+const asked = (expect: Expect): Asked => ({ ...nothingAsked, ...expect })
 /** The parts of a line: whether it reaches, and by which ways. */
 const both = (a: Asked, b: Asked): Asked =>
   a.via.length + a.not.length + a.withinMs + a.bandwidth.up > 0 || a.symmetric ? a : { ...b, survives: a.survives }

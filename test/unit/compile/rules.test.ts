@@ -260,7 +260,10 @@ describe('expectations', () => {
     const ids = (...all: (typeof line)[]) =>
       compile(network({ expect: all }), []).fabric!.expects.map((one) => `${one.id} ${one.kind === 'reach' ? one.survives.join() : ''}`)
     expect(ids(line, line)).toEqual(['reach edge/inference -> model-api hub,tunnel,uplink'])
-    expect(ids(line, weaker)).toEqual(['reach edge/inference -> model-api hub,tunnel,uplink', 'reach edge/inference -> model-api#2 tunnel'])
+    expect(ids(line, weaker, line)).toEqual([
+      'reach edge/inference -> model-api, survives [uplink, tunnel, hub] hub,tunnel,uplink',
+      'reach edge/inference -> model-api, survives tunnel tunnel',
+    ])
     expect(ids(weaker, line)).toEqual(ids(line, weaker))
   })
   test('I101: `same` at a site that has none', () => {

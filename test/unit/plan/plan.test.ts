@@ -15,6 +15,7 @@ import {
   isolate,
   ports,
   reach,
+  selector,
   berlin,
   cloud,
   partner,
@@ -164,7 +165,7 @@ describe('a plan, as people read it', () => {
     expect(text(base, promised)).toEqual([
       'no box and no cloud changes',
       '  expects isolate cameras -> training',
-      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+      '  expects reach edge/inference -> model-api, survives [uplink, hub]',
       '  window  berlin: sun 02:00-04:00 UTC',
       '  risk    duct-7: berlin.fiber',
       'proved: 3 of 3 expectations under 40 single failures',
@@ -172,19 +173,27 @@ describe('a plan, as people read it', () => {
     expect(isPending(plan(base, promised), { handed: [], rewritten: 0 })).toBe(true)
     expect(text(promised, base).slice(1, -1)).toEqual([
       '  drops   isolate cameras -> training',
-      '  drops   reach edge/inference -> model-api, survives [hub, uplink]',
+      '  drops   reach edge/inference -> model-api, survives [uplink, hub]',
       '  window  berlin: any time',
       '  risk    duct-7: nothing fails together',
     ])
     // Beside what changes at boxes; what comes with a new site is not told.
     expect(text(withoutBerlin, promised).filter((line) => /^ {2}(?:expects|window|risk)/.test(line))).toEqual([
       '  expects isolate cameras -> training',
-      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+      '  expects reach edge/inference -> model-api, survives [uplink, hub]',
+    ])
+    // Two lines of the same ends.
+    const way = (more: object) =>
+      ({ kind: 'path', from: selector('edge/inference'), to: selector('model-api'), survives: [], ways: { ...ways, ...more } }) as IntentExpect
+    const ways = { via: [], not: [], symmetric: false, withinMs: 0, bandwidth: { up: 0, down: 0 } }
+    expect(text(base, fabricOf({ expect: [way({ symmetric: true }), way({ bandwidth: { up: 1e6, down: 1e6 } })] })).slice(1, -1)).toEqual([
+      '  expects path edge/inference -> model-api, bandwidth 1M',
+      '  expects path edge/inference -> model-api, symmetric',
     ])
     const less = fabricOf({ expect: [{ ...reach('edge/inference -> model-api'), survives: ['hub'] } as IntentExpect] })
     const more = fabricOf({ expect: [{ ...reach('edge/inference -> model-api'), survives: ['uplink', 'hub'] } as IntentExpect] })
     expect(text(less, more).slice(1, -1)).toEqual([
-      '  expects reach edge/inference -> model-api, survives [hub, uplink]',
+      '  expects reach edge/inference -> model-api, survives [uplink, hub]',
       '  drops   reach edge/inference -> model-api, survives hub',
     ])
   })

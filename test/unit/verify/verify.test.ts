@@ -718,3 +718,15 @@ test('two gateways of a site own and allow the same', () => {
 test('every code was caused above, and has its page', () => {
   expect([...seenCodes].sort()).toEqual(verifyCodes.map((page) => page.code))
 })
+
+test('of two lines with the same ends each is told at its own', () => {
+  const { fabric, origins } = demo([
+    'expect:',
+    'expect:\n  - { path: berlin/inference -> registry, via: lte }\n  - { path: berlin/inference -> registry, bandwidth: 900M }\n  - { path: berlin/inference -> registry, via: fiber }',
+  ])
+  const lines = verify(fabric).findings.map(({ code, at }) => `${code} ${origins.get(at[0]!)!.line}`)
+  const top = Math.min(...['expect/0', 'expect/1', 'expect/2', 'expect/3', 'expect/4', 'expect/5'].map((key) => origins.get(key)!.line))
+  expect(lines.sort()).toEqual([`V030 ${top}`, `V034 ${top + 1}`])
+  // Each counts.
+  expect(fabric.expects).toHaveLength(6)
+})
