@@ -2,7 +2,7 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { Fabric, Finding, Group, Lan, NodeId, Peer, Region, Route, Site } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Finding, Group, Lan, NodeId, Peer, Region, Route, Site } from '#src/fabric/fabric.ts'
 import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
@@ -174,6 +174,7 @@ function hops(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
 function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
   const nodes = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const findings: Finding[] = []
+  const silent = new Set(fabric.sites.flatMap((site) => withoutAny(fabric, site).map((id) => `${site.id} ${id}`)))
   for (const site of nodes.values()) {
     if (alike(site.id).length === 0) continue
     const at = `${site.kind}/${site.id}`
@@ -213,13 +214,21 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
       }
     }
     for (const { id } of fabric.classes) {
-      const own = [...groups.values()].filter((group) => group.trafficClass === id)
-      const none = own.filter((group) => group.via.length === 0)
-      // A class that may use no uplink of the site at all is said by the compiler, once and with its line.
-      if (none.length > 0 && none.length < own.length) findings.push({ ...empty(fabric, site.id, none), witness: alsoAt(alike(site.id)) })
+      // A class that may use no uplink of a site at all is said by the compiler, once and with its line.
+      if (silent.has(`${site.id} ${id}`)) continue
+      const none = [...groups.values()].filter(
+        ({ trafficClass, via, remote }) => trafficClass === id && via.length === 0 && !silent.has(`${remote} ${id}`),
+      )
+      if (none.length > 0) findings.push({ ...empty(fabric, site.id, none), witness: alsoAt(alike(site.id)) })
     }
   }
   return findings
+}
+
+/** Classes in which the site sends nothing to anybody. */
+function withoutAny({ classes }: Fabric, { groups }: Site): readonly ClassId[] {
+  const used = new Set(groups.flatMap(({ trafficClass, via }) => (via.length > 0 ? [trafficClass] : [])))
+  return classes.flatMap(({ id }) => (used.has(id) ? [] : [id]))
 }
 
 function familiesByRemote(routes: readonly Route[]): ReadonlyMap<NodeId, readonly Family[]> {

@@ -1,0 +1,48 @@
+/** `causeway explain CODE`: what stands as wrong gives that code, and what stands as right does not. */
+import { describe, expect, test } from 'vitest'
+import { parseDocument } from 'yaml'
+import { compileCodes } from '#src/compile/codes.ts'
+import { compile } from '#src/compile/compile.ts'
+import { parseIntent } from '#src/intent/parse.ts'
+import type { SourceFile } from '#src/intent/yaml.ts'
+import { verifyCodes } from '#src/verify/codes.ts'
+import { verify } from '#src/verify/verify.ts'
+import { demo } from '../intent/files.ts'
+
+/** The example network with the keys of the page in place of its own. `# berlin.yaml` begins a file; before it, the network's. */
+function networkOf(example: string): readonly SourceFile[] {
+  const [network = '', ...parts] = example.split(/^# (\S+\.yaml).*\n/m)
+  const pieces = [{ path: 'network.yaml', text: network }, ...parts.flatMap((path, i) => (i % 2 === 0 ? [{ path, text: parts[i + 1]! }] : []))]
+  const files = new Map(demo.map(({ path, text }) => [path, text]))
+  for (const { path, text } of pieces) {
+    const whole = parseDocument(files.get(path) ?? `site: ${path.replace('.yaml', '')}\n`)
+    const part = parseDocument(text).toJS() as Record<string, unknown> | null
+    for (const [key, value] of Object.entries(part ?? {}))
+      if (value === null) whole.delete(key)
+      else whole.set(key, value)
+    files.set(path, whole.toString())
+  }
+  return [...files].map(([path, text]) => ({ path, text }))
+}
+function codesOf(example: string) {
+  const { intent, findings } = parseIntent(networkOf(example))
+  const compiled = intent ? compile(intent, []) : { fabric: null, findings: [] }
+  const all = [...findings, ...compiled.findings, ...(compiled.fabric ? verify(compiled.fabric).findings : [])]
+  return { codes: all.map(({ code }) => code), errors: all.filter(({ severity }) => severity === 'error').map(({ code, says }) => `${code} ${says}`) }
+}
+
+/** Because of what no files alone give these. */
+const noFiles = {
+  'numbers that the controller keeps': ['I120', 'I121', 'I122', 'I123', 'I124', 'I126', 'I130'],
+  'an intent that was not read from files: there I062 and I063 say it': ['I110', 'I111'],
+  'a fault of the compiler': ['V018', 'V019', 'V020', 'V021', 'V022', 'V023', 'V024', 'V025', 'V027', 'V028', 'V029'],
+  'a change under way': ['V041', 'V042'],
+}
+const pages = [...compileCodes, ...verifyCodes].filter(({ code }) => !Object.values(noFiles).flat().includes(code))
+
+describe('pages of causeway explain, of the compiler and of verification', () => {
+  test.each(pages.map((page) => [page.code, page] as const))('%s', (code, { wrong, right }) => {
+    expect(codesOf(wrong).codes).toContain(code)
+    expect(codesOf(right)).toEqual({ codes: expect.not.arrayContaining([code]), errors: [] })
+  })
+})
