@@ -47,6 +47,8 @@ interface Fact {
   readonly otherwise: string
   /** Where the value stands when not at `key`. */
   readonly elsewhere?: string
+  /** Told when asked for by its own path only: a default that is no news. */
+  readonly quiet?: true
 }
 
 const many = (items: readonly string[]): string => (items.length === 1 ? items[0]! : `[${items.join(', ')}]`)
@@ -84,8 +86,12 @@ function* uplinkFacts(site: string, under: readonly string[], uplink: IntentUpli
   yield fact('address', uplink.address ?? 'what the provider gives')
   yield fact('router', uplink.router ?? 'what the provider gives')
   yield fact('public', uplink.public ? endpointText(uplink.public.address, uplink.public.base) : uplink.address ? 'its own address' : 'none')
-  // Only where it is news: an address says its own.
-  if (uplink.address === null && uplink.families.join() !== '4') yield fact('family', uplink.families.length > 1 ? 'both' : 'ipv6')
+  const family = fact(
+    'family',
+    uplink.families.length > 1 ? 'both' : `ipv${uplink.families[0]}`,
+    uplink.address === null ? 'default' : 'that of its address',
+  )
+  yield uplink.address === null && uplink.families.join() !== '4' ? family : { ...family, quiet: true }
   yield fact('transport', uplink.transport)
   yield fact('medium', uplink.medium, uplink.medium === 'ethernet' && !uplink.id.startsWith('ethernet') ? 'default' : 'from the name of the uplink')
   yield fact('metered', String(uplink.metered), `default of medium ${uplink.medium}`)
@@ -93,7 +99,7 @@ function* uplinkFacts(site: string, under: readonly string[], uplink: IntentUpli
   yield fact('shared_risk', many(uplink.risks))
 }
 
-/** Only where there is something: most LANs are served by nobody of ours. */
+/** Most LANs are served by nobody of ours. */
 function* servedFacts(
   path: readonly string[],
   { dhcp, ra, trust, via }: IntentLan,
@@ -144,7 +150,7 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
       ),
       elsewhere: 'maintenance/timezone',
     }
-  }
+  } else yield { ...fact(['maintenance'], 'any time', 'maintenance'), quiet: true }
   const second = intent.sites.find(({ id }) => id === secondGateway(site.id))
   const gateways = second ? [site, second] : [site]
   for (const [n, { id, uplinks, lans }] of gateways.entries()) {
@@ -214,6 +220,17 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
         )
       }
       for (const { lan, key } of own) yield* servedFacts([...path], lan, key, fact)
+      const lans = own.map(({ lan }) => lan)
+      const none: Readonly<Record<string, string | false>> = {
+        dhcp: !lans.some(({ dhcp }) => dhcp) && 'false',
+        ra: !lans.some(({ ra }) => ra) && 'false',
+        trust: !lans.some(({ trust }) => trust) && 'none',
+        translate: !intent.translate && !lans[0]!.translate && 'never',
+        next_hop: !lans.some(({ via, learned }) => via !== undefined && !learned) && 'none',
+        ...Object.fromEntries((['bgp', 'ospf'] as const).map((key) => [key, !speaks(site, key, lans[0]!.interface) && 'none'])),
+      }
+      for (const [key, value] of Object.entries(none))
+        if (value !== false) yield { ...fact([...path, key], value, `${own[0]!.key}/${key}`), quiet: true }
       for (const [i, { lan, key }] of own.filter(({ lan: { via, learned } }) => via !== undefined && !learned).entries())
         yield* [
           fact([...path, 'next_hop', String(i)], `${lan.prefix} behind ${lan.via}`, key),
@@ -242,6 +259,9 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
     }
   }
 }
+
+const speaks = (site: IntentSite, by: 'bgp' | 'ospf', device: string): boolean =>
+  speaking(site).some(({ protocol, interface: on }) => protocol === by && on === device)
 
 function* regionFacts({ id, provider, attach, routing, location, asn, hubs, segment, networks }: IntentRegion): Generator<Fact> {
   const fact = (keys: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({
@@ -288,7 +308,6 @@ const texts = (selectors: readonly Selector[]): string => many(selectors.map((se
 export type Overlays = ReadonlyMap<string, Prefix>
 const unknown: Overlays = new Map()
 
-/** Everything that the intent says, in the order of the files' keys. */
 /** Whose files these are, of those that make the network. */
 function* identityFacts(of: Identity | null): Generator<Fact> {
   if (!of) return
@@ -296,6 +315,7 @@ function* identityFacts(of: Identity | null): Generator<Fact> {
   yield { path: ['of'], value: of.network, key: 'folder/of', otherwise: 'the network that stands here' }
 }
 
+/** Everything that the intent says, in the order of the files' keys. */
 function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   const plain = (path: readonly string[], value: string, key: string, otherwise = 'default'): Fact => ({ path, value, key, otherwise })
   yield plain(['network'], intent.network, 'network')
@@ -304,10 +324,12 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
     yield plain(['translate', 'mode'], intent.translate.mode, 'network/translate')
     for (const family of [4, 6] as const)
       yield plain(['translate', 'pool', `ipv${family}`], intent.translate.pools[family], `network/translate/pool/${family}`)
-  }
+  } else yield { ...plain(['translate'], 'never', 'network/translate'), quiet: true }
   yield plain(['hubs'], many(intent.hubs), 'hubs/0')
   for (const segment of intent.segments) yield plain(['segments', segment], 'declared', `segment/${segment}`)
   for (const { segment, breakout } of intent.internet) yield plain(['internet', segment], breakout, `internet/${segment}`)
+  const inside = intent.segments.filter((segment) => !intent.internet.some((one) => one.segment === segment))
+  for (const segment of inside) yield { ...plain(['internet', segment], 'none', ''), quiet: true }
   for (const { id, reaches } of intent.transports)
     yield plain(['transports', id], reaches.length > 0 ? `reaches ${many(reaches)}` : 'reaches itself', `transport/${id}`)
   for (const { id, hosts } of intent.groups)
@@ -334,7 +356,7 @@ function* facts(intent: Intent, overlays: Overlays): Generator<Fact> {
   if (intent.maintenance) {
     yield plain(['maintenance', 'window'], many(intent.maintenance.windows.map(formatWindow)), 'maintenance')
     yield plain(['maintenance', 'timezone'], intent.maintenance.timezone, 'maintenance/timezone')
-  }
+  } else yield { ...plain(['maintenance'], 'any time', 'maintenance'), quiet: true }
   for (const site of intent.sites.filter(({ id }) => !isSecondGateway(id))) yield* siteFacts(site, intent, overlays)
   for (const region of intent.regions) yield* regionFacts(region)
   for (const peer of intent.peers) yield* peerFacts(peer)
@@ -374,7 +396,7 @@ function placed({ path, value, key, otherwise, elsewhere }: Fact, origins: Origi
 
 /** The whole intent, defaults included. */
 export const explainAll = (intent: Intent, origins: Origins, overlays = unknown): readonly Explained[] =>
-  [...facts(intent, overlays)].map((fact) => placed(fact, origins))
+  [...facts(intent, overlays)].filter(({ quiet }) => !quiet).map((fact) => placed(fact, origins))
 
 /** Everything at or below `path`: `berlin.uplinks.lte`, `classes.business.sla.latency`, `hubs`; dots or slashes. */
 export function explain(intent: Intent, origins: Origins, path: string, overlays = unknown, identity: Identity | null = null): Explanation {
@@ -383,7 +405,9 @@ export function explain(intent: Intent, origins: Origins, path: string, overlays
     intent,
   )
   const all = [...identityFacts(identity), ...facts(intent, overlays), ...inherited(wanted, intent, origins)]
-  const found = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
+  const below = all.filter((fact) => wanted.every((part, i) => fact.path[i] === part))
+  const told = below.filter((fact) => !fact.quiet || fact.path.length === wanted.length)
+  const found = told.length > 0 ? told : below
   if (wanted.length > 0 && found.length > 0) return { ok: true, entries: found.map((fact) => placed(fact, origins)) }
   const depth = wanted.findIndex((_, i) => !all.some((fact) => wanted.slice(0, i + 1).every((part, j) => fact.path[j] === part)))
   const stem = wanted.slice(0, Math.max(0, depth))
@@ -413,6 +437,6 @@ export function explain(intent: Intent, origins: Origins, path: string, overlays
     says:
       wrong === ''
         ? 'an empty path explains nothing; write one like berlin.uplinks'
-        : `there is no "${wrong}"${under}${meant === '' ? (next.size > 0 ? `; there are ${[...next].slice(0, 12).join(', ')}` : '') : meant}`,
+        : `there is no "${wrong}"${under}${meant === '' ? (next.size > 0 ? `; there are ${[...next].slice(0, 16).join(', ')}` : '') : meant}`,
   }
 }

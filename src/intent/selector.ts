@@ -5,6 +5,7 @@ import type { Selector } from './intent.ts'
 import type { Report } from './report.ts'
 import type { Located } from './spec.ts'
 import { oneOf } from './suggest.ts'
+import { strangeIn } from './values.ts'
 
 /** Every name that a selector may use. A name is in one of them only. */
 export interface Names {
@@ -89,7 +90,12 @@ function readWhere(at: Origin, text: string, names: Names, rules: SelectorRules,
       ...(rules.same ? ['same'] : []),
     ]
     const meant = report.meant(text, known)
-    report.error('I014', at, `"${text}" is no site, region, peer, role or label${meant}`, meant === '' ? `write one of ${oneOf(known)}` : '')
+    report.error(
+      'I014',
+      at,
+      `"${text}" is no site, region, peer, role or label${strangeIn(text)}${meant}`,
+      meant === '' ? `write one of ${oneOf(known)}` : '',
+    )
   }
   return undefined
 }
@@ -136,7 +142,12 @@ function readWhat(
     const known = [...names.segments, ...names.groups, ...(rules.services ? names.services : [])]
     const kinds = ['segment', ...(names.groups.size > 0 ? ['group'] : []), ...(rules.services ? ['service'] : [])]
     const meant = report.meant(text, known)
-    report.error('I013', at, `"${text}" is no ${oneOf(kinds)}${meant}`, meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '')
+    report.error(
+      'I013',
+      at,
+      `"${text}" is no ${oneOf(kinds)}${strangeIn(text)}${meant}`,
+      meant === '' && known.length > 0 ? `write one of ${oneOf(known)}` : '',
+    )
   }
   return undefined
 }
@@ -158,7 +169,7 @@ export function readArrow(line: Located<string>, names: Names, kind: 'rule' | 'e
   const [from, to] = [pieces[0], pieces[2]]
   if (arrow !== 1 || !from || !to || (!withPorts && pieces.length > 3)) {
     // `a->b`: the arrow is there, but nothing around it says where the names end to people who read it.
-    const glued = /^\s*(\S+?)\s*(?:->|=>|→)\s*(\S+)\s*$/.exec(line.value)
+    const glued = /^\s*(\S+?)\s*(?:[-–—−=]+>|→|⇒)\s*(\S.*?)\s*$/u.exec(line.value)
     const extra = arrow === 1 && pieces[3] && !withPorts ? pieces[3] : undefined
     const at = extra ? line.within(extra.offset, extra.text.length) : line.at
     const says = extra ? `"${extra.text}" is too much here` : `"${line.value}" is not from -> to`
@@ -169,7 +180,7 @@ export function readArrow(line: Located<string>, names: Names, kind: 'rule' | 'e
       extra
         ? 'write from -> to; a service says its ports'
         : glued
-          ? `write ${glued[1]} -> ${glued[2]}`
+          ? `write ${glued[1]} -> ${glued[2]!.replaceAll(/\s+/g, ' ')}`
           : 'write from -> to, like edge/inference -> model-api',
     )
     return undefined

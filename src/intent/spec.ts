@@ -155,6 +155,12 @@ function scalar<T>(
       if (node === null || !isScalar(node) || text === undefined) return wrongKind({ wants, example }, node, slot, reading)
       const result = schema.safeParse(native ? node.value : text)
       if (result.success) return { value: result.data, at: source.at(node), text, within: (offset, length) => source.within(node, offset, length) }
+      const quoted =
+        native && typeof node.value === 'string' && schema.safeParse(text === 'true' || text === 'false' ? text === 'true' : Number(text)).success
+      if (quoted) {
+        report.error(refuse(text, slot.name)!.code, source.at(node), `"${slot.name}" is a text`, `write ${text} without quotes`)
+        return undefined
+      }
       const [issue] = result.error.issues
       const own = issue?.code === 'custom' ? (issue.params as Refusal | undefined) : undefined
       const { code, says, instead } = own ??
@@ -197,6 +203,10 @@ export function list<T>(item: Spec<T>): Spec<readonly T[]> {
       const out: T[] = []
       for (const member of node.items) {
         const inner = reading.source.follow(member as Node | null)
+        if (kindOf(inner) === 'nothing') {
+          reading.report.error('I007', inner ? reading.source.at(inner) : slot.at, `an item of "${slot.name}" is empty`, 'write it, or remove it')
+          continue
+        }
         const value = item.read(inner, { at: inner ? reading.source.at(inner) : slot.at, name: slot.name }, reading)
         if (value !== undefined) out.push(value)
       }

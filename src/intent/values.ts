@@ -135,9 +135,20 @@ export const meteredByDefault = (medium: string): boolean => medium === 'lte' ||
 /** What names look like. One hyphen at a time: tunnel ids join two ends by `--`. */
 export const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 export const nameLimit = 40
+/** `: "о" in it is U+043E`, of a character that looks like another, or like nothing; '' when each is of ASCII. */
+export function strangeIn(text: string): string {
+  const [found] = /[^\x20-\x7E]/u.exec(text) ?? []
+  if (found === undefined) return ''
+  const code = `U+${found.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`
+  return /[\p{C}\p{Z}\p{M}]/u.test(found) ? `: it holds ${code}, which nobody sees` : `: "${found}" in it is ${code}`
+}
+
 export function parseName(text: string): Parsed<string> {
   if (namePattern.test(text) && text.length <= nameLimit) return { ok: true, value: text }
   if (text.length > nameLimit) return refuse(`the name "${text.slice(0, 16)}…" has ${text.length} characters`, `write at most ${nameLimit}`)
+  const strange = strangeIn(text)
+  if (strange !== '')
+    return refuse(`"${text}" is not a name${strange}`, 'write lower-case letters of a to z, digits and single hyphens, a letter first')
   const fixed = text
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')

@@ -12,8 +12,7 @@ export const anyPort: PortRange = { protocol: 'any', from: 0, to: 65535 }
 /** `tcp/8443`, `udp/5004-5010`, `tcp`, `icmp`, `any`. */
 export function parsePortRange(text: string): Parsed<PortRange> {
   const match = /^(tcp|udp|icmp|any)(?:\/(\d{1,5})(?:-(\d{1,5}))?)?$/.exec(text)
-  const instead = 'write protocol/port like tcp/8443, a range like udp/5004-5010, or icmp'
-  if (!match) return { ok: false, says: `"${text}" is not a port`, instead }
+  if (!match) return { ok: false, says: `"${text}" is not a port`, instead: portInstead(text) }
   const protocol = match[1] as Protocol
   if (match[2] === undefined) return { ok: true, value: { protocol, from: 0, to: 65535 } }
   if (protocol === 'icmp' || protocol === 'any') return { ok: false, says: `${protocol} has no ports`, instead: `write ${protocol} alone` }
@@ -22,6 +21,13 @@ export function parsePortRange(text: string): Parsed<PortRange> {
   if (from < 1 || to > 65535) return { ok: false, says: `"${text}" is out of range`, instead: 'write ports from 1 to 65535' }
   if (to < from) return { ok: false, says: `"${text}" ends before it starts`, instead: `write ${protocol}/${to}-${from}` }
   return { ok: true, value: { protocol, from, to } }
+}
+function portInstead(text: string): string {
+  if (/^\d{1,5}$/.test(text)) return `write its protocol too: tcp/${text} or udp/${text}`
+  const several = text.split(/[,;]\s*/).filter((one) => one !== '')
+  if (/[,;]/.test(text) && several.length > 0 && several.every((one) => parsePortRange(one).ok))
+    return `write no comma: ${several.join(' ')}${several.length > 1 ? `, or a list under ports: [${several.join(', ')}]` : ''}`
+  return 'write protocol/port like tcp/8443, a range like udp/5004-5010, or icmp'
 }
 /** Some packet is in both. */
 export const portsOverlap = (a: PortRange, b: PortRange): boolean =>

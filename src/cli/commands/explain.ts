@@ -26,7 +26,7 @@ export function explain(program: Command): void {
   command(program, 'explain <path-or-code>', 'the effective value of a path and the line it comes from, or an error code at length')
     .option('--folder <dir>', 'the network; default: the one here')
     .action(({ output, args: [what = ''], options }) => {
-      if (/^[A-Z]\d{3}$/.test(what)) return explainCode(what, output)
+      if (/^[A-Z]\d{3}$/i.test(what)) return explainCode(what.toUpperCase(), output)
       const { intent, origins, fabric, files } = load(options['folder'] as string | undefined)
       if (!intent) throw new Stop(exit.refused, 'the network has errors, so nothing is effective yet', 'see them: causeway check')
       const explained = explainPath(intent, origins, what, overlaysOf(fabric), identityOf(files))

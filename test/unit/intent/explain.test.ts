@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { explain, explainAll } from '#src/intent/explain.ts'
 import { identityOf } from '#src/intent/fragments.ts'
 import { parseIntent } from '#src/intent/parse.ts'
+import { lan, networkFile, service, siteBody, trafficClass, uplink } from '#src/intent/schema.ts'
 import { prefix } from '#src/net/address.ts'
 import { demo, small } from './files.ts'
 
@@ -40,7 +41,10 @@ describe('explain', () => {
     ['berlin.clases', 'there is no "clases" under sites.berlin; did you mean "classes"?'],
     ['berlin.uplinks.zzzzzz', 'there is no "zzzzzz" under sites.berlin.uplinks; there are fiber, lte'],
     ['', 'an empty path explains nothing; write one like berlin.uplinks'],
-    ['__proto__.x', 'there is no "__proto__"; there are network, mtu, hubs, segments, transports, services, allow, classes, expect, sites'],
+    [
+      '__proto__.x',
+      'there is no "__proto__"; there are network, mtu, translate, hubs, segments, internet, transports, services, allow, classes, expect, maintenance, sites',
+    ],
   ])('%s', (path, line) => {
     expect(ask(path)).toEqual([line])
   })
@@ -55,6 +59,34 @@ describe('explain', () => {
       'sites.berlin.segments.inference.prefixes.0 = 10.1.10.0/24  berlin.yaml:7',
       'sites.berlin.segments.inference.address.0 = 10.1.10.1/24  default: the first host of the prefix',
     ])
+  })
+  it.each([
+    ['translate', 'translate = never  default'],
+    ['maintenance', 'maintenance = any time  default'],
+    ['internet.cameras', 'internet.cameras = none  default'],
+    ['berlin.maintenance', 'sites.berlin.maintenance = any time  default'],
+    ['berlin.uplinks.fiber.family', 'sites.berlin.uplinks.fiber.family = ipv4  default'],
+    ['dublin.uplinks.isp-a.family', 'sites.dublin.uplinks.isp-a.family = ipv4  that of its address'],
+    ['berlin.segments.cameras.trust', 'sites.berlin.segments.cameras.trust = none  default'],
+    ['berlin.segments.cameras.dhcp', 'sites.berlin.segments.cameras.dhcp = false  default'],
+  ])('%s is a default that is told when asked for', (path, line) => {
+    expect(ask(path)).toEqual([line])
+    expect(explainAll(intent!, origins).map((entry) => entry.path)).not.toContain(line.split(' ')[0])
+  })
+  it('knows each key of the language, written or not', () => {
+    const keys = (under: string, fields: object, but: readonly string[] = []) =>
+      Object.keys(fields).flatMap((key) => (but.includes(key) ? [] : [`${under}${key}`]))
+    const paths = [
+      ...keys('', networkFile.fields, ['groups', 'deny', 'regions', 'peers']),
+      // One of the two, and classes where the site says something of them: else they are the network's.
+      ...keys('berlin.', siteBody.fields, ['gateways']),
+      ...keys('berlin.uplinks.lte.', uplink.fields),
+      ...keys('berlin.segments.inference.', lan.fields),
+      ...keys('bulk.', trafficClass.fields),
+      ...keys('model-api.', service.fields),
+    ]
+    expect(paths.length).toBeGreaterThan(50)
+    expect(paths.filter((path) => !explain(intent!, origins, path).ok)).toEqual([])
   })
   it('finds each of its own paths again', () => {
     for (const entry of explainAll(intent!, origins)) {
