@@ -8,7 +8,7 @@ import { type Address, address, contains, type Family, familyOf, formatHosts, ho
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
 import { downWith, isBroken, nameOf } from './failures.ts'
-import { type Down, type Drop, walk, type Walk } from './forward.ts'
+import { classesFrom, type Down, type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
 import { formatPacket, intersect, packetsBetween, packetsOf, type Packet, sample } from './packets.ts'
 import { dutyOf, gatewaysAt, standingBy } from './pairs.ts'
@@ -33,6 +33,13 @@ export interface TraceLine {
   readonly translated?: readonly { readonly node: NodeId; readonly local: Address; readonly overlay: Address }[]
   /** What the allow opens where that is less than was asked about. Absent: all of it. */
   readonly only?: { readonly from: Prefix; readonly to: Prefix }
+  /** Classes by whose mark hosts of a trusted LAN would lose it all the same. Absent: none. */
+  readonly marked?: readonly {
+    readonly trafficClass: ClassId
+    readonly way: 'there' | 'back'
+    readonly at: NodeId | null
+    readonly whyText: string
+  }[]
   /** Declared prefixes that it comes from or goes to and that are reached while a router announces them. Absent: none. */
   readonly learned?: readonly {
     readonly node: NodeId
@@ -298,9 +305,25 @@ function followed(model: Model, question: Question, source: Place, target: Place
   const answer: Packet = { ...packet, source: packet.destination, destination: packet.source }
   const back = walk(model, answer, down, { from: far, direction: 'reply', trafficClass: there.outcome.trafficClass })
   if (back.outcome.kind === 'dropped') return [stopped(back.outcome.at, back.outcome.why, 'back', back)]
+  const given = question.trafficClass === null ? there.outcome.trafficClass : null
+  const marked = (
+    [
+      ['there', near, target.node, packet, 'request'],
+      ['back', far, source.node, answer, 'reply'],
+    ] as const
+  ).flatMap(([way, from, towards, one, direction]) => {
+    const own = model.node(from)?.of.lans.find(({ prefix }) => contains(prefix, one.source))
+    const classes = given === null ? [] : classesFrom(model, own, given).filter((id) => id !== given)
+    return classes.flatMap((trafficClass) => {
+      const { outcome } = walk(model, one, down, { from, direction, trafficClass })
+      if (outcome.kind !== 'dropped') return []
+      return [{ trafficClass, way, at: outcome.at, whyText: reason(model, { ...outcome, trafficClass, packet: one }, towards, broken.down) }]
+    })
+  })
   return [
     {
       ...names,
+      ...(marked.length > 0 ? { marked } : {}),
       outcome: 'passes',
       at: there.outcome.at,
       why: null,
@@ -469,6 +492,8 @@ function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: st
     const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}${only}`]
     if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
     else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
+    for (const { trafficClass, way, whyText } of line.marked ?? [])
+      rows.push(`  marked as ${trafficClass} by its host ${way === 'there' ? 'it' : 'the reply'} is lost: ${whyText}`)
     return `${rows.join('\n')}\n`
   }
   const side = line.there.hops.length === 0 ? ', before encryption' : ''

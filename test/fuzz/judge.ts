@@ -3,13 +3,14 @@ import { type Compiled, compile, createCompiler } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
 import type { Fabric, Finding, Origins } from '#src/fabric/fabric.ts'
 import { canonicalJson, fabricHash } from '#src/fabric/hash.ts'
-import { siteHash } from '#src/fabric/slice.ts'
+import { nodesOf, siteHash } from '#src/fabric/slice.ts'
 import { explainAll } from '#src/intent/explain.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
+import { renderTrace, trace } from '#src/verify/trace.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
 import { exportFiles } from '#providers/export/files.ts'
 import type { Network } from './corpus.ts'
@@ -64,6 +65,7 @@ export function judge(files: Network, from: Network): Judgement {
   said('verify', verdicts)
   if (proof.held > proof.expects || (proof.held < proof.expects && !hasErrors(verdicts)))
     problems.push(`verify: ${proof.held} of ${proof.expects} hold`)
+  problems.push(...untraced(fabric, origins, files))
   for (const base of before?.fabric ? [null, before.fabric] : [null]) {
     problems.push(...astray('plan', renderPlan(plan(base, fabric), proof, 0), files))
     if (base) for (const { says } of verifyTransition(base, fabric).findings) problems.push(...astray('transition', says, files))
@@ -99,6 +101,19 @@ function astray(what: string, text: string, files: Network): readonly string[] {
   return found === undefined || files.some((file) => file.text.includes(found))
     ? []
     : [`${what} says ${JSON.stringify(text.slice(Math.max(0, text.indexOf(found) - 60)).slice(0, 140))}`]
+}
+
+/** What is asked of a few pairs of places is answered. */
+function untraced(fabric: Fabric, origins: Origins, files: Network): readonly string[] {
+  const places = nodesOf(fabric).flatMap(({ id, lans }) => [...new Set(lans.map(({ segment }) => `${id}/${segment}`))])
+  const step = Math.max(1, Math.floor(places.length ** 2 / 12))
+  const pairs = places.flatMap((from) => places.map((to) => ({ from, to })))
+  return pairs
+    .filter((_, n) => n % step === 0)
+    .flatMap(({ from, to }) => {
+      const told = trace(fabric, { from, to, port: null, trafficClass: null, without: [] })
+      return astray('trace', renderTrace(told, origins), files)
+    })
 }
 
 /** A compiler that has seen the network as it was gives the same bytes, and so does one that is told its own numbers. */

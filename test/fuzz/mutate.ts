@@ -249,6 +249,39 @@ const mutations = {
       const { index, 0: whole, 1: digits } = roll.of(places)
       return `${text.slice(0, index)}/${Math.max(0, Number(digits) + roll(5) - 2)}${text.slice(index + whole.length)}`
     }),
+  'an expectation more': (files, roll) => {
+    const named = (of: RegExp) =>
+      files.flatMap(({ text }) => [...text.matchAll(of)].flatMap(([, list = '']) => list.split(/[\s,]+/).filter((one) => one !== '')))
+    const nodes = [...named(/^(?:site|region|peer): *([\w-]+)/gm), 'edge', 'core', 'same', 'region', 'peer']
+    const whats = [...named(/^segments: *\[?([\w, -]+)/gm), ...named(/^ {2}([\w-]+): *\{ *(?:at|hosts):/gm), 'internet']
+    if (whats.length < 2) return files
+    const end = () => (roll.once(3) ? roll.of(whats) : `${roll.of(nodes)}/${roll.of(whats)}`)
+    const ways = ['via: lte', 'via: [fiber, isp-a]', 'not: metered', 'symmetric: true', 'within: 900ms', 'bandwidth: 2M/1M']
+    const failures = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks']
+    const some = (all: readonly string[]) => all.filter(() => roll.once(3))
+    const more = [...some(ways), ...(roll.once(2) ? [`survives: [${some(failures).join(', ')}]`] : [])]
+    const line = `{ ${[`${roll.of(['reach', 'reach-all', 'isolate', 'path'])}: ${end()} -> ${end()}`, ...more].join(', ')} }`
+    return files.map((file) => ({
+      ...file,
+      text: /^network:/m.test(file.text)
+        ? /^expect:$/m.test(file.text)
+          ? file.text.replace(/^expect:$/m, `expect:\n  - ${line}`)
+          : `${file.text}\nexpect:\n  - ${line}\n`
+        : file.text,
+    }))
+  },
+  'a second gateway': (files, roll) => {
+    const spokes = files.filter(({ text }) => /^site: /m.test(text) && /^uplinks: *\{?/m.test(text) && !/^role: core/m.test(text))
+    if (spokes.length === 0) return files
+    const one = roll.of(spokes)
+    const second = roll.of(['lte: { interface: wwan0 }', 'fiber: { interface: eth0 }', 'cable: { interface: eth0, rate: 1M, family: both }'])
+    // The first takes the uplinks as they stand, one level deeper.
+    const text = one.text.replace(
+      /^uplinks:(.*(?:\n(?: +.*)?)*)/m,
+      (_, own: string) => `gateways:\n  b: { uplinks: { ${second} } }\n  a:\n    uplinks:${own.replaceAll('\n', '\n    ').trimEnd()}\n`,
+    )
+    return files.map((file) => (file === one ? { ...file, text } : file))
+  },
   'a site more': (files, roll) => {
     const edges = files.filter(({ text }) => /^site: /m.test(text) && !/^role: core/m.test(text))
     if (edges.length === 0) return files

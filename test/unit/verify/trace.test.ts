@@ -153,6 +153,18 @@ describe('trace', () => {
     expect(told('tcp/79-90')).toContain('10.1.11.201 tcp/80')
     expect(told('tcp/81-90')).toContain('no `allow` lets inference reach inference on tcp/81-90')
   })
+  test('from a LAN whose hosts choose their class: which they would lose it by', () => {
+    const { fabric, origins } = demo(['allow:', 'allow:\n  - cameras -> training\n'])
+    const trusted = change(fabric, 'berlin', ({ lans }) => ({
+      lans: lans.map((lan) => (lan.segment === 'cameras' ? { ...lan, trust: 'dscp' } : lan)),
+    }))
+    const told = (...without: readonly Failure[]) =>
+      renderTrace(trace(trusted, { from: 'berlin/cameras', to: 'training', port: null, trafficClass: null, without }), origins)
+    expect(told()).toMatch(/^PASSES, .*, class default\n(?!.*marked as)/)
+    expect(told(fiber)).toMatch(
+      /^PASSES without berlin\.fiber, .*\n {2}allowed by .*\n {2}there .*\n {2}back .*\n {2}marked as bulk by its host it is lost: every path that class bulk may use at berlin is down/,
+    )
+  })
   test('to what a router announces: says from whom it is learned', () => {
     const { fabric, origins } = demo()
     const [berlin, ...others] = fabric.sites
