@@ -252,15 +252,24 @@ const mutations = {
   'an expectation more': (files, roll) => {
     const named = (of: RegExp) =>
       files.flatMap(({ text }) => [...text.matchAll(of)].flatMap(([, list = '']) => list.split(/[\s,]+/).filter((one) => one !== '')))
-    const nodes = [...named(/^(?:site|region|peer): *([\w-]+)/gm), 'edge', 'core', 'same', 'region', 'peer']
-    const whats = [...named(/^segments: *\[?([\w, -]+)/gm), ...named(/^ {2}([\w-]+): *\{ *(?:at|hosts):/gm), 'internet']
-    if (whats.length < 2) return files
-    const end = () => (roll.once(3) ? roll.of(whats) : `${roll.of(nodes)}/${roll.of(whats)}`)
-    const ways = ['via: lte', 'via: [fiber, isp-a]', 'not: metered', 'symmetric: true', 'within: 900ms', 'bandwidth: 2M/1M']
+    const nodes = [...named(/^(?:site|region|peer): *([\w-]+)/gm), 'edge', 'core']
+    const segments = named(/^segments: *\[?([\w, -]+)/gm)
+    const answering = [...segments, ...named(/^ {2}([\w-]+): *\{ *(?:at|hosts):/gm)]
+    if (segments.length === 0) return files
+    const [from, to] = [segments, roll.once(3) ? segments : answering].map((all) =>
+      roll.once(2) ? roll.of(all) : `${roll.of(nodes)}/${roll.of(all)}`,
+    )
+    const ways = ['via: lte', 'via: [fiber, isp-a]', 'not: metered', 'symmetric: true', 'bandwidth: 2M/1M']
     const failures = ['uplink', 'tunnel', 'hub', 'gateway', 'connection', 'shared_risk', 'any two uplinks']
-    const some = (all: readonly string[]) => all.filter(() => roll.once(3))
-    const more = [...some(ways), ...(roll.once(2) ? [`survives: [${some(failures).join(', ')}]`] : [])]
-    const line = `{ ${[`${roll.of(['reach', 'reach-all', 'isolate', 'path'])}: ${end()} -> ${end()}`, ...more].join(', ')} }`
+    const survives = roll.once(2) ? [`survives: [${failures.filter(() => roll.once(3)).join(', ')}]`] : []
+    const more = {
+      isolate: [],
+      reach: [...survives, ...(roll.once(3) ? ['within: 1200ms'] : []), ...(roll.once(3) ? [roll.of(ways)] : [])],
+      'reach-all': survives,
+      path: [...survives, roll.of(ways)],
+    }
+    const kind = roll.of(['isolate', 'reach', 'reach-all', 'path'] as const)
+    const line = `{ ${[`${kind}: ${from} -> ${roll.once(8) && kind !== 'path' ? 'internet' : to}`, ...more[kind]].join(', ')} }`
     return files.map((file) => ({
       ...file,
       text: /^network:/m.test(file.text)
