@@ -122,7 +122,7 @@ function staysInside(site: IntentSite, ways: readonly Way[]): readonly Finding[]
     const at = askedOf(lan, site) === 'hub' ? hubs[0]! : id
     const why = `no uplink of ${at} on the internet that class default uses has IPv6`
     const beside = lans.some((other, n) => other.segment === segment && ways[n] !== undefined)
-    const give = `write family: both at an uplink of ${at} whose provider gives IPv6`
+    const give = `give ${at} an uplink with IPv6: family: both where its provider gives the address, else one more with an IPv6 address`
     return beside
       ? {
           code: 'I142',

@@ -1,5 +1,5 @@
 /** The uplinks of a gateway: what their keys mean together, with defaults. */
-import type { RiskId, UplinkId } from '#src/fabric/fabric.ts'
+import type { Origin, RiskId, UplinkId } from '#src/fabric/fabric.ts'
 import { contains, familyOf, firstHost, hostOf, isHostOf, isLinkLocal, lengthOf, networkOf, width } from '#src/net/address.ts'
 import { defaultTransport } from './defaults.ts'
 import type { IntentUplink } from './intent.ts'
@@ -95,21 +95,21 @@ function checkAddress(id: string, { fields, wrote }: RawUplink, report: Report):
     )
   if (!address) return
   const family = familyOf(address.value)
-  const wrong = [
+  const wrong: readonly { readonly what: string; readonly at: Origin; readonly instead?: string }[] = [
     ...(router && familyOf(router.value) !== family ? [{ what: `router ${router.value}`, at: router.at }] : []),
     ...(fields.public && familyOf(fields.public.value.address) !== family
       ? [{ what: `the public endpoint ${fields.public.value.address}`, at: fields.public.at }]
       : []),
     ...(fields.family && familiesNamed[fields.family.value].join() !== String(family)
-      ? [{ what: `family: ${fields.family.value}`, at: fields.family.at }]
+      ? [{ what: `family: ${fields.family.value}`, at: fields.family.at, instead: 'leave `family:` out' }]
       : []),
   ]
-  for (const { what, at } of wrong)
+  for (const { what, at, instead = `write IPv${family} here` } of wrong)
     report.error(
       'I058',
       at,
       `${what} is not of IPv${family}, as the address of uplink "${id}" is`,
-      `an uplink with an address has that family alone: write IPv${family} here, or declare another uplink`,
+      `an uplink with an address has that family alone: ${instead}, or declare another uplink`,
     )
   if (router && familyOf(router.value) !== family) return
   const link = networkOf(address.value)

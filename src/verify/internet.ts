@@ -7,7 +7,7 @@ import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId } from '#sr
 import { contains, familyOf, rangeOf, width } from '#src/net/address.ts'
 import type { Verdict } from './reach.ts'
 import { type Break, type Breaks, isBroken, nameOf, nothingDown, together } from './failures.ts'
-import { type Course, courses, firstStop, type Vertex } from './forward.ts'
+import { type Course, courses, firstStop, type Patience, type Vertex } from './forward.ts'
 import type { Model, Node } from './model.ts'
 import { cut, everything } from './packets.ts'
 import { dutyOf, type Gateway, gatewaysAt } from './pairs.ts'
@@ -27,23 +27,24 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
     checks += count
     if (!expect.reachable) {
       const open = lans.find((lan) => lan.internet)
-      return open ? [{ from, lan: open, broken: null, why: '' }] : []
+      return open ? [{ from, lan: open, broken: null, why: '', waits: false }] : []
     }
     // Of two families each that leaves is judged. IPv6 that stays inside beside IPv4 that leaves was told (I142).
     const four = lans.some(({ prefix, internet }) => familyOf(prefix) === 4 && internet)
     const judged = lans.filter(({ prefix, internet }) => !four || internet || familyOf(prefix) === 4)
     const gateways = gatewaysAt(model, from.node)
     const leaving = gateways.flatMap((gateway) => judged.map((lan) => ({ gateway, lan, ways: outwards(model, model.node(gateway.id)!, lan) })))
-    const lost = (broken: Break | null): Case[] => {
+    const stuck = (broken: Break | null, patience: Patience): Case[] => {
       // While the first of a pair waits before it takes over again, either may have the LANs; never a box that is gone.
       const present = gateways.filter(({ id }) => gateways.length === 1 || !broken?.failures.some((one) => one.kind === 'gateway' && one.site === id))
-      const duty = dutyOf(present, broken?.down ?? nothingDown, broken ? 'held' : 'settled')
+      const duty = dutyOf(present, broken?.down ?? nothingDown, patience)
       const [first] = leaving.flatMap(({ gateway, lan, ways }) => {
         const why = duty.includes(gateway) ? whyStuck(model, lan, gateway.id, ways, broken) : null
-        return why === null ? [] : [{ from, lan, broken, why }]
+        return why === null ? [] : [{ from, lan, broken, why, waits: patience === 'held' }]
       })
       return first ? [first] : []
     }
+    const lost = (broken: Break | null): Case[] => stuck(broken, 'settled')
     const now = lost(null)
     if (now.length > 0) return now
     const relevant = [
@@ -63,7 +64,10 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
     const pairs = uplinks.flatMap((one, n) => uplinks.slice(n + 1).map((other) => together(one, other)))
     checks += (single.length + pairs.length) * count
     const lostBySingle = single.flatMap(lost)
-    return lostBySingle.length > 0 ? lostBySingle : pairs.flatMap(lost)
+    const gone = lostBySingle.length > 0 ? lostBySingle : pairs.flatMap(lost)
+    const waiting = stuck(null, 'held')
+    const told = new Set(gone.map(({ broken }) => broken))
+    return [...gone, ...(waiting.length > 0 ? waiting : single.filter((one) => !told.has(one)).flatMap((one) => stuck(one, 'held')))]
   })
   return { expect, asked: [], findings: findingsOf(expect, cases, shapes), checks }
 }
@@ -73,6 +77,8 @@ interface Case {
   readonly lan: Lan
   readonly broken: Break | null
   readonly why: string
+  /** Only while traffic waits to return. */
+  readonly waits: boolean
 }
 
 /** All that hosts of a LAN may send to whatever is outside the network, by how it is treated. */
@@ -154,7 +160,9 @@ function breaksBySite({ all }: Breaks, { fabric: { risks } }: Model): ReadonlyMa
 }
 
 function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: Shapes): readonly Finding[] {
-  return [cases.filter((one) => one.broken === null), cases.filter((one) => one.broken !== null)].flatMap((group): Finding[] => {
+  const groups = Map.groupBy(cases, ({ broken, waits }) => (waits ? 'waits' : broken === null ? 'now' : 'failed'))
+  return (['now', 'failed', 'waits'] as const).flatMap((kind): Finding[] => {
+    const group = groups.get(kind) ?? []
     const [worst] = group
     if (!worst) return []
     const { from, lan, broken, why } = worst
@@ -174,15 +182,24 @@ function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: S
         },
       ]
     const when = broken === null ? '' : broken.failures.map(nameOf).join(' and ')
+    const fails = broken === null ? '' : ` if ${when} ${broken.failures.length > 1 ? 'fail' : 'fails'}`
+    if (kind === 'waits')
+      return [
+        {
+          code: 'V004',
+          severity: 'warning',
+          at: [lineOf(expect.id), ...key],
+          says: `${placeName(from)} can lose the internet${fails} while the second gateway still has the LAN`,
+          instead: 'give the second gateway another uplink on the internet',
+          witness: [why, ...more],
+        },
+      ]
     return [
       {
         code: broken === null ? 'V008' : 'V009',
         severity: 'error',
         at: [lineOf(expect.id), ...key],
-        says:
-          broken === null
-            ? `${placeName(from)} can't leave to the internet`
-            : `${placeName(from)} loses the internet if ${when} ${broken.failures.length > 1 ? 'fail' : 'fails'}`,
+        says: broken === null ? `${placeName(from)} can't leave to the internet` : `${placeName(from)} loses the internet${fails}`,
         instead:
           lan.internet === undefined
             ? `write internet: { ${lan.segment}: local }, or take back the expectation`

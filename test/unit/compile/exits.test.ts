@@ -102,7 +102,7 @@ describe('exits', () => {
         severity: 'note',
         at: ['site/berlin/lan/cameras/1'],
         says: 'hosts of cameras at berlin leave to the internet over IPv4 only: 2001:db8:7::/64 stays inside, for no uplink of berlin on the internet that class default uses has IPv6',
-        instead: 'write family: both at an uplink of berlin whose provider gives IPv6',
+        instead: 'give berlin an uplink with IPv6: family: both where its provider gives the address, else one more with an IPv6 address',
         witness: [],
       },
     ])
@@ -113,7 +113,8 @@ describe('exits', () => {
     expect(findings.filter((one) => one.code === 'I141').map(({ says, instead }) => ({ says, instead }))).toEqual([
       {
         says: 'hosts of cameras at berlin are to leave to the internet from 2001:db8:7::/64, and no uplink of berlin on the internet that class default uses has IPv6',
-        instead: 'write family: both at an uplink of berlin whose provider gives IPv6, or write internet: none at the segment of berlin',
+        instead:
+          'give berlin an uplink with IPv6: family: both where its provider gives the address, else one more with an IPv6 address, or write internet: none at the segment of berlin',
       },
     ])
   })
