@@ -5,7 +5,7 @@ import type { Intent } from '#src/intent/intent.ts'
 import { ownFirst } from '#src/intent/fragments.ts'
 import { createParser } from '#src/intent/parse.ts'
 import type { Declared } from '#src/intent/raw.ts'
-import { renderFindings } from '#src/intent/render.ts'
+import { renderFindings, sortFindings } from '#src/intent/render.ts'
 import { createVerifier } from '#src/verify/verify.ts'
 import { findFolder, type Head, readFolder, readHead, readPulledFiles, type SourceFile, stateFolder } from './folder.ts'
 import { exit, type Output, Stop } from './output.ts'
@@ -83,12 +83,12 @@ export function loadFabric(
   return { ...loaded, fabric: loaded.fabric, intent: loaded.intent }
 }
 
-/** Findings with the place of their first key, for editors and CI. */
+/** Findings in the order of the lines, with the place of their first key, for editors and CI. */
 export const locate = (
   findings: readonly Finding[],
   origins: Origins,
 ): readonly (Finding & { readonly file?: string; readonly line?: number; readonly column?: number })[] =>
-  findings.map((finding) => {
+  sortFindings(findings, origins).map((finding) => {
     const [origin] = ownFirst(finding.at.flatMap((key) => origins.get(key) ?? []))
     return origin ? { ...finding, file: origin.file, line: origin.line, column: origin.column } : finding
   })

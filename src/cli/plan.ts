@@ -1,4 +1,5 @@
 /** A plan from the controller, or an offline one that can't be applied. */
+import type { Finding } from '#src/fabric/fabric.ts'
 import type { Thing } from '#src/fabric/owners.ts'
 import { identityOf, isPulled, readPulled } from '#src/intent/fragments.ts'
 import { parseIntent } from '#src/intent/parse.ts'
@@ -8,7 +9,7 @@ import { type Plan, plan } from '#src/plan/plan.ts'
 import { renderPlan } from '#src/plan/render.ts'
 import { connection, type Connection, request } from './connection.ts'
 import { findFolder, type Head, readFolder, readPulledFiles, type SourceFile, stateFolder, writeHead } from './folder.ts'
-import { type Loaded, loadFabric, numberedBy, prove, refuseOnErrors, rendered } from './load.ts'
+import { type Loaded, loadFabric, locate, numberedBy, prove, refuseOnErrors, rendered } from './load.ts'
 import { exit, type Output, Stop } from './output.ts'
 import type { ProposedView } from './shapes.ts'
 
@@ -18,6 +19,8 @@ export interface Planned {
   readonly base: number
   readonly plan: Plan
   readonly ownership: Ownership
+  /** What it warns of. */
+  readonly findings: readonly Finding[]
   readonly text: string
 }
 
@@ -68,7 +71,7 @@ export async function makePlan(
   await fetchHead(controller)
   const { id, base, plan: full, proof, owner, others, owners, handed, rewritten } = proposed
   const ownership = { owner, others, owners, handed, rewritten }
-  return { id, base, plan: full, ownership, text: renderPlan(full, proof, Date.now(), ownership) }
+  return { id, base, plan: full, ownership, findings: proposed.findings, text: renderPlan(full, proof, Date.now(), ownership) }
 }
 
 /** An edit of what another wrote would be seen by `check`, and by nobody else. */
@@ -117,7 +120,8 @@ function planOffline(given: string | undefined, output: Output): Planned {
   const made = plan(loaded.head?.fabric ?? null, loaded.fabric)
   const ownership = ownershipOf(loaded, made)
   const note = `no controller asked: ${loaded.head ? 'compared with' : 'compared with an empty network,'} ${numberedBy(loaded.head)}. Such a plan has no id and can't be applied`
-  return { id: null, base: loaded.head?.generation ?? 0, plan: made, ownership, text: `${renderPlan(made, proof, Date.now(), ownership)}${note}\n` }
+  const text = `${renderPlan(made, proof, Date.now(), ownership)}${note}\n`
+  return { id: null, base: loaded.head?.generation ?? 0, plan: made, ownership, findings: locate(findings, loaded.origins), text }
 }
 
 /** By what was pulled. What was recorded before, only the controller knows. */

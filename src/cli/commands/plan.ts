@@ -18,7 +18,7 @@ export function planCommands(program: Command): void {
       const planned = await makePlan(folder, { offline: options['offline'] === true, take: thingsOf(options['take']) }, output)
       const out = options['out'] as string | undefined
       if (out !== undefined) writeFileSync(out, `${JSON.stringify(planned, null, 2)}\n`)
-      if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan, ...planned.ownership })
+      if (output.json) output.document('Plan', { id: planned.id, base: planned.base, plan: planned.plan, ...planned.ownership }, planned.findings)
       else printPlan(planned, output)
       return options['exitCode'] && isPending(planned.plan, planned.ownership) ? exit.pending : exit.done
     })
