@@ -96,6 +96,13 @@ export const verifyCodes: readonly CodePage[] = [
     'expect:\n  - isolate: cameras -> internet',
   ),
   page(
+    'V015',
+    'addresses on both sides of a gateway',
+    'An uplink of a site has the addresses that a LAN elsewhere has in the overlay. Its gateway is connected to them, and a connected network comes before every route into a tunnel, so what the site sends there would be for the link of its provider and is dropped. Renumber one of the two, or let the LAN have another prefix in the overlay.',
+    '# berlin.yaml\nuplinks:\n  fiber: { interface: eth0, address: 10.10.0.7/24, router: 10.10.0.1 } # frankfurt has 10.10.0.0/16\n  lte: { interface: wwan0 }',
+    '# berlin.yaml\nuplinks:\n  fiber: { interface: eth0, address: 192.168.77.7/24, router: 192.168.77.1 }\n  lte: { interface: wwan0 }',
+  ),
+  page(
     'V018',
     'two gateways that differ',
     'Both of a pair own the same LANs and have the same rules and routes, whichever of them carries the traffic. Here they differ. The compiler did something wrong: report it.',

@@ -9,7 +9,9 @@ import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
 import { counted } from '#src/fabric/plural.ts'
 import { externalsOf, nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
-import { comparePrefixes, contains, type Family, familyOf, hostOf, lengthOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { comparePrefixes, contains, enclosing, type Family, familyOf, hostOf, lengthOf, networkOf, overlaps, type Prefix } from '#src/net/address.ts'
+import { onceOf } from '#src/net/once.ts'
+import { firstOf } from '#src/net/sorted.ts'
 import type { Shapes } from './shapes.ts'
 import { neverUsed, uplinksText } from './words.ts'
 
@@ -22,6 +24,7 @@ export const tables = (distinct: Fabric, shapes: Shapes): readonly Finding[] => 
 /** What they don't tell of. */
 export const wiring = (fabric: Fabric): readonly Finding[] => [
   ...owners(fabric),
+  ...sides(fabric),
   ...pairs(fabric),
   ...nextHops(fabric),
   ...interfaces(fabric),
@@ -54,14 +57,23 @@ const compilerFault = 'this is a fault of the compiler: report it with `causeway
 const alsoAt = ([, ...others]: readonly NodeId[]): readonly string[] =>
   others.length === 0 ? [] : [`the same at ${counted(others.length, 'more site')}: ${others.slice(0, 5).join(', ')}${others.length > 5 ? ', …' : ''}`]
 
+interface Owned {
+  readonly node: NodeId
+  readonly kind: Site['kind'] | Region['kind'] | Peer['kind']
+  readonly lan: Lan
+}
+const sortedLans = onceOf((fabric: Fabric): readonly Owned[] =>
+  nodesOf(fabric)
+    .flatMap((node) => node.lans.map((lan) => ({ node: node.id, kind: node.kind, lan })))
+    .sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix)),
+)
+
 /** Every overlay address has one owner. */
 function owners(fabric: Fabric): readonly Finding[] {
-  const lans = nodesOf(fabric)
-    .flatMap((node) => node.lans.map((lan) => ({ node: node.id, kind: node.kind, lan })))
-    .sort((a, b) => comparePrefixes(a.lan.prefix, b.lan.prefix))
+  const lans = sortedLans(fabric)
   const findings: Finding[] = []
   // Prefixes nest or are disjoint, and the wider comes first: the last wide one is the only one to compare with.
-  let outer: (typeof lans)[number] | undefined
+  let outer: Owned | undefined
   for (const one of lans) {
     // Both of a pair own the same.
     if (outer && outer.node !== one.node && outer.lan.prefix === one.lan.prefix && siteOfGateway(outer.node) === siteOfGateway(one.node)) continue
@@ -79,6 +91,37 @@ function owners(fabric: Fabric): readonly Finding[] {
   }
   for (const { node, kind, lan } of lans) if (lan.local !== undefined) findings.push(...untranslatable(fabric, node, kind, lan, lan.local))
   return findings
+}
+/**
+ * What a site sends into the overlay is not on the link of one of its uplinks: what is connected comes before any route
+ * (rule 30 of `providers/linux`), so it would leave for the provider's link, and the firewall drop it.
+ */
+function sides(fabric: Fabric): readonly Finding[] {
+  const lans = sortedLans(fabric)
+  const from = (link: Prefix): number => firstOf(lans.length, (at) => comparePrefixes(lans[at]!.lan.prefix, link) >= 0)
+  /** Those in it, else the one that it is in. */
+  const on = (link: Prefix): readonly Owned[] => {
+    const inside: Owned[] = []
+    for (let n = from(link); n < lans.length && contains(link, lans[n]!.lan.prefix); n++) inside.push(lans[n]!)
+    if (inside.length > 0) return inside
+    return [...enclosing(link)].flatMap((prefix) => (lans[from(prefix)]?.lan.prefix === prefix ? [lans[from(prefix)]!] : []))
+  }
+  return fabric.sites.flatMap(({ id, uplinks, routes }) =>
+    uplinks.flatMap((uplink) => {
+      if (uplink.endpoint.kind !== 'fixed') return []
+      const link = networkOf(uplink.endpoint.address)
+      const other = on(link).find((one) => siteOfGateway(one.node) !== siteOfGateway(id) && routes.some(({ to }) => overlaps(to, one.lan.prefix)))
+      if (!other) return []
+      return [
+        error(
+          'V015',
+          [`site/${id}/uplink/${uplink.id}/address`, `${other.kind}/${other.node}`],
+          `${other.lan.prefix} of ${other.node}/${other.lan.segment} is on the link of uplink ${id}.${uplink.id}, ${link}: what hosts of ${siteOfGateway(id)} send there never enters a tunnel`,
+          'renumber one of the two, or give the LAN another prefix in the overlay: translate: always',
+        ),
+      ]
+    }),
+  )
 }
 /** Whichever of a pair carries the traffic, it owns, allows and knows the same. */
 function pairs(fabric: Fabric): readonly Finding[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Fabric, Finding, Peer, RiskId, SharedGroup, Site, Survives, Tunnel, UplinkId } from '#src/fabric/fabric.ts'
 import { ipsecProfiles, profileOf } from '#src/fabric/ipsec.ts'
-import { address, prefix } from '#src/net/address.ts'
+import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { eachItself } from '#src/verify/shapes.ts'
 import { verify, verifyTransition } from '#src/verify/verify.ts'
@@ -459,6 +459,31 @@ describe('structure', () => {
     expect(said([first(none)!])).toEqual([
       'warning V023 class default is unreachable from edge to next: what joins them is fiber, which the class never uses',
     ])
+  })
+  test('a LAN elsewhere on the link of an uplink', () => {
+    const fixed = (own: string) =>
+      change(sound, 'edge', ({ uplinks: [uplink, ...others] }) => ({
+        uplinks: [
+          {
+            ...uplink!,
+            endpoint: { kind: 'fixed', address: addressWithLength(own), router: address('10.10.0.1'), public: address('10.10.0.2'), base: 51_820 },
+          },
+          ...others,
+        ],
+      }))
+    const says = (own: string) =>
+      check(fixed(own))
+        .filter(({ code }) => code === 'V015')
+        .map(({ says: text }) => text)
+    const told = (link: string) => [
+      `10.10.0.0/24 of hub/red is on the link of uplink edge.fiber, ${link}: what hosts of edge send there never enters a tunnel`,
+    ]
+    expect(says('10.10.0.2/24')).toEqual(told('10.10.0.0/24'))
+    expect(says('10.10.0.2/30')).toEqual(told('10.10.0.0/30'))
+    expect(says('10.10.0.2/16')).toEqual(told('10.10.0.0/16'))
+    expect(says('10.99.0.2/16')).toEqual([])
+    // A LAN that nobody there may call is told by nothing.
+    expect(check(change(fixed('10.10.0.2/24'), 'edge', () => ({ routes: [], rules: [], groups: [] }))).map(({ code }) => code)).not.toContain('V015')
   })
   test('two owners of an address', () => {
     const twice = change(sound, 'next', (of) => ({ lans: of.lans.map((lan) => ({ ...lan, prefix: prefix('10.10.0.128/25') })) }))
