@@ -64,8 +64,8 @@ export const compileCodes: readonly CodePage[] = [
     code: 'I111',
     title: 'site without a hub',
     text: 'Sites are joined by hubs: cores with addresses that the others dial. A network of more than one site needs a hub, and a site that states its own list of hubs must not leave it empty.',
-    wrong: 'network: acme\nhubs: []',
-    right: 'network: acme\nhubs: [frankfurt, dublin]',
+    wrong: '# madrid.yaml\nhubs: []',
+    right: '# madrid.yaml\nhubs: [dublin, frankfurt]',
   },
   {
     code: 'I112',

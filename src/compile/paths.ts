@@ -104,7 +104,7 @@ const noHub = (site: IntentSite): Finding => ({
   severity: 'error',
   at: [`site/${site.id}/hubs`, `site/${site.id}`, 'network'],
   says: `${site.id} has no hub, so no tunnel`,
-  instead: 'list a core under `hubs:` in network.yaml',
+  instead: 'list one under its own `hubs:`, or leave that out: then it has those of the network',
   witness: [],
 })
 

@@ -66,9 +66,14 @@ export function readLans(
     }
     out.push(...own)
   }
-  for (const [each, over] of overlapping(out.map(({ lan, at }) => ({ prefix: lan.prefix, at: at.prefix })))) {
+  for (const [each, over] of overlapping(out.map(({ lan, at }) => ({ prefix: lan.prefix, at: at.prefix, on: `${lan.segment} ${lan.interface}` })))) {
     const says = each.prefix === over.prefix ? `${each.prefix} stands twice in this site` : `${each.prefix} is part of ${over.prefix} in this site`
-    report.error('I033', [each.at, over.at], says, 'give every LAN of a site a network of its own')
+    report.error(
+      'I033',
+      [each.at, over.at],
+      says,
+      each.on === over.on ? 'remove it here: the LAN has it already' : 'give every LAN of a site a network of its own',
+    )
   }
   const ospf = spoken.ospf[0]?.session
   return {
