@@ -65,7 +65,7 @@ export function provePath(model: Model, breaks: Breaks, expect: PathExpect, shap
         if (broken && (broken.dead === from.node || lossOf(pair, broken, 'settled'))) continue
         const state = settledOn(pair, broken?.down ?? nothingDown)
         const start = startOf(pair, broken)
-        if (expect.via.length > 0) note(astray(model, lines, state, expect, start), broken)
+        if (expect.via.length > 0) note(astray(model, lines, state, expect, start, broken !== null), broken)
         if (expect.symmetric) note(uneven(model, state, start), broken)
         for (const fault of scarce(model, lines, state, expect, start)) note(fault, broken)
       }
@@ -199,7 +199,18 @@ function forbidden(model: Model, lines: Lines, pair: Pair, { not }: PathExpect):
   return undefined
 }
 
-function astray(model: Model, lines: Lines, { flows, down }: OnDuty, { via }: PathExpect, start: string): Found | undefined {
+/** What would make traffic go that way: with everything up a preference, after a failure another line. */
+function otherwise(via: readonly Waypoint[], trafficClass: ClassId, isBroken: boolean): string {
+  const [hubs, lines] = [via.filter(({ kind }) => kind === 'hub'), via.filter(({ kind }) => kind !== 'hub')]
+  if (isBroken) return `add to via what it takes then${lines.length > 0 ? `, give it a second ${wordsText(lines)} that fails apart` : ''}`
+  if (lines.length === 0) return `list ${wordsText(hubs)} before other hubs of the site`
+  const ranked = lines.filter(({ kind }) => kind !== 'uplink')
+  return ranked.length > 0
+    ? `let class ${trafficClass} prefer ${wordsText(ranked)}`
+    : `tag ${wordsText(lines)}, and let class ${trafficClass} prefer the tag`
+}
+
+function astray(model: Model, lines: Lines, { flows, down }: OnDuty, { via }: PathExpect, start: string, isBroken: boolean): Found | undefined {
   for (const flow of flows) {
     for (const [way, entry] of bothWays(flow)) {
       for (const path of firstWays(entry, down)) {
@@ -208,7 +219,7 @@ function astray(model: Model, lines: Lines, { flows, down }: OnDuty, { via }: Pa
         return {
           code: 'V030',
           says: `does not go via ${wordsText(via)}`,
-          instead: `let class ${flow.trafficClass} prefer it, give it a second one, or change the expectation`,
+          instead: `${otherwise(via, flow.trafficClass, isBroken)}, or change the expectation`,
           rules: [flow.rule.id],
           witness: [`${start}, ${exampleOf(flow, way)}`, `  ${pathText(model, entry.node, path)}`],
         }

@@ -755,3 +755,16 @@ test('of two lines with the same ends each is told at its own', () => {
   // Each counts.
   expect(fabric.expects).toHaveLength(6)
 })
+
+test.each([
+  ['via: dublin', 'list dublin before other hubs of the site, or change the expectation'],
+  ['via: lte', 'let class business prefer lte, or change the expectation'],
+  ['via: berlin.lte', 'tag berlin.lte, and let class business prefer the tag, or change the expectation'],
+  ['via: fiber, survives: uplink', 'add to via what it takes then, give it a second fiber that fails apart, or change the expectation'],
+  ['via: frankfurt, survives: hub', 'add to via what it takes then, or change the expectation'],
+])('what would make traffic go another way: %s', (asked, instead) => {
+  // Between two edges a hub is on the way.
+  const line = asked.includes('lte') || asked.includes('fiber') ? 'berlin/inference -> frankfurt/model-api' : 'berlin/inference -> oslo/inference'
+  const { fabric } = demo(['allow:', 'allow:\n  - edge/inference -> edge/inference\n'], ['expect:', `expect:\n  - { path: ${line}, ${asked} }`])
+  expect(verify(fabric).findings.map((finding) => finding.instead)).toEqual([instead])
+})
