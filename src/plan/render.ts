@@ -39,11 +39,15 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
     return `${[...hands, nothing, ...records, ...written, provedLine(proof)].join('\n')}\n`
   }
   const whose = (kind: string, name: string): string => (owners[`${kind}/${name}`] === undefined ? '' : `  of ${owners[`${kind}/${name}`]}`)
-  const name = Math.max(0, ...plan.changes.map((change) => change.site.length))
-  const text = Math.max(0, ...plan.changes.map((change) => change.text.length))
-  const rows = plan.changes.map(
-    (change) => `${sign[change.kind]} site  ${change.site.padEnd(name)}  ${change.text.padEnd(text)}  ${rating(change)}${whose('site', change.site)}`,
-  )
+  const rows = aligned([
+    ...plan.changes.map((change) => ({
+      what: `${sign[change.kind]} site  ${change.site}`,
+      text: change.text,
+      end: `${rating(change)}${whose('site', change.site)}`,
+    })),
+    ...plan.regions.map((change) => ({ ...regionRow(change), end: `${regionRow(change).end}${whose('region', change.region)}` })),
+    ...plan.peers.map((change) => ({ ...peerRow(change), end: `${peerRow(change).end}${whose('peer', change.peer)}` })),
+  ])
   // What a new site opens and a leaving one closes goes without saying; what a third party may reach never does.
   const moved = new Set<string>([
     ...plan.changes.filter((change) => change.kind !== 'change').map((change) => change.site),
@@ -65,7 +69,7 @@ export function renderPlan(plan: Plan, proof: Proof, now: number, ownership: Own
     ...out('closes', internet.closed),
   ]
   const { sites, of } = plan.blastRadius
-  return `${[...rows, ...plan.regions.map((change) => regionRow(change) + whose('region', change.region)), ...plan.peers.map((change) => peerRow(change) + whose('peer', change.peer)), ...hands, ...waiting(plan.held ?? [], now), ...differences, ...records, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${counted(of, 'site')} · about ${plan.expectedSeconds} s`].join('\n')}\n`
+  return `${[...rows, ...hands, ...waiting(plan.held ?? [], now), ...differences, ...records, ...written, `${provedLine(proof)} · blast radius ${sites.length} of ${counted(of, 'site')} · about ${plan.expectedSeconds} s`].join('\n')}\n`
 }
 
 function waiting(held: readonly SiteMaintenance[], now: number): string[] {
@@ -79,12 +83,27 @@ function waiting(held: readonly SiteMaintenance[], now: number): string[] {
 }
 const utc = (instant: number): string => `${new Date(instant).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 
-function regionRow({ kind, region, resources, costPerHour, text }: RegionChange): string {
-  const cost = kind === 'remove' ? `saves $${costPerHour.toFixed(2)}/h` : `$${costPerHour.toFixed(2)}/h`
-  return `${sign[kind]} region ${region}  ${text}  ${counted(resources, 'resource')}  ${cost} estimate, prices of ${pricesOf}`
+interface Row {
+  readonly what: string
+  readonly text: string
+  readonly end: string
 }
-const peerRow = ({ kind, peer, text }: PeerChange): string =>
-  `${sign[kind]} peer  ${peer}  ${text}${kind === 'remove' ? '' : `  tell its owner: causeway peer config ${peer}`}`
+function aligned(rows: readonly Row[]): readonly string[] {
+  const [what, text] = [rows.map((row) => row.what.length), rows.map((row) => row.text.length)].map((widths) => Math.max(0, ...widths)) as [
+    number,
+    number,
+  ]
+  return rows.map((row) => `${row.what.padEnd(what)}  ${row.text.padEnd(text)}  ${row.end}`.trimEnd())
+}
+function regionRow({ kind, region, resources, costPerHour, text }: RegionChange): Row {
+  const cost = `${kind === 'remove' ? 'saves ' : ''}$${costPerHour.toFixed(2)}/h`
+  return { what: `${sign[kind]} region ${region}`, text, end: `${counted(resources, 'resource')}  ${cost} estimate, prices of ${pricesOf}` }
+}
+const peerRow = ({ kind, peer, text }: PeerChange): Row => ({
+  what: `${sign[kind]} peer  ${peer}`,
+  text,
+  end: kind === 'remove' ? '' : `tell its owner: causeway peer config ${peer}`,
+})
 const provedLine = ({ expects, held, failures }: Proof): string =>
   `${held === expects ? 'proved' : 'refused'}: ${held} of ${counted(expects, 'expectation')} under ${counted(failures, 'single failure')}`
 

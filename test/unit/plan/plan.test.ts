@@ -42,6 +42,8 @@ const proof = { expects: 3, held: 3, failures: 40 }
 /** A Thursday. */
 const now = Date.parse('2026-11-26T21:00:00Z')
 const text = (before: Fabric | null, after: Fabric) => renderPlan(plan(before, after), proof, now).split('\n').slice(0, -1)
+/** Of whatever width the columns are. */
+const loose = (before: Fabric | null, after: Fabric) => text(before, after).map((line) => line.replaceAll(/(?<=\S) {2,}/g, '  '))
 const others = [dublin, frankfurt, madrid, oslo]
 const withoutBerlin = fabricOf({ sites: others })
 
@@ -421,9 +423,9 @@ describe('diffReachability', () => {
 describe('peers', () => {
   const open = [...network().allow, allow('edge/inference -> partner/inference', 'tcp/5432')]
   const joined = fabricOf({ peers: [partner], allow: open })
-  const row = (before: Fabric, after: Fabric) => text(before, after).find((one) => one.includes(' peer  partner'))
+  const row = (before: Fabric, after: Fabric) => loose(before, after).find((one) => one.includes(' peer  partner'))
   test('joins: what its owner has to do too, and what it may reach', () => {
-    const rows = text(fabricOf(), joined)
+    const rows = loose(fabricOf(), joined)
     expect(rows).toContain('+ peer  partner  8 tunnels, 1 prefix  tell its owner: causeway peer config partner')
     expect(rows.find((one) => one.includes('frankfurt'))).toMatch(/^~ site {2}frankfurt {2}\+4 peers, no interruption/)
     expect(rows).toContain(
@@ -436,10 +438,10 @@ describe('peers', () => {
     const regions = [cloud]
     const both = [...open, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')]
     const was = fabricOf({ peers: [partner], regions, allow: both })
-    const rows = text(was, fabricOf({ peers: [partner], regions, allow: both, sites: others }))
+    const rows = loose(was, fabricOf({ peers: [partner], regions, allow: both, sites: others }))
     expect(rows.find((one) => one.includes(' region '))).toMatch(/^~ region aws-eu-west-1 {2}−1 route, .*no interruption/)
     expect(rows.find((one) => one.includes(' peer '))).toMatch(/^~ peer {2}partner {2}−1 route, .*no interruption/)
-    const less = text(
+    const less = loose(
       was,
       fabricOf({ peers: [partner], regions, allow: [...network().allow, allow('madrid/inference -> aws-eu-west-1/inference', 'tcp/8443')] }),
     )
@@ -455,7 +457,7 @@ describe('peers', () => {
       expect(change(pools)).toMatch(/^~ peer {2}partner {2}8 tunnels changed, interrupts traffic {2}tell its owner/)
     expect(row(joined, fabricOf())).toBe('- peer  partner  8 tunnels, 1 prefix')
     expect(plan(joined, fabricOf())).toMatchObject({ class: 'disruptive', risk: 'medium' })
-    expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
+    expect(loose(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
   })
 })
 
@@ -463,21 +465,30 @@ describe('cloud regions', () => {
   const open = [...network().allow, allow('edge/inference -> aws-eu-west-1/inference', 'tcp/8443')]
   const joined = fabricOf({ regions: [cloud], allow: open })
   test('joins: what is made, and what it costs', () => {
-    const rows = text(fabricOf(), joined)
+    const rows = loose(fabricOf(), joined)
     expect(rows).toContain('+ region aws-eu-west-1  4 connections, 1 VPC  26 resources  $0.45/h estimate, prices of 2026-11-01')
     expect(rows.find((row) => row.includes('frankfurt'))).toMatch(/^~ site {2}frankfurt {2}\+4 peers, no interruption/)
     expect(rows.some((row) => row.includes('opens'))).toBe(false)
-    expect(rows.find((row) => row.includes('berlin'))).toBe('~ site  berlin     +1 route, +4 path orders, no interruption  low')
+    expect(rows.find((row) => row.includes('berlin'))).toBe('~ site  berlin  +1 route, +4 path orders, no interruption  low')
     expect(plan(fabricOf(), joined)).toMatchObject({ costPerHour: 0.45, class: 'additive', risk: 'low' })
   })
+  test('stands in columns with sites and peers', () => {
+    const all = text(fabricOf(), fabricOf({ regions: [cloud], peers: [partner], allow: open }))
+    const rows = all.filter((row) => /^[+~-] /.test(row))
+    expect(rows.filter((row) => / (?:region|peer {2}|frankfurt)/.test(row))).toEqual([
+      '~ site  frankfurt       +8 peers, no interruption                  low',
+      '+ region aws-eu-west-1  4 connections, 1 VPC                       26 resources  $0.45/h estimate, prices of 2026-11-01',
+      '+ peer  partner         8 tunnels, 1 prefix                        tell its owner: causeway peer config partner',
+    ])
+  })
   test('leaves: hubs are not interrupted, what used it is', () => {
-    const rows = text(joined, fabricOf())
+    const rows = loose(joined, fabricOf())
     expect(rows).toContain('- region aws-eu-west-1  4 connections, 1 VPC  26 resources  saves $0.45/h estimate, prices of 2026-11-01')
     expect(rows.find((row) => row.includes('frankfurt'))).toContain('no interruption')
     expect(plan(joined, fabricOf())).toMatchObject({ costPerHour: 0, class: 'disruptive', risk: 'medium' })
   })
   test('changes: by what is taken away', () => {
-    const row = (before: Fabric, after: Fabric) => text(before, after).find((one) => one.startsWith('~ region'))
+    const row = (before: Fabric, after: Fabric) => loose(before, after).find((one) => one.startsWith('~ region'))
     const wider = fabricOf({
       regions: [{ ...cloud, networks: [...cloud.networks, { id: 'vpc-0a1b2c3d4e5f60719', prefixes: [prefix('10.97.0.0/16')] }] }],
       allow: open,
@@ -487,21 +498,21 @@ describe('cloud regions', () => {
     expect(row(wider, joined)).toContain('interrupts traffic')
     expect(row(joined, fabricOf({ regions: [{ ...cloud, asn: 64513 }], allow: open }))).toContain('1 setting changed, interrupts traffic')
     expect(row(joined, fabricOf({ regions: [{ ...cloud, hubs: [siteId('frankfurt')] }], allow: open }))).toContain('−2 connections')
-    expect(text(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
+    expect(loose(joined, joined)[0]).toBe('nothing to change: the network is as it is written')
     const alone = fabricOf({ regions: [{ ...cloud, networks: [{ id: 'vpc-0a1b2c3d4e5f60799', prefixes: [prefix('10.96.0.0/16')] }] }], allow: open })
-    expect(text(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 −1 VPC, interrupts traffic/)
+    expect(loose(joined, alone)[0]).toMatch(/^~ region aws-eu-west-1 {2}\+1 −1 VPC, interrupts traffic/)
   })
   const { sites: sitesOfBoth, allow: allowBoth } = dualNetwork()
   const dual = fabricOf({ sites: sitesOfBoth, allow: allowBoth, regions: [dualCloud] })
   test('of both families: connections of each, each with its price', () => {
-    expect(text(fabricOf({ sites: sitesOfBoth }), dual).find((row) => row.includes(' region '))).toMatch(
+    expect(loose(fabricOf({ sites: sitesOfBoth }), dual).find((row) => row.includes(' region '))).toMatch(
       /^\+ region aws-eu-west-1 {2}8 connections, 4 of them for IPv6, 1 VPC {2}\d+ resources {2}\$0\.85\/h/,
     )
   })
   test('a family comes: felt at the VPC, whose attachment may take other subnets, not at the hubs', () => {
     const four = compile({ ...dualNetwork(cloud), expect: [] }, [])
     const both = compile({ ...dualNetwork(), expect: [] }, four.claims).fabric!
-    const rows = text(four.fabric, both)
+    const rows = loose(four.fabric, both)
     expect(rows.find((row) => row.includes('frankfurt'))).toBe('~ site  frankfurt  +4 peers, 1 rule changed, no interruption  low')
     expect(rows.find((row) => row.includes(' region '))).toMatch(/^~ region \S+ {2}\+4 connections, 1 VPC changed, .*, interrupts traffic {2}/)
   })
