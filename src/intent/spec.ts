@@ -158,7 +158,7 @@ function scalar<T>(
       const quoted =
         native && typeof node.value === 'string' && schema.safeParse(text === 'true' || text === 'false' ? text === 'true' : Number(text)).success
       if (quoted) {
-        report.error(refuse(text, slot.name)!.code, source.at(node), `"${slot.name}" is a text`, `write ${text} without quotes`)
+        report.error(refuse(text, slot.name)!.code, source.at(node), `"${slot.name}" is a text, "${text}"`, `write ${text} without quotes`)
         return undefined
       }
       const [issue] = result.error.issues
