@@ -13,7 +13,7 @@ export function placeName({ node, segment, prefixes: [first, ...others] }: Place
 }
 /** Ids carry the line as written and then who it is for: `… tcp/8443#out inference>inference`, `… @berlin`. Origins know the line. */
 export const lineOf = (id: string): string => id.replace(/#.*$| @.*$/, '')
-/** Whose expectation it is when each caller has its own: `… @berlin`, `… @berlin#2`. */
+/** Whose expectation it is when each caller has its own: `… @berlin`, `… @berlin#ways`. */
 export const callerOf = (id: string): NodeId | null => (/ @([^#]+)/.exec(id)?.[1] as NodeId | undefined) ?? null
 /** `edge/inference -> model-api` → both halves. */
 export function halves(text: string): { readonly from: string; readonly to: string } {
