@@ -9,7 +9,10 @@ import { verifyCodes } from '#src/verify/codes.ts'
 import { verify } from '#src/verify/verify.ts'
 import { demo } from '../intent/files.ts'
 
-/** The example network with the keys of the page in place of its own. `# berlin.yaml` begins a file; before it, the network's. */
+/**
+ * The example network with the keys of the page in place of its own, and nothing expected but what the page expects.
+ * `# berlin.yaml` begins a file; before it, the network's.
+ */
 function networkOf(example: string): readonly SourceFile[] {
   const [network = '', ...parts] = example.split(/^# (\S+\.yaml).*\n/m)
   const pieces = [{ path: 'network.yaml', text: network }, ...parts.flatMap((path, i) => (i % 2 === 0 ? [{ path, text: parts[i + 1]! }] : []))]
@@ -17,6 +20,7 @@ function networkOf(example: string): readonly SourceFile[] {
   for (const { path, text } of pieces) {
     const whole = parseDocument(files.get(path) ?? `site: ${path.replace('.yaml', '')}\n`)
     const part = parseDocument(text).toJS() as Record<string, unknown> | null
+    if (path === 'network.yaml') whole.set('expect', [])
     for (const [key, value] of Object.entries(part ?? {}))
       if (value === null) whole.delete(key)
       else whole.set(key, value)
