@@ -5,7 +5,7 @@ import { hostname, release } from 'node:os'
 import type { Features, OsInterface } from '#providers/device.ts'
 import type { Finding, SiteConfig, TunnelId, Uplink } from '#src/fabric/fabric.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
-import { contains, familyOf, parseAddress } from '#src/net/address.ts'
+import { contains, familyOf, hostOf, hostPrefix, networkOf, overlaps, parseAddress, parseAddressWithLength } from '#src/net/address.ts'
 import type { Inventory, PathReport } from '#src/wire/messages.ts'
 import type { Way } from './controller.ts'
 import { AgentError, type Trouble } from './trouble.ts'
@@ -104,20 +104,32 @@ export function checkInterfaces(config: SiteConfig, interfaces: readonly OsInter
   }
   for (const uplink of config.uplinks) {
     for (const text of interfaces.find((one) => one.name === uplink.interface)?.addresses ?? []) {
-      const address = parseAddress(bare(text))
-      const lan = address.ok ? config.lans.find((one) => contains(one.prefix, address.value)) : undefined
-      if (!lan) continue
+      const clash = clashOf(config, uplink, text)
+      if (clash === null) continue
       findings.push({
         code: 'A08',
         severity: 'error',
         at: [],
-        says: `The provider's router gives this box ${bare(text)} on ${uplink.interface}, and the ${lan.segment} network is ${lan.prefix} too`,
+        says: `The provider's router gives this box ${bare(text)} on ${uplink.interface}, and ${clash}`,
         instead: 'Change the network of the router, or tell the engineer (A08)',
         witness: [],
       })
     }
   }
   return findings
+}
+
+/** What is called by the addresses of the provider's link: a LAN of this site, or one elsewhere, whose packets would stay on the link. */
+function clashOf({ lans, routes }: SiteConfig, { endpoint }: Uplink, text: string): string | null {
+  const address = parseAddressWithLength(text)
+  if (!address.ok) return null
+  const [host, link] = [hostOf(address.value), networkOf(address.value)]
+  const own = lans.find(({ local, prefix }) => contains(local ?? prefix, host))
+  if (own) return `the ${own.segment} network is ${own.local ?? own.prefix} too`
+  // Of a fixed address it was proven (V015). Nobody else is on a link of one address.
+  if (endpoint.kind === 'fixed' || link === hostPrefix(host)) return null
+  const elsewhere = routes.find(({ to }) => overlaps(to, link))
+  return elsewhere ? `${elsewhere.to} is at ${elsewhere.remote}: what is sent there stays on the router's ${link}` : null
 }
 
 const blockedAfterMs = 15_000

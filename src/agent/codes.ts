@@ -54,8 +54,8 @@ export const agentCodes: readonly CodePage[] = [
   {
     code: 'A08',
     title: 'a LAN and an uplink use the same addresses',
-    text: "The provider's router gave the uplink an address out of the site's own LAN prefix, so the box can't tell the two apart.",
-    wrong: 'uplink 192.168.1.37, cameras 192.168.1.0/24',
+    text: "The provider's router gave the uplink an address out of the site's own LAN prefix, so the box can't tell the two apart; or out of a LAN elsewhere in the network, and what is sent there stays on the router's link, which comes before every tunnel. `check` refuses both where the address is written (I039, V015).",
+    wrong: 'uplink 192.168.1.37, cameras 192.168.1.0/24 here or at another site',
     right: "another network at the provider's router, or another prefix in the YAML",
   },
   {

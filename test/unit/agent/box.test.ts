@@ -29,6 +29,20 @@ describe('the interfaces of a box', () => {
       { code: 'A08', says: "The provider's router gives this box 10.1.10.37 on eth0, and the inference network is 10.1.10.0/24 too" },
     ])
   })
+  test('A08: the provider hands out addresses of a LAN elsewhere', () => {
+    const on = (text: string) => checkInterfaces(berlin, [interfaceNamed('eth0', text), ...fits.slice(1)])
+    expect(on('10.10.0.37/24')).toMatchObject([
+      {
+        code: 'A08',
+        says: "The provider's router gives this box 10.10.0.37 on eth0, and 10.10.0.0/16 is at frankfurt: what is sent there stays on the router's 10.10.0.0/24",
+      },
+    ])
+    expect(on('10.0.0.37/8')).toMatchObject([{ code: 'A08' }])
+    // A dial-up link has one address, and nobody else is on it.
+    expect(on('10.10.0.37/32')).toEqual([])
+    const fixed = berlin.uplinks.map((one) => ({ ...one, endpoint: configOf('frankfurt').uplinks[0]!.endpoint }))
+    expect(checkInterfaces({ ...berlin, uplinks: fixed }, [interfaceNamed('eth0', '10.10.0.37/24'), ...fits.slice(1)])).toEqual([])
+  })
 })
 
 describe('ways out', () => {
