@@ -96,7 +96,7 @@ export function checkHubs(
         report.error(
           'I038',
           uplink.public ? `${key}/public` : `${key}/address`,
-          `${dial.address} of hub ${site.id} is ${name}, nobody can dial it`,
+          `${dial.address} of hub ${site.id} is ${name}, nobody on the internet can dial it`,
           instead,
         )
         continue

@@ -72,7 +72,7 @@ export function checkGroups(groups: readonly IntentGroup[], lands: Lands, report
           'I022',
           `group/${id}/hosts/${i}`,
           `${formatHosts(each)} of group "${id}" is at ${land.node}/${land.segment} and at ${other.node}/${other.segment}`,
-          `make it an endpoint of a service, whose \`at: ${land.node}/${land.segment}\` says which is meant, or renumber one of the LANs`,
+          `renumber one of the LANs, or, where it is called, make it an endpoint of a service, whose \`at: ${land.node}/${land.segment}\` says which is meant`,
         )
     }
 }
