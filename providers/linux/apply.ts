@@ -101,12 +101,25 @@ export async function apply(means: Means, changes: readonly Change[], { tolerant
         : [],
     )
     if (inKernel.length > 0) await batch(means.runner, inKernel, false)
-    const results = await Promise.allSettled(round.map((change) => one(means, change)))
+    let before: Promise<unknown> = Promise.resolve()
+    const results = await Promise.allSettled(
+      round.map((change) => {
+        if (!makesTun(change)) return one(means, change)
+        const mine = before.then(() => one(means, change))
+        before = mine.catch(() => {})
+        return mine
+      }),
+    )
     const failed = results.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
   }
 }
 
+/**
+ * One after another: charon's TUN takes the first free name, and what keeps that name for it is made when the TUN has
+ * another (`startTunnel`). In between a second charon would take the name.
+ */
+const makesTun = (change: Change): boolean => change.kind === 'ipsec' && change.work !== 'secret' && change.want.tunnel.esp === 'userspace'
 const typeOf = ({ ifId }: Change & { readonly kind: 'create' }): string => (ifId === undefined ? 'wireguard' : `xfrm if_id ${ifId}`)
 
 async function one(means: Means, change: Change): Promise<void> {

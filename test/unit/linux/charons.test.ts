@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ipsecKind, observeTunnels, type ObservedTunnel, type WantedTunnel, wantedTunnels, workFor } from '#providers/linux/charons.ts'
+import { apply, type Means } from '#providers/linux/apply.ts'
 import { missingIpsec } from '#providers/linux/check.ts'
 import { choicesBy, desired } from '#providers/linux/desired.ts'
 import { difference, say } from '#providers/linux/difference.ts'
@@ -45,6 +46,36 @@ test.each<readonly [string, ObservedTunnel | undefined, boolean, string]>([
   ['has another version of its key', running(wanted[0]!, { ...wanted[0]!, psk: { ...wanted[0]!.psk, version: 2 } }), true, 'secret'],
 ])('a tunnel that %s', (_what, have, present, work) => {
   expect(workFor(wanted[0]!, have, present)).toBe(work)
+})
+
+test('charons start one after another, for the TUN of each takes the first free name, and the next one though one fails', async () => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'causeway-charons-'))
+  const seen: string[] = []
+  /** Charons that end before they open their sockets. */
+  const runner: Runner = {
+    ...createRunner(),
+    read: async () => ({ code: 0, stdout: '[]', stderr: '' }),
+    daemon: async (_command, { env }) => {
+      seen.push(`${env['STRONGSWAN_CONF']!.split('/').at(-2)} starts`)
+      return 1_000_000 + seen.length
+    },
+    startTime: async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return undefined
+    },
+    list: async () => [],
+    end: async () => void seen.push('ends'),
+  }
+  const none = new Map<string, never>()
+  const secrets = new Map(wanted.map(({ tunnel }) => [tunnel.device, Buffer.from('secret')]))
+  const means: Means = { runner, stateDir, wireguard: 'none', privateKeys: none, secrets, daemons: none, settled() {}, keep: async () => '' }
+  try {
+    const starts = wanted.map((want) => ({ kind: 'ipsec', work: 'start', want, have: undefined }) as const)
+    await expect(apply(means, starts, { tolerant: false })).rejects.toMatchObject({ finding: { code: 'D042', at: ['cwi0u0m0p0'] } })
+    expect(seen).toEqual(['cwi0u0m0p0 starts', 'ends', 'cwi0u1m0p0 starts', 'ends'])
+  } finally {
+    await rm(stateDir, { recursive: true })
+  }
 })
 
 test('with kernel ESP all share the well-known ports, and an interface id tells them apart', () => {
