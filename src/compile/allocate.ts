@@ -150,7 +150,7 @@ export function allocate(
   const at =
     newcomers.length === 0 || findings.length > 0
       ? atOld
-      : atOld.map((values, n) => (values === noNumbers ? keep(sites.at(n)!, given.get(owners.at(n)!)!) : values), atOld)
+      : atOld.with(atOld.placesOf(noNumbers).map((n) => [n, keep(sites.at(n)!, given.get(owners.at(n)!)!)] as const))
   // Asked for with each tunnel, and the names would have to be put together each time.
   const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
   const numbers: Numbers = {

@@ -38,6 +38,16 @@ export class List<T> implements Iterable<T> {
     for (; c < this.chunks.length - 1 && k >= this.chunks[c]!.length; c++) k -= this.chunks[c]!.length
     return [c, k]
   }
+  /** Rising. */
+  placesOf(one: T): readonly number[] {
+    const places: number[] = []
+    let start = 0
+    for (const chunk of this.chunks) {
+      for (let n = chunk.indexOf(one); n >= 0; n = chunk.indexOf(one, n + 1)) places.push(start + n)
+      start += chunk.length
+    }
+    return places
+  }
   some(is: (one: T) => boolean): boolean {
     return this.chunks.some((chunk) => chunk.some(is))
   }
@@ -153,12 +163,18 @@ export class List<T> implements Iterable<T> {
   }
 }
 
-/** Without what both begin and end with. */
+/** How many members both begin with, and how many of the rest both end with. */
+export function commonEnds(a: readonly unknown[], b: readonly unknown[]): readonly [head: number, tail: number] {
+  const least = Math.min(a.length, b.length)
+  let head = 0
+  while (head < least && a[head] === b[head]) head++
+  let tail = 0
+  while (tail < least - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++
+  return [head, tail]
+}
 function unlike<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
-  let [start, endA, endB] = [0, a.length, b.length]
-  while (start < endA && start < endB && a[start] === b[start]) start++
-  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) [endA, endB] = [endA - 1, endB - 1]
-  return [a.slice(start, endA), b.slice(start, endB)]
+  const [head, tail] = commonEnds(a, b)
+  return [a.slice(head, a.length - tail), b.slice(head, b.length - tail)]
 }
 function moved<T>(before: readonly (readonly T[])[], after: readonly (readonly T[])[]): Moved<T> {
   const [old, now] = unlike(before.length === 1 ? before[0]! : before.flat(), after.length === 1 ? after[0]! : after.flat())

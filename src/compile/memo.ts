@@ -3,7 +3,7 @@
  * told apart by identity, so whatever is new is also computed anew, and the bytes are those of a compiler without memory.
  */
 import { flatten, isSame, type Moved, sameMembers } from './arrays.ts'
-import { alike, List } from './list.ts'
+import { alike, commonEnds, List } from './list.ts'
 
 export interface Memo {
   /** `make` again only when one of `inputs` is another; it is given what it made before, to patch where that is cheaper. */
@@ -181,8 +181,10 @@ function fill<T>(
     const known = before.made.chunks[was]
     return known && sameMembers(known, made) ? known : made
   }
+  const [head, tail] = untouched(old, columns)
   const lookUp = finderOfKeys(old[0]!, keys!)
-  const chunks = keys!.chunks.map((chunk, c): readonly T[] => {
+  const between = keys!.chunks.slice(head, keys!.chunks.length - tail).map((chunk, n): readonly T[] => {
+    const c = head + n
     const was = lookUp.chunk(c)
     if (was >= 0) {
       if (isAsItWas(c, was)) return before.made.chunks[was]!
@@ -205,17 +207,22 @@ function fill<T>(
       }),
     )
   })
-  return { columns, made: sameMembers(before.made.chunks, chunks) ? before.made : new List(chunks) }
+  const known = before.made.chunks
+  const chunks = [...known.slice(0, head), ...between, ...known.slice(known.length - tail)]
+  return { columns, made: sameMembers(known, chunks) ? before.made : new List(chunks) }
+}
+/** How many chunks before, and behind, all that an edit has moved are the same in every column. */
+function untouched(before: readonly List<unknown>[], now: readonly List<unknown>[]): readonly [head: number, tail: number] {
+  const moved = now.flatMap(({ chunks }, k) => (sameMembers(before[k]!.chunks, chunks) ? [] : [commonEnds(before[k]!.chunks, chunks)]))
+  return [Math.min(...moved.map(([head]) => head)), Math.min(...moved.map(([, tail]) => tail))]
 }
 /** More keys than these are not looked for one by one. */
 const few = 8
 /** Where chunks and keys of now stood before: nearly all chunks are where they were, or as far from the end. */
 function finderOfKeys(before: List<unknown>, now: List<unknown>) {
   const shift = before.chunks.length - now.chunks.length
-  let head = 0
-  while (head < now.chunks.length && before.chunks[head] === now.chunks[head]) head++
-  let tail = now.chunks.length
-  while (tail > head && before.chunks[tail - 1 + shift] === now.chunks[tail - 1]) tail--
+  const [head, same] = commonEnds(before.chunks, now.chunks)
+  const tail = now.chunks.length - same
   // What an edit took apart lies between.
   const places = new Map(before.chunks.slice(head, tail + shift).map((chunk, c) => [chunk, head + c]))
   const inside = now.chunks.slice(head, tail)

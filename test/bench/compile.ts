@@ -138,7 +138,7 @@ const comer = (beside: IntentSite, n: number): IntentSite => ({
  * kinds before it left to be collected is not its own cost.
  */
 function median(intent: Intent, edit: (intent: Intent, n: number) => Intent, compile: (intent: Intent) => unknown) {
-  const times = 15
+  const times = 30
   globalThis.gc?.()
   const took = Array.from({ length: 2 * times }, (_, n) => {
     const edited = edit(intent, n)

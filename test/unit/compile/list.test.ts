@@ -45,6 +45,8 @@ test('whatever becomes of an array, its list follows, and tells what left and wh
         expect(list.length).toBe(now.length)
         expect(list.chunks.every(({ length }) => length > 0)).toBe(true)
         for (const at of [0, now.length >> 1, now.length - 1, now.length]) expect(list.at(at)).toBe(now[at])
+        for (const one of [now[0] ?? 0, now.at(-1) ?? 0, 9_999])
+          expect(list.placesOf(one)).toEqual(now.flatMap((other, at) => (other === one ? [at] : [])))
         const { gone, come } = list.since(before)
         const was = versions[Math.max(0, n - 1)]!
         expect([...gone].sort(up)).toEqual(was.filter((one) => !now.includes(one)).sort(up))
