@@ -7,6 +7,7 @@ import { parseIntent } from '#src/intent/parse.ts'
 import type { SourceFile } from '#src/intent/yaml.ts'
 import { verifyCodes } from '#src/verify/codes.ts'
 import { verify } from '#src/verify/verify.ts'
+import { beyondFiles } from '../../cases/beyond-files.ts'
 import { demo } from '../intent/files.ts'
 
 /**
@@ -35,14 +36,9 @@ function codesOf(example: string) {
   return { codes: all.map(({ code }) => code), errors: all.filter(({ severity }) => severity === 'error').map(({ code, says }) => `${code} ${says}`) }
 }
 
-/** Because of what no files alone give these. */
-const noFiles = {
-  'numbers that the controller keeps': ['I120', 'I121', 'I122', 'I123', 'I124', 'I126', 'I130'],
-  'an intent that was not read from files: there I063 says it': ['I110'],
-  'a fault of the compiler': ['V018', 'V019', 'V020', 'V021', 'V022', 'V023', 'V024', 'V025', 'V027', 'V028', 'V029'],
-  'a change under way': ['V041', 'V042'],
-}
-const pages = [...compileCodes, ...verifyCodes].filter(({ code }) => !Object.values(noFiles).flat().includes(code))
+/** More files than an example has room for; its case has them. */
+const inCase = new Set(['I124'])
+const pages = [...compileCodes, ...verifyCodes].filter(({ code }) => !beyondFiles.has(code) && !inCase.has(code))
 
 describe('pages of causeway explain, of the compiler and of verification', () => {
   test.each(pages.map((page) => [page.code, page] as const))('%s', (code, { wrong, right }) => {
