@@ -85,7 +85,13 @@ describe('two agents in the lab', () => {
     controller.answer.clear()
     controller.assign('berlin', config, { ...triple, generation: 3 })
     await up('berlin')
-    await until('berlin is back', 30, () => status('berlin').light === 'GREEN' && status('berlin').state.confirmed?.generation === 3)
+    // A change that is taken back is tried again after 10 s, then after 20.
+    await until('berlin is back', 90, () => status('berlin').light === 'GREEN' && status('berlin').state.confirmed?.generation === 3).catch(
+      (error: unknown) => {
+        const { light, findings, state } = status('berlin')
+        throw new Error(`${String(error)}; ${JSON.stringify({ light, findings, state })}; ${guardSays()}${logOf('agent-berlin').slice(-3_000)}`)
+      },
+    )
   })
 
   it('do the same with the controller away, also after a restart', async () => {
