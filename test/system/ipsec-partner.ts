@@ -95,6 +95,8 @@ export function bothEnds(of: () => HubWorld) {
   }
   const received = async (namespace: string, from: string, to: string, more = '') =>
     sayPings(await sh(namespace, pingCommand(to, { count: 5, seconds: 0.05, more: `-I ${from} ${more}` })), 5)
+  /** By which of its tunnels the owner's gateway sends to us, as its script has it now. */
+  const sendsBy = async () => [...(await sh('partner', 'ip route show 10.9.0.0/24')).matchAll(/metric 10(\d)/g)].map(([, metric]) => metric).join(' ')
   return {
     scene,
     until,
@@ -116,8 +118,8 @@ exthdr frag exists counter name pieces
     },
     sixBothWays: async () => [await received('hub', 'fd09::1', 'fd20::10'), await received('partner', 'fd20::10', 'fd09::1')],
     run: (fabric: Fabric, version = 1, key = secret) => of().ask('run', configOf(fabric, version), false, key),
-    /** By which of its tunnels the owner's gateway sends to us, as its script has it now. */
-    sendsBy: async () => [...(await sh('partner', 'ip route show 10.9.0.0/24')).matchAll(/metric 10(\d)/g)].map(([, metric]) => metric).join(' '),
+    /** Until it sends by these, and no other. */
+    sends: (by: string) => until(async () => (await sendsBy()) === by),
   }
 }
 

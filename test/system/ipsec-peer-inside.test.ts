@@ -45,7 +45,7 @@ describe.each([
   const fabric = networkWith(`probe: "${host}"\n${inside}`)
   const unprobed = networkWith(inside)
   let world: HubWorld
-  const { until, shows, received, bothWays, fullBothWays, sixBothWays, sendsBy, run } = bothEnds(() => world)
+  const { until, shows, received, bothWays, fullBothWays, sixBothWays, sends, run } = bothEnds(() => world)
   const owner = ownerOf(() => world)
   /** Where the hub's pings come from, and whom they ask. One that another takes over from stays for a moment. */
   async function pings(): Promise<readonly string[]> {
@@ -69,7 +69,7 @@ describe.each([
     expect(verify(fabric).findings.filter(({ severity }) => severity === 'error')).toEqual([])
     await run(fabric)
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
     await asked(asks.map((from) => `${from} ${host}`))
     const own = await world.sh('hub', 'ip -o addr show | grep " cwi"')
     for (const one of insides.flat()) expect(own).toContain(` ${one.replace(/[15](?=\/)/, (n) => String(Number(n) + 1))} `)
@@ -103,12 +103,12 @@ describe.each([
   ])('goes on without %s, and comes back', async (line, ofA, ofB, left) => {
     await world.sh('internet', `ip link set ${line} down`)
     await shows(ofA, ofB)
-    await until(async () => (await sendsBy()) === left)
+    await sends(left)
     expect(await bothWays()).toEqual(['5/5', '5/5'])
     expect(await sixBothWays()).toEqual(['5/5', '5/5'])
     await world.sh('internet', `ip link set ${line} up`)
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
     expect(await sixBothWays()).toEqual(['5/5', '5/5'])
   })
 

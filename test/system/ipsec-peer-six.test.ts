@@ -37,7 +37,7 @@ describe.each([
   const hubs = [over.a[first.family], over.b[6]]
   const fabric = networkOf({ a: uplinks.a[first.family], b: uplinks.b[6], partner, mtu, behind })
   let world: HubWorld
-  const { until, shows, bothWays, fullBothWays, sixBothWays, sendsBy, run } = bothEnds(() => world)
+  const { shows, bothWays, fullBothWays, sixBothWays, sends, run } = bothEnds(() => world)
   const owner = ownerOf(() => world)
 
   beforeAll(async () => {
@@ -54,7 +54,7 @@ describe.each([
     expect(verify(fabric).findings.filter(({ severity }) => severity === 'error')).toEqual([])
     await run(fabric)
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
     for (const [i, gateway] of [first.gateway, six].entries()) {
       const said = await world.sh('partner', `swanctl --list-sas --uri unix:///run/tunnel${i}/vici`)
       expect(said).toMatch(new RegExp(`local {2}'${gateway}' @ ${gateway}\\[`))
@@ -75,13 +75,13 @@ describe.each([
   ])('goes on without %s, and comes back', async (line, ofA, ofB, left) => {
     await world.sh('internet', `ip link set ${line} down`)
     await shows(ofA, ofB)
-    await until(async () => (await sendsBy()) === left)
+    await sends(left)
     expect(await bothWays()).toEqual(['5/5', '5/5'])
     // What the kernel forgets of IPv6 with the link, and no line of an ISP does.
     const own = line.slice(-1)
     await world.sh('internet', `ip link set ${line} up; ip addr replace 2001:db8:${own}::1/64 dev ${line} nodad`)
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
     expect(await bothWays()).toEqual(['5/5', '5/5'])
   })
 })

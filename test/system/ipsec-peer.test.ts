@@ -23,7 +23,7 @@ const networkWith = (ipsec = '{ id: gw.partner.example }', mtu = 1360): Fabric =
 let world: HubWorld
 const fabric = networkWith()
 const owner = ownerOf(() => world)
-const { scene, until, shows, received, bothWays, fullBothWays, sixBothWays, sendsBy, run: runAs } = bothEnds(() => world)
+const { scene, until, shows, received, bothWays, fullBothWays, sixBothWays, sends, run: runAs } = bothEnds(() => world)
 const run = (of: Fabric = fabric, version?: number, key?: string) => runAs(of, version, key)
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ test('what is declared is proven: any tunnel may break, in both directions', () 
 test('tunnels come up to what `causeway peer config` prints, probed by the host that the peer states; traffic passes both ways', async () => {
   await run()
   await shows(`${a} UP carries`, `${b} UP`)
-  await until(async () => (await sendsBy()) === '1 2')
+  await sends('1 2')
   expect(await bothWays()).toEqual(['5/5', '5/5'])
   expect(await world.ask('drift', configOf(fabric))).toEqual([])
   const pings = await world.sh('hub', 'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "^ping"')
@@ -62,11 +62,11 @@ test('IPv6 passes the same tunnels, out of which no other source comes', async (
 test('a cut uplink: the other tunnel takes over, out at once and back when the owner’s gateway has noticed', async () => {
   await world.sh('internet', 'ip link set isp-a down')
   await shows(`${a} DOWN`, `${b} UP carries`)
-  await until(async () => (await sendsBy()) === '2')
+  await sends('2')
   expect(await bothWays()).toEqual(['5/5', '5/5'])
   await world.sh('internet', 'ip link set isp-a up')
   await shows(`${a} UP carries`, `${b} UP`)
-  await until(async () => (await sendsBy()) === '1 2')
+  await sends('1 2')
   expect(await bothWays()).toEqual(['5/5', '5/5'])
 })
 
@@ -99,11 +99,11 @@ test.each(ikeProposals.map((ike, i) => [ike, espProposals[i]!] as const))(
     const other = networkWith(`{ id: gw.partner.example, ike: ${ike}, esp: ${esp}, lifetime: { ike: 2h, esp: 20m } }`, roomInEsp(esp, 4))
     // From nothing, so that what comes up is this one.
     await world.ask('wipe')
-    await until(async () => (await sendsBy()) === '')
+    await sends('')
     expect(await owner.load(textOf(other))).toMatch(/successfully loaded 2 connections/)
     await run(other, 3)
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
     expect(verify(other).findings.filter(({ severity }) => severity === 'error')).toEqual([])
     const { answered, pieces } = await fullBothWays(other)
     if (`${answered.join()} ${pieces}` !== '5/5,5/5 0') throw new Error(`${answered.join()}, ${pieces} in pieces\n${await scene()}`)

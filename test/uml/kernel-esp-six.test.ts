@@ -13,7 +13,7 @@ const network = {
 } as const
 const fabric = networkOf(network)
 let world: HubWorld
-const { until, shows, bothWays, fullBothWays, sixBothWays, sendsBy, run } = bothEnds(() => world)
+const { shows, bothWays, fullBothWays, sixBothWays, sends, run } = bothEnds(() => world)
 const owner = ownerOf(() => world)
 const hub = (command: string) => world.sh('hub', command)
 
@@ -31,7 +31,7 @@ test('one charon holds a tunnel of each family, in the kernel', async () => {
   expect((await world.ask<readonly string[]>('check', configOf(fabric))).filter((one) => one.startsWith('D018'))).toEqual([])
   await run(fabric)
   await shows(`${a} UP carries`, `${b} UP`)
-  await until(async () => (await sendsBy()) === '1 2')
+  await sends('1 2')
   expect(await world.ask('drift', configOf(fabric))).toEqual([])
   const states = await hub('ip xfrm state')
   for (const ends of ['src 192.0.2.10 dst 203.0.113.200', 'src 2001:db8:b::10 dst 2001:db8:c::200'])
@@ -48,13 +48,13 @@ test('either carries both families both ways, the largest packets in one piece, 
       `nft add table inet cut; nft add chain inet cut in '{ type filter hook prerouting priority -500; }'; nft add rule inet cut in iifname ${line} drop`,
     )
     await shows(ofA, ofB)
-    await until(async () => (await sendsBy()) === left)
+    await sends(left)
     expect(await bothWays()).toEqual(['5/5', '5/5'])
     expect(await sixBothWays()).toEqual(['5/5', '5/5'])
     expect(await fullBothWays(fabric)).toEqual({ answered: ['5/5', '5/5'], pieces: '0' })
     await world.sh('internet', 'nft delete table inet cut')
     await shows(`${a} UP carries`, `${b} UP`)
-    await until(async () => (await sendsBy()) === '1 2')
+    await sends('1 2')
   }
 })
 
