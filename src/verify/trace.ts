@@ -1,16 +1,15 @@
 /** Would it pass, by which line, over which path: one packet, and its reply, through the same model that is proven. */
-import type { ClassId, Fabric, Failure, Lan, NodeId, Origins, Place } from '#src/fabric/fabric.ts'
+import type { ClassId, Fabric, Failure, Lan, NodeId, Place } from '#src/fabric/fabric.ts'
 import { speaking, type Speaking } from '#src/fabric/lan-routing.ts'
-import { isSecondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
-import { nodesOf } from '#src/fabric/slice.ts'
-import { type Address, address, contains, type Family, familyOf, formatHosts, hostPrefix, parseAddress, type Prefix } from '#src/net/address.ts'
-import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
+import { type Address, address, contains, type Family, familyOf, hostPrefix, type Prefix } from '#src/net/address.ts'
+import { anyPort, type PortRange } from '#src/net/ports.ts'
 import { translated } from '#src/net/translate.ts'
-import { downWith, isBroken, nameOf } from './failures.ts'
+import { resolveEnd, type Unknown } from './ends.ts'
+import { downWith, isBroken } from './failures.ts'
 import { classesFrom, type Down, type Drop, walk, type Walk } from './forward.ts'
 import { type Model, modelOf } from './model.ts'
-import { formatPacket, intersect, packetsBetween, packetsOf, type Packet, sample } from './packets.ts'
+import { intersect, packetsBetween, packetsOf, type Packet, sample } from './packets.ts'
 import { dutyOf, gatewaysAt, standingBy } from './pairs.ts'
 import { lineOf, neverUsed, pathText, placeName, uplinksText, whyText } from './words.ts'
 
@@ -111,91 +110,6 @@ const unlike = (source: Place, target: Place): Unknown => {
   }
 }
 
-interface End {
-  readonly places: readonly Place[]
-  /** An address that nobody in the network has, null: any. There is no place then. */
-  readonly outside?: Address | null
-  readonly ports: readonly PortRange[]
-}
-interface Unknown {
-  readonly says: string
-  readonly instead: string
-}
-/** `where/what`, `what`, a site, or an address; a service only where something can be served, a group of hosts anywhere. */
-export function resolveEnd(fabric: Fabric, text: string, services: boolean): End | Unknown {
-  const parsed = parseAddress(text)
-  if (parsed.ok) return addressEnd(fabric, parsed.value, null, services)
-  if (services && text === 'internet') return { places: [], ports: [], outside: null }
-  const [before = '', after] = text.split('/')
-  const host = after === undefined ? undefined : parseAddress(after)
-  const first = siteOfGateway(before as NodeId)
-  if (host?.ok) return addressEnd(fabric, host.value, first, services)
-  const where = after === undefined ? null : first
-  const what = after ?? first
-  const places = placesOf(fabric)
-  const service = services ? fabric.services.find((one) => one.id === what) : undefined
-  const group = fabric.hostGroups?.find((one) => one.id === what)
-  const candidates = service
-    ? service.places
-    : group
-      ? group.places
-      : where === null && nodesOf(fabric).some((node) => node.id === what)
-        ? places.filter((place) => place.node === what)
-        : places.filter((place) => place.segment === what)
-  const chosen = candidates.filter(
-    (place) => where === null || place.node === where || nodesOf(fabric).some((node) => node.id === place.node && roleOf(node) === where),
-  )
-  const byHost = chosen.flatMap((place) =>
-    place.prefixes.every((prefix) => formatHosts(prefix) !== prefix) ? place.prefixes.map((prefix) => ({ ...place, prefixes: [prefix] })) : [place],
-  )
-  if (byHost.length > 0) return { places: byHost, ports: service?.ports ?? [] }
-  const groups = fabric.hostGroups ?? []
-  const names = [
-    ...fabric.segments.map((segment) => String(segment.id)),
-    ...groups.map((one) => one.id),
-    ...(services ? fabric.services.map((one) => one.id) : []),
-  ]
-  return { says: `"${text}" is nothing in this network`, instead: `write site/segment, an address, or one of ${names.join(', ')}` }
-}
-const roleOf = (node: ReturnType<typeof nodesOf>[number]): string => (node.kind === 'site' ? node.role : node.kind)
-
-/** As the overlay calls it; where nobody is called so, or the site is named too, also as its own hosts do. */
-function addressEnd(fabric: Fabric, host: Address, at: string | null, isTarget: boolean): End | Unknown {
-  const held = ownersOf(fabric).flatMap((node) => (at === null || node.id === at ? node.lans.map((lan) => ({ node: node.id, lan })) : []))
-  const end = ({ node, lan }: (typeof held)[number], one: Address): End => ({
-    places: [{ node, segment: lan.segment, prefixes: [hostPrefix(one)] }],
-    ports: [],
-  })
-  const own = held.filter(({ lan }) => lan.local !== undefined && contains(lan.local, host))
-  const overlay = held.find(({ lan }) => contains(lan.prefix, host))
-  if (overlay) return end(overlay, host)
-  const [only, other] = own
-  if (only && !other) return end(only, translated(host, only.lan.local!, only.lan.prefix))
-  if (only && other)
-    return {
-      says: `${host} is a host of ${only.node}, and of ${other.node}`,
-      instead: `say which: ${only.node}/${host}, or as the overlay calls it`,
-    }
-  if (at === null && isTarget && !fabric.network.pool.some((inside) => contains(inside, host))) return { places: [], ports: [], outside: host }
-  return {
-    says: at === null ? `${host} is in no LAN of this network` : `${host} is in no LAN of "${at}"`,
-    instead: `write an address inside one of ${nodesOf(fabric)
-      .flatMap((site) => site.lans.map((lan) => lan.prefix))
-      .filter((one) => familyOf(one) === familyOf(host))
-      .slice(0, 6)
-      .join(', ')}`,
-  }
-}
-/** A LAN is its site's, once, whichever gateway of a pair carries it. */
-const ownersOf = (fabric: Fabric): ReturnType<typeof nodesOf> => nodesOf(fabric).filter(({ id }) => !isSecondGateway(id))
-function placesOf(fabric: Fabric): readonly Place[] {
-  return ownersOf(fabric).flatMap((site) =>
-    [...Map.groupBy(site.lans, (lan) => lan.segment)].map(
-      ([segment, lans]): Place => ({ node: site.id, segment, prefixes: lans.map((lan) => lan.prefix) }),
-    ),
-  )
-}
-
 function traced(model: Model, question: Question, source: Place, target: Place, servicePorts: readonly PortRange[]): readonly TraceLine[] {
   const ports = question.port ? [question.port] : servicePorts
   return commonFamilies(source, target).flatMap((family) => {
@@ -281,18 +195,8 @@ function followed(model: Model, question: Question, source: Place, target: Place
     decidedBy: by !== undefined ? [lineOf(by)] : why === 'policy' ? expectedBy(model.fabric, packet) : [],
     there,
     back,
-    thereText: pathText(
-      model,
-      near,
-      there.hops.map((hop) => hop.hop),
-    ),
-    backText: back
-      ? pathText(
-          model,
-          far,
-          back.hops.map((hop) => hop.hop),
-        )
-      : '',
+    thereText: walkText(model, near, there),
+    backText: back ? walkText(model, far, back) : '',
     whyText:
       gone === undefined
         ? reason(model, { at, why, trafficClass: there.outcome.trafficClass, packet }, way === 'there' ? target.node : source.node, broken.down)
@@ -332,16 +236,8 @@ function followed(model: Model, question: Question, source: Place, target: Place
       decidedBy: [...new Set(there.outcome.rules.map(lineOf))],
       there,
       back,
-      thereText: pathText(
-        model,
-        near,
-        there.hops.map((hop) => hop.hop),
-      ),
-      backText: pathText(
-        model,
-        far,
-        back.hops.map((hop) => hop.hop),
-      ),
+      thereText: walkText(model, near, there),
+      backText: walkText(model, far, back),
       whyText: '',
     },
   ]
@@ -377,11 +273,7 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
   const { outcome } = there
   const own = model.node(source.node)!.of.lans.filter(({ segment }) => segment === source.segment)
   const lan = own.findIndex(({ prefix }) => contains(prefix, packet.source))
-  const way = pathText(
-    model,
-    near,
-    there.hops.map(({ hop }) => hop),
-  )
+  const way = walkText(model, near, there)
   const line = {
     from: placeName(source),
     to: String(to),
@@ -418,6 +310,13 @@ function tracedOut(model: Model, question: Question, source: Place, to: Address)
       : `hosts of ${source.segment} there may not leave to the internet (internet: none)`,
   )
 }
+const walkText = (model: Model, from: NodeId, { hops }: Walk): string =>
+  pathText(
+    model,
+    from,
+    hops.map(({ hop }) => hop),
+  )
+
 function namesOf(model: Model, id: NodeId, overlay: Address): NonNullable<TraceLine['translated']> {
   const lan = model.node(id)?.of.lans.find((one) => contains(one.prefix, overlay))
   return lan?.local === undefined ? [] : [{ node: id, local: translated(overlay, lan.prefix, lan.local), overlay }]
@@ -457,62 +356,3 @@ function reason(
     group && (why === 'all-down' || why === 'no-hop') ? neverUsed(model.fabric, at, group).filter((tunnel) => !down(tunnel.id as never)) : []
   return forbidden.length === 0 ? text : `${text}; ${uplinksText(forbidden, at)} is up, but class ${trafficClass} never uses it`
 }
-
-/** As `causeway trace` prints it. Origins turn keys into `network.yaml:22`. */
-export function renderTrace(of: Trace, origins: Origins): string {
-  if (of.outcome === 'unknown') return `${of.says}\n  ${of.instead}\n`
-  const without = of.question.without.length > 0 ? ` without ${of.question.without.map(nameOf).join(', ')}` : ''
-  const dual = new Set(of.lines.map(({ packet }) => familyOf(packet.source))).size > 1
-  const titleOf = (line: TraceLine): string => `${line.from} → ${line.to}${dual ? ` over IPv${familyOf(line.packet.source)}` : ''}: `
-  return of.lines.map((line) => renderLine(of, line, origins, without, of.lines.length > 1 ? titleOf(line) : '')).join('')
-}
-
-function renderLine(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
-  const names = (line.translated ?? []).map(({ node, local, overlay }) => `  ${local} of ${node} is ${overlay} in the overlay\n`).join('')
-  const routers = (line.learned ?? [])
-    .map(
-      ({ node, prefix, by, from }) => `  ${prefix} of ${node} is learned: reached while ${from.join(' or ')} announces it by ${by.toUpperCase()}\n`,
-    )
-    .join('')
-  return `${renderVerdict(of, line, origins, without, title)}${names}${routers}`
-}
-function renderVerdict(of: Trace, line: TraceLine, origins: Origins, without: string, title: string): string {
-  const several = title !== ''
-  const places = line.decidedBy.flatMap((key) => {
-    const origin = origins.get(key)
-    return origin ? [`${origin.file}:${origin.line}`] : []
-  })
-  const packet = `${formatPacket(line.packet)}${line.trafficClass === null ? '' : `, class ${line.trafficClass}`}`
-  if (line.back === null && line.thereText !== '' && line.outcome === 'passes')
-    return `${title}PASSES${without}, ${formatPacket(line.packet)}\n  leaves by ${places[0] ?? line.decidedBy[0]}\n  out    ${line.thereText}\n`
-  if (line.outcome === 'passes' && line.decidedBy.length === 0)
-    return `${title}PASSES${without}\n  both are in one LAN of ${line.at ?? ''}: no gateway is between them, so nobody is asked\n`
-  if (line.outcome === 'passes') {
-    const only = line.only ? `, for no more than ${formatHosts(line.only.from)} → ${formatHosts(line.only.to)}` : ''
-    const rows = [`${title}PASSES${without}, ${packet}`, `  allowed by ${places.join(' and ') || line.decidedBy.join(' and ')}${only}`]
-    if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`, `  back   ${line.backText}`)
-    else rows.push(`  within ${line.at ?? ''}: no tunnel needed`)
-    for (const { trafficClass, way, whyText } of line.marked ?? [])
-      rows.push(`  marked as ${trafficClass} by its host ${way === 'there' ? 'it' : 'the reply'} is lost: ${whyText}`)
-    return `${rows.join('\n')}\n`
-  }
-  const side = line.there.hops.length === 0 ? ', before encryption' : ''
-  if (line.why === 'denied' && line.way === 'there')
-    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}, ${packet}\n  denied by ${places.join(' and ') || line.decidedBy.join(' and ')}\n`
-  if (line.why === 'policy' && line.way === 'there') {
-    const expected = line.decidedBy.length > 0 ? `, and ${places.join(' and ') || line.decidedBy.join(' and ')} expects exactly that` : ''
-    const port = of.question.port === null ? '' : ` on ${formatPortRange(of.question.port)}`
-    return `${title}BLOCKED at ${line.at ?? 'its source'}${without}${side}\n  no \`allow\` lets ${shortName(several ? line.from : of.question.from)} reach ${whatOf(of.question.to, line.to)}${expected === '' ? port : expected}\n`
-  }
-  const rows = [
-    `${title}BLOCKED at ${line.at ?? 'its source'}${without}${line.way === 'back' ? ', on the way back' : ''}`,
-    `  ${line.whyText}`,
-    `  ${packet}`,
-  ]
-  if (line.there.hops.length > 0 && line.why !== 'dead') rows.push(`  there  ${line.thereText}`)
-  if (line.way === 'back') rows.push(`  back   ${line.backText}`)
-  return `${rows.join('\n')}\n`
-}
-/** A whole site was asked about: what of it. */
-const whatOf = (asked: string, place: string): string => shortName(place.startsWith(`${asked}/`) ? place : asked)
-const shortName = (text: string): string => text.split('/').at(-1) ?? text

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { readQuestion } from '#src/verify/question.ts'
-import { renderTrace, trace as ask } from '#src/verify/trace.ts'
+import { renderTrace } from '#src/verify/render-trace.ts'
+import { trace as ask } from '#src/verify/trace.ts'
 import { loadFabric } from '../load.ts'
 import { exit, type ExitCode, Stop } from '../output.ts'
 import { command } from '../program.ts'
