@@ -1,4 +1,5 @@
-import { type FSWatcher, watch } from 'node:fs'
+import { existsSync, type FSWatcher, statSync, watch } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isSecondGateway } from '#src/fabric/ids.ts'
 import { counted, plural } from '#src/fabric/plural.ts'
@@ -40,6 +41,17 @@ function checkOnce(folder: string | undefined, output: Output, readers = createR
 const proved = ({ expects, held, failures }: Proof): string =>
   `proved: ${held} of ${counted(expects, 'expectation')}, ${expects === 1 ? '' : 'each '}under ${failures === 1 ? 'the' : `all of the ${failures}`} single ${plural(failures, 'failure')} that it must survive`
 
+/** Whoever watches a folder hears nothing of the one that takes its place. undefined: the folder around it can't be read. */
+function watchPlaceOf(folder: string, changed: () => void): FSWatcher | undefined {
+  try {
+    return watch(dirname(folder), (_, name) => {
+      if (name === basename(folder)) changed()
+    })
+  } catch {
+    return undefined
+  }
+}
+
 /** Errors are shown and waited over, also those of the folder itself; only Ctrl-C ends it. */
 async function checkForever(folder: string | undefined, output: Output): Promise<void> {
   const readers = createReaders()
@@ -51,7 +63,7 @@ async function checkForever(folder: string | undefined, output: Output): Promise
     }
   }
   const root = findFolder(folder)
-  const watchers = new Map<string, FSWatcher>()
+  const watchers = new Map<string, { readonly ino: number; readonly watcher: FSWatcher }>()
   let timer: NodeJS.Timeout | undefined
   const changed = () => {
     clearTimeout(timer)
@@ -63,22 +75,24 @@ async function checkForever(folder: string | undefined, output: Output): Promise
       })
     }, 100)
   }
-  /** Folders come and go as others own something, or nothing any more. */
+  /** Folders come and go as others own something, or nothing any more, and one may be put in another's place. */
   function follow(): void {
-    const folders = new Set([root, ...pulledFolders(root)])
-    for (const [one, watcher] of watchers)
-      if (!folders.has(one)) {
+    const folders = new Map([root, ...pulledFolders(root)].flatMap((one) => (existsSync(one) ? [[one, statSync(one).ino]] : [])))
+    for (const [one, { ino, watcher }] of watchers)
+      if (folders.get(one) !== ino) {
         watcher.close()
         watchers.delete(one)
       }
-    for (const one of folders) if (!watchers.has(one)) watchers.set(one, watch(one, changed))
+    for (const [one, ino] of folders) if (!watchers.has(one)) watchers.set(one, { ino, watcher: watch(one, changed) })
   }
+  const above = watchPlaceOf(resolve(root), changed)
   // What is saved while the first check goes on is checked after it.
   follow()
   again(() => checkOnce(folder, output, readers))
-  await new Promise((resolve) => process.once('SIGINT', resolve))
+  await new Promise((ended) => process.once('SIGINT', ended))
   clearTimeout(timer)
-  for (const watcher of watchers.values()) watcher.close()
+  for (const { watcher } of watchers.values()) watcher.close()
+  above?.close()
 }
 
 export function check(program: Command): void {

@@ -1,7 +1,7 @@
 /** `check --watch`: what is saved is checked again, what others own too. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -55,6 +55,14 @@ test('a saved file is checked at once, one that was pulled, and one in a folder 
     expect(await until('nothing verified')).toContain(path)
     rmSync(join(network, 'pulled'), { recursive: true })
     await until('proved')
+
+    // Another folder in its place, as a deployment puts it there.
+    renameSync(network, `${network}-before`)
+    await until('there is no folder')
+    cpSync('test/networks/branches', network, { recursive: true })
+    await until('proved')
+    writeFileSync(join(network, 'paris.yaml'), 'site: paris\n')
+    expect(await until('nothing verified')).toContain('paris.yaml:1')
     const ended = once(child, 'exit')
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
