@@ -1,5 +1,5 @@
 /** Arrays of which an edit moves few members, and what a memory needs to tell that. */
-import { firstOf } from '#src/net/sorted.ts'
+import { firstOf, inOrder } from '#src/net/sorted.ts'
 
 /** What left and what came. */
 export interface Moved<T> {
@@ -75,12 +75,13 @@ function nextCommon(a: readonly unknown[], from: number, b: readonly unknown[], 
 export function patched<T>(sorted: readonly T[], gone: ReadonlySet<T>, come: readonly T[], compare: (a: T, b: T) => number): readonly T[] {
   if ((gone.size + come.length) * 16 > sorted.length) {
     const rest = gone.size === 0 ? sorted : sorted.filter((one) => !gone.has(one))
-    return come.length === 0 ? (rest.length === sorted.length ? sorted : rest) : merged(rest, [...come].sort(compare), compare)
+    return come.length === 0 ? (rest.length === sorted.length ? sorted : rest) : merged(rest, inOrder([...come], compare), compare)
   }
   // A few in many: each is looked for, and neighbours move together.
   const leaving = [...gone].map((one) => placeOf(sorted, one, compare)).filter((at) => at >= 0)
-  const joining = [...come].sort(compare).map((one) => ({ at: after(sorted, one, compare), gone: 0, come: [one] }))
-  const edits = [...joining, ...leaving.map((at) => ({ at, gone: 1, come: [] as T[] }))].sort((a, b) => a.at - b.at)
+  const joining = inOrder([...come], compare).map((one) => ({ at: after(sorted, one, compare), gone: 0, come: [one] }))
+  const edits = [...joining, ...leaving.map((at) => ({ at, gone: 1, come: [] as T[] }))]
+  inOrder(edits, (a, b) => a.at - b.at)
   const gaps: typeof edits = []
   for (const { at, gone: leaves, come: comes } of edits) {
     const last = gaps.at(-1)
@@ -105,6 +106,7 @@ function placeOf<T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => numbe
 }
 /** Of two sorted lists one; of equals those of the first come first. */
 export function merged<T>(a: readonly T[], b: readonly T[], compare: (a: T, b: T) => number): T[] {
+  if (a.length === 0 || b.length === 0 || compare(a.at(-1)!, b[0]!) <= 0) return a.concat(b)
   const all: T[] = []
   let [left, right] = [0, 0]
   while (left < a.length && right < b.length) all.push(compare(a[left]!, b[right]!) <= 0 ? a[left++]! : b[right++]!)

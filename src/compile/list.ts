@@ -2,8 +2,8 @@
  * A list of thousands in chunks: an edit copies the chunks that it touches and shares the others, and two lists are
  * compared chunk by chunk. So what a change of one site costs hardly grows with the sites. Immutable.
  */
-import { firstOf } from '#src/net/sorted.ts'
-import { merged, type Moved, sameMembers } from './arrays.ts'
+import { firstOf, inOrder } from '#src/net/sorted.ts'
+import { flatten, merged, type Moved, sameMembers } from './arrays.ts'
 
 export class List<T> implements Iterable<T> {
   readonly chunks: readonly (readonly T[])[]
@@ -94,7 +94,7 @@ export class List<T> implements Iterable<T> {
     if ((gone.size + come.length) * 16 > this.length) {
       const rest = gone.size === 0 ? this.all : this.all.filter((one) => !gone.has(one))
       if (come.length === 0 && rest.length === this.length) return this
-      return List.of(merged(rest, [...come].sort(compare), compare))
+      return List.of(merged(rest, inOrder([...come], compare), compare))
     }
     const edits = new Map<number, { readonly gone: Set<T>; readonly come: T[] }>()
     const edit = (c: number) => {
@@ -124,14 +124,15 @@ export class List<T> implements Iterable<T> {
         const own = edits.get(c)
         if (!own) return [chunk]
         const rest = own.gone.size === 0 ? chunk : chunk.filter((one) => !own.gone.has(one))
-        return cut(own.come.length === 0 ? rest : merged(rest, own.come.sort(compare), compare))
+        return cut(own.come.length === 0 ? rest : merged(rest, inOrder(own.come, compare), compare))
       }),
     )
   }
   /** What left `before` and what came. What moved is in both. */
   since(before: List<T> | undefined): Moved<T> {
     if (before === this) return { gone: new Set(), come: [] }
-    const [old, now] = unlike(before?.chunks ?? [], this.chunks)
+    if (!before) return { gone: new Set(), come: flatten(this.chunks) }
+    const [old, now] = unlike(before.chunks, this.chunks)
     const [theirs, mine] = [new Set(old), new Set(now)]
     return moved(
       old.filter((chunk) => !mine.has(chunk)),

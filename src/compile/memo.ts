@@ -265,7 +265,7 @@ export const since = <T>(before: Made<unknown> | undefined, list: List<T>, n = 0
 /** Likewise of what the rows of several lists hold. */
 export function membersSince<T>(before: Made<unknown> | undefined, lists: readonly List<readonly T[]>[]): Moved<T> {
   const moved = lists.map((list, n) => since(before, list, n))
-  return { gone: new Set(moved.flatMap((one) => [...one.gone]).flat()), come: moved.flatMap((one) => one.come).flat() }
+  return { gone: new Set(moved.flatMap((one) => [...one.gone]).flat()), come: flatten(moved.flatMap((one) => one.come)) }
 }
 /** What was made of each key, along with the keys as they are now. */
 export const along = <K, T>(made: List<T>, keysBefore: List<K>, keys: List<K>, make: (key: K) => T): List<T> =>

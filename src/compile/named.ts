@@ -2,7 +2,7 @@
 import type { NodeId, Route } from '#src/fabric/fabric.ts'
 import { compareText } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, enclosing, type Prefix } from '#src/net/address.ts'
-import { firstFrom, firstOf } from '#src/net/sorted.ts'
+import { firstFrom, firstOf, inOrder } from '#src/net/sorted.ts'
 import { difference, type Moved, patched, sameMembers } from './arrays.ts'
 import type { Policy } from './rules.ts'
 
@@ -62,11 +62,13 @@ export function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): 
 }
 /** Of lists in order, what is in any. Mostly one is long and holds what is in most others. */
 function united(lists: readonly (readonly Prefix[])[]): readonly Prefix[] {
-  const [longest, ...others] = lists.toSorted((a, b) => b.length - a.length)
-  return others.reduce((all, list) => {
-    const more = sameMembers(all, list) ? [] : list.filter((prefix) => !holds(all, prefix))
-    return patched(all, new Set(), more, comparePrefixes)
-  }, longest ?? [])
+  const longest = lists.reduce((long, list) => (list.length > long.length ? list : long), [])
+  const more = new Set<Prefix>()
+  for (const list of lists) {
+    if (sameMembers(longest, list)) continue
+    for (const prefix of list) if (!holds(longest, prefix)) more.add(prefix)
+  }
+  return patched(longest, new Set(), [...more], comparePrefixes)
 }
 const short = 16
 /** A list in order. */
@@ -88,6 +90,11 @@ export interface Known {
   /** Of them, by name. */
   readonly remotes: readonly NodeId[]
 }
+/** Each name once, in order. */
+function distinct(names: NodeId[]): readonly NodeId[] {
+  const sorted = inOrder(names, compareText)
+  return sorted.some((name, n) => name === sorted[n - 1]) ? [...new Set(sorted)] : sorted
+}
 /** More news than this are not looked up one by one. */
 const many = 64
 /** To what is named and not the node's own. `before`: what the same node knew in the network before. */
@@ -96,15 +103,14 @@ export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, be
   if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
   const news = before && difference(before.prefixes, prefixes)
   if (!before || !news || nested || news.gone.size + news.come.length + moved.gone.size + moved.come.length > many) {
-    const found = new Set<Route>()
-    const remotes = new Set<NodeId>()
+    const found: Route[] = []
     for (const prefix of prefixes) {
       const route = owner.get(prefix) ?? around(prefix, owner)
-      if (!route || route.remote === node) continue
-      found.add(route)
-      remotes.add(route.remote)
+      // Hosts of one LAN follow each other.
+      if (route && route.remote !== node && route !== found.at(-1)) found.push(route)
     }
-    return { prefixes, routes: [...found], remotes: [...remotes].sort(compareText) }
+    const routes = nested ? [...new Set(found)] : found
+    return { prefixes, routes, remotes: distinct(routes.map((route) => route.remote)) }
   }
   // Of disjoint LANs the one that holds a prefix is the last that doesn't start after it.
   const had = (prefix: Prefix): Route | undefined => {

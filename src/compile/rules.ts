@@ -9,8 +9,9 @@ import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { commonPrefixes, familiesIn, meeting as ofCommonFamilies, subtractPrefixes } from '#src/net/sets.ts'
+import { onceOf } from '#src/net/once.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
-import { difference, isSame, patched } from './arrays.ts'
+import { difference, flatten, isSame, patched } from './arrays.ts'
 import { List } from './list.ts'
 import { createMemo, type Made, type Memo, since } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
@@ -252,14 +253,15 @@ function ownerRules<S extends Said>(line: string, said: S, { from, to }: Segment
 }
 /** Ports are in the id. */
 const worldOf = (said: Said): readonly unknown[] => ['trafficClass' in said ? said.trafficClass : null, said.log]
-const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] =>
-  own ? patched(all, new Set(own.prefixes), [], comparePrefixes) : all
+const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] => (own ? beyond(all)(own) : all)
+// Where each may call all others, what it calls and who calls it are one list.
+const beyond = onceOf((all: readonly Prefix[]) => onceOf((own: Place) => patched(all, new Set(own.prefixes), [], comparePrefixes)))
 const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
 /** By node. */
 const joined = <T>(name: string, rows: List<readonly Entry<T>[]>, memo: Memo): List<Entry<T>> =>
   memo.once(`entries of ${name}`, [rows], (before?: Made<List<Entry<T>>>) => {
     const { gone, come } = since(before, rows)
-    return (before?.value ?? List.of<Entry<T>>([])).patched(new Set([...gone].flat()), come.flat(), risingNodes)
+    return (before?.value ?? List.of<Entry<T>>([])).patched(new Set([...gone].flat()), flatten(come), risingNodes)
   })
 const risingNodes = (a: { readonly node: NodeId }, b: { readonly node: NodeId }): number => compareText(a.node, b.node)
 /** `same`: what a caller finds at its own site. A service may be there in several segments. */
@@ -352,9 +354,9 @@ const nobody: List<Located> = List.of([])
 /** In order; those of places that came or left are put in or taken out. */
 const prefixesOf = (name: string, located: List<Located>, memo: Memo): readonly Prefix[] =>
   memo.once(`prefixes of ${name}`, [located], (before?: Made<readonly Prefix[]>) => {
-    const places = (some: Iterable<Located>) => [...some].map(({ place }) => place)
-    const prefixes = (some: readonly Place[]) => some.flatMap((place) => place.prefixes)
-    if (!before) return sortPrefixes(prefixes(places(located)))
+    const places = (some: Iterable<Located>) => Array.from(some, ({ place }) => place)
+    const prefixes = (some: readonly Place[]) => flatten(some.map((place) => place.prefixes))
+    if (!before) return sortPrefixes(prefixes(places(located.all)))
     const moved = since(before, located)
     const [gone, come] = [places(moved.gone), places(moved.come)]
     // What is asked of a node may be other while its place is not.

@@ -2,6 +2,8 @@
  * IP addresses and prefixes as branded canonical strings. Only the parsers here make them, so a value of
  * type `Address` or `Prefix` anywhere else is known to be well formed (RFC 4291, RFC 5952 text for IPv6).
  */
+import { inOrder } from './sorted.ts'
+
 export type Family = 4 | 6
 export type Address = string & { readonly brand: 'address' }
 /** Network/length with no host bits set, e.g. `10.1.10.0/24`, `fd00:1::/64`. */
@@ -281,8 +283,9 @@ export function compareBits(x: PrefixBits, y: PrefixBits): number {
 }
 /** In the order of `comparePrefixes`, each text read once. */
 export function sortPrefixes(prefixes: readonly Prefix[]): Prefix[] {
+  if (prefixes.length < 2) return [...prefixes]
   const keyed = prefixes.map((prefix) => ({ prefix, bits: prefixBits(prefix) }))
-  return keyed.sort((a, b) => compareBits(a.bits, b.bits)).map(({ prefix }) => prefix)
+  return inOrder(keyed, (a, b) => compareBits(a.bits, b.bits)).map(({ prefix }) => prefix)
 }
 
 /** RFC 1918, RFC 4193. */

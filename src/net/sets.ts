@@ -76,8 +76,9 @@ export function familiesIn(prefixes: readonly Prefix[]): readonly Family[] {
   const [first, last] = [prefixes[0], prefixes.at(-1)]
   if (first === undefined || last === undefined) return []
   const [low, high] = [familyOf(first), familyOf(last)]
-  return low === high ? [low] : [low, high]
+  return low !== high ? both : low === 4 ? ipv4 : ipv6
 }
+const [ipv4, ipv6, both] = [[4], [6], [4, 6]] as const satisfies readonly (readonly Family[])[]
 
 // Thousands of rules share a few long lists.
 const byFamily = onceOf((prefixes: readonly Prefix[]): Readonly<Record<Family, readonly Prefix[]>> => {
@@ -93,6 +94,7 @@ export function ofFamily(prefixes: readonly Prefix[], family: Family): readonly 
 /** Of two sorted lists what can meet: the families that both have. Each is itself where all of it can. */
 export function meeting(a: readonly Prefix[], b: readonly Prefix[]): readonly [readonly Prefix[], readonly Prefix[]] {
   const [mine, theirs] = [familiesIn(a), familiesIn(b)]
+  if (mine === theirs) return [a, b]
   const common = mine.filter((family) => theirs.includes(family))
   const part = (of: readonly Prefix[], all: readonly Family[]): readonly Prefix[] =>
     common.length === all.length ? of : common[0] === undefined ? [] : ofFamily(of, common[0])

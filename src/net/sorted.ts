@@ -11,3 +11,8 @@ export function firstOf(length: number, is: (place: number) => boolean): number 
 /** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
 export const firstFrom = <T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number =>
   firstOf(sorted.length, (n) => compare(sorted[n]!, one) >= 0)
+/** In place, as `sort` does it, which takes memory for each list; most lists here are in order already, or hold one. */
+export function inOrder<T>(list: T[], compare: (a: T, b: T) => number): T[] {
+  for (let n = 1; n < list.length; n++) if (compare(list[n - 1]!, list[n]!) > 0) return list.sort(compare)
+  return list
+}
