@@ -1,16 +1,16 @@
 /** Who gets a number of what kind. Numbers never move: whoever holds one keeps it (ledger.ts). */
 import { createHash } from 'node:crypto'
 import type { Allocation, ClassId, Finding, NodeId, SegmentId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
-import { edgeInterfaceId, firstEdgePort, firstMeshPort, meshInterfaceId, nodeLimit, portsEnd, siteOfGateway, slots } from '#src/fabric/ids.ts'
+import { firstEdgePort, firstMeshPort, nodeLimit, portsEnd, slots } from '#src/fabric/ids.ts'
 import { counted } from '#src/fabric/plural.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { familyOf, type Prefix, prefixFromBits } from '#src/net/address.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
 import { insideAt, insideCount, insideRange, insideScope, usualPool } from './insides.ts'
-import { type Held, type Ledger, none, type Numbered, openLedger, type Owner, readHeld } from './ledger.ts'
+import { type Held, type Ledger, none, type Numbered, openLedger, readHeld } from './ledger.ts'
 import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
-import type { Path, Paths } from './paths.ts'
+import { interfaceTowards, type Path, type PathEnd, type Paths } from './paths.ts'
 import { sitesOf } from './sites.ts'
 
 export interface Numbers {
@@ -30,20 +30,14 @@ export interface Numbers {
   readonly contradict: boolean
 }
 
-/** What of `Numbers.at` a site's n-th path has: its tunnel's, and the ports of its ends. A hub's port towards spokes is computed. */
-export function pathNumbers(
-  values: readonly number[],
-  site: IntentSite,
-  paths: readonly Path[],
-  n: number,
-): { readonly tunnel: number; readonly ports: readonly [number, number | null] } {
-  const first = 1 + site.uplinks.length
-  const ports = first + paths.length
-  return {
-    tunnel: values[first + n]!,
-    // A site's paths are all of one role.
-    ports: paths[n]!.role === 'mesh' ? [values[ports + 2 * n]!, values[ports + 2 * n + 1]!] : [values[ports + n]!, null],
-  }
+/** What of `Numbers.at` a site itself has, and its n-th uplink. */
+export const nodeAt = (values: readonly number[]): number => values[0]!
+export const slotAt = (values: readonly number[], n: number): number => values[1 + n]!
+/** Likewise its n-th path: the tunnel, and the port of an end. A hub's towards spokes is computed. A site's paths are all of one role. */
+export const tunnelAt = (values: readonly number[], site: IntentSite, n: number): number => values[1 + site.uplinks.length + n]!
+export function portAt(values: readonly number[], site: IntentSite, paths: readonly Path[], n: number, end: 0 | 1): number {
+  const first = 1 + site.uplinks.length + paths.length
+  return values[paths[n]!.role === 'mesh' ? first + 2 * n + end : first + n]!
 }
 
 /** RFC 4193 section 3.2.2 in spirit: 40 bits of a hash, here of the network's name, so that it is the same before anything is stored. */
@@ -67,11 +61,11 @@ export function allocate(
   // Sites whose numbers are all held are not looked at again.
   const owners = memo.rows('owners at sites', [], [sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
-  const wanted: Record<keyof Owners, Owner[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
+  const wanted: Record<keyof Owners, string[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
   for (const own of newcomers) for (const kind of kinds) for (const owner of own[kind]) wanted[kind].push(owner)
-  const externals = [...intent.regions, ...intent.peers].map(({ id }): Owner => ({ owner: id, scope: '' }))
-  const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }): Owner => ({ owner: tunnel, scope: '' })))
+  const externals = [...intent.regions, ...intent.peers].map(({ id }) => id)
+  const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }) => tunnel))
 
   const stored = known.ula.get(intent.network)
   const ula = stored ?? ulaOf(intent.network)
@@ -87,14 +81,10 @@ export function allocate(
   if (!known.of.class.has(defaultClass)) ledger.claims.push({ kind: 'class', owner: defaultClass, value: 0 })
   const trafficClass = ledger.number(
     'class',
-    intent.classes.flatMap(({ id }): Owner[] => (id === defaultClass ? [] : [{ owner: id, scope: '' }])),
+    intent.classes.map(({ id }) => id).filter((id) => id !== defaultClass),
     { first: 1, step: 1, end: 64 },
   )
-  const segment = ledger.number(
-    'segment',
-    intent.segments.map((id): Owner => ({ owner: id, scope: '' })),
-    { first: 0, step: 1, end: 4096 },
-  )
+  const segment = ledger.number('segment', intent.segments, { first: 0, step: 1, end: 4096 })
 
   const full = (owners: readonly string[], finding: (owner: string) => Omit<Finding, 'severity' | 'witness'>) => {
     for (const owner of owners) findings.push({ ...finding(owner), severity: 'error', witness: [] })
@@ -144,31 +134,20 @@ export function allocate(
     instead: 'a network has at most 4096 segments',
   }))
 
-  const keep = (site: IntentSite, values: readonly number[]) => memo.keep(`numbers of ${site.id}`, values)
-  const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], (site, values) => (values ? keep(site, values) : noNumbers))
-  const given = numbersOf(newcomers, { node, slot, tunnel, mesh, edge })
-  const at =
-    newcomers.length === 0 || findings.length > 0
-      ? atOld
-      : atOld.with(atOld.placesOf(noNumbers).map((n) => [n, keep(sites.at(n)!, given.get(owners.at(n)!)!)] as const))
-  // Asked for with each tunnel, and the names would have to be put together each time.
-  const slotsAt = new Map<SiteId, Map<UplinkId, number>>()
+  const keep = (site: string, values: readonly number[]) => memo.keep(`numbers of ${site}`, values)
+  const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], ({ id }, values) => (values ? keep(id, values) : noNumbers))
+  const given = numbersOf(newcomers, { node, slot, tunnel, mesh, edge }).values()
+  const fill = (values: readonly number[]) => (values === noNumbers ? keep(...given.next().value!) : values)
   const numbers: Numbers = {
     ula,
     node: node.of,
-    slot: (site, uplink) => {
-      let own = slotsAt.get(site)
-      if (!own) slotsAt.set(site, (own = new Map()))
-      let value = own.get(uplink)
-      if (value === undefined) own.set(uplink, (value = slot.of(`${site}/${uplink}`)))
-      return value
-    },
+    slot: (site, uplink) => slot.of(`${site}/${uplink}`),
     tunnel: tunnel.of,
     inside: inside.of,
     port: ipsec.of,
     trafficClass: (id) => (id === defaultClass ? 0 : trafficClass.of(id)),
     segment: segment.of,
-    at,
+    at: newcomers.length === 0 || findings.length > 0 ? atOld : atOld.map(fill, atOld),
     contradict: known.contradict,
   }
   return { numbers, claims: ledger.claims, findings }
@@ -179,32 +158,29 @@ const defaultClass = 'default' as ClassId
 const noNumbers: readonly number[] = []
 
 /** Who is numbered because of a site: itself, its uplinks, the paths that begin there and their interfaces at either end. */
-type Owners = Readonly<Record<'node' | 'slot' | 'tunnel' | 'mesh' | 'edge', readonly Owner[]>>
+type Owners = Readonly<Record<'node' | 'slot' | 'tunnel' | 'mesh' | 'edge', readonly string[]>>
 const kinds = ['node', 'slot', 'tunnel', 'mesh', 'edge'] as const
 const numberOf = { node: 'node', slot: 'slot', tunnel: 'tunnel', mesh: 'port', edge: 'port' } as const
 function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
-  const at = (scope: SiteId, name: string): Owner => ({ owner: `${scope}/${name}`, scope })
-  const mesh = ([near, far]: Path['ends']) => at(near.site.id, meshInterfaceId(near.uplink.id, far.site.id, far.uplink.id))
+  const port = (role: Path['role'], near: PathEnd, far: PathEnd): string => `${near.site.id}/${interfaceTowards(role, near.uplink.id, far)}`
   return {
-    node: [{ owner: site.id, scope: '' }],
+    node: [site.id],
     // A pair's are told apart by one hub interface for each slot (routing rule 6).
-    slot: site.uplinks.map((uplink) => ({ owner: `${site.id}/${uplink.id}`, scope: siteOfGateway(site.id) })),
-    tunnel: paths.map((path) => ({ owner: path.id, scope: '' })),
-    mesh: paths.flatMap(({ role, ends }) => (role === 'mesh' ? [mesh(ends), mesh([ends[1], ends[0]])] : [])),
-    edge: paths.flatMap(({ role, ends: [near, far] }) =>
-      role === 'spoke' ? [at(site.id, edgeInterfaceId(near.uplink.id, far.site.id, far.uplink.id))] : [],
-    ),
+    slot: site.uplinks.map((uplink) => `${site.id}/${uplink.id}`),
+    tunnel: paths.map((path) => path.id),
+    mesh: paths.flatMap(({ role, ends: [low, high] }) => (role === 'mesh' ? [port(role, low, high), port(role, high, low)] : [])),
+    edge: paths.flatMap(({ role, ends: [near, far] }) => (role === 'spoke' ? [port(role, near, far)] : [])),
   }
 }
 
-/** What each of `all` got, where all that they own was numbered in their order. */
-function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): ReadonlyMap<Owners, readonly number[]> {
+/** By site what each got, where all that they own was numbered in their order. */
+function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): readonly (readonly [string, readonly number[]])[] {
   const next = { node: 0, slot: 0, tunnel: 0, mesh: 0, edge: 0 }
-  return new Map(all.map((own) => [own, kinds.flatMap((kind) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length)))]))
+  return all.map((own) => [own.node[0]!, kinds.flatMap((kind) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length)))])
 }
 
-const ipsecPorts = (joins: readonly ExternalPath[]): Owner[] =>
-  joins.flatMap((path) => path.members.map(({ member }) => ({ owner: `${path.site.id}/${interfaceOf(path, member)}`, scope: path.site.id })))
+const ipsecPorts = (joins: readonly ExternalPath[]): readonly string[] =>
+  joins.flatMap((path) => path.members.map(({ member }) => `${path.site.id}/${interfaceOf(path, member)}`))
 
 /** A peer that states another pool gets other addresses, and the old ones again when it goes back. */
 function insides(ledger: Ledger, joins: readonly ExternalPath[]) {
@@ -216,11 +192,11 @@ function insides(ledger: Ledger, joins: readonly ExternalPath[]) {
     .flatMap(({ external, members }) => external.pools.flatMap((pool) => members.map(({ tunnel }) => ({ external, tunnel, pool }))))
   for (const [pool, all] of Map.groupBy(wanted, (one) => one.pool)) {
     const scope = pool === null ? '' : insideScope(pool)
-    const owners = all.map(({ tunnel }): Owner => ({ owner: ownerOf(tunnel, pool), scope }))
-    const { values } = ledger.number('inside', owners, pool === null ? usualPool : insideRange(pool))
+    const owners = all.map(({ tunnel }) => ownerOf(tunnel, pool))
+    const { values } = ledger.number('inside', owners, pool === null ? usualPool : insideRange(pool), scope)
     for (const [n, one] of all.entries()) {
       if (values[n] === none) refused.push(one)
-      else found.set(owners[n]!.owner, insideAt(values[n]!, scope))
+      else found.set(owners[n]!, insideAt(values[n]!, scope))
     }
   }
   return { refused, of: (tunnel: TunnelId, pool: Prefix | null) => found.get(ownerOf(tunnel, pool))! }
@@ -230,7 +206,7 @@ function insides(ledger: Ledger, joins: readonly ExternalPath[]) {
 function heldBy(own: Owners, { of }: Held): readonly number[] | null {
   const values: number[] = []
   for (const kind of kinds) {
-    for (const { owner } of own[kind]) {
+    for (const owner of own[kind]) {
       const value = of[numberOf[kind]].get(owner)
       if (value === undefined) return null
       values.push(value)

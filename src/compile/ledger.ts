@@ -5,23 +5,20 @@
 import type { Allocation, SiteId } from '#src/fabric/fabric.ts'
 import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Prefix } from '#src/net/address.ts'
-import { once } from '#src/net/once.ts'
+import { firstOf, inOrder } from '#src/net/sorted.ts'
 import { insideAt, insideNumber, insideScope, metadata } from './insides.ts'
 
-export interface Owner {
-  readonly owner: string
-  /** A value is unique within it: the site for slots and ports, else the network. */
-  readonly scope: string
-}
 export interface Range {
   readonly first: number
   readonly step: number
   readonly end: number
 }
 export type NumberKind = Exclude<Allocation['kind'], 'ula' | 'overlay' | 'first'>
-function scopeOf({ kind, owner, value }: Allocation): string {
+/** A value is unique within it: the site for slots and ports, else the network. */
+function scopeOf(kind: NumberKind, owner: string): string {
+  if (kind !== 'slot' && kind !== 'port') return ''
   const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
-  return kind === 'slot' ? siteOfGateway(gateway) : kind === 'port' ? gateway : kind === 'inside' ? insideScope(value) : ''
+  return kind === 'slot' ? siteOfGateway(gateway) : gateway
 }
 type ByKind<T> = Readonly<Record<NumberKind, T>>
 const byKind = <T>(make: () => T): ByKind<T> => ({
@@ -57,13 +54,17 @@ export function readHeld(held: readonly Allocation[]): Held {
     }
     if (one.kind === 'overlay' || one.kind === 'first') continue
     const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
-    const scope = scopeOf(one)
-    const values = taken[one.kind].get(scope) ?? new Set<number>()
+    const values = takenIn(taken[one.kind], one.kind === 'inside' ? insideScope(one.value) : scopeOf(one.kind, one.owner))
     contradict ||= values.has(value)
-    taken[one.kind].set(scope, values.add(value))
+    values.add(value)
     of[one.kind].set(one.owner, value)
   }
   return { ula, of, taken, contradict, free: byKind(() => new Map<string, number>()) }
+}
+function takenIn(scopes: Map<string, Set<number>>, scope: string): Set<number> {
+  let values = scopes.get(scope)
+  if (!values) scopes.set(scope, (values = new Set()))
+  return values
 }
 
 export interface Numbered {
@@ -79,50 +80,55 @@ export type Ledger = ReturnType<typeof openLedger>
 /** What is claimed on top of what is held, which stays as it is. */
 export function openLedger(held: Held) {
   const claims: Allocation[] = []
+  /** Of those claimed so far. */
   const claimed = byKind(() => new Map<string, Set<number>>())
-  const claimedIn = (kind: NumberKind, scope: string): Set<number> => {
-    let values = claimed[kind].get(scope)
-    if (!values) claimed[kind].set(scope, (values = new Set()))
-    return values
-  }
   const firstFree = (kind: NumberKind, scope: string, { first, step }: Range): number => {
     const taken = held.taken[kind].get(scope)
+    if (!taken) return first
     const start = `${scope} ${first}`
     let next = held.free[kind].get(start)
     if (next === undefined) {
       next = first
-      while (taken?.has(next)) next += step
+      while (taken.has(next)) next += step
       held.free[kind].set(start, next)
     }
     return next
   }
-  /** Each owner once. In the order of their names, so that the order of the input means nothing. */
-  const number = (kind: NumberKind, wanted: readonly Owner[], range: Range): Numbered => {
+  /** Each owner once. In the order of their names, so that the order of the input means nothing. `within`: a scope of them all. */
+  const number = (kind: NumberKind, owners: readonly string[], range: Range, within?: string): Numbered => {
     const known = held.of[kind]
-    const values = wanted.map(({ owner }) => known.get(owner) ?? none)
+    const values = owners.map((owner) => known.get(owner) ?? none)
     const refused: string[] = []
-    const places = Array.from(wanted.keys()).filter((n) => values[n] === none)
-    const byName = (a: number, b: number): number => compareText(wanted[a]!.owner, wanted[b]!.owner)
-    // Scope by scope: they mostly come in the order of their names already.
-    const scopes = [...Map.groupBy(places, (n) => wanted[n]!.scope)].map(([scope, own]) => ({ scope, own: own.sort(byName) }))
-    for (const { scope, own } of scopes.sort((a, b) => byName(a.own[0]!, b.own[0]!))) {
-      const [taken, mine] = [held.taken[kind].get(scope), claimedIn(kind, scope)]
-      let next = firstFree(kind, scope, range)
-      for (const n of own) {
-        const { owner } = wanted[n]!
-        while (taken?.has(next) || mine.has(next)) next += range.step
-        if (next >= range.end) {
-          refused.push(owner)
-          continue
-        }
-        values[n] = next
-        mine.add(next)
-        claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next, scope) : next } as Allocation)
+    const newcomers: number[] = []
+    for (let n = 0; n < values.length; n++) if (values[n] === none) newcomers.push(n)
+    inOrder(newcomers, (a, b) => compareText(owners[a]!, owners[b]!))
+    // Those of a scope follow each other.
+    let scope: string | undefined
+    let [taken, mine, next]: [ReadonlySet<number> | undefined, Set<number>, number] = [undefined, new Set(), range.end]
+    for (const n of newcomers) {
+      const owner = owners[n]!
+      const own = within ?? scopeOf(kind, owner)
+      if (own !== scope) {
+        scope = own
+        taken = held.taken[kind].get(scope)
+        mine = takenIn(claimed[kind], scope)
+        next = firstFree(kind, scope, range)
       }
+      while (taken?.has(next) || mine.has(next)) next += range.step
+      if (next >= range.end) {
+        refused.push(owner)
+        continue
+      }
+      values[n] = next
+      mine.add(next)
+      claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next, scope) : next } as Allocation)
     }
-    const byOwner = once(() => new Map(wanted.map(({ owner }, n) => [owner, values[n]!])))
+    const given = (owner: string): number => {
+      const n = newcomers[firstOf(newcomers.length, (place) => owners[newcomers[place]!]! >= owner)]
+      return n !== undefined && owners[n] === owner ? values[n]! : none
+    }
     const of = (owner: string): number => {
-      const value = known.get(owner) ?? byOwner().get(owner) ?? none
+      const value = known.get(owner) ?? given(owner)
       if (value === none) throw new TypeError(`${kind} ${owner} has no number`)
       return value
     }

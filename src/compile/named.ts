@@ -92,8 +92,7 @@ export interface Known {
 }
 /** Each name once, in order. */
 function distinct(names: NodeId[]): readonly NodeId[] {
-  const sorted = inOrder(names, compareText)
-  return sorted.some((name, n) => name === sorted[n - 1]) ? [...new Set(sorted)] : sorted
+  return inOrder(names, compareText).filter((name, n) => name !== names[n - 1])
 }
 /** More news than this are not looked up one by one. */
 const many = 64

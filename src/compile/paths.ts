@@ -1,8 +1,11 @@
 /** Who can reach whom: every pair of uplinks that becomes a tunnel (routing rules 5 and 7). Needs no number yet. */
-import type { Finding, SiteId, TunnelId } from '#src/fabric/fabric.ts'
-import { compareText, firstEdgePort, firstHubPort, tunnelId } from '#src/fabric/ids.ts'
+import type { Finding, InterfaceId, SiteId, TunnelId, UplinkId } from '#src/fabric/fabric.ts'
+import { compareText, edgeInterfaceId, firstEdgePort, firstHubPort, meshInterfaceId, tunnelBetween, uplinkName } from '#src/fabric/ids.ts'
 import type { Intent, IntentSite, IntentUplink } from '#src/intent/intent.ts'
 import { type Address, hostOf } from '#src/net/address.ts'
+import { onceOf, onceOfEach } from '#src/net/once.ts'
+import { inOrder } from '#src/net/sorted.ts'
+import { flatten } from './arrays.ts'
 import type { ExternalPath } from './externals.ts'
 import type { List } from './list.ts'
 import { createMemo, type Memo } from './memo.ts'
@@ -11,6 +14,8 @@ import { hubsOf, sitesOf } from './sites.ts'
 export interface PathEnd {
   readonly site: IntentSite
   readonly uplink: IntentUplink
+  /** Of the uplink in the network. */
+  readonly name: string
 }
 /** spoke: ends[0] is the edge. mesh: ends[0] is the lower site id. */
 export interface Path {
@@ -39,9 +44,12 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
 
   const meet = ({ uplink: own }: PathEnd, { uplink: far }: PathEnd) =>
     meets(own.transport, far.transport) && own.families.some((family) => far.families.includes(family))
-  const between = (role: Path['role'], a: readonly PathEnd[], b: readonly PathEnd[]): Path[] =>
-    a.flatMap((own) => b.filter((far) => meet(own, far)).map((far): Path => ({ id: idOf(own, far), role, ends: [own, far] })))
-  const atHubs = new Map(hubs.map((hub) => [hub.id, endsAt(hub)]))
+  const between = (role: Path['role'], a: readonly PathEnd[], b: readonly PathEnd[]): readonly Path[] => {
+    const found: Path[] = []
+    for (const own of a) for (const far of b) if (meet(own, far)) found.push({ id: tunnelBetween(own.name, far.name), role, ends: [own, far] })
+    return found
+  }
+  const atHubs = new Map(hubs.map((hub) => [hub.id, endsAtHub(hub)]))
   const mesh = memo.once('paths of the mesh', world, (): ReadonlyMap<SiteId, Found> => {
     return new Map(
       hubs.map((low, index) => {
@@ -49,7 +57,7 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
         return [
           low.id,
           {
-            paths: joined.flatMap((one) => one.paths).sort(byId),
+            paths: inOrder(flatten(joined.map((one) => one.paths)), byId),
             findings: joined.filter((one) => one.paths.length === 0).map(({ high }) => noPath(low, high, `site/${high.id}`)),
           },
         ]
@@ -65,28 +73,39 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
       if (!hub) throw new TypeError(`${site.id} names the hub "${id}", which is no hub`)
       return { hub, paths: between('spoke', ends, atHubs.get(id)!) }
     })
-    const own = joined.flatMap((one) => one.paths).sort(byId)
+    const own = inOrder(flatten(joined.map((one) => one.paths)), byId)
     return {
       paths: own,
       findings: [
         ...(site.hubs.length === 0 && !alone ? [noHub(site)] : []),
         ...joined.filter((one) => one.paths.length === 0).map(({ hub }) => noPath(site, hub, `site/${site.id}`)),
-        ...(alone ? [] : idleUplinks(site, new Set(own.map((path) => path.ends[0].uplink)))),
+        ...(alone ? [] : idleUplinks(site, (uplink) => own.some((path) => path.ends[0].uplink === uplink))),
       ],
     }
   })
   const ofSpokes = memo.sparse('findings of paths', [mesh], [sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
+  const idleAt = (hub: IntentSite) => {
+    const used = usedBy(hub, all, joins)
+    return idleUplinks(hub, (uplink) => used.has(uplink))
+  }
   const findings = [
     ...sharedPorts(hubs),
     ...[...mesh.values()].flatMap((one) => one.findings),
     ...ofSpokes,
-    ...(alone ? [] : hubs.flatMap((hub) => idleUplinks(hub, usedBy(hub, all, joins)))),
+    ...(alone ? [] : hubs.flatMap(idleAt)),
   ]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
-const endsAt = (site: IntentSite): readonly PathEnd[] => site.uplinks.map((uplink) => ({ site, uplink }))
-const idOf = (near: PathEnd, far: PathEnd): TunnelId =>
-  tunnelId({ site: near.site.id, uplink: near.uplink.id }, { site: far.site.id, uplink: far.uplink.id })
+const endsAt = (site: IntentSite): readonly PathEnd[] => site.uplinks.map((uplink) => ({ site, uplink, name: uplinkName(site.id, uplink.id) }))
+/** The same objects while the hub is. */
+export const endsAtHub = onceOf(endsAt)
+// Thousands of spokes have interfaces of the same names, for they end at the same uplinks.
+const towards = {
+  spoke: onceOf(({ site, uplink }: PathEnd) => onceOfEach((own: UplinkId) => edgeInterfaceId(own, site.id, uplink.id))),
+  mesh: onceOf(({ site, uplink }: PathEnd) => onceOfEach((own: UplinkId) => meshInterfaceId(own, site.id, uplink.id))),
+}
+/** Of an uplink that a path leads from. */
+export const interfaceTowards = (role: Path['role'], own: UplinkId, far: PathEnd): InterfaceId => towards[role](far)(own)
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 
 /** Which uplinks of a hub carry a tunnel; looks no further once all do. */
@@ -176,8 +195,8 @@ function sharedPorts(hubs: readonly IntentSite[]): Finding[] {
 }
 
 /** An uplink without a tunnel is paid for and protects nothing. A site without any path has been told so. */
-function idleUplinks(site: IntentSite, used: ReadonlySet<IntentUplink>): Finding[] {
-  const idle = site.uplinks.filter((uplink) => !used.has(uplink))
+function idleUplinks(site: IntentSite, isUsed: (uplink: IntentUplink) => boolean): Finding[] {
+  const idle = site.uplinks.filter((uplink) => !isUsed(uplink))
   return idle.length === site.uplinks.length
     ? []
     : idle.map(

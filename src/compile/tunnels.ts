@@ -17,25 +17,25 @@ import type {
 } from '#src/fabric/fabric.ts'
 import {
   compareText,
-  edgeInterfaceId,
   edgeStem,
   firstHubPort,
   hubInterfaceId,
   hubPort,
   hubStem,
   insideOf,
-  meshInterfaceId,
   meshStem,
 } from '#src/fabric/ids.ts'
 import { type Intent, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
-import { type Numbers, pathNumbers } from './allocate.ts'
+import { onceOfEach } from '#src/net/once.ts'
+import { inOrder } from '#src/net/sorted.ts'
+import { type Numbers, portAt, slotAt, tunnelAt } from './allocate.ts'
 import { flatten, patched } from './arrays.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
 import { List } from './list.ts'
 import { createMemo, type Made, membersSince, type Memo, since } from './memo.ts'
 import type { NetworkRoutes } from './network-routes.ts'
-import type { Path, PathEnd, Paths } from './paths.ts'
+import { endsAtHub, interfaceTowards, type Path, type PathEnd, type Paths } from './paths.ts'
 import { hubsOf, sitesOf } from './sites.ts'
 
 export interface Tunnels {
@@ -77,11 +77,12 @@ export function tunnels(
   const places = new Map(hubs.map((hub) => [hub, intent.sites.indexOf(hub)]))
   const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at.at(places.get(hub)!))]
 
+  const hubEnds = memo.once('ends at hubs', world, () => endsOfHubs(hubs, numbers))
   const mesh = memo.once('the mesh', world, () =>
-    buildMesh(hubs.flatMap((hub) => madeAt(hub, paths.of.at(places.get(hub)!)!, numbers.at.at(places.get(hub)!)!, numbers))),
+    buildMesh(hubs.flatMap((hub) => meshFrom(hub, paths.of.at(places.get(hub)!)!, numbers.at.at(places.get(hub)!)!, hubEnds))),
   )
   const built = memo.rows('spokes', world, [sites, paths.of, numbers.at], (site, own, values) =>
-    places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, numbers) } : spoke(site, madeAt(site, own, values, numbers), numbers, memo),
+    places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, values) } : spoke(site, own, values, hubEnds, memo),
   )
   const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
   const outward = memo.keep(
@@ -157,33 +158,78 @@ const madeTwice = (peer: PeerId, pool: Prefix, ula: Prefix): Finding => ({
 const nothingBuilt: Spoke = { uplinks: [], tunnels: [], interfaces: [], atHubs: [] }
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 
-const endOf = ({ site, uplink }: PathEnd, own: Interface): TunnelEnd => ({ site: site.id, uplink: uplink.id, interface: own.id })
+/** An interface, and a tunnel's end there. */
+interface Standing {
+  readonly interface: Interface
+  readonly end: TunnelEnd
+}
+const standing = (site: SiteId, own: Interface): Standing => ({ interface: own, end: { site, uplink: own.uplink, interface: own.id } })
+/** Hubs' uplinks as others name them: what thousands of spokes have in common is made once. */
+type HubEnds = ReadonlyMap<PathEnd, HubEnd>
+interface HubEnd {
+  readonly node: number
+  readonly slot: number
+  /** For all spokes' uplinks of a slot. */
+  readonly towards: (slot: number) => Standing
+  /** Of a spoke's uplink of a slot. */
+  readonly edgeStem: (slot: number) => string
+}
+const endsOfHubs = (hubs: readonly IntentSite[], numbers: Numbers): HubEnds =>
+  new Map(hubs.flatMap((hub) => endsAtHub(hub).map((end) => [end, hubEndOf(end, numbers.node(hub.id), numbers.slot(hub.id, end.uplink.id))] as const)))
+function hubEndOf({ site, uplink: { id } }: PathEnd, node: number, slot: number): HubEnd {
+  const towards = (theirs: number) =>
+    standing(site.id, { id: hubInterfaceId(id, theirs), kind: 'hub', uplink: id, stem: hubStem(slot, theirs), port: hubPort(slot, theirs) })
+  return { node, slot, towards: onceOfEach(towards), edgeStem: onceOfEach((theirs: number) => edgeStem(node, theirs, slot)) }
+}
+
 interface Built {
   readonly tunnel: WireguardTunnel
   /** At either end. */
   readonly interfaces: readonly [Interface, Interface]
 }
-/** Of the paths that begin at a site. */
-const madeAt = (site: IntentSite, paths: readonly Path[], values: readonly number[], numbers: Numbers): readonly Built[] =>
-  paths.map(({ id, role, ends: [a, b] }, n) => {
-    const { tunnel, ports } = pathNumbers(values, site, paths, n)
-    const interfaces = [interfaceOf(role, a, b, ports[0], numbers), interfaceOf(role, b, a, ports[1], numbers)] as const
-    return { tunnel: { id, kind: 'wireguard', index: tunnel, role, ends: [endOf(a, interfaces[0]), endOf(b, interfaces[1])] }, interfaces }
-  })
+const joined = (index: number, { id, role }: Path, near: Standing, far: Standing): Built => ({
+  tunnel: { id, kind: 'wireguard', index, role, ends: [near.end, far.end] },
+  interfaces: [near.interface, far.interface],
+})
 
-function spoke(site: IntentSite, made: readonly Built[], numbers: Numbers, memo: Memo): Spoke {
+function spoke(site: IntentSite, paths: readonly Path[], values: readonly number[], hubEnds: HubEnds, memo: Memo): Spoke {
+  const made = paths.map((path, n): Built => {
+    const [{ uplink }, far] = path.ends
+    const hub = hubEnds.get(far)!
+    const slot = slotAt(values, site.uplinks.indexOf(uplink))
+    const id = interfaceTowards('spoke', uplink.id, far)
+    const near = { id, kind: 'edge', uplink: uplink.id, stem: hub.edgeStem(slot), port: portAt(values, site, paths, n, 0) } as const
+    return joined(tunnelAt(values, site, n), path, standing(site.id, near), hub.towards(slot))
+  })
   return {
-    uplinks: uplinksOf(site, numbers),
+    uplinks: uplinksOf(site, values),
     tunnels: memo.keep(
       `tunnels of ${site.id}`,
       made.map((one) => one.tunnel),
     ),
-    interfaces: made.map((one) => one.interfaces[0]).sort(byId),
+    interfaces: inOrder(
+      made.map((one) => one.interfaces[0]),
+      byId,
+    ),
     atHubs: memo.keep(
       `hub interfaces of ${site.id}`,
       made.map(({ tunnel, interfaces }) => ({ hub: tunnel.ends[1].site, interface: interfaces[1] })),
     ),
   }
+}
+
+/** Of the paths that begin at a hub. */
+function meshFrom(hub: IntentSite, paths: readonly Path[], values: readonly number[], hubEnds: HubEnds): readonly Built[] {
+  const at = (near: PathEnd, far: PathEnd, port: number): Standing => {
+    const [own, theirs] = [hubEnds.get(near)!, hubEnds.get(far)!]
+    const id = interfaceTowards('mesh', near.uplink.id, far)
+    return standing(near.site.id, { id, kind: 'mesh', uplink: near.uplink.id, stem: meshStem(theirs.node, own.slot, theirs.slot), port })
+  }
+  return paths.map((path, n): Built => {
+    const [low, high] = path.ends
+    const port = (end: 0 | 1) => portAt(values, hub, paths, n, end)
+    return joined(tunnelAt(values, hub, n), path, at(low, high, port(0)), at(high, low, port(1)))
+  })
 }
 
 function buildMesh(made: readonly Built[]) {
@@ -208,42 +254,40 @@ function buildMesh(made: readonly Built[]) {
 }
 
 /** By hub and interface: for how many tunnels. */
-type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<InterfaceId, { readonly interface: Interface; readonly tunnels: number }>>
+type HubInterfaces = ReadonlyMap<SiteId, ReadonlyMap<InterfaceId, HubInterface>>
+interface HubInterface {
+  readonly interface: Interface
+  readonly tunnels: number
+}
 /** Each serves all spokes' uplinks of one slot, while there are any. */
 function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubInterfaces {
   const { gone, come } = since(before, shares)
-  const moved = [...[...gone].flat().map((one) => ({ ...one, more: -1 })), ...come.flat().map((one) => ({ ...one, more: 1 }))]
-  const hubs = new Map(before?.value ?? [])
-  for (const [hub, all] of Map.groupBy(moved, (one) => one.hub)) {
-    const own = new Map(hubs.get(hub) ?? [])
-    for (const [id, some] of Map.groupBy(all, (one) => one.interface.id)) {
-      const tunnels = some.reduce((sum, { more }) => sum + more, own.get(id)?.tunnels ?? 0)
-      if (tunnels === 0) own.delete(id)
-      // Of those that came, where any did: a hub's uplink with another slot is planned anew.
-      else own.set(id, { interface: some.at(-1)!.interface, tunnels })
+  const hubs = new Map(before?.value)
+  const fresh = new Map<SiteId, Map<InterfaceId, HubInterface>>()
+  const count = (share: Share, by: 1 | -1) => {
+    for (const { hub, interface: own } of share) {
+      let all = fresh.get(hub)
+      if (!all) {
+        fresh.set(hub, (all = new Map(hubs.get(hub))))
+        hubs.set(hub, all)
+      }
+      const known = all.get(own.id)
+      // The interface as those have it that came, where any did: a hub's uplink with another slot is planned anew.
+      all.set(own.id, { interface: own, tunnels: (known?.tunnels ?? 0) + by })
     }
-    hubs.set(hub, own)
   }
+  for (const share of gone) count(share, -1)
+  for (const share of come) count(share, 1)
+  for (const all of fresh.values()) for (const [id, { tunnels }] of all) if (tunnels === 0) all.delete(id)
   return hubs
 }
 
-/** `port`: null at a hub's end towards a spoke. */
-function interfaceOf(role: Path['role'], end: PathEnd, far: PathEnd, port: number | null, numbers: Numbers): Interface {
-  const own = numbers.slot(end.site.id, end.uplink.id)
-  const theirs = numbers.slot(far.site.id, far.uplink.id)
-  const uplink = end.uplink.id
-  if (port === null) return { id: hubInterfaceId(uplink, theirs), kind: 'hub', uplink, stem: hubStem(own, theirs), port: hubPort(own, theirs) }
-  const [idOf, stemOf] = role === 'spoke' ? [edgeInterfaceId, edgeStem] : [meshInterfaceId, meshStem]
-  const id = idOf(uplink, far.site.id, far.uplink.id)
-  return { id, kind: role === 'spoke' ? 'edge' : 'mesh', uplink, stem: stemOf(numbers.node(far.site.id), own, theirs), port }
-}
-
-const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>
-  site.uplinks
-    .map(
-      ({ id, interface: device, transport, medium, metered, tags, up, down, ...rest }): Uplink => ({
+const uplinksOf = (site: IntentSite, values: readonly number[]): Uplink[] =>
+  inOrder(
+    site.uplinks.map(
+      ({ id, interface: device, transport, medium, metered, tags, up, down, ...rest }, n): Uplink => ({
         id,
-        slot: numbers.slot(site.id, id),
+        slot: slotAt(values, n),
         interface: device,
         transport,
         medium,
@@ -253,8 +297,9 @@ const uplinksOf = (site: IntentSite, numbers: Numbers): Uplink[] =>
         down,
         endpoint: endpointOf(rest),
       }),
-    )
-    .sort((a, b) => compareText(a.id, b.id))
+    ),
+    byId,
+  )
 
 function endpointOf({ address, router, public: dialled, families }: Pick<IntentUplink, 'address' | 'router' | 'public' | 'families'>): Endpoint {
   if (address === null || router === null) return families.includes(6) ? { kind: 'dynamic', families } : { kind: 'dynamic' }

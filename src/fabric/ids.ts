@@ -11,7 +11,10 @@ export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b
 export const tunnelId = (
   a: { readonly site: SiteId; readonly uplink: UplinkId },
   b: { readonly site: SiteId; readonly uplink: UplinkId },
-): TunnelId => `${a.site}.${a.uplink}--${b.site}.${b.uplink}` as TunnelId
+): TunnelId => tunnelBetween(uplinkName(a.site, a.uplink), uplinkName(b.site, b.uplink))
+export const uplinkName = (site: SiteId, uplink: UplinkId): string => `${site}.${uplink}`
+/** Two uplinks by their names. */
+export const tunnelBetween = (a: string, b: string): TunnelId => `${a}--${b}` as TunnelId
 
 /**
  * The second gateway of a site, where it has a pair. The first has the name of the site, so that a site that gets a second

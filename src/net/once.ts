@@ -12,6 +12,15 @@ export function onceOf<K extends object, V>(work: (of: K) => V): (of: K) => V {
     return made.value
   }
 }
+/** Likewise what follows from a name or a number: for the few of them that are asked about all the time. */
+export function onceOfEach<K extends string | number, V>(work: (of: K) => V): (of: K) => V {
+  const known = new Map<K, V>()
+  return (of) => {
+    let made = known.get(of)
+    if (made === undefined) known.set(of, (made = work(of)))
+    return made
+  }
+}
 /** When it is first asked for, if ever. */
 export function once<V>(work: () => V): () => V {
   let made: { readonly value: V } | undefined
