@@ -4,7 +4,7 @@ import { compareText } from '#src/fabric/ids.ts'
 import { comparePrefixes, contains, enclosing, type Prefix } from '#src/net/address.ts'
 import { firstFrom, firstOf, inOrder } from '#src/net/sorted.ts'
 import { difference, type Moved, patched, sameMembers } from './arrays.ts'
-import type { Policy } from './rules.ts'
+import { type Policy, withAll } from './rules.ts'
 
 export const unmoved = <T>(): Moved<T> => ({ gone: new Set(), come: [] })
 /** Who owns what, and how that differs from the network before. */
@@ -17,7 +17,15 @@ export interface Routing extends Owners {
 export interface Owners {
   readonly owner: Map<Prefix, Route>
   readonly owned: Map<NodeId, readonly Route[]>
+  /** What nodes of this network name whose rules name the same lists. */
+  readonly alike: Step
 }
+/** From list to list. */
+interface Step {
+  readonly next: WeakMap<readonly Prefix[], Step>
+  named?: Named
+}
+const newStep = (): Step => ({ next: new WeakMap() })
 export function ownersOf({ gone, come }: Moved<Route>, before?: Owners): Owners {
   const { owner, owned } = before ?? { owner: new Map<Prefix, Route>(), owned: new Map<NodeId, readonly Route[]>() }
   for (const route of gone) {
@@ -30,23 +38,47 @@ export function ownersOf({ gone, come }: Moved<Route>, before?: Owners): Owners 
     owner.set(route.to, route)
     owned.set(route.remote, [...(owned.get(route.remote) ?? []), route])
   }
-  return { owner, owned }
+  return { owner, owned, alike: newStep() }
 }
 
-/** Each list of prefixes that rules name, in order. Rules of one allow share theirs. */
-export const listsOf = ({ rules }: Policy): readonly (readonly Prefix[])[] => [
-  ...new Set(rules.flatMap(({ from, to }) => [from.prefixes, to.prefixes])),
-]
 export interface Named {
   readonly lists: readonly (readonly Prefix[])[]
-  /** What is in any of them, in order. */
-  readonly prefixes: readonly Prefix[]
+  /** Of what is in any of them, whoever has it. */
+  readonly known: Known
 }
-/** After small changes of a few long lists those changes alone are made. */
-export function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): Named {
+/**
+ * By the rules of a node: the same object for thousands, for rules of one allow share their lists. `before`: what the same
+ * node named in the network before.
+ */
+export function namesOf({ rules }: Policy, node: NodeId, routing: Routing, before?: Named): Named {
+  const lists = new Set<readonly Prefix[]>()
+  const own = routing.nested ? [] : (routing.owned.get(node) ?? [])
+  const isOwn = (prefix: Prefix): boolean => own.some(({ to }) => contains(to, prefix))
+  for (const { from, to } of rules) for (const { prefixes } of [from, to]) if (!prefixes.every(isOwn)) lists.add(withAll(prefixes))
+  let step = routing.alike
+  for (const list of lists) {
+    let next = step.next.get(list)
+    if (!next) step.next.set(list, (next = newStep()))
+    step = next
+  }
+  return (step.named ??= nameAll([...lists], routing, before))
+}
+function nameAll(lists: readonly (readonly Prefix[])[], routing: Routing, before?: Named): Named {
+  return { lists, known: routesTo(prefixesIn(lists, before), routing, before?.known) }
+}
+/** To what a node names and others have. */
+export function knownTo(node: NodeId, named: Named, before?: { readonly named: Named; readonly known: Known }): Known {
+  const { known } = named
+  if (before?.named.known === known) return before.known
+  const at = firstFrom(known.remotes, node, compareText)
+  if (known.remotes[at] !== node) return known
+  return { ...known, routes: known.routes.filter(({ remote }) => remote !== node), remotes: known.remotes.toSpliced(at, 1) }
+}
+/** What is in any of some lists, in order. After small changes of a few long lists those changes alone are made. */
+function prefixesIn(lists: readonly (readonly Prefix[])[], before?: Named): readonly Prefix[] {
   if (before?.lists.length !== lists.length) {
     const prefixes = united(lists)
-    return { lists, prefixes: before && sameMembers(before.prefixes, prefixes) ? before.prefixes : prefixes }
+    return before && sameMembers(before.known.prefixes, prefixes) ? before.known.prefixes : prefixes
   }
   const gone = new Set<Prefix>()
   const come = new Set<Prefix>()
@@ -58,7 +90,7 @@ export function namesOf(lists: readonly (readonly Prefix[])[], before?: Named): 
   }
   const left = new Set([...gone].filter((prefix) => !lists.some((list) => holds(list, prefix))))
   const joined = [...come].filter((prefix) => !before.lists.some((list) => holds(list, prefix)))
-  return { lists, prefixes: patched(before.prefixes, left, joined, comparePrefixes) }
+  return patched(before.known.prefixes, left, joined, comparePrefixes)
 }
 /** Of lists in order, what is in any. Mostly one is long and holds what is in most others. */
 function united(lists: readonly (readonly Prefix[])[]): readonly Prefix[] {
@@ -96,8 +128,8 @@ function distinct(names: NodeId[]): readonly NodeId[] {
 }
 /** More news than this are not looked up one by one. */
 const many = 64
-/** To what is named and not the node's own. `before`: what the same node knew in the network before. */
-export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, before?: Known): Known {
+/** `before`: in the network before. */
+function routesTo(prefixes: readonly Prefix[], routing: Routing, before?: Known): Known {
   const { owner, owned, moved, nested } = routing
   if (before?.prefixes === prefixes && moved.gone.size + moved.come.length === 0) return before
   const news = before && difference(before.prefixes, prefixes)
@@ -106,7 +138,7 @@ export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, be
     for (const prefix of prefixes) {
       const route = owner.get(prefix) ?? around(prefix, owner)
       // Hosts of one LAN follow each other.
-      if (route && route.remote !== node && route !== found.at(-1)) found.push(route)
+      if (route && route !== found.at(-1)) found.push(route)
     }
     const routes = nested ? [...new Set(found)] : found
     return { prefixes, routes, remotes: distinct(routes.map((route) => route.remote)) }
@@ -123,7 +155,7 @@ export function routesTo({ prefixes }: Named, node: NodeId, routing: Routing, be
   const touched = new Set([...news.gone, ...[...moved.gone].map((route) => route.to)].flatMap((prefix) => had(prefix) ?? []))
   const leaving = new Set([...touched].filter((route) => owner.get(route.to) !== route || !isNamed(route)))
   const found = new Set([...news.come.flatMap((prefix) => owner.get(prefix) ?? around(prefix, owner) ?? []), ...moved.come.filter(isNamed)])
-  const joining = [...found].filter((route) => route.remote !== node && had(route.to) !== route)
+  const joining = [...found].filter((route) => had(route.to) !== route)
   if (leaving.size + joining.length === 0) return { ...before, prefixes }
   const routes = patched(before.routes, leaving, joining, (a, b) => comparePrefixes(a.to, b.to))
   const leavers = new Set([...leaving].map((route) => route.remote))

@@ -43,7 +43,7 @@ import {
 import { familiesApart, type Kind, kindsOf } from './kinds.ts'
 import type { List } from './list.ts'
 import { createMemo, type Made, type MadeRow, type Memo, since } from './memo.ts'
-import { around, type Known, listsOf, type Named, namesOf, type Owners, ownersOf, routesTo, type Routing, unmoved } from './named.ts'
+import { around, type Known, knownTo, type Named, namesOf, type Owners, ownersOf, type Routing, unmoved } from './named.ts'
 import type { NetworkRoutes } from './network-routes.ts'
 import type { Policies, Policy } from './rules.ts'
 import { hubsOf, sitesOf } from './sites.ts'
@@ -161,8 +161,8 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     [all, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
     ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
       if (hubById.has(site.id)) return noSpoke
-      const named = namesOf(listsOf(policy), before?.value.named)
-      const known = routesTo(named, siteOfGateway(site.id), routing, before?.value.known)
+      const named = namesOf(policy, siteOfGateway(site.id), routing, before?.value.named)
+      const known = knownTo(siteOfGateway(site.id), named, before?.value)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
       const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
       const made = same ? before.value.made : new Map<string, Groups>()
@@ -215,8 +215,8 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     return { of }
   })
   const ofExternal = (external: External, before?: Spread): Spread => {
-    const named = namesOf(listsOf(policies.of(external.id)), before?.named)
-    const known = routesTo(named, external.id, routing, before?.known)
+    const named = namesOf(policies.of(external.id), external.id, routing, before?.named)
+    const known = knownTo(external.id, named, before)
     const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.of.get(remote) ?? []))
     const orders = new Map<string, string>()
     const orderOf = (hubs: readonly SiteId[]): string => {
@@ -302,7 +302,8 @@ interface Spread extends Omit<Spoke, 'made'> {
   readonly byOrder: ReadonlyMap<string, readonly NodeId[]>
 }
 const nowhere: Reachability = { routes: [], groups: [] }
-const noSpoke: Spoke = { reach: nowhere, named: { lists: [], prefixes: [] }, known: { prefixes: [], routes: [], remotes: [] }, made: new Map() }
+const nothingKnown: Known = { prefixes: [], routes: [], remotes: [] }
+const noSpoke: Spoke = { reach: nowhere, named: { lists: [], known: nothingKnown }, known: nothingKnown, made: new Map() }
 
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses(intent: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {

@@ -255,7 +255,16 @@ function ownerRules<S extends Said>(line: string, said: S, { from, to }: Segment
 const worldOf = (said: Said): readonly unknown[] => ['trafficClass' in said ? said.trafficClass : null, said.log]
 const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] => (own ? beyond(all)(own) : all)
 // Where each may call all others, what it calls and who calls it are one list.
-const beyond = onceOf((all: readonly Prefix[]) => onceOf((own: Place) => patched(all, new Set(own.prefixes), [], comparePrefixes)))
+const beyond = onceOf((all: readonly Prefix[]) =>
+  onceOf((own: Place) => {
+    const others = patched(all, new Set(own.prefixes), [], comparePrefixes)
+    whole.set(others, all)
+    return others
+  }),
+)
+const whole = new WeakMap<readonly Prefix[], readonly Prefix[]>()
+/** The prefixes of a rule with those that its node has itself, where they were left out. */
+export const withAll = (prefixes: readonly Prefix[]): readonly Prefix[] => whole.get(prefixes) ?? prefixes
 const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
 /** By node. */
 const joined = <T>(name: string, rows: List<readonly Entry<T>[]>, memo: Memo): List<Entry<T>> =>
