@@ -134,7 +134,7 @@ export function allocate(
     instead: 'a network has at most 4096 segments',
   }))
 
-  const keep = (site: string, values: readonly number[]) => memo.keep(`numbers of ${site}`, values)
+  const keep = (site: string, values: readonly number[]) => memo.keep('numbers', values, site)
   const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], ({ id }, values) => (values ? keep(id, values) : noNumbers))
   const given = numbersOf(newcomers, { node, slot, tunnel, mesh, edge }).values()
   const fill = (values: readonly number[]) => (values === noNumbers ? keep(...given.next().value!) : values)
@@ -176,7 +176,8 @@ function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
 /** By site what each got, where all that they own was numbered in their order. */
 function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): readonly (readonly [string, readonly number[]])[] {
   const next = { node: 0, slot: 0, tunnel: 0, mesh: 0, edge: 0 }
-  return all.map((own) => [own.node[0]!, kinds.flatMap((kind) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length)))])
+  const given = (own: Owners, kind: keyof Owners) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length))
+  return all.map((own) => [own.node[0]!, ([] as number[]).concat(...kinds.map((kind) => given(own, kind)))])
 }
 
 const ipsecPorts = (joins: readonly ExternalPath[]): readonly string[] =>

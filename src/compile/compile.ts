@@ -84,14 +84,14 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       leaving,
       routed,
     ].flatMap((pass) => pass.findings)
-    return { fabric: seal(parts, memo), claims: [...overlay.claims, ...allocated.claims], findings }
+    return { fabric: seal(parts, memo), claims: overlay.claims.concat(allocated.claims), findings }
   }
 }
 
 /** A site that was read again and says the same is the site known before: passes tell by identity what is new. */
 const recognised = (intent: Intent, memo: Memo): Intent => {
   const things = <T extends { readonly id: string }>(name: string, now: readonly T[]): readonly T[] =>
-    memo.once(name, [now], (before?: Made<readonly T[]>) => memo.members(name, known(now, before?.value ?? [])))
+    memo.once(name, [now], (before?: Made<readonly T[]>) => memo.members(name, before ? known(now, before.value) : now))
   return { ...intent, sites: things('sites', intent.sites), regions: things('regions', intent.regions), peers: things('peers', intent.peers) }
 }
 function known<T extends { readonly id: string }>(now: readonly T[], before: readonly T[]): readonly T[] {

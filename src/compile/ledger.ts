@@ -20,6 +20,11 @@ function scopeOf(kind: NumberKind, owner: string): string {
   const gateway = owner.slice(0, owner.indexOf('/')) as SiteId
   return kind === 'slot' ? siteOfGateway(gateway) : gateway
 }
+type Numbering = Extract<Allocation, { readonly kind: NumberKind }>
+const placeOf = (one: Numbering): { readonly scope: string; readonly value: number } =>
+  one.kind === 'inside'
+    ? { scope: insideScope(one.value), value: insideNumber(one.value) }
+    : { scope: scopeOf(one.kind, one.owner), value: one.value }
 type ByKind<T> = Readonly<Record<NumberKind, T>>
 const byKind = <T>(make: () => T): ByKind<T> => ({
   node: make(),
@@ -53,8 +58,8 @@ export function readHeld(held: readonly Allocation[]): Held {
       continue
     }
     if (one.kind === 'overlay' || one.kind === 'first') continue
-    const value = one.kind === 'inside' ? insideNumber(one.value) : one.value
-    const values = takenIn(taken[one.kind], one.kind === 'inside' ? insideScope(one.value) : scopeOf(one.kind, one.owner))
+    const { scope, value } = placeOf(one)
+    const values = takenIn(taken[one.kind], scope)
     contradict ||= values.has(value)
     values.add(value)
     of[one.kind].set(one.owner, value)
@@ -80,8 +85,16 @@ export type Ledger = ReturnType<typeof openLedger>
 /** What is claimed on top of what is held, which stays as it is. */
 export function openLedger(held: Held) {
   const claims: Allocation[] = []
-  /** Of those claimed so far. */
-  const claimed = byKind(() => new Map<string, Set<number>>())
+  const claimedOf = (kind: NumberKind): Map<string, Set<number>> => {
+    const claimed = new Map<string, Set<number>>()
+    for (let n = 0; n < claims.length; n++) {
+      const one = claims[n]!
+      if (one.kind !== kind) continue
+      const { scope, value } = placeOf(one)
+      takenIn(claimed, scope).add(value)
+    }
+    return claimed
+  }
   const firstFree = (kind: NumberKind, scope: string, { first, step }: Range): number => {
     const taken = held.taken[kind].get(scope)
     if (!taken) return first
@@ -102,27 +115,29 @@ export function openLedger(held: Held) {
     const newcomers: number[] = []
     for (let n = 0; n < values.length; n++) if (values[n] === none) newcomers.push(n)
     inOrder(newcomers, (a, b) => compareText(owners[a]!, owners[b]!))
-    // Those of a scope follow each other.
-    let scope: string | undefined
-    let [taken, mine, next]: [ReadonlySet<number> | undefined, Set<number>, number] = [undefined, new Set(), range.end]
-    for (const n of newcomers) {
+    const claimed = claimedOf(kind)
+    // Where to go on in each scope. Those of one mostly follow each other.
+    const reached = new Map<string, number>()
+    let [scope, next]: [string | undefined, number] = [undefined, range.end]
+    newcomers.forEach((n) => {
       const owner = owners[n]!
       const own = within ?? scopeOf(kind, owner)
       if (own !== scope) {
+        if (scope !== undefined) reached.set(scope, next)
         scope = own
-        taken = held.taken[kind].get(scope)
-        mine = takenIn(claimed[kind], scope)
-        next = firstFree(kind, scope, range)
+        next = reached.get(scope) ?? firstFree(kind, scope, range)
       }
-      while (taken?.has(next) || mine.has(next)) next += range.step
+      const taken = held.taken[kind].get(scope)
+      const mine = claimed.get(scope)
+      while (taken?.has(next) || mine?.has(next)) next += range.step
       if (next >= range.end) {
         refused.push(owner)
-        continue
+        return
       }
       values[n] = next
-      mine.add(next)
       claims.push({ kind, owner, value: kind === 'inside' ? insideAt(next, scope) : next } as Allocation)
-    }
+      next += range.step
+    })
     const given = (owner: string): number => {
       const n = newcomers[firstOf(newcomers.length, (place) => owners[newcomers[place]!]! >= owner)]
       return n !== undefined && owners[n] === owner ? values[n]! : none

@@ -3,7 +3,7 @@
  * compared chunk by chunk. So what a change of one site costs hardly grows with the sites. Immutable.
  */
 import { firstOf, inOrder } from '#src/net/sorted.ts'
-import { flatten, merged, type Moved, sameMembers } from './arrays.ts'
+import { merged, type Moved, sameMembers } from './arrays.ts'
 
 export class List<T> implements Iterable<T> {
   readonly chunks: readonly (readonly T[])[]
@@ -26,7 +26,7 @@ export class List<T> implements Iterable<T> {
   }
   /** As one array, which costs what the list is long. */
   get all(): readonly T[] {
-    return (this.whole ??= (this.chunks as readonly T[][]).flat() as readonly T[])
+    return (this.whole ??= joined(this.chunks))
   }
   at(n: number): T | undefined {
     const [c, k] = this.placeOf(n)
@@ -131,7 +131,7 @@ export class List<T> implements Iterable<T> {
   /** What left `before` and what came. What moved is in both. */
   since(before: List<T> | undefined): Moved<T> {
     if (before === this) return { gone: new Set(), come: [] }
-    if (!before) return { gone: new Set(), come: flatten(this.chunks) }
+    if (!before) return { gone: new Set(), come: joined(this.chunks) }
     const [old, now] = unlike(before.chunks, this.chunks)
     const [theirs, mine] = [new Set(old), new Set(now)]
     return moved(
@@ -164,6 +164,7 @@ export class List<T> implements Iterable<T> {
   }
 }
 
+const joined = <T>(chunks: readonly (readonly T[])[]): readonly T[] => ([] as readonly T[]).concat(...chunks)
 /** How many members both begin with, and how many of the rest both end with. */
 export function commonEnds(a: readonly unknown[], b: readonly unknown[]): readonly [head: number, tail: number] {
   const least = Math.min(a.length, b.length)

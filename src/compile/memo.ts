@@ -31,8 +31,8 @@ export interface Memo {
   list<T>(name: string, all: readonly T[]): List<T>
   /** A list with other values at some places. */
   overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T>
-  /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. */
-  keep<T>(name: string, value: T): T
+  /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. `of`: of whom, where many have one. */
+  keep<T>(name: string, value: T, of?: string): T
   /** Likewise for a short list: the same when its members are. */
   members<T>(name: string, list: readonly T[]): readonly T[]
 }
@@ -53,7 +53,7 @@ export function createMemo(): Memo {
   // that nobody holds any more keeps alive what it holds until the next full collection: the long arrays of every pass.
   const once = new Map<string, Overwritten<Made<unknown>>>()
   const tables = new Map<string, Overwritten<Table<unknown>>>()
-  const kept = new Map<string, unknown>()
+  const kept = new Map<string, Map<string, unknown>>()
   const lists = new Map<string, Overwritten<Listed<unknown>>>()
   const members = new Map<string, readonly unknown[]>()
   return {
@@ -114,10 +114,12 @@ export function createMemo(): Memo {
         return before ? alike(before.value, all.chunks) : all
       })
     },
-    keep<T>(name: string, value: T): T {
-      const before = kept.get(name)
+    keep<T>(name: string, value: T, of = ''): T {
+      let all = kept.get(name)
+      if (!all) kept.set(name, (all = new Map()))
+      const before = all.get(of)
       if (before !== undefined && isSame(before, value)) return before as T
-      kept.set(name, value)
+      all.set(of, value)
       return value
     },
     members<T>(name: string, list: readonly T[]): readonly T[] {

@@ -67,12 +67,17 @@ function nameAll(lists: readonly (readonly Prefix[])[], routing: Routing, before
   return { lists, known: routesTo(prefixesIn(lists, before), routing, before?.known) }
 }
 /** To what a node names and others have. */
-export function knownTo(node: NodeId, named: Named, before?: { readonly named: Named; readonly known: Known }): Known {
-  const { known } = named
+export function knownTo(node: NodeId, { known }: Named, { owned }: Owners, before?: { readonly named: Named; readonly known: Known }): Known {
   if (before?.named.known === known) return before.known
   const at = firstFrom(known.remotes, node, compareText)
   if (known.remotes[at] !== node) return known
-  return { ...known, routes: known.routes.filter(({ remote }) => remote !== node), remotes: known.remotes.toSpliced(at, 1) }
+  const places = owned.get(node)!.map((route) => known.routes.indexOf(route))
+  const others = places.filter((place) => place >= 0).sort((a, b) => b - a)
+  return {
+    ...known,
+    routes: others.reduce<readonly Route[]>((routes, place) => routes.toSpliced(place, 1), known.routes),
+    remotes: known.remotes.toSpliced(at, 1),
+  }
 }
 /** What is in any of some lists, in order. After small changes of a few long lists those changes alone are made. */
 function prefixesIn(lists: readonly (readonly Prefix[])[], before?: Named): readonly Prefix[] {

@@ -18,9 +18,10 @@ export interface NetworkRoutes {
 export function networkRoutes(intent: Intent, memo: Memo = createMemo()): NetworkRoutes {
   const toSites = memo.rows('routes to sites', [], [sitesOf(intent, memo)], ({ id, lans }) =>
     memo.keep(
-      `routes to ${id}`,
+      'routes to a site',
       // Those of a pair are known by the name of the first.
       (isSecondGateway(id) ? [] : lans).map((lan): Route => ({ segment: lan.segment, to: lan.prefix, remote: id })),
+      id,
     ),
   )
   const toExternals = memo.rows('routes to externals', [], [externalsOf(intent, memo)], ({ id, lans }) =>

@@ -88,12 +88,7 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
     const used = usedBy(hub, all, joins)
     return idleUplinks(hub, (uplink) => used.has(uplink))
   }
-  const findings = [
-    ...sharedPorts(hubs),
-    ...[...mesh.values()].flatMap((one) => one.findings),
-    ...ofSpokes,
-    ...(alone ? [] : hubs.flatMap(idleAt)),
-  ]
+  const findings = [...sharedPorts(hubs), ...[...mesh.values()].flatMap((one) => one.findings), ...ofSpokes, ...(alone ? [] : hubs.flatMap(idleAt))]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
 const endsAt = (site: IntentSite): readonly PathEnd[] => site.uplinks.map((uplink) => ({ site, uplink, name: uplinkName(site.id, uplink.id) }))

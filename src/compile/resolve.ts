@@ -133,7 +133,10 @@ const selectionOf = (name: string, located: readonly Located[]): Selection => ({
 })
 function isOnceANode(located: List<Located>, before?: Made<boolean>): boolean {
   const follows = (n: number) => located.at(n)?.place.node === located.at(n - 1)?.place.node
-  if (!before?.value) return !located.all.some((one, n) => n > 0 && one.place.node === located.all[n - 1]!.place.node)
+  if (!before?.value) {
+    let previous: NodeId | undefined
+    return !located.some(({ place: { node } }) => node === previous || ((previous = node), false))
+  }
   const places = since(before, located).come.map((one) => located.firstFrom(one, risingPlaces))
   return !places.some((n) => (n > 0 && follows(n)) || (n + 1 < located.length && follows(n + 1)))
 }
@@ -148,11 +151,21 @@ export function beside<T>(name: string, own: List<T>, others: List<T>, nodeOf: (
   }
   const mate = (one: T): T | undefined => at(others, one)?.[1]
   return memo.once(name, [own, others], (before?: Made<List<T | undefined>>) => {
-    if (!before) return own.map(mate)
+    if (!before) return mates(own, others.all, rising)
     const [ownBefore, othersBefore] = before.inputs as readonly [List<T>, List<T>]
     const { gone, come } = others.since(othersBefore)
     const places = new Map([...gone, ...come].map((one) => at(own, one)).filter((found) => found !== undefined))
     return along(before.value, ownBefore, own, mate).with([...places].map(([n, one]) => [n, mate(one)] as const))
+  })
+}
+
+/** Of two lists in order, beside each of one its equal in the other. */
+function mates<T>(own: List<T>, others: readonly T[], compare: (a: T, b: T) => number): List<T | undefined> {
+  let n = 0
+  return own.map((one) => {
+    while (n < others.length && compare(others[n]!, one) < 0) n++
+    const other = others[n]
+    return other !== undefined && compare(other, one) === 0 ? other : undefined
   })
 }
 
@@ -183,7 +196,7 @@ function locate(
   memo: Memo,
 ): readonly Located[] {
   return [...Map.groupBy(lans, (lan) => lan.segment)].map(([segment, own]) =>
-    keepLocated('', { ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
+    keepLocated('in ', { ...of, place: { node: id, segment, prefixes: sortPrefixes(own.map((lan) => lan.prefix)) } }, memo),
   )
 }
 /** The LANs of a pair are places once, by the name of the first. */
@@ -194,8 +207,8 @@ const locateExternal = (external: External, memo: Memo) =>
   locate(external, { role: external.role === 'cloud' ? 'region' : external.role, labels: [], hubs: external.hubs }, memo)
 /** The place by itself too: who only reads that need not hear of labels. */
 function keepLocated(of: string, located: Located, memo: Memo): Located {
-  const name = `${of}${located.place.node}/${located.place.segment}`
-  return memo.keep(`located ${name}`, { ...located, place: memo.keep(`place ${name}`, located.place) })
+  const { node, segment } = located.place
+  return memo.keep(`located ${of}${segment}`, { ...located, place: memo.keep(`place ${of}${segment}`, located.place, node) }, node)
 }
 
 /** Of prefixes in order, none in another, those inside `lan`: they follow each other. */
@@ -225,16 +238,18 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
   const groups = new Map(intent.groups.map((group) => [group.id, group]))
   const located = [
     memo.rows('places of sites', [intent.hubs.join(' ')], [sitesOf(intent, memo)], (site) =>
-      memo.keep(`places of ${site.id}`, locateSite(site, hubs.has(site.id), memo)),
+      memo.keep('places of a site', locateSite(site, hubs.has(site.id), memo), site.id),
     ),
     memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
   ]
   const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
     const { gone, come } = membersSince(before, located)
-    const segments = new Map(before?.value ?? [])
-    for (const segment of new Set([...gone, ...come].map((one) => one.place.segment))) {
-      const own = come.filter((one) => one.place.segment === segment)
-      segments.set(segment, (segments.get(segment) ?? none).patched(gone, own, risingPlaces))
+    const segments = new Map(before?.value)
+    const left = Map.groupBy(gone, (one) => one.place.segment)
+    const joined = Map.groupBy(come, (one) => one.place.segment)
+    for (const segment of new Set([...left.keys(), ...joined.keys()])) {
+      const known = segments.get(segment) ?? none
+      segments.set(segment, known.patched(new Set(left.get(segment)), joined.get(segment) ?? [], risingPlaces))
     }
     return segments
   })
@@ -300,8 +315,8 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     const key = nameOfSelector(selector)
     const found = (before?: Made<List<Located>>): List<Located> => {
       const { gone, come } = since(before, all)
-      const mine = (of: Iterable<Located>) => [...of].filter((one) => matches(one, where))
-      return (before?.value ?? none).patched(new Set(mine(gone)), mine(come), risingPlaces)
+      const isMine = (one: Located) => matches(one, where)
+      return (before?.value ?? none).patched(new Set([...gone].filter(isMine)), come.filter(isMine), risingPlaces)
     }
     return remember(key, () => memo.once(`places of ${key}`, [all], found))
   }

@@ -162,7 +162,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
       if (hubById.has(site.id)) return noSpoke
       const named = namesOf(policy, siteOfGateway(site.id), routing, before?.value.named)
-      const known = knownTo(siteOfGateway(site.id), named, before?.value)
+      const known = knownTo(siteOfGateway(site.id), named, routing, before?.value)
       const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
       const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
       const made = same ? before.value.made : new Map<string, Groups>()
@@ -216,7 +216,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   })
   const ofExternal = (external: External, before?: Spread): Spread => {
     const named = namesOf(policies.of(external.id), external.id, routing, before?.named)
-    const known = knownTo(external.id, named, before)
+    const known = knownTo(external.id, named, routing, before)
     const near = (remote: NodeId) => (hubById.has(remote) ? [remote as SiteId] : (homes.of.get(remote) ?? []))
     const orders = new Map<string, string>()
     const orderOf = (hubs: readonly SiteId[]): string => {

@@ -221,39 +221,46 @@ const ruleId = (line: string, way: 'out' | 'in' | 'local', from: SegmentId, to: 
 /** What a line says beside its two ends: an allow has a class, a deny has none. */
 type Said = Omit<Rule, 'id' | 'from' | 'to'> | Omit<Deny, 'id' | 'from' | 'to'>
 type Ruled<S extends Said> = S & Pick<Rule, 'id' | 'from' | 'to'>
+type End = Rule['from']
 /** Addresses of a family that the other end has none of meet nobody there. */
-function ruleOf<S extends Said>(id: string, from: Rule['from'], to: Rule['to'], said: S): readonly Ruled<S>[] {
+function ruleOf<S extends Said>(id: string, from: End, to: End, said: S): readonly Ruled<S>[] {
   const [callers, targets] = ofCommonFamilies(from.prefixes, to.prefixes)
-  return callers.length === 0 ? [] : [{ id, from: { ...from, prefixes: callers }, to: { ...to, prefixes: targets }, ...said }]
+  return callers.length === 0 ? [] : [{ id, from: withPrefixes(from, callers), to: withPrefixes(to, targets), ...said }]
 }
-const flowOf = ({ segment, prefixes }: Place) => ({ segment, prefixes })
+const withPrefixes = (end: End, prefixes: readonly Prefix[]): End => (end.prefixes === prefixes ? end : { ...end, prefixes })
+const endAt = ({ segment, prefixes }: Place): End => ({ segment, prefixes })
 /** Hosts of one LAN talk without the gateway; several LANs of a segment do not. */
 function localRule<S extends Said>(line: string, said: S, from: Place, to: Place): readonly Ruled<S>[] {
   const [callers, targets] = ofCommonFamilies(from.prefixes, to.prefixes)
   const oneLan = callers.length === targets.length && callers.length === familiesIn(callers).length && callers.every((one, n) => one === targets[n])
-  return oneLan ? [] : ruleOf(ruleId(line, 'local', from.segment, to.segment), flowOf(from), flowOf(to), said)
+  return oneLan ? [] : ruleOf(ruleId(line, 'local', from.segment, to.segment), endAt(from), endAt(to), said)
 }
 
 function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): List<Entry<Ruled<S>>>[] {
-  const id = (way: 'out' | 'in' | 'local') => ruleId(line, way, from.segment, to.segment)
+  const [outId, localId, inId] = (['out', 'local', 'in'] as const).map((way) => ruleId(line, way, from.segment, to.segment)) as [
+    string,
+    string,
+    string,
+  ]
   const world = worldOf(said)
-  const [callers, targets] = [prefixesOf(from.name, from.located, memo), prefixesOf(to.name, to.located, memo)]
+  const all = ({ name, segment, located }: Side): End => ({ segment, prefixes: prefixesOf(name, located, memo) })
+  const [callers, targets] = [all(from), all(to)]
   const at = (own: Side, others: Side) => beside(`${others.name} beside ${own.name}`, own.places, others.places, ({ node }) => node, memo)
   const [answering, calling] = [at(from, to), at(to, from)]
-  const out = memo.rows(id('out'), [targets, ...world], [from.places, answering], (caller, own) =>
-    entries(caller.node, ruleOf(id('out'), flowOf(caller), { segment: to.segment, prefixes: without(targets, own) }, said)),
+  const out = memo.rows(outId, [targets.prefixes, ...world], [from.places, answering], (caller, own) =>
+    entries(caller.node, ruleOf(outId, endAt(caller), without(targets, own), said)),
   )
-  const local = memo.rows(id('local'), world, [from.places, answering], (caller, own) =>
-    own ? entries(caller.node, localRule(line, said, caller, own)) : [],
+  const local = memo.rows(localId, world, [from.places, answering], (caller, own) =>
+    own ? entries(caller.node, localRule(line, said, caller, own)) : noEntries,
   )
-  const into = memo.rows(id('in'), [callers, ...world], [to.places, calling], (target, own) =>
-    entries(target.node, ruleOf(id('in'), { segment: from.segment, prefixes: without(callers, own) }, flowOf(target), said)),
+  const into = memo.rows(inId, [callers.prefixes, ...world], [to.places, calling], (target, own) =>
+    entries(target.node, ruleOf(inId, without(callers, own), endAt(target), said)),
   )
-  return [joined(id('out'), out, memo), joined(id('local'), local, memo), joined(id('in'), into, memo)]
+  return [joined(outId, out, memo), joined(localId, local, memo), joined(inId, into, memo)]
 }
 /** Ports are in the id. */
 const worldOf = (said: Said): readonly unknown[] => ['trafficClass' in said ? said.trafficClass : null, said.log]
-const without = (all: readonly Prefix[], own: Place | undefined): readonly Prefix[] => (own ? beyond(all)(own) : all)
+const without = (all: End, own: Place | undefined): End => (own ? { ...all, prefixes: beyond(all.prefixes)(own) } : all)
 // Where each may call all others, what it calls and who calls it are one list.
 const beyond = onceOf((all: readonly Prefix[]) =>
   onceOf((own: Place) => {
@@ -265,6 +272,7 @@ const beyond = onceOf((all: readonly Prefix[]) =>
 const whole = new WeakMap<readonly Prefix[], readonly Prefix[]>()
 /** The prefixes of a rule with those that its node has itself, where they were left out. */
 export const withAll = (prefixes: readonly Prefix[]): readonly Prefix[] => whole.get(prefixes) ?? prefixes
+const noEntries: readonly never[] = []
 const entries = <T>(node: NodeId, of: readonly T[]): readonly Entry<T>[] => of.map((one) => ({ node, of: one }))
 /** By node. */
 const joined = <T>(name: string, rows: List<readonly Entry<T>[]>, memo: Memo): List<Entry<T>> =>
@@ -363,11 +371,10 @@ const nobody: List<Located> = List.of([])
 /** In order; those of places that came or left are put in or taken out. */
 const prefixesOf = (name: string, located: List<Located>, memo: Memo): readonly Prefix[] =>
   memo.once(`prefixes of ${name}`, [located], (before?: Made<readonly Prefix[]>) => {
-    const places = (some: Iterable<Located>) => Array.from(some, ({ place }) => place)
     const prefixes = (some: readonly Place[]) => flatten(some.map((place) => place.prefixes))
-    if (!before) return sortPrefixes(prefixes(places(located.all)))
     const moved = since(before, located)
-    const [gone, come] = [places(moved.gone), places(moved.come)]
+    const [gone, come] = [[...moved.gone], moved.come].map((some) => some.map(({ place }) => place)) as [Place[], Place[]]
+    if (!before) return sortPrefixes(prefixes(come))
     // What is asked of a node may be other while its place is not.
     if (gone.length === come.length && gone.every((place, n) => place === come[n])) return before.value
     return patched(before.value, new Set(prefixes(gone)), prefixes(come), comparePrefixes)

@@ -18,7 +18,8 @@ import { compareText, loopbackOf } from '#src/fabric/ids.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, privateSpace } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
-import type { Numbers } from './allocate.ts'
+import { inOrder } from '#src/net/sorted.ts'
+import { nodeAt, type Numbers } from './allocate.ts'
 import { patched } from './arrays.ts'
 import type { Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
@@ -52,8 +53,8 @@ export function seal(
     'sealed sites',
     [numbers.ula, intent.hubs.join(' ')],
     [sitesOf(intent, memo), numbers.at, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
-    (site, _numbers, uplinks, interfaces, leaving, ways, reach, policy): Site => {
-      const index = numbers.node(site.id)
+    (site, numbersAt, uplinks, interfaces, leaving, ways, reach, policy): Site => {
+      const index = nodeAt(numbersAt)
       const hub = hubs.has(site.id)
       return {
         kind: 'site',
@@ -65,8 +66,8 @@ export function seal(
         loopback: loopbackOf(numbers.ula, index),
         uplinks,
         interfaces,
-        lans: site.lans
-          .map((lan, n) => {
+        lans: inOrder(
+          site.lans.map((lan, n) => {
             const internet = ways[n]
             const { segment, interface: device, address, own, via, learned, local, dhcp, ra, trust } = lan
             return {
@@ -83,8 +84,9 @@ export function seal(
               ...(ra ? { ra } : {}),
               ...(trust ? { trust } : {}),
             }
-          })
-          .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
+          }),
+          (a, b) => comparePrefixes(a.prefix, b.prefix),
+        ),
         ...(site.classes.length > 0 ? { classes: site.classes } : {}),
         ...leaving,
         ...(site.bgp ? { bgp: site.bgp } : {}),

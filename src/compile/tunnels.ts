@@ -15,16 +15,7 @@ import type {
   Uplink,
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
-import {
-  compareText,
-  edgeStem,
-  firstHubPort,
-  hubInterfaceId,
-  hubPort,
-  hubStem,
-  insideOf,
-  meshStem,
-} from '#src/fabric/ids.ts'
+import { compareText, edgeStem, firstHubPort, hubInterfaceId, hubPort, hubStem, insideOf, meshStem } from '#src/fabric/ids.ts'
 import { type Intent, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { onceOfEach } from '#src/net/once.ts'
@@ -62,7 +53,7 @@ interface Spoke {
   readonly interfaces: readonly Interface[]
   readonly atHubs: Share
 }
-type Share = readonly { readonly hub: SiteId; readonly interface: Interface }[]
+type Share = readonly Standing[]
 
 export function tunnels(
   intent: Intent,
@@ -163,7 +154,8 @@ interface Standing {
   readonly interface: Interface
   readonly end: TunnelEnd
 }
-const standing = (site: SiteId, own: Interface): Standing => ({ interface: own, end: { site, uplink: own.uplink, interface: own.id } })
+const endAt = (site: SiteId, own: Interface): TunnelEnd => ({ site, uplink: own.uplink, interface: own.id })
+const standing = (site: SiteId, own: Interface): Standing => ({ interface: own, end: endAt(site, own) })
 /** Hubs' uplinks as others name them: what thousands of spokes have in common is made once. */
 type HubEnds = ReadonlyMap<PathEnd, HubEnd>
 interface HubEnd {
@@ -175,49 +167,44 @@ interface HubEnd {
   readonly edgeStem: (slot: number) => string
 }
 const endsOfHubs = (hubs: readonly IntentSite[], numbers: Numbers): HubEnds =>
-  new Map(hubs.flatMap((hub) => endsAtHub(hub).map((end) => [end, hubEndOf(end, numbers.node(hub.id), numbers.slot(hub.id, end.uplink.id))] as const)))
+  new Map(
+    hubs.flatMap((hub) => endsAtHub(hub).map((end) => [end, hubEndOf(end, numbers.node(hub.id), numbers.slot(hub.id, end.uplink.id))] as const)),
+  )
 function hubEndOf({ site, uplink: { id } }: PathEnd, node: number, slot: number): HubEnd {
   const towards = (theirs: number) =>
     standing(site.id, { id: hubInterfaceId(id, theirs), kind: 'hub', uplink: id, stem: hubStem(slot, theirs), port: hubPort(slot, theirs) })
   return { node, slot, towards: onceOfEach(towards), edgeStem: onceOfEach((theirs: number) => edgeStem(node, theirs, slot)) }
 }
 
-interface Built {
-  readonly tunnel: WireguardTunnel
-  /** At either end. */
-  readonly interfaces: readonly [Interface, Interface]
-}
-const joined = (index: number, { id, role }: Path, near: Standing, far: Standing): Built => ({
-  tunnel: { id, kind: 'wireguard', index, role, ends: [near.end, far.end] },
-  interfaces: [near.interface, far.interface],
+const tunnelOf = ({ id, role }: Path, index: number, near: TunnelEnd, far: TunnelEnd): WireguardTunnel => ({
+  id,
+  kind: 'wireguard',
+  index,
+  role,
+  ends: [near, far],
 })
 
 function spoke(site: IntentSite, paths: readonly Path[], values: readonly number[], hubEnds: HubEnds, memo: Memo): Spoke {
-  const made = paths.map((path, n): Built => {
+  const slotOf = ({ ends: [{ uplink }] }: Path) => slotAt(values, site.uplinks.indexOf(uplink))
+  const atHubs = paths.map((path) => hubEnds.get(path.ends[1])!.towards(slotOf(path)))
+  const interfaces = paths.map((path, n): Interface => {
     const [{ uplink }, far] = path.ends
-    const hub = hubEnds.get(far)!
-    const slot = slotAt(values, site.uplinks.indexOf(uplink))
-    const id = interfaceTowards('spoke', uplink.id, far)
-    const near = { id, kind: 'edge', uplink: uplink.id, stem: hub.edgeStem(slot), port: portAt(values, site, paths, n, 0) } as const
-    return joined(tunnelAt(values, site, n), path, standing(site.id, near), hub.towards(slot))
+    const stem = hubEnds.get(far)!.edgeStem(slotOf(path))
+    return { id: interfaceTowards('spoke', uplink.id, far), kind: 'edge', uplink: uplink.id, stem, port: portAt(values, site, paths, n, 0) }
   })
+  const tunnels = paths.map((path, n) => tunnelOf(path, tunnelAt(values, site, n), endAt(site.id, interfaces[n]!), atHubs[n]!.end))
   return {
     uplinks: uplinksOf(site, values),
-    tunnels: memo.keep(
-      `tunnels of ${site.id}`,
-      made.map((one) => one.tunnel),
-    ),
-    interfaces: inOrder(
-      made.map((one) => one.interfaces[0]),
-      byId,
-    ),
-    atHubs: memo.keep(
-      `hub interfaces of ${site.id}`,
-      made.map(({ tunnel, interfaces }) => ({ hub: tunnel.ends[1].site, interface: interfaces[1] })),
-    ),
+    tunnels: memo.keep('tunnels of a spoke', tunnels, site.id),
+    interfaces: inOrder(interfaces, byId),
+    atHubs: memo.keep('ends at the hubs of a spoke', atHubs, site.id),
   }
 }
 
+interface Built {
+  readonly tunnel: WireguardTunnel
+  readonly at: readonly [Standing, Standing]
+}
 /** Of the paths that begin at a hub. */
 function meshFrom(hub: IntentSite, paths: readonly Path[], values: readonly number[], hubEnds: HubEnds): readonly Built[] {
   const at = (near: PathEnd, far: PathEnd, port: number): Standing => {
@@ -227,8 +214,9 @@ function meshFrom(hub: IntentSite, paths: readonly Path[], values: readonly numb
   }
   return paths.map((path, n): Built => {
     const [low, high] = path.ends
-    const port = (end: 0 | 1) => portAt(values, hub, paths, n, end)
-    return joined(tunnelAt(values, hub, n), path, at(low, high, port(0)), at(high, low, port(1)))
+    const near = at(low, high, portAt(values, hub, paths, n, 0))
+    const far = at(high, low, portAt(values, hub, paths, n, 1))
+    return { tunnel: tunnelOf(path, tunnelAt(values, hub, n), near.end, far.end), at: [near, far] }
   })
 }
 
@@ -240,11 +228,9 @@ function buildMesh(made: readonly Built[]) {
     if (known) known.push(one)
     else lists.set(site, [one])
   }
-  for (const { tunnel, interfaces: own } of made) {
-    const [low, high] = tunnel.ends
-    put(interfaces, low.site, own[0])
-    put(interfaces, high.site, own[1])
-    put(ofLower, low.site, tunnel)
+  for (const { tunnel, at } of made) {
+    for (const { end, interface: own } of at) put(interfaces, end.site, own)
+    put(ofLower, tunnel.ends[0].site, tunnel)
   }
   const between = (a: SiteId, b: SiteId): readonly WireguardTunnel[] => {
     const [low, high] = a < b ? [a, b] : [b, a]
@@ -265,7 +251,8 @@ function towardsSpokes(shares: List<Share>, before?: Made<HubInterfaces>): HubIn
   const hubs = new Map(before?.value)
   const fresh = new Map<SiteId, Map<InterfaceId, HubInterface>>()
   const count = (share: Share, by: 1 | -1) => {
-    for (const { hub, interface: own } of share) {
+    for (const { interface: own, end } of share) {
+      const hub = end.site
       let all = fresh.get(hub)
       if (!all) {
         fresh.set(hub, (all = new Map(hubs.get(hub))))

@@ -45,9 +45,10 @@ function parseV4(text: string): bigint | undefined {
   if (parts.length !== 4) return undefined
   let value = 0
   for (const part of parts) {
+    const byte = Number(part)
     // No leading zeros: some resolvers read 010 as octal 8, and a config that two tools read differently is an outage.
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined
-    value = value * 256 + Number(part)
+    if (!(byte >= 0 && byte <= 255) || `${byte}` !== part) return undefined
+    value = value * 256 + byte
   }
   return BigInt(value)
 }

@@ -11,8 +11,16 @@ export function firstOf(length: number, is: (place: number) => boolean): number 
 /** Of a sorted list, the place of the first that is not before `one`; its length where there is none. */
 export const firstFrom = <T>(sorted: readonly T[], one: T, compare: (a: T, b: T) => number): number =>
   firstOf(sorted.length, (n) => compare(sorted[n]!, one) >= 0)
-/** In place, as `sort` does it, which takes memory for each list; most lists here are in order already, or hold one. */
+/** In place, as `sort` does it, which takes memory for each list; most lists here are short or in order already. */
 export function inOrder<T>(list: T[], compare: (a: T, b: T) => number): T[] {
-  for (let n = 1; n < list.length; n++) if (compare(list[n - 1]!, list[n]!) > 0) return list.sort(compare)
+  for (let n = 1; n < list.length; n++) {
+    const one = list[n]!
+    if (compare(list[n - 1]!, one) <= 0) continue
+    if (list.length > short) return list.sort(compare)
+    let at = n
+    for (; at > 0 && compare(list[at - 1]!, one) > 0; at--) list[at] = list[at - 1]!
+    list[at] = one
+  }
   return list
 }
+const short = 20
