@@ -5,6 +5,7 @@ import { firstEdgePort, firstMeshPort, nodeLimit, portsEnd, slots } from '#src/f
 import { counted } from '#src/fabric/plural.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
 import { familyOf, type Prefix, prefixFromBits } from '#src/net/address.ts'
+import { flatten } from './arrays.ts'
 import { type External, type ExternalPath, interfaceOf } from './externals.ts'
 import { insideAt, insideCount, insideRange, insideScope, usualPool } from './insides.ts'
 import { type Held, type Ledger, none, type Numbered, openLedger, readHeld } from './ledger.ts'
@@ -61,22 +62,21 @@ export function allocate(
   // Sites whose numbers are all held are not looked at again.
   const owners = memo.rows('owners at sites', [], [sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
-  const wanted: Record<keyof Owners, string[]> = { node: [], slot: [], tunnel: [], mesh: [], edge: [] }
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
-  for (const own of newcomers) for (const kind of kinds) for (const owner of own[kind]) wanted[kind].push(owner)
+  const wanted = (kind: keyof Owners): readonly string[] => flatten(newcomers.map((own) => own[kind]))
   const externals = [...intent.regions, ...intent.peers].map(({ id }) => id)
   const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }) => tunnel))
 
   const stored = known.ula.get(intent.network)
   const ula = stored ?? ulaOf(intent.network)
   if (stored === undefined) ledger.claims.push({ kind: 'ula', owner: intent.network, value: ula })
-  const node = ledger.number('node', [...wanted.node, ...externals], { first: 0, step: 1, end: nodeLimit })
-  const slot = ledger.number('slot', wanted.slot, { first: 0, step: 1, end: slots })
-  const tunnel = ledger.number('tunnel', [...wanted.tunnel, ...ipsecTunnels], { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
-  const mesh = ledger.number('port', wanted.mesh, { first: firstMeshPort, step: 2, end: firstEdgePort })
+  const node = ledger.number('node', wanted('node').concat(externals), { first: 0, step: 1, end: nodeLimit })
+  const slot = ledger.number('slot', wanted('slot'), { first: 0, step: 1, end: slots })
+  const tunnel = ledger.number('tunnel', wanted('tunnel').concat(ipsecTunnels), { first: 1, step: 1, end: Number.MAX_SAFE_INTEGER / 8 })
+  const mesh = ledger.number('port', wanted('mesh'), { first: firstMeshPort, step: 2, end: firstEdgePort })
   const ipsec = ledger.number('port', ipsecPorts(joins), { first: firstMeshPort, step: 2, end: firstEdgePort })
   const inside = insides(ledger, joins)
-  const edge = ledger.number('port', wanted.edge, { first: firstEdgePort, step: 2, end: portsEnd })
+  const edge = ledger.number('port', wanted('edge'), { first: firstEdgePort, step: 2, end: portsEnd })
   // Class 0 is what unmarked packets get, so it can't go to whoever comes first.
   if (!known.of.class.has(defaultClass)) ledger.claims.push({ kind: 'class', owner: defaultClass, value: 0 })
   const trafficClass = ledger.number(

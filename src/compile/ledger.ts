@@ -5,6 +5,7 @@
 import type { Allocation, SiteId } from '#src/fabric/fabric.ts'
 import { compareText, siteOfGateway } from '#src/fabric/ids.ts'
 import type { Prefix } from '#src/net/address.ts'
+import { once } from '#src/net/once.ts'
 import { firstOf, inOrder } from '#src/net/sorted.ts'
 import { insideAt, insideNumber, insideScope, metadata } from './insides.ts'
 
@@ -85,6 +86,7 @@ export type Ledger = ReturnType<typeof openLedger>
 /** What is claimed on top of what is held, which stays as it is. */
 export function openLedger(held: Held) {
   const claims: Allocation[] = []
+  /** By scope. */
   const claimedOf = (kind: NumberKind): Map<string, Set<number>> => {
     const claimed = new Map<string, Set<number>>()
     for (let n = 0; n < claims.length; n++) {
@@ -115,7 +117,7 @@ export function openLedger(held: Held) {
     const newcomers: number[] = []
     for (let n = 0; n < values.length; n++) if (values[n] === none) newcomers.push(n)
     inOrder(newcomers, (a, b) => compareText(owners[a]!, owners[b]!))
-    const claimed = claimedOf(kind)
+    const claimed = once(() => claimedOf(kind))
     // Where to go on in each scope. Those of one mostly follow each other.
     const reached = new Map<string, number>()
     let [scope, next]: [string | undefined, number] = [undefined, range.end]
@@ -128,7 +130,7 @@ export function openLedger(held: Held) {
         next = reached.get(scope) ?? firstFree(kind, scope, range)
       }
       const taken = held.taken[kind].get(scope)
-      const mine = claimed.get(scope)
+      const mine = claimed().get(scope)
       while (taken?.has(next) || mine?.has(next)) next += range.step
       if (next >= range.end) {
         refused.push(owner)

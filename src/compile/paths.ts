@@ -84,10 +84,8 @@ export function paths(intent: Intent, joins: readonly ExternalPath[], memo: Memo
     }
   })
   const ofSpokes = memo.sparse('findings of paths', [mesh], [sites, all], (site, one) => (mesh.has(site.id) ? [] : one.findings))
-  const idleAt = (hub: IntentSite) => {
-    const used = usedBy(hub, all, joins)
-    return idleUplinks(hub, (uplink) => used.has(uplink))
-  }
+  const used = usedAt(hubs, all, joins)
+  const idleAt = (hub: IntentSite) => idleUplinks(hub, (uplink) => endsAtHub(hub).some((end) => end.uplink === uplink && used.has(end)))
   const findings = [...sharedPorts(hubs), ...[...mesh.values()].flatMap((one) => one.findings), ...ofSpokes, ...(alone ? [] : hubs.flatMap(idleAt))]
   return { of: memo.rows('paths', [], [all], (one) => one.paths), findings }
 }
@@ -103,12 +101,13 @@ const towards = {
 export const interfaceTowards = (role: Path['role'], own: UplinkId, far: PathEnd): InterfaceId => towards[role](far)(own)
 const byId = (a: Path, b: Path): number => compareText(a.id, b.id)
 
-/** Which uplinks of a hub carry a tunnel; looks no further once all do. */
-function usedBy(hub: IntentSite, all: Iterable<Found>, joins: readonly ExternalPath[]): ReadonlySet<IntentUplink> {
-  const used = new Set(joins.filter(({ site }) => site === hub).map(({ uplink }) => uplink))
+/** Which uplinks of hubs carry a tunnel; looks no further once all do. */
+function usedAt(hubs: readonly IntentSite[], all: Iterable<Found>, joins: readonly ExternalPath[]): ReadonlySet<PathEnd> {
+  const ends = new Set(hubs.flatMap(endsAtHub))
+  const used = new Set([...ends].filter(({ site, uplink }) => joins.some((join) => join.site === site && join.uplink === uplink)))
   for (const { paths } of all) {
-    for (const { ends } of paths) for (const end of ends) if (end.site === hub) used.add(end.uplink)
-    if (used.size === hub.uplinks.length) break
+    for (const path of paths) for (const end of path.ends) if (ends.has(end)) used.add(end)
+    if (used.size === ends.size) break
   }
   return used
 }

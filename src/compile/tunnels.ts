@@ -89,7 +89,7 @@ export function tunnels(
     ),
   )
   const interfacesOfHubs = memo.rows('interfaces of hubs', [mesh, outward], [hubs, towards], (hub, own) =>
-    [...own, ...(mesh.interfaces.get(hub.id) ?? []), ...outward.filter((one) => one.hub === hub.id).map((one) => one.made)].sort(byId),
+    inOrder(flatten([own, mesh.interfaces.get(hub.id) ?? [], outward.filter((one) => one.hub === hub.id).map((one) => one.made)]), byId),
   )
   const hubTunnels = memo.once('tunnels of hubs', [mesh, ipsec], () => List.of<readonly Tunnel[]>([mesh.tunnels, ipsec]))
   const ofSpokes = memo.rows('tunnels of spokes', [], [built], (one) => one.tunnels)
@@ -159,12 +159,11 @@ const standing = (site: SiteId, own: Interface): Standing => ({ interface: own, 
 /** Hubs' uplinks as others name them: what thousands of spokes have in common is made once. */
 type HubEnds = ReadonlyMap<PathEnd, HubEnd>
 interface HubEnd {
-  readonly node: number
   readonly slot: number
   /** For all spokes' uplinks of a slot. */
   readonly towards: (slot: number) => Standing
-  /** Of a spoke's uplink of a slot. */
-  readonly edgeStem: (slot: number) => string
+  /** Of what leads here from an uplink of a slot, at a spoke or at another hub. */
+  readonly stems: Readonly<Record<Path['role'], (slot: number) => string>>
 }
 const endsOfHubs = (hubs: readonly IntentSite[], numbers: Numbers): HubEnds =>
   new Map(
@@ -173,7 +172,9 @@ const endsOfHubs = (hubs: readonly IntentSite[], numbers: Numbers): HubEnds =>
 function hubEndOf({ site, uplink: { id } }: PathEnd, node: number, slot: number): HubEnd {
   const towards = (theirs: number) =>
     standing(site.id, { id: hubInterfaceId(id, theirs), kind: 'hub', uplink: id, stem: hubStem(slot, theirs), port: hubPort(slot, theirs) })
-  return { node, slot, towards: onceOfEach(towards), edgeStem: onceOfEach((theirs: number) => edgeStem(node, theirs, slot)) }
+  const spoke = onceOfEach((theirs: number) => edgeStem(node, theirs, slot))
+  const mesh = onceOfEach((theirs: number) => meshStem(node, theirs, slot))
+  return { slot, towards: onceOfEach(towards), stems: { spoke, mesh } }
 }
 
 const tunnelOf = ({ id, role }: Path, index: number, near: TunnelEnd, far: TunnelEnd): WireguardTunnel => ({
@@ -189,7 +190,7 @@ function spoke(site: IntentSite, paths: readonly Path[], values: readonly number
   const atHubs = paths.map((path) => hubEnds.get(path.ends[1])!.towards(slotOf(path)))
   const interfaces = paths.map((path, n): Interface => {
     const [{ uplink }, far] = path.ends
-    const stem = hubEnds.get(far)!.edgeStem(slotOf(path))
+    const stem = hubEnds.get(far)!.stems.spoke(slotOf(path))
     return { id: interfaceTowards('spoke', uplink.id, far), kind: 'edge', uplink: uplink.id, stem, port: portAt(values, site, paths, n, 0) }
   })
   const tunnels = paths.map((path, n) => tunnelOf(path, tunnelAt(values, site, n), endAt(site.id, interfaces[n]!), atHubs[n]!.end))
@@ -208,9 +209,8 @@ interface Built {
 /** Of the paths that begin at a hub. */
 function meshFrom(hub: IntentSite, paths: readonly Path[], values: readonly number[], hubEnds: HubEnds): readonly Built[] {
   const at = (near: PathEnd, far: PathEnd, port: number): Standing => {
-    const [own, theirs] = [hubEnds.get(near)!, hubEnds.get(far)!]
-    const id = interfaceTowards('mesh', near.uplink.id, far)
-    return standing(near.site.id, { id, kind: 'mesh', uplink: near.uplink.id, stem: meshStem(theirs.node, own.slot, theirs.slot), port })
+    const stem = hubEnds.get(far)!.stems.mesh(hubEnds.get(near)!.slot)
+    return standing(near.site.id, { id: interfaceTowards('mesh', near.uplink.id, far), kind: 'mesh', uplink: near.uplink.id, stem, port })
   }
   return paths.map((path, n): Built => {
     const [low, high] = path.ends
