@@ -135,7 +135,11 @@ function isOnceANode(located: List<Located>, before?: Made<boolean>): boolean {
   const follows = (n: number) => located.at(n)?.place.node === located.at(n - 1)?.place.node
   if (!before?.value) {
     let previous: NodeId | undefined
-    return !located.some(({ place: { node } }) => node === previous || ((previous = node), false))
+    for (const { place } of located) {
+      if (place.node === previous) return false
+      previous = place.node
+    }
+    return true
   }
   const places = since(before, located).come.map((one) => located.firstFrom(one, risingPlaces))
   return !places.some((n) => (n > 0 && follows(n)) || (n + 1 < located.length && follows(n + 1)))

@@ -237,11 +237,8 @@ function localRule<S extends Said>(line: string, said: S, from: Place, to: Place
 }
 
 function ownerRules<S extends Said>(line: string, said: S, { from, to }: SegmentPair, memo: Memo): List<Entry<Ruled<S>>>[] {
-  const [outId, localId, inId] = (['out', 'local', 'in'] as const).map((way) => ruleId(line, way, from.segment, to.segment)) as [
-    string,
-    string,
-    string,
-  ]
+  const id = (way: 'out' | 'in' | 'local') => ruleId(line, way, from.segment, to.segment)
+  const [outId, localId, inId] = [id('out'), id('local'), id('in')]
   const world = worldOf(said)
   const all = ({ name, segment, located }: Side): End => ({ segment, prefixes: prefixesOf(name, located, memo) })
   const [callers, targets] = [all(from), all(to)]

@@ -38,6 +38,14 @@ describe('an edge', () => {
       '1 berlin.fiber--dublin.isp-b cost 10 return after 300 s',
     ])
   })
+  test('has the routes of those whose rules name the same, and none to itself where it is named with them', () => {
+    const meshed = fabricOf({ allow: [allow('edge/inference -> edge/inference'), allow('edge/inference -> frankfurt/inference')] })
+    const routesOf = (id: string) => meshed.sites.find((one) => one.id === id)!.routes
+    expect(routesOf('berlin').map((route) => route.remote)).toEqual(['madrid', 'oslo', 'frankfurt'])
+    expect(routesOf('madrid').map((route) => route.remote)).toEqual(['berlin', 'oslo', 'frankfurt'])
+    const calling = fabricOf({ allow: [allow('edge/inference -> frankfurt/inference')] })
+    expect(calling.sites.find((one) => one.id === 'berlin')!.routes).toBe(calling.sites.find((one) => one.id === 'madrid')!.routes)
+  })
   test('knows only whom a rule names', () => {
     expect(fabric.sites.find((one) => one.id === 'berlin')!.routes.map((route) => `${route.to} ${route.remote}`)).toEqual([
       '10.10.0.0/16 frankfurt',
