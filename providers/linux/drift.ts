@@ -1,11 +1,12 @@
 /** Is the kernel what the model says? By comparison, and by asking the kernel itself where packets would go. */
-import type { Finding, RouteVector, SiteConfig } from '#src/fabric/fabric.ts'
+import type { Finding, SiteConfig } from '#src/fabric/fabric.ts'
 import { contains, type Family, familyOf } from '#src/net/address.ts'
 import { chosenDevice, type Choices } from './desired.ts'
 import { type Change, type Difference, say } from './difference.ts'
 import { finding } from './errors.ts'
 import { deviceOf, groupFor } from './lookup.ts'
 import type { Runner } from './run.ts'
+import { type RouteVector, routeVectors } from './vectors.ts'
 
 const pageOf: Record<Change['kind'], string> = {
   create: 'D020',
@@ -40,7 +41,7 @@ interface Question {
 }
 
 function questions(config: SiteConfig, choices: Choices, exits: readonly string[]): readonly Question[] {
-  return config.vectors.flatMap((vector): readonly Question[] => {
+  return routeVectors(config).flatMap((vector): readonly Question[] => {
     const { from, expect } = vector
     const mark = config.classes.find((one) => one.id === vector.trafficClass)?.index ?? 0
     // Where the source is: a segment may have several LANs.
@@ -48,7 +49,6 @@ function questions(config: SiteConfig, choices: Choices, exits: readonly string[
       from.kind === 'lan'
         ? config.lans.find((lan) => lan.segment === from.segment && contains(lan.prefix, vector.source))?.interface
         : deviceOf(config, from.tunnel)
-    // A mesh tunnel that waits for the other end's key has no interface to ask about.
     if (iif === undefined) return []
     let devices: readonly string[]
     switch (expect.kind) {

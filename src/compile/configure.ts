@@ -20,7 +20,6 @@ import { endsInside, isIpsecInterface, natTraversalPort } from '#src/fabric/ipse
 import { atHome } from '#src/fabric/home.ts'
 import { cloudEndpoints, commonEpoch, keyOf, keyring, peerOf } from '#src/fabric/peers.ts'
 import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
-import { routeVectors } from './vectors.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig {
@@ -84,7 +83,6 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     interfaces: own.interfaces.flatMap((one) => withEpochs(interfaces.get(one.id)!)),
     tunnels: ready,
     waiting,
-    vectors: routeVectors(slice),
   }
 }
 

@@ -621,8 +621,6 @@ export interface SiteConfig extends Forwarding {
   readonly tunnels: readonly ReadyTunnel[]
   /** Left out for want of a fact, e.g. the other end's key. */
   readonly waiting: readonly TunnelId[]
-  /** What `ip route get` must answer after every apply. */
-  readonly vectors: readonly RouteVector[]
 }
 /** Of one size: host for host. */
 export interface Translation {
@@ -698,19 +696,6 @@ export interface IpsecPeer {
   readonly rekey?: IpsecProfile['rekey']
   /** What may come out of it: what is behind the far end. Other sources are dropped, and its DSCP is not trusted. */
   readonly prefixes: readonly Prefix[]
-}
-export interface RouteVector {
-  /** Where the packet comes from: a LAN's segment, or a mesh interface. */
-  readonly from: { readonly kind: 'lan'; readonly segment: SegmentId } | { readonly kind: 'mesh'; readonly tunnel: TunnelId }
-  readonly source: Address
-  readonly to: Address
-  readonly trafficClass: ClassId
-  readonly expect:
-    | { readonly kind: 'remote'; readonly remote: NodeId }
-    | { readonly kind: 'lan'; readonly segment: SegmentId }
-    /** One of the exits. */
-    | { readonly kind: 'exit' }
-    | { readonly kind: 'unreachable' }
 }
 
 /** (term, generation, revision): term rises only by `restore`, generation is the intent's, revision the facts'. */

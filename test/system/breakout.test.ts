@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding, Lan, ReadyTunnel, SiteConfig, SiteId, Uplink, UplinkId } from '#src/fabric/fabric.ts'
 import { address, addressWithLength, prefix } from '#src/net/address.ts'
 import type { Choice, Leaving } from '#providers/device.ts'
-import { cameras, configOf, inference, type Name, usual } from '#test/unit/linux/network.ts'
+import { cameras, configOf, type Name, usual } from '#test/unit/linux/network.ts'
 import { eventually, setSite, startWorld, type World } from './linux-world.ts'
 
 /** Somebody on the internet, who tells each caller from where it seems to call. */
@@ -12,17 +12,11 @@ const [fiber, lte] = ['fiber', 'lte'] as [UplinkId, UplinkId]
 const [fiberAddress, lteAddress] = ['100.64.1.2', '100.64.2.2']
 
 const base = configOf('berlin')
-const outside = address('203.0.113.1')
 /** b1, a camera, may leave; b0 may not. */
 const config: SiteConfig = {
   ...base,
   exits: [fiber, lte],
   lans: base.lans.map((lan) => (lan.segment === cameras ? { ...lan, internet: 'local' } : lan)),
-  vectors: [
-    ...base.vectors,
-    { from: { kind: 'lan', segment: cameras }, source: address('10.1.20.2'), to: outside, trafficClass: usual, expect: { kind: 'exit' } },
-    { from: { kind: 'lan', segment: inference }, source: address('10.1.10.2'), to: outside, trafficClass: usual, expect: { kind: 'unreachable' } },
-  ],
 }
 
 /** The same over IPv6: b1 has a unique local prefix (RFC 4193), as nobody on the internet routes it. */
@@ -161,10 +155,6 @@ describe('over IPv6', () => {
   const both = (...those: readonly string[]): SiteConfig => ({
     ...withSix(config, ...those),
     lans: [...config.lans, lan],
-    vectors: [
-      ...config.vectors,
-      { from: { kind: 'lan', segment: cameras }, source: address('fd20::2'), to: address('3fff::1'), trafficClass: usual, expect: { kind: 'exit' } },
-    ],
   })
   it('it leaves behind the address of an uplink that has it', async () => {
     await set(both(fiber))
@@ -221,16 +211,6 @@ describe('a LAN that leaves at the hub', () => {
     ...base,
     exitHub: frankfurt,
     lans: [...base.lans, camerasSix].map((lan) => (lan.segment === cameras ? { ...lan, internet: 'hub' } : lan)),
-    vectors: [
-      ...base.vectors,
-      {
-        from: { kind: 'lan', segment: cameras },
-        source: address('10.1.20.2'),
-        to: outside,
-        trafficClass: usual,
-        expect: { kind: 'remote', remote: frankfurt },
-      },
-    ],
   }
   /** Frankfurt has IPv6 on its line, and dublin has not. */
   const lettingOut = (hub: 'dublin' | 'frankfurt') => withSpoke(hub === 'frankfurt' ? withSix(configOf(hub), 'isp-a') : configOf(hub))

@@ -133,7 +133,6 @@ export function hubConfig(versions: Readonly<Record<Side, number>> = { a: 1, b: 
       },
     })),
     waiting: [],
-    vectors: [],
   } as unknown as SiteConfig
 }
 

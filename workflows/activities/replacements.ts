@@ -89,7 +89,6 @@ export function replacementActivities(deps: Deps) {
           ...config,
           lans: [],
           tunnels: [],
-          vectors: [],
           waiting: [...config.waiting, ...config.tunnels.map(({ id }) => id)].sort(),
         }))
       })

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import { configure } from '#src/compile/configure.ts'
-import type { Fabric, Fact, RouteVector } from '#src/fabric/fabric.ts'
-import { allow, berlin, dublin, edge, fixed, frankfurt, madrid, network, site, siteId, uplink } from './networks.ts'
+import type { Fabric, Fact } from '#src/fabric/fabric.ts'
+import { berlin, dublin, fixed, frankfurt, madrid, network, site, siteId } from './networks.ts'
 
 const fabric = compile(network({ sites: [berlin, dublin, frankfurt, madrid] }), []).fabric!
 const key = (at: string, of: string, linkEpoch = 0): Fact => ({
@@ -177,40 +177,4 @@ test('facts of others, endpoints and their order change nothing', () => {
 
 test('a site that is not in the network is refused', () => {
   expect(() => config('atlantis')).toThrow('no site "atlantis" in network demo')
-})
-
-describe('route vectors', () => {
-  const line = ({ from, source, to, trafficClass, expect: answer }: RouteVector) =>
-    `${from.kind === 'lan' ? from.segment : from.tunnel} ${source} > ${to} ${trafficClass}: ${answer.kind === 'remote' ? answer.remote : answer.kind === 'lan' ? `lan ${answer.segment}` : 'unreachable'}`
-  const vectors = (at: string, of = fabric) => config(at, [], of).vectors.map(line)
-
-  test('every LAN to every remote in every class, and a private address that nobody declared', () => {
-    const all = vectors('berlin')
-    expect(all).toHaveLength(2 * 2 * 4 + 1)
-    expect(all).toContain('inference 10.1.10.2 > 10.10.0.1 bulk: frankfurt')
-    expect(all).toContain('cameras 192.168.1.2 > 10.11.0.1 realtime: dublin')
-    expect(all.at(-1)).toBe('inference 10.1.10.2 > 10.255.255.254 bulk: unreachable')
-  })
-  test('from the mesh: own LANs and spokes, never back into the mesh', () => {
-    expect(vectors('dublin').filter((one) => one.startsWith('dublin.isp-a--'))).toEqual([
-      'dublin.isp-a--frankfurt.isp-a 10.10.0.1 > 10.11.0.2 bulk: lan inference',
-      'dublin.isp-a--frankfurt.isp-a 10.10.0.1 > 10.1.10.1 bulk: berlin',
-      'dublin.isp-a--frankfurt.isp-a 10.10.0.1 > 10.10.0.1 bulk: unreachable',
-    ])
-  })
-  test('a class that may use no uplink is unreachable', () => {
-    const rural = site('rural', 'edge', [uplink('lte')], { inference: ['10.1.30.0/24'] }, { hubs: [siteId('dublin')] })
-    const of = compile(network({ sites: [dublin, frankfurt, rural], allow: [allow('rural/inference -> dublin/inference')], expect: [] }), []).fabric!
-    expect(vectors('rural', of).slice(0, 2)).toEqual([
-      'inference 10.1.30.2 > 10.11.0.1 bulk: unreachable',
-      'inference 10.1.30.2 > 10.11.0.1 business: dublin',
-    ])
-  })
-  test('at a hub of many sites remotes take turns, each asked once', () => {
-    const many = Array.from({ length: 200 }, (_, i) => edge(`e${i}`, { inference: [`10.100.${i}.0/24`] }))
-    const of = compile(network({ sites: [dublin, frankfurt, ...many], expect: [] }), []).fabric!
-    const fromLan = config('frankfurt', [], of).vectors.filter(({ from, expect: answer }) => from.kind === 'lan' && answer.kind === 'remote')
-    expect(fromLan).toHaveLength(201)
-    expect(new Set(fromLan.map((one) => one.trafficClass)).size).toBe(4)
-  })
 })

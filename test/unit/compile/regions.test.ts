@@ -8,6 +8,7 @@ import { regionHash, siteHash } from '#src/fabric/slice.ts'
 import type { Intent, IntentRegion } from '#src/intent/intent.ts'
 import { address, contains, familyOf, nth, prefix, prefixBits, prefixFromBits } from '#src/net/address.ts'
 import { returnRoutes } from '#src/path/return-routes.ts'
+import { routeVectors } from '#providers/linux/vectors.ts'
 import { allow, berlin, cloud, dualNetwork, dublin, frankfurt, madrid, network, oslo, regionId, siteId, uplinkId } from './networks.ts'
 
 const withCloud = (region: Partial<IntentRegion> = {}, more: Partial<Intent> = {}): Intent =>
@@ -217,7 +218,9 @@ describe('a region with both families', () => {
     const { index, inside } = both!.tunnels.find((one) => one.id === tunnel) as IpsecTunnel
     expect(inside).toBe(ipsecInsideOf(both!.network.ula, index))
     expect(config.tunnels).toMatchObject([{ id: tunnel, inside: nth(inside, 2), farInside: nth(inside, 1), peer: { prefixes: [six] } }])
-    const asked = config.vectors.filter(({ expect: of }) => of.kind === 'remote' && of.remote === there.id).map(({ to }) => familyOf(to))
+    const asked = routeVectors(config)
+      .filter(({ expect: of }) => of.kind === 'remote' && of.remote === there.id)
+      .map(({ to }) => familyOf(to))
     expect(new Set(asked)).toEqual(new Set([4, 6]))
   })
   test('of which one is left has groups for whatever comes, and IPv6 alone keeps the names of its connections', () => {

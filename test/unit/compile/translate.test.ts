@@ -8,6 +8,7 @@ import { translationPools } from '#src/intent/defaults.ts'
 import type { Intent, IntentSite, Translate } from '#src/intent/intent.ts'
 import { lengthOf, overlaps, prefix } from '#src/net/address.ts'
 import { verify } from '#src/verify/verify.ts'
+import { routeVectors } from '#providers/linux/vectors.ts'
 import { allow, cloud, dublin, edge, frankfurt, group, isolate, network, partner, reach, selector, siteId } from './networks.ts'
 
 const auto = (pool = translationPools[4]): Pick<Intent, 'translate'> => ({ translate: { mode: 'auto', pools: { ...translationPools, 4: pool } } })
@@ -214,7 +215,7 @@ describe('at home', () => {
       '192.168.1.0/24 > 10.10.0.0/16,10.11.0.0/16',
     ])
     expect(config.denies).toEqual([])
-    expect(config.vectors.map(({ source }) => source)).toContain('192.168.1.2')
+    expect(routeVectors(config).map(({ source }) => source)).toContain('192.168.1.2')
   })
   test('of a wider network the rest is reached', () => {
     const cloudy = made(of([branch('berlin', '10.96.7.0/24')], { ...auto(), regions: [cloud], allow: [allow('cameras -> region/inference')] }))

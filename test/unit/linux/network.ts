@@ -333,34 +333,5 @@ export function configOf(
       site === 'berlin'
         ? []
         : [{ id: 'berlin -> core#out', a: [prefix('10.1.10.0/24')], b: [site === 'dublin' ? prefix('10.3.10.0/24') : prefix('10.2.10.0/24')] }],
-    vectors: [
-      ...routes
-        .filter((route) => route.segment === inference)
-        .map((route) => ({
-          from: { kind: 'lan' as const, segment: inference },
-          source: hostOf(lans[site][0]!.prefix).replace(/0$/, '10') as never,
-          to: hostOf(route.to).replace(/0$/, '10') as never,
-          trafficClass: realtime,
-          expect: { kind: 'remote' as const, remote: route.remote },
-        })),
-      ...(site === 'berlin'
-        ? []
-        : [
-            {
-              from: { kind: 'mesh' as const, tunnel: idOf(mesh) },
-              source: address(site === 'dublin' ? '10.3.10.10' : '10.2.10.10'),
-              to: address('10.1.10.10'),
-              trafficClass: realtime,
-              expect: { kind: 'remote' as const, remote: id('berlin') },
-            },
-          ]),
-      {
-        from: { kind: 'lan' as const, segment: inference },
-        source: hostOf(lans[site][0]!.prefix).replace(/0$/, '10') as never,
-        to: address('10.99.0.1'),
-        trafficClass: usual,
-        expect: { kind: 'unreachable' as const },
-      },
-    ],
   }
 }

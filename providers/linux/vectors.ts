@@ -1,8 +1,6 @@
-/** What `ip route get` must answer at a site after every apply: the compiler's routes restated as questions to the kernel. */
-import type { ClassId, Lan, NodeId, Route, RouteVector, Site } from '#src/fabric/fabric.ts'
-import type { GroupName } from '#src/fabric/groups.ts'
-import type { SiteHome } from '#src/fabric/home.ts'
-import type { SiteSlice } from '#src/fabric/slice.ts'
+/** What `ip route get` must answer at a site after every apply: its config restated as questions to the kernel. */
+import type { ClassId, Lan, NodeId, Route, SegmentId, SiteConfig, TunnelId } from '#src/fabric/fabric.ts'
+import { type GroupName, groupsOf } from '#src/fabric/groups.ts'
 import {
   type Address,
   address,
@@ -18,23 +16,38 @@ import {
   rangeOf,
   sortPrefixes,
 } from '#src/net/address.ts'
+import { onceOf } from '#src/net/once.ts'
 import { subtractPrefixes } from '#src/net/sets.ts'
+import { groupFor } from './lookup.ts'
+
+export interface RouteVector {
+  /** Where the packet comes from: a LAN's segment, or a mesh interface. */
+  readonly from: { readonly kind: 'lan'; readonly segment: SegmentId } | { readonly kind: 'mesh'; readonly tunnel: TunnelId }
+  readonly source: Address
+  readonly to: Address
+  readonly trafficClass: ClassId
+  readonly expect:
+    | { readonly kind: 'remote'; readonly remote: NodeId }
+    | { readonly kind: 'lan'; readonly segment: SegmentId }
+    /** One of the exits. */
+    | { readonly kind: 'exit' }
+    | { readonly kind: 'unreachable' }
+}
 
 /** Above this, remotes take turns with LANs and classes, so that a hub of thousands is still checked in a moment. */
 const exhaustive = 512
 const families: readonly Family[] = [4, 6]
 
-/** Of a slice in the words of its own hosts, see home.ts. */
-export function routeVectors({ network: { pool }, site: whole, classes, peers, translations }: SiteHome): readonly RouteVector[] {
+/** Once a config: they are asked after every apply. */
+export const routeVectors = onceOf((config: SiteConfig): readonly RouteVector[] => {
   // What a router announces comes and goes.
-  const site = { ...whole, lans: whole.lans.filter((lan) => !lan.learned) }
-  const locals = sortPrefixes(translations.map(({ local }) => local))
-  const leads = leadsAt(site)
-  const remotes = firstRoutes(site.routes)
-  const classIds = classes.map((one) => one.id)
-  const combinations = site.lans.length * remotes.length * classIds.length
+  const lans = config.lans.filter((lan) => !lan.learned)
+  const locals = sortPrefixes((config.translations ?? []).map(({ local }) => local))
+  const remotes = firstRoutes(config.routes)
+  const classIds = config.classes.map((one) => one.id)
+  const combinations = lans.length * remotes.length * classIds.length
   const waysOf = (family: Family) =>
-    site.lans.flatMap((lan) => {
+    lans.flatMap((lan) => {
       const source = familyOf(lan.prefix) === family ? neighbour(lan) : undefined
       return source === undefined ? [] : classIds.map((trafficClass) => ({ lan, source, trafficClass }))
     })
@@ -49,34 +62,21 @@ export function routeVectors({ network: { pool }, site: whole, classes, peers, t
       source,
       to,
       trafficClass,
-      expect: leads({ remote: route.remote, trafficClass, arrived: 'anywhere', family: familyOf(to) }),
+      expect: leads(config, { remote: route.remote, trafficClass, arrived: 'anywhere', family: familyOf(to) }),
     }))
   })
   return [
     ...fromLan,
-    ...families.flatMap((family) => meshVectors(site, peers, classIds, leads, family)),
-    ...families.flatMap((family) => guardVector(site, whole.lans, classIds, family)),
-    ...exitVectors(site, pool, classIds, leads),
+    ...families.flatMap((family) => meshVectors(config, lans, family)),
+    ...families.flatMap((family) => guardVector(config, lans, family)),
+    ...exitVectors(config, lans),
   ]
-}
+})
 
-type Leads = (of: Required<GroupName>) => RouteVector['expect']
 /** Where a route leads while nothing is DOWN; a group that `never` has emptied leads nowhere. */
-function leadsAt(site: Site): Leads {
-  // A hub's groups for all classes have one list of hundreds.
-  const sets = new Map<readonly NodeId[], ReadonlySet<NodeId>>()
-  const setOf = (remotes: readonly NodeId[]): ReadonlySet<NodeId> => {
-    const known = sets.get(remotes) ?? new Set(remotes)
-    sets.set(remotes, known)
-    return known
-  }
-  const filled = site.groups.filter((group) => group.via.length > 0).map(({ remotes, ...group }) => ({ ...group, remotes: setOf(remotes) }))
-  return ({ remote, trafficClass, arrived, family }) =>
-    filled.some(
-      (group) => group.trafficClass === trafficClass && group.arrived === arrived && (group.family ?? family) === family && group.remotes.has(remote),
-    )
-      ? { kind: 'remote', remote }
-      : { kind: 'unreachable' }
+function leads(config: SiteConfig, of: Required<GroupName>): RouteVector['expect'] {
+  const via = groupFor(config, of)?.via ?? []
+  return via.length > 0 ? { kind: 'remote', remote: of.remote } : { kind: 'unreachable' }
 }
 
 /** The first prefix of every remote, in each family that it has. */
@@ -86,24 +86,23 @@ function firstRoutes(routes: readonly Route[]): readonly Route[] {
 }
 
 /** What comes in from the mesh may go to a LAN or to a spoke directly, never back into the mesh (rule 10). */
-function meshVectors(site: Site, peers: SiteSlice['peers'], classIds: readonly ClassId[], leads: Leads, family: Family): RouteVector[] {
-  const peer = peers.find((one) => one.tunnel.role === 'mesh')
-  const trafficClass = classIds[0]
-  if (!peer || trafficClass === undefined) return []
-  const other = peer.tunnel.ends[peer.end === 0 ? 1 : 0].site
-  const routes = site.routes.filter((route) => familyOf(route.to) === family)
-  const behind = routes.find((route) => route.remote === other)
+function meshVectors(config: SiteConfig, lans: readonly Lan[], family: Family): RouteVector[] {
+  const tunnel = config.tunnels.find((one) => one.role === 'mesh')
+  const trafficClass = config.classes[0]?.id
+  if (!tunnel || trafficClass === undefined) return []
+  const routes = config.routes.filter((route) => familyOf(route.to) === family)
+  const behind = routes.find((route) => route.remote === tunnel.remote)
   if (!behind) return []
-  const ask = { from: { kind: 'mesh', tunnel: peer.tunnel.id }, source: firstHost(behind.to), trafficClass } as const
-  const attached = new Set(site.groups.filter((group) => group.arrived === 'mesh').flatMap((group) => group.remotes))
+  const ask = { from: { kind: 'mesh', tunnel: tunnel.id }, source: firstHost(behind.to), trafficClass } as const
+  const attached = new Set(groupsOf(config).flatMap((group) => (group.arrived === 'mesh' ? [group.remote] : [])))
   const spoke = routes.find((route) => attached.has(route.remote))
-  const own = site.lans.flatMap((lan) => {
+  const own = lans.flatMap((lan) => {
     const to = familyOf(lan.prefix) === family ? neighbour(lan) : undefined
     return to === undefined ? [] : [{ ...ask, to, expect: { kind: 'lan', segment: lan.segment } } as const]
   })
   return [
     ...own,
-    ...(spoke ? [{ ...ask, to: firstHost(spoke.to), expect: leads({ remote: spoke.remote, trafficClass, arrived: 'mesh', family }) }] : []),
+    ...(spoke ? [{ ...ask, to: firstHost(spoke.to), expect: leads(config, { remote: spoke.remote, trafficClass, arrived: 'mesh', family }) }] : []),
     { ...ask, to: firstHost(behind.to), expect: { kind: 'unreachable' } },
   ]
 }
@@ -114,28 +113,28 @@ const undeclared: Readonly<Record<Family, readonly Prefix[]>> = {
   6: ['fdff:ffff:ffff:ffff::1/128', 'fcff:ffff:ffff:ffff::1/128'].map(prefix),
 }
 /** An undeclared private address must not leak to local breakout (rule 16). */
-function guardVector(site: Site, declared: readonly Lan[], classIds: readonly ClassId[], family: Family): RouteVector[] {
-  const lan = site.lans.find((one) => familyOf(one.prefix) === family)
+function guardVector(config: SiteConfig, lans: readonly Lan[], family: Family): RouteVector[] {
+  const lan = lans.find((one) => familyOf(one.prefix) === family)
   const source = lan && neighbour(lan)
   if (lan === undefined || source === undefined) return []
-  const known = [...declared.map((one) => one.prefix), ...site.routes.map((route) => route.to)]
+  const known = [...config.lans.map((one) => one.prefix), ...config.routes.map((route) => route.to)]
   const free = undeclared[family].find((one) => !known.some((range) => contains(range, one)))
-  const trafficClass = classIds[0]
+  const trafficClass = config.classes[0]?.id
   return free === undefined || trafficClass === undefined
     ? []
     : [{ from: { kind: 'lan', segment: lan.segment }, source, to: hostOf(free), trafficClass, expect: { kind: 'unreachable' } }]
 }
 
 /** A LAN that may leave does so by an exit or by way of its hub, and another doesn't. Where none may, the guard alone is asked. */
-function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly ClassId[], leads: Leads): RouteVector[] {
-  const trafficClass = classIds.find((id) => id === 'default')
-  if (!site.lans.some((lan) => lan.internet) || trafficClass === undefined) return []
-  const links = site.uplinks.flatMap(({ endpoint }) => (endpoint.kind === 'fixed' ? [networkOf(endpoint.address)] : []))
-  return site.lans.flatMap((lan): RouteVector[] => {
+function exitVectors(config: SiteConfig, lans: readonly Lan[]): RouteVector[] {
+  const trafficClass = config.classes.find(({ id }) => id === 'default')?.id
+  if (!lans.some((lan) => lan.internet) || trafficClass === undefined) return []
+  const links = config.uplinks.flatMap(({ endpoint }) => (endpoint.kind === 'fixed' ? [networkOf(endpoint.address)] : []))
+  return lans.flatMap((lan): RouteVector[] => {
     const source = neighbour(lan)
     // RFC 5737, RFC 3849 and RFC 9637: addresses that nobody has; nothing is sent to them.
     const documented = familyOf(lan.prefix) === 4 ? ['192.0.2.1', '198.51.100.1', '203.0.113.1'] : ['2001:db8::1', '3fff::1']
-    const to = documented.map(address).find((one) => ![...pool, ...links].some((range) => contains(range, one)))
+    const to = documented.map(address).find((one) => ![...config.network.pool, ...links].some((range) => contains(range, one)))
     return source === undefined || to === undefined
       ? []
       : [
@@ -147,8 +146,8 @@ function exitVectors(site: Site, pool: readonly Prefix[], classIds: readonly Cla
             expect:
               lan.internet === 'local'
                 ? { kind: 'exit' }
-                : lan.internet === 'hub' && site.exitHub
-                  ? leads({ remote: site.exitHub, trafficClass, arrived: 'anywhere', family: familyOf(to) })
+                : lan.internet === 'hub' && config.exitHub
+                  ? leads(config, { remote: config.exitHub, trafficClass, arrived: 'anywhere', family: familyOf(to) })
                   : { kind: 'unreachable' },
           },
         ]
