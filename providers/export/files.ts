@@ -3,7 +3,7 @@
  * wg-quick's form, those of IPsec in swanctl's and the policy as an nftables file; per cloud region a README, per peer what
  * its owner sets. Secrets stand as placeholders.
  */
-import type { Deny, Fabric, Fact, Interface, Site, Transit } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Fact, Interface, Site, Transit, TunnelEnd } from '#src/fabric/fabric.ts'
 import { atHome } from '#src/fabric/home.ts'
 import { deviceName, externalOf, listenPort } from '#src/fabric/ids.ts'
 import { endsInside, familiesThrough, insidesOf, selectorOf } from '#src/fabric/ipsec.ts'
@@ -56,11 +56,12 @@ function wireguard({ site, network }: SiteSlice, own: Interface, device: Device,
     '# Which tunnel carries what is decided by the routes in README.md, not by AllowedIPs.',
     'Table = off',
   ]
+  const keyOf = ({ site, interface: of }: TunnelEnd) => keys(site, of).find((key) => key.linkEpoch === linkEpoch)?.publicKey
   const peerLines = peers.flatMap(({ peer, far, endpoint, allowedIps }) => [
     '',
     `# ${peer.tunnel.id}`,
     '[Peer]',
-    `PublicKey = ${keys.publicKey(far.site, far.interface, linkEpoch) ?? `<public key of ${far.site} ${far.interface}>`}`,
+    `PublicKey = ${keyOf(far) ?? `<public key of ${far.site} ${far.interface}>`}`,
     `AllowedIPs = ${allowedIps.join(', ')}`,
     ...(endpoint === 'roams' ? [] : [`Endpoint = ${endpointText(endpoint.address, endpoint.port)}`]),
     ...(peer.end === 0 ? ['PersistentKeepalive = 25'] : []),

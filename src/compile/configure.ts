@@ -4,6 +4,7 @@ import type {
   Fact,
   Interface,
   InterfaceId,
+  Network,
   PeerGateway,
   ReadyInterface,
   ReadyIpsec,
@@ -18,18 +19,20 @@ import { classesAt } from '#src/fabric/classes.ts'
 import { deviceName, externalOf, listenPort, parityOf } from '#src/fabric/ids.ts'
 import { endsInside, isIpsecInterface, natTraversalPort } from '#src/fabric/ipsec.ts'
 import { atHome } from '#src/fabric/home.ts'
-import { cloudEndpoints, commonEpoch, keyOf, keyring, peerOf } from '#src/fabric/peers.ts'
-import { type SiteSlice, type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
+import { cloudEndpoints, commonKey, keyring, peerOf, type PublicKey } from '#src/fabric/peers.ts'
+import { type SliceExternal, type SlicePeer, siteSlice } from '#src/fabric/slice.ts'
 
 /** Throws TypeError when the site isn't in the Fabric. */
 export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId): SiteConfig {
   const slice = atHome(siteSlice(fabric, site))
   const own = slice.site
-  const keys = keyring(facts)
+  const keysOf = keyring(facts)
+  const metered = new Set(own.uplinks.filter((uplink) => uplink.metered).map(({ id }) => id))
   const interfaces = new Map<InterfaceId, Near>()
   for (const one of own.interfaces) {
-    const known = keys.at(site, one.id)
-    interfaces.set(one.id, { one, epochs: known.epochs, newest: known.epochs.at(-1) ?? 0, inUse: [] })
+    const keys = keysOf(site, one.id)
+    const newest = keys.at(-1)?.linkEpoch ?? 0
+    interfaces.set(one.id, { one, metered: metered.has(one.uplink), keys, newest, inUse: [newest] })
   }
 
   const ready: ReadyTunnel[] = []
@@ -37,13 +40,11 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
   for (const peer of slice.peers) {
     const near = interfaces.get(peer.tunnel.ends[peer.end].interface)!
     const far = farEnd(peer)
-    const theirs = keys.at(far.site, far.interface)
-    const linkEpoch = commonEpoch(near.epochs, theirs.epochs)
-    const publicKey = linkEpoch === undefined ? undefined : keyOf(theirs, linkEpoch)
-    if (linkEpoch === undefined || publicKey === undefined || displaced(linkEpoch, near.newest)) waiting.push(peer.tunnel.id)
+    const key = commonKey(near.keys, keysOf(far.site, far.interface))
+    if (key === undefined || displaced(key.linkEpoch, near.newest)) waiting.push(peer.tunnel.id)
     else {
-      if (!near.inUse.includes(linkEpoch)) near.inUse.push(linkEpoch)
-      ready.push(readyTunnel(slice, near.one, peer, linkEpoch, publicKey))
+      if (!near.inUse.includes(key.linkEpoch)) near.inUse.push(key.linkEpoch)
+      ready.push(readyTunnel(slice.network, near, peer, key))
     }
   }
   const endpoints = cloudEndpoints(facts)
@@ -53,8 +54,8 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     const cloud = endpoints.address(id)
     const far = external.far ?? (cloud === undefined ? undefined : { address: cloud, id: cloud })
     const near = interfaces.get(ends[0].interface)!
-    if (secret) near.newest = secret.linkEpoch
-    if (secret && far) ready.push(readyIpsec(slice, near.one, external, secret, far))
+    if (secret) near.inUse = [secret.linkEpoch]
+    if (secret && far) ready.push(readyIpsec(near, external, secret, far))
     else waiting.push(id)
   }
   return {
@@ -89,41 +90,43 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
 /** An interface of the site while its tunnels are joined. */
 interface Near {
   readonly one: Interface
-  readonly epochs: readonly number[]
-  newest: number
-  readonly inUse: number[]
+  /** Its uplink is. */
+  readonly metered: boolean
+  readonly keys: readonly PublicKey[]
+  readonly newest: number
+  /** The newest link epoch, for peers to come, and those before it while tunnels still use them. */
+  inUse: number[]
 }
 const farEnd = ({ tunnel, end }: SlicePeer) => tunnel.ends[end === 0 ? 1 : 0]
 
 /** Two epochs of one parity would share a device, port and addresses: the newer has taken them. */
 const displaced = (linkEpoch: number, newest: number): boolean => linkEpoch !== newest && parityOf(linkEpoch) === parityOf(newest)
 
-/**
- * The newest link epoch, for peers to come, and the one before it while tunnels still use it. Epoch 0 is what an
- * interface starts with: the agent makes its key when it sees it here.
- */
-const withEpochs = ({ one, newest, inUse }: Near): ReadyInterface[] =>
-  (inUse.includes(newest) ? inUse : [...inUse, newest])
+/** Epoch 0 is what an interface starts with: the agent makes its key when it sees it here. */
+const withEpochs = ({ one: { id, kind, uplink, stem, port }, inUse }: Near): ReadyInterface[] =>
+  inUse
     .sort((a, b) => a - b)
-    // IKE makes new keys by itself, and a new secret keeps the device.
-    .map((linkEpoch) => ({ ...one, linkEpoch, ...placeOf(one, isIpsecInterface(one) ? 0 : linkEpoch) }))
-const placeOf = ({ stem, port }: Interface, linkEpoch: number) => ({ device: deviceName(stem, linkEpoch), listenPort: listenPort(port, linkEpoch) })
+    .map((linkEpoch) => {
+      // IKE makes new keys by itself, and a new secret keeps the device.
+      const shown = isIpsecInterface({ kind }) ? 0 : linkEpoch
+      return { id, kind, uplink, stem, port, linkEpoch, device: deviceName(stem, shown), listenPort: listenPort(port, shown) }
+    })
 
-function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePeer, linkEpoch: number, publicKey: string): ReadyWireguard {
+function readyTunnel({ ula }: Network, near: Near, peer: SlicePeer, { linkEpoch, publicKey }: PublicKey): ReadyWireguard {
   const { tunnel, end } = peer
   const far = farEnd(peer)
-  const { inside, farInside, endpoint, allowedIps } = peerOf(network.ula, own.kind, peer, linkEpoch)
+  const { inside, farInside, endpoint, allowedIps } = peerOf(ula, near.one.kind, peer, linkEpoch)
   return {
     id: tunnel.id,
     index: tunnel.index,
     role: tunnel.role,
     probe: 'stamp',
-    interface: own.id,
+    interface: near.one.id,
     linkEpoch,
-    uplink: own.uplink,
+    uplink: near.one.uplink,
     remote: far.site,
     remoteUplink: far.uplink,
-    metered: peer.farMetered || site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
+    metered: near.metered || peer.farMetered,
     decides: end === 0,
     initiates: end === 0,
     inside,
@@ -134,8 +137,7 @@ function readyTunnel({ network, site }: SiteSlice, own: Interface, peer: SlicePe
 
 /** The far end never dials: it waits on its address. */
 function readyIpsec(
-  { site }: SiteSlice,
-  own: Interface,
+  { one: own, metered }: Near,
   { tunnel, address, farPrefixes, profile, probe }: SliceExternal,
   { ref, linkEpoch }: { readonly ref: SecretRef; readonly linkEpoch: number },
   far: PeerGateway,
@@ -153,7 +155,7 @@ function readyIpsec(
     remote: externalOf(tunnel),
     connection,
     member,
-    metered: site.uplinks.some((uplink) => uplink.id === own.uplink && uplink.metered),
+    metered,
     decides: true,
     initiates: true,
     ...endsInside(tunnel.inside),

@@ -23,50 +23,32 @@ export function peerOf(
   }
 }
 
-export interface Keyring {
-  /** Of an interface, by name. */
-  at(site: SiteId, of: InterfaceId): Keys
-  /** Link epochs whose public key is known, rising. */
-  epochs(site: SiteId, of: InterfaceId): readonly number[]
-  publicKey(site: SiteId, of: InterfaceId, linkEpoch: number): string | undefined
-}
-/** The public keys of an interface: link epochs, rising, and the key of each. */
-export interface Keys {
-  readonly epochs: readonly number[]
-  readonly publicKeys: readonly string[]
-}
-const noKeys: Keys = { epochs: [], publicKeys: [] }
-/** The public keys among facts, read once for all sites. */
+export type PublicKey = Fact & { readonly kind: 'key' }
+/** The public keys of an interface, by link epoch, rising. */
+export type Keyring = (site: SiteId, of: InterfaceId) => readonly PublicKey[]
+/** Read once for all sites. */
 export const keyring = onceOf((facts: readonly Fact[]): Keyring => {
-  const keys = new Map<SiteId, Map<InterfaceId, { epochs: number[]; publicKeys: string[] }>>()
+  const sites = new Map<SiteId, Map<InterfaceId, PublicKey[]>>()
   for (const fact of facts) {
     if (fact.kind !== 'key') continue
-    let site = keys.get(fact.site)
-    if (!site) keys.set(fact.site, (site = new Map()))
+    let site = sites.get(fact.site)
+    if (!site) sites.set(fact.site, (site = new Map()))
     const known = site.get(fact.interface)
     if (!known) {
-      site.set(fact.interface, { epochs: [fact.linkEpoch], publicKeys: [fact.publicKey] })
+      site.set(fact.interface, [fact])
       continue
     }
-    const { epochs, publicKeys } = known
-    const before = epochs.findIndex((linkEpoch) => linkEpoch >= fact.linkEpoch)
-    const place = before < 0 ? epochs.length : before
-    const again = epochs[place] === fact.linkEpoch ? 1 : 0
-    epochs.splice(place, again, fact.linkEpoch)
-    publicKeys.splice(place, again, fact.publicKey)
+    const before = known.findIndex(({ linkEpoch }) => linkEpoch >= fact.linkEpoch)
+    const place = before < 0 ? known.length : before
+    known.splice(place, known[place]?.linkEpoch === fact.linkEpoch ? 1 : 0, fact)
   }
-  const at = (site: SiteId, of: InterfaceId): Keys => keys.get(site)?.get(of) ?? noKeys
-  return {
-    at,
-    epochs: (site, of) => at(site, of).epochs,
-    publicKey: (site, of, linkEpoch) => keyOf(at(site, of), linkEpoch),
-  }
+  return (site, of) => sites.get(site)?.get(of) ?? noKeys
 })
+const noKeys: readonly PublicKey[] = []
 
-export const keyOf = ({ epochs, publicKeys }: Keys, linkEpoch: number): string | undefined => publicKeys[epochs.indexOf(linkEpoch)]
-/** The newest link epoch that both ends have a key for. */
-export const commonEpoch = (near: readonly number[], far: readonly number[]): number | undefined =>
-  near.findLast((linkEpoch) => far.includes(linkEpoch))
+/** Of the newest link epoch that both ends have a key for, that of the far end. */
+export const commonKey = (near: readonly PublicKey[], far: readonly PublicKey[]): PublicKey | undefined =>
+  far.findLast((theirs) => near.some(({ linkEpoch }) => linkEpoch === theirs.linkEpoch))
 
 export interface CloudEndpoints {
   /** The newest pre-shared key of a tunnel. */
