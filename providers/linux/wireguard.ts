@@ -40,13 +40,12 @@ export async function wireguardKind(runner: Runner): Promise<WireguardKind> {
 
 /** What `wg syncconf` reads. It holds the private key, so it goes through a pipe and is never printed. */
 export function settings(link: Link, privateKey: string): string {
-  const lines = ['[Interface]', `PrivateKey = ${privateKey}`, `ListenPort = ${link.listenPort}`, `FwMark = ${hex(link.fwmark)}`]
-  for (const peer of link.peers) {
-    lines.push('', '[Peer]', `PublicKey = ${peer.publicKey}`, `AllowedIPs = ${peer.allowedIps.join(', ')}`)
-    if (peer.endpoint !== '') lines.push(`Endpoint = ${peer.endpoint}`)
-    lines.push(`PersistentKeepalive = ${peer.keepalive === 0 ? 'off' : peer.keepalive}`)
-  }
-  return `${lines.join('\n')}\n`
+  const own = `[Interface]\nPrivateKey = ${privateKey}\nListenPort = ${link.listenPort}\nFwMark = ${hex(link.fwmark)}\n`
+  return link.peers.reduce((text, { publicKey, allowedIps, endpoint, keepalive }) => {
+    const dialled = endpoint === '' ? '' : `Endpoint = ${endpoint}\n`
+    const kept = keepalive === 0 ? 'off' : keepalive
+    return `${text}\n[Peer]\nPublicKey = ${publicKey}\nAllowedIPs = ${allowedIps.join(', ')}\n${dialled}PersistentKeepalive = ${kept}\n`
+  }, own)
 }
 
 export async function configure(runner: Runner, link: Link, privateKey: string): Promise<void> {
