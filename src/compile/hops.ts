@@ -1,6 +1,6 @@
 /** Tunnels in the order in which they are tried, and the groups that are made of them. */
 import type { ClassId, Hop, NodeId, SharedGroup, Tunnel, TunnelEnd, TunnelId } from '#src/fabric/fabric.ts'
-import { anyRemote, isDirect } from '#src/fabric/groups.ts'
+import { anyRemote, isDirect, thisNode } from '#src/fabric/groups.ts'
 import { type Carried, compareText } from '#src/fabric/ids.ts'
 import { isSame } from './arrays.ts'
 import type { Price } from './costs.ts'
@@ -56,6 +56,8 @@ export const ofAnyRemote = ({ tunnel, cost }: RankedHop, remote: NodeId): Ranked
   tunnel: (tunnel.startsWith(`${remote}.`) ? tunnel.replace(remote, anyRemote) : tunnel.replace(`--${remote}.`, `--${anyRemote}.`)) as TunnelId,
   cost,
 })
+/** From a spoke, with whose name its tunnels start. */
+export const ofThisNode = ({ tunnel, cost }: RankedHop, node: NodeId): RankedHop => ({ tunnel: tunnel.replace(node, thisNode) as TunnelId, cost })
 
 /** `next`: where it is not that of the stage. */
 export type RankedHop = Pick<Hop, 'tunnel' | 'cost'> & Partial<Pick<Hop, 'next'>>

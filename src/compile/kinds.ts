@@ -1,4 +1,4 @@
-/** Which nodes hubs reach alike, so that a hub of ten thousand spokes ranks the lines of a few. */
+/** Which nodes are reached alike and reach others alike, so that of ten thousand spokes the lines of a few are ranked. */
 import type { NodeId, SiteId, Tunnel, Uplink } from '#src/fabric/fabric.ts'
 import { type Carried, compareText, isSecondGateway, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
@@ -15,6 +15,26 @@ export const eitherFamily: readonly Carried[] = [null]
 /** A region with one family has no tunnel that would not carry it. */
 export const familiesApart = ({ carried }: External): readonly Carried[] => (carried.length > 1 ? carried : eitherFamily)
 
+/**
+ * What decides over which tunnels a gateway and its hubs reach each other, and in which order: its hubs, its uplinks as far
+ * as they count, and what it prefers. In the order of sites.
+ */
+export const gatewayKinds = (intent: Intent, { uplinks }: Tunnels, memo: Memo): List<string> => {
+  const hubIds = new Set<NodeId>(intent.hubs)
+  return memo.rows('kinds of gateways', [intent.hubs.join(' ')], [sitesOf(intent, memo), uplinks], (site, own) => {
+    const shapes = own.map(({ id, slot, transport, medium, metered, tags, endpoint }) => [
+      id,
+      slot,
+      transport,
+      medium,
+      metered,
+      tags,
+      familiesOf(endpoint),
+    ])
+    return JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, shapes, ...(site.preferences ?? [])])
+  })
+}
+
 /** Nodes with prefixes that hubs reach alike: their uplinks differ in nothing that counts, and they end at the same hubs. */
 export interface Kind {
   readonly name: string
@@ -26,19 +46,12 @@ export interface Kind {
   /** By name. */
   readonly remotes: readonly NodeId[]
 }
-export function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknown[], memo: Memo): readonly Kind[] {
-  const hubIds = new Set<NodeId>(intent.hubs)
-  const { paired, uplinks: seconds } = uplinksOfSeconds(intent, tunnels, memo)
-  const names = memo.rows('kinds of sites', [intent.hubs.join(' ')], [sitesOf(intent, memo), tunnels.uplinks, seconds], (site, uplinks, others) => {
+export function kindsOf(intent: Intent, tunnels: Tunnels, gateways: List<string>, world: readonly unknown[], memo: Memo): readonly Kind[] {
+  const { paired, kinds: seconds } = kindsOfSeconds(intent, gateways, memo)
+  const names = memo.rows('kinds of sites', [], [sitesOf(intent, memo), gateways, seconds], ({ id, lans }, first, second) => {
     // A pair is reached by the name of its first.
-    if (site.lans.length === 0 || isSecondGateway(site.id)) return { node: site.id, kind: null }
-    const shapeOf = (of: readonly Uplink[]) =>
-      of.map(({ id, slot, transport, medium, metered, tags, endpoint }) => [id, slot, transport, medium, metered, tags, familiesOf(endpoint)])
-    const shapes = [shapeOf(uplinks), ...(others ? [{ second: shapeOf(others) }] : [])]
-    return memo.keep(`kind of ${site.id}`, {
-      node: site.id,
-      kind: JSON.stringify([hubIds.has(site.id) ? 'hub' : site.hubs, ...shapes, ...(site.preferences ?? [])]),
-    })
+    if (lans.length === 0 || isSecondGateway(id)) return { node: id, kind: null }
+    return memo.keep(`kind of ${id}`, { node: id, kind: second === undefined ? first : `${first} ${second}` })
   })
   const members = memo.once('members of kinds', [names], (before?: Made<ReadonlyMap<string, readonly SiteId[]>>) => {
     const { gone, come } = since(before, names)
@@ -80,16 +93,12 @@ export function kindsOf(intent: Intent, tunnels: Tunnels, world: readonly unknow
   )
   return memo.members('kinds', [...ofSites, ...ofExternals])
 }
-/** Beside each first of a pair the uplinks of the second. */
-function uplinksOfSeconds(
-  intent: Intent,
-  { uplinks }: Tunnels,
-  memo: Memo,
-): { readonly paired: boolean; readonly uplinks: List<readonly Uplink[] | undefined> } {
+/** Beside each first of a pair the kind of the second. */
+function kindsOfSeconds(intent: Intent, gateways: List<string>, memo: Memo): { readonly paired: boolean; readonly kinds: List<string | undefined> } {
   const sites = sitesOf(intent, memo)
-  const found = memo.sparse('second gateways', [], [sites, uplinks], ({ id }, own): readonly (readonly [SiteId, readonly Uplink[]])[] =>
-    isSecondGateway(id) ? [[siteOfGateway(id), own]] : [],
+  const found = memo.sparse('second gateways', [], [sites, gateways], ({ id }, kind): readonly (readonly [SiteId, string])[] =>
+    isSecondGateway(id) ? [[siteOfGateway(id), kind]] : [],
   )
   const seconds = new Map(found)
-  return { paired: found.length > 0, uplinks: memo.rows('uplinks of second gateways', [found], [sites], ({ id }) => seconds.get(id)) }
+  return { paired: found.length > 0, kinds: memo.rows('kinds of second gateways', [found], [sites], ({ id }) => seconds.get(id)) }
 }

@@ -33,14 +33,14 @@ import {
   isOne,
   ofAnyRemote,
   ofFamily,
+  ofThisNode,
   ranked,
-  type RankedHop,
   shared,
   type Stage,
   type Unnamed,
   withSplitHorizon,
 } from './hops.ts'
-import { familiesApart, type Kind, kindsOf } from './kinds.ts'
+import { familiesApart, gatewayKinds, type Kind, kindsOf } from './kinds.ts'
 import type { List } from './list.ts'
 import { createMemo, type Made, type MadeRow, type Memo, since } from './memo.ts'
 import { around, type Known, knownTo, type Named, namesOf, type Owners, ownersOf, type Routing, unmoved } from './named.ts'
@@ -88,12 +88,13 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     memo.once('holders of hosts', [network.all, named.join(' ')], () => named.flatMap((hosts) => around(hosts, owners.owner) ?? [])),
   )
 
-  const kinds = kindsOf(intent, tunnels, world, memo)
+  const ofGateways = gatewayKinds(intent, tunnels, memo)
+  const kinds = kindsOf(intent, tunnels, ofGateways, world, memo)
   /** Each site judges its own lines, so both ends of a tunnel see the same. */
   const pricesAt = (lines: Lines) => pricesOf(lines, intent.classes)
   const hubPrices = new Map<NodeId, Prices>(hubs.map(({ id, preferences }) => [id, pricesAt({ uplinks: uplinksOf(id), preferences })]))
   const alike = alikeFor(intent.classes, hubs)
-  const alikeAt = ({ preferences }: IntentSite) => (preferences ? alikeFor(intent.classes, [{ preferences }, ...hubs]) : alike)
+  const alikeAt = (preferences: IntentSite['preferences']) => (preferences ? alikeFor(intent.classes, [{ preferences }, ...hubs]) : alike)
   const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly prices: Prices }) =>
     ranked(between, ({ site, uplink }) => (own?.id === site ? own.prices : hubPrices.get(site)!).get(of)!.get(uplink)!)
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
@@ -155,53 +156,45 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     ),
   })
 
+  /** Of a kind, whoever is asked. */
+  const groupsFrom = (kind: string, { id, hubs, preferences }: IntentSite, uplinks: readonly Uplink[], tunnels: readonly Tunnel[]): Ways =>
+    memo.once(`groups of spokes ${kind}`, [world], () => {
+      const own = hubs.filter((hub) => hubById.has(hub))
+      const prices = pricesAt({ uplinks, preferences })
+      const toOwn = (hub: SiteId) => {
+        const between = tunnels.filter(({ ends }) => nodeOf(ends[1]) === hub)
+        return (of: ClassId) => rank(of, between, { id, prices }).map((hop) => ofThisNode(hop, id))
+      }
+      const via = (order: readonly SiteId[], returnAfter: number): Groups =>
+        groupsVia(
+          classIds,
+          order.map((hub, stage): Stage => [hub, stage === 0 ? 0 : returnAfter, toOwn(hub)]),
+          alikeAt(preferences),
+        )
+      const all = [...own.map((hub) => via([hub, ...own.filter((other) => other !== hub)], 0)), via(own, homeReturn)]
+      // What is the same is one, and its remotes are one list.
+      const distinct = all.map((groups) => all.find((one) => isSame(one, groups))!)
+      return { toOwn: own.map((hub, n) => [hub, distinct[n]!] as const), toOthers: distinct.at(-1)! }
+    })
   const spokes = memo.patchedRows(
     'reachability of spokes',
     [world, holders],
-    [all, policies.sites, tunnels.uplinks, tunnels.ofSpokes],
-    ([site, policy, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
+    [all, policies.sites, ofGateways, tunnels.uplinks, tunnels.ofSpokes],
+    ([site, policy, kind, uplinks, ours], before?: MadeRow<SpokeRow, Spoke>): Spoke => {
       if (hubById.has(site.id)) return noSpoke
       const named = namesOf(policy, siteOfGateway(site.id), routing, before?.value.named)
       const known = knownTo(siteOfGateway(site.id), named, routing, before?.value)
-      const own = site.hubs.flatMap((id) => hubById.get(id) ?? [])
-      const same = before?.row[2] === uplinks && before.row[3] === ours && isSame(before.row[0].preferences, site.preferences)
-      const made = same ? before.value.made : new Map<string, Groups>()
-      let prices: Prices | undefined
-      const hops = new Map<string, readonly RankedHop[]>()
-      const hopsTo = (hub: SiteId, of: ClassId): readonly RankedHop[] => {
-        const name = `${hub} ${of}`
-        const known = hops.get(name)
-        if (known) return known
-        prices ??= pricesAt({ uplinks, preferences: site.preferences })
-        const ranks = rank(
-          of,
-          ours.filter((tunnel) => tunnel.ends[1].site === hub),
-          { id: site.id, prices },
-        )
-        hops.set(name, ranks)
-        return ranks
-      }
-      const via = (name: string, order: readonly IntentSite[], returnAfter: number): Groups => {
-        const known = made.get(name)
-        if (known) return known
-        const groups = groupsVia(
-          classIds,
-          order.map((hub, stage): Stage => [hub.id, stage === 0 ? 0 : returnAfter, (of) => hopsTo(hub.id, of)]),
-          alikeAt(site),
-        )
-        const twin = [...made.values()].find((one) => isSame(one, groups)) ?? groups
-        made.set(name, twin)
-        return twin
-      }
-      if (same && before.value.known === known && before.row[0] === site) return { ...before.value, named }
+      const ways = groupsFrom(kind, site, uplinks, ours)
+      if (before?.value.ways === ways && before.value.known === known && before.row[0] === site) return { ...before.value, named }
       const { remotes } = known
+      const { toOwn, toOthers } = ways
       const leavesAtHub = site.lans.some((lan) => lan.internet === 'hub')
-      const alike = own
-        .filter((hub) => remotes.includes(hub.id) || (hub === own[0] && leavesAtHub))
-        .map((hub): Alike => ({ remotes: [hub.id], groups: via(hub.id, [hub, ...own.filter((other) => other !== hub)], 0) }))
-      const others = patched(remotes, new Set(own.map((hub) => hub.id)), [], compareText)
-      const groups = shared([...alike, ...(others.length > 0 ? [{ remotes: others, groups: via('', own, homeReturn) }] : [])], isOne)
-      return { reach: { routes: known.routes, groups }, named, known, made }
+      const alike = toOwn
+        .filter(([hub], n) => remotes.includes(hub) || (n === 0 && leavesAtHub))
+        .map(([hub, groups]): Alike => ({ remotes: [hub], groups }))
+      const others = patched(remotes, new Set(toOwn.map(([hub]) => hub)), [], compareText)
+      const groups = shared([...alike, { remotes: others, groups: toOthers }], isOne)
+      return { reach: { routes: known.routes, groups }, named, known, ways }
     },
   )
   const ofSpokes = memo.rows('reachability of sites', [], [spokes], ({ reach }) => reach)
@@ -285,17 +278,21 @@ interface Homes {
   readonly of: Map<NodeId, readonly SiteId[]>
 }
 type HomesOf = List<{ readonly id: SiteId; readonly hubs: readonly SiteId[] }>
-type SpokeRow = readonly [IntentSite, Policy, readonly Uplink[], readonly WireguardTunnel[]]
+type SpokeRow = readonly [IntentSite, Policy, string, readonly Uplink[], readonly WireguardTunnel[]]
+/** Over which tunnels a spoke reaches each of its hubs, in their order, and all others. */
+interface Ways {
+  readonly toOwn: readonly (readonly [SiteId, Groups])[]
+  readonly toOthers: Groups
+}
 /** What a spoke reaches, and what that was made of. */
 interface Spoke {
   readonly reach: Reachability
   readonly named: Named
   readonly known: Known
-  /** Kept from one network to the next while the spoke's own lines are the same. */
-  readonly made: Map<string, Groups>
+  readonly ways: Ways
 }
 /** Likewise of a region or peer, whose remotes come back in the order of the connections that are near them. */
-interface Spread extends Omit<Spoke, 'made'> {
+interface Spread extends Omit<Spoke, 'ways'> {
   readonly homesOf: HomesOf
   /** Kept from one network to the next. */
   readonly orderAt: Map<NodeId, string>
@@ -303,7 +300,7 @@ interface Spread extends Omit<Spoke, 'made'> {
 }
 const nowhere: Reachability = { routes: [], groups: [] }
 const nothingKnown: Known = { prefixes: [], routes: [], remotes: [] }
-const noSpoke: Spoke = { reach: nowhere, named: { lists: [], known: nothingKnown }, known: nothingKnown, made: new Map() }
+const noSpoke: Spoke = { reach: nowhere, named: { lists: [], known: nothingKnown }, known: nothingKnown, ways: { toOwn: [], toOthers: [] } }
 
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses(intent: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {

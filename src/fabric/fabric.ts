@@ -267,7 +267,8 @@ export interface Group {
 }
 /**
  * The groups of remotes that are reached alike, as a hub's spokes are: in `tunnel` and `next`, `*` stands for the remote.
- * A hub of ten thousand spokes has as many of them as it has kinds of spokes.
+ * A hub of ten thousand spokes has as many of them as it has kinds of spokes. In `tunnel`, `@` stands for the node that has
+ * the group: spokes of a kind have the same `via`, and it is there once.
  */
 export interface SharedGroup extends Omit<Group, 'remote'> {
   readonly remotes: readonly NodeId[]

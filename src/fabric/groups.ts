@@ -5,6 +5,8 @@ import { onceOf } from '#src/net/once.ts'
 
 /** Stands for the remote in a hop of a shared group, and `*.b` for its second gateway. No node has such a name. */
 export const anyRemote = '*' as SiteId
+/** Stands in its tunnel for the node that has the group. */
+export const thisNode = '@' as SiteId
 /** Leads to the remote without passing another node. */
 export const isDirect = ({ next }: Hop): boolean => next.startsWith(anyRemote)
 
@@ -20,22 +22,41 @@ export const nameOf = ({ remote, trafficClass, arrived, family }: GroupName): Gr
   ...(family === undefined ? {} : { family }),
 })
 
-const writtenOnce = onceOf((groups: readonly SharedGroup[]): readonly Group[] =>
-  groups
-    .flatMap((shared) => shared.remotes.map((remote) => groupOf(shared, remote)))
+/** A node of a Fabric, or a site by its config. */
+type Holder = Pick<Forwarding, 'groups'> & ({ readonly id: NodeId } | { readonly site: SiteId })
+// Nodes may share them, and a config has those of its site.
+const writtenOnce = onceOf<readonly SharedGroup[], Map<NodeId, readonly Group[]>>(() => new Map())
+/** By remote, class, where packets arrived, and family. */
+export function groupsOf(holder: Holder): readonly Group[] {
+  const { groups } = holder
+  const node = 'site' in holder ? holder.site : holder.id
+  const written = writtenOnce(groups)
+  const known = written.get(node)
+  if (known) return known
+  const all = groups
+    .flatMap((group) => {
+      const own = ownedBy(group, node)
+      return own.remotes.map((remote) => towards(own, remote))
+    })
     .sort(
       (a, b) =>
         compareText(a.remote, b.remote) ||
         compareText(a.trafficClass, b.trafficClass) ||
         compareText(a.arrived, b.arrived) ||
         (a.family ?? 0) - (b.family ?? 0),
-    ),
-)
-/** By remote, class, where packets arrived, and family. */
-export const groupsOf = ({ groups }: Pick<Forwarding, 'groups'>): readonly Group[] => writtenOnce(groups)
+    )
+  written.set(node, all)
+  return all
+}
 
-/** A shared group as it is for one of its remotes. */
-export const groupOf = ({ via, ...name }: SharedGroup, remote: NodeId): Group => ({
+/** A shared group as it is at a node for one of its remotes. */
+export const groupOf = (group: SharedGroup, node: NodeId, remote: NodeId): Group => towards(ownedBy(group, node), remote)
+/** Its remotes share what the node is called in it. */
+const ownedBy = (group: SharedGroup, node: NodeId): SharedGroup =>
+  group.via.some(({ tunnel }) => tunnel.includes(thisNode))
+    ? { ...group, via: group.via.map((hop) => ({ ...hop, tunnel: hop.tunnel.replace(thisNode, node) as TunnelId })) }
+    : group
+const towards = ({ via, ...name }: SharedGroup, remote: NodeId): Group => ({
   ...nameOf({ ...name, remote }),
   via: via.some(isDirect) ? via.map((hop) => (isDirect(hop) ? writtenOut(hop, remote) : hop)) : via,
 })

@@ -45,10 +45,11 @@ function partsOf({ connections, networks }: Region): string {
  * security group, an attachment and its association; for each connection itself and its association, for each address a
  * customer gateway; and the routes, neighbouring prefixes of one way as one.
  */
-export function resourcesOf({ networks, connections, routes, groups }: Region): number {
+export function resourcesOf(region: Region): number {
+  const { networks, connections, routes } = region
   const connectionOf = new Map(connections.flatMap(({ id, members }) => members.map((member) => [member.tunnel, id] as const)))
   const keyOf = (remote: NodeId, family?: Family): string => `${remote} ${family ?? ''}`
-  const first = new Map(groupsOf({ groups }).map(({ remote, family, via }) => [keyOf(remote, family), connectionOf.get(via[0]!.tunnel)]))
+  const first = new Map(groupsOf(region).map(({ remote, family, via }) => [keyOf(remote, family), connectionOf.get(via[0]!.tunnel)]))
   const byConnection = Map.groupBy(
     routes,
     ({ remote, to }): ConnectionId | undefined => first.get(keyOf(remote, familyOf(to))) ?? first.get(keyOf(remote)),

@@ -1,6 +1,6 @@
 /** All that Fabrics say about each site, alone and with one other, and which sites have the same said of them (shapes.ts). */
 import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
-import { anyRemote, groupKey } from '#src/fabric/groups.ts'
+import { anyRemote, groupKey, thisNode } from '#src/fabric/groups.ts'
 import { carries } from '#src/fabric/ipsec.ts'
 import { ipsecTunnelId, isSecondGateway, nodeOf, siteOfGateway, tunnelId } from '#src/fabric/ids.ts'
 import { isSameLan } from '#src/fabric/lans.ts'
@@ -128,21 +128,27 @@ export class Facts {
   }
 
   /** One fact a remote for all groups that list the same remotes. */
-  #groups(node: Site | Region | Peer, at: number, here: number, kind: number, tunnels: ReadonlyMap<TunnelId, Line>): void {
+  #groups(node: Site | Region | Peer, at: number, here: number, kind: number, tunnels: Map<TunnelId, Line>): void {
     const words = this.#words
     const indexOf = (id: NodeId): number => this.#lands.indexOf.get(id) ?? -1
+    // Its ends follow from a tunnel's name, so that what it is at each node and for each remote need not be looked up.
+    const byName = (tunnel: TunnelId): Line => {
+      const [near, far] = tunnel.split('--').map((end) => end.slice(0, end.lastIndexOf('.')) as NodeId)
+      const line: Line = { word: words.word(`over ${tunnel}`), ends: [near!, far ?? near!] }
+      tunnels.set(tunnel, line)
+      return line
+    }
     const viaOf = ({ via, remotes }: SharedGroup): number => {
       const part = (id: NodeId): number => {
-        if (id === node.id) return this.#self
+        if (id === node.id || id === thisNode) return this.#self
         if (id === anyRemote || (remotes.length === 1 && id === remotes[0])) return this.#other
         this.#keep(indexOf(id))
         return words.word(id)
       }
       let said = words.word('via')
       for (const { tunnel, next, stage, cost, returnAfter } of via) {
-        const line = tunnels.get(tunnel)
-        // A tunnel's name follows from its ends, so that what it is for each remote need not be looked up.
-        const over = line ? words.pair(words.pair(line.word, part(line.ends[0])), part(line.ends[1])) : words.word(`over ${tunnel}`)
+        const line = tunnels.get(tunnel) ?? byName(tunnel)
+        const over = words.pair(words.pair(line.word, part(line.ends[0])), part(line.ends[1]))
         said = words.pair(words.pair(said, over), words.pair(part(next), words.pair(words.pair(stage, cost), returnAfter)))
       }
       return said

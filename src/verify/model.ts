@@ -140,7 +140,7 @@ function clausesOf<T extends Deny>(value: T): readonly { readonly prefix: Prefix
 }
 
 /** Written out when it is asked for: a hub has one for each remote, class and way of arrival, and a proof asks for a few. */
-function groupFinder({ groups }: Site | Region | Peer): Node['group'] {
+function groupFinder({ id, groups }: Site | Region | Peer): Node['group'] {
   const shared = new Map(groups.flatMap((one) => one.remotes.map((remote) => [groupKey({ ...one, remote }), one] as const)))
   const isApart = groups.some(({ family }) => family !== undefined)
   const written = new Map<string, Group>()
@@ -149,7 +149,7 @@ function groupFinder({ groups }: Site | Region | Peer): Node['group'] {
     const known = written.get(key)
     const of = known ? undefined : shared.get(key)
     if (!of) return known
-    const made = groupOf(of, name.remote)
+    const made = groupOf(of, id, name.remote)
     written.set(key, made)
     return made
   }

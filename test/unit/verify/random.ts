@@ -18,7 +18,7 @@ import type {
   Waypoint,
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
-import { anyRemote } from '#src/fabric/groups.ts'
+import { anyRemote, thisNode } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { lengthOf, overlaps, type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
@@ -439,7 +439,7 @@ function trusting(of: Reader, fabric: Fabric): Fabric {
   return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, lans: site.lans.map(trusted) })) }
 }
 
-/** As the compiler does: hops to a spoke name it `*`, and remotes with the same groups share them. */
+/** As the compiler does: hops to a spoke name it `*`, those from a spoke `@`, and remotes with the same groups share them. */
 export function shared(fabric: Fabric): Fabric {
   const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
     const starred = groups.map((group): SharedGroup => {
@@ -448,7 +448,8 @@ export function shared(fabric: Fabric): Fabric {
         hop.next === remote && hop.tunnel.startsWith(`${remote}.`)
           ? { ...hop, tunnel: hop.tunnel.replace(remote, '*') as TunnelId, next: anyRemote }
           : hop
-      return id.startsWith('h') ? { ...group, via: group.via.map(star) } : group
+      const own = (hop: Hop): Hop => (hop.tunnel.startsWith(`${id}.`) ? { ...hop, tunnel: hop.tunnel.replace(id, thisNode) as TunnelId } : hop)
+      return { ...group, via: group.via.map(id.startsWith('h') ? star : own) }
     })
     return [...Map.groupBy(starred, (group) => JSON.stringify({ ...group, remotes: [] })).values()].map((same) => ({
       ...same[0]!,
