@@ -63,7 +63,7 @@ export function siteReadme(slice: SiteSlice, keys: Keyring): string {
     leavingOf(lan, site),
     lan.trust === undefined ? '' : 'believed',
   ])
-  const routes = site.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
+  const routes = slice.routes.map((route) => [route.to, `${route.remote}/${route.segment}`])
   const groups = groupsOf(site)
     .filter((group) => group.arrived === 'anywhere')
     .map((group) => [remoteText(group), group.trafficClass, stages(group.via)])

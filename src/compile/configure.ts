@@ -76,7 +76,7 @@ export function configure(fabric: Fabric, facts: readonly Fact[], site: SiteId):
     segments: slice.segments,
     ...(slice.translations.length > 0 ? { translations: slice.translations } : {}),
     lans: own.lans,
-    routes: own.routes,
+    routes: slice.routes,
     groups: own.groups,
     rules: own.rules,
     ...(own.denies ? { denies: own.denies } : {}),

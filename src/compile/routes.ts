@@ -21,7 +21,6 @@ import { anyRemote } from '#src/fabric/groups.ts'
 import { type Carried, compareText, externalOf, nodeOf, secondGateway, siteOfGateway } from '#src/fabric/ids.ts'
 import { carries } from '#src/fabric/ipsec.ts'
 import type { Intent, IntentSite } from '#src/intent/intent.ts'
-import { comparePrefixes } from '#src/net/address.ts'
 import { firstFrom } from '#src/net/sorted.ts'
 import { difference, isSame, patched } from './arrays.ts'
 import { alikeFor, costOf, type Lines, type Prices, pricesOf, secondTier, wordsAt } from './costs.ts'
@@ -50,13 +49,16 @@ import { hubsOf, sitesOf } from './sites.ts'
 import type { Tunnels } from './tunnels.ts'
 
 export interface Reachability {
-  readonly routes: readonly Route[]
+  /** Absent, at a hub: all but those to itself. */
+  readonly routes?: readonly Route[]
   readonly groups: readonly SharedGroup[]
 }
 export interface Routed {
+  /** Of the network, by prefix. */
+  readonly routes: readonly Route[]
   /** In the order of sites. */
   readonly sites: List<Reachability>
-  readonly of: (external: ExternalId) => Reachability
+  readonly of: (external: ExternalId) => Required<Reachability>
   readonly findings: readonly Finding[]
 }
 /** Seconds of a clean home before an edge returns to it (rule 8). */
@@ -98,16 +100,6 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const rank = (of: ClassId, between: readonly Tunnel[], own?: { readonly id: NodeId; readonly prices: Prices }) =>
     ranked(between, ({ site, uplink }) => (own?.id === site ? own.prices : hubPrices.get(site)!).get(of)!.get(uplink)!)
   const toHub = (hub: SiteId, next: SiteId, of: ClassId) => rank(of, tunnels.mesh.between(hub, next))
-  const routesAt = (hub: SiteId): readonly Route[] =>
-    memo.once(`routes of ${hub}`, [network.all], (before?: Made<readonly Route[]>) => {
-      const { gone, come } = since(before, network.all)
-      return patched(
-        before?.value ?? [],
-        gone,
-        come.filter((route) => route.remote !== hub),
-        (a, b) => comparePrefixes(a.to, b.to),
-      )
-    })
   /** A mesh tunnel starts with the lower name: to those below the remote's comes first, to those above the hub's. */
   const overMesh = (hub: SiteId, { name, remotes }: Kind): readonly Alike[] =>
     [remotes.filter((remote) => remote < hub), remotes.filter((remote) => remote > hub)].flatMap((some, side) => {
@@ -150,9 +142,8 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       )
     })
   const reachFrom = (hub: SiteId): Reachability => ({
-    routes: routesAt(hub),
-    groups: memo.once(`groups of ${hub}`, [world, kinds], () =>
-      shared(kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, groups: groupsTo(hub, kind) }]))),
+    groups: shared(
+      kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, groups: groupsTo(hub, kind) }])),
     ),
   })
 
@@ -198,7 +189,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     },
   )
   const ofSpokes = memo.rows('reachability of sites', [], [spokes], ({ reach }) => reach)
-  const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [world, network.all, kinds], () => reachFrom(hub.id)))
+  const ofHubs = hubs.map((hub) => memo.once(`reachability of ${hub.id}`, [world, kinds], () => reachFrom(hub.id)))
   const homesOf = memo.rows('homes of sites', [], [all], ({ id, hubs }) => memo.keep(`homes of ${id}`, { id, hubs }))
   const homes = memo.once('homes', [homesOf], (before?: Made<Homes>): Homes => {
     const { gone, come } = since(before, homesOf)
@@ -262,7 +253,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
     ofSpokes,
     hubs.map((hub, n) => [hubPlaces.get(hub.id)!, ofHubs[n]!]),
   )
-  const externals = new Map<NodeId, Reachability>(
+  const externals = new Map<NodeId, Required<Reachability>>(
     externalsOf(intent, memo).map((external) => [
       external.id,
       memo.once(`reachability of ${external.id}`, [world, external, holders, policies.of(external.id), homes], (before?: Made<Spread>) => {
@@ -271,7 +262,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       }).reach,
     ]),
   )
-  return { sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
+  return { routes: network.all.all, sites, of: (external) => externals.get(external)!, findings: emptyClasses(intent, classesText, tunnels, memo) }
 }
 /** Kept from one network to the next. */
 interface Homes {
@@ -286,7 +277,7 @@ interface Ways {
 }
 /** What a spoke reaches, and what that was made of. */
 interface Spoke {
-  readonly reach: Reachability
+  readonly reach: Required<Reachability>
   readonly named: Named
   readonly known: Known
   readonly ways: Ways
@@ -298,9 +289,13 @@ interface Spread extends Omit<Spoke, 'ways'> {
   readonly orderAt: Map<NodeId, string>
   readonly byOrder: ReadonlyMap<string, readonly NodeId[]>
 }
-const nowhere: Reachability = { routes: [], groups: [] }
 const nothingKnown: Known = { prefixes: [], routes: [], remotes: [] }
-const noSpoke: Spoke = { reach: nowhere, named: { lists: [], known: nothingKnown }, known: nothingKnown, ways: { toOwn: [], toOthers: [] } }
+const noSpoke: Spoke = {
+  reach: { routes: [], groups: [] },
+  named: { lists: [], known: nothingKnown },
+  known: nothingKnown,
+  ways: { toOwn: [], toOthers: [] },
+}
 
 /** `never` may leave a class without any uplink at a site: legal, verified as unreachable, and seldom meant. */
 function emptyClasses(intent: Intent, classesText: string, { uplinks }: Tunnels, memo: Memo): Finding[] {

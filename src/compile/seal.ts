@@ -111,6 +111,7 @@ export function seal(
     regions: memo.keep('sealed regions', regions.sort(byId)),
     peers: memo.keep('sealed peers', peers.sort(byId)),
     tunnels: tunnels.tunnels,
+    routes: routed.routes,
     segments: memo.keep('segments', segments.sort(byId)),
     classes: memo.keep('classes', classes),
     services,

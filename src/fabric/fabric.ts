@@ -38,6 +38,8 @@ export interface Fabric {
   readonly regions: readonly Region[]
   readonly peers: readonly Peer[]
   readonly tunnels: readonly Tunnel[]
+  /** To every LAN, by prefix: what hubs know. Absent: each of them says it itself. */
+  readonly routes?: readonly Route[]
   readonly segments: readonly Segment[]
   readonly classes: readonly TrafficClass[]
   /** Names for people and for `trace`; forwarding never reads them. */
@@ -109,13 +111,15 @@ export interface Forwarding {
  * A gateway with what it owns: mostly all of a site. Of a pair each is one of its own, and both have the same LANs, rules
  * and routes; others know these by the name of the first (`siteOfGateway`), and one of the two carries their traffic.
  */
-export interface Site extends Forwarding {
+export interface Site extends Omit<Forwarding, 'routes'> {
   readonly kind: 'site'
   readonly id: SiteId
   readonly index: number
   readonly role: Role
   /** Listed in `hubs:`: terminates spokes and joins the mesh. */
   readonly hub: boolean
+  /** Absent, at a hub: all of the Fabric but those to itself. `routesOf` writes them out. */
+  readonly routes?: readonly Route[]
   /** In order; the first is the home. Empty at a hub. */
   readonly hubs: readonly SiteId[]
   /** Overlay loopback, source of ICMP packet-too-big. */

@@ -28,16 +28,16 @@ export function atHome(slice: SiteSlice): SiteHome {
     of
       .map((line) => ({ ...line, from: flow(line.from), to: flow(line.to) }))
       .filter(({ from, to }) => from.prefixes.length > 0 && to.prefixes.length > 0)
-  const { site } = slice
+  const { site, routes } = slice
   return {
     ...slice,
     translations,
+    routes: routes.filter(({ to }) => !locals.some((local) => contains(local, to))),
     site: {
       ...site,
       lans: site.lans
         .map(({ local, ...lan }) => (local === undefined ? lan : { ...lan, prefix: local }))
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix)),
-      routes: site.routes.filter(({ to }) => !locals.some((local) => contains(local, to))),
       rules: lines(site.rules),
       ...(site.denies ? { denies: lines(site.denies) } : {}),
     },

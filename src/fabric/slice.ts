@@ -15,6 +15,7 @@ import type {
   PeerGateway,
   Region,
   RegionId,
+  Route,
   Segment,
   Site,
   SiteId,
@@ -26,12 +27,14 @@ import type {
 import { contentHash } from './hash.ts'
 import { externalOf, nodeOf } from './ids.ts'
 import { carries, ipsecProfiles } from './ipsec.ts'
+import { routesOf } from './routes.ts'
 import { type Address, familyOf, type Prefix } from '#src/net/address.ts'
 import { onceOf } from '#src/net/once.ts'
 
 export interface SiteSlice {
   readonly network: Network
   readonly site: Site
+  readonly routes: readonly Route[]
   readonly classes: readonly TrafficClass[]
   readonly segments: readonly Segment[]
   readonly peers: readonly SlicePeer[]
@@ -122,7 +125,7 @@ export function siteSlice(fabric: Fabric, id: SiteId): SiteSlice {
       farPrefixes: tunnel.role === 'spoke' && end === 1 ? farSite.lans.map((lan) => lan.prefix) : none,
     })
   }
-  return { network: fabric.network, site, classes: fabric.classes, segments: fabric.segments, peers, externals }
+  return { network: fabric.network, site, routes: routesOf(fabric, site), classes: fabric.classes, segments: fabric.segments, peers, externals }
 }
 const none: readonly Prefix[] = []
 function sliceExternal(fabric: Fabric, tunnel: IpsecTunnel): SliceExternal {
@@ -147,13 +150,18 @@ export function siteHash(fabric: Fabric, id: SiteId): string {
   if (known !== undefined) return known
   const slice = siteSlice(fabric, id)
   const before = hashed.get(slice.site)
-  const hash = before && isSameSlice(before.slice, slice) ? before.hash : contentHash(slice)
+  const hash = before && isSameSlice(before.slice, slice) ? before.hash : sliceHash(fabric, slice)
   hashed.set(slice.site, { slice, hash })
   hashes.set(id, hash)
   return hash
 }
+/** A spoke's routes are part of the site. A hub's are those of the network, read once for all hubs, but for its own LANs. */
+const sliceHash = ({ routes: all }: Fabric, slice: SiteSlice): string =>
+  contentHash({ ...slice, routes: slice.site.routes || !all ? [] : routesHash(all) })
+const routesHash = onceOf((routes: readonly Route[]): string => contentHash(routes))
 const isSameSlice = (a: SiteSlice, b: SiteSlice): boolean =>
   a.site === b.site &&
+  a.routes === b.routes &&
   a.network === b.network &&
   a.classes === b.classes &&
   a.segments === b.segments &&

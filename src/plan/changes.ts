@@ -1,11 +1,12 @@
 /** What a change means for each site, in the words of a plan's lines. */
-import type { Deny, Fabric, Forwarding, NodeId, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
+import type { Deny, Fabric, Forwarding, NodeId, Route, Site, SiteId, Transit, Uplink } from '#src/fabric/fabric.ts'
 import { classesAt } from '#src/fabric/classes.ts'
 import { groupKey, groupsOf } from '#src/fabric/groups.ts'
 import { sameContent } from '#src/fabric/hash.ts'
 import { nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { counted, plural } from '#src/fabric/plural.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
 import type { Prefix } from '#src/net/address.ts'
 import { type AllowedEnd, diffReachability, type ReachabilityDifference } from './reachability.ts'
@@ -112,7 +113,7 @@ function changeOf(before: Fabric, was: Site, after: Fabric, site: Site, differen
     delta('exit', exitsOf(was), exitsOf(site), ({ id }) => id, never),
     delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
     ...policyDeltas(was, site, difference),
-    routesDelta(was, site, gone),
+    routesDelta(routesOf(before, was), routesOf(after, site), gone),
     transitsDelta(was.transits, site.transits, gone, arrived),
     delta('class', classesAt(before.classes, was), classesAt(after.classes, site), byId, never),
     delta('path order', groupsOf(was), groupsOf(site), groupKey, never),
@@ -199,11 +200,11 @@ export function policyDeltas(was: Policy, is: Policy, { gone, arrived, closing }
 }
 type Policy = Pick<Forwarding, 'rules' | 'denies'> & { readonly id: NodeId }
 /** One route to each prefix; the group behind it is a change of its own. */
-export const routesDelta = (was: Pick<Forwarding, 'routes'>, is: Pick<Forwarding, 'routes'>, { prefixes }: Moved): Delta =>
+export const routesDelta = (was: readonly Route[], is: readonly Route[], { prefixes }: Moved): Delta =>
   delta(
     'route',
-    was.routes,
-    is.routes,
+    was,
+    is,
     ({ to }) => to,
     ({ to }) => !prefixes.has(to),
   )

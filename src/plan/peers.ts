@@ -39,7 +39,7 @@ const changeOf = (was: Peer, is: Peer, difference: Difference): Judged =>
         ({ site }) => !difference.gone.nodes.has(site),
       ),
       delta('prefix', was.lans, is.lans, ({ prefix }) => prefix, always),
-      routesDelta(was, is, difference.gone),
+      routesDelta(was.routes, is.routes, difference.gone),
       ...policyDeltas(was, is, difference),
       delta('setting', [settingsOf(was)], [settingsOf(is)], () => '', always),
     ],

@@ -71,7 +71,7 @@ const changeOf = (was: Region, is: Region, difference: Difference): Judged =>
     [
       delta('connection', was.connections, is.connections, byId, ({ site }) => !difference.gone.nodes.has(site)),
       delta('VPC', was.networks, is.networks, byId, always),
-      routesDelta(was, is, difference.gone),
+      routesDelta(was.routes, is.routes, difference.gone),
       ...policyDeltas(was, is, difference),
       delta('setting', [settingsOf(was)], [settingsOf(is)], () => '', always),
     ],

@@ -1,5 +1,5 @@
 /** All that Fabrics say about each site, alone and with one other, and which sites have the same said of them (shapes.ts). */
-import type { Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import type { Expect, Fabric, NodeId, Peer, Place, Region, Route, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
 import { anyRemote, groupKey, thisNode } from '#src/fabric/groups.ts'
 import { carries } from '#src/fabric/ipsec.ts'
 import { ipsecTunnelId, isSecondGateway, nodeOf, siteOfGateway, tunnelId } from '#src/fabric/ids.ts'
@@ -73,6 +73,24 @@ export class Facts {
       this.#note(a, b, words.pair(kind('tunnel'), word), named(ends[0]), named(ends[1]))
     }
 
+    const routes = (of: readonly Route[], at: number, here: number): void => {
+      const said = kind('route')
+      for (const route of of) {
+        const to = lands.of(route.to)
+        const remote = index(route.remote)
+        if (remote >= 0 && remote !== to.site) this.#keep(at, to.site, remote)
+        this.#note(at, to.site, words.pair(said, named(route.remote)), here, to.part)
+      }
+      this.#keepTwins(
+        at,
+        of,
+        (route) => route.to,
+        (route) => lands.of(route.to).site,
+      )
+    }
+    // Whichever hub has them.
+    routes(fabric.routes ?? [], -1, words.word('hubs'))
+
     const ways = fabric.expects.some((expect) => expect.kind === 'path')
     for (const node of nodesOf(fabric)) {
       const at = index(node.id)
@@ -95,19 +113,7 @@ export class Facts {
           }
         }
       }
-      const routeFact = kind('route')
-      for (const route of node.routes) {
-        const to = lands.of(route.to)
-        const remote = index(route.remote)
-        if (remote >= 0 && remote !== to.site) this.#keep(at, to.site, remote)
-        this.#note(at, to.site, words.pair(routeFact, named(route.remote)), here, to.part)
-      }
-      this.#keepTwins(
-        at,
-        node.routes,
-        (route) => route.to,
-        (route) => lands.of(route.to).site,
-      )
+      if (node.routes) routes(node.routes, at, here)
 
       const twin = counter()
       for (const { id, from, to, ports, trafficClass } of node.rules) {

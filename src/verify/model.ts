@@ -18,6 +18,7 @@ import type {
   UplinkId,
 } from '#src/fabric/fabric.ts'
 import { groupKey, type GroupName, groupOf } from '#src/fabric/groups.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
 import { familiesOf } from '#src/fabric/uplinks.ts'
 import { type Family, familyOf, type Prefix, rangeOf } from '#src/net/address.ts'
@@ -36,7 +37,7 @@ export type Table<T> = ByFamily<readonly Entry<readonly Clause<T>[]>[]>
 export interface Node {
   readonly id: NodeId
   /** As it stands in the Fabric. */
-  readonly of: Forwarding & { readonly kind: (Site | Region | Peer)['kind'] }
+  readonly of: Omit<Forwarding, 'routes'> & { readonly kind: (Site | Region | Peer)['kind'] }
   readonly lans: ByFamily<readonly Entry<Lan>[]>
   /** Where hosts leave to the internet, and what never does. null: nobody does here. */
   readonly breakout: Breakout | null
@@ -82,7 +83,7 @@ export function modelOf(fabric: Fabric): Model {
       const known = nodes.get(id)
       const of = all.get(id)
       if (known || !of) return known
-      const made = nodeOf(of, pool)
+      const made = nodeOf(of, routesOf(fabric, of), pool)
       nodes.set(id, made)
       return made
     },
@@ -94,7 +95,7 @@ export function modelOf(fabric: Fabric): Model {
   }
 }
 
-function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<true>[]>): Node {
+function nodeOf(of: Site | Region | Peer, routes: readonly Route[], pool: () => ByFamily<readonly Entry<true>[]>): Node {
   const group = groupFinder(of)
   const [ruleEntries, denyEntries] = [of.rules.flatMap(clausesOf), (of.denies ?? []).flatMap(clausesOf)]
   const transitEntries = of.transits.flatMap((transit) => {
@@ -111,7 +112,7 @@ function nodeOf(of: Site | Region | Peer, pool: () => ByFamily<readonly Entry<tr
     lans: longestOf(of.lans, (lan) => lan.prefix),
     breakout: of.kind === 'site' ? breakoutOf(of, pool) : null,
     shadow: spansOf(of.lans.flatMap(({ local }) => local ?? [])),
-    routes: longestOf(of.routes, (route) => route.to),
+    routes: longestOf(routes, (route) => route.to),
     rules: tableOf(ruleEntries),
     denies: tableOf(denyEntries),
     transits: tableOf(transitEntries),

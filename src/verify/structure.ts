@@ -8,6 +8,7 @@ import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/id
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
 import { counted } from '#src/fabric/plural.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { externalsOf, nodesOf, tunnelsOf } from '#src/fabric/slice.ts'
 import { comparePrefixes, contains, enclosing, type Family, familyOf, hostOf, lengthOf, networkOf, overlaps, type Prefix } from '#src/net/address.ts'
 import { onceOf } from '#src/net/once.ts'
@@ -37,7 +38,7 @@ export function countStructure(fabric: Fabric): number {
   let count = fabric.tunnels.length
   for (const site of fabric.sites) count += site.interfaces.length
   for (const node of nodesOf(fabric)) {
-    count += node.lans.length + node.routes.length
+    count += node.lans.length + routesOf(fabric, node).length
     for (const { remotes, via } of node.groups) count += remotes.length * via.length
   }
   return count
@@ -106,11 +107,14 @@ function sides(fabric: Fabric): readonly Finding[] {
     if (inside.length > 0) return inside
     return [...enclosing(link)].flatMap((prefix) => (lans[from(prefix)]?.lan.prefix === prefix ? [lans[from(prefix)]!] : []))
   }
-  return fabric.sites.flatMap(({ id, uplinks, routes }) =>
-    uplinks.flatMap((uplink) => {
+  return fabric.sites.flatMap((site) =>
+    site.uplinks.flatMap((uplink) => {
+      const { id } = site
       if (uplink.endpoint.kind !== 'fixed') return []
       const link = networkOf(uplink.endpoint.address)
-      const other = on(link).find((one) => siteOfGateway(one.node) !== siteOfGateway(id) && routes.some(({ to }) => overlaps(to, one.lan.prefix)))
+      const other = on(link).find(
+        (one) => siteOfGateway(one.node) !== siteOfGateway(id) && routesOf(fabric, site).some(({ to }) => overlaps(to, one.lan.prefix)),
+      )
       if (!other) return []
       return [
         error(
@@ -226,7 +230,8 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
         .filter((group) => group.arrived === 'anywhere')
         .map((group) => [groupKey(group), group]),
     )
-    for (const route of site.routes) {
+    const own = routesOf(fabric, site)
+    for (const route of own) {
       const owner = nodes.get(route.remote)
       if (!owner?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
         findings.push(
@@ -240,7 +245,7 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
         )
       }
     }
-    for (const [remote, families] of familiesByRemote(site.routes)) {
+    for (const [remote, families] of familiesByRemote(own)) {
       for (const { id } of fabric.classes) {
         const either = { remote, trafficClass: id, arrived: 'anywhere' } as const
         const missing = groups.has(groupKey(either)) ? [] : families.filter((family) => !groups.has(groupKey({ ...either, family })))

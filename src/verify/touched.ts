@@ -2,7 +2,7 @@
  * Which sites an edit touches. A question reads only facts that name its source, its target, or no exchangeable site at
  * all (see shapes.ts): where every changed fact names one of a few sites, all questions about others keep their answers.
  */
-import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, SharedGroup, Site } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Place, Region, Route, SharedGroup, Site } from '#src/fabric/fabric.ts'
 import { isSecondGateway, nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { externalsOf, nodesOf } from '#src/fabric/slice.ts'
 import { type Prefix, rangeOf } from '#src/net/address.ts'
@@ -35,6 +35,14 @@ export function touchedSites(before: Fabric, after: Fabric): Touched | undefined
 
   for (const tunnel of differing(before.tunnels, after.tunnels)) note(...tunnel.ends.map(nodeOf))
   const tables = new Set<NodeId>()
+  const leading =
+    (from: NodeId | null): Note =>
+    (...ids) => {
+      note(from, ...ids)
+      for (const id of ids) if (id !== null && id !== undefined && !fixed.has(id)) tables.add(id)
+    }
+  // Of whichever hub.
+  routesDiffer(before.routes, after.routes, leading(null), ownerOf)
   const known = new Map<NodeId, Site | Region | Peer>(nodesOf(before).map((node) => [node.id, node]))
   for (const node of nodesOf(after)) {
     const old = known.get(node.id)
@@ -42,13 +50,7 @@ export function touchedSites(before: Fabric, after: Fabric): Touched | undefined
     if (old === node) continue
     const before = named.length
     if (!old || !same(ownPart(old), ownPart(node))) note(node.id)
-    else {
-      const leads: Note = (...ids) => {
-        note(node.id, ...ids)
-        for (const id of ids) if (id !== null && id !== undefined && !fixed.has(id)) tables.add(id)
-      }
-      tablesDiffer(old, node, note, leads, ownerOf)
-    }
+    else tablesDiffer(old, node, note, leading(node.id), ownerOf)
     if (named.length > before && !fixed.has(node.id)) tables.add(node.id)
   }
   for (const id of known.keys()) note(id)
@@ -90,7 +92,7 @@ function tablesDiffer(
   leads: Note,
   ownerOf: (prefix: Prefix) => NodeId | undefined,
 ): void {
-  for (const route of differing(old.routes, node.routes)) leads(ownerOf(route.to), route.remote)
+  routesDiffer(old.routes, node.routes, leads, ownerOf)
   const lists = (before: readonly Prefix[], after: readonly Prefix[]): void => {
     for (const prefix of differing(before, after)) note(node.id, ownerOf(prefix))
   }
@@ -124,6 +126,14 @@ function tablesDiffer(
   if (old.kind === 'site' && node.kind === 'site') lists(old.exitsFor ?? [], node.exitsFor ?? [])
 }
 
+function routesDiffer(
+  before: readonly Route[] = [],
+  after: readonly Route[] = [],
+  leads: Note,
+  ownerOf: (prefix: Prefix) => NodeId | undefined,
+): void {
+  for (const route of differing(before, after)) leads(ownerOf(route.to), route.remote)
+}
 function expectsDiffer(before: readonly Expect[], after: readonly Expect[], note: Note): void {
   for (const [was, is] of byKey(before, after, ({ id }) => id)) {
     if (was === is) continue

@@ -1,4 +1,4 @@
-import type { Deny, Expect, Fabric, NodeId, Peer, Region, Site } from '#src/fabric/fabric.ts'
+import type { Deny, Expect, Fabric, NodeId, Peer, Region, Route, Site } from '#src/fabric/fabric.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
 import type { Prefix } from '#src/net/address.ts'
 
@@ -14,9 +14,10 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
       const to = rule.to.prefixes.filter(inKept)
       return from.length === 0 || to.length === 0 ? [] : [{ ...rule, from: { ...rule.from, prefixes: from }, to: { ...rule.to, prefixes: to } }]
     })
+  const routes = (of: readonly Route[]): readonly Route[] => of.filter(({ to, remote }) => kept(remote) && inKept(to))
   const table = <T extends Site | Region | Peer>(node: T): T => ({
     ...node,
-    routes: node.routes.filter((route) => kept(route.remote) && inKept(route.to)),
+    ...(node.routes ? { routes: routes(node.routes) } : {}),
     groups: node.groups.flatMap((group) => {
       const remotes = group.remotes.filter(kept)
       return remotes.length === 0 ? [] : [{ ...group, remotes }]
@@ -36,6 +37,7 @@ export function without(fabric: Fabric, dropped: ReadonlySet<NodeId>, ownerOf: (
     regions: fabric.regions.map(table),
     peers: fabric.peers.map(table),
     tunnels,
+    ...(fabric.routes ? { routes: routes(fabric.routes) } : {}),
     risks: fabric.risks.map((risk) => ({ ...risk, uplinks: risk.uplinks.filter(({ site }) => kept(site)) })),
     expects: fabric.expects.flatMap((expect): Expect[] => {
       const from = expect.from.filter((place) => kept(place.node))

@@ -3,11 +3,13 @@ import { compile } from '#src/compile/compile.ts'
 import { costOf } from '#src/compile/costs.ts'
 import type { Fabric, Uplink } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { verify } from '#src/verify/verify.ts'
 import { allow, berlin, classId, dublin, edge, frankfurt, madrid, network, reach, site, siteId, fixed, trafficClass, uplink } from './networks.ts'
 
 const compiled = (more: Parameters<typeof network>[0] = {}) => compile(network({ expect: [], ...more }), [])
 const fabricOf = (more: Parameters<typeof network>[0] = {}): Fabric => compiled(more).fabric!
+const routesAt = (fabric: Fabric, id: string) => routesOf(fabric, fabric.sites.find((one) => one.id === id)!)
 /** `stage next tunnel's uplinks cost returnAfter`, one line a hop. */
 const via = (fabric: Fabric, id: string, remote: string, of: string, arrived = 'anywhere') =>
   groupsOf(fabric.sites.find((one) => one.id === id)!)
@@ -47,10 +49,7 @@ describe('an edge', () => {
     expect(calling.sites.find((one) => one.id === 'berlin')!.routes).toBe(calling.sites.find((one) => one.id === 'madrid')!.routes)
   })
   test('knows only whom a rule names', () => {
-    expect(fabric.sites.find((one) => one.id === 'berlin')!.routes.map((route) => `${route.to} ${route.remote}`)).toEqual([
-      '10.10.0.0/16 frankfurt',
-      '10.11.0.0/16 dublin',
-    ])
+    expect(routesAt(fabric, 'berlin').map((route) => `${route.to} ${route.remote}`)).toEqual(['10.10.0.0/16 frankfurt', '10.11.0.0/16 dublin'])
     expect(via(fabric, 'berlin', 'madrid', 'bulk')).toBeUndefined()
   })
 })
@@ -58,7 +57,7 @@ describe('an edge', () => {
 describe('a hub', () => {
   const fabric = fabricOf()
   test('knows every prefix of others', () => {
-    expect(fabric.sites.find((one) => one.id === 'dublin')!.routes.map((route) => `${route.to} ${route.segment} ${route.remote}`)).toEqual([
+    expect(routesAt(fabric, 'dublin').map((route) => `${route.to} ${route.segment} ${route.remote}`)).toEqual([
       '10.1.10.0/24 inference berlin',
       '10.1.11.0/24 inference madrid',
       '10.1.12.0/24 inference oslo',

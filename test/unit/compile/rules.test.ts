@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { compile } from '#src/compile/compile.ts'
 import type { Fabric } from '#src/fabric/fabric.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { prefix } from '#src/net/address.ts'
 import { formatPortRange } from '#src/net/ports.ts'
 import { allow, berlin, cloud, dublin, edge, frankfurt, group, madrid, network, partner, reach, site, siteId, fixed } from './networks.ts'
@@ -57,7 +58,7 @@ test('`same` stays within each site: local rules, no route, no transit', () => {
   expect(rules(fabric, 'berlin')).toEqual(['192.168.1.0/24 -> 10.1.10.0/24 udp/5004-5010 realtime'])
   expect(rules(fabric, 'oslo')).toEqual(['192.168.2.0/24 -> 10.1.12.0/24 udp/5004-5010 realtime'])
   expect(rules(fabric, 'madrid')).toEqual([])
-  expect(at(fabric, 'berlin').routes).toEqual([])
+  expect(routesOf(fabric, at(fabric, 'berlin'))).toEqual([])
   expect(transits(fabric, 'frankfurt')).toEqual([])
 })
 
@@ -76,7 +77,7 @@ test('a group is its hosts: rules name them, routes lead to the LANs around them
     '10.1.11.32/28 -> 10.10.0.0/16 10.11.0.0/16 tcp/8443 business',
   ])
   expect(transits(fabric, 'dublin')).toContain('10.10.0.0/16 10.1.10.20/32')
-  expect(at(fabric, 'frankfurt').routes.map(({ to }) => to)).toContain('10.1.11.0/24')
+  expect(routesOf(fabric, at(fabric, 'frankfurt')).map(({ to }) => to)).toContain('10.1.11.0/24')
   const [first] = fabric.hostGroups!
   expect(first!.places.map(({ node, segment, prefixes }) => `${node}/${segment} ${prefixes.join(' ')}`)).toEqual([
     'berlin/cameras 192.168.1.9/32',
@@ -99,7 +100,7 @@ describe('a service with endpoints', () => {
     expect(rules(fabric, 'berlin')).toEqual(['10.1.10.0/24 -> 10.10.0.10/32 10.10.0.11/32 10.11.0.10/32 tcp/8443 business'])
     expect(rules(fabric, 'dublin')).toEqual(['10.1.10.0/24 -> 10.11.0.10/32 tcp/8443 business'])
     expect(transits(fabric, 'dublin')).toEqual(['10.1.10.0/24 10.10.0.10/32', '10.1.10.0/24 10.10.0.11/32'])
-    expect(at(fabric, 'berlin').routes.map(({ to }) => to)).toEqual(['10.10.0.0/16', '10.11.0.0/16'])
+    expect(routesOf(fabric, at(fabric, 'berlin')).map(({ to }) => to)).toEqual(['10.10.0.0/16', '10.11.0.0/16'])
   })
   test('is a place each for who expects an answer', () => {
     expect(fabric.services.find(({ id }) => id === 'model-api')!.places).toHaveLength(2)
@@ -298,8 +299,8 @@ describe('two families', () => {
     expect(rules(fabric, 'berlin')).toEqual(['10.1.10.0/24 -> 10.40.0.0/16 any default'])
     expect(rules(fabric, 'north')).toEqual([`10.1.10.0/24 10.1.20.0/24 2001:db8:20::/64 2001:db8:21::/64 -> ${target} any default`])
     // A site that speaks one of them needs no way to the other.
-    expect(at(fabric, 'berlin').routes.map(({ to }) => to)).toEqual(['10.40.0.0/16'])
-    expect(at(fabric, 'six').routes.map(({ to }) => to)).toEqual(['2001:db8:40::/48'])
+    expect(routesOf(fabric, at(fabric, 'berlin')).map(({ to }) => to)).toEqual(['10.40.0.0/16'])
+    expect(routesOf(fabric, at(fabric, 'six')).map(({ to }) => to)).toEqual(['2001:db8:40::/48'])
   })
   test('one LAN of both is one LAN: its hosts need no rule to meet', () => {
     expect(rules(of('dual/inference -> inference'), 'dual')).toHaveLength(1)

@@ -4,7 +4,22 @@ import { configure } from '#src/compile/configure.ts'
 import type { Fabric, SiteId } from '#src/fabric/fabric.ts'
 import { siteHash, siteOf, siteSlice, tunnelsOf } from '#src/fabric/slice.ts'
 import type { Intent } from '#src/intent/intent.ts'
-import { allow, berlin, dublin, fixed, frankfurt, isolate, madrid, network, oslo, reach, site, siteId, uplink } from '../compile/networks.ts'
+import {
+  allow,
+  berlin,
+  dublin,
+  fixed,
+  frankfurt,
+  isolate,
+  madrid,
+  network,
+  oslo,
+  reach,
+  segmentId,
+  site,
+  siteId,
+  uplink,
+} from '../compile/networks.ts'
 
 const held = compile(network(), []).claims
 const fabricOf = (more: Partial<Intent> = {}): Fabric => compile(network({ expect: [], ...more }), held).fabric!
@@ -50,6 +65,14 @@ describe('the hash of a site moves exactly when its config can', () => {
     ],
   ])('%s', (_, more, sites) => expect(moved(more)).toEqual(sites))
 
+  test('what nobody may talk to moves the hubs by their routes alone', () => {
+    const quiet = { allow: [], services: [] }
+    const renamed = { ...oslo, lans: oslo.lans.map((lan) => ({ ...lan, segment: segmentId('training') })) }
+    const [before, after] = [fabricOf(quiet), fabricOf({ ...quiet, ...at(renamed) })]
+    const differ = before.sites.filter(({ id }) => siteHash(after, id) !== siteHash(before, id))
+    expect(differ.map(({ id }) => id)).toEqual(['dublin', 'frankfurt', 'oslo'])
+    expect(differ.filter(({ hub }) => hub)).toEqual(after.sites.filter(({ hub }) => hub))
+  })
   test('equal hashes mean equal configs, whatever else changed', () => {
     const after = fabricOf({ sites: [berlin, dublin, frankfurt, oslo] })
     for (const id of ['berlin', 'oslo'].map(siteId)) {

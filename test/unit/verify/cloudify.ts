@@ -103,7 +103,7 @@ export function cloudify(fabric: Fabric, id: string, role: IpsecTunnel['role'] =
     address: address('192.0.2.1'),
     members: [memberOf(first!), memberOf(second!)] as const,
   }))
-  const { lans, routes, rules, denies } = edge
+  const { lans, routes = [], rules, denies } = edge
   const forwarding = { lans, routes, rules, ...(denies ? { denies } : {}), transits: [], groups }
   const cloud: Region = {
     kind: 'region',

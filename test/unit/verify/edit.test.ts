@@ -97,6 +97,9 @@ test('nothing else is asked again: what changed nowhere is neither proven nor lo
       change(fabric, 'hub', () => ({ uplinks: [] })),
     ),
   ).toBeUndefined()
+  const alike = shared(fabric)
+  const lost = { ...alike, routes: alike.routes!.filter(({ remote }) => remote !== 'e3') }
+  expect(touchedSites(alike, lost)).toEqual({ sites: new Set(['e3']), tables: new Set(['e3']) })
   const check = createVerifier(0)
   expect(check(fabric).findings).toEqual([])
   expect(check(one).findings.map(({ says }) => says)).toEqual(["e3 can't reach hub/red: no `allow` covers it"])

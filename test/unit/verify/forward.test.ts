@@ -90,12 +90,12 @@ describe('walk', () => {
     expect(go(strict, packet('10.1.0.9', '10.2.0.9', 'udp', 53))).toBe('berlin.fiber--frankfurt.a dropped at frankfurt: transit')
   })
   test('a LAN comes before a more specific overlay route, as in the kernel', () => {
-    const other = change(fabric, 'berlin', (of) => ({ routes: [...of.routes, { ...of.routes[0]!, to: prefix('10.1.1.0/28') }] }))
+    const other = change(fabric, 'berlin', (of) => ({ routes: [...of.routes!, { ...of.routes![0]!, to: prefix('10.1.1.0/28') }] }))
     expect(go(other, packet('10.1.0.9', '10.1.1.9'))).toBe('delivered at berlin')
   })
   test('the longest prefix decides among routes', () => {
     const route = { segment: fabric.segments[0]!.id, to: prefix('10.10.0.8/29'), remote: site('dublin') }
-    const other = change(fabric, 'berlin', (of) => ({ routes: [...of.routes, route] }))
+    const other = change(fabric, 'berlin', (of) => ({ routes: [...of.routes!, route] }))
     expect(go(other, packet('10.1.0.9', '10.10.0.9'))).toBe('berlin.fiber--dublin.a dublin.a--frankfurt.a delivered at frankfurt')
     expect(go(other, packet('10.1.0.9', '10.10.0.16'))).toBe('berlin.fiber--frankfurt.a delivered at frankfurt')
   })

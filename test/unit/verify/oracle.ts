@@ -5,6 +5,7 @@
  */
 import type { Deny, Expect, Fabric, Group, Hop, Place } from '#src/fabric/fabric.ts'
 import { groupsOf } from '#src/fabric/groups.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
 
 interface Packet {
@@ -115,7 +116,8 @@ export function oracle(fabric: Fabric) {
   }
   const groupAt = (id: string, packet: Packet, trafficClass: string, mesh: boolean): Group | undefined => {
     let best: { to: string; remote: string } | undefined
-    for (const route of siteOf(id).routes) if (holds(route.to, packet.destination) && (!best || length(route.to) > length(best.to))) best = route
+    for (const route of routesOf(fabric, siteOf(id)))
+      if (holds(route.to, packet.destination) && (!best || length(route.to) > length(best.to))) best = route
     const six = packet.destination >= sixStart
     return (
       best &&

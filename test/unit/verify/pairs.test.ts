@@ -131,7 +131,7 @@ describe('a pair', () => {
   test.each<[string, (site: Site) => Partial<Site>]>([
     ['a rule less', ({ rules }) => ({ rules: rules.slice(1) })],
     ['a LAN less', () => ({ lans: [] })],
-    ['another way', ({ routes }) => ({ routes: routes.slice(1) })],
+    ['another way', ({ routes }) => ({ routes: routes!.slice(1) })],
   ])('is a fault of the compiler with %s at one of them', (_, edit) => {
     expect(said(change(both, 'berlin.b', edit))).toContain('V018 berlin.b is no second gateway of berlin: what both have differs')
   })

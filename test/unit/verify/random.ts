@@ -7,6 +7,7 @@ import type {
   InterfaceId,
   Region,
   RiskId,
+  Route,
   Rule,
   SharedGroup,
   Site,
@@ -20,6 +21,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { anyRemote, thisNode } from '#src/fabric/groups.ts'
 import { nodeOf } from '#src/fabric/ids.ts'
+import { routesOf } from '#src/fabric/routes.ts'
 import { nodesOf } from '#src/fabric/slice.ts'
 import { lengthOf, overlaps, type Prefix, prefix, prefixFromBits, rangeOf, width } from '#src/net/address.ts'
 import type { PathExpect } from '#src/verify/ways.ts'
@@ -231,15 +233,27 @@ export function damage(of: Reader, fabric: Fabric): Fabric {
   }
   /** Half of it, or one address. */
   const narrow = (whole: Prefix): Prefix => (isWhole(whole) ? of.pick([part(whole, 0, 2), part(whole, 2, 2), part(whole, of.below(4))]) : whole)
-  const hop = (edit: (one: Hop) => Hop) => (site: Forwarding) => ({
+  // At all hubs that have them.
+  if (fabric.routes && fabric.routes.length > 0 && of.chance(15)) {
+    const { routes } = fabric
+    return {
+      ...fabric,
+      routes: of.pick([
+        () => without(routes),
+        () => oneOf(routes, (route) => ({ ...route, to: narrow(route.to) })),
+        () => oneOf(routes, (route) => ({ ...route, remote: of.pick(nodes).id })),
+      ])(),
+    }
+  }
+  const hop = (edit: (one: Hop) => Hop) => (site: Pick<Forwarding, 'groups'>) => ({
     groups: oneOf(site.groups, (group): SharedGroup => ({ ...group, via: oneOf(group.via, edit) })),
   })
   const edits: readonly ((site: (typeof nodes)[number]) => Partial<Forwarding>)[] = [
-    (site) => ({ routes: without(site.routes) }),
-    (site) => ({ routes: oneOf(site.routes, (route) => ({ ...route, to: narrow(route.to) })) }),
+    (site) => ({ routes: without(routesOf(fabric, site)) }),
+    (site) => ({ routes: oneOf(routesOf(fabric, site), (route) => ({ ...route, to: narrow(route.to) })) }),
     (site) => ({
       routes: [
-        ...site.routes,
+        ...routesOf(fabric, site),
         {
           segment: site.lans[0]!.segment,
           to: narrow(of.pick(nodes).lans[0]!.prefix),
@@ -439,7 +453,10 @@ function trusting(of: Reader, fabric: Fabric): Fabric {
   return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, lans: site.lans.map(trusted) })) }
 }
 
-/** As the compiler does: hops to a spoke name it `*`, those from a spoke `@`, and remotes with the same groups share them. */
+/**
+ * As the compiler does: hops to a spoke name it `*`, those from a spoke `@`, remotes with the same groups share them, and
+ * hubs their routes.
+ */
 export function shared(fabric: Fabric): Fabric {
   const alike = ({ id, groups }: Site): readonly SharedGroup[] => {
     const starred = groups.map((group): SharedGroup => {
@@ -456,7 +473,15 @@ export function shared(fabric: Fabric): Fabric {
       remotes: same.flatMap((group) => group.remotes),
     }))
   }
-  return { ...fabric, sites: fabric.sites.map((site) => ({ ...site, groups: alike(site) })) }
+  const text = (route: Route) => JSON.stringify(route)
+  const routes = [...new Map(fabric.sites.flatMap((site) => (site.hub ? (site.routes ?? []) : [])).map((route) => [text(route), route])).values()]
+  const derived = ({ routes: own, ...site }: Site): Site => {
+    const all = new Set(routesOf({ routes }, site).map(text))
+    return site.hub && own && all.size === own.length && own.every((route) => all.has(text(route)))
+      ? site
+      : { ...site, ...(own ? { routes: own } : {}) }
+  }
+  return { ...fabric, routes, sites: fabric.sites.map((site) => ({ ...derived(site), groups: alike(site) })) }
 }
 
 /** One of its edges is a cloud, or a peer with whatever its tunnels have inside. */

@@ -439,7 +439,7 @@ describe('structure', () => {
     })
   })
   test('a route to someone who does not own it', () => {
-    expect(first(change(sound, 'edge', (of) => ({ routes: [{ ...of.routes[0]!, remote: site('next') }] })))).toMatchObject({
+    expect(first(change(sound, 'edge', (of) => ({ routes: [{ ...of.routes![0]!, remote: site('next') }] })))).toMatchObject({
       code: 'V021',
       says: 'edge routes 10.10.0.0/24 to next, which does not own it',
     })
