@@ -42,11 +42,10 @@ describe('an edge', () => {
   })
   test('has the routes of those whose rules name the same, and none to itself where it is named with them', () => {
     const meshed = fabricOf({ allow: [allow('edge/inference -> edge/inference'), allow('edge/inference -> frankfurt/inference')] })
-    const routesOf = (id: string) => meshed.sites.find((one) => one.id === id)!.routes
-    expect(routesOf('berlin').map((route) => route.remote)).toEqual(['madrid', 'oslo', 'frankfurt'])
-    expect(routesOf('madrid').map((route) => route.remote)).toEqual(['berlin', 'oslo', 'frankfurt'])
+    expect(routesAt(meshed, 'berlin').map((route) => route.remote)).toEqual(['madrid', 'oslo', 'frankfurt'])
+    expect(routesAt(meshed, 'madrid').map((route) => route.remote)).toEqual(['berlin', 'oslo', 'frankfurt'])
     const calling = fabricOf({ allow: [allow('edge/inference -> frankfurt/inference')] })
-    expect(calling.sites.find((one) => one.id === 'berlin')!.routes).toBe(calling.sites.find((one) => one.id === 'madrid')!.routes)
+    expect(routesAt(calling, 'berlin')).toBe(routesAt(calling, 'madrid'))
   })
   test('knows only whom a rule names', () => {
     expect(routesAt(fabric, 'berlin').map((route) => `${route.to} ${route.remote}`)).toEqual(['10.10.0.0/16 frankfurt', '10.11.0.0/16 dublin'])
