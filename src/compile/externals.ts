@@ -16,7 +16,7 @@ import type {
 } from '#src/fabric/fabric.ts'
 import { type Carried, compareText, connectionId, externalOf, ipsecInsideOf, ipsecInterfaceId, ipsecStem, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { gatewaysOver } from '#src/fabric/ipsec.ts'
-import { type Intent, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
+import { type Intent, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink } from '#src/intent/intent.ts'
 import {
   type Address,
   type AddressWithLength,
@@ -71,7 +71,7 @@ export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'
     ...peers.map((peer): External => {
       const { id, hubs, transport, gateways, lans } = peer
       const over = (family: Family) => gatewaysOver(gateways, family).map(({ member }) => member)
-      const pools = peer.pool === null ? [null] : poolsOf(peer)
+      const pools = peer.pools.length === 0 ? [null] : peer.pools
       return { id, role: 'peer', hubs, transport, members: { 4: over(4), 6: over(6) }, carried: [null], pools, lans }
     }),
   ])

@@ -74,7 +74,14 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const hubPlaces = new Map<NodeId, number>(hubs.map((hub) => [hub.id, intent.sites.indexOf(hub)]))
   const uplinksOf = (hub: SiteId) => tunnels.uplinks.at(hubPlaces.get(hub)!)!
   // One object while all of it stays, for whoever remembers what was made in it.
-  const world = memo.members('world of routes', [classesText, tunnels.ipsec, tunnels.mesh, ...hubs, ...hubs.map((hub) => uplinksOf(hub.id))])
+  const world = memo.members('world of routes', [
+    classesText,
+    JSON.stringify(intent.transports),
+    tunnels.ipsec,
+    tunnels.mesh,
+    ...hubs,
+    ...hubs.map((hub) => uplinksOf(hub.id)),
+  ])
   const classIds = intent.classes.map((one) => one.id).sort(compareText)
   let moved = unmoved<Route>()
   const owners = memo.once('owners of prefixes', [network.all], (before?: Made<Owners>) => {

@@ -16,7 +16,7 @@ import type {
   WireguardTunnel,
 } from '#src/fabric/fabric.ts'
 import { compareText, edgeStem, firstHubPort, hubInterfaceId, hubPort, hubStem, insideOf, meshStem } from '#src/fabric/ids.ts'
-import { type Intent, type IntentSite, type IntentUplink, poolsOf } from '#src/intent/intent.ts'
+import { type Intent, type IntentSite, type IntentUplink } from '#src/intent/intent.ts'
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { onceOfEach } from '#src/net/once.ts'
 import { inOrder } from '#src/net/sorted.ts'
@@ -119,9 +119,7 @@ export function tunnels(
     findings: [
       ...inUla.map((route) => ownedTwice(route, kindOf(intent, route.remote), numbers.ula)),
       ...intent.peers.flatMap((peer) =>
-        poolsOf(peer)
-          .filter((pool) => overlaps(pool, numbers.ula))
-          .map((pool) => madeTwice(peer.id, pool, numbers.ula)),
+        peer.pools.filter((pool) => overlaps(pool, numbers.ula)).map((pool) => madeTwice(peer.id, pool, numbers.ula)),
       ),
       ...(doubtful ? overlappingPeers(hubPeers(intent, flatten(ofSpokes.all), numbers.ula)) : []),
     ],

@@ -16,7 +16,7 @@ import {
   type Prefix,
 } from '#src/net/address.ts'
 import { defaultTransport, translationPools } from './defaults.ts'
-import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf, poolsOf } from './intent.ts'
+import { type Intent, type IntentLan, type IntentPeer, type IntentRegion, type IntentSite, type IntentUplink, modeOf } from './intent.ts'
 import { onceOf } from '#src/net/once.ts'
 import { overlapping } from './overlap.ts'
 import { poolExample } from './ranges.ts'
@@ -364,7 +364,7 @@ const gatewaysOf = (peers: readonly IntentPeer[]): readonly Taken[] =>
   )
 const insidesOf = (peers: readonly IntentPeer[]): readonly Taken[] =>
   peers.flatMap((peer) =>
-    poolsOf(peer).map((prefix) => ({ of: `inside the tunnels of peer ${peer.id}`, prefix, key: `peer/${peer.id}/inside/${familyOf(prefix)}` })),
+    peer.pools.map((prefix) => ({ of: `inside the tunnels of peer ${peer.id}`, prefix, key: `peer/${peer.id}/inside/${familyOf(prefix)}` })),
   )
 /** Clouds and third parties keep their addresses whatever we do. */
 const instead = (both: readonly { readonly key: string }[]): string =>

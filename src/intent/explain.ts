@@ -17,7 +17,6 @@ import {
   type IntentSite,
   type IntentUplink,
   modeOf,
-  poolsOf,
   type Selector,
 } from './intent.ts'
 import { type Identity, nameOfFolder } from './fragments.ts'
@@ -293,7 +292,7 @@ function* peerFacts(peer: IntentPeer): Generator<Fact> {
   for (const [segment, own] of Map.groupBy(lans, (lan) => lan.segment))
     for (const [i, { prefix }] of own.entries()) yield fact(['segments', segment, 'prefixes', String(i)], prefix, `lan/${segment}/${i}`)
   yield fact(['probe'], probe ?? 'the far inside address of each tunnel', 'probe')
-  yield fact(['inside'], peer.pool === null ? 'the pool of clouds, 169.254.128.0/17' : many(poolsOf(peer)), 'inside')
+  yield fact(['inside'], peer.pools.length === 0 ? 'the pool of clouds, 169.254.128.0/17' : many(peer.pools), 'inside')
   yield fact(['ipsec', 'ike'], many(profile.ike), 'ipsec/ike')
   yield fact(['ipsec', 'esp'], many(profile.esp), 'ipsec/esp')
   yield fact(['ipsec', 'lifetime', 'ike'], formatLifetime(profile.lifetime.ike), 'ipsec/lifetime')

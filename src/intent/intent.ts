@@ -160,15 +160,10 @@ export interface IntentPeer {
   readonly lans: readonly { readonly segment: SegmentId; readonly prefix: Prefix }[]
   /** null: the far inside address of each tunnel. */
   readonly probe: Address | null
-  /** Where the addresses inside its tunnels come from; null: where those of clouds do. */
-  readonly pool: Prefix | null
-  /** Of a peer that states one of each family: that of IPv6, `pool` being that of IPv4. */
-  readonly alsoPool?: Prefix
+  /** Where the addresses inside its tunnels come from, one of a family, IPv4 first; none: where those of clouds do. */
+  readonly pools: readonly Prefix[]
   readonly profile: IpsecProfile
 }
-/** Those that it states. */
-export const poolsOf = ({ pool, alsoPool }: Pick<IntentPeer, 'pool' | 'alsoPool'>): readonly Prefix[] =>
-  [pool, alsoPool].filter((one) => one !== null && one !== undefined)
 /** `[where/]what`. `any`: no where was written. `same`: the caller's own node. `site` is an exact id of a site, region or peer. */
 export interface Selector {
   readonly where:

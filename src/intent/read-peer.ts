@@ -39,7 +39,6 @@ export function readPeer(
     )
   }
   const lans = readPrefixes(base, name, fields.segments ?? [], names, report)
-  const pools = readPools(base, inside ?? [], report)
   if (probe) checkProbe(probe, lans, inside?.map(({ value }) => value) ?? [], report)
   return {
     id,
@@ -48,8 +47,7 @@ export function readPeer(
     hubs: readOwnHubs(base, hubs, networkHubs, names, report),
     lans,
     probe: probe?.value ?? null,
-    pool: pools[0] ?? null,
-    ...(pools[1] === undefined ? {} : { alsoPool: pools[1] }),
+    pools: readPools(base, inside ?? [], report),
     profile: profileOf(proposals(ike, 'ike'), proposals(esp, 'esp'), readLifetime(lifetime?.fields ?? {}, report)),
   }
 }

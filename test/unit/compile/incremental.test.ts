@@ -5,7 +5,7 @@ import { compile, createCompiler } from '#src/compile/compile.ts'
 import type { Allocation, SegmentId } from '#src/fabric/fabric.ts'
 import { siteHash } from '#src/fabric/slice.ts'
 import { translationPools } from '#src/intent/defaults.ts'
-import { type Intent, type IntentPeer, type IntentSite, modeOf } from '#src/intent/intent.ts'
+import { type Intent, type IntentSite, modeOf } from '#src/intent/intent.ts'
 import { overlapping } from '#src/intent/overlap.ts'
 import { comparePrefixes, nth, prefix } from '#src/net/address.ts'
 import { allow, cloud, partner, dublin, edge, fixed, frankfurt, group, hubOrder, network, site, siteId, trafficClass, uplink } from './networks.ts'
@@ -148,16 +148,12 @@ const edits: Readonly<Record<string, Edit>> = {
   'a peer comes or goes': (intent) => ({ ...intent, peers: intent.peers.length > 0 ? [] : [partner] }),
   'change what a peer has': (intent, [n = 0, m = 0]) => ({
     ...intent,
-    peers: intent.peers.map((one) => {
-      const { alsoPool: _, ...plain } = one
-      const pools: Pick<IntentPeer, 'pool' | 'alsoPool'> = at([{ pool: null }, { pool: inside[6] }, { pool: inside[4], alsoPool: inside[6] }], m)
-      return {
-        ...plain,
-        ...pools,
-        gateways: n % 2 === 0 ? one.gateways.slice(0, 1) : partner.gateways,
-        hubs: [...one.hubs].reverse(),
-      }
-    }),
+    peers: intent.peers.map((one) => ({
+      ...one,
+      pools: at([[], [inside[6]], [inside[4], inside[6]]], m),
+      gateways: n % 2 === 0 ? one.gateways.slice(0, 1) : partner.gateways,
+      hubs: [...one.hubs].reverse(),
+    })),
   }),
   'translate overlaps, or not': (intent, [n = 0, m = 0]) => {
     const { translate: _, ...plain } = intent

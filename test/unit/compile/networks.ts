@@ -181,7 +181,7 @@ export const partner: IntentPeer = {
   hubs: hubOrder.hubs,
   lans: [{ segment: segmentId('inference'), prefix: prefix('172.20.0.0/16') }],
   probe: null,
-  pool: null,
+  pools: [],
   profile: ipsecProfiles.strong,
 }
 

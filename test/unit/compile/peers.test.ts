@@ -7,7 +7,7 @@ import { groupsOf } from '#src/fabric/groups.ts'
 import { connectionId, externalOf, ipsecTunnelId } from '#src/fabric/ids.ts'
 import { insidesOf, ipsecProfiles, tunnelsToPeer } from '#src/fabric/ipsec.ts'
 import { siteHash } from '#src/fabric/slice.ts'
-import { type Intent, type IntentPeer, poolsOf } from '#src/intent/intent.ts'
+import type { Intent, IntentPeer } from '#src/intent/intent.ts'
 import { address, contains, prefix, prefixFromBits } from '#src/net/address.ts'
 import { trace } from '#src/verify/trace.ts'
 import { verify } from '#src/verify/verify.ts'
@@ -137,18 +137,18 @@ describe('the addresses inside', () => {
   test('come from the pool that it states, and a change of the pool moves them without taking another’s', () => {
     const first = compile(withPeer(), [])
     expect(insides(first.fabric!)[0]).toBe('169.254.128.0/30')
-    const stated = compile(withPeer({ pool }), first.claims)
+    const stated = compile(withPeer({ pools: [pool] }), first.claims)
     expect(insides(stated.fabric!)).toEqual([0, 4, 8, 12, 16, 20, 24, 28].map((n) => `169.254.100.${n}/30`))
     const held = [...first.claims, ...stated.claims]
     expect(insides(compile(withPeer(), held).fabric!)).toEqual(insides(first.fabric!))
     expect(compile(withPeer(), held).claims).toEqual([])
     const other = { ...partner, id: 'second' as PeerId, gateways: [{ address: address('203.0.113.210'), id: '203.0.113.210' }], lans: [] }
-    const shared = compile(network({ peers: [partner, { ...other, pool: prefix('169.254.100.0/26') }] }), [...held])
+    const shared = compile(network({ peers: [partner, { ...other, pools: [prefix('169.254.100.0/26')] }] }), [...held])
     expect(new Set(insides(shared.fabric!)).size).toBe(12)
     expect(insides(shared.fabric!).filter((one) => one.startsWith('169.254.100.'))).toEqual([32, 36, 40, 44].map((n) => `169.254.100.${n}/30`))
   })
   test('are too few: which tunnel has none', () => {
-    const { fabric: none, findings } = compile(withPeer({ pool: prefix('169.254.100.0/28') }), [])
+    const { fabric: none, findings } = compile(withPeer({ pools: [prefix('169.254.100.0/28')] }), [])
     expect(none).toBeNull()
     expect(findings[0]).toMatchObject({
       code: 'I124',
@@ -174,34 +174,34 @@ describe('IPv6 inside', () => {
       held = [...held, ...claims]
       return of!
     }
-    expect(insides(made({ pool: six }))).toEqual(sixes.map((one) => [one]))
-    const both = made({ pool: four, alsoPool: six })
+    expect(insides(made({ pools: [six] }))).toEqual(sixes.map((one) => [one]))
+    const both = made({ pools: [four, six] })
     expect(insides(both)).toEqual(fours.map((one, n) => [one, sixes[n]]))
     expect(new Set(both.peers[0]!.connections.flatMap(({ members }) => members.map(insidesOf)))).toEqual(new Set(insides(both)))
-    expect(insides(made({ pool: four }))).toEqual(fours.map((one) => [one]))
-    expect(insides(made({ pool: prefix('fd5c:1a2b:3c4d:1::/64') }))).toEqual(
+    expect(insides(made({ pools: [four] }))).toEqual(fours.map((one) => [one]))
+    expect(insides(made({ pools: [prefix('fd5c:1a2b:3c4d:1::/64')] }))).toEqual(
       numbered(8, (at) => prefix(`fd5c:1a2b:3c4d:1::${at.toString(16)}/126`)).map((one) => [one]),
     )
     expect(insides(made({}))[0]).toEqual(['169.254.128.0/30'])
     const before = held.length
-    expect(insides(made({ pool: four, alsoPool: six }))).toEqual(insides(both))
+    expect(insides(made({ pools: [four, six] }))).toEqual(insides(both))
     expect(held).toHaveLength(before)
   })
   test('a peer that comes, goes or is renamed takes nobody’s, in a pool that both state or one within the other’s', () => {
     for (const pool of [six, prefix('fd5c:1a2b:3c4d::/120'), prefix('fd5c::/16')]) {
-      const first = compile(withPeer({ pool: six }), [])
-      const [alone, beside] = [partner, { ...other, pool }]
-      const second = compile(network({ peers: [{ ...alone, pool: six }, beside] }), first.claims)
+      const first = compile(withPeer({ pools: [six] }), [])
+      const [alone, beside] = [partner, { ...other, pools: [pool] }]
+      const second = compile(network({ peers: [{ ...alone, pools: [six] }, beside] }), first.claims)
       const all = insides(second.fabric!).flat()
       expect(new Set(all).size).toBe(12)
       expect(all).toEqual(expect.arrayContaining(sixes))
-      const renamed = compile(network({ peers: [{ ...alone, pool: six, id: 'renamed' as PeerId }] }), [...first.claims, ...second.claims])
+      const renamed = compile(network({ peers: [{ ...alone, pools: [six], id: 'renamed' as PeerId }] }), [...first.claims, ...second.claims])
       expect(
         insides(renamed.fabric!)
           .flat()
           .filter((one) => all.includes(one)),
       ).toEqual([])
-      const back = compile(withPeer({ pool: six }), [...first.claims, ...second.claims, ...renamed.claims])
+      const back = compile(withPeer({ pools: [six] }), [...first.claims, ...second.claims, ...renamed.claims])
       expect(insides(back.fabric!).flat()).toEqual(sixes)
       expect(back.claims).toEqual([])
     }
@@ -219,13 +219,13 @@ describe('IPv6 inside', () => {
         for (const edit of edits) {
           const peers = [partner, other].flatMap((one, n) => {
             const { pool: own, beside, gone } = edit[n]!
-            return gone ? [] : [{ ...one, ...(beside ? { pool: prefix('10.254.0.0/16'), alsoPool: own } : { pool: own }) }]
+            return gone ? [] : [{ ...one, ...(beside ? { pools: [prefix('10.254.0.0/16'), own] } : { pools: [own] }) }]
           })
           const { fabric: of, claims } = compile(network({ peers }), held)
           held = [...held, ...claims]
           for (const one of of!.tunnels) {
             if (one.kind !== 'ipsec') continue
-            const stated = poolsOf(peers.find(({ id }) => id === externalOf(one))!)
+            const stated = peers.find(({ id }) => id === externalOf(one))!.pools
             for (const [n, inside] of insidesOf(one).entries()) {
               expect(contains(stated[n]!, inside)).toBe(true)
               expect(given.get(inside) ?? one.id).toBe(one.id)
@@ -240,13 +240,13 @@ describe('IPv6 inside', () => {
   test('at the far end of the address space, too', () => {
     const pool = prefix('fd5c:ffff:ffff:ffff:ffff:ffff:ffff:ffe0/123')
     expect(
-      insides(made(withPeer({ pool })))
+      insides(made(withPeer({ pools: [pool] })))
         .flat()
         .at(-1),
     ).toBe('fd5c:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126')
   })
   test('too few: which tunnel has none, of which network', () => {
-    const { fabric: none, findings } = compile(withPeer({ pool: four, alsoPool: prefix('fd5c:1a2b:3c4d::/124') }), [])
+    const { fabric: none, findings } = compile(withPeer({ pools: [four, prefix('fd5c:1a2b:3c4d::/124')] }), [])
     expect(none).toBeNull()
     expect(findings.map(({ code, says }) => `${code} ${says}`)).toEqual(
       ['isp-a--partner.0', 'isp-a--partner.1', 'isp-b--partner.0', 'isp-b--partner.1'].map(
@@ -259,12 +259,12 @@ describe('IPv6 inside', () => {
     const fact: Fact = { kind: 'psk', tunnel, linkEpoch: 0, ref }
     const ready = (peer: Partial<IntentPeer>) => configure(made(withPeer(peer)), [fact], siteId('frankfurt')).tunnels[0] as ReadyIpsec
     const ofSix = { inside: 'fd5c:1a2b:3c4d::16', farInside: 'fd5c:1a2b:3c4d::15' }
-    expect(ready({ pool: six })).toMatchObject(ofSix)
-    expect(ready({ pool: six })).not.toHaveProperty('alsoInside')
-    expect(ready({ pool: four, alsoPool: six })).toMatchObject({ inside: '169.254.100.22', farInside: '169.254.100.21', alsoInside: ofSix })
+    expect(ready({ pools: [six] })).toMatchObject(ofSix)
+    expect(ready({ pools: [six] })).not.toHaveProperty('alsoInside')
+    expect(ready({ pools: [four, six] })).toMatchObject({ inside: '169.254.100.22', farInside: '169.254.100.21', alsoInside: ofSix })
   })
   test('changes nothing of what is proven and traced', () => {
-    const of = made(withPeer({ pool: six }))
+    const of = made(withPeer({ pools: [six] }))
     expect(verify(of).findings).toEqual(verify(fabric).findings)
     const query = { from: 'berlin/inference', to: 'partner/inference', port: ports('tcp/5432')[0]!, trafficClass: null, without: [] }
     expect(trace(of, query)).toEqual(trace(fabric, query))

@@ -179,28 +179,28 @@ describe('a peer', () => {
     for (const { text } of both) expect(text).toContain('local_ts = 0.0.0.0/0, ::/0')
   })
   test('with IPv6 inside: its addresses, and tunnels for what they carry', () => {
-    const [pool, alsoPool] = [prefix('169.254.100.0/24'), prefix('fd5c:1a2b:3c4d::/64')]
+    const [four, six] = [prefix('169.254.100.0/24'), prefix('fd5c:1a2b:3c4d::/64')]
     const texts = (peer: Partial<typeof partner>) => {
       const of = new Map(
         exportFiles(compile(network({ peers: [{ ...partner, ...peer }], expect: [] }), []).fabric!).map((one) => [one.path, one.text]),
       )
       return [of.get('peers/partner/swanctl.conf')!, of.get('sites/frankfurt/ipsec/cwi5u0m0p0.conf')!] as const
     }
-    const [theirs, ours] = texts({ pool: alsoPool })
+    const [theirs, ours] = texts({ pools: [six] })
     expect(theirs).toContain(
       `#   ip link add causeway1 type xfrm if_id 1   # frankfurt_isp-a_0, fd5c:1a2b:3c4d::11 -> fd5c:1a2b:3c4d::12
 #   ip address add fd5c:1a2b:3c4d::11/126 dev causeway1; ip link set causeway1 mtu 1360 up\n`,
     )
     expect(ours).toContain('inside fd5c:1a2b:3c4d::12 to fd5c:1a2b:3c4d::11\n')
     for (const text of [theirs, ours]) expect(text).toContain('local_ts = 0.0.0.0/0, ::/0\n')
-    const [toBoth, ofBoth] = texts({ pool, alsoPool })
+    const [toBoth, ofBoth] = texts({ pools: [four, six] })
     expect(toBoth).toContain(
       `# frankfurt_isp-a_0, 169.254.100.17 -> 169.254.100.18, fd5c:1a2b:3c4d::11 -> fd5c:1a2b:3c4d::12
 #   ip address add 169.254.100.17/30 dev causeway1; ip address add fd5c:1a2b:3c4d::11/126 dev causeway1; ip link set causeway1 mtu 1360 up\n`,
     )
     expect(ofBoth).toContain('inside 169.254.100.18 to 169.254.100.17 and fd5c:1a2b:3c4d::12 to fd5c:1a2b:3c4d::11\n')
-    const six = { pool: alsoPool, lans: [{ ...partner.lans[0]!, prefix: prefix('fd20::/48') }] }
-    for (const text of texts(six)) expect(text).toContain('local_ts = ::/0\n')
+    const ofSix = { pools: [six], lans: [{ ...partner.lans[0]!, prefix: prefix('fd20::/48') }] }
+    for (const text of texts(ofSix)) expect(text).toContain('local_ts = ::/0\n')
   })
   test('that is joined over IPv6 as well: each connection between two addresses of one family', () => {
     const gateways = [partner.gateways[0]!, { address: address('2001:db8:200::200'), id: '2001:db8:200::200' }]
