@@ -39,6 +39,7 @@ export async function observeDaemons(runner: Runner, stateDir: string): Promise<
   const present = stateDir === '' ? [] : await runner.list(stateDir)
   const names = daemonFolders.filter((name) => present.includes(name))
   const found: ObservedDaemon[] = []
+  const parents = new Map<number, number>()
   for (const pid of names.length === 0 ? [] : (await runner.list('/proc')).filter((entry) => /^\d+$/.test(entry))) {
     const comm = (await runner.readFile(`/proc/${pid}/comm`))?.trim()
     const name = names.find((one) => one === comm)
@@ -48,9 +49,13 @@ export async function observeDaemons(runner: Runner, stateDir: string): Promise<
     if (startTime === undefined || !words.some((word) => word.endsWith(settingsOf(stateDir, name)))) continue
     const settings = await readFile(settingsOf(stateDir, name), 'utf8').catch(() => undefined)
     found.push({ name, process: { pid: Number(pid), startTime }, settings })
+    parents.set(Number(pid), parentIn((await runner.readFile(`/proc/${pid}/stat`)) ?? ''))
   }
-  return found
+  // radvd leaves a helper behind that looks like it and would not read settings again: its parent is the daemon.
+  return found.filter(({ process: { pid } }) => !parents.has(parents.get(pid)!))
 }
+/** Field 4 of /proc/PID/stat, behind the name in parentheses and the state. */
+const parentIn = (stat: string): number => Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
 
 /** How long a daemon has to find out that it can't serve: it reads its settings and binds its sockets first. */
 const trialMs = 300

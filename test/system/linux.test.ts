@@ -200,7 +200,7 @@ describe('hosts of a LAN', () => {
     await world.run(host, `udhcpc -i eth0 -n -q -f -s ${script} -t ${tries} -T 1 -A 1`)
     return (await world.run(host, `cat ${script}.lease`)).stdout.trim()
   }
-  const pid = async (program = 'dnsmasq'): Promise<string> => (await world.run('berlin', `pgrep -xf "${program} .*/state-berlin/.*"`)).stdout.trim()
+  const pid = async (program = 'dnsmasq'): Promise<string> => (await world.run('berlin', `pgrep -oxf "${program} .*/state-berlin/.*"`)).stdout.trim()
 
   it('get an address, router and resolver by DHCP, and nobody answers on the LAN beside', async () => {
     await set('berlin', served)

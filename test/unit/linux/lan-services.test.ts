@@ -163,6 +163,13 @@ test('a daemon that ends at once tells its last words; one that runs is found by
     expect(one).toMatchObject({ name: 'dnsmasq', settings: 'read < <(:); sleep 20' })
     expect(await startDaemon(runner, stateDir, named('exit 3'), one)).toBe('it ended without a word')
     expect(await runner.startTime(one!.process.pid)).toBeUndefined()
+
+    // One with a helper of the same name, as radvd has it, is one daemon.
+    expect(await startDaemon(runner, stateDir, named('(read -t 20 < <(sleep 20); :) & wait; :'), undefined)).toBe('')
+    const family = await observeDaemons(runner, stateDir)
+    expect(family).toHaveLength(1)
+    const { pid } = family[0]!.process
+    expect(process.kill(-pid, 'SIGKILL')).toBe(true)
   } finally {
     await rm(stateDir, { recursive: true, force: true })
   }
