@@ -1,5 +1,5 @@
 /** Two real agents in the lab, real WireGuard between them, and a small controller on the host that is taken away. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import type { Status } from '#src/agent/status.ts'
 import { startLab } from '#src/lab/client.ts'
 import { createTestController, type TestController } from '../unit/agent/controller.ts'
 import { files, smallFabric } from '../unit/agent/networks.ts'
-import { until } from './until.ts'
+import { until as untilTrue } from './until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'cwa-'))
 const stateOf = (site: string) => join(folder, site)
@@ -22,6 +22,17 @@ describe('two agents in the lab', () => {
   const up = async (site: string) =>
     running.lab.start(site, `agent-${site}`, agent('up', '--state', stateOf(site), '--deadline', '9', '--token-file', join(folder, `${site}.token`)))
   const usedFor = (site: string, trafficClass: string) => status(site).paths.find((path) => path.classes.includes(trafficClass))?.tunnel ?? ''
+
+  /** Of what never becomes true both agents tell. */
+  const until = (what: string, seconds: number, isSo: () => unknown) =>
+    untilTrue(what, seconds, isSo).catch((error: unknown) => {
+      throw new Error([String(error), ...['frankfurt', 'berlin'].map(told)].join('\n'))
+    })
+  const told = (site: string): string => {
+    const own = (path: string) => (existsSync(join(stateOf(site), path)) ? readFileSync(join(stateOf(site), path), 'utf8') : '')
+    const { light, findings, state } = JSON.parse(own('status.json') || '{}') as Partial<Status>
+    return `${site}: ${JSON.stringify({ light, findings, state })}\n${own('guard.log')}${logOf(`agent-${site}`).slice(-3_000)}`
+  }
 
   beforeAll(async () => {
     mkdirSync(join(folder, 'sites'))
@@ -77,21 +88,14 @@ describe('two agents in the lab', () => {
     )
     await running.lab.stop('agent-berlin', 'SIGKILL')
     const guardSays = () => readFileSync(join(stateOf('berlin'), 'guard.log'), 'utf8')
-    await until('the guard has restored', 60, async () => (await mtu()) === before).catch(async (error: unknown) => {
-      throw new Error(`${String(error)}; mtu ${await mtu()}, before ${before}; ${guardSays()}${logOf('agent-berlin').slice(-1_500)}`)
-    })
+    await until('the guard has restored', 60, async () => (await mtu()) === before)
     // It says so when it has written that down, too; an agent that starts before would do it all again.
     await until('the guard has said so', 30, () => guardSays().includes('guard: restored'))
     controller.answer.clear()
     controller.assign('berlin', config, { ...triple, generation: 3 })
     await up('berlin')
     // A change that is taken back is tried again after 10 s, then after 20.
-    await until('berlin is back', 90, () => status('berlin').light === 'GREEN' && status('berlin').state.confirmed?.generation === 3).catch(
-      (error: unknown) => {
-        const { light, findings, state } = status('berlin')
-        throw new Error(`${String(error)}; ${JSON.stringify({ light, findings, state })}; ${guardSays()}${logOf('agent-berlin').slice(-3_000)}`)
-      },
-    )
+    await until('berlin is back', 90, () => status('berlin').light === 'GREEN' && status('berlin').state.confirmed?.generation === 3)
   })
 
   it('do the same with the controller away, also after a restart', async () => {
