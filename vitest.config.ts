@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // A time limit finds what hangs; on a machine that others use a property test may take long.
 /** What starts servers, namespaces or whole labs. */
-const slow = { testTimeout: 180_000, hookTimeout: 120_000, pool: 'forks' } as const
+const slow = { testTimeout: 240_000, hookTimeout: 240_000, pool: 'forks' } as const
 
 const longest = ['product/drain', 'product/drill', 'product/hub-off', 'workflows/workflows', 'model-kernel', 'controller-trouble', 'workflows/kill']
 /** What takes longest begins first, so that no file is left alone at the end; a new clone remembers no durations. */

@@ -53,7 +53,8 @@ describe('two agents in the lab', () => {
   })
 
   it('enrol, make their keys, and bring every path up by confirmed commits', async () => {
-    await until('both green', 60, () => ['frankfurt', 'berlin'].every((site) => status(site).light === 'GREEN' && status(site).paths.length === 4))
+    // While other tests take the CPU paths come and go.
+    await until('both green', 150, () => ['frankfurt', 'berlin'].every((site) => status(site).light === 'GREEN' && status(site).paths.length === 4))
     expect(controller.permits.length).toBeGreaterThanOrEqual(2)
     for (const site of ['frankfurt', 'berlin']) {
       expect(status(site).state).toMatchObject({ commit: { state: 'confirmed' }, confirmed: controller.assigned.get(site)!.triple })
@@ -66,7 +67,7 @@ describe('two agents in the lab', () => {
   it('move traffic off a cut uplink, and the hub follows', async () => {
     expect(usedFor('berlin', 'business')).toContain('berlin.fiber')
     await running.lab.line('berlin.fiber', { cut: 'all' })
-    await until('business moved to lte at both ends', 15, () =>
+    await until('business moved to lte at both ends', 30, () =>
       ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')),
     )
     expect(status('berlin').light).toBe('YELLOW')
@@ -104,14 +105,14 @@ describe('two agents in the lab', () => {
     await up('berlin')
     await until(
       'berlin runs from its own disk',
-      30,
+      90,
       () => status('berlin').headlessSince !== null && status('berlin').paths.every((path) => path.state === 'UP'),
     )
     await running.lab.line('berlin.fiber', { cut: 'all' })
-    await until('business moved', 15, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
+    await until('business moved', 30, () => ['berlin', 'frankfurt'].every((site) => usedFor(site, 'business').includes('berlin.lte')))
     await running.lab.heal('all')
     await controller.start()
-    await until('berlin is back', 60, () => status('berlin').headlessSince === null && status('berlin').light === 'GREEN')
+    await until('berlin is back', 90, () => status('berlin').headlessSince === null && status('berlin').light === 'GREEN')
     expect(logOf('agent-berlin')).toContain('; traffic goes on')
   })
 })

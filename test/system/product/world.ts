@@ -287,7 +287,7 @@ export async function openWorld(edges: readonly string[], files = networkFiles(e
     async onboard(...names) {
       for (const site of names) await world.agent(site, { token: await world.token(site) })
       for (const site of names) {
-        await until(`${site} is ACTIVE`, 60, async () => {
+        await until(`${site} is ACTIVE`, 150, async () => {
           const { state: now, claims } = await world.site(site)
           const waiting = claims.find((claim) => claim.state === 'claimed')
           if (now === 'CLAIMED' && waiting) await world.cli('site', 'approve', site, waiting.fingerprint)
