@@ -34,7 +34,7 @@ const passing = async (hub: string) => {
 async function startPings(): Promise<{ ended(): Promise<{ readonly sent: number; readonly lost: number }> }> {
   pings += 1
   const name = `pings-${pings}`
-  await world.lab.start('berlin-inference', name, ['ping', '-i', '0.01', '-c', '12000', '10.2.10.10'])
+  await world.lab.start('berlin-inference', name, ['ping', '-i', '0.01', '-c', '40000', '10.2.10.10'])
   const log = () => readFileSync(join(world.lab.state, 'logs', `${name}.log`), 'utf8')
   return {
     async ended() {
@@ -49,6 +49,12 @@ async function startPings(): Promise<{ ended(): Promise<{ readonly sent: number;
 let pings = 0
 
 describe('a hub under traffic', () => {
+  // Edges that went to the other hub for want of CPU are home again after five clean minutes.
+  beforeAll(async () => {
+    const stream = await startPings()
+    await until('frankfurt passes it on', 330, async () => (await passing('frankfurt')) > 100)
+    await stream.ended()
+  }, 400_000)
   it('is drained: what it passed on goes through the other one, without a packet lost', async () => {
     const stream = await startPings()
     await until('frankfurt passes it on', 10, async () => (await passing('frankfurt')) > 100)
