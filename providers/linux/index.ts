@@ -30,6 +30,8 @@ import { forgetSource, renew, type WireguardKind, wireguardKind } from './wiregu
 
 /** How long a LAN may be without its DHCP server when that ends. */
 const daemonWatchMs = 5000
+/** Of a kernel that is steered all the time the last is taken. */
+const mostLooks = 8
 
 export { DeviceError } from './errors.ts'
 
@@ -66,6 +68,8 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
   const idle = new Map<string, Finding>()
   let watch: NodeJS.Timeout | undefined
   let last: Promise<unknown> = Promise.resolve()
+  /** Settles when the kernel has all that was chosen. */
+  let steering: Promise<unknown> = Promise.resolve()
 
   /** One at a time, or two would compute their differences from the same kernel. Steering does not wait for it. */
   function serially<T>(work: () => Promise<T>): Promise<T> {
@@ -347,7 +351,18 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
       }))
     })
     for (const choice of choices) chosen.set(groupKey(choice), choice)
-    await hotPath.replace(hops)
+    const done = hotPath.replace(hops)
+    steering = Promise.allSettled([steering, done])
+    await done
+  }
+  /** What is amiss, seen while nothing was steered: else the kernel is behind what was chosen meanwhile, and that is no drift. */
+  async function whileStill(look: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
+    for (let tries = 1; ; tries++) {
+      const before = steering
+      await before
+      const found = await look()
+      if (found.length === 0 || steering === before || tries === mostLooks) return found
+    }
   }
 
   return {
@@ -457,23 +472,25 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     transit: () => readTransit(runner),
     learning: () => serially(learning),
     drift: (whole) =>
-      serially(async () => {
-        // What can't be made is said by `lacking`, and is no drift.
-        const config = lacking.length > 0 && applied ? applied : whole
-        const comparison = await compare(config, undefined, true)
-        const known = (change: Change): boolean =>
-          // Who has the LAN keepalived tells FRR, perhaps at this moment.
-          change.kind === 'frr'
-            ? change.start === undefined && isDutyAlone(config, change.lines)
-            : change.kind === 'daemon' && idle.has(change.want.name)
-        const differs = { ...comparison, make: comparison.make.filter((change) => !known(change)) }
-        return [
-          ...lacking,
-          ...idle.values(),
-          ...drifted(differs),
-          ...(await vectorFindings(runner, config, comparison.choices, exitDevices(comparison.want))),
-        ]
-      }),
+      serially(() =>
+        whileStill(async () => {
+          // What can't be made is said by `lacking`, and is no drift.
+          const config = lacking.length > 0 && applied ? applied : whole
+          const comparison = await compare(config, undefined, true)
+          const known = (change: Change): boolean =>
+            // Who has the LAN keepalived tells FRR, perhaps at this moment.
+            change.kind === 'frr'
+              ? change.start === undefined && isDutyAlone(config, change.lines)
+              : change.kind === 'daemon' && idle.has(change.want.name)
+          const differs = { ...comparison, make: comparison.make.filter((change) => !known(change)) }
+          return [
+            ...lacking,
+            ...idle.values(),
+            ...drifted(differs),
+            ...(await vectorFindings(runner, config, comparison.choices, exitDevices(comparison.want))),
+          ]
+        }),
+      ),
     wipe: () =>
       serially(async () => {
         const [kernel, memory] = await Promise.all([observe(runner, stateDir), remember(stateDir)])

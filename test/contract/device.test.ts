@@ -201,6 +201,15 @@ describe.each([
     expect(await box.state()).toBe(before)
   })
 
+  it('takes nothing for drift that is steered while it looks', async () => {
+    await set(berlin)
+    for (const hop of [1, 0, 1, 0, 1, 0]) {
+      const looked = box.driver.drift(berlin)
+      await box.driver.steer([choice(hop)])
+      expect(await looked).toEqual([])
+    }
+  })
+
   it('refuses what it can not steer, in a sentence', async () => {
     await expect(box.driver.steer([choice(0)])).rejects.toThrow('D037 nothing was applied yet')
     await set(berlin)
