@@ -37,6 +37,8 @@ export interface Changes {
   running(): Bundle | null
   /** What the kernel has otherwise than what runs. */
   drift(): readonly Trouble[]
+  /** Compares again where the kernel was otherwise: it may be right by now. */
+  lookAgain(): Promise<void>
   /** Tick before which nothing is tried again. */
   retryAt(): number
   /** Brings back the last confirmed bundle, from disk alone. */
@@ -149,13 +151,19 @@ export function createChanges(of: ChangesOptions): Changes {
 
   async function compareKernel(config: SiteConfig): Promise<void> {
     const found = await driver.drift(config)
+    const before = new Set(drift.map(line))
     drift = found.map(({ code, says, instead }) => ({ code, says, instead }))
-    for (const one of drift) log('drift', line(one), { code: one.code })
+    for (const one of drift) if (!before.has(line(one))) log('drift', line(one), { code: one.code })
   }
 
   return {
     running: () => running,
     drift: () => drift,
+    async lookAgain() {
+      if (drift.length === 0 || busy || !running) return
+      await compareKernel(running.config)
+      if (drift.length === 0) of.changed()
+    },
     retryAt: () => retryAt,
     async boot() {
       await settle(disk)

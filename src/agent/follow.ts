@@ -240,7 +240,7 @@ export function createFollower(of: FollowOptions): Follower {
         watching(
           'uplinks',
           () => lookEveryMs,
-          () => Promise.all([uplinks.look(config()), uplinks.judge(config()), routers.look(config())]),
+          () => Promise.all([uplinks.look(config()), uplinks.judge(config()), routers.look(config()), changes.lookAgain()]),
         ),
         watching(
           'drain',

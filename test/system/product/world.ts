@@ -278,9 +278,8 @@ export async function openWorld(edges: readonly string[], files = networkFiles(e
       const file = join(state, 'logs', `agent-${name}.log`)
       return existsSync(file) ? readFileSync(file, 'utf8') : ''
     },
-    // Eight charons, one after another, take seconds on a machine that others use: the least deadline would put them back.
     async agent(box, { name = box, token, serial = `LAB-${name.toUpperCase()}`, env: more = {} } = {}) {
-      await lab.start(box, `agent-${name}`, agentCommand('up', '--state', stateOf(name), '--deadline', '15'), {
+      await lab.start(box, `agent-${name}`, agentCommand('up', '--state', stateOf(name)), {
         stdin: token === undefined ? '' : `${token}\n`,
         env: { CAUSEWAY_SERIAL: serial, ...more },
       })
