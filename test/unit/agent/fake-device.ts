@@ -9,6 +9,7 @@ export interface FakeDevice extends DeviceDriver {
   readonly steered: Choice[]
   readonly calls: string[]
   findings: readonly Finding[]
+  drifts: readonly Finding[]
   interfaces: readonly OsInterface[]
   learned: Learning
   /** Throws on the next `set` of a config for which this is true. */
@@ -31,6 +32,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     steered: [],
     calls: [],
     findings: [],
+    drifts: [],
     interfaces,
     learned: { sessions: [], missing: [] },
     breaks: () => false,
@@ -53,7 +55,7 @@ export function fakeDevice(interfaces: readonly OsInterface[] = [{ ...interfaceN
     counters: async () => [],
     learning: async () => device.learned,
     transit: async () => ({ packets: 0, bytes: 0 }),
-    drift: async () => [],
+    drift: async () => device.drifts,
     async wipe() {
       device.calls.push('wipe')
       device.running = null

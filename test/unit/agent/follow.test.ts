@@ -99,6 +99,19 @@ describe('an agent', () => {
     expect(controller.history.filter(({ report }) => report.inventory).length, 'the inventory comes once').toBe(1)
   })
 
+  test('looks again at what the kernel had otherwise, and says when that is over', async () => {
+    const agent = await start()
+    agent.device.drifts = [{ code: 'D022', severity: 'error', at: [], says: 'missing: a nexthop', instead: '', witness: [] }]
+    controller.assign('berlin', config, triple(1))
+    await eventually(() => expect(agent.status()?.findings.map(({ code }) => code)).toContain('D022'))
+    agent.device.drifts = []
+    await eventually(() => expect(agent.status()?.findings.map(({ code }) => code)).not.toContain('D022'))
+    expect(
+      agent.log.filter((text) => text.startsWith('drift ')),
+      'told once',
+    ).toHaveLength(1)
+  })
+
   test('keeps its keys over a change', async () => {
     await start()
     controller.assign('berlin', config, triple(1))
