@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Runner, Started } from './run.ts'
+import { type Runner, type Started, statFields } from './run.ts'
 
 export interface Place {
   readonly settings: string
@@ -49,13 +49,11 @@ export async function observeDaemons(runner: Runner, stateDir: string): Promise<
     if (startTime === undefined || !words.some((word) => word.endsWith(settingsOf(stateDir, name)))) continue
     const settings = await readFile(settingsOf(stateDir, name), 'utf8').catch(() => undefined)
     found.push({ name, process: { pid: Number(pid), startTime }, settings })
-    parents.set(Number(pid), parentIn((await runner.readFile(`/proc/${pid}/stat`)) ?? ''))
+    parents.set(Number(pid), Number(statFields((await runner.readFile(`/proc/${pid}/stat`)) ?? '')[1]))
   }
   // radvd leaves a helper behind that looks like it and would not read settings again: its parent is the daemon.
   return found.filter(({ process: { pid } }) => !parents.has(parents.get(pid)!))
 }
-/** Field 4 of /proc/PID/stat, behind the name in parentheses and the state. */
-const parentIn = (stat: string): number => Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
 
 /** How long a daemon has to find out that it can't serve: it reads its settings and binds its sockets first. */
 const trialMs = 300

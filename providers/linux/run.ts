@@ -43,6 +43,9 @@ export interface Conversation {
   close(): void
 }
 
+/** Of /proc/PID/stat, from field 3 (state) on: the name before it, in parentheses, may hold spaces. */
+export const statFields = (stat: string): readonly string[] => stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+
 const defaultTimeoutMs = 20_000
 
 export interface RunnerOptions {
@@ -99,11 +102,9 @@ export function createRunner({ dryRun = false, echo = (line) => void process.std
 
   const readOrNothing = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
   async function startTime(pid: number): Promise<string | undefined> {
-    const stat = await readOrNothing(`/proc/${pid}/stat`)
-    // The name, in parentheses, may hold spaces: count from behind it. Field 3 (state) comes first there.
-    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const fields = statFields((await readOrNothing(`/proc/${pid}/stat`)) ?? '')
     // A zombie has ended; whoever inherited it hasn't looked yet.
-    return fields?.[0] === 'Z' ? undefined : fields?.[19]
+    return fields[0] === 'Z' ? undefined : fields[19]
   }
 
   return {

@@ -164,6 +164,7 @@ export class List<T> implements Iterable<T> {
   }
 }
 
+/** Of few long ones; `flatten` is for many short ones. */
 const joined = <T>(chunks: readonly (readonly T[])[]): readonly T[] => ([] as readonly T[]).concat(...chunks)
 /** How many members both begin with, and how many of the rest both end with. */
 export function commonEnds(a: readonly unknown[], b: readonly unknown[]): readonly [head: number, tail: number] {

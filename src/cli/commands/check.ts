@@ -1,4 +1,4 @@
-import { existsSync, type FSWatcher, statSync, watch } from 'node:fs'
+import { type FSWatcher, statSync, watch } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isSecondGateway } from '#src/fabric/ids.ts'
@@ -77,13 +77,14 @@ async function checkForever(folder: string | undefined, output: Output): Promise
   }
   /** Folders come and go as others own something, or nothing any more, and one may be put in another's place. */
   function follow(): void {
-    const folders = new Map([root, ...pulledFolders(root)].flatMap((one) => (existsSync(one) ? [[one, statSync(one).ino]] : [])))
+    const inodeOf = (one: string) => statSync(one, { throwIfNoEntry: false })?.ino
+    const folders = new Map([root, ...pulledFolders(root)].map((one) => [one, inodeOf(one)] as const))
     for (const [one, { ino, watcher }] of watchers)
       if (folders.get(one) !== ino) {
         watcher.close()
         watchers.delete(one)
       }
-    for (const [one, ino] of folders) if (!watchers.has(one)) watchers.set(one, { ino, watcher: watch(one, changed) })
+    for (const [one, ino] of folders) if (ino !== undefined && !watchers.has(one)) watchers.set(one, { ino, watcher: watch(one, changed) })
   }
   const above = watchPlaceOf(resolve(root), changed)
   // What is saved while the first check goes on is checked after it.
