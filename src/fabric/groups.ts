@@ -51,6 +51,9 @@ export function groupsOf(holder: Holder): readonly Group[] {
 
 /** A shared group as it is at a node for one of its remotes. */
 export const groupOf = (group: SharedGroup, node: NodeId, remote: NodeId): Group => towards(ownedBy(group, node), remote)
+/** The hops of a shared group as they are at a node: one for each remote where they lead to it, one for all where they pass another node. */
+export const hopsOf = (group: SharedGroup, node: NodeId): readonly Hop[] =>
+  ownedBy(group, node).via.flatMap((hop) => (isDirect(hop) ? group.remotes.map((remote) => writtenOut(hop, remote)) : [hop]))
 /** Its remotes share what the node is called in it. */
 const ownedBy = (group: SharedGroup, node: NodeId): SharedGroup =>
   group.via.some(({ tunnel }) => tunnel.includes(thisNode))

@@ -2,8 +2,8 @@
  * What must be right in any Fabric, whatever is expected. Each check reads a list once (sorted where it compares), so
  * the cost is that of reading the Fabric.
  */
-import type { ClassId, Fabric, Finding, Group, Lan, NodeId, Peer, Region, Route, Site } from '#src/fabric/fabric.ts'
-import { groupKey, groupsOf } from '#src/fabric/groups.ts'
+import type { ClassId, Fabric, Finding, Group, Lan, NodeId, Peer, Region, Route, SharedGroup, Site, Tunnel, TunnelId } from '#src/fabric/fabric.ts'
+import { anyRemote, groupOf, hopsOf, isDirect } from '#src/fabric/groups.ts'
 import { isSecondGateway, nodeOf, siteEnds, siteOfGateway } from '#src/fabric/ids.ts'
 import { ipsecProfiles, roomInEsp } from '#src/fabric/ipsec.ts'
 import { isOnLink, isSameLan } from '#src/fabric/lans.ts'
@@ -193,62 +193,66 @@ function interfaces(fabric: Fabric): readonly Finding[] {
 
 /** Every hop goes over a tunnel that joins this node to the next. */
 function hops(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
-  const tunnels = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel]))
+  const tunnels = tunnelsById(fabric)
   const findings: Finding[] = []
   for (const node of nodesOf(fabric)) {
     if (alike(node.id).length === 0) continue
-    for (const group of groupsOf(node)) {
-      for (const hop of group.via) {
-        const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map(nodeOf) ?? []
-        if (!ends.includes(node.id) || !ends.includes(hop.next) || hop.next === node.id) {
-          findings.push(
-            error(
-              'V027',
-              [`${node.kind}/${node.id}`],
-              `${node.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
-              compilerFault,
-              alsoAt(alike(node.id)),
-            ),
-          )
-        }
-      }
+    // Classes that judge alike have the same.
+    const distinct = node.groups.filter(
+      (group, n) => node.groups.findIndex((other) => other.via === group.via && other.remotes === group.remotes) === n,
+    )
+    for (const hop of distinct.flatMap((group) => hopsOf(group, node.id))) {
+      const ends: readonly NodeId[] = tunnels.get(hop.tunnel)?.ends.map(nodeOf) ?? []
+      if (ends.includes(node.id) && ends.includes(hop.next) && hop.next !== node.id) continue
+      findings.push(
+        error(
+          'V027',
+          [`${node.kind}/${node.id}`],
+          `${node.id} would reach ${hop.next} over tunnel ${hop.tunnel}, which does not join them`,
+          compilerFault,
+          alsoAt(alike(node.id)),
+        ),
+      )
     }
   }
   return findings
 }
+const tunnelsById = onceOf((fabric: Fabric): ReadonlyMap<TunnelId, Tunnel> => new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel])))
 
 /** Every route leads to the owner, and every class has a group for it, with at least one hop. */
 function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
   const nodes = new Map<NodeId, Site | Region | Peer>(nodesOf(fabric).map((node) => [node.id, node]))
   const findings: Finding[] = []
   const silent = new Set(fabric.sites.flatMap((site) => withoutAny(fabric, site).map((id) => `${site.id} ${id}`)))
+  const isOwned = ({ to, remote }: Route): boolean =>
+    nodes.get(remote)?.lans.some((lan) => contains(lan.prefix, to) || contains(to, lan.prefix)) ?? false
+  // Many have the same list.
+  const astray = onceOf((list: readonly Route[]): readonly Route[] => list.filter((route) => !isOwned(route)))
+  const among = onceOf((remotes: readonly NodeId[]): ReadonlySet<NodeId> => new Set(remotes))
   for (const site of nodes.values()) {
     if (alike(site.id).length === 0) continue
     const at = `${site.kind}/${site.id}`
-    const groups = new Map(
-      groupsOf(site)
-        .filter((group) => group.arrived === 'anywhere')
-        .map((group) => [groupKey(group), group]),
-    )
     const own = routesOf(fabric, site)
-    for (const route of own) {
-      const owner = nodes.get(route.remote)
-      if (!owner?.lans.some((lan) => contains(lan.prefix, route.to) || contains(route.to, lan.prefix))) {
-        findings.push(
-          error(
-            'V021',
-            [at, `${owner?.kind ?? 'site'}/${route.remote}`],
-            `${site.id} routes ${route.to} to ${route.remote}, which does not own it`,
-            compilerFault,
-            alsoAt(alike(site.id)),
-          ),
-        )
-      }
+    for (const { to, remote } of astray(site.routes ?? fabric.routes ?? none)) {
+      if (!site.routes && remote === site.id) continue
+      findings.push(
+        error(
+          'V021',
+          [at, `${nodes.get(remote)?.kind ?? 'site'}/${remote}`],
+          `${site.id} routes ${to} to ${remote}, which does not own it`,
+          compilerFault,
+          alsoAt(alike(site.id)),
+        ),
+      )
     }
+    const anywhere = Map.groupBy(
+      site.groups.filter(({ arrived }) => arrived === 'anywhere'),
+      ({ trafficClass }) => trafficClass,
+    )
     for (const [remote, families] of familiesByRemote(own)) {
       for (const { id } of fabric.classes) {
-        const either = { remote, trafficClass: id, arrived: 'anywhere' } as const
-        const missing = groups.has(groupKey(either)) ? [] : families.filter((family) => !groups.has(groupKey({ ...either, family })))
+        const groups = (anywhere.get(id) ?? none).filter(({ remotes }) => among(remotes).has(remote))
+        const missing = families.filter((family) => !groups.some((group) => group.family === undefined || group.family === family))
         if (missing.length > 0)
           findings.push(
             error(
@@ -264,14 +268,15 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
     for (const { id } of fabric.classes) {
       // A class that may use no uplink of a site at all is said by the compiler, once and with its line.
       if (silent.has(`${site.id} ${id}`)) continue
-      const none = [...groups.values()].filter(
-        ({ trafficClass, via, remote }) => trafficClass === id && via.length === 0 && !silent.has(`${remote} ${id}`),
+      const none = (anywhere.get(id) ?? []).flatMap((group) =>
+        group.via.length > 0 ? [] : group.remotes.flatMap((remote) => (silent.has(`${remote} ${id}`) ? [] : [groupOf(group, site.id, remote)])),
       )
       if (none.length > 0) findings.push({ ...empty(fabric, site.id, none), witness: alsoAt(alike(site.id)) })
     }
   }
   return findings
 }
+const none: readonly never[] = []
 
 /** Classes in which the site sends nothing to anybody. */
 function withoutAny({ classes }: Fabric, { groups }: Site): readonly ClassId[] {
@@ -279,14 +284,14 @@ function withoutAny({ classes }: Fabric, { groups }: Site): readonly ClassId[] {
   return classes.flatMap(({ id }) => (used.has(id) ? [] : [id]))
 }
 
-function familiesByRemote(routes: readonly Route[]): ReadonlyMap<NodeId, readonly Family[]> {
+const familiesByRemote = onceOf((routes: readonly Route[]): ReadonlyMap<NodeId, readonly Family[]> => {
   const found = new Map<NodeId, readonly Family[]>()
   for (const { to, remote } of routes) {
-    const known = found.get(remote) ?? []
+    const known = found.get(remote) ?? none
     if (!known.includes(familyOf(to))) found.set(remote, [...known, familyOf(to)])
   }
   return found
-}
+})
 
 function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Omit<Finding, 'witness'> {
   const { trafficClass } = groups[0]!
@@ -302,46 +307,56 @@ function empty(fabric: Fabric, at: NodeId, groups: readonly Group[]): Omit<Findi
   }
 }
 
-/** No choice of hops, at any nodes, in any state, sends packets round: a search for cycles per (remote, class, and family where they part). */
+/**
+ * No choice of hops, at any nodes, in any state, sends packets round: a search for cycles per (remote, class, and family
+ * where they part), among those that others send through. Nobody else can be on one.
+ */
 function loops(fabric: Fabric): readonly Finding[] {
-  const roles = new Map(fabric.tunnels.map((tunnel) => [tunnel.id, tunnel.role]))
-  const byRemote = new Map<string, Map<string, Group>>()
+  const tunnels = tunnelsById(fabric)
   const nodes = nodesOf(fabric)
   const apart = new Set(nodes.flatMap(({ groups }) => groups.filter(({ family }) => family !== undefined).flatMap(({ remotes }) => remotes)))
+  const vias = new Set(nodes.flatMap(({ groups }) => groups.map(({ via }) => via)))
+  const passed = new Set([
+    ...nodes.flatMap(({ id }) => (isSecondGateway(id) ? [id] : [])),
+    ...[...vias].flatMap((via) => via.flatMap((hop) => (isDirect(hop) ? [] : [hop.next]))),
+  ])
+  const byRemote = new Map<string, Map<string, Group>>()
   for (const node of nodes) {
-    for (const group of groupsOf(node)) {
-      for (const family of group.family ? [group.family] : apart.has(group.remote) ? [4, 6] : [0]) {
-        const key = `${group.remote} ${group.trafficClass} ${family}`
-        const groups = byRemote.get(key) ?? new Map<string, Group>()
-        byRemote.set(key, groups.set(`${node.id} ${group.arrived}`, group))
+    if (!passed.has(node.id)) continue
+    for (const shared of node.groups.map(through)) {
+      if (shared.via.length === 0) continue
+      for (const remote of shared.remotes) {
+        const group = groupOf(shared, node.id, remote)
+        for (const family of group.family ? [group.family] : apart.has(remote) ? [4, 6] : [0]) {
+          const key = `${remote} ${group.trafficClass} ${family}`
+          const groups = byRemote.get(key) ?? new Map<string, Group>()
+          byRemote.set(key, groups.set(`${node.id} ${group.arrived}`, group))
+        }
       }
     }
   }
   const findings: Finding[] = []
-  for (const nodes of byRemote.values()) {
+  for (const groups of byRemote.values()) {
     const done = new Set<string>()
     const path: string[] = []
     const cycle = (at: string): readonly string[] | null => {
       if (path.includes(at)) return [...path.slice(path.indexOf(at)), at]
-      const group = nodes.get(at)
+      const group = groups.get(at)
       if (!group || done.has(at)) return null
       path.push(at)
-      const nexts = new Set(
-        group.via.filter((hop) => hop.next !== group.remote).map((hop) => `${hop.next} ${roles.get(hop.tunnel) === 'mesh' ? 'mesh' : 'anywhere'}`),
-      )
-      for (const next of nexts) {
-        const found = cycle(next)
+      for (const { next, tunnel } of group.via) {
+        const found = next === group.remote ? null : cycle(`${next} ${tunnels.get(tunnel)?.role === 'mesh' ? 'mesh' : 'anywhere'}`)
         if (found) return found
       }
       path.pop()
       done.add(at)
       return null
     }
-    for (const start of nodes.keys()) {
+    for (const start of groups.keys()) {
       const found = cycle(start)
       if (!found) continue
-      const names = found.map((key) => key.split(' ')[0]!)
-      const { remote, trafficClass } = nodes.get(start)!
+      const names = fromSmallest(found.map((key) => key.split(' ')[0]!))
+      const { remote, trafficClass } = groups.get(start)!
       findings.push(
         error('V020', [`site/${names[0]!}`], `packets of class ${trafficClass} for ${remote} can go round: ${names.join(' → ')}`, compilerFault),
       )
@@ -350,14 +365,26 @@ function loops(fabric: Fabric): readonly Finding[] {
   }
   return findings
 }
+/** The same cycle told from one place, wherever it was entered. */
+function fromSmallest(cycle: readonly string[]): readonly string[] {
+  const ring = cycle.slice(1)
+  const start = ring.indexOf([...ring].sort()[0]!)
+  return [...ring.slice(start), ...ring.slice(0, start + 1)]
+}
+/** Without the hops that end at the remote. */
+const through = (group: SharedGroup): SharedGroup => ({ ...group, via: group.via.filter(({ next }) => next !== anyRemote) })
 
 /** No two peers of an interface claim one prefix: WireGuard would silently give it to the last. */
 function peers(fabric: Fabric): readonly Finding[] {
   const sites = new Map<NodeId, Site>(fabric.sites.map((site) => [site.id, site]))
+  const sharing = withSharedAddresses(fabric)
   const findings: Finding[] = []
   for (const site of fabric.sites) {
     const spokes = tunnelsOf(fabric, site.id).flatMap(({ tunnel, end }) => (tunnel.role === 'spoke' && end === 1 ? [tunnel] : []))
     for (const [id, all] of Map.groupBy(spokes, ({ ends: [, hub] }) => hub.interface)) {
+      // Those of an interface are thousands, and hardly ever a site stands there twice or one shares addresses.
+      const behind = new Set(all.map(({ ends: [spoke] }) => spoke.site))
+      if (behind.size === all.length && !all.some(({ ends: [spoke] }) => sharing.has(spoke.site))) continue
       const claims = all
         .flatMap((tunnel) => (sites.get(tunnel.ends[0].site)?.lans ?? []).map((lan) => ({ tunnel: tunnel.id, prefix: lan.prefix })))
         .sort((a, b) => comparePrefixes(a.prefix, b.prefix))
@@ -377,6 +404,16 @@ function peers(fabric: Fabric): readonly Finding[] {
     }
   }
   return findings
+}
+/** Nodes with a LAN that overlaps one of another node. */
+function withSharedAddresses(fabric: Fabric): ReadonlySet<NodeId> {
+  const found = new Set<NodeId>()
+  let outer: Owned | undefined
+  for (const one of sortedLans(fabric)) {
+    if (!outer || !overlaps(outer.lan.prefix, one.lan.prefix)) outer = one
+    else if (outer.node !== one.node) found.add(outer.node).add(one.node)
+  }
+  return found
 }
 
 /** Kernel names and ports of a site don't clash, with both parities of the link epoch. */

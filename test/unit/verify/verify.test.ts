@@ -435,7 +435,7 @@ describe('structure', () => {
       )
     expect(first(change(change(sound, 'hub', over('next')), 'next', over('hub')))).toMatchObject({
       code: 'V020',
-      says: 'packets of class default for edge can go round: next → hub → next',
+      says: 'packets of class default for edge can go round: hub → next → hub',
     })
   })
   test('a route to someone who does not own it', () => {
