@@ -269,18 +269,24 @@ export type Down = (tunnel: TunnelId) => boolean
  */
 export type Patience = 'settled' | 'held' | 'unmoved'
 
-/** The edges that run time may choose when the tunnels of `down` are down. */
+/** The edges that run time may choose when the tunnels of `down` are down. Asked once a vertex for each failure: loops. */
 export function choices(vertex: Vertex, down: Down, patience: Patience): readonly Edge[] {
-  const alive = vertex.edges.filter((edge) => !down(edge.hop.tunnel) && !missing(edge))
+  const alive: Edge[] = []
+  for (const edge of vertex.edges) if (!missing(edge) && !down(edge.hop.tunnel)) alive.push(edge)
   const first = firstStage(alive)
-  const chosen = alive.filter(({ hop }) => hop.stage === first || (patience !== 'settled' && hop.returnAfter > 0))
+  const chosen: Edge[] = []
+  for (const edge of alive) if (edge.hop.stage === first || (patience !== 'settled' && edge.hop.returnAfter > 0)) chosen.push(edge)
   if (!vertex.external || patience !== 'unmoved') return chosen
   const known = vertex.edges.filter((edge) => !missing(edge))
   const before = firstStage(known)
   return [...chosen, ...known.filter(({ hop }) => hop.stage === before && down(hop.tunnel))]
 }
-const firstStage = (edges: readonly Edge[]): number => edges.reduce((first, { hop }) => Math.min(first, hop.stage), Number.POSITIVE_INFINITY)
-const missing = (edge: Edge): boolean => 'why' in edge.to && edge.to.why === 'all-down'
+function firstStage(edges: readonly Edge[]): number {
+  let first = Number.POSITIVE_INFINITY
+  for (const { hop } of edges) if (hop.stage < first) first = hop.stage
+  return first
+}
+const missing = ({ to }: Edge): boolean => 'why' in to && to.why === 'all-down'
 
 /** Where packets stop, and the hops that brought them there. */
 export interface Stop {
@@ -295,28 +301,28 @@ export interface Stop {
  */
 export function firstStop(entry: Vertex, down: Down, patience: Patience, leads: (vertex: Vertex) => boolean = () => false): Stop | null {
   const path: Hop[] = []
-  const open = new Set<Vertex>()
-  const good = new Set<Vertex>()
+  // A handful: an edge, its hubs, the far end.
+  const open: Vertex[] = []
+  const good: Vertex[] = []
   const stop = (vertex: Vertex, why: Drop): Stop => ({ node: vertex.node, why, path: [...path], vertex })
   const visit = (vertex: Vertex): Stop | null => {
-    if (good.has(vertex)) return null
-    if (open.has(vertex)) return stop(vertex, 'loop')
+    if (vertex.decision.kind === 'deliver' || good.includes(vertex)) return null
+    if (open.includes(vertex)) return stop(vertex, 'loop')
     if (vertex.decision.kind === 'drop') return stop(vertex, vertex.decision.why)
-    if (vertex.decision.kind === 'deliver') return null
     if (vertex.decision.kind === 'exit') return leads(vertex) ? null : stop(vertex, 'no-route')
     const next = choices(vertex, down, patience)
     if (next.length === 0) return stop(vertex, 'all-down')
-    open.add(vertex)
+    open.push(vertex)
     for (const edge of next) {
-      if (down(edge.hop.tunnel)) return stop(vertex, 'unmoved')
+      if (vertex.external && down(edge.hop.tunnel)) return stop(vertex, 'unmoved')
       if ('why' in edge.to) return stop(vertex, edge.to.why)
       path.push(edge.hop)
       const lost = visit(edge.to)
       if (lost) return lost
       path.pop()
     }
-    open.delete(vertex)
-    good.add(vertex)
+    open.pop()
+    good.push(vertex)
     return null
   }
   return visit(entry)
