@@ -520,6 +520,15 @@ describe('structure', () => {
     })
     expect(first({ ...sound, tunnels })).toMatchObject({ code: 'V025', says: expect.stringContaining('has 10.1.0.0/24 behind two peers') })
   })
+  test('a prefix of one site within that of another, behind one interface', () => {
+    const { fabric } = demo()
+    const [one, other] = fabric.sites.filter(({ hub }) => !hub)
+    const inside = prefix(one!.lans[0]!.prefix.replace(/\/\d+$/, '/28'))
+    const both = change(fabric, other!.id, ({ lans: [lan, ...lans] }) => ({ lans: [{ ...lan!, prefix: inside }, ...lans] }))
+    const told = check(both).filter(({ code }) => code === 'V025')
+    expect(told.length).toBeGreaterThan(0)
+    expect(told[0]!.says).toContain(`has ${inside} behind two peers, ${one!.id}.`)
+  })
   test.each([
     [1500, 'packets of 1500 bytes do not fit into a tunnel over lines of 1500: at most 1440'],
     [1200, 'an MTU of 1200 is too small for IPv6, which needs 1280'],
