@@ -2,7 +2,7 @@
 import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
 import { parseAddress, type Parsed, parsePrefix } from '#src/net/address.ts'
 import { refused } from './refused.ts'
-import { list, map, object, parsedText, type ReadOf } from './spec.ts'
+import { map, object, parsedText, type ReadOf, some } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { parseLifetime, parseName } from './values.ts'
 
@@ -36,8 +36,8 @@ const lifetime = (kind: string, standard: string) =>
   parsedText('I093', parseLifetime, { description: `Of ${kind}. Default: ${standard}.`, examples: [standard] })
 export const ipsec = object(
   {
-    ike: list(proposal('IKE', ikeProposals)),
-    esp: list(proposal('ESP', espProposals)),
+    ike: some(proposal('IKE', ikeProposals)),
+    esp: some(proposal('ESP', espProposals)),
     lifetime: object({ ike: lifetime('IKE, 15m to 24h', '8h'), esp: lifetime('ESP, 5m to 8h', '1h') }, { example: '{ ike: 8h, esp: 1h }' }),
     id: parsedText('I094', parseIdentity, {
       description: "The peer's IKE identity. Default: its address.",
@@ -48,17 +48,17 @@ export const ipsec = object(
 )
 
 export const peerSegment = object(
-  { prefixes: list(prefix('Networks behind the peer, as network/length.', '172.20.0.0/16')) },
+  { prefixes: some(prefix('Networks behind the peer, as network/length.', '172.20.0.0/16')) },
   { required: ['prefixes'], refused: refused.peerSegment, example: '{ prefixes: 172.20.0.0/16 }' },
 )
 
 const peerFields = {
-  address: list(address('What hubs dial, one or two, of IPv4 or IPv6: a tunnel to each from every uplink of its family.', '203.0.113.200')),
+  address: some(address('What hubs dial, one or two, of IPv4 or IPv6: a tunnel to each from every uplink of its family.', '203.0.113.200')),
   transport: text('Which uplinks reach it, as for uplinks. Default: internet.', 'internet'),
-  hubs: list(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
+  hubs: some(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
   segments: map(text('A segment of the network.', 'inference'), peerSegment, '{ inference: { prefixes: 172.20.0.0/16 } }'),
   probe: address('What answers ICMP behind it. Default: the far inside address of each tunnel.', '172.20.0.1'),
-  inside: list(
+  inside: some(
     prefix(
       'Where the addresses inside its tunnels come from, four a tunnel: a network of IPv4, of IPv6, or one of each. Default: the pool of clouds.',
       '169.254.100.0/24',

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { type Parsed, parsePrefix, type Prefix } from '#src/net/address.ts'
 import { hubAsn, privateAsns } from './defaults.ts'
 import { refused, refusedWords } from './refused.ts'
-import { type Entry, integer, list, type Located, map, object, parsedText, type ReadOf, type Spec, word } from './spec.ts'
+import { type Entry, integer, type Located, map, object, parsedText, type ReadOf, refuseEmpty, some, type Spec, word } from './spec.ts'
 import { parseName } from './values.ts'
 import { isMap } from './yaml.ts'
 
@@ -34,14 +34,15 @@ export interface RawVpc {
   /** null: not said here. */
   readonly prefixes: readonly Located<Prefix>[] | null
 }
-const vpcList = list(vpcId)
-const vpcMap = map(vpcId, list(cloudPrefix), `{ ${vpcExample}: 10.96.0.0/16 }`)
+const vpcList = some(vpcId)
+const vpcMap = map(vpcId, some(cloudPrefix), `{ ${vpcExample}: 10.96.0.0/16 }`)
 /** One id, a list, or a map that says which prefixes are in which VPC. */
 const vpcs: Spec<readonly RawVpc[]> = {
   schema: z.union([vpcList.schema, vpcMap.schema]),
   example: vpcExample,
   wants: 'an id, or a map of ids',
   read(node, slot, reading) {
+    if (isMap(node) && node.items.length === 0) return refuseEmpty(vpcExample, reading.source.at(node), slot, reading)
     if (isMap(node))
       return vpcMap.read(node, slot, reading)?.map(({ key, value }: Entry<readonly Located<Prefix>[]>) => ({ id: key, prefixes: value ?? [] }))
     return vpcList.read(node, slot, reading)?.map((id) => ({ id, prefixes: null }))
@@ -49,7 +50,7 @@ const vpcs: Spec<readonly RawVpc[]> = {
 }
 
 export const cloudSegment = object(
-  { vpcs, prefixes: list(cloudPrefix) },
+  { vpcs, prefixes: some(cloudPrefix) },
   { required: ['vpcs'], refused: refused.cloudSegment, example: `{ vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 }` },
 )
 
@@ -61,7 +62,7 @@ const regionFields = {
     description: "The provider's code of the region. Default: the end of the name.",
     examples: ['eu-west-1'],
   }),
-  hubs: list(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
+  hubs: some(text("Hubs that join it, in order of preference. Default: the network's.", 'frankfurt')),
   asn: integer('I083', privateAsns.first, privateAsns.last, `The cloud's AS number, private (RFC 6996), not the hubs' ${hubAsn}. Default: 64512.`),
   segments: map(text('A segment of the network.', 'inference'), cloudSegment, `{ inference: { vpcs: ${vpcExample}, prefixes: 10.96.0.0/16 } }`),
 }

@@ -14,7 +14,7 @@ import { bgpDefaults, ospfDefaults } from './defaults.ts'
 import { refused } from './refused.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
-import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, word } from './spec.ts'
+import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, some, word } from './spec.ts'
 import {
   media,
   uplinkFamilies,
@@ -61,7 +61,7 @@ function parseHosts(written: string): Parsed<Prefix> {
   return parsed.ok ? { ok: true, value: hostPrefix(parsed.value) } : parsed
 }
 const hosts = (description: string) =>
-  list(
+  some(
     parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parseHosts, {
       description,
       examples: ['10.1.10.20', '10.1.10.32/28'],
@@ -105,10 +105,10 @@ const asn = (description: string) => integer('I068', 1, 4_294_967_295, descripti
 export const bgp = object(
   {
     asn: asn('The AS number of the routers.'),
-    neighbor: list(
+    neighbor: some(
       parsedText('I030', parseAddress, { description: "The routers' addresses on this LAN, of either family.", examples: ['10.1.10.254'] }),
     ),
-    prefixes: list(
+    prefixes: some(
       prefixText(
         'What may be learned: these networks and parts of them, which belong to the segment as the LAN does.',
         '10.5.0.0/16',
@@ -130,13 +130,13 @@ export const bgp = object(
 )
 export const ospf = object(
   {
-    neighbor: list(
+    neighbor: some(
       parsedText('I030', parseAddress, {
         description: "The routers' addresses on this LAN, link-local of IPv6 (OSPFv3); no other is listened to.",
         examples: ['10.1.10.254', 'fe80::fe'],
       }),
     ),
-    prefixes: list(
+    prefixes: some(
       prefixText(
         'What may be learned: these networks and parts of them, which belong to the segment as the LAN does.',
         '10.5.0.0/16',
@@ -196,10 +196,10 @@ export const advertisement = object(
 export const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
-    prefixes: list(prefixText('Networks of this LAN, as network/length, of IPv4, IPv6 or both.', '10.1.10.0/24', '2001:db8:1:10::/64')),
+    prefixes: some(prefixText('Networks of this LAN, as network/length, of IPv4, IPv6 or both.', '10.1.10.0/24', '2001:db8:1:10::/64')),
     next_hop: map(
       parsedText('I030', parseAddress, { description: 'A router on this LAN.', examples: ['10.1.10.254'] }),
-      list(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16', '2001:db8:5::/48')),
+      some(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16', '2001:db8:5::/48')),
       '{ 10.1.10.254: 10.5.0.0/16 }',
     ),
     bgp,
@@ -253,7 +253,7 @@ export const siteClass = object(
 
 const maintenance = object(
   {
-    window: list(
+    window: some(
       parsedText('I066', parseWindow, {
         description: 'Days and hours, local time.',
         examples: ['sun 02:00-04:00', 'mon-fri 22:00-06:00', 'daily 01:00-03:00'],
@@ -297,7 +297,7 @@ const siteFields = {
   maintenance,
   segments: map(
     text('A segment of the network, and its LAN here, or a list of them.', 'inference'),
-    list(lan),
+    some(lan),
     '{ inference: { interface: eth1, prefixes: 10.1.10.0/24 } }',
   ),
 }
@@ -326,9 +326,9 @@ export const group = object(
 
 export const service = object(
   {
-    at: list(selectorText('Where it answers: [where/]segment or group.', 'core/inference')),
+    at: some(selectorText('Where it answers: [where/]segment or group.', 'core/inference')),
     endpoints: hosts('The hosts that answer, inside the LANs of `at`. Default: any host there.'),
-    ports: list(parsedText('I048', parsePortRange, { description: 'Protocol and ports.', examples: ['tcp/8443', 'udp/5004-5010'] })),
+    ports: some(parsedText('I048', parsePortRange, { description: 'Protocol and ports.', examples: ['tcp/8443', 'udp/5004-5010'] })),
     class: text('How its traffic is treated. Default: default.', 'business'),
   },
   {
@@ -351,7 +351,7 @@ export const trafficClass = object(
 )
 
 const wayWords = (description: string, example: string) =>
-  list(text(`${description} A medium, transport, tag, \`metered\`, hub, or uplink like fiber or berlin.fiber.`, example))
+  some(text(`${description} A medium, transport, tag, \`metered\`, hub, or uplink like fiber or berlin.fiber.`, example))
 export const expectation = object(
   {
     reach: arrow('At least one place of the service answers'),
@@ -369,7 +369,7 @@ export const expectation = object(
       description: 'What remains for its class on every way, in bit/s as the caller sees it: down/up, or one for both.',
       examples: ['20M', '50M/5M'],
     }),
-    survives: list(
+    survives: some(
       word(
         'I071',
         'failure',
@@ -404,7 +404,7 @@ export const networkFile = object(
     ),
     mtu: integer('I049', 1280, 8900, 'Bytes of an inner packet, one for the whole overlay. Default: 1360.'),
     hubs: list(text('Sites that end the tunnels of the others; the first is home.', 'frankfurt')),
-    segments: list(name('A group of LANs, kept apart from the others.', 'inference')),
+    segments: some(name('A group of LANs, kept apart from the others.', 'inference')),
     internet: map(
       text('A segment of the network.', 'office'),
       internet('How hosts of this segment leave to the internet: not at all, at their own site over its uplinks, or at the hub. Default: none.'),

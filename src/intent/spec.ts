@@ -63,20 +63,14 @@ export type ReadOf<S> = S extends Spec<infer T> ? T : never
 const kindOf = (node: Node | null): string =>
   isMap(node) ? 'a map' : isSeq(node) ? 'a list' : node === null || (isScalar(node) && node.value === null) ? 'nothing' : 'a text'
 
-function wrongKind(
-  { wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>,
-  node: Node | null,
-  slot: Slot,
-  { source, report }: Reading,
-): undefined {
+function wrongKind({ wants, example }: Pick<Spec<unknown>, 'wants' | 'example'>, node: Node | null, slot: Slot, reading: Reading): undefined {
   const found = kindOf(node)
-  const at = node === null || found === 'nothing' ? slot.at : source.at(node)
-  report.error(
-    'I007',
-    at,
-    found === 'nothing' ? `"${slot.name}" is empty` : `"${slot.name}" is ${found}, not ${wants}`,
-    found === 'nothing' && !slot.required ? `write ${slot.name}: ${example}, or remove the key` : `write ${slot.name}: ${example}`,
-  )
+  if (node === null || found === 'nothing') return refuseEmpty(example, slot.at, slot, reading)
+  reading.report.error('I007', reading.source.at(node), `"${slot.name}" is ${found}, not ${wants}`, `write ${slot.name}: ${example}`)
+  return undefined
+}
+export function refuseEmpty(example: string, at: Origin, { name, required }: Slot, { report }: Reading): undefined {
+  report.error('I007', at, `"${name}" is empty`, required ? `write ${name}: ${example}` : `write ${name}: ${example}, or remove the key`)
   return undefined
 }
 
@@ -188,9 +182,21 @@ export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T)
 }
 
 /** A list; one item alone may stand without brackets. Items that don't fit are reported and left out. */
-export function list<T>(item: Spec<T>): Spec<readonly T[]> {
+export const list = <T>(item: Spec<T>): Spec<readonly T[]> => listOf(item, z.array(item.schema))
+/** One that has an item at least: without any it would say nothing, or more than was meant. */
+export function some<T>(item: Spec<T>): Spec<readonly T[]> {
+  const any = listOf(item, z.array(item.schema).min(1))
   return {
-    schema: z.union([z.array(item.schema), item.schema]),
+    ...any,
+    read(node, slot, reading) {
+      if (isSeq(node) && node.items.length === 0) return refuseEmpty(any.example, reading.source.at(node), slot, reading)
+      return any.read(node, slot, reading)
+    },
+  }
+}
+function listOf<T>(item: Spec<T>, all: z.ZodType): Spec<readonly T[]> {
+  return {
+    schema: z.union([all, item.schema]),
     example: item.example,
     wants: `${item.wants} or a list`,
     read(node, slot, reading) {
