@@ -2,12 +2,10 @@
 import { espProposals, ikeProposals } from '#src/fabric/ipsec.ts'
 import { parseAddress, type Parsed, parsePrefix } from '#src/net/address.ts'
 import { refused } from './refused.ts'
-import { map, object, parsedText, type ReadOf, some } from './spec.ts'
+import { map, object, parsedText, type ReadOf, some, text } from './spec.ts'
 import { oneOf } from './suggest.ts'
 import { parseLifetime, parseName } from './values.ts'
 
-const text = (description: string, example: string) =>
-  parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 const address = (description: string, example: string) => parsedText('I030', parseAddress, { description, examples: [example] })
 const prefix = (description: string, example: string) =>
   parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, { description, examples: [example] })

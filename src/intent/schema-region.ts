@@ -3,12 +3,9 @@ import * as z from 'zod'
 import { type Parsed, parsePrefix, type Prefix } from '#src/net/address.ts'
 import { hubAsn, privateAsns } from './defaults.ts'
 import { refused, refusedWords } from './refused.ts'
-import { type Entry, integer, type Located, map, object, parsedText, type ReadOf, refuseEmpty, some, type Spec, word } from './spec.ts'
+import { type Entry, integer, type Located, map, object, parsedText, type ReadOf, refuseEmpty, some, type Spec, text, word } from './spec.ts'
 import { parseName } from './values.ts'
 import { isMap } from './yaml.ts'
-
-const text = (description: string, example: string) =>
-  parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 
 const vpcExample = 'vpc-0a1b2c3d4e5f60718'
 /** AWS: eight or, since 2018, seventeen hexadecimal digits. */

@@ -14,7 +14,7 @@ import { bgpDefaults, ospfDefaults } from './defaults.ts'
 import { refused } from './refused.ts'
 import { peerBody } from './schema-peer.ts'
 import { regionBody } from './schema-region.ts'
-import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, some, word } from './spec.ts'
+import { briefly, flag, integer, list, map, object, parsedText, type ReadOf, some, text, word } from './spec.ts'
 import {
   media,
   uplinkFamilies,
@@ -28,6 +28,7 @@ import {
   parseMac,
   parseName,
   parsePercent,
+  parsePlace,
   parsePublic,
   parseRange,
   parseRate,
@@ -37,8 +38,6 @@ import {
 } from './values.ts'
 
 const name = (description: string, ...examples: readonly string[]) => parsedText('I010', parseName, { description, examples })
-const text = (description: string, example: string) =>
-  parsedText('I007', (written: string): Parsed<string> => ({ ok: true, value: written }), { description, examples: [example] })
 
 /** Host bits are a mistake of their own: the address of a host was written where its network is meant. */
 const prefixText = (description: string, ...examples: readonly string[]) =>
@@ -285,7 +284,7 @@ export const gateway = object(
 
 const siteFields = {
   role: word('I016', 'role', ['edge', 'core'], 'A branch, or a data centre with public addresses. Default: edge.'),
-  place: text('Where it is, for people.', 'Berlin, DE'),
+  place: parsedText('I007', parsePlace, { description: 'Where it is, for people.', examples: ['Berlin, DE'] }),
   labels: list(name('Words of your own that select several sites, as in `emea/inference`.', 'emea')),
   hubs: list(text("The hubs of this site in order of preference. Default: the network's.", 'frankfurt')),
   uplinks,

@@ -81,13 +81,15 @@ interface Refusal {
   readonly instead: string
 }
 
+const numbers = ['1', '1000'] as const
 /** A string that a parser of ours judges; `code` is the finding's when it refuses. */
 export function parsedText<T>(
   code: IntentCode | ((failure: ParseFailure) => IntentCode),
   parse: (text: string) => Parsed<T>,
   meta: { readonly description: string; readonly examples: readonly (string | number)[] },
 ): Spec<Located<T>> {
-  const written = meta.examples.every((example) => typeof example === 'string') ? z.string() : z.union([z.string(), z.number()])
+  // What YAML takes for a number is read as it is written; editors see the number.
+  const written = numbers.some((number) => parse(number).ok) ? z.union([z.string(), z.number()]) : z.string()
   const schema = written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
     const parsed = parse(String(input))
     if (parsed.ok) return parsed.value
@@ -97,6 +99,10 @@ export function parsedText<T>(
   })
   return scalar(schema, String(meta.examples[0]), () => undefined)
 }
+
+/** The name of something, or several in a line; whoever looks them up judges it. */
+export const text = (description: string, example: string): Spec<Located<string>> =>
+  scalar(z.string().meta({ description, examples: [example] }), example, () => undefined)
 
 /** One of a few words; those of `refused` are known, and this says why they can't be had. */
 export function word<const W extends readonly [string, ...string[]]>(

@@ -135,11 +135,13 @@ export const meteredByDefault = (medium: string): boolean => medium === 'lte' ||
 /** What names look like. One hyphen at a time: tunnel ids join two ends by `--`. */
 export const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 export const nameLimit = 40
+/** `U+043E`. */
+export const codePointOf = (character: string): string => `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`
 /** `: "о" in it is U+043E`, of a character that looks like another, or like nothing; '' when each is of ASCII. */
 export function strangeIn(text: string): string {
   const [found] = /[^\x20-\x7E]/u.exec(text) ?? []
   if (found === undefined) return ''
-  const code = `U+${found.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`
+  const code = codePointOf(found)
   return /[\p{C}\p{Z}\p{M}]/u.test(found) ? `: it holds ${code}, which nobody sees` : `: "${found}" in it is ${code}`
 }
 
@@ -159,6 +161,15 @@ export function parseName(text: string): Parsed<string> {
       ? 'write lower-case letters, digits and single hyphens, a letter first'
       : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`,
   )
+}
+
+/** A line for people, of any script. Control characters mean something to terminals, and NUL is in no text of PostgreSQL. */
+export function parsePlace(text: string): Parsed<string> {
+  const line = text.trim().replaceAll(/\s+/g, ' ')
+  const [found] = /[\p{Cc}\p{Cs}]/u.exec(line) ?? []
+  return found === undefined
+    ? { ok: true, value: line }
+    : refuse(`"${line}" holds ${codePointOf(found)}, which nobody sees`, 'write where it is as people say it, like Berlin, DE')
 }
 
 /** Linux: IFNAMSIZ is 16 with the closing zero. */

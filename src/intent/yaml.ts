@@ -20,6 +20,7 @@ import {
 } from 'yaml'
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Report } from './report.ts'
+import { codePointOf } from './values.ts'
 
 /** One file of a network, its path as people should see it. */
 export interface SourceFile {
@@ -143,6 +144,12 @@ function syntaxFinding(error: YAMLParseError, at: (offset: number, end: number) 
   }
 }
 
+/** Where there is something that YAML has no place for (YAML 1.2 section 5.1), as no database has; -1: nowhere. */
+function firstUnprintable(text: string): number {
+  const control = text.search(/[^\t\n\r -~\x85\xA0-\uFFFD]/)
+  return control >= 0 || text.isWellFormed() ? control : text.search(/\p{Cs}/u)
+}
+
 /** The file's top-level map, or nothing after reporting why there is none. */
 export function readYaml(file: SourceFile, report: Report): Source | undefined {
   const { path, text } = file
@@ -156,6 +163,11 @@ export function readYaml(file: SourceFile, report: Report): Source | undefined {
   }
   if (text.length > sizeLimit) {
     report.error('I002', place(0, 1), `the file has ${text.length} characters`, `write at most ${sizeLimit}: one file a site is usual`)
+    return undefined
+  }
+  const stray = firstUnprintable(text)
+  if (stray >= 0) {
+    report.error('I001', place(stray, stray + 1), `not YAML: it holds ${codePointOf(text.slice(stray))}, which no text may`, 'remove it')
     return undefined
   }
   const { tokens, excess = excessOf(tokens) } = tokensOf(text)

@@ -8,6 +8,9 @@ import { demo } from './files.ts'
 const editor = z.fromJSONSchema(jsonSchema())
 const accepts = (yaml: string): boolean => editor.safeParse(parseDocument(yaml).toJS()).success
 
+const lan = (more: string): string =>
+  `site: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments: { inference: { interface: eth1, prefixes: 10.1.10.0/24, ${more} } }`
+
 describe('the editors’ JSON Schema', () => {
   it('names its dialect and describes what it can', () => {
     const schema = jsonSchema()
@@ -38,6 +41,19 @@ describe('the editors’ JSON Schema', () => {
     ['an unknown provider', 'region: aws-eu-west-1\nprovider: amazon\nsegments: {}', false],
   ])('knows regions: %s', (_, text, right) => {
     expect(accepts(text)).toBe(right)
+  })
+  it.each([
+    ['a rate in bit/s', 'site: berlin\nuplinks: { fiber: { interface: eth0, rate: 100000000 } }'],
+    ['an area of OSPF', lan('ospf: { neighbor: 10.1.10.254, prefixes: 10.5.0.0/16, area: 1 }')],
+    ['a share and a DSCP', 'network: acme\nsegments: inference\nclasses: { bulk: { share: 5, dscp: 12 } }'],
+    ['a place', 'site: berlin\nplace: 10115\nuplinks: { fiber: { interface: eth0 } }'],
+  ])('accepts %s that YAML takes for a number, as the reader does', (_, text) => {
+    expect(accepts(text)).toBe(true)
+  })
+  it('refuses a number as a name, and a list without an item', () => {
+    expect(accepts('site: 12\nuplinks: { fiber: { interface: eth0 } }')).toBe(false)
+    expect(accepts(lan('next_hop: { 10.1.10.254: [] }'))).toBe(false)
+    expect(accepts('network: acme\nsegments: inference\nhubs: []\nallow: []')).toBe(true)
   })
   it('accepts one item where a list of one is meant, as the reader does', () => {
     expect(
