@@ -166,4 +166,13 @@ export const languageCodes = [
     right:
       '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\ntranslate: auto\nservices:\n  printing: { at: berlin/inference, endpoints: 10.10.7.20, ports: tcp/631 }\nallow: inference -> printing\n# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.10.7.0/24 }',
   },
+  {
+    code: 'I023',
+    title: 'Not the address of a host',
+    text: "A group of hosts, or the endpoints of a service, names an address that no host can have: the gateway's own on a LAN, or the first or last of its prefix. What is for a gateway itself it answers alone, so nothing that is allowed would get there, and nothing that is denied is kept from it. A prefix in a group may hold such addresses.",
+    wrong:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: 10.10.0.1, ports: tcp/8443 }',
+    right:
+      '# network.yaml\nnetwork: acme\nhubs: frankfurt\nsegments: inference\nservices:\n  model-api: { at: core/inference, endpoints: 10.10.0.10, ports: tcp/8443 }',
+  },
 ] as const satisfies readonly CodePage[]

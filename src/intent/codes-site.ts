@@ -22,7 +22,7 @@ export const siteCodes = [
   {
     code: 'I032',
     title: 'Not a network for hosts',
-    text: 'The prefix is reserved (this network, loopback, link-local, multicast; RFC 6890), or larger than /8 of IPv4 or /16 of IPv6. A LAN that large would take in the addresses of everybody else.',
+    text: 'The prefix is reserved (this network, loopback, link-local, multicast; RFC 6890), or larger than /8 of IPv4 or /16 of IPv6. A LAN that large would take in the addresses of everybody else. Nor can a LAN be a single address (/32, of IPv6 /128): the gateway is on it as well, and needs one of its own; behind a `next_hop` it can.',
     wrong: '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 0.0.0.0/0 }',
     right:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.0/24 }',

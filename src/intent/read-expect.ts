@@ -75,7 +75,12 @@ function readExpect({ at, fields, wrote }: RawExpect, names: Names, waypoints: (
     ],
     [kind === 'path' && wrote.has('within'), 'within', 'within belongs to reach: it is about being reached again', 'write it at a line with reach'],
     [fields.within !== undefined && ways.withinMs === 0, 'within', 'within: none promises nothing', 'write a time like 1s, or remove within'],
-    [ways.withinMs > 0 && !wrote.has('survives'), 'within', 'within says how soon after a failure, and none is named', 'add survives: uplink'],
+    [
+      ways.withinMs > 0 && (fields.survives?.length === 0 || !wrote.has('survives')),
+      'within',
+      'within says how soon after a failure, and none is named',
+      'add survives: uplink',
+    ],
     [both !== undefined, 'not', `the way is to pass ${both?.value ?? ''} and not to pass it`, 'remove one'],
   ]
   const fault = wrong.find(([is]) => is)

@@ -216,11 +216,16 @@ function ofFamily(written: readonly Located<Address>[], family: Family, what: st
 export function checkRelays(sites: Intent['sites'], lands: Lands, report: Report): void {
   for (const site of sites)
     for (const { server, lan } of relaysAt(site)) {
-      if (lands.around(hostPrefix(server)).length > 0) continue
+      const host = hostPrefix(server)
+      const around = lands.around(host)
+      const [taken] = around.every((land) => lands.taken(host, land) !== undefined) ? around : []
+      if (around.length > 0 && !taken) continue
       report.error(
         'I076',
         `site/${siteOfGateway(site.id)}/lan/${lan}/dhcp`,
-        `the DHCP server ${server} is in no LAN of the network`,
+        taken
+          ? `${server} is ${lands.taken(host, taken)}, at ${taken.node}/${taken.segment}: no DHCP server answers there`
+          : `the DHCP server ${server} is in no LAN of the network`,
         'write the address of one that is, at another LAN or site, in a region or behind a peer',
       )
     }

@@ -13,6 +13,7 @@ import {
   nth,
   overlaps,
   type Prefix,
+  width,
 } from '#src/net/address.ts'
 import { PrefixTable } from '#src/net/lpm.ts'
 import type { Breakout, Intent, IntentSite, IntentUplink } from './intent.ts'
@@ -101,7 +102,7 @@ function readLan(
   report: Report,
 ): readonly ReadLan[] {
   if (fields.interface) claim(fields.interface, claimed, report)
-  const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report))
+  const own = (fields.prefixes ?? []).filter((each) => usable(each, uplinks, report) && hasRoom(each, report))
   const addresses = readLanAddresses(own, fields.address ?? [], report)
   const links = own.map(({ value: network, at }): ReadLan => {
     const written = addresses.get(network)
@@ -231,6 +232,20 @@ function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[]
       'change one of the two: the gateway must know on which side a host is',
     )
   return true
+}
+
+/** For a host beside the gateway, which is on the LAN itself. */
+function hasRoom({ value, at }: Located<Prefix>, report: Report): boolean {
+  const family = familyOf(value)
+  if (lengthOf(value) < width(family)) return true
+  const whole = `${networkOf(`${hostOf(value)}/${family === 4 ? 24 : 64}` as AddressWithLength)}`
+  report.error(
+    'I032',
+    at,
+    `${value} can't be a LAN: its one address would be the gateway's`,
+    `write the network that its hosts are in, like ${whole}`,
+  )
+  return false
 }
 
 function readLanAddresses(

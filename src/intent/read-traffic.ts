@@ -6,7 +6,7 @@ import { defaultClass } from './defaults.ts'
 import type { Intent, IntentClass, IntentGroup, IntentLine, IntentService, IntentSite, NodeRole, Selector } from './intent.ts'
 import { onceOf } from '#src/net/once.ts'
 import type { Raw } from './raw.ts'
-import { type Land, type Lands, readHosts, reportNowhere } from './read-groups.ts'
+import { type Land, type Lands, readHosts, reportNowhere, reportTaken } from './read-groups.ts'
 import { noteFields } from './places.ts'
 import type { Report } from './report.ts'
 import { type Arrow, type Names, type PlacedSelector, readArrow, readSelector } from './selector.ts'
@@ -211,8 +211,11 @@ function checkEndpoints(
   for (const [i, { host, holders }] of found.entries()) {
     const key = `service/${id}/endpoints/${i}`
     const [land] = holders
+    const there = holders.filter((holder) => at.some((one) => isAt(one, holder, host)))
     if (!land) reportNowhere(key, host, `service "${id}"`, lands, report)
-    else if (!at.some((one) => holders.some((holder) => isAt(one, holder, host))))
+    else if (there.length > 0 && there.every((one) => lands.taken(host, one) !== undefined))
+      reportTaken(key, host, `service "${id}"`, there[0]!, lands, report)
+    else if (there.length === 0)
       report.error(
         'I021',
         [key, `service/${id}/at/0`],

@@ -368,7 +368,7 @@ export const expectation = object(
       description: 'What remains for its class on every way, in bit/s as the caller sees it: down/up, or one for both.',
       examples: ['20M', '50M/5M'],
     }),
-    survives: some(
+    survives: list(
       word(
         'I071',
         'failure',
