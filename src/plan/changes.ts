@@ -7,8 +7,10 @@ import { nodeOf, siteOfGateway } from '#src/fabric/ids.ts'
 import { speaking } from '#src/fabric/lan-routing.ts'
 import { counted, plural } from '#src/fabric/plural.ts'
 import { routesOf } from '#src/fabric/routes.ts'
-import { externalsOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
-import type { Prefix } from '#src/net/address.ts'
+import { externalsOf, nodesOf, siteOf, siteSlice, tunnelsOf, twinOf } from '#src/fabric/slice.ts'
+import { enclosing, type Prefix } from '#src/net/address.ts'
+import { once } from '#src/net/once.ts'
+import { subtractPrefixes } from '#src/net/sets.ts'
 import { type AllowedEnd, diffReachability, type ReachabilityDifference } from './reachability.ts'
 
 /** additive: only something new. neutral: the same traffic passes. disruptive: traffic that runs now is interrupted or ended. */
@@ -54,7 +56,8 @@ function onlyIn(fabric: Fabric, other: Fabric): Moved {
   return {
     sites: new Set(sites.map((site) => site.id)),
     nodes: new Set(nodes.map((node) => node.id)),
-    prefixes: new Set(nodes.flatMap((node) => node.lans.map((lan) => lan.prefix))),
+    // What a second gateway has, its site has in both.
+    prefixes: new Set(nodes.filter(({ id }) => !siteOf(other, siteOfGateway(id as SiteId))).flatMap((node) => node.lans.map((lan) => lan.prefix))),
   }
 }
 
@@ -65,6 +68,8 @@ export interface Difference {
   readonly reachability: ReachabilityDifference
   /** Who may call or be called less than before, by somebody that stays: only there does a rule less end what passes. */
   readonly closing: ReadonlySet<NodeId>
+  /** Who had hosts before. */
+  readonly ownerOf: (hosts: Prefix) => NodeId | undefined
 }
 export function differenceOf(before: Fabric | null, after: Fabric): Difference {
   const [gone, arrived] = before ? [onlyIn(before, after), onlyIn(after, before)] : [nobody, nobody]
@@ -74,7 +79,14 @@ export function differenceOf(before: Fabric | null, after: Fabric): Difference {
     const [callers, called] = [staying(from), staying(to)]
     return callers.length > 0 && called.length > 0 ? [...callers, ...called] : []
   })
-  return { gone, arrived, reachability, closing: new Set(closing) }
+  return { gone, arrived, reachability, closing: new Set(closing), ownerOf: ownersIn(before) }
+}
+function ownersIn(fabric: Fabric | null): Difference['ownerOf'] {
+  const owners = once(
+    () =>
+      new Map((fabric ? nodesOf(fabric) : []).flatMap(({ id, lans }) => lans.map(({ prefix }) => [prefix, siteOfGateway(id as SiteId)] as const))),
+  )
+  return (hosts) => [...enclosing(hosts)].map((prefix) => owners().get(prefix)).find((owner) => owner !== undefined)
 }
 
 export interface Delta {
@@ -89,7 +101,7 @@ export interface Delta {
 }
 
 function changeOf(before: Fabric, was: Site, after: Fabric, site: Site, difference: Difference): Judged {
-  const { gone, arrived } = difference
+  const { gone } = difference
   const far = (id: SiteId, fabric: Fabric) =>
     tunnelsOf(fabric, id).map(({ tunnel, end }) => ({ tunnel, far: nodeOf(tunnel.ends[end === 0 ? 1 : 0]) }))
   const stays = ({ far: other }: { readonly far: NodeId }) => !gone.nodes.has(other)
@@ -114,8 +126,9 @@ function changeOf(before: Fabric, was: Site, after: Fabric, site: Site, differen
     delta('interface', was.interfaces.map(device), site.interfaces.map(device), byId, never),
     ...policyDeltas(was, site, difference),
     routesDelta(routesOf(before, was), routesOf(after, site), gone),
-    transitsDelta(was.transits, site.transits, gone, arrived),
+    transitsDelta(was.transits, site.transits, difference),
     delta('class', classesAt(before.classes, was), classesAt(after.classes, site), byId, never),
+    ...homes(was, site),
     delta('path order', groupsOf(was), groupsOf(site), groupKey, never),
     ...settings(before, was, after, site),
   ]
@@ -159,6 +172,11 @@ const sessionsOf = (site: Site, by: 'bgp' | 'ospf') =>
 const exitsOf = ({ exits = [] }: Site) => exits.map((id, order) => ({ id, order }))
 /** An interface gets peers without changing itself. */
 const device = ({ id, kind, uplink, stem, port }: Site['interfaces'][number]) => ({ id, kind, uplink, stem, port })
+/** Whom it prefers: who joins it or no longer does is told by its tunnels. */
+function homes({ hubs: old }: Site, { hubs: now }: Site): Delta[] {
+  const moved = old.join() !== now.join() && [...old].sort().join() === [...now].sort().join()
+  return moved ? [{ noun: 'hub', text: `hubs ${old.join(', ')} → ${now.join(', ')}`, added: 0, removed: 0, changed: 1, interrupts: false }] : []
+}
 /** What the whole box has once; a change restarts its overlay. */
 function settings(before: Fabric, was: Site, after: Fabric, site: Site): Delta[] {
   const { network: old } = before
@@ -209,25 +227,33 @@ export const routesDelta = (was: readonly Route[], is: readonly Route[], { prefi
     ({ to }) => !prefixes.has(to),
   )
 /** Likewise: what a hub may carry no more, whichever lines say it. */
-function transitsDelta(was: readonly Transit[], is: readonly Transit[], gone: Moved, arrived: Moved): Delta {
+function transitsDelta(was: readonly Transit[], is: readonly Transit[], { gone, arrived, ownerOf }: Difference): Delta {
   const rest = (transits: readonly Transit[], { prefixes }: Moved) =>
     transits
       .map(({ id, a, b }) => ({ id, a: a.filter((one) => !prefixes.has(one)), b: b.filter((one) => !prefixes.has(one)) }))
       .filter(({ a, b }) => a.length > 0 && b.length > 0)
   const old = rest(was, gone)
   const now = rest(is, arrived)
-  const interrupts = old.some((one) => !now.some((next) => !lost(one.a, next.a) && !lost(one.b, next.b)) && !carriedBy(now, one))
+  const same = ({ id, a, b }: Transit): boolean =>
+    now.some((next) => next.id === id && subtractPrefixes(a, next.a).length + subtractPrefixes(b, next.b).length === 0)
+  const interrupts = old.some(
+    (one) => !now.some((next) => !lost(one.a, next.a) && !lost(one.b, next.b)) && !same(one) && !carriedBy(now, one, ownerOf),
+  )
   return { ...delta('transit', old, now, byId, never), interrupts }
 }
-/** Each pair by some of these. */
-function carriedBy(transits: readonly Pick<Transit, 'a' | 'b'>[], { a, b }: Pick<Transit, 'a' | 'b'>): boolean {
+/** Each pair by some of these, but for what a site would send to itself: no hub sees that. */
+function carriedBy(transits: readonly Pick<Transit, 'a' | 'b'>[], { a, b }: Pick<Transit, 'a' | 'b'>, ownerOf: Difference['ownerOf']): boolean {
   const sides = transits.flatMap(({ a: these, b: those }) => [
     { near: new Set(these), far: those },
     { near: new Set(those), far: these },
   ])
   // Most prefixes are in the same few.
   const known = Map.groupBy(a, (prefix) => sides.flatMap(({ near }, n) => (near.has(prefix) ? [n] : [])).join())
-  return [...known.keys()].every((on) => !lost(b, on === '' ? [] : on.split(',').flatMap((n) => sides[Number(n)]!.far)))
+  return [...known].every(([on, alike]) => {
+    const carried = new Set(on === '' ? [] : on.split(',').flatMap((n) => sides[Number(n)]!.far))
+    const owners = new Set(b.filter((prefix) => !carried.has(prefix)).map(ownerOf))
+    return owners.size === 0 || (owners.size === 1 && !owners.has(undefined) && alike.every((prefix) => owners.has(ownerOf(prefix))))
+  })
 }
 function lost(these: readonly Prefix[], those: readonly Prefix[]): boolean {
   const kept = new Set(those)
