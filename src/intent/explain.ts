@@ -176,7 +176,10 @@ function* siteFacts(site: IntentSite, intent: Intent, overlays: Overlays): Gener
     yield own(['sla', 'latency'], formatDuration(sla.latencyMs))
     yield own(['sla', 'jitter'], formatDuration(sla.jitterMs))
     yield own(['sla', 'loss'], formatPercent(sla.loss))
-    yield own(['share'], `${share}%`, id === 'default' ? 'what the other classes leave' : undefined)
+    const left = id === 'default' && share !== intent.classes.find((one) => one.id === id)?.share
+    const written = own(['share'], `${share}%`, left ? 'what the other classes leave' : undefined)
+    // Whatever the network says of default: here it is another.
+    yield left ? { ...written, elsewhere: '' } : written
   }
   for (const { id, ...words } of site.preferences ?? []) {
     const network = intent.classes.find((one) => one.id === id)

@@ -45,11 +45,11 @@ function siteOf(key: string): string | undefined {
   return key.slice(5, end < 0 ? undefined : end)
 }
 
-/** Origins of every key that was written: `base/key`. */
-export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Places): void {
+/** Origins of every key that was written: `base/key`. `wrote`: where each key stands, which is all there is of an empty list. */
+export function noteFields(base: string, fields: Readonly<Record<string, unknown>>, origins: Places, wrote?: ReadonlyMap<string, Origin>): void {
   for (const [key, value] of Object.entries(fields)) {
     const first = Array.isArray(value) ? value[0] : value
-    const at = (first as Partial<Located<unknown>> | undefined)?.at
+    const at = (first as Partial<Located<unknown>> | undefined)?.at ?? (Array.isArray(value) ? wrote?.get(key) : undefined)
     if (at) origins.set(`${base}/${key}`, at)
   }
 }

@@ -16,7 +16,7 @@ export interface NamedSite {
   readonly name: Located<string>
   readonly fields: RawSite['fields']
   /** Keys that stand there, readable or not. */
-  readonly wrote: ReadonlySet<string>
+  readonly wrote: RawSite['wrote']
 }
 /** One gateway of a site, or the two of a pair. */
 export function gatewaysOf({ name, fields }: Pick<NamedSite, 'name' | 'fields'>): readonly {
@@ -36,7 +36,7 @@ export function gatewaysOf({ name, fields }: Pick<NamedSite, 'name' | 'fields'>)
 export interface NamedRegion {
   readonly name: Located<string>
   readonly fields: RawRegion['fields']
-  readonly wrote: ReadonlySet<string>
+  readonly wrote: RawSite['wrote']
 }
 export interface NamedPeer {
   readonly name: Located<string>

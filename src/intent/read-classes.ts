@@ -31,7 +31,7 @@ function readClass(id: ClassId, entry: ReturnType<Written['get']>, words: Uplink
   const base = `class/${id}`
   const fields = entry?.value?.fields
   if (entry) report.origins.set(base, entry.key.at)
-  if (fields) noteFields(base, fields, report.origins)
+  if (fields) noteFields(base, fields, report.origins, entry?.value?.wrote)
   if (fields?.sla) noteFields(`${base}/sla`, fields.sla.fields, report.origins)
   const known: ClassDefaults | undefined = Object.hasOwn(classDefaults, id) ? classDefaults[id as keyof typeof classDefaults] : undefined
   if (entry?.value && !known) {
@@ -123,7 +123,7 @@ export function readSiteClasses({ name, fields }: NamedSite, network: readonly I
   for (const { key, value } of entries) {
     const own = `${base}/class/${key.value}`
     report.origins.set(own, key.at)
-    if (value) noteFields(own, { ...value.fields, sla: undefined }, report.origins)
+    if (value) noteFields(own, { ...value.fields, sla: undefined }, report.origins, value.wrote)
     if (value?.fields.sla) noteFields(`${own}/sla`, value.fields.sla.fields, report.origins)
     if (ids.some((id) => id === key.value)) continue
     const meant = report.meant(key.value, ids)

@@ -88,8 +88,8 @@ export function readDhcp(
   }
 }
 
-function readRelay(relay: Located<Address>, wrote: ReadonlySet<string>, own: readonly Link[], report: Report): ServedDhcp | undefined {
-  const more = [...wrote].filter((key) => key !== 'relay')
+function readRelay(relay: Located<Address>, wrote: RawDhcp['wrote'], own: readonly Link[], report: Report): ServedDhcp | undefined {
+  const more = [...wrote.keys()].filter((key) => key !== 'relay')
   if (more.length > 0)
     report.error('I069', relay.at, `a relay leases nothing itself, and ${more.join(', ')} would be for a server`, 'keep `relay:` alone, or remove it')
   if (familyOf(relay.value) === 6)

@@ -27,7 +27,7 @@ export function readSite(
   const id = name.value as SiteId
   const base = `site/${id}`
   report.origins.set(base, name.at)
-  noteFields(base, { role: fields.role, place: fields.place, labels: fields.labels, hubs: fields.hubs }, report.origins)
+  noteFields(base, { role: fields.role, place: fields.place, labels: fields.labels, hubs: fields.hubs }, report.origins, site.wrote)
   const hub = networkHubs.includes(id)
   checkGateways(site, hub, report)
   const gateways = gatewaysOf(site).map((gateway) => {

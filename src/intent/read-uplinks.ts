@@ -37,7 +37,7 @@ export function readUplinks(
     report.origins.set(uplinkBase, key.at)
     if (!value) continue
     const { fields } = value
-    noteFields(uplinkBase, fields, report.origins)
+    noteFields(uplinkBase, fields, report.origins, value.wrote)
     if (fields.interface) claim(fields.interface, claimed, report)
     const transport = fields.transport?.value ?? defaultTransport
     if (!transports.has(transport)) {

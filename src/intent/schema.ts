@@ -212,12 +212,12 @@ export const lan = object(
     ),
     internet: internet('How its hosts leave to the internet. Default: what the network says of the segment, else none.'),
     dhcp: briefly(flag('Lease IPv4 addresses to its hosts, with all defaults. Default: false.'), dhcp, (on): ReadOf<typeof dhcp> | undefined =>
-      on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined,
+      on.value ? { at: on.at, wrote: new Map(), fields: {} } : undefined,
     ),
     ra: briefly(
       flag('Advertise the gateway as IPv6 router, and its /64 for hosts to make addresses of. Default: false.'),
       advertisement,
-      (on): ReadOf<typeof advertisement> | undefined => (on.value ? { at: on.at, wrote: new Set(), fields: {} } : undefined),
+      (on): ReadOf<typeof advertisement> | undefined => (on.value ? { at: on.at, wrote: new Map(), fields: {} } : undefined),
     ),
     trust: word('I074', 'trust', ['none', 'dscp'], 'Whether the DSCP of its hosts chooses the class where no service names one. Default: none.'),
   },
@@ -316,7 +316,8 @@ export const ruleMap = (what: string) =>
     { rule: arrow(what), log: flag('Write the first packet of each connection to the log of the gateway, at most ten a second. Default: false.') },
     { required: ['rule'], refused: refused.rule, example: '{ rule: edge/inference -> model-api, log: true }' },
   )
-const rule = (what: string) => briefly(arrow(what), ruleMap(what), (line) => ({ at: line.at, wrote: new Set(['rule']), fields: { rule: line } }))
+const rule = (what: string) =>
+  briefly(arrow(what), ruleMap(what), (line) => ({ at: line.at, wrote: new Map([['rule', line.at]]), fields: { rule: line } }))
 
 export const group = object(
   { hosts: hosts('Addresses or prefixes inside LANs of the network, of any sites.') },
@@ -399,7 +400,7 @@ export const networkFile = object(
         },
         { required: ['mode'], example: '{ mode: auto, pool: 198.18.0.0/15 }' },
       ),
-      (mode) => ({ at: mode.at, wrote: new Set(['mode']), fields: { mode } }),
+      (mode) => ({ at: mode.at, wrote: new Map([['mode', mode.at]]), fields: { mode } }),
     ),
     mtu: integer('I049', 1280, 8900, 'Bytes of an inner packet, one for the whole overlay. Default: 1360.'),
     hubs: list(text('Sites that end the tunnels of the others; the first is home.', 'frankfurt')),

@@ -27,10 +27,10 @@ export interface Entry<T> {
   /** undefined: reported already. */
   readonly value: T | undefined
 }
-/** The keys that were written and read well. `wrote` has also those that were not. */
+/** The keys that were written and read well. `wrote` has also those that were not, and where each stands. */
 export interface Fields<F> {
   readonly at: Origin
-  readonly wrote: ReadonlySet<string>
+  readonly wrote: ReadonlyMap<string, Origin>
   readonly fields: { readonly [K in keyof F]?: F[K] extends Spec<infer T> ? T : never }
 }
 export interface Reading {
@@ -297,7 +297,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
     read(node, slot, reading) {
       const { source, report, home } = reading
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
-      const wrote = new Set<string>()
+      const wrote = new Map<string, Origin>()
       const once = firstOnly(reading)
       const out: Record<string, unknown> = {}
       const pairs = node.items as Pair<Node, Node | null>[]
@@ -332,7 +332,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
           // A slip of the pen is read as what was meant, or each use of what stands below would be an error too.
           if (meant === undefined || written.has(meant) || wrote.has(meant) || !known.includes(meant)) continue
         }
-        wrote.add(meant)
+        wrote.set(meant, at)
         const value = fields[meant]!.read(source.follow(pair.value), { at, name: meant, required: required.includes(meant) }, reading)
         if (value !== undefined) out[meant] = value
       }

@@ -48,6 +48,26 @@ describe('explain', () => {
   ])('%s', (path, line) => {
     expect(ask(path)).toEqual([line])
   })
+  it('names the line of an empty list, and none for what only follows from the shares of others', () => {
+    const files = demo.map(({ path, text }) =>
+      path === 'network.yaml'
+        ? { path, text: text.replace('bulk: { never: metered }', 'bulk: { never: metered, share: 10 }\n  default: { share: 20 }') }
+        : path === 'oslo.yaml'
+          ? { path, text: `${text}classes: { bulk: { never: [], share: 1 } }\n` }
+          : { path, text },
+    )
+    const parsed = parseIntent(files)
+    const told = ['bulk.share', 'default.share', 'bulk.avoid', 'bulk.never'].flatMap((path) => {
+      const answer = explain(parsed.intent!, parsed.origins, `oslo.classes.${path}`)
+      return answer.ok ? answer.entries : []
+    })
+    expect(told.map(({ path, value, at, why }) => [path, value, at && `${at.file}:${at.line}`, why])).toEqual([
+      ['sites.oslo.classes.bulk.share', '1%', 'oslo.yaml:8', ''],
+      ['sites.oslo.classes.default.share', '29%', null, 'what the other classes leave'],
+      ['sites.oslo.classes.bulk.avoid', '[]', null, 'classes of the network'],
+      ['sites.oslo.classes.bulk.never', '[]', 'oslo.yaml:8', ''],
+    ])
+  })
   it('tells everything below a branch', () => {
     expect(ask('berlin.segments')).toEqual([
       'sites.berlin.segments.cameras.interface = eth2  berlin.yaml:8',
