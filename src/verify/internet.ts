@@ -4,6 +4,7 @@
  * the way there, so each place has a handful of failures to ask about.
  */
 import type { ClassId, Expect, Finding, Lan, NodeId, Place, TunnelId } from '#src/fabric/fabric.ts'
+import { siteOfGateway } from '#src/fabric/ids.ts'
 import { contains, familyOf, rangeOf, width } from '#src/net/address.ts'
 import type { Verdict } from './reach.ts'
 import { type Break, type Breaks, isBroken, nameOf, nothingDown, together } from './failures.ts'
@@ -27,7 +28,7 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
     checks += count
     if (!expect.reachable) {
       const open = lans.find((lan) => lan.internet)
-      return open ? [{ from, lan: open, broken: null, why: '', waits: false }] : []
+      return open ? [{ from, lan: open, broken: null, at: from.node, why: '', waits: false }] : []
     }
     // Of two families each that leaves is judged. IPv6 that stays inside beside IPv4 that leaves was told (I142).
     const four = lans.some(({ prefix, internet }) => familyOf(prefix) === 4 && internet)
@@ -39,8 +40,8 @@ export function proveInternet(model: Model, breaks: Breaks, expect: InternetExpe
       const present = gateways.filter(({ id }) => gateways.length === 1 || !broken?.failures.some((one) => one.kind === 'gateway' && one.site === id))
       const duty = dutyOf(present, broken?.down ?? nothingDown, patience)
       const [first] = leaving.flatMap(({ gateway, lan, ways }) => {
-        const why = duty.includes(gateway) ? whyStuck(model, lan, gateway.id, ways, broken) : null
-        return why === null ? [] : [{ from, lan, broken, why, waits: patience === 'held' }]
+        const stop = duty.includes(gateway) ? whyStuck(model, lan, gateway.id, ways, broken) : null
+        return stop === null ? [] : [{ from, lan, broken, ...stop, waits: patience === 'held' }]
       })
       return first ? [first] : []
     }
@@ -76,6 +77,8 @@ interface Case {
   readonly from: Place
   readonly lan: Lan
   readonly broken: Break | null
+  /** Where it stops: at its own site, or at a hub. */
+  readonly at: NodeId
   readonly why: string
   /** Only while traffic waits to return. */
   readonly waits: boolean
@@ -99,9 +102,9 @@ function outwards(model: Model, node: Node, lan: Lan): readonly Course[] {
     )
 }
 /** Why some of it does not leave; null: all does, whatever run time chooses. */
-function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[], broken: Break | null): string | null {
-  if (broken?.dead === site) return `${site} has no other gateway`
-  if (lan.internet === undefined) return `hosts of ${lan.segment} at ${site} may not leave to the internet`
+function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[], broken: Break | null): Pick<Case, 'at' | 'why'> | null {
+  if (broken?.dead === site) return { at: site, why: `${site} has no other gateway` }
+  if (lan.internet === undefined) return { at: site, why: `hosts of ${lan.segment} at ${site} may not leave to the internet` }
   const [stop] = ways.flatMap(
     ({ entry }) =>
       firstStop(
@@ -114,9 +117,11 @@ function whyStuck(model: Model, lan: Lan, site: NodeId, ways: readonly Course[],
   )
   if (ways.length > 0 && !stop) return null
   const at = stop?.node ?? site
-  return stop === undefined || stop.vertex.decision.kind === 'exit'
-    ? `no uplink of ${at} leads to the internet${familyOf(lan.prefix) === 6 ? ' over IPv6' : ''}${broken ? ' then' : ''}`
-    : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
+  const why =
+    stop === undefined || stop.vertex.decision.kind === 'exit'
+      ? `no uplink of ${at} leads to the internet${familyOf(lan.prefix) === 6 ? ' over IPv6' : ''}${broken ? ' then' : ''}`
+      : stopText(model, stop, 'default' as ClassId, broken?.down ?? nothingDown)
+  return { at, why }
 }
 /** Failures of lines and hubs on the ways; an uplink without a tunnel may be an exit all the same. */
 function relevantTo(
@@ -159,13 +164,18 @@ function breaksBySite({ all }: Breaks, { fabric: { risks } }: Model): ReadonlyMa
   return found
 }
 
+const remedy = (at: NodeId, site: NodeId, six: boolean): string =>
+  siteOfGateway(at) === site
+    ? `give it a second uplink on the internet${six ? ' that has IPv6 (family: both) and' : ' that'} fails apart`
+    : `give ${at}, where it is to leave then, one more uplink on the internet${six ? ' that has IPv6' : ''}`
+
 function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: Shapes): readonly Finding[] {
   const groups = Map.groupBy(cases, ({ broken, waits }) => (waits ? 'waits' : broken === null ? 'now' : 'failed'))
   return (['now', 'failed', 'waits'] as const).flatMap((kind): Finding[] => {
     const group = groups.get(kind) ?? []
     const [worst] = group
     if (!worst) return []
-    const { from, lan, broken, why } = worst
+    const { from, lan, broken, at, why } = worst
     const { from: fromText } = halves(expect.text)
     const sites = [...new Set(group.flatMap((one) => alike(one.from.node)))].filter((site) => site !== from.node).sort()
     const more = sites.length > 0 ? [`the same from ${sites.slice(0, 5).join(', ')}${sites.length > 5 ? ` and ${sites.length - 5} more` : ''}`] : []
@@ -203,7 +213,7 @@ function findingsOf(expect: InternetExpect, cases: readonly Case[], { alike }: S
         instead:
           lan.internet === undefined
             ? `write internet: { ${lan.segment}: local }, or take back the expectation`
-            : `give it a second uplink on the internet${familyOf(lan.prefix) === 6 ? ' that has IPv6 (family: both) and' : ' that'} fails apart, or take that kind out of \`survives\``,
+            : `${remedy(at, from.node, familyOf(lan.prefix) === 6)}, or take that kind out of \`survives\``,
         witness: [why, ...more],
       },
     ]

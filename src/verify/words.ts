@@ -37,10 +37,10 @@ export function pathText(model: Model, from: NodeId, path: readonly Hop[]): stri
   return text
 }
 
-/** `20M`, `1.5G`: bit/s as people write them. */
+/** `20M`, `1.5G`: bit/s as people write them, so exact that what differs is told apart. */
 export function bitsText(bits: number): string {
   const [unit, scale] = bits >= 1e9 ? (['G', 1e9] as const) : bits >= 1e6 ? (['M', 1e6] as const) : (['K', 1e3] as const)
-  return `${Number((bits / scale).toFixed(2))}${unit}`
+  return `${Number((bits / scale).toFixed(6))}${unit}`
 }
 
 /** Tunnels between two nodes that no hop of the group uses: those that its class never takes. */
