@@ -32,8 +32,8 @@ export function findFolder(given: string | undefined): string {
   throw new Stop(exit.usage, 'there is no network.yaml here', 'go to its folder, name it, or start one: causeway init')
 }
 
-/** What an editor or a system keeps beside a file begins with a dot: `.#berlin.yaml`, `._berlin.yaml`. */
-const isSource = (name: string): boolean => /^[^.].*\.ya?ml$/.test(name)
+/** What an editor or a system keeps beside a file begins with a dot: `.#berlin.yaml`, `._berlin.yaml`. A file called OSLO.YAML was meant. */
+const isSource = (name: string): boolean => /^[^.].*\.ya?ml$/i.test(name)
 
 export function readFolder(folder: string): readonly SourceFile[] {
   const names = readdirSync(folder).filter(isSource).sort()

@@ -90,13 +90,11 @@ export function readHubs(raw: Raw, names: Names, report: Report): readonly SiteI
           `write role: core in the file of ${id}, or take it out of the hubs`,
         )
     } else if (!raw.partial) {
-      const meant = report.meant(id, names.sites)
-      report.error(
-        'I012',
-        hub.at,
-        `hub "${id}" is not a site${meant}`,
-        meant === '' ? (names.sites.size > 0 ? `write one of ${oneOf(names.sites)}` : 'add a file that declares it') : '',
-      )
+      const others = [...names.sites].filter((site) => !named.has(site))
+      const meant = report.meant(id, others)
+      const cores = raw.sites.flatMap(({ name, fields }) => (fields.role?.value === 'core' && !named.has(name.value) ? [name.value] : []))
+      const instead = cores.length > 0 ? `write one of ${oneOf(cores)}` : 'add a file that declares it, with role: core'
+      report.error('I012', hub.at, `hub "${id}" is not a site${meant}`, meant === '' ? instead : '')
     }
   }
   if (

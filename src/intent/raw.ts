@@ -220,7 +220,8 @@ export function readFiles(files: readonly SourceFile[], report: Report, before: 
     sites: distinct('site', sites, ownerOf, report),
     regions: distinct('region', regions, ownerOf, report),
     peers: distinct('peer', peers, ownerOf, report),
-    partial: partial || !first || report.findings.some((finding) => finding.code === 'I010'),
+    // What stands in the other one may be meant.
+    partial: partial || !first || others.length > 0 || report.findings.some((finding) => finding.code === 'I010'),
   }
 }
 

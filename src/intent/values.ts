@@ -126,10 +126,13 @@ export function parsePublic(text: string): Parsed<PublicEndpoint> {
 export const uplinkFamilies = ['ipv4', 'ipv6', 'both'] as const
 export const familiesNamed: Readonly<Record<(typeof uplinkFamilies)[number], readonly Family[]>> = { ipv4: [4], ipv6: [6], both: [4, 6] }
 
-/** Kinds of last mile that an uplink can be. Its name says it when it begins with one: `lte`, `fiber-2`. */
+/** Kinds of last mile that an uplink can be. Its name says it when it begins with one: `lte`, `lte2`, `fiber-b`. */
 export const media = ['ethernet', 'fiber', 'cable', 'dsl', 'radio', 'lte', '5g', 'sat'] as const
 export type Medium = (typeof media)[number]
-export const mediumOfName = (name: string): Medium => media.find((medium) => name === medium || name.startsWith(`${medium}-`)) ?? 'ethernet'
+export function mediumOfName(name: string): Medium {
+  const first = name.replace(/-.*/, '')
+  return media.find((medium) => first === medium || first.replace(/\d+$/, '') === medium) ?? 'ethernet'
+}
 export const meteredByDefault = (medium: string): boolean => medium === 'lte' || medium === '5g' || medium === 'sat'
 
 /** What names look like. One hyphen at a time: tunnel ids join two ends by `--`. */
@@ -157,7 +160,8 @@ export function parseName(text: string): Parsed<string> {
     .replaceAll(/^[-0-9]+|-+$/g, '')
   return refuse(
     `"${text}" is not a name`,
-    fixed === '' || fixed === text
+    // What begins with a digit means something with it: 5g is not g.
+    fixed === '' || /^\d/.test(text)
       ? 'write lower-case letters, digits and single hyphens, a letter first'
       : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`,
   )

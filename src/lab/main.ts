@@ -40,7 +40,7 @@ export interface AwsPart {
 
 function readIntent(folder: string): Intent {
   const files = readdirSync(folder)
-    .filter((name) => /\.ya?ml$/.test(name))
+    .filter((name) => /\.ya?ml$/i.test(name))
     .sort()
     .map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
   const { intent, findings, origins } = parseIntent(files)

@@ -253,7 +253,7 @@ function reachFindings(
         ...finding,
         code: 'V003',
         says: `${worst.from.node} loses ${target} if ${name}`,
-        instead: `give it a second way, or take ${survivalOf(worst.broken, expect)} out of \`survives\``,
+        instead: `give it a second ${worst.broken.dead === worst.from.node ? 'gateway' : 'way'}, or take ${survivalOf(worst.broken, expect)} out of \`survives\``,
       },
     ]
   })

@@ -173,8 +173,9 @@ describe('the CLI, offline', () => {
       expect(await said('loop', (path) => symlinkSync('zurich.yaml', path))).toEqual(is('a link that leads back to itself'))
       expect(await said('nowhere-link', (path) => symlinkSync('nowhere.yaml', path))).toEqual(is('a link that leads nowhere'))
     })
-    it('reads links to files, and not what editors and systems keep beside a file', async () => {
+    it('reads links to files and extensions in capitals, and not what editors and systems keep beside a file', async () => {
       const folder = copy('beside', (text) => text)
+      renameSync(join(folder, 'madrid.yaml'), join(folder, 'MADRID.YAML'))
       renameSync(join(folder, 'oslo.yaml'), join(work, 'oslo-elsewhere.yaml'))
       symlinkSync(join(work, 'oslo-elsewhere.yaml'), join(folder, 'oslo.yaml'))
       symlinkSync('me@host.123', join(folder, '.#berlin.yaml'))

@@ -175,7 +175,16 @@ describe('names', () => {
       expect(parseInterface(text).ok).toBe(false)
   })
   it('say what an uplink is made of', () => {
-    expect(['fiber', 'lte-b', '5g', 'isp-a', 'ltex', 'sat-2'].map(mediumOfName)).toEqual(['fiber', 'lte', '5g', 'ethernet', 'ethernet', 'sat'])
+    expect(['fiber', 'lte-b', '5g', 'isp-a', 'ltex', 'sat-2', 'lte2', 'lte2-b'].map(mediumOfName)).toEqual([
+      'fiber',
+      'lte',
+      '5g',
+      'ethernet',
+      'ethernet',
+      'sat',
+      'lte',
+      'lte',
+    ])
     expect(['lte', '5g', 'sat', 'fiber', 'ethernet'].map(meteredByDefault)).toEqual([true, true, true, false, false])
   })
 })
