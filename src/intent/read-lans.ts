@@ -238,7 +238,7 @@ function usable({ value, at }: Located<Prefix>, uplinks: readonly IntentUplink[]
 function hasRoom({ value, at }: Located<Prefix>, report: Report): boolean {
   const family = familyOf(value)
   if (lengthOf(value) < width(family)) return true
-  const whole = `${networkOf(`${hostOf(value)}/${family === 4 ? 24 : 64}` as AddressWithLength)}`
+  const whole = networkOf(`${hostOf(value)}/${family === 4 ? 24 : 64}` as AddressWithLength)
   report.error(
     'I032',
     at,
