@@ -2,12 +2,13 @@ import type { Command } from 'commander'
 import type { Fabric } from '#src/fabric/fabric.ts'
 import { identityOf } from '#src/intent/fragments.ts'
 import { explain as explainPath, type Overlays } from '#src/intent/explain.ts'
-import { codePages } from '../codes.ts'
 import { load } from '../load.ts'
 import { exit, type Output, Stop } from '../output.ts'
 import { command } from '../program.ts'
 
-function explainCode(code: string, output: Output): void {
+async function explainCode(code: string, output: Output): Promise<void> {
+  // The pages are many, and a path needs none of them.
+  const { codePages } = await import('../codes.ts')
   const page = codePages.find((one) => one.code === code)
   if (!page) throw new Stop(exit.usage, `there is no code ${code}`, `codes look like ${codePages[0]?.code ?? 'I001'}`)
   if (output.json) return output.document('Code', page)
