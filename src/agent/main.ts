@@ -242,10 +242,13 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2))
-} catch (error) {
-  const trouble = troubleOf(error)
-  process.stderr.write(`${line(trouble)}\n`)
-  process.exitCode = trouble.code === 'A18' || trouble.code === 'A11' ? 2 : trouble.code === 'A10' ? 10 : 1
-}
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code
+  },
+  (error: unknown) => {
+    const trouble = troubleOf(error)
+    process.stderr.write(`${line(trouble)}\n`)
+    process.exitCode = trouble.code === 'A18' || trouble.code === 'A11' ? 2 : trouble.code === 'A10' ? 10 : 1
+  },
+)
