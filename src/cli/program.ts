@@ -92,6 +92,11 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     for (const child of each.commands) quiet(child)
   }
   quiet(program)
+  // Whoever reads may stop before the end, as `head` does: then there is nobody to write for, and nothing is wrong.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit(process.exitCode)
+  })
   try {
     await program.parseAsync(argv)
   } catch (error) {

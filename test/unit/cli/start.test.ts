@@ -46,6 +46,10 @@ describe('a start', () => {
     expect(kept()).toEqual([name])
     expect(contentOf(name).equals(code)).toBe(true)
   })
+  it.each(['--help', 'check'])('of %s ends quietly when nobody reads on', (what) => {
+    const piped = `${process.execPath} bin/causeway.js ${what} ${what === 'check' ? resolve('test/networks/branches') : ''} | true; echo "\${PIPESTATUS[0]}"`
+    expect(spawnSync('bash', ['-c', piped], { cwd: root, encoding: 'utf8' })).toMatchObject({ stdout: '0\n', stderr: '' })
+  })
   it('makes code again that V8 refuses', () => {
     const first = check()
     const [name = ''] = kept()
