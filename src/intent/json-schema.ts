@@ -9,13 +9,10 @@ import { regionFile } from './schema-region.ts'
  * zod types that read the files; what keys mean together only `causeway check` knows.
  */
 export function jsonSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...schema } = z.toJSONSchema(
-    z.union([networkFile.schema, siteFile.schema, regionFile.schema, peerFile.schema, folderFile.schema]),
-    {
-      io: 'input',
-      reused: 'ref',
-    },
-  )
+  const { $schema, ...schema } = z.toJSONSchema(z.union([networkFile, siteFile, regionFile, peerFile, folderFile].map(({ schema }) => schema())), {
+    io: 'input',
+    reused: 'ref',
+  })
   return {
     $schema,
     title: 'Causeway intent',

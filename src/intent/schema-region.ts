@@ -1,6 +1,7 @@
 /** The language of a cloud region's file. */
 import * as z from 'zod'
 import { type Parsed, parsePrefix, type Prefix } from '#src/net/address.ts'
+import { once } from '#src/net/once.ts'
 import { hubAsn, privateAsns } from './defaults.ts'
 import { refused, refusedWords } from './refused.ts'
 import { type Entry, integer, type Located, map, object, parsedText, type ReadOf, refuseEmpty, some, type Spec, text, word } from './spec.ts'
@@ -35,7 +36,7 @@ const vpcList = some(vpcId)
 const vpcMap = map(vpcId, some(cloudPrefix), `{ ${vpcExample}: 10.96.0.0/16 }`)
 /** One id, a list, or a map that says which prefixes are in which VPC. */
 const vpcs: Spec<readonly RawVpc[]> = {
-  schema: z.union([vpcList.schema, vpcMap.schema]),
+  schema: once(() => z.union([vpcList.schema(), vpcMap.schema()])),
   example: vpcExample,
   wants: 'an id, or a map of ids',
   read(node, slot, reading) {

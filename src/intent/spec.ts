@@ -7,6 +7,7 @@ import type { Node, Pair } from 'yaml'
 import * as z from 'zod'
 import type { Origin } from '#src/fabric/fabric.ts'
 import type { Parsed, ParseFailure } from '#src/net/address.ts'
+import { once } from '#src/net/once.ts'
 import type { IntentCode } from './codes.ts'
 import type { Report } from './report.ts'
 import type { RefusedKeys } from './refused.ts'
@@ -51,7 +52,8 @@ interface Slot {
   readonly required?: boolean
 }
 export interface Spec<T> {
-  readonly schema: z.ZodType
+  /** Made when it is first asked for: a folder uses a few of the two hundred, and each takes as long as a small file. */
+  readonly schema: () => z.ZodType
   /** What to write, for messages. */
   readonly example: string
   /** `a map`, `a single value`. */
@@ -89,20 +91,26 @@ export function parsedText<T>(
   meta: { readonly description: string; readonly examples: readonly (string | number)[] },
 ): Spec<Located<T>> {
   // What YAML takes for a number is read as it is written; editors see the number.
-  const written = numbers.some((number) => parse(number).ok) ? z.union([z.string(), z.number()]) : z.string()
-  const schema = written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
-    const parsed = parse(String(input))
-    if (parsed.ok) return parsed.value
-    const refusal: Refusal = { code: typeof code === 'string' ? code : code(parsed), says: parsed.says, instead: parsed.instead }
-    context.addIssue({ code: 'custom', message: parsed.says, params: { ...refusal } })
-    return z.NEVER
-  })
+  const schema = () => {
+    const written = numbers.some((number) => parse(number).ok) ? z.union([z.string(), z.number()]) : z.string()
+    return written.meta({ description: meta.description, examples: [...meta.examples] }).transform((input, context) => {
+      const parsed = parse(String(input))
+      if (parsed.ok) return parsed.value
+      const refusal: Refusal = { code: typeof code === 'string' ? code : code(parsed), says: parsed.says, instead: parsed.instead }
+      context.addIssue({ code: 'custom', message: parsed.says, params: { ...refusal } })
+      return z.NEVER
+    })
+  }
   return scalar(schema, String(meta.examples[0]), () => undefined)
 }
 
 /** The name of something, or several in a line; whoever looks them up judges it. */
 export const text = (description: string, example: string): Spec<Located<string>> =>
-  scalar(z.string().meta({ description, examples: [example] }), example, () => undefined)
+  scalar(
+    () => z.string().meta({ description, examples: [example] }),
+    example,
+    () => undefined,
+  )
 
 /** One of a few words; those of `refused` are known, and this says why they can't be had. */
 export function word<const W extends readonly [string, ...string[]]>(
@@ -112,19 +120,21 @@ export function word<const W extends readonly [string, ...string[]]>(
   description: string,
   refused: Readonly<Record<string, string>> = {},
 ): Spec<Located<W[number]>> {
-  const schema = z.enum(words).meta({ description })
-  return scalar(schema, words[0], (text) => {
-    if (Object.hasOwn(refused, text))
-      return { code: 'I008', says: `${noun} "${text}" can't be had: ${refused[text]}`, instead: `write ${oneOf(words)}` }
-    const meant = didYouMean(text, words)
-    return { code, says: `${noun} "${text}" does not exist${meant}`, instead: meant === '' ? `write ${oneOf(words)}` : '' }
-  })
+  return scalar(
+    () => z.enum(words).meta({ description }),
+    words[0],
+    (text) => {
+      if (Object.hasOwn(refused, text))
+        return { code: 'I008', says: `${noun} "${text}" can't be had: ${refused[text]}`, instead: `write ${oneOf(words)}` }
+      const meant = didYouMean(text, words)
+      return { code, says: `${noun} "${text}" does not exist${meant}`, instead: meant === '' ? `write ${oneOf(words)}` : '' }
+    },
+  )
 }
 
 export function integer(code: IntentCode, low: number, high: number, description: string): Spec<Located<number>> {
-  const schema = z.int().min(low).max(high).meta({ description })
   return scalar(
-    schema,
+    () => z.int().min(low).max(high).meta({ description }),
     String(low),
     (text, name) => ({ code, says: `"${name}" is ${text}`, instead: `write a whole number from ${low} to ${high}` }),
     true,
@@ -132,19 +142,20 @@ export function integer(code: IntentCode, low: number, high: number, description
 }
 export const flag = (description: string): Spec<Located<boolean>> =>
   scalar(
-    z.boolean().meta({ description }),
+    () => z.boolean().meta({ description }),
     'true',
     (text, name) => ({ code: 'I007', says: `"${name}" is "${text}"`, instead: 'write true or false' }),
     true,
   )
 
 function scalar<T>(
-  schema: z.ZodType<T>,
+  made: () => z.ZodType<T>,
   example: string,
   refuse: (text: string, name: string) => Refusal | undefined,
   native = false,
 ): Spec<Located<T>> {
   const wants = 'a single value'
+  const schema = once(made)
   return {
     schema,
     example,
@@ -153,10 +164,10 @@ function scalar<T>(
       const { source, report } = reading
       const text = source.textOf(node)
       if (node === null || !isScalar(node) || text === undefined) return wrongKind({ wants, example }, node, slot, reading)
-      const result = schema.safeParse(native ? node.value : text)
+      const result = schema().safeParse(native ? node.value : text)
       if (result.success) return { value: result.data, at: source.at(node), text, within: (offset, length) => source.within(node, offset, length) }
       const quoted =
-        native && typeof node.value === 'string' && schema.safeParse(text === 'true' || text === 'false' ? text === 'true' : Number(text)).success
+        native && typeof node.value === 'string' && schema().safeParse(text === 'true' || text === 'false' ? text === 'true' : Number(text)).success
       if (quoted) {
         report.error(refuse(text, slot.name)!.code, source.at(node), `"${slot.name}" is a text, "${text}"`, `write ${text} without quotes`)
         return undefined
@@ -175,7 +186,7 @@ function scalar<T>(
 export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T) => U | undefined): Spec<U> {
   const [wants, example] = [`${brief.wants} or a map`, brief.example]
   return {
-    schema: z.union([brief.schema, full.schema]),
+    schema: once(() => z.union([brief.schema(), full.schema()])),
     example,
     wants,
     read(node, slot, reading) {
@@ -188,10 +199,10 @@ export function briefly<T, U>(brief: Spec<T>, full: Spec<U>, spelled: (value: T)
 }
 
 /** A list; one item alone may stand without brackets. Items that don't fit are reported and left out. */
-export const list = <T>(item: Spec<T>): Spec<readonly T[]> => listOf(item, z.array(item.schema))
+export const list = <T>(item: Spec<T>): Spec<readonly T[]> => listOf(item, () => z.array(item.schema()))
 /** One that has an item at least: without any it would say nothing, or more than was meant. */
 export function some<T>(item: Spec<T>): Spec<readonly T[]> {
-  const any = listOf(item, z.array(item.schema).min(1))
+  const any = listOf(item, () => z.array(item.schema()).min(1))
   return {
     ...any,
     read(node, slot, reading) {
@@ -200,9 +211,9 @@ export function some<T>(item: Spec<T>): Spec<readonly T[]> {
     },
   }
 }
-function listOf<T>(item: Spec<T>, all: z.ZodType): Spec<readonly T[]> {
+function listOf<T>(item: Spec<T>, all: () => z.ZodType): Spec<readonly T[]> {
   return {
-    schema: z.union([all, item.schema]),
+    schema: once(() => z.union([all(), item.schema()])),
     example: item.example,
     wants: `${item.wants} or a list`,
     read(node, slot, reading) {
@@ -242,16 +253,16 @@ function firstOnly({ source, report }: Reading): (key: Node) => boolean {
 /** `name: value` for names that the author makes. */
 export function map<T>(name: Spec<Located<string>>, value: Spec<T>, example: string): Spec<readonly Entry<T>[]> {
   return {
-    schema: z.record(z.string(), value.schema),
+    schema: once(() => z.record(z.string(), value.schema())),
     example,
     wants: 'a map',
     read(node, slot, reading) {
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const out: Entry<T>[] = []
-      const once = firstOnly(reading)
+      const isFirst = firstOnly(reading)
       for (const pair of node.items as Pair<Node, Node | null>[]) {
         const keyNode = reading.source.follow(pair.key)
-        if (keyNode && !once(keyNode)) continue
+        if (keyNode && !isFirst(keyNode)) continue
         const key = name.read(keyNode, slot, reading)
         // Also under a bad name: what stands below has its own mistakes.
         const under: Slot = { at: keyNode ? reading.source.at(keyNode) : slot.at, name: reading.source.textOf(keyNode) ?? slot.name }
@@ -285,20 +296,20 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
       Object.fromEntries(
         Object.entries(fields)
           .filter(([key]) => key === one || !either.includes(key))
-          .map(([key, spec]) => [key, key === one || required.includes(key) ? spec.schema : spec.schema.optional()]),
+          .map(([key, spec]) => [key, key === one || required.includes(key) ? spec.schema() : spec.schema().optional()]),
       ),
     )
   const known = Object.keys(fields)
   return {
     fields,
-    schema: either.length > 0 ? z.union(either.map(withOne)) : withOne(),
+    schema: once(() => (either.length > 0 ? z.union(either.map(withOne)) : withOne())),
     example,
     wants: 'a map',
     read(node, slot, reading) {
       const { source, report, home } = reading
       if (!isMap(node)) return wrongKind({ wants: 'a map', example }, node, slot, reading)
       const wrote = new Map<string, Origin>()
-      const once = firstOnly(reading)
+      const isFirst = firstOnly(reading)
       const out: Record<string, unknown> = {}
       const pairs = node.items as Pair<Node, Node | null>[]
       const written = new Set(pairs.map((pair) => source.textOf(source.follow(pair.key))))
@@ -310,7 +321,7 @@ export function object<const F extends Readonly<Record<string, Spec<unknown>>>>(
           report.error('I007', at, 'a key is missing before the colon', `write one of ${oneOf(known)}`)
           continue
         }
-        if (keyNode && !once(keyNode)) continue
+        if (keyNode && !isFirst(keyNode)) continue
         const no = !known.includes(text) && Object.hasOwn(refused, text) ? refused[text] : undefined
         if (no) {
           report.error('I008', at, `"${text}" can't be written here: ${no.because}`, no.instead)

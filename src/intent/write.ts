@@ -9,6 +9,6 @@ export const writeRegion = (name: string, body: Readonly<Record<string, unknown>
 
 /** JSON Schema (2020-12) of what a region's file says besides its name, from the zod types that read the file. */
 export function regionJsonSchema(): Readonly<Record<string, unknown>> {
-  const { $schema: _, ...schema } = z.toJSONSchema(regionBody.schema, { io: 'input' })
+  const { $schema: _, ...schema } = z.toJSONSchema(regionBody.schema(), { io: 'input' })
   return schema
 }
