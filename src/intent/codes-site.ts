@@ -13,7 +13,7 @@ export const siteCodes = [
   {
     code: 'I031',
     title: 'Host bits set',
-    text: 'A prefix names a network: behind its length all bits are zero. With host bits it may be the address of one host (/32), or a network whose length or last number is wrong; Causeway does not guess which.',
+    text: 'A prefix names a network: behind its length all bits are zero. With host bits it may be the address of one host (/32), that of the gateway on the LAN (`address`), or a network whose length or last number is wrong; Causeway does not guess which.',
     wrong:
       '# berlin.yaml\nsite: berlin\nuplinks: { fiber: { interface: eth0 } }\nsegments:\n  inference: { interface: eth1, prefixes: 10.1.10.4/24 }',
     right:

@@ -7,6 +7,7 @@ import {
   type Address,
   type AddressWithLength,
   type Parsed,
+  type ParseFailure,
   type Prefix,
 } from '#src/net/address.ts'
 import { parsePortRange } from '#src/net/ports.ts'
@@ -23,6 +24,7 @@ import {
   parseDscp,
   parseDuration,
   parseInterface,
+  parseLan,
   parseLifetime,
   parseLease,
   parseMac,
@@ -40,8 +42,8 @@ import {
 const name = (description: string, ...examples: readonly string[]) => parsedText('I010', parseName, { description, examples })
 
 /** Host bits are a mistake of their own: the address of a host was written where its network is meant. */
-const prefixText = (description: string, ...examples: readonly string[]) =>
-  parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parsePrefix, { description, examples })
+const hostBits = (failure: ParseFailure) => (failure.reason === 'host-bits' ? 'I031' : 'I030')
+const prefixText = (description: string, ...examples: readonly string[]) => parsedText(hostBits, parsePrefix, { description, examples })
 
 export type LanAddress = { readonly kind: 'plain'; readonly address: Address } | { readonly kind: 'with-length'; readonly address: AddressWithLength }
 function parseLanAddress(written: string): Parsed<LanAddress> {
@@ -61,7 +63,7 @@ function parseHosts(written: string): Parsed<Prefix> {
 }
 const hosts = (description: string) =>
   some(
-    parsedText((failure) => (failure.reason === 'host-bits' ? 'I031' : 'I030'), parseHosts, {
+    parsedText(hostBits, parseHosts, {
       description,
       examples: ['10.1.10.20', '10.1.10.32/28'],
     }),
@@ -195,7 +197,12 @@ export const advertisement = object(
 export const lan = object(
   {
     interface: interfaceName("The operating system's name of the interface.", 'eth1'),
-    prefixes: some(prefixText('Networks of this LAN, as network/length, of IPv4, IPv6 or both.', '10.1.10.0/24', '2001:db8:1:10::/64')),
+    prefixes: some(
+      parsedText(hostBits, parseLan, {
+        description: 'Networks of this LAN, as network/length, of IPv4, IPv6 or both.',
+        examples: ['10.1.10.0/24', '2001:db8:1:10::/64'],
+      }),
+    ),
     next_hop: map(
       parsedText('I030', parseAddress, { description: 'A router on this LAN.', examples: ['10.1.10.254'] }),
       some(prefixText('Networks behind the router; they belong to the segment as the LAN does.', '10.5.0.0/16', '2001:db8:5::/48')),

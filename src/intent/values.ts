@@ -2,7 +2,20 @@
 import type { WeekWindow } from '#src/fabric/fabric.ts'
 import { trimmed } from '#src/fabric/quantities.ts'
 import { isTimezone, readWindow } from '#src/fabric/windows.ts'
-import { type Address, addressBits, addressFromBits, type Family, familyOf, type Parsed, parseAddress } from '#src/net/address.ts'
+import {
+  type Address,
+  addressBits,
+  addressFromBits,
+  type Family,
+  familyOf,
+  hostOf,
+  networkOf,
+  type Parsed,
+  parseAddress,
+  parseAddressWithLength,
+  parsePrefix,
+  type Prefix,
+} from '#src/net/address.ts'
 
 const refuse = (says: string, instead: string) => ({ ok: false, says, instead }) as const
 const scale: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9, T: 1e12 }
@@ -165,6 +178,17 @@ export function parseName(text: string): Parsed<string> {
       ? 'write lower-case letters, digits and single hyphens, a letter first'
       : `write ${fixed}: lower-case letters, digits and single hyphens, a letter first`,
   )
+}
+
+/** A LAN, which is more than one host: the gateway is on it too. Its own address is what is mostly written in place of the network. */
+export function parseLan(text: string): Parsed<Prefix> {
+  const parsed = parsePrefix(text)
+  if (parsed.ok) return parsed
+  const gateway = parseAddressWithLength(text)
+  if (gateway.ok)
+    return { ...parsed, instead: `write ${networkOf(gateway.value)}, and address: ${hostOf(gateway.value)} if the gateway has that one` }
+  const alone = parseAddress(text)
+  return alone.ok ? { ...parsed, instead: `add the network's length, like ${text}/${familyOf(alone.value) === 4 ? 24 : 64}` } : parsed
 }
 
 /** A line for people, of any script. Control characters mean something to terminals, and NUL is in no text of PostgreSQL. */

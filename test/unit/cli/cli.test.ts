@@ -99,7 +99,7 @@ describe('the CLI, offline', () => {
       const ran = await causeway(['check', folder])
       expect(ran.code).toBe(3)
       expect(ran.stdout).toMatch(/^error\[I031\] berlin\.yaml:\d+:\d+ {2}prefix 10\.1\.10\.4\/24 has host bits set\n/)
-      expect(ran.stdout).toContain('^ write 10.1.10.0/24, or 10.1.10.4/32 for this one host')
+      expect(ran.stdout).toContain('^ write 10.1.10.0/24, and address: 10.1.10.4 if the gateway has that one')
       expect(ran.stderr).toBe('')
     })
     it('gives editors and CI one document with places', async () => {

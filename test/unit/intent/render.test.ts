@@ -31,7 +31,7 @@ describe('what causeway check prints', () => {
       [
         'error[I031] berlin.yaml:7:43  prefix 10.1.10.4/24 has host bits set',
         '  7 │   inference: { interface: eth1, prefixes: 10.1.10.4/24 } # the gateway is the first host, 10.1.10.1, unless `address:` says otherwise',
-        '    │                                           ^ write 10.1.10.0/24, or 10.1.10.4/32 for this one host',
+        '    │                                           ^ write 10.1.10.0/24, and address: 10.1.10.4 if the gateway has that one',
         'error[I012] network.yaml:11:19  hub "dubln" is not a site; did you mean "dublin"?',
         '2 errors, nothing verified',
         '',
