@@ -3,6 +3,7 @@
  * told apart by identity, so whatever is new is also computed anew, and the bytes are those of a compiler without memory.
  */
 import { flatten, isSame, type Moved, sameMembers } from './arrays.ts'
+import { once } from '#src/net/once.ts'
 import { alike, commonEnds, List } from './list.ts'
 
 export interface Memo {
@@ -51,18 +52,18 @@ export interface Made<T> {
 export function createMemo(): Memo {
   // What stands here is overwritten, not replaced. V8 makes objects old from the start where most live long, and an old one
   // that nobody holds any more keeps alive what it holds until the next full collection: the long arrays of every pass.
-  const once = new Map<string, Overwritten<Made<unknown>>>()
+  const results = new Map<string, Overwritten<Made<unknown>>>()
   const tables = new Map<string, Overwritten<Table<unknown>>>()
   const kept = new Map<string, Map<string, unknown>>()
   const lists = new Map<string, Overwritten<Listed<unknown>>>()
   const members = new Map<string, readonly unknown[]>()
   return {
     once<T>(name: string, inputs: readonly unknown[], make: (before?: Made<T>) => T): T {
-      const before = once.get(name) as Overwritten<Made<T>> | undefined
+      const before = results.get(name) as Overwritten<Made<T>> | undefined
       if (before && sameMembers(before.inputs, inputs)) return before.value
       const value = make(before)
       if (before) [before.inputs, before.value] = [inputs, value]
-      else once.set(name, { inputs, value })
+      else results.set(name, { inputs, value })
       return value
     },
     rows<R extends readonly unknown[], T>(name: string, world: readonly unknown[], columns: Columns<R>, make: (...row: R) => T): List<T> {
@@ -150,7 +151,10 @@ interface Filled<T> {
 interface Table<T> extends Filled<T> {
   readonly world: readonly unknown[]
 }
-/** Chunks of which every column is as it was are not looked at, and rows of the others are found by their keys. */
+/**
+ * Chunks of which every column is as it was are not looked at, nor in the others the rows before and behind all that an
+ * edit moved. Those between are found by their keys.
+ */
 function fill<T>(
   before: Filled<T> | undefined,
   sameWorld: boolean,
@@ -158,89 +162,87 @@ function fill<T>(
   make: MakeRow<T>,
 ): Filled<T> {
   const columns = inStep(given, before?.columns)
-  const [keys] = columns
+  const keys = columns[0]!.chunks
   const rowAt = (c: number, n: number) => columns.map((column) => column.chunks[c]![n])
   if (!before || !sameWorld) {
-    const chunks = keys!.chunks.map((chunk, c) => chunk.map((_, n) => make(rowAt(c, n))))
+    const chunks = keys.map((chunk, c) => chunk.map((_, n) => make(rowAt(c, n))))
     return { columns, made: before ? alike(before.made, chunks) : new List(chunks) }
   }
   const old = before.columns
   if (sameMembers(old, columns)) return before
-  const rowBefore = (c: number, n: number): MadeRow<readonly unknown[], T> => ({
-    row: old.map((column) => column.chunks[c]![n]),
-    value: before.made.chunks[c]![n]!,
-  })
-  const remade = (c: number, n: number, was: number, at: number): T => {
-    for (let k = 1; k < columns.length; k++) if (columns[k]!.chunks[c]![n] !== old[k]!.chunks[was]![at]) return make(rowAt(c, n), rowBefore(was, at))
-    return before.made.chunks[was]![at]!
-  }
-  const isAsItWas = (c: number, was: number): boolean => {
-    for (let k = 0; k < columns.length; k++) if (columns[k]!.chunks[c] !== old[k]!.chunks[was]) return false
-    return true
-  }
-  /** What was made of a chunk before, where it says the same: whoever reads it need not know that it was asked. */
-  const kept = (was: number, made: readonly T[]): readonly T[] => {
-    const known = before.made.chunks[was]
-    return known && sameMembers(known, made) ? known : made
-  }
-  const [head, tail] = untouched(old, columns)
-  const lookUp = finderOfKeys(old[0]!, keys!)
-  const between = keys!.chunks.slice(head, keys!.chunks.length - tail).map((chunk, n): readonly T[] => {
-    const c = head + n
-    const was = lookUp.chunk(c)
-    if (was >= 0) {
-      if (isAsItWas(c, was)) return before.made.chunks[was]!
-      return kept(
-        was,
-        chunk.map((_, n) => remade(c, n, was, n)),
-      )
-    }
-    // Its neighbours mostly are where they were, or as far from the end.
-    const near = lookUp.near(c)
-    const keysNear = old[0]!.chunks[near] ?? nothing
-    const late = keysNear.length - chunk.length
-    return kept(
-      near,
-      chunk.map((key, n) => {
-        if (keysNear[n] === key) return remade(c, n, near, n)
-        if (keysNear[n + late] === key) return remade(c, n, near, n + late)
-        const place = lookUp.key(key)
-        return place ? remade(c, n, place[0], place[1]) : make(rowAt(c, n))
-      }),
-    )
-  })
   const known = before.made.chunks
-  const chunks = [...known.slice(0, head), ...between, ...known.slice(known.length - tail)]
+  const [head, tail] = unmovedEnds(old.map(chunksOf), columns.map(chunksOf))
+  const lookUp = finderOfKeys(old[0]!.chunks, keys, head, tail)
+  const remade = (c: number, n: number, was: number, at: number): T => {
+    for (let k = 1; k < columns.length; k++) {
+      if (columns[k]!.chunks[c]![n] === old[k]!.chunks[was]![at]) continue
+      return make(rowAt(c, n), { row: old.map((column) => column.chunks[was]![at]), value: known[was]![at]! })
+    }
+    return known[was]![at]!
+  }
+  /** Of a chunk, beside the one where most of its rows were. */
+  const refilled = (c: number, near: number): readonly T[] => {
+    const [chunk, keysNear, madeNear] = [keys[c]!, old[0]!.chunks[near] ?? nothing, known[near] ?? nothing]
+    const [from, behind] = unmovedEnds(
+      old.map((column) => column.chunks[near] ?? nothing),
+      columns.map((column) => column.chunks[c]!),
+    )
+    const late = keysNear.length - chunk.length
+    const between: T[] = []
+    for (let n = from; n < chunk.length - behind; n++) {
+      const key = chunk[n]
+      if (keysNear[n] === key) between.push(remade(c, n, near, n))
+      else if (keysNear[n + late] === key) between.push(remade(c, n, near, n + late))
+      else {
+        const place = lookUp.key(key)
+        between.push(place ? remade(c, n, place[0], place[1]) : make(rowAt(c, n)))
+      }
+    }
+    // Where they say the same, whoever reads them need not know that they were asked.
+    if (late === 0 && between.every((one, n) => one === madeNear[from + n])) return madeNear
+    return madeNear.toSpliced(from, keysNear.length - behind - from, ...between)
+  }
+  const between = keys.slice(head, keys.length - tail).map((_, n) => refilled(head + n, lookUp.near(head + n)))
+  const chunks = known.toSpliced(head, known.length - tail - head, ...between)
   return { columns, made: sameMembers(known, chunks) ? before.made : new List(chunks) }
 }
-/** How many chunks before, and behind, all that an edit has moved are the same in every column. */
-function untouched(before: readonly List<unknown>[], now: readonly List<unknown>[]): readonly [head: number, tail: number] {
-  const moved = now.flatMap(({ chunks }, k) => (sameMembers(before[k]!.chunks, chunks) ? [] : [commonEnds(before[k]!.chunks, chunks)]))
-  return [Math.min(...moved.map(([head]) => head)), Math.min(...moved.map(([, tail]) => tail))]
+const chunksOf = ({ chunks }: List<unknown>): readonly (readonly unknown[])[] => chunks
+/** How many rows before, and behind, all that an edit has moved are the same in every column. */
+function unmovedEnds(before: readonly (readonly unknown[])[], now: readonly (readonly unknown[])[]): readonly [head: number, tail: number] {
+  const least = Math.min(before[0]!.length, now[0]!.length)
+  let [head, tail] = [least, least]
+  for (let k = 0; k < now.length; k++) {
+    if (before[k] === now[k]) continue
+    const [same, alike] = commonEnds(before[k]!, now[k]!)
+    head = Math.min(head, same)
+    tail = Math.min(tail, alike)
+  }
+  return [head, Math.min(tail, least - head)]
 }
 /** More keys than these are not looked for one by one. */
 const few = 8
-/** Where chunks and keys of now stood before: nearly all chunks are where they were, or as far from the end. */
-function finderOfKeys(before: List<unknown>, now: List<unknown>) {
-  const shift = before.chunks.length - now.chunks.length
-  const [head, same] = commonEnds(before.chunks, now.chunks)
-  const tail = now.chunks.length - same
-  // What an edit took apart lies between.
-  const places = new Map(before.chunks.slice(head, tail + shift).map((chunk, c) => [chunk, head + c]))
-  const inside = now.chunks.slice(head, tail)
-  const found = inside.map((chunk) => places.get(chunk) ?? -1)
-  for (const chunk of inside) places.delete(chunk)
-  let keys: Map<unknown, readonly [number, number]> | undefined
+type Chunks = readonly (readonly unknown[])[]
+/** Where chunks and keys of now stood before, between `head` and `tail`: nearly all are where they were, or as far from the end. */
+function finderOfKeys(before: Chunks, now: Chunks, head: number, tail: number) {
+  const shift = before.length - now.length
+  const end = now.length - tail
+  const places = once(() => new Map(before.slice(head, end + shift).map((chunk, c) => [chunk, head + c])))
+  // Of the chunks that an edit took apart.
+  const apart = once(() => {
+    const whole = new Set(now.slice(head, end))
+    return [...places()].filter(([chunk]) => !whole.has(chunk))
+  })
+  const keys = once(() => new Map(apart().flatMap(([chunk, c]) => chunk.map((one, n) => [one, [c, n]] as const))))
   let asked = 0
   return {
-    chunk: (c: number): number => (c < head ? c : c >= tail ? c + shift : found[c - head]!),
-    near: (c: number): number => (shift === 0 || c < tail - 1 ? c : c + shift),
+    near(c: number): number {
+      if (before[c] === now[c]) return c
+      const usual = shift === 0 || c < end - 1 ? c : c + shift
+      return end - head === 1 ? usual : (places().get(now[c]!) ?? usual)
+    },
     key(key: unknown): readonly [number, number] | undefined {
-      if (++asked > few) {
-        keys ??= new Map([...places].flatMap(([chunk, c]) => chunk.map((one, n) => [one, [c, n]] as const)))
-        return keys.get(key)
-      }
-      for (const [chunk, c] of places) {
+      if (++asked > few) return keys().get(key)
+      for (const [chunk, c] of apart()) {
         const n = chunk.indexOf(key)
         if (n >= 0) return [c, n]
       }
@@ -254,13 +256,17 @@ function inStep(given: readonly (List<unknown> | readonly unknown[])[], before?:
   const keys = first instanceof List ? first : (before?.[0]?.relisted(first!) ?? List.of(first!))
   return given.map((column, k) => {
     if (k === 0) return keys
-    const isInStep = column instanceof List && column.chunks.length === keys.chunks.length
-    if (isInStep && column.chunks.every((chunk, c) => chunk.length === keys.chunks[c]!.length)) return column
+    if (column instanceof List && isInStep(column.chunks, keys.chunks)) return column
     const all = column instanceof List ? column.all : column
     let from = 0
     const chunks = keys.chunks.map(({ length }) => all.slice(from, (from += length)))
     return before?.[k] ? alike(before[k], chunks) : new List(chunks)
   })
+}
+function isInStep(a: Chunks, b: Chunks): boolean {
+  if (a.length !== b.length) return false
+  for (let c = 0; c < a.length; c++) if (a[c]!.length !== b[c]!.length) return false
+  return true
 }
 /** What left a list and what came since `before` was made of it, as its n-th input. */
 export const since = <T>(before: Made<unknown> | undefined, list: List<T>, n = 0): Moved<T> => list.since(before?.inputs[n] as List<T> | undefined)
