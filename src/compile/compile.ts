@@ -71,13 +71,13 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
       routed,
       services: resolved.services,
       hostGroups: resolved.hostGroups,
-      expects: expects(resolved, relayed.expects),
+      expects: memo.once('expects', [resolved.expects, relayed.expects], () => expects(resolved, relayed.expects)),
     }
     const findings = [
       overlay,
       { findings: strangers(intent, policies, memo) },
       resolved,
-      { findings: denies(resolved, network, behindRouters(intent, memo)) },
+      { findings: denies(resolved, network, behindRouters(intent, memo), memo) },
       reach,
       allocated,
       built,

@@ -12,15 +12,14 @@ import type { Pairing, Resolved, ResolvedLine, Selection } from './resolve.ts'
 import { sitesOf } from './sites.ts'
 import { onceOf } from '#src/net/once.ts'
 
-export function denies({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind): readonly Finding[] {
-  return [
+export const denies = ({ allows, denies: lines }: Resolved, network: NetworkRoutes, behind: Behind, memo: Memo): readonly Finding[] =>
+  memo.once('lines that do nothing', [allows, lines, network.all, behind], () => [
     ...unlike('allow', allows),
     ...unlike('deny', lines),
     ...lines.flatMap((deny, n) => (isUnlike(deny) ? [] : keptBy(deny, n, allows, network, behind))),
     ...unlogged('allow', allows),
     ...unlogged('deny', lines),
-  ]
-}
+  ])
 
 /** Whom it names and what they would call have no address family in common anywhere. */
 const isUnlike = ({ pairings }: ResolvedLine): boolean =>
@@ -88,7 +87,7 @@ export function behindRouters(intent: Intent, memo: Memo): Behind {
   const routed = memo.sparse('prefixes behind routers', [], [sitesOf(intent, memo)], ({ lans }) =>
     lans.filter(({ via }) => via !== undefined).map((lan) => ({ prefix: lan.prefix, link: linkOf(lan) })),
   )
-  return new Map(routed.map(({ prefix, link }) => [prefix, link]))
+  return memo.once('links by prefix', [routed], () => new Map(routed.map(({ prefix, link }) => [prefix, link])))
 }
 
 /** Hosts of one LAN talk without their gateway. A whole segment is not kept apart from itself. */

@@ -29,10 +29,11 @@ const relaysOf = (intent: Intent, memo: Memo): readonly Relay[] =>
     })
   })
 
+const nothingRelayed = { expects: [], findings: [] } as const
 /** `intent`: in the overlay. */
 export function relays(intent: Intent, memo: Memo): { readonly expects: readonly Expect[]; readonly findings: readonly Finding[] } {
   const all = relaysOf(intent, memo)
-  if (all.length === 0) return { expects: [], findings: [] }
+  if (all.length === 0) return nothingRelayed
   const findings = [...new Map(all.map((relay) => [`${relay.key} ${relay.server}`, relay])).values()].flatMap((relay): readonly Finding[] => {
     const there = holderOf(intent, relay.server)
     if (there && !relay.translated) return []

@@ -5,7 +5,7 @@
 import type { ClassId, Finding, HostGroup, NodeId, Place, SegmentId, Service, SiteId } from '#src/fabric/fabric.ts'
 import { compareText, isSecondGateway } from '#src/fabric/ids.ts'
 import { portsOf } from '#src/intent/canonical.ts'
-import type { Intent, IntentExpect, IntentGroup, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
+import type { Intent, IntentExpect, IntentGroup, IntentLine, IntentService, IntentSite, NodeRole, Selector } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, sortPrefixes } from '#src/net/address.ts'
 import { anyPort, type PortRange } from '#src/net/ports.ts'
 import { firstFrom } from '#src/net/sorted.ts'
@@ -62,14 +62,20 @@ export interface Resolved {
 }
 
 export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
+  const { allow, deny, expect, services, groups } = intent
+  const located = locatedOf(intent, memo)
+  // What no line asks for leaves all of them as they are.
+  return memo.once('resolved', [...located, allow, deny, expect, services, groups], () => resolveLines(intent, located, memo))
+}
+function resolveLines(intent: Intent, located: readonly List<readonly Located[]>[], memo: Memo): Resolved {
   const findings: Finding[] = []
   const services = new Map(intent.services.map((service) => [service.id, service]))
-  const find = finder(intent, services, memo)
+  const { find, candidates } = finder(intent, located, services, memo)
 
   /** The places that callers of `same` find at their own site, and those that find none. */
   const pair = (name: string, from: Selector, to: Selector): Paired => {
     const callers = find(from)
-    const targets = find(to.where.kind === 'same' ? { ...to, where: { kind: 'any' } } : to)
+    const targets = find(to.where.kind === 'same' ? anywhere(to) : to)
     return memo.once(`pairings of ${name}`, [callers, targets, to.where.kind], () => {
       if (to.where.kind !== 'same')
         return { pairings: callers.places.length > 0 && targets.places.length > 0 ? [{ caller: null, from: callers, to: targets }] : [], without: [] }
@@ -81,44 +87,55 @@ export function resolve(intent: Intent, memo: Memo = createMemo()): Resolved {
       }
     })
   }
+  const serviceOf = ({ what }: Selector) => (what.kind === 'service' ? services.get(what.service) : undefined)
+  /** Again only where the line, or what its ends choose from, is another. */
+  const ofLine = <T>(kind: LineKind, line: Line, make: (text: string, service: IntentService | undefined) => T): T => {
+    const { from, to } = line
+    const service = serviceOf(to)
+    const { text, names } = namesOfLine(line)
+    return memo.once(names[kind], [line, service, candidates(from.what), candidates(to.what)], () => make(text, service))
+  }
 
-  const allows = intent.allow.map((allow): ResolvedAllow => {
-    const service = allow.to.what.kind === 'service' ? services.get(allow.to.what.service) : undefined
-    const ports = portsOf(intent, allow)
-    const text = `${allow.from.text} -> ${allow.to.text}`
-    return {
-      text,
+  const allows = intent.allow.map((allow) =>
+    ofLine('allow', allow, (text, service): ResolvedAllow => {
       // A site that calls and has nothing to be called is no mistake here.
-      pairings: pair(text, allow.from, allow.to).pairings,
-      ports,
-      log: allow.log,
-      trafficClass: service?.trafficClass ?? ('default' as ClassId),
-    }
-  })
-  const denies = intent.deny.map((deny): ResolvedLine => {
-    const text = `${deny.from.text} -> ${deny.to.text}`
-    return { text: `deny ${text}`, pairings: pair(text, deny.from, deny.to).pairings, ports: portsOf(intent, deny), log: deny.log }
-  })
+      const { pairings } = pair(text, allow.from, allow.to)
+      return { text, pairings, ports: portsOf(intent, allow), log: allow.log, trafficClass: service?.trafficClass ?? ('default' as ClassId) }
+    }),
+  )
+  const denies = intent.deny.map((deny) =>
+    ofLine('deny', deny, (text): ResolvedLine => {
+      return { text: `deny ${text}`, pairings: pair(text, deny.from, deny.to).pairings, ports: portsOf(intent, deny), log: deny.log }
+    }),
+  )
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
-    const service = expect.to.what.kind === 'service' ? services.get(expect.to.what.service) : undefined
-    if (expect.kind === 'internet') {
-      const callers = find(expect.from)
-      return { expect, pairings: [{ caller: null, from: callers, to: nobody }], ports: [], byHost: false }
-    }
-    const { pairings, without } = pair(`${expect.from.text} -> ${expect.to.text}`, expect.from, expect.to)
+    const { without, ...resolved } = ofLine('expect', expect, (text, service): ResolvedExpect & Pick<Paired, 'without'> => {
+      if (expect.kind === 'internet')
+        return { expect, pairings: [{ caller: null, from: find(expect.from), to: nobody }], ports: [], byHost: false, without: [] }
+      const { pairings, without } = pair(text, expect.from, expect.to)
+      return { expect, pairings, ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0, without }
+    })
     if (without.length > 0 && expect.kind !== 'isolate') findings.push(unmetPromise(index, expect, without))
-    return { expect, pairings, ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0 }
+    return resolved
   })
-  const everywhere = (id: string): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id })
-  const named = [...services.values()].map(
-    ({ id, ports, trafficClass }): Service => ({ id, places: find(everywhere(id)).places.all, ports, trafficClass }),
-  )
-  const hostGroups = intent.groups.map(
-    ({ id }): HostGroup => ({ id, places: find({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }).places.all }),
-  )
+  const named = intent.services.map((service): Service => {
+    const { id, ports, trafficClass } = service
+    return { id, places: find(everywhere(service)).places.all, ports, trafficClass }
+  })
+  const hostGroups = intent.groups.map((group): HostGroup => ({ id: group.id, places: find(everyHost(group)).places.all }))
   const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
   return { allows, denies, expects, services: named.sort(byId), hostGroups: hostGroups.sort(byId), findings }
 }
+type Line = Pick<IntentLine, 'from' | 'to'>
+type LineKind = 'allow' | 'deny' | 'expect'
+// Lines and selectors stay the objects that they are while sites change, and are asked each time: they are named once.
+const namesOfLine = onceOf(({ from, to }: Line): { readonly text: string; readonly names: Readonly<Record<LineKind, string>> } => {
+  const text = `${from.text} -> ${to.text}`
+  return { text, names: { allow: `allow ${text}`, deny: `deny ${text}`, expect: `expect ${text}` } }
+})
+const anywhere = onceOf((selector: Selector): Selector => ({ ...selector, where: { kind: 'any' } }))
+const everywhere = onceOf(({ id }: IntentService): Selector => ({ where: { kind: 'any' }, what: { kind: 'service', service: id }, text: id }))
+const everyHost = onceOf(({ id }: IntentGroup): Selector => ({ where: { kind: 'any' }, what: { kind: 'group', group: id }, text: id }))
 /** What a selection finds at each node, by node; places follow each other so. */
 function byNode({ name, located }: Selection, memo: Memo): List<Selection> {
   const alone = memo.rows(`nodes of ${name}`, [], [located], (one): Selection => selectionOf(name, [one]))
@@ -236,16 +253,19 @@ const outermost = (prefixes: readonly Prefix[]): readonly Prefix[] =>
 
 const none: List<Located> = List.of([])
 type BySegment = ReadonlyMap<SegmentId, List<Located>>
-/** Answers a selector. `same` is for its caller to narrow. */
-function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, memo: Memo): (selector: Selector) => Selection {
+/** Who is where, in every segment: the sites, and the externals. */
+const locatedOf = (intent: Intent, memo: Memo): readonly List<readonly Located[]>[] => {
   const hubs = new Set(intent.hubs)
-  const groups = new Map(intent.groups.map((group) => [group.id, group]))
-  const located = [
+  return [
     memo.rows('places of sites', [intent.hubs.join(' ')], [sitesOf(intent, memo)], (site) =>
       memo.keep('places of a site', locateSite(site, hubs.has(site.id), memo), site.id),
     ),
     memo.rows('places of externals', [], [externalsOf(intent, memo)], (external) => locateExternal(external, memo)),
   ]
+}
+/** Answers a selector, and says what that is chosen from. `same` is for its caller to narrow. */
+function finder(intent: Intent, located: readonly List<readonly Located[]>[], services: ReadonlyMap<string, IntentService>, memo: Memo) {
+  const groups = new Map(intent.groups.map((group) => [group.id, group]))
   const bySegment = memo.once('places by segment', located, (before?: Made<BySegment>) => {
     const { gone, come } = membersSince(before, located)
     const segments = new Map(before?.value)
@@ -324,7 +344,7 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
     }
     return remember(key, () => memo.once(`places of ${key}`, [all], found))
   }
-  return (selector) => {
+  const find = (selector: Selector): Selection => {
     const located = select(selector)
     const name = nameOfSelector(selector)
     return memo.once(
@@ -337,8 +357,9 @@ function finder(intent: Intent, services: ReadonlyMap<string, IntentService>, me
       }),
     )
   }
+  return { find, candidates }
 }
-/** Of those that find the same one. Lines stay the objects that they are while sites change, and are asked each time. */
+/** Of those that find the same one. */
 const nameOfSelector = onceOf(({ where, what }: Selector): string => JSON.stringify([where, what]))
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
 export const risingPlaces = (a: Located, b: Located): number =>

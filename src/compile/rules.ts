@@ -31,22 +31,7 @@ export interface Policies {
 }
 
 export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMemo()): Policies {
-  const denies = resolved.denies.map((deny) => ({ ...deny, id: `${deny.text}${portsText(deny.ports)}` }))
-  const shut = memo.members(
-    'pairs that are denied whatever the port',
-    denies
-      .filter(({ ports }) => ports.some((range) => isSame(range, anyPort)))
-      .flatMap(({ id, pairings }) =>
-        memo.once(`pairs of ${id}`, [pairings], () => between(pairings).flatMap((pairing) => segmentPairs(pairing, memo))),
-      ),
-  )
-  const shares = [
-    ...resolved.allows.map((allow): Share => {
-      const id = `${allow.text}${portsText(allow.ports)}`
-      return memo.once(`rules of ${id}`, [allow.pairings, allow.trafficClass, allow.log, shut], () => allowed(id, allow, shut, memo))
-    }),
-    ...denies.map((deny): Share => memo.once(`rules of ${deny.id}`, [deny.pairings, deny.log], () => denied(deny.id, deny, memo))),
-  ]
+  const shares = memo.once('shares', [resolved.allows, resolved.denies], () => sharesOf(resolved, memo))
   const policies = memo.once('policies', shares, (before?: Made<Shelf>): Shelf => {
     const old = (before?.inputs ?? []) as readonly Share[]
     const moved = movedAt(old, shares)
@@ -63,6 +48,31 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     of: (node) => policies.at(node).policy,
   }
 }
+/** Of each line. */
+function sharesOf({ allows, denies }: Pick<Resolved, 'allows' | 'denies'>, memo: Memo): readonly Share[] {
+  const shut = memo.members(
+    'pairs that are denied whatever the port',
+    denies
+      .filter(({ ports }) => ports.some((range) => isSame(range, anyPort)))
+      .flatMap((deny) =>
+        memo.once(`pairs of ${namesOf(deny).id}`, [deny.pairings], () => between(deny.pairings).flatMap((pairing) => segmentPairs(pairing, memo))),
+      ),
+  )
+  return [
+    ...allows.map((allow): Share => {
+      const { id, rules } = namesOf(allow)
+      return memo.once(rules, [allow.pairings, allow.trafficClass, allow.log, shut], () => allowed(id, allow, shut, memo))
+    }),
+    ...denies.map((deny): Share => {
+      const { id, rules } = namesOf(deny)
+      return memo.once(rules, [deny.pairings, deny.log], () => denied(id, deny, memo))
+    }),
+  ]
+}
+const namesOf = onceOf(({ text, ports }: ResolvedLine) => {
+  const id = `${text}${portsText(ports)}`
+  return { id, rules: `rules of ${id}` }
+})
 
 /** Kept from one network to the next, each policy at its place: most stay as they are. */
 interface Shelf {
