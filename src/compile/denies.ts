@@ -22,8 +22,10 @@ export const denies = ({ allows, denies: lines }: Resolved, network: NetworkRout
   ])
 
 /** Whom it names and what they would call have no address family in common anywhere. */
-const isUnlike = ({ pairings }: ResolvedLine): boolean =>
-  pairings.length > 0 && pairings.every(({ from, to }) => ([4, 6] as const).every((family) => !has(from, family) || !has(to, family)))
+const isUnlike = onceOf(
+  ({ pairings }: ResolvedLine): boolean =>
+    pairings.length > 0 && pairings.every(({ from, to }) => ([4, 6] as const).every((family) => !has(from, family) || !has(to, family))),
+)
 const has = ({ places }: Selection, family: Family): boolean => places.some(({ prefixes }) => familiesIn(prefixes).includes(family))
 const unlike = (kind: 'allow' | 'deny', lines: readonly ResolvedLine[]): readonly Finding[] =>
   lines.flatMap((line, n): readonly Finding[] => {

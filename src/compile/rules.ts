@@ -13,7 +13,7 @@ import { onceOf } from '#src/net/once.ts'
 import { anyPort, formatPortRange, type PortRange } from '#src/net/ports.ts'
 import { difference, flatten, isSame, patched } from './arrays.ts'
 import { List } from './list.ts'
-import { createMemo, type Made, type Memo, since } from './memo.ts'
+import { along, createMemo, type Made, type Memo, since } from './memo.ts'
 import { beside, type Located, type Pairing, type Resolved, type ResolvedAllow, type ResolvedLine, risingPlaces, type Selection } from './resolve.ts'
 import { sitesOf } from './sites.ts'
 
@@ -39,12 +39,18 @@ export function rules(intent: Intent, resolved: Resolved, memo: Memo = createMem
     // A line that is written twice gives the same rules twice, and must not lose them with one of the two.
     const alone = (all: readonly Share[]) => new Set(all.map((share) => share.id)).size === all.length
     const patch = alone(old) && alone(shares)
-    for (const [node, of] of moved) at(node).policy = patch ? patchedPolicy(node, at(node).policy, of, shares) : policyAt(node, shares)
-    return { at }
+    // Lines of other ports between the same ends have the same transits: they leave with the last of them.
+    const stay = patch && old.length === shares.length && old.every(({ id }, n) => id === shares[n]!.id)
+    for (const [node, of] of moved) {
+      const before = at(node).policy
+      const transits = () => (stay ? patched(before.transits, of.transits.gone, byId(of.transits.come), risingIds) : transitsAt(node, shares))
+      at(node).policy = patch ? patchedPolicy(before, of, transits) : policyAt(node, shares)
+    }
+    return { at, moved: [...moved.keys()].map(at) }
   })
   const places = memo.rows('places of policies', [], [sitesOf(intent, memo)], ({ id }) => policies.at(siteOfGateway(id)))
   return {
-    sites: memo.once('policies of sites', [policies, places], (before?: Made<List<Policy>>) => places.map(({ policy }) => policy, before?.value)),
+    sites: memo.once('policies of sites', [policies, places], (before?: Made<List<Policy>>) => policiesOf(places, policies, before)),
     of: (node) => policies.at(node).policy,
   }
 }
@@ -76,16 +82,30 @@ const namesOf = onceOf(({ text, ports }: ResolvedLine) => {
 
 /** Kept from one network to the next, each policy at its place: most stay as they are. */
 interface Shelf {
-  readonly at: (node: NodeId) => { policy: Policy }
+  readonly at: (node: NodeId) => Kept
+  /** Those of which the policy is another than in the network before. */
+  readonly moved: readonly Kept[]
+}
+interface Kept {
+  policy: Policy
 }
 function createShelf(): Shelf['at'] {
-  const places = new Map<NodeId, { policy: Policy }>()
+  const places = new Map<NodeId, Kept>()
   return (node) => {
     const known = places.get(node) ?? { policy: nothing }
     places.set(node, known)
     return known
   }
 }
+
+const policyIn = ({ policy }: Kept): Policy => policy
+/** Few move: they are looked for, not all of thousands looked at. */
+function policiesOf(places: List<Kept>, { moved }: Shelf, before?: Made<List<Policy>>): List<Policy> {
+  if (!before || moved.length > few) return places.map(policyIn, before?.value)
+  const policies = along(before.value, before.inputs[1] as List<Kept>, places, policyIn)
+  return policies.with(moved.flatMap((one) => places.placesOf(one).map((n) => [n, one.policy] as const)))
+}
+const few = 16
 
 interface Entry<T> {
   readonly node: NodeId
@@ -101,7 +121,7 @@ interface Share {
 interface MovedAt {
   readonly rules: Moved<Rule>
   readonly denies: Moved<Deny>
-  transits: boolean
+  readonly transits: Moved<Transit>
 }
 interface Moved<T> {
   readonly gone: Set<T>
@@ -115,7 +135,7 @@ function movedAt(before: readonly Share[], after: readonly Share[]): ReadonlyMap
   const fresh = new Map(come.map((share) => [share.id, share]))
   const nodes = new Map<NodeId, MovedAt>()
   const at = (node: NodeId): MovedAt => {
-    const known = nodes.get(node) ?? { rules: newMoved<Rule>(), denies: newMoved<Deny>(), transits: false }
+    const known = nodes.get(node) ?? { rules: newMoved<Rule>(), denies: newMoved<Deny>(), transits: newMoved<Transit>() }
     nodes.set(node, known)
     return known
   }
@@ -130,7 +150,8 @@ function movedAt(before: readonly Share[], after: readonly Share[]): ReadonlyMap
     for (let n = 0; n < most('rules'); n++) note(was?.rules[n], is?.rules[n], (one) => one.rules)
     for (let n = 0; n < most('denies'); n++) note(was?.denies[n], is?.denies[n], (one) => one.denies)
     const transits = difference(was?.transits ?? [], is?.transits ?? [])
-    for (const { node } of [...transits.gone, ...transits.come]) at(node).transits = true
+    for (const { node, of } of transits.gone) at(node).transits.gone.add(of)
+    for (const { node, of } of transits.come) at(node).transits.come.push(of)
   }
   return nodes
 }
@@ -144,11 +165,11 @@ function policyAt(node: NodeId, shares: readonly Share[]): Policy {
 }
 const transitsAt = (node: NodeId, shares: readonly Share[]) =>
   byId(shares.flatMap((share) => share.transits.filter((one) => one.node === node).map((one) => one.of)))
-const patchedPolicy = (node: NodeId, before: Policy, { rules, denies, transits }: MovedAt, shares: readonly Share[]): Policy =>
+const patchedPolicy = (before: Policy, { rules, denies, transits }: MovedAt, transitsNow: () => readonly Transit[]): Policy =>
   policyOf(
     patched(before.rules, rules.gone, rules.come, risingIds),
     patched(before.denies ?? [], denies.gone, denies.come, risingIds),
-    transits ? transitsAt(node, shares) : before.transits,
+    transits.gone.size + transits.come.length > 0 ? transitsNow() : before.transits,
   )
 const policyOf = (rules: readonly Rule[], denies: readonly Deny[], transits: readonly Transit[]): Policy => ({
   rules,
