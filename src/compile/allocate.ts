@@ -25,13 +25,19 @@ export interface Numbers {
   readonly port: (owner: string) => number
   readonly trafficClass: (id: ClassId) => number
   readonly segment: (id: SegmentId) => number
-  /** In the order of sites: all of the site and of the paths that begin there, the same object while none moves. */
-  readonly at: List<readonly number[]>
   /** What is held gives one number to two owners. */
   readonly contradict: boolean
 }
+export interface Allocated {
+  /** The same object while nobody wants one who wanted none before. */
+  readonly numbers: Numbers
+  /** In the order of sites: all of the site and of the paths that begin there, the same object while none moves. */
+  readonly at: List<readonly number[]>
+  readonly claims: readonly Allocation[]
+  readonly findings: readonly Finding[]
+}
 
-/** What of `Numbers.at` a site itself has, and its n-th uplink. */
+/** What of `Allocated.at` a site itself has, and its n-th uplink. */
 export const nodeAt = (values: readonly number[]): number => values[0]!
 export const slotAt = (values: readonly number[], n: number): number => values[1 + n]!
 /** Likewise its n-th path: the tunnel, and the port of an end. A hub's towards spokes is computed. A site's paths are all of one role. */
@@ -54,15 +60,38 @@ export function allocate(
   joins: readonly ExternalPath[],
   held: readonly Allocation[],
   memo: Memo = createMemo(),
-): { readonly numbers: Numbers; readonly claims: readonly Allocation[]; readonly findings: readonly Finding[] } {
+): Allocated {
   const known = memo.once('held numbers', [held], () => readHeld(held))
-  const ledger = openLedger(known)
-  const findings: Finding[] = []
   const sites = sitesOf(intent, memo)
   // Sites whose numbers are all held are not looked at again.
   const owners = memo.rows('owners at sites', [], [sites, paths.of], siteOwners)
   const numbersHeld = memo.rows('numbers held at sites', [known], [owners], (own) => heldBy(own, known))
   const newcomers = memo.sparse('owners without numbers', [], [owners, numbersHeld], (own, values) => (values ? nobody : [own]))
+  const { regions, peers, network, classes, segments } = intent
+  const { numbers, claims, findings, given } = memo.once('numbers', [known, newcomers, joins, regions, peers, network, classes, segments], () =>
+    numbered(intent, joins, newcomers, known),
+  )
+
+  const keep = (site: string, values: readonly number[]) => memo.keep('numbers', values, site)
+  const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], ({ id }, values) => (values ? keep(id, values) : noNumbers))
+  return { numbers, at: given.length === 0 || findings.length > 0 ? atOld : filled(atOld, given, keep), claims, findings }
+}
+/** Of a few newcomers the places are looked for, of many all places looked at. */
+function filled(at: List<readonly number[]>, given: readonly Given[], keep: (...given: Given) => readonly number[]): List<readonly number[]> {
+  if (given.length < few) return at.with(at.placesOf(noNumbers).map((place, n) => [place, keep(...given[n]!)] as const))
+  const next = given.values()
+  return at.map((values) => (values === noNumbers ? keep(...next.next().value!) : values), at)
+}
+const few = 16
+
+function numbered(
+  intent: Intent,
+  joins: readonly ExternalPath[],
+  newcomers: readonly Owners[],
+  known: Held,
+): Omit<Allocated, 'at'> & { readonly given: readonly Given[] } {
+  const ledger = openLedger(known)
+  const findings: Finding[] = []
   const wanted = (kind: keyof Owners): readonly string[] => flatten(newcomers.map((own) => own[kind]))
   const externals = [...intent.regions, ...intent.peers].map(({ id }) => id)
   const ipsecTunnels = joins.flatMap((path) => path.members.map(({ tunnel }) => tunnel))
@@ -134,10 +163,6 @@ export function allocate(
     instead: 'a network has at most 4096 segments',
   }))
 
-  const keep = (site: string, values: readonly number[]) => memo.keep('numbers', values, site)
-  const atOld = memo.rows('numbers of sites', [known], [sites, numbersHeld], ({ id }, values) => (values ? keep(id, values) : noNumbers))
-  const given = numbersOf(newcomers, { node, slot, tunnel, mesh, edge }).values()
-  const fill = (values: readonly number[]) => (values === noNumbers ? keep(...given.next().value!) : values)
   const numbers: Numbers = {
     ula,
     node: node.of,
@@ -147,10 +172,9 @@ export function allocate(
     port: ipsec.of,
     trafficClass: (id) => (id === defaultClass ? 0 : trafficClass.of(id)),
     segment: segment.of,
-    at: newcomers.length === 0 || findings.length > 0 ? atOld : atOld.map(fill, atOld),
     contradict: known.contradict,
   }
-  return { numbers, claims: ledger.claims, findings }
+  return { numbers, claims: ledger.claims, findings, given: numbersOf(newcomers, { node, slot, tunnel, mesh, edge }) }
 }
 
 const nobody: readonly Owners[] = []
@@ -173,8 +197,9 @@ function siteOwners(site: IntentSite, paths: readonly Path[]): Owners {
   }
 }
 
+type Given = readonly [site: string, values: readonly number[]]
 /** By site what each got, where all that they own was numbered in their order. */
-function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): readonly (readonly [string, readonly number[]])[] {
+function numbersOf(all: readonly Owners[], numbered: Readonly<Record<keyof Owners, Numbered>>): readonly Given[] {
   const next = { node: 0, slot: 0, tunnel: 0, mesh: 0, edge: 0 }
   const given = (own: Owners, kind: keyof Owners) => numbered[kind].values.slice(next[kind], (next[kind] += own[kind].length))
   return all.map((own) => [own.node[0]!, ([] as number[]).concat(...kinds.map((kind) => given(own, kind)))])

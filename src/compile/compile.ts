@@ -51,7 +51,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     if (wrong(allocated)) return stop(overlay, resolved, reach, allocated)
 
     const network = networkRoutes(intent, memo)
-    const built = tunnels(intent, reach, joins, allocated.numbers, network, memo)
+    const built = tunnels(intent, reach, joins, allocated, network, memo)
     if (wrong(built)) return stop(overlay, resolved, reach, allocated, built)
 
     const leaving = exits(intent, built, memo)
@@ -62,6 +62,7 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
     const parts = {
       intent,
       numbers: allocated.numbers,
+      numbersAt: allocated.at,
       tunnels: built,
       exits: leaving,
       joins,

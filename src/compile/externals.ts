@@ -77,9 +77,12 @@ export const externalsOf = ({ regions, peers }: Pick<Intent, 'regions' | 'peers'
   ])
 
 export function externalPaths(intent: Intent, memo: Memo = createMemo()): readonly ExternalPath[] {
-  const meets = transportsMeet(intent)
   const hubs = hubsOf(intent, memo)
-  return externalsOf(intent, memo).flatMap((external) =>
+  const externals = externalsOf(intent, memo)
+  return memo.once('paths of externals', [hubs, externals, intent.transports], () => pathsOf(externals, hubs, transportsMeet(intent)))
+}
+const pathsOf = (externals: readonly External[], hubs: readonly IntentSite[], meets: (a: string, b: string) => boolean): readonly ExternalPath[] =>
+  externals.flatMap((external) =>
     external.hubs.flatMap((hub) => {
       const site = hubs.find((one) => one.id === hub)
       if (!site) throw new TypeError(`${external.id} names the hub "${hub}", which is none`)
@@ -97,7 +100,6 @@ export function externalPaths(intent: Intent, memo: Memo = createMemo()): readon
         })
     }),
   )
-}
 
 /** The interface of each tunnel, at the hub. */
 export const interfaceOf = ({ external, uplink, carried }: ExternalPath, member: 0 | 1): Interface['id'] =>

@@ -15,11 +15,11 @@ import type {
   TrafficClass,
 } from '#src/fabric/fabric.ts'
 import { compareText, loopbackOf } from '#src/fabric/ids.ts'
-import type { Intent } from '#src/intent/intent.ts'
+import type { Intent, IntentPeer, IntentRegion } from '#src/intent/intent.ts'
 import { comparePrefixes, contains, type Prefix, privateSpace } from '#src/net/address.ts'
 import { mergePrefixes } from '#src/net/sets.ts'
 import { inOrder } from '#src/net/sorted.ts'
-import { nodeAt, type Numbers } from './allocate.ts'
+import { type Allocated, nodeAt, type Numbers } from './allocate.ts'
 import { patched } from './arrays.ts'
 import type { Exits } from './exits.ts'
 import { type ExternalPath, externalsOf, peerOf, regionOf } from './externals.ts'
@@ -32,6 +32,7 @@ import type { Tunnels } from './tunnels.ts'
 export interface Parts {
   readonly intent: Intent
   readonly numbers: Numbers
+  readonly numbersAt: Allocated['at']
   readonly tunnels: Tunnels
   readonly exits: Exits
   readonly joins: readonly ExternalPath[]
@@ -45,16 +46,16 @@ export interface Parts {
 }
 
 export function seal(
-  { intent, numbers, tunnels, exits, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
+  { intent, numbers, numbersAt, tunnels, exits, joins, sizes, classes, policies, routed, services, hostGroups, expects }: Parts,
   memo: Memo = createMemo(),
 ): Fabric {
   const hubs = new Set<SiteId>(intent.hubs)
   const sites = memo.rows(
     'sealed sites',
     [numbers.ula, intent.hubs.join(' ')],
-    [sitesOf(intent, memo), numbers.at, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
-    (site, numbersAt, uplinks, interfaces, leaving, ways, reach, policy): Site => {
-      const index = nodeAt(numbersAt)
+    [sitesOf(intent, memo), numbersAt, tunnels.uplinks, tunnels.interfaces, exits.sites, exits.ways, routed.sites, policies.sites],
+    (site, values, uplinks, interfaces, leaving, ways, reach, policy): Site => {
+      const index = nodeAt(values)
       const hub = hubs.has(site.id)
       return {
         kind: 'site',
@@ -96,11 +97,17 @@ export function seal(
       }
     },
   )
-  const outside = (id: ExternalId) => ({ ...routed.of(id), ...policies.of(id) })
-  const regions = intent.regions.map((region): Region => ({ ...regionOf(region, joins, numbers), ...outside(region.id) }))
-  const peers = intent.peers.map((peer): Peer => ({ ...peerOf(peer, joins, numbers), ...outside(peer.id) }))
-  const segments = intent.segments.map((id): Segment => ({ id, index: numbers.segment(id) }))
-  const byId = (a: { readonly id: string }, b: { readonly id: string }) => compareText(a.id, b.id)
+  /** What it is beside its forwarding is mostly the same. */
+  const sealed = <T extends object>(id: ExternalId, of: IntentRegion | IntentPeer, make: () => T) => {
+    const itself = memo.once(`${id} itself`, [of, joins, numbers], () => memo.keep('externals', make(), id))
+    const [reach, policy] = [routed.of(id), policies.of(id)]
+    return memo.once(`sealed ${id}`, [itself, reach, policy], () => ({ ...itself, ...reach, ...policy }))
+  }
+  const regions = intent.regions.map((region): Region => sealed(region.id, region, () => regionOf(region, joins, numbers)))
+  const peers = intent.peers.map((peer): Peer => sealed(peer.id, peer, () => peerOf(peer, joins, numbers)))
+  const segments = memo.once('segments', [intent.segments, numbers], () =>
+    memo.keep('segments', intent.segments.map((id): Segment => ({ id, index: numbers.segment(id) })).sort(byId)),
+  )
   const network = { id: intent.network, ula: numbers.ula, ...sizes, pool: poolOf(intent, memo) }
   return {
     network: memo.keep('network', network),
@@ -108,11 +115,11 @@ export function seal(
       const { gone, come } = since(before, sites)
       return patched(before?.value ?? [], gone, come, byId)
     }),
-    regions: memo.keep('sealed regions', regions.sort(byId)),
-    peers: memo.keep('sealed peers', peers.sort(byId)),
+    regions: memo.members('sealed regions', regions.sort(byId)),
+    peers: memo.members('sealed peers', peers.sort(byId)),
     tunnels: tunnels.tunnels,
     routes: routed.routes,
-    segments: memo.keep('segments', segments.sort(byId)),
+    segments,
     classes: memo.keep('classes', classes),
     services,
     ...(hostGroups.length > 0 ? { hostGroups } : {}),
@@ -121,6 +128,8 @@ export function seal(
     ...maintenanceOf(intent, memo),
   }
 }
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => compareText(a.id, b.id)
 
 function maintenanceOf(intent: Intent, memo: Memo): Pick<Fabric, 'maintenance'> {
   const bySite = memo.sparse('maintenance of sites', [], [sitesOf(intent, memo)], ({ id, maintenance }) =>
@@ -136,10 +145,13 @@ function poolOf(intent: Intent, memo: Memo): readonly Prefix[] {
   const ofSites = memo.sparse('public prefixes of sites', [], [sitesOf(intent, memo)], ({ lans }) =>
     outside(lans.flatMap(({ prefix: overlay, local }) => (local === undefined ? [overlay] : [overlay, local]))),
   )
-  const ofExternals = outside(externalsOf(intent, memo).flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
-  // All of it at once, or each LAN that is translated would change everybody's guard.
-  const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside(Object.values(intent.translate!.pools))
-  return mergePrefixes([...privateSpace, ...ofSites, ...ofExternals, ...translation])
+  const externals = externalsOf(intent, memo)
+  return memo.once('pool', [ofSites, externals, intent.translate], () => {
+    const ofExternals = outside(externals.flatMap(({ lans }) => lans.map((lan) => lan.prefix)))
+    // All of it at once, or each LAN that is translated would change everybody's guard.
+    const translation = (intent.translate?.mode ?? 'never') === 'never' ? [] : outside(Object.values(intent.translate!.pools))
+    return mergePrefixes([...privateSpace, ...ofSites, ...ofExternals, ...translation])
+  })
 }
 
 /** Uplinks by what they fail with. */

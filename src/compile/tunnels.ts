@@ -20,7 +20,7 @@ import { type Intent, type IntentSite, type IntentUplink } from '#src/intent/int
 import { comparePrefixes, hostOf, hostPrefix, overlaps, type Prefix } from '#src/net/address.ts'
 import { onceOfEach } from '#src/net/once.ts'
 import { inOrder } from '#src/net/sorted.ts'
-import { type Numbers, portAt, slotAt, tunnelAt } from './allocate.ts'
+import { type Allocated, type Numbers, portAt, slotAt, tunnelAt } from './allocate.ts'
 import { flatten, patched } from './arrays.ts'
 import { type ExternalPath, ipsecInterface, ipsecTunnels } from './externals.ts'
 import { List } from './list.ts'
@@ -59,26 +59,28 @@ export function tunnels(
   intent: Intent,
   paths: Paths,
   joins: readonly ExternalPath[],
-  numbers: Numbers,
+  { numbers, at }: Pick<Allocated, 'numbers' | 'at'>,
   routes: NetworkRoutes,
   memo: Memo = createMemo(),
 ): Tunnels {
   const sites = sitesOf(intent, memo)
   const hubs = hubsOf(intent, memo)
   const places = new Map(hubs.map((hub) => [hub, intent.sites.indexOf(hub)]))
-  const world = [numbers.ula, ...hubs, ...hubs.map((hub) => numbers.at.at(places.get(hub)!))]
+  const world = [numbers.ula, ...hubs, ...hubs.map((hub) => at.at(places.get(hub)!))]
 
   const hubEnds = memo.once('ends at hubs', world, () => endsOfHubs(hubs, numbers))
   const mesh = memo.once('the mesh', world, () =>
-    buildMesh(hubs.flatMap((hub) => meshFrom(hub, paths.of.at(places.get(hub)!)!, numbers.at.at(places.get(hub)!)!, hubEnds))),
+    buildMesh(hubs.flatMap((hub) => meshFrom(hub, paths.of.at(places.get(hub)!)!, at.at(places.get(hub)!)!, hubEnds))),
   )
-  const built = memo.rows('spokes', world, [sites, paths.of, numbers.at], (site, own, values) =>
+  const built = memo.rows('spokes', world, [sites, paths.of, at], (site, own, values) =>
     places.has(site) ? { ...nothingBuilt, uplinks: uplinksOf(site, values) } : spoke(site, own, values, hubEnds, memo),
   )
-  const ipsec = memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers))
-  const outward = memo.keep(
-    'IPsec interfaces',
-    ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: ipsecInterface(tunnel, numbers) })),
+  const ipsec = memo.once('IPsec tunnels', [joins, numbers], () => memo.keep('IPsec tunnels', ipsecTunnels(joins, numbers)))
+  const outward = memo.once('IPsec interfaces', [ipsec, numbers], () =>
+    memo.keep(
+      'IPsec interfaces',
+      ipsec.map((tunnel) => ({ hub: tunnel.ends[0].site, made: ipsecInterface(tunnel, numbers) })),
+    ),
   )
   const shares = memo.rows('shares of hub interfaces', [], [built], (one) => one.atHubs)
   const used = memo.once('interfaces towards spokes', [shares], (before?: Made<HubInterfaces>) => towardsSpokes(shares, before))
