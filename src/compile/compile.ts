@@ -2,13 +2,12 @@
 import type { Allocation, Fabric, Finding } from '#src/fabric/fabric.ts'
 import type { Intent } from '#src/intent/intent.ts'
 import { allocate } from './allocate.ts'
-import { difference, isSame } from './arrays.ts'
 import { classes } from './classes.ts'
 import { behindRouters, denies } from './denies.ts'
 import { exits } from './exits.ts'
 import { expects } from './expects.ts'
 import { externalPaths } from './externals.ts'
-import { createMemo, type Made, type Memo } from './memo.ts'
+import { createMemo, type Memo } from './memo.ts'
 import { mtu } from './mtu.ts'
 import { networkRoutes } from './network-routes.ts'
 import { paths } from './paths.ts'
@@ -89,18 +88,13 @@ export function createCompiler(): (intent: Intent, held: readonly Allocation[]) 
   }
 }
 
-/** A site that was read again and says the same is the site known before: passes tell by identity what is new. */
-const recognised = (intent: Intent, memo: Memo): Intent => {
-  const things = <T extends { readonly id: string }>(name: string, now: readonly T[]): readonly T[] =>
-    memo.once(name, [now], (before?: Made<readonly T[]>) => memo.members(name, before ? known(now, before.value) : now))
-  return { ...intent, sites: things('sites', intent.sites), regions: things('regions', intent.regions), peers: things('peers', intent.peers) }
-}
-function known<T extends { readonly id: string }>(now: readonly T[], before: readonly T[]): readonly T[] {
-  const { gone, come } = difference(before, now)
-  const old = new Map([...gone].map((one) => [one.id, one]))
-  const same = new Map(come.map((one) => [one, old.get(one.id)] as const).filter(([one, was]) => isSame(one, was)))
-  return same.size === 0 ? now : now.map((one) => same.get(one) ?? one)
-}
+/** A site that was read again and says the same is the site known before. */
+const recognised = (intent: Intent, memo: Memo): Intent => ({
+  ...intent,
+  sites: memo.recognised('sites as written', intent.sites).all,
+  regions: memo.recognised('regions as written', intent.regions).all,
+  peers: memo.recognised('peers as written', intent.peers).all,
+})
 
 interface Reporting {
   readonly findings: readonly Finding[]

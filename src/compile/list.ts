@@ -9,10 +9,13 @@ export class List<T> implements Iterable<T> {
   readonly chunks: readonly (readonly T[])[]
   private count: number | undefined
   private whole: readonly T[] | undefined
+  /** Of the list that it was last compared with. */
+  private moved: { readonly from: List<T>; readonly moved: Moved<T> } | undefined
 
-  /** None of `chunks` is empty. */
-  constructor(chunks: readonly (readonly T[])[]) {
+  /** None of `chunks` is empty. `whole`: the same as one array, where there is one. */
+  constructor(chunks: readonly (readonly T[])[], whole?: readonly T[]) {
     this.chunks = chunks
+    this.whole = whole
   }
   static of<T>(all: readonly T[]): List<T> {
     return new List(cut(all))
@@ -132,12 +135,10 @@ export class List<T> implements Iterable<T> {
   since(before: List<T> | undefined): Moved<T> {
     if (before === this) return { gone: new Set(), come: [] }
     if (!before) return { gone: new Set(), come: joined(this.chunks) }
-    const [old, now] = unlike(before.chunks, this.chunks)
-    const [theirs, mine] = [new Set(old), new Set(now)]
-    return moved(
-      old.filter((chunk) => !mine.has(chunk)),
-      now.filter((chunk) => !theirs.has(chunk)),
-    )
+    // Many ask what became of the same list. What it became of was asked before, and is forgotten with it.
+    if (this.moved?.from !== before) this.moved = { from: before, moved: moved(before.chunks, this.chunks) }
+    before.moved = undefined
+    return this.moved.moved
   }
   /** These members, in chunks of this list as far as they stand in it. */
   relisted(now: readonly T[]): List<T> {
@@ -160,7 +161,7 @@ export class List<T> implements Iterable<T> {
     const rest = now.length - from
     if (rest >= least || chunks.length === 0) chunks.push(...cut(now.slice(from)))
     else if (rest > 0) chunks.push(...cut([...chunks.pop()!, ...now.slice(from)]))
-    return sameMembers(this.chunks, chunks) ? this : new List(chunks)
+    return sameMembers(this.chunks, chunks) ? this : new List(chunks, now)
   }
 }
 
@@ -179,8 +180,13 @@ function unlike<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], re
   const [head, tail] = commonEnds(a, b)
   return [a.slice(head, a.length - tail), b.slice(head, b.length - tail)]
 }
+const without = <T>(chunks: readonly (readonly T[])[], others: readonly (readonly T[])[]): readonly (readonly T[])[] => {
+  const known = new Set(others)
+  return chunks.filter((chunk) => !known.has(chunk))
+}
 function moved<T>(before: readonly (readonly T[])[], after: readonly (readonly T[])[]): Moved<T> {
-  const [old, now] = unlike(before.length === 1 ? before[0]! : before.flat(), after.length === 1 ? after[0]! : after.flat())
+  const [was, is] = unlike(before, after)
+  const [old, now] = was.length === 1 && is.length === 1 ? unlike(was[0]!, is[0]!) : unlike(without(was, is).flat(), without(is, was).flat())
   const gone = new Set(old)
   return { gone, come: now.filter((one) => !gone.delete(one)) }
 }

@@ -30,6 +30,8 @@ export interface Memo {
   ): readonly T[]
   /** An array that comes anew each time, as a list that shares what it can with the one before. */
   list<T>(name: string, all: readonly T[]): List<T>
+  /** Likewise, where a member that says the same as the one of its name before is that one: passes tell by identity what is new. */
+  recognised<T extends { readonly id: string }>(name: string, all: readonly T[]): List<T>
   /** A list with other values at some places. */
   overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T>
   /** `value`, or what stood here before when it says the same: so that what depends on it is not computed again. `of`: of whom, where many have one. */
@@ -57,6 +59,15 @@ export function createMemo(): Memo {
   const kept = new Map<string, Map<string, unknown>>()
   const lists = new Map<string, Overwritten<Listed<unknown>>>()
   const members = new Map<string, readonly unknown[]>()
+  const listOf = new WeakMap<readonly unknown[], List<unknown>>()
+  const listed = <T>(name: string, all: readonly T[], make: (before?: List<T>) => List<T>): List<T> => {
+    const before = lists.get(name) as Overwritten<Listed<T>> | undefined
+    if (before?.of === all) return before.list
+    const list = make(before?.list)
+    if (before) [before.of, before.list] = [all, list]
+    else lists.set(name, { of: all, list })
+    return list
+  }
   return {
     once<T>(name: string, inputs: readonly unknown[], make: (before?: Made<T>) => T): T {
       const before = results.get(name) as Overwritten<Made<T>> | undefined
@@ -102,12 +113,14 @@ export function createMemo(): Memo {
       }).all
     },
     list<T>(name: string, all: readonly T[]): List<T> {
-      const before = lists.get(name) as Overwritten<Listed<T>> | undefined
-      if (before?.of === all) return before.list
-      const list = before ? before.list.relisted(all) : List.of(all)
-      if (before) [before.of, before.list] = [all, list]
-      else lists.set(name, { of: all, list })
-      return list
+      return listed(name, all, (before) => (listOf.get(all) as List<T> | undefined) ?? before?.relisted(all) ?? List.of(all))
+    },
+    recognised<T extends { readonly id: string }>(name: string, all: readonly T[]): List<T> {
+      return listed(name, all, (before) => {
+        const list = before ? known(before.relisted(all), before) : List.of(all)
+        listOf.set(list.all, list)
+        return list
+      })
     },
     overlaid<T>(name: string, list: List<T>, values: readonly (readonly [place: number, value: T])[]): List<T> {
       return this.once(name, [list, ...values.flat()], (before?: Made<List<T>>) => {
@@ -142,6 +155,12 @@ interface Sparse<T> {
   readonly all: readonly T[]
 }
 const nothing: readonly never[] = []
+function known<T extends { readonly id: string }>(now: List<T>, before: List<T>): List<T> {
+  const { gone, come } = now.since(before)
+  const old = new Map([...gone].map((one) => [one.id, one]))
+  const same = new Map(come.map((one) => [one, old.get(one.id)] as const).filter(([one, was]) => isSame(one, was)))
+  return same.size === 0 ? now : before.relisted(now.all.map((one) => same.get(one) ?? one))
+}
 
 interface Filled<T> {
   /** All in chunks as long as those of the first. */

@@ -38,7 +38,7 @@ export interface Translated {
 }
 
 export function translate(intent: Intent, held: readonly Allocation[], memo: Memo = createMemo()): Translated {
-  const asking = memo.sparse('sites that translate', [], [intent.sites], ({ lans }) =>
+  const asking = memo.sparse('sites that translate', [], [memo.list('sites as written', intent.sites)], ({ lans }) =>
     lans.some((lan) => (lan.translate ?? 'never') !== 'never') ? [true] : [],
   )
   if ((intent.translate?.mode ?? 'never') === 'never' && asking.length === 0) return { intent, claims: [], findings: [] }
