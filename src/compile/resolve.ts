@@ -88,32 +88,35 @@ function resolveLines(intent: Intent, located: readonly List<readonly Located[]>
     })
   }
   const serviceOf = ({ what }: Selector) => (what.kind === 'service' ? services.get(what.service) : undefined)
-  /** Again only where the line, or what its ends choose from, is another. */
-  const ofLine = <T>(kind: LineKind, line: Line, make: (text: string, service: IntentService | undefined) => T): T => {
+  /** Again only where the line, or what its ends choose from, is another, and the same where they choose as before. */
+  const ofLine = <T extends Paired>(kind: LineKind, line: Line, make: (text: string, service: IntentService | undefined) => T): T => {
     const { from, to } = line
-    const service = serviceOf(to)
     const { text, names } = namesOfLine(line)
-    return memo.once(names[kind], [line, service, candidates(from.what), candidates(to.what)], () => make(text, service))
+    const said = [line, serviceOf(to)]
+    return memo.once(names[kind], [...said, candidates(from.what), candidates(to.what)], (before?: Made<T>) => {
+      const made = make(text, serviceOf(to))
+      const chosen = before?.value.pairings === made.pairings && before.value.without === made.without
+      return chosen && said.every((one, n) => one === before.inputs[n]) ? before.value : made
+    })
   }
 
   const allows = intent.allow.map((allow) =>
-    ofLine('allow', allow, (text, service): ResolvedAllow => {
-      // A site that calls and has nothing to be called is no mistake here.
-      const { pairings } = pair(text, allow.from, allow.to)
-      return { text, pairings, ports: portsOf(intent, allow), log: allow.log, trafficClass: service?.trafficClass ?? ('default' as ClassId) }
+    // A site that calls and has nothing to be called is no mistake here.
+    ofLine('allow', allow, (text, service): ResolvedAllow & Paired => {
+      const trafficClass = service?.trafficClass ?? ('default' as ClassId)
+      return { text, ...pair(text, allow.from, allow.to), ports: portsOf(intent, allow), log: allow.log, trafficClass }
     }),
   )
   const denies = intent.deny.map((deny) =>
-    ofLine('deny', deny, (text): ResolvedLine => {
-      return { text: `deny ${text}`, pairings: pair(text, deny.from, deny.to).pairings, ports: portsOf(intent, deny), log: deny.log }
+    ofLine('deny', deny, (text): ResolvedLine & Paired => {
+      return { text: `deny ${text}`, ...pair(text, deny.from, deny.to), ports: portsOf(intent, deny), log: deny.log }
     }),
   )
   const expects = intent.expect.map((expect, index): ResolvedExpect => {
-    const { without, ...resolved } = ofLine('expect', expect, (text, service): ResolvedExpect & Pick<Paired, 'without'> => {
+    const { without, ...resolved } = ofLine('expect', expect, (text, service): ResolvedExpect & Paired => {
       if (expect.kind === 'internet')
         return { expect, pairings: [{ caller: null, from: find(expect.from), to: nobody }], ports: [], byHost: false, without: [] }
-      const { pairings, without } = pair(text, expect.from, expect.to)
-      return { expect, pairings, ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0, without }
+      return { expect, ...pair(text, expect.from, expect.to), ports: service?.ports ?? [anyPort], byHost: (service?.endpoints.length ?? 0) > 0 }
     })
     if (without.length > 0 && expect.kind !== 'isolate') findings.push(unmetPromise(index, expect, without))
     return resolved
@@ -336,19 +339,19 @@ function finder(intent: Intent, located: readonly List<readonly Located[]>[], se
     const { where, what } = selector
     const all = candidates(what)
     if (where.kind === 'any') return all
-    const key = nameOfSelector(selector)
+    const { name: key, places } = namesOfSelector(selector)
     const found = (before?: Made<List<Located>>): List<Located> => {
       const { gone, come } = since(before, all)
       const isMine = (one: Located) => matches(one, where)
       return (before?.value ?? none).patched(new Set([...gone].filter(isMine)), come.filter(isMine), risingPlaces)
     }
-    return remember(key, () => memo.once(`places of ${key}`, [all], found))
+    return remember(key, () => memo.once(places, [all], found))
   }
   const find = (selector: Selector): Selection => {
     const located = select(selector)
-    const name = nameOfSelector(selector)
+    const { name, selection } = namesOfSelector(selector)
     return memo.once(
-      `selection ${name}`,
+      selection,
       [located],
       (): Selection => ({
         name,
@@ -360,7 +363,10 @@ function finder(intent: Intent, located: readonly List<readonly Located[]>[], se
   return { find, candidates }
 }
 /** Of those that find the same one. */
-const nameOfSelector = onceOf(({ where, what }: Selector): string => JSON.stringify([where, what]))
+const namesOfSelector = onceOf(({ where, what }: Selector) => {
+  const name = JSON.stringify([where, what])
+  return { name, places: `places of ${name}`, selection: `selection ${name}` }
+})
 /** By node, as rules are looked up: as one text "a-b/lan" would stand before "a/lan". */
 export const risingPlaces = (a: Located, b: Located): number =>
   compareText(a.place.node, b.place.node) || compareText(a.place.segment, b.place.segment)
