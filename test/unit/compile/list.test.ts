@@ -70,6 +70,16 @@ test('an edit of one in thousands leaves all chunks but one', () => {
   expect(shared(list.with([[5_000, -1]]), list)).toBe(others)
   expect(shared(list.patched(new Set([5_000]), [5_000.5], up), list)).toBe(others)
 })
+test('what became of a list is told of each that it is asked of', () => {
+  const first = List.of([1, 2, 3])
+  const second = first.relisted([1, 2, 3, 4])
+  const third = second.relisted([2, 3, 4])
+  const told = (of: List<number>) => ({ gone: [...third.since(of).gone], come: third.since(of).come })
+  for (const _ of [1, 2]) {
+    expect(told(second)).toEqual({ gone: [1], come: [] })
+    expect(told(first)).toEqual({ gone: [1], come: [4] })
+  }
+})
 test('what says the same is the same list', () => {
   const list = List.of(numbers(1_000))
   expect(list.relisted(numbers(1_000))).toBe(list)
