@@ -2,13 +2,9 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Allocation, Fabric } from '#src/fabric/fabric.ts'
-import { isPulled, pulledFolder } from '#src/intent/fragments.ts'
+import { isPulled, isSourceName, pulledFolder } from '#src/intent/fragments.ts'
+import type { SourceFile } from '#src/intent/yaml.ts'
 import { exit, Stop } from './output.ts'
-
-export interface SourceFile {
-  readonly path: string
-  readonly text: string
-}
 
 /** The folder given, else the working folder, else the only network under ./sites. */
 export function findFolder(given: string | undefined): string {
@@ -32,11 +28,8 @@ export function findFolder(given: string | undefined): string {
   throw new Stop(exit.usage, 'there is no network.yaml here', 'go to its folder, name it, or start one: causeway init')
 }
 
-/** What an editor or a system keeps beside a file begins with a dot: `.#berlin.yaml`, `._berlin.yaml`. A file called OSLO.YAML was meant. */
-const isSource = (name: string): boolean => /^[^.].*\.ya?ml$/i.test(name)
-
 export function readFolder(folder: string): readonly SourceFile[] {
-  const names = readdirSync(folder).filter(isSource).sort()
+  const names = readdirSync(folder).filter(isSourceName).sort()
   return names.flatMap((name) => readSource(folder, name) ?? [])
 }
 /** The folder of what others own, and each of theirs in it; none where nothing was pulled. */
@@ -51,7 +44,7 @@ export function readPulledFiles(folder: string): readonly SourceFile[] {
   const root = join(folder, pulledFolder)
   if (!existsSync(root)) return []
   return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && isSource(entry.name))
+    .filter((entry) => entry.isFile() && isSourceName(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .filter(isPulled)
     .sort()

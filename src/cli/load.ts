@@ -7,7 +7,8 @@ import { createParser } from '#src/intent/parse.ts'
 import type { Declared } from '#src/intent/raw.ts'
 import { renderFindings, sortFindings } from '#src/intent/render.ts'
 import { createVerifier } from '#src/verify/verify.ts'
-import { findFolder, type Head, readFolder, readHead, readPulledFiles, type SourceFile, stateFolder } from './folder.ts'
+import type { SourceFile } from '#src/intent/yaml.ts'
+import { findFolder, type Head, readFolder, readHead, readPulledFiles, stateFolder } from './folder.ts'
 import { exit, type Output, Stop } from './output.ts'
 
 export interface Loaded {

@@ -51,6 +51,8 @@ export function identityOf(files: readonly SourceFile[]): Identity | null {
 }
 
 // ── as pulled ──
+/** What an editor or a system keeps beside a file begins with a dot: `.#berlin.yaml`, `._berlin.yaml`. A file called OSLO.YAML was meant. */
+export const isSourceName = (name: string): boolean => /^[^.].*\.ya?ml$/i.test(name)
 /** Beside the files of a folder. */
 export const pulledFolder = 'pulled'
 export const isPulled = (path: string): boolean => path.startsWith(`${pulledFolder}/`)

@@ -10,6 +10,7 @@ import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Intent } from '#src/intent/intent.ts'
+import { isSourceName } from '#src/intent/fragments.ts'
 import { parseIntent } from '#src/intent/parse.ts'
 import { renderFindings } from '#src/intent/render.ts'
 import { enter, run, start } from './box.ts'
@@ -40,7 +41,7 @@ export interface AwsPart {
 
 function readIntent(folder: string): Intent {
   const files = readdirSync(folder)
-    .filter((name) => /\.ya?ml$/i.test(name))
+    .filter(isSourceName)
     .sort()
     .map((name) => ({ path: name, text: readFileSync(join(folder, name), 'utf8') }))
   const { intent, findings, origins } = parseIntent(files)

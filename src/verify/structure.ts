@@ -268,10 +268,10 @@ function routes(fabric: Fabric, { alike }: Shapes): readonly Finding[] {
     for (const { id } of fabric.classes) {
       // A class that may use no uplink of a site at all is said by the compiler, once and with its line.
       if (silent.has(`${site.id} ${id}`)) continue
-      const none = (anywhere.get(id) ?? []).flatMap((group) =>
+      const hopless = (anywhere.get(id) ?? none).flatMap((group) =>
         group.via.length > 0 ? [] : group.remotes.flatMap((remote) => (silent.has(`${remote} ${id}`) ? [] : [groupOf(group, site.id, remote)])),
       )
-      if (none.length > 0) findings.push({ ...empty(fabric, site.id, none), witness: alsoAt(alike(site.id)) })
+      if (hopless.length > 0) findings.push({ ...empty(fabric, site.id, hopless), witness: alsoAt(alike(site.id)) })
     }
   }
   return findings
