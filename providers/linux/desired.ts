@@ -460,6 +460,9 @@ const announcements = (config: SiteConfig): readonly Route[] =>
   }))
 
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
+  // An IPsec tunnel that waits for its far end has an interface, and no device yet.
+  const made = new Set(config.tunnels.map((one) => interfaceOf(config, one)))
+  const devices = config.interfaces.filter((one) => !isIpsecInterface(one) || made.has(one)).map((one) => one.device)
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
   const all: readonly (readonly [string, string | number])[] = [
     // Before the first tunnel: its port would be somebody's.
@@ -481,10 +484,7 @@ function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl
     ),
     // Whose first address goes, as when its site gets a second gateway, keeps the others.
     ...[...new Set(sharedLans(config).map((lan) => lan.interface))].map((device) => [`net/ipv4/conf/${device}/promote_secondaries`, 1] as const),
-    ...config.interfaces.flatMap((one) => [
-      [`net/ipv4/conf/${one.device}/rp_filter`, 0] as const,
-      [`net/ipv4/conf/${one.device}/send_redirects`, 0] as const,
-    ]),
+    ...devices.flatMap((device) => [[`net/ipv4/conf/${device}/rp_filter`, 0] as const, [`net/ipv4/conf/${device}/send_redirects`, 0] as const]),
     // Last: by now the policy stands.
     ['net/ipv6/conf/all/forwarding', 1],
     ['net/ipv4/ip_forward', 1],

@@ -30,7 +30,7 @@ import { forgetSource, renew, type WireguardKind, wireguardKind } from './wiregu
 
 /** How long a LAN may be without its DHCP server when that ends. */
 const daemonWatchMs = 5000
-/** Of a kernel that is steered all the time the last is taken. */
+/** At a kernel that is steered all the time. */
 const mostLooks = 8
 
 export { DeviceError } from './errors.ts'
@@ -355,13 +355,19 @@ export function createLinuxDriver(options: LinuxDriverOptions): LinuxDriver {
     steering = Promise.allSettled([steering, done])
     await done
   }
-  /** What is amiss, seen while nothing was steered: else the kernel is behind what was chosen meanwhile, and that is no drift. */
+  /**
+   * What is amiss, seen while nothing was steered: else the kernel is behind what was chosen meanwhile, and that is no drift.
+   * Of a kernel that is steered all the time, what every look sees.
+   */
   async function whileStill(look: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
-    for (let tries = 1; ; tries++) {
+    let always: readonly Finding[] | undefined
+    for (let looks = 1; ; looks++) {
       const before = steering
       await before
       const found = await look()
-      if (found.length === 0 || steering === before || tries === mostLooks) return found
+      if (steering === before) return found
+      always = always === undefined ? found : always.filter(({ says }) => found.some((one) => one.says === says))
+      if (always.length === 0 || looks === mostLooks) return always
     }
   }
 

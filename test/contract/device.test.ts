@@ -210,6 +210,18 @@ describe.each([
     }
   })
 
+  it('tells what is amiss, and nothing else, though it is steered all the time', async () => {
+    await set(berlin)
+    await box.tamperNft()
+    let over = false
+    const steering = (async () => {
+      for (let times = 0; !over && times < 20_000; times++) await box.driver.steer([choice((times + 1) % 2)])
+    })()
+    expect(await codes()).toEqual(['D023'])
+    over = true
+    await steering
+  })
+
   it('refuses what it can not steer, in a sentence', async () => {
     await expect(box.driver.steer([choice(0)])).rejects.toThrow('D037 nothing was applied yet')
     await set(berlin)

@@ -450,6 +450,8 @@ export function createFakeKernel(
     },
     writeFile(path, text) {
       echo(`[#] echo ${text} > ${path}`)
+      const device = /\/conf\/([^/]+)\//.exec(path)?.[1]
+      if (device !== undefined && device !== 'all' && !devices.has(device)) return Promise.reject(new Error(`ENOENT: no such file, open '${path}'`))
       sysctls.set(path.replace('/proc/sys/', ''), text)
       return Promise.resolve()
     },

@@ -94,6 +94,13 @@ test('a tunnel that fails says why, and its neighbour stands', async () => {
   )
 })
 
+test('a tunnel that waits for its far end has no device, and nothing is set at one', async () => {
+  const config = hubConfig()
+  await set({ ...config, tunnels: config.tunnels.slice(1) })
+  expect(await xfrm()).toEqual([`xfrm ${b} up mtu 1360 if_id 52002`])
+  expect(printed.filter((line) => line.includes(a))).toEqual([])
+})
+
 test('a tunnel that is no longer named stays until the commit is confirmed, then goes alone', async () => {
   await set()
   await set(withoutFirst(), false)
