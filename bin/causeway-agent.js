@@ -10,7 +10,15 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { bundle, node24 } from './launch.js'
 
-const flags = ['--max-semi-space-size=1', '--max-old-space-size=48', '--no-turbofan', '--no-sparkplug', '--v8-pool-size=1', '--no-warnings']
+const flags = [
+  '--max-semi-space-size=1',
+  '--max-old-space-size=48',
+  '--optimize-for-size',
+  '--no-turbofan',
+  '--no-sparkplug',
+  '--v8-pool-size=1',
+  '--no-warnings',
+]
 const environment = {
   ...process.env,
   UV_THREADPOOL_SIZE: '2',
