@@ -55,7 +55,7 @@ export function createController(options: {
       const log = openSync(options.log, 'a')
       const args = ['serve', '--data', options.data, '--agents-socket', options.agentsSocket, '--agents-public', options.agentsPublic]
       // Goes with the demo, also when that is killed; and gives way to the boxes, with which it shares no cores elsewhere.
-      child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nice', process.execPath, join(root, 'bin', 'causeway.js'), ...args], {
+      child = spawn('setpriv', ['--pdeathsig', 'KILL', 'nice', '-n', '5', process.execPath, join(root, 'bin', 'causeway.js'), ...args], {
         cwd: root,
         stdio: ['ignore', log, log],
         env: { ...process.env, ...options.env },
