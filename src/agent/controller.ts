@@ -215,20 +215,26 @@ export function createController(initial: Target): Controller {
     })
   }
 
-  /** The way that worked last first; each of the others once. */
-  async function overAnyWay(call: Call, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
+  /** The way that worked last first; each of the others once. Asked again after each: by then a line may be known to be dead. */
+  function nextWay(tried: ReadonlySet<string | undefined>): Way | undefined {
     const sure = [anyWay, ...ways].filter((way) => !way.doubtful)
-    const order = waysTo(target.host, [...new Set([good, ...(isDoubtful(goodAddress) ? sure.toReversed() : sure), ...ways])])
+    const all = [good, ...(isDoubtful(goodAddress) ? sure.toReversed() : sure), ...ways]
+    return waysTo(target.host, all).find((way) => !tried.has(way.localAddress))
+  }
+  async function overAnyWay(call: Call, onResponse: (response: IncomingMessage) => Promise<void>): Promise<void> {
+    const tried = new Set<string | undefined>()
     const reasons: string[] = []
-    for (const way of order) {
+    for (let way = nextWay(tried); way; way = nextWay(tried)) {
+      const used = way
+      tried.add(used.localAddress)
       try {
         let socket: TLSSocket | null = null
         await open(
           call,
-          way,
-          (used) => (socket = used),
+          used,
+          (opened) => (socket = opened),
           (response) => {
-            good = way
+            good = used
             goodAddress = socket?.localAddress ?? ''
             return onResponse(response)
           },
@@ -237,7 +243,7 @@ export function createController(initial: Target): Controller {
       } catch (error) {
         if (error instanceof AgentError || call.signal?.aborted) throw error
         if (!call.fresh) drop()
-        reasons.push(`${way.name}: ${why(error)}`)
+        reasons.push(`${used.name}: ${why(error)}`)
       }
     }
     good = anyWay
