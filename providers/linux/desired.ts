@@ -461,8 +461,7 @@ const announcements = (config: SiteConfig): readonly Route[] =>
 
 function sysctls(config: SiteConfig, { interfaces }: Situation): readonly Sysctl[] {
   // An IPsec tunnel that waits for its far end has an interface, and no device yet.
-  const made = new Set(config.tunnels.map((one) => interfaceOf(config, one)))
-  const devices = config.interfaces.filter((one) => !isIpsecInterface(one) || made.has(one)).map((one) => one.device)
+  const devices = config.interfaces.filter((one) => !isIpsecInterface(one) || peersOf(config, one).length > 0).map((one) => one.device)
   const present = config.uplinks.filter((uplink) => interfaces.some((one) => one.name === uplink.interface))
   const all: readonly (readonly [string, string | number])[] = [
     // Before the first tunnel: its port would be somebody's.
