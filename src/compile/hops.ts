@@ -4,7 +4,6 @@ import { anyRemote, isDirect, thisNode } from '#src/fabric/groups.ts'
 import { type Carried, compareText } from '#src/fabric/ids.ts'
 import { isSame } from './arrays.ts'
 import type { Price } from './costs.ts'
-import type { Memo } from './memo.ts'
 
 export type Unnamed = Omit<SharedGroup, 'remotes'>
 export type Groups = readonly Unnamed[]
@@ -14,7 +13,7 @@ export interface Alike {
 }
 export const isOne = (a: Groups, b: Groups): boolean => a === b
 /** Remotes whose groups come out the same share them; by the first of them. */
-export function shared(all: readonly Alike[], memo: Memo, alike: (a: Groups, b: Groups) => boolean = isSame): readonly SharedGroup[] {
+export function shared(all: readonly Alike[], alike: (a: Groups, b: Groups) => boolean = isSame): readonly SharedGroup[] {
   const merged: { readonly groups: Groups; readonly lists: (readonly NodeId[])[] }[] = []
   for (const { remotes, groups } of all) {
     if (remotes.length === 0) continue
@@ -22,11 +21,8 @@ export function shared(all: readonly Alike[], memo: Memo, alike: (a: Groups, b: 
     if (same) same.lists.push(remotes)
     else merged.push({ groups, lists: [remotes] })
   }
-  // Most hubs have thousands of spokes in common, in the same lists: together they are one.
-  const together = (lists: readonly (readonly NodeId[])[]): readonly NodeId[] =>
-    lists.length === 1 ? lists[0]! : memo.once(`remotes from ${lists[0]![0]}`, lists, () => lists.flat().sort(compareText))
   return merged
-    .map(({ groups, lists }) => ({ groups, remotes: together(lists) }))
+    .map(({ groups, lists }) => ({ groups, remotes: lists.length === 1 ? lists[0]! : lists.flat().sort(compareText) }))
     .sort((a, b) => compareText(a.remotes[0]!, b.remotes[0]!))
     .flatMap(({ remotes, groups }) => groups.map((group) => ({ remotes, ...group })))
 }

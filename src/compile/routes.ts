@@ -151,7 +151,6 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
   const reachFrom = (hub: SiteId): Reachability => ({
     groups: shared(
       kinds.flatMap((kind) => (hubById.has(kind.sample.id) ? overMesh(hub, kind) : [{ remotes: kind.remotes, groups: groupsTo(hub, kind) }])),
-      memo,
     ),
   })
 
@@ -192,7 +191,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
         .filter(([hub], n) => remotes.includes(hub) || (n === 0 && leavesAtHub))
         .map(([hub, groups]): Alike => ({ remotes: [hub], groups }))
       const others = patched(remotes, new Set(toOwn.map(([hub]) => hub)), [], compareText)
-      const groups = shared([...alike, { remotes: others, groups: toOthers }], memo, isOne)
+      const groups = shared([...alike, { remotes: others, groups: toOthers }], isOne)
       return { reach: { routes: known.routes, groups }, named, known, ways }
     },
   )
@@ -254,7 +253,7 @@ export function routes(intent: Intent, network: NetworkRoutes, tunnels: Tunnels,
       })
       return { remotes, groups }
     })
-    return { reach: { routes: known.routes, groups: shared(alike, memo) }, named, known, homesOf, orderAt, byOrder }
+    return { reach: { routes: known.routes, groups: shared(alike) }, named, known, homesOf, orderAt, byOrder }
   }
   const sites = memo.overlaid(
     'reachability',

@@ -365,12 +365,13 @@ interface Part {
 }
 const part = (which: string, { name: of, located }: Part, is: (one: Located) => boolean, memo: Memo): Part => {
   const name = `${of}, ${which}`
-  const kept = memo.once(`part ${name}`, [located], (before?: Made<List<Located>>) => {
-    const { gone, come } = since(before, located)
-    return (before?.value ?? nobody).patched(gone, come.filter(is), risingPlaces)
-  })
-  // Often all of them: what follows from that is one thing, whatever hub asks.
-  return kept.length === located.length ? { name: of, located } : { name, located: kept }
+  return {
+    name,
+    located: memo.once(`part ${name}`, [located], (before?: Made<List<Located>>) => {
+      const { gone, come } = since(before, located)
+      return (before?.value ?? nobody).patched(gone, come.filter(is), risingPlaces)
+    }),
+  }
 }
 /** The same without pairs that are denied, in as many as that takes. */
 function cut({ node, of }: Entry<Transit>, cuts: readonly SegmentPair[]): readonly Entry<Transit>[] {

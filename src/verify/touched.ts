@@ -94,7 +94,7 @@ function tablesDiffer(
 ): void {
   routesDiffer(old.routes, node.routes, leads, ownerOf)
   const lists = (before: readonly Prefix[], after: readonly Prefix[]): void => {
-    for (const prefix of prefixesDiffer(before)(after)) note(node.id, ownerOf(prefix))
+    for (const prefix of differing(before, after)) note(node.id, ownerOf(prefix))
   }
   const rulesDiffer = (before: readonly Deny[], after: readonly Deny[]): void => {
     for (const [was, is] of byKey(before, after, ({ id }) => id)) {
@@ -185,8 +185,6 @@ function differing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
   const fresh = come.filter((one) => !left.delete(JSON.stringify(one)))
   return [...left.values(), ...fresh]
 }
-/** Hubs have their long lists in common. */
-const prefixesDiffer = onceOf((before: readonly Prefix[]) => onceOf((after: readonly Prefix[]) => differing(before, after)))
 const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
 
 /** Who has exactly this prefix as a LAN. */
